@@ -1,0 +1,108 @@
+//! What stands now, for metrics and the list view.
+
+use crate::{
+    health::Health,
+    lists::{ListState, ListStatus},
+    query::{MISSES_MAX, Pipeline},
+    telemetry::{Gauges, ListGauge},
+};
+use serde::{Deserialize, Serialize};
+use std::{
+    sync::atomic::Ordering::Relaxed,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+/// Gathers the gauges.
+pub fn gauges(health: &Health, pipeline: &Pipeline) -> Gauges {
+    let status = health.published.status.load();
+    let policy = health.published.policy.load();
+    let (readiness, _) = health.look();
+    Gauges {
+        policy_epoch: status.epoch,
+        policy_age_seconds: status.since.map_or(0.0, |since| since.elapsed().as_secs_f64()),
+        policy_rules: policy.as_ref().map_or(0, |policy| policy.rule_count()),
+        policy_bytes: policy.as_ref().map_or(0, |policy| policy.bytes()),
+        upstream_asked: health.counters.asked.load(Relaxed),
+        upstream_answered: health.counters.answered.load(Relaxed),
+        misses_in_flight: MISSES_MAX - pipeline.misses_free(),
+        ready: readiness.serves(),
+        lists: status.lists.iter().map(list_gauge).collect(),
+    }
+}
+
+fn list_gauge(list: &ListState) -> ListGauge {
+    let age = list.since.and_then(|since| SystemTime::now().duration_since(since).ok());
+    ListGauge {
+        program: list.program.clone(),
+        service: list.service.clone(),
+        list: list.name.clone(),
+        mode: list.mode,
+        rules: list.rules,
+        skipped_lines: list.skipped_count,
+        healthy: !list.is_held(),
+        age_seconds: age.map_or(0.0, |age| age.as_secs_f64()),
+    }
+}
+
+/// All lists, as the API shows them.
+#[derive(Serialize, Deserialize, Debug)]
+pub struct ListsView {
+    pub epoch: u64,
+    pub lists: Vec<ListView>,
+    pub folder_troubles: Vec<(String, String)>,
+    pub unknown_services: Vec<String>,
+}
+
+#[derive(Serialize, Deserialize, Debug)]
+pub struct ListView {
+    pub program: String,
+    pub service: String,
+    pub list: String,
+    pub path: String,
+    pub mode: String,
+    pub format: String,
+    pub rules: usize,
+    pub exceptions: usize,
+    pub skipped_count: usize,
+    /// Line numbers and reasons, the first of them.
+    pub skipped: Vec<(u32, String)>,
+    /// Hash of the text in force, as hexadecimal digits.
+    pub version: String,
+    /// Seconds since 1970 when this text came into force.
+    pub since: Option<u64>,
+    pub from_store: bool,
+    pub trouble: Option<String>,
+    /// What the list says of itself.
+    pub header: Vec<(String, String)>,
+}
+
+/// Shows all lists.
+pub fn lists(status: &ListStatus) -> ListsView {
+    ListsView {
+        epoch: status.epoch,
+        lists: status.lists.iter().map(list_view).collect(),
+        folder_troubles: status.folders.clone(),
+        unknown_services: status.unknown_services.clone(),
+    }
+}
+
+fn list_view(list: &ListState) -> ListView {
+    let seconds = |time: SystemTime| time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    ListView {
+        program: list.program.clone(),
+        service: list.service.clone(),
+        list: list.name.clone(),
+        path: list.path.to_string(),
+        mode: list.mode.word().to_owned(),
+        format: list.format.word().to_owned(),
+        rules: list.rules,
+        exceptions: list.exceptions,
+        skipped_count: list.skipped_count,
+        skipped: list.skipped.iter().map(|skipped| (skipped.line, skipped.reason.clone())).collect(),
+        version: format!("{:016x}", list.version),
+        since: list.since.map(seconds),
+        from_store: list.from_store,
+        trouble: list.trouble.clone(),
+        header: list.header.fields.clone(),
+    }
+}

@@ -1,0 +1,228 @@
+//! The composition root: builds everything from the configuration, binds, serves, drains. Decides nothing else.
+
+use crate::{
+    admin::{self, AdminState},
+    config::Config,
+    embedded,
+    health::{Health, UPSTREAM_SILENT},
+    listener::{self, BindError, Service},
+    lists::{Embedded, Lists, OnPublish, Published, StartError, Watching},
+    query::{AccessList, Pipeline, SpecialNames},
+    resolve::{Clock, Hints, PortMap, Resolve, Resolver, ResolverSetup, TrustAnchorText, UpstreamCounters, Wanted},
+    telemetry::{Reload, Telemetry},
+};
+use anyhow::Context;
+use std::{
+    hash::BuildHasher,
+    net::SocketAddr,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+use tokio::{sync::watch, task::JoinHandle};
+
+/// How long queries in flight are waited for when it is time to leave.
+const DRAIN_WITHIN: Duration = Duration::from_secs(5);
+/// How often the first contact with name servers is tried until there is one.
+const CONTACT_EVERY: Duration = Duration::from_secs(30);
+
+/// What the program takes from the world besides its configuration.
+pub struct Outside {
+    pub clock: Clock,
+    /// Keys hashes that others must not be able to foresee.
+    pub seed: u64,
+    /// For tests: where name servers really are.
+    pub ports: Option<Arc<PortMap>>,
+    /// Seconds since 1970 when this program was built.
+    pub built_at: u64,
+}
+
+impl Outside {
+    /// The real one.
+    pub fn real() -> Self {
+        Self {
+            clock: Arc::new(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())),
+            seed: foldhash::fast::RandomState::default().hash_one(Instant::now().elapsed()),
+            ports: None,
+            built_at: env!("CLEANDNS_BUILT_AT").parse().unwrap_or(0),
+        }
+    }
+}
+
+/// Why the program doesn't start.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// Something the owner wrote, or left out, is at fault.
+    #[error("{0}")]
+    Configuration(String),
+    #[error(transparent)]
+    Other(#[from] anyhow::Error),
+}
+
+impl From<BindError> for AppError {
+    fn from(error: BindError) -> Self {
+        Self::Configuration(error.to_string())
+    }
+}
+
+impl From<StartError> for AppError {
+    fn from(error: StartError) -> Self {
+        Self::Configuration(error.to_string())
+    }
+}
+
+/// A program that serves.
+pub struct Running {
+    /// Addresses bound for DNS.
+    pub dns: Vec<SocketAddr>,
+    /// Address bound for HTTP.
+    pub admin: Option<SocketAddr>,
+    pub published: Arc<Published>,
+    pub health: Health,
+    pipeline: Arc<Pipeline>,
+    watching: Watching,
+    stop: watch::Sender<bool>,
+    workers: Vec<std::thread::JoinHandle<()>>,
+    contact: JoinHandle<()>,
+}
+
+/// Starts serving. The policy is in force before the first socket is open.
+pub async fn start(config: Config, outside: Outside) -> Result<Running, AppError> {
+    let config = Arc::new(config);
+    let started = Instant::now();
+    let telemetry = Arc::new(Telemetry::new(config.log.queries));
+    let lists = Lists::load(config.clone(), embedded_files(), outside.seed, count_reloads(&telemetry))?;
+    let published = lists.published();
+    let counters = Arc::new(UpstreamCounters::default());
+    let clock = outside.clock.clone();
+    let resolver = resolver(&config, outside, counters.clone())?;
+    let (stop, stopping) = watch::channel(false);
+    let zones = config.resolve.forwards.iter().map(|forward| forward.zone);
+    let pipeline = Arc::new(Pipeline::new(
+        published.policy.clone(),
+        AccessList::new(config.access.clone()),
+        SpecialNames::new(zones),
+        Arc::new(resolver.clone()),
+        Arc::new(move || (clock() / 86_400) as i64),
+    ));
+    let health = Health { published: published.clone(), counters, resolver, started, stopping: stopping.clone() };
+    let workers = match config.listen.workers {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        workers => workers,
+    };
+    let sockets = listener::bind(&config.listen.do53, workers)?;
+    let dns = sockets.addresses.clone();
+    let admin = match &config.admin {
+        None => None,
+        Some(admin) => {
+            let state = AdminState { pipeline: pipeline.clone(), telemetry: telemetry.clone(), health: health.clone() };
+            Some(
+                admin::serve(admin, state, stopping.clone())
+                    .await
+                    .map_err(|error| AppError::from(BindError::new("admin.listen", admin.listen, "HTTP", &error)))?,
+            )
+        }
+    };
+    let service = Service { pipeline: pipeline.clone(), telemetry, stopping };
+    let workers = listener::serve(sockets, &service).context("could not start serving")?;
+    let watching = lists.watch().context("could not start the thread that watches the lists")?;
+    let contact = tokio::spawn(make_contact(health.clone()));
+    Ok(Running { dns, admin, published, health, pipeline, watching, stop, workers, contact })
+}
+
+impl Running {
+    /// Has all lists read again.
+    pub fn reload(&self) {
+        self.watching.reload();
+    }
+
+    /// Takes no more queries, waits for those in flight, and leaves.
+    pub async fn stop(self) {
+        let _ = self.stop.send(true);
+        self.contact.abort();
+        let drained = async {
+            while self.pipeline.misses_free() < crate::query::MISSES_MAX {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let _ = tokio::time::timeout(DRAIN_WITHIN, drained).await;
+        let (workers, watching) = (self.workers, self.watching);
+        let joined = tokio::task::spawn_blocking(move || {
+            watching.stop();
+            workers.into_iter().for_each(|worker| drop(worker.join()));
+        });
+        let _ = joined.await;
+    }
+}
+
+/// The files inside the binary.
+pub fn embedded_files() -> Embedded {
+    Embedded { read: embedded::read, paths: embedded::paths }
+}
+
+fn count_reloads(telemetry: &Arc<Telemetry>) -> OnPublish {
+    let telemetry = telemetry.clone();
+    Box::new(move |policy, held| {
+        telemetry.policy_comes(policy);
+        telemetry.reloaded(if held { Reload::Held } else { Reload::Clean });
+    })
+}
+
+fn resolver(config: &Config, outside: Outside, counters: Arc<UpstreamCounters>) -> Result<Resolver, AppError> {
+    let settings = config.resolve.clone();
+    let hints = match &settings.root_hints {
+        None => Hints::built_in(),
+        Some(path) => Hints::read(&text_of(path, "resolve.root_hints")?).map_err(|error| at_fault(path, error))?,
+    };
+    let anchors = match &settings.trust_anchors {
+        None => TrustAnchorText::built_in(),
+        Some(path) => {
+            TrustAnchorText::read(&text_of(path, "resolve.trust_anchors")?).map_err(|error| at_fault(path, error))?
+        }
+    };
+    let setup = ResolverSetup {
+        config: settings,
+        cache_bytes: config.cache.bytes,
+        hints,
+        anchors,
+        built_at: outside.built_at,
+        clock: outside.clock,
+        ports: outside.ports,
+        counters,
+    };
+    Ok(Resolver::new(setup)?)
+}
+
+fn text_of(path: &Path, option: &str) -> Result<String, AppError> {
+    std::fs::read_to_string(path)
+        .map_err(|error| AppError::Configuration(format!("{option}: {} can't be read: {error}", path.display())))
+}
+
+fn at_fault(path: &Path, error: impl std::fmt::Display) -> AppError {
+    AppError::Configuration(format!("{}:{error}", path.display()))
+}
+
+/// Checks what `check` can of a configuration's resolver without touching the network.
+pub fn check_resolver(config: &Config) -> Result<(), AppError> {
+    resolver(config, Outside::real(), Arc::default()).map(drop)
+}
+
+/// Asks for the root until a name server answers, so that trouble shows before the first client meets it.
+async fn make_contact(health: Health) {
+    let mut said = false;
+    loop {
+        let resolving =
+            health.resolver.resolve(crate::dns::Name::ROOT, crate::dns::RrType::NS, Wanted { validated: false });
+        let _ = tokio::time::timeout(Duration::from_secs(6), resolving).await;
+        if health.counters.answered.load(std::sync::atomic::Ordering::Relaxed) > 0 {
+            if said {
+                tracing::info!("a name server answered: recursion works");
+            }
+            return;
+        }
+        if !std::mem::replace(&mut said, true) {
+            tracing::error!("{UPSTREAM_SILENT}");
+        }
+        tokio::time::sleep(CONTACT_EVERY).await;
+    }
+}

@@ -1,0 +1,106 @@
+//! `cleandns explain`: what would happen to a name, and why.
+
+use super::{Failure, Outcome, fetch, say};
+use crate::{
+    admin::{Explained, Rule, explained},
+    app,
+    config::Config,
+    dns::{Name, RrType},
+    lists::Lists,
+    policy::{Alias, Trigger},
+    query::{AccessList, Explanation},
+};
+use std::{fmt::Write, net::IpAddr, sync::Arc};
+
+/// What is asked.
+pub struct Asked {
+    pub name: String,
+    pub rr_type: String,
+    pub client: IpAddr,
+    pub json: bool,
+    pub offline: bool,
+}
+
+/// Explains, by the running server or from the files.
+pub fn explain(config: Config, asked: &Asked) -> Outcome {
+    let usage =
+        |what: &str, text: &str, error: &dyn std::fmt::Display| Failure::Usage(format!("{what} `{text}`: {error}"));
+    let name: Name = asked.name.parse().map_err(|error| usage("NAME", &asked.name, &error))?;
+    let rr_type: RrType = asked.rr_type.parse().map_err(|error| usage("--type", &asked.rr_type, &error))?;
+    let view = if asked.offline {
+        offline(config, name, rr_type, asked.client)?
+    } else {
+        let (name, rr_type, client) = (name.to_string(), rr_type.to_string(), asked.client.to_string());
+        fetch(&config, "/api/v1/explain", &[("name", &name), ("type", &rr_type), ("client", &client)])?
+    };
+    if asked.json {
+        let json = serde_json::to_string_pretty(&view).map_err(|error| Failure::Other(error.to_string()))?;
+        say(json + "\n");
+    } else {
+        if asked.offline {
+            say("Offline: compiled from the files, not asked of the running server. Nothing was resolved, so aliases \
+                 were not looked at.\n");
+        }
+        say(for_a_person(&view));
+    }
+    Ok(())
+}
+
+/// Compiles the lists from their files and decides on the question alone.
+fn offline(config: Config, name: Name, rr_type: RrType, client: IpAddr) -> Result<Explained, Failure> {
+    let access = AccessList::new(config.access.clone());
+    // The files as they are now: no last good copy stands in, and none is written.
+    let config = Config { state_dir: None, ..config };
+    let lists = Lists::load(Arc::new(config), app::embedded_files(), 0, Box::new(|_, _| {}))
+        .map_err(|error| Failure::Configuration(error.to_string()))?;
+    let published = lists.published();
+    let policy = published.policy.load_full().ok_or_else(|| Failure::Other("no policy could be built".into()))?;
+    let today = (app::Outside::real().clock)() / 86_400;
+    let verdict = policy.on_question(&name, today as i64);
+    let chain = vec![Alias { name, trigger: Trigger::Qname }];
+    let explanation = Explanation { policy, verdict, chain, resolution: None };
+    Ok(explained(&explanation, rr_type, client, access.allows(client.to_canonical()), &published.status.load()))
+}
+
+fn for_a_person(view: &Explained) -> String {
+    let mut text = format!("{}\n", view.summary);
+    let mut line = |label: &str, value: &str| {
+        let _ = writeln!(text, "  {label:<12} {value}");
+    };
+    line("question", &format!("{} {} from {}", view.name, view.r#type, view.client));
+    if !view.admitted {
+        line("access", "this client is outside [access] allow and is refused, whatever follows");
+    }
+    for said in &view.verdicts {
+        line(&said.outcome, &rule(&said.rule));
+        line("", &format!("{}:{}: {}", said.rule.path, said.rule.line, said.rule.text));
+    }
+    if let Some((place, reason)) = &view.owner_exception {
+        line("exception", &format!("{place}: {reason}"));
+    }
+    if view.chain.len() > 1 {
+        let names: Vec<String> = view.chain.iter().map(|(name, trigger)| format!("{name} ({trigger})")).collect();
+        line("chain", &names.join(" → "));
+    }
+    match &view.answer {
+        Some(answer) => {
+            line("answer", &format!("{}, {}, {} records", answer.rcode, answer.security, answer.records));
+            if let Some((code, reason)) = &answer.ede {
+                line("", &format!("EDE {code}: {reason}"));
+            }
+        }
+        None => line("answer", "not resolved"),
+    }
+    let decisive: Vec<(&str, u32)> =
+        view.verdicts.iter().map(|said| (said.rule.path.as_str(), said.rule.line)).collect();
+    for other in view.considered.iter().filter(|other| !decisive.contains(&(other.path.as_str(), other.line))) {
+        line("considered", &format!("{}: {}", rule(other), other.text));
+    }
+    text
+}
+
+/// `block tiktok.com in clean-store/tiktok tiktok.list:18 (enforce), matched www.tiktok.com by qname`.
+fn rule(rule: &Rule) -> String {
+    let Rule { effect, name, program, service, list, line, mode, matched, trigger, .. } = rule;
+    format!("{effect} {name} in {program}/{service} {list}:{line} ({mode}), matched {matched} by {trigger}")
+}

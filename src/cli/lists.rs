@@ -1,0 +1,32 @@
+//! `cleandns lists`: the running server's lists.
+
+use super::{Outcome, fetch, say};
+use crate::{
+    admin::{ListView, ListsView},
+    config::Config,
+};
+
+/// Shows every list.
+pub fn status(config: &Config, verbose: bool) -> Outcome {
+    let view: ListsView = fetch(config, "/api/v1/lists", &[])?;
+    say(format!("policy {}\n", view.epoch));
+    for list in &view.lists {
+        show(list, verbose);
+    }
+    view.folder_troubles.iter().for_each(|(program, why)| say(format!("! {program}: {why}\n")));
+    Ok(())
+}
+
+fn show(list: &ListView, verbose: bool) {
+    let names = list.rules - list.exceptions;
+    let ListView { program, service, mode, exceptions, skipped_count, path, version, .. } = list;
+    say(format!(
+        "{program}/{service}\t{mode}\t{names} names\t{exceptions} exceptions\t{skipped_count} lines skipped\t{version}\t{path}\n"
+    ));
+    if let Some(trouble) = &list.trouble {
+        say(format!("  ! {trouble}\n"));
+    }
+    if verbose {
+        list.skipped.iter().for_each(|(line, reason)| say(format!("  {path}:{line}: {reason}\n")));
+    }
+}

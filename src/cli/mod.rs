@@ -1,0 +1,192 @@
+//! The command line: what a person types, and what they read.
+//!
+//! Exit codes: 0 fine, 64 wrong usage, 78 wrong configuration (both as in sysexits.h), 1 anything else.
+
+mod ask;
+mod check;
+mod explain;
+mod lists;
+mod serve;
+mod wire_client;
+
+use crate::{
+    config::{self, Config, Loaded, World},
+    embedded,
+};
+use clap::{Parser, Subcommand};
+use std::{borrow::Cow, ffi::OsString, io::Write, net::IpAddr, path::PathBuf, process::ExitCode};
+
+/// A recursive, validating DNS resolver that applies program blocklists and explains every verdict.
+#[derive(Parser)]
+#[command(name = "cleandns", version, about, disable_help_subcommand = true)]
+struct Args {
+    /// The configuration file; without it, config/cleandns.toml is looked for here and beside the program.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Answer queries until told to stop (the default).
+    Serve,
+    /// Read the configuration and all lists, and say what is wrong.
+    Check {
+        /// Show every list, and every line that gave no rule.
+        #[arg(long)]
+        verbose: bool,
+        /// Treat a skipped line or an unusable list as an error.
+        #[arg(long)]
+        strict: bool,
+    },
+    /// Ask the running server a question, as dig would.
+    Query {
+        name: String,
+        /// The record type.
+        #[arg(default_value = "A", value_name = "TYPE")]
+        rr_type: String,
+        /// Over TCP.
+        #[arg(long)]
+        tcp: bool,
+        /// With signatures and proofs (DO).
+        #[arg(long)]
+        dnssec: bool,
+        /// Even if it fails validation (CD).
+        #[arg(long)]
+        cd: bool,
+    },
+    /// Say what would happen to a name, and why.
+    Explain {
+        name: String,
+        /// The record type.
+        #[arg(long = "type", default_value = "A", value_name = "TYPE")]
+        rr_type: String,
+        /// As if this client asked.
+        #[arg(long, default_value = "127.0.0.1", value_name = "IP")]
+        client: IpAddr,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+        /// Compile the lists from their files instead of asking the running server.
+        #[arg(long)]
+        offline: bool,
+    },
+    /// Look at the lists of the running server.
+    Lists {
+        #[command(subcommand)]
+        command: ListsCommand,
+    },
+    /// Leave with 0 if the running server answers.
+    Health,
+}
+
+#[derive(Subcommand)]
+enum ListsCommand {
+    /// Show every list: rules, mode, and what is wrong with it.
+    Status {
+        /// Show lines that gave no rule.
+        #[arg(long)]
+        verbose: bool,
+    },
+}
+
+/// Why a command did not do what it was asked.
+pub enum Failure {
+    Usage(String),
+    Configuration(String),
+    Other(String),
+}
+
+impl Failure {
+    fn code(&self) -> u8 {
+        match self {
+            Self::Usage(_) => 64,
+            Self::Configuration(_) => 78,
+            Self::Other(_) => 1,
+        }
+    }
+}
+
+type Outcome = Result<(), Failure>;
+
+/// Runs a command line.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args = match Args::try_parse_from(args) {
+        Ok(args) => args,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(64) } else { ExitCode::SUCCESS };
+        }
+    };
+    match run_command(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            let (Failure::Usage(text) | Failure::Configuration(text) | Failure::Other(text)) = &failure;
+            if !text.is_empty() {
+                let _ = writeln!(std::io::stderr(), "{text}");
+            }
+            ExitCode::from(failure.code())
+        }
+    }
+}
+
+fn run_command(args: Args) -> Outcome {
+    let loaded = load_config(args.config)?;
+    match args.command.unwrap_or(Command::Serve) {
+        Command::Serve => serve::serve(loaded),
+        Command::Check { verbose, strict } => check::check(loaded, verbose, strict),
+        Command::Query { name, rr_type, tcp, dnssec, cd } => {
+            ask::ask(&loaded.config, &name, &rr_type, ask::Options { tcp, dnssec, cd })
+        }
+        Command::Explain { name, rr_type, client, json, offline } => {
+            explain::explain(loaded.config, &explain::Asked { name, rr_type, client, json, offline })
+        }
+        Command::Lists { command: ListsCommand::Status { verbose } } => lists::status(&loaded.config, verbose),
+        Command::Health => ask::health(&loaded.config),
+    }
+}
+
+fn load_config(file: Option<PathBuf>) -> Result<Loaded, Failure> {
+    let paths = || embedded::paths().into_iter().map(Cow::Owned).collect();
+    let embedded = config::Embedded { read: &embedded::read, paths: &paths };
+    let world = World::of_process(embedded)
+        .map_err(|error| Failure::Other(format!("the current folder can't be told: {error}")))?;
+    config::load(file.as_deref(), &world).map_err(|problems| Failure::Configuration(problems.to_string()))
+}
+
+/// Prints, whether or not anybody still reads.
+fn say(text: impl AsRef<str>) {
+    let _ = std::io::stdout().write_all(text.as_ref().as_bytes());
+}
+
+/// Asks the running server's HTTP interface for JSON.
+fn fetch<T: serde::de::DeserializeOwned>(config: &Config, path: &str, query: &[(&str, &str)]) -> Result<T, Failure> {
+    let Some(admin) = &config.admin else {
+        return Err(Failure::Other("[admin] listen is empty, so the running server can't be asked".into()));
+    };
+    let address = wire_client::reachable(admin.listen);
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .timeout_global(Some(std::time::Duration::from_secs(10)))
+        .http_status_as_error(false)
+        .build()
+        .into();
+    let mut request = agent.get(format!("http://{address}{path}"));
+    for (key, value) in query {
+        request = request.query(key, value);
+    }
+    if let Some(token) = &admin.token {
+        request = request.header("Authorization", format!("Bearer {token}"));
+    }
+    let unreachable = |error: ureq::Error| {
+        Failure::Other(format!("no server answers at http://{address} ({error}); start it with `cleandns serve`"))
+    };
+    let mut response = request.call().map_err(unreachable)?;
+    if response.status().as_u16() != 200 {
+        let text = response.body_mut().read_to_string().unwrap_or_default();
+        return Err(Failure::Other(format!("the server answered {}: {}", response.status(), text.trim())));
+    }
+    let text = response.body_mut().read_to_string().map_err(unreachable)?;
+    serde_json::from_str(&text)
+        .map_err(|error| Failure::Other(format!("http://{address} gave no answer of cleandns: {error}")))
+}

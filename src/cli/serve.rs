@@ -1,0 +1,132 @@
+//! `cleandns serve`: starts, tells a person how to try it, and waits for signals.
+
+use super::{Failure, Outcome, say};
+use crate::{
+    app::{self, AppError, Outside, Running},
+    config::{Config, Loaded, Log, Origin},
+    health::{Health, UPSTREAM_SILENT},
+    lists::ListStatus,
+    policy::Mode,
+};
+use std::{collections::BTreeMap, fmt::Write};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_appender::non_blocking::WorkerGuard;
+use tracing_subscriber::{EnvFilter, fmt};
+
+/// Log lines that may wait to be written; what comes beyond them is dropped, so that a slow terminal or disk never
+/// holds up an answer.
+const LOG_LINES_MAX: usize = 65_536;
+
+/// Runs until a signal ends it.
+pub fn serve(loaded: Loaded) -> Outcome {
+    let _flushed_at_the_end = start_log(&loaded.config.log)?;
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Other(format!("the runtime can't be started: {error}")))?;
+    runtime.block_on(run(loaded.config))
+}
+
+async fn run(config: Config) -> Outcome {
+    let failed = |error: std::io::Error| Failure::Other(format!("signals can't be handled: {error}"));
+    let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let running = app::start(config.clone(), Outside::real()).await.map_err(|error| match error {
+        AppError::Configuration(text) => Failure::Configuration(text),
+        AppError::Other(error) => Failure::Other(format!("{error:#}")),
+    })?;
+    say(greeting(&config, &running));
+    let mut tell_of_silence = std::pin::pin!(wait_for_silence(running.health.clone()));
+    let mut told = false;
+    loop {
+        tokio::select! {
+            _ = hangup.recv() => running.reload(),
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            () = &mut tell_of_silence, if !told => {
+                told = true;
+                say(format!("\n! {}\n", UPSTREAM_SILENT));
+            }
+        }
+    }
+    tracing::info!("stopping");
+    running.stop().await;
+    Ok(())
+}
+
+/// Ends when it is clear that no name server can be reached; never, if one can.
+async fn wait_for_silence(health: Health) {
+    loop {
+        if health.upstream_is_silent() {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(250)).await;
+    }
+}
+
+/// Sends the log to standard error through a bounded queue.
+fn start_log(log: &Log) -> Result<WorkerGuard, Failure> {
+    let filter = EnvFilter::try_new(&log.filter)
+        .map_err(|error| Failure::Configuration(format!("log.filter: `{}` can't be read: {error}", log.filter)))?;
+    let (writer, guard) = tracing_appender::non_blocking::NonBlockingBuilder::default()
+        .lossy(true)
+        .buffered_lines_limit(LOG_LINES_MAX)
+        .finish(std::io::stderr());
+    let subscriber = fmt().with_env_filter(filter).with_writer(writer).with_ansi(false);
+    // A test or an embedding program may have set a subscriber of its own, which then serves.
+    let _ = if log.json { subscriber.json().try_init() } else { subscriber.try_init() };
+    Ok(guard)
+}
+
+/// What a person sees when the program is ready.
+fn greeting(config: &Config, running: &Running) -> String {
+    let mut text = String::new();
+    let addresses: Vec<String> = running.dns.iter().map(ToString::to_string).collect();
+    let _ = writeln!(text, "cleandns {} is ready.\n", env!("CARGO_PKG_VERSION"));
+    let _ = writeln!(text, "  answers      {} (UDP and TCP)", addresses.join(", "));
+    if let Some(admin) = running.admin {
+        let _ = writeln!(text, "  web          http://{admin}");
+    }
+    let _ = match &config.origin {
+        Origin::File(path) => writeln!(text, "  config       {}", path.display()),
+        Origin::Embedded => writeln!(text, "  config       built in, and so are the lists: no file was found"),
+    };
+    let _ = writeln!(text, "\nPrograms:");
+    let status = running.published.status.load();
+    for (index, program) in config.programs.iter().enumerate() {
+        let mode = running.published.policy.load().as_ref().map_or(Mode::Off, |policy| policy.program_mode(index));
+        let _ = writeln!(text, "  {:<12} {:<8} {}", program.name, mode.word(), names_by_mode(&status, &program.name));
+    }
+    for list in status.lists.iter().filter(|list| list.is_held()) {
+        let why = list.trouble.as_deref().unwrap_or_default();
+        let _ = writeln!(text, "  ! {}/{}: {}: {why}", list.program, list.service, list.path);
+    }
+    if let Some(address) = running.dns.first() {
+        let address = super::wire_client::reachable(*address);
+        let at = format!("@{} -p {}", address.ip(), address.port());
+        let _ = writeln!(text, "\nTry it:\n  dig {at} www.tiktok.com\n  dig {at} example.com");
+        let _ = writeln!(text, "  cleandns explain www.tiktok.com\n");
+    }
+    text
+}
+
+/// `263 names in 5 services enforced, 12 services off`.
+fn names_by_mode(status: &ListStatus, program: &str) -> String {
+    let mut by_mode: BTreeMap<Mode, (usize, usize)> = BTreeMap::new();
+    for list in status.lists.iter().filter(|list| list.program == program) {
+        let (names, services) = by_mode.entry(list.mode).or_default();
+        *names += list.rules - list.exceptions;
+        *services += 1;
+    }
+    let part = |(mode, (names, services)): (&Mode, &(usize, usize))| match mode {
+        Mode::Off => format!("{services} lists switched off"),
+        Mode::Shadow => format!("{names} names in {services} lists watched"),
+        Mode::Enforce => format!("{names} names in {services} lists blocked"),
+    };
+    let parts: Vec<String> = by_mode.iter().rev().map(part).collect();
+    if parts.is_empty() { "no list".to_owned() } else { parts.join(", ") }
+}

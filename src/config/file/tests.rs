@@ -1,0 +1,841 @@
+//! Whole files: text to the lines of problems it must give, or to values; and where files and paths are looked for.
+
+use super::{
+    super::{
+        Admin, Exception, Forward, ForwardProtocol, ForwardServer, ListSource, Listen, Location, Log, Policy, Program,
+    },
+    *,
+};
+use crate::policy::{
+    BlockAnswer, Mode,
+    parse::{Extent, Format},
+};
+use std::{borrow::Cow, fs, net::SocketAddr, time::Duration};
+use tempfile::TempDir;
+
+/// The file that people get, and that is inside the binary.
+const TEMPLATE: &str = include_str!("../../../config/cleandns.toml");
+
+/// A tree inside the binary: a file in each shipped program's folder, and the template.
+const EMBEDDED: Embedded<'static> = Embedded {
+    read: &|path| (path == CONFIG_PATH).then(|| Cow::Borrowed(TEMPLATE.as_bytes())),
+    paths: &|| {
+        ["blocklists/clean-apps/vivo.list", "blocklists/clean-store/tiktok.list", CONFIG_PATH].map(Cow::from).into()
+    },
+};
+
+/// A world below `folder` that has no environment.
+fn world(folder: &Path) -> World<'static> {
+    World {
+        current_folder: folder.join("here"),
+        executable_folder: None,
+        system_folder: folder.join("etc"),
+        state_directory: None,
+        xdg_state_home: None,
+        home: None,
+        embedded: EMBEDDED,
+    }
+}
+
+/// A clone in `here`: `config/`, and lists in `blocklists/`. The file itself is given as text.
+fn clone() -> (TempDir, World<'static>) {
+    let folder = tempfile::tempdir().unwrap();
+    let world = world(folder.path());
+    for file in ["blocklists/clean-store/tiktok.list", "blocklists/clean-apps/vivo.list", "config/own.list"] {
+        write(&world.current_folder.join(file), "a.example\n");
+    }
+    write(&world.current_folder.join("config/token"), "s3cret\n");
+    write(&world.current_folder.join("config/empty-token"), "\n");
+    (folder, world)
+}
+
+fn write(path: &Path, text: &str) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+}
+
+/// Reads `text` as the clone's `config/c.toml`.
+fn read_in(world: &World<'_>, text: &str) -> Result<Loaded, Problems> {
+    read(text, Origin::File(world.current_folder.join("config/c.toml")), world)
+}
+
+fn good(text: &str) -> Config {
+    let (_folder, world) = clone();
+    match read_in(&world, text) {
+        Ok(loaded) => loaded.config,
+        Err(problems) => panic!("{text}\n{problems}"),
+    }
+}
+
+/// Asserts the problems of `text`, a line each, without the name of the file.
+#[track_caller]
+fn bad(text: &str, expected: &[&str]) {
+    let (folder, world) = clone();
+    let Err(problems) = read_in(&world, text) else { panic!("no problem in:\n{text}") };
+    let here = world.current_folder.display().to_string();
+    let lines: Vec<_> = problems.0.iter().map(|problem| problem.to_string().replace(&here, "HERE")).collect();
+    let lines: Vec<_> = lines.iter().map(|line| line.strip_prefix("config/c.toml:").unwrap_or(line)).collect();
+    assert_eq!(lines, expected, "in:\n{text}");
+    drop(folder);
+}
+
+fn default_config() -> Config {
+    let (_folder, world) = clone();
+    Config::default_for(&world)
+}
+
+#[test]
+fn the_template_means_the_same_as_an_empty_file() {
+    let (_folder, world) = clone();
+    // As the copy inside the binary, and as a file in a clone.
+    for origin in [Origin::Embedded, Origin::File(world.current_folder.join(CONFIG_PATH))] {
+        let template = read(TEMPLATE, origin.clone(), &world).unwrap_or_else(|problems| panic!("{problems}"));
+        let empty = read("", origin.clone(), &world).unwrap();
+        assert_eq!(template, empty, "{origin:?}");
+        assert_eq!(template.warnings, []);
+    }
+    assert_eq!(Config::default_for(&world), load(None, &world).unwrap().config);
+}
+
+#[test]
+fn the_template_has_every_option_and_its_examples_can_be_used() {
+    let uncommented = TEMPLATE.lines().map(|line| match line.strip_prefix('#') {
+        Some(example) if example.starts_with(|c: char| c == '[' || c.is_ascii_alphabetic()) => example,
+        _ => line,
+    });
+    let uncommented: String = uncommented.map(|line| format!("{line}\n")).collect();
+    let (_folder, world) = clone();
+    let problems = read_in(&world, &uncommented).unwrap_err();
+    let lines: Vec<_> = problems.0.iter().map(|problem| format!("{}: {}", problem.option, problem.message)).collect();
+    assert_eq!(
+        lines,
+        [
+            "program.lists.path: there is no such file or folder; looked for /etc/cleandns/my.list",
+            "group: not yet supported by this version; remove it"
+        ]
+    );
+
+    let document = toml::de::DeTable::parse(&uncommented).unwrap();
+    let option = |dotted: &str| {
+        let mut value = toml::de::DeValue::Table(document.get_ref().clone());
+        for key in dotted.split('.') {
+            // Of several tables, any may have it.
+            let tables = value
+                .as_array()
+                .map_or(vec![value.clone()], |array| array.iter().map(|element| element.get_ref().clone()).collect());
+            value = tables.iter().find_map(|table| Some(table.get(key)?.get_ref().clone()))?;
+            if key == "lists" && dotted.starts_with("program.") {
+                // Those of the example, which has all options.
+                value = tables.last()?.get(key)?.get_ref().clone();
+            }
+        }
+        Some(value)
+    };
+    for section in [
+        "listen: do53 dot doh doq workers proxy_protocol_from",
+        "tls: cert key",
+        "access: allow",
+        "resolve: root_hints trust_anchors validate negative_trust_anchors ipv4 ipv6 do_not_query forward",
+        "resolve.forward: zone servers validate",
+        "local: records hosts",
+        "cache: size stale prefetch",
+        "state: dir",
+        "policy: mode block block_ttl asn_db country_db time_zone exception",
+        "policy.exception: names lists programs groups reason until",
+        "program: name mode block ede lists services exceptions schedule",
+        "program.lists: path url format name service match override allow_empty required gate release refresh",
+        "group: name clients programs services schedule",
+        "admin: listen token_file",
+        "query_log: path keep size privacy",
+        "log: filter json queries",
+    ] {
+        let (section, keys) = section.split_once(": ").unwrap();
+        for key in keys.split(' ') {
+            assert!(option(&format!("{section}.{key}")).is_some(), "{section}.{key} is not in the template");
+        }
+    }
+}
+
+#[test]
+fn defaults_are_the_documented_ones() {
+    let config = default_config();
+    assert_eq!(config.listen, Listen { do53: vec!["127.0.0.1:5300".parse().unwrap()], workers: 0 });
+    assert_eq!(config.admin, Some(Admin { listen: "127.0.0.1:8053".parse().unwrap(), token: None }));
+    assert_eq!(config.cache.bytes, 128 << 20);
+    assert_eq!(config.state_dir, None);
+    assert_eq!(
+        config.policy,
+        Policy { mode: Mode::Enforce, block: BlockAnswer::NxDomain, block_ttl: Duration::from_secs(30) }
+    );
+    let programs: Vec<_> = config.programs.iter().map(|program| (program.name.as_str(), program.mode)).collect();
+    assert_eq!(programs, [("clean-store", Mode::Enforce), ("clean-apps", Mode::Enforce)]);
+    assert_eq!(config.programs[0].lists[0].location, Location::Embedded("blocklists/clean-store".into()));
+    assert!(config.resolve.validate && config.resolve.ipv4 && config.resolve.ipv6);
+    let never_asked = |address: &str| {
+        let address: std::net::IpAddr = address.parse().unwrap();
+        config.resolve.do_not_query.iter().any(|network| network.contains(&address))
+    };
+    for address in ["127.0.0.1", "10.1.2.3", "100.127.0.1", "198.19.0.1", "255.255.255.255", "::", "::ffff:8.8.8.8"] {
+        assert!(never_asked(address), "{address}");
+    }
+    for address in ["198.41.0.4", "100.128.0.1", "172.32.0.1", "192.0.1.1", "2001:503:ba3e::2:30", "2001:db9::1"] {
+        assert!(!never_asked(address), "{address}");
+    }
+}
+
+#[test]
+fn every_option_is_read() {
+    let config = good(
+        r#"
+        listen = { do53 = ["127.0.0.1:53", "[::1]:53", "127.0.0.1:0", "127.0.0.1:0"], workers = 3 }
+        access.allow = ["192.0.2.1", "10.0.0.0/8"]
+        cache = { size = "1 GiB", stale = "24h", prefetch = true }
+        state.dir = "/var/lib/cleandns"
+        log = { filter = "debug", json = true, queries = true }
+        admin = { listen = "0.0.0.0:80", token_file = "token" }
+        [resolve]
+        root_hints = "own.list"
+        trust_anchors = "config/own.list"
+        validate = false
+        ipv6 = false
+        do_not_query = []
+        [[resolve.forward]]
+        zone = "corp.example"
+        servers = ["10.0.0.1", "tcp://[fd00::1]:5300"]
+        [[resolve.forward]]
+        zone = "signed.example"
+        servers = ["udp://10.0.0.1:54"]
+        validate = true
+        [policy]
+        mode = "shadow"
+        block = "nodata"
+        block_ttl = "1d"
+        [[policy.exception]]
+        names = ["Example.com", "=a.example"]
+        programs = ["mine"]
+        reason = "why"
+        until = "2027-01-31"
+        [[policy.exception]]
+        names = ["b.example"]
+        until = 1970-01-02
+        [[program]]
+        name = "clean-store"
+        [[program]]
+        name = "mine"
+        mode = "off"
+        block = "nodata"
+        ede = 17
+        lists = [
+          { path = "blocklists/clean-store/tiktok.list", format = "domains", match = "subtree", name = "Mine", service = "x" },
+          { path = "own.list", allow_empty = true, required = true, gate = "hold", refresh = "1d", url = "" },
+        ]
+        services = { "*" = "shadow", tiktok = "enforce" }
+        exceptions = ["own.list"]
+        "#,
+    );
+    let address = |text: &str| text.parse::<SocketAddr>().unwrap();
+    let name = |text: &str| text.parse().unwrap();
+    let Origin::File(file) = &config.origin else { panic!("{:?}", config.origin) };
+    let here = file.parent().unwrap().parent().unwrap();
+    assert_eq!(config.listen.do53, ["127.0.0.1:53", "[::1]:53", "127.0.0.1:0", "127.0.0.1:0"].map(address));
+    assert_eq!(config.listen.workers, 3);
+    assert_eq!(config.access, ["192.0.2.1/32", "10.0.0.0/8"].map(|network| network.parse().unwrap()));
+    assert_eq!(config.cache.bytes, 1 << 30);
+    assert_eq!(config.state_dir, Some("/var/lib/cleandns".into()));
+    assert_eq!(config.log, Log { filter: "debug".into(), json: true, queries: true });
+    assert_eq!(config.admin, Some(Admin { listen: address("0.0.0.0:80"), token: Some("s3cret".into()) }));
+    assert_eq!(config.resolve.root_hints, Some(here.join("config/own.list")));
+    assert_eq!(config.resolve.trust_anchors, Some(here.join("config/own.list")));
+    assert_eq!((config.resolve.validate, config.resolve.ipv4, config.resolve.ipv6), (false, true, false));
+    assert_eq!(config.resolve.do_not_query, []);
+    let server = |protocol, text: &str| ForwardServer { protocol, address: address(text) };
+    assert_eq!(
+        config.resolve.forwards,
+        [
+            Forward {
+                zone: name("corp.example"),
+                servers: vec![
+                    server(ForwardProtocol::Udp, "10.0.0.1:53"),
+                    server(ForwardProtocol::Tcp, "[fd00::1]:5300")
+                ],
+                validate: false
+            },
+            Forward {
+                zone: name("signed.example"),
+                servers: vec![server(ForwardProtocol::Udp, "10.0.0.1:54")],
+                validate: true
+            },
+        ]
+    );
+    assert_eq!(
+        config.policy,
+        Policy { mode: Mode::Shadow, block: BlockAnswer::NoData, block_ttl: Duration::from_secs(86_400) }
+    );
+    assert_eq!(
+        config.exceptions,
+        [
+            Exception {
+                names: vec![(name("example.com"), Extent::Subtree), (name("a.example"), Extent::Exact)],
+                programs: vec!["mine".into()],
+                reason: "why".into(),
+                until_day: Some(20_849),
+                place: "config/c.toml:25".into(),
+            },
+            Exception {
+                names: vec![(name("b.example"), Extent::Subtree)],
+                programs: vec![],
+                reason: String::new(),
+                until_day: Some(1),
+                place: "config/c.toml:30".into(),
+            },
+        ]
+    );
+    let plain = ListSource {
+        location: Location::Folder(here.join("blocklists/clean-store")),
+        format: Format::Auto,
+        name: None,
+        service: None,
+        extent: Extent::Exact,
+        allow_empty: false,
+        required: false,
+    };
+    let own = ListSource { location: Location::File(here.join("config/own.list")), ..plain.clone() };
+    assert_eq!(config.programs[0].lists, std::slice::from_ref(&plain));
+    assert_eq!(
+        config.programs[1],
+        Program {
+            name: "mine".into(),
+            mode: Mode::Off,
+            block: Some(BlockAnswer::NoData),
+            ede: 17,
+            lists: vec![
+                ListSource {
+                    location: Location::File(here.join("blocklists/clean-store/tiktok.list")),
+                    format: Format::Domains,
+                    name: Some("Mine".into()),
+                    service: Some("x".into()),
+                    extent: Extent::Subtree,
+                    ..plain
+                },
+                ListSource { allow_empty: true, required: true, ..own.clone() },
+            ],
+            services: [("*".into(), Mode::Shadow), ("tiktok".into(), Mode::Enforce)].into(),
+            exceptions: vec![own],
+        }
+    );
+}
+
+#[test]
+fn small_files_mean_what_they_say() {
+    let root = |text: &str| good(text).resolve.forwards[0].validate;
+    assert!(root("[[resolve.forward]]\nzone = '.'\nservers = ['10.0.0.1']"), "as [resolve] validate");
+    assert!(!root("resolve.validate = false\n[[resolve.forward]]\nzone = '.'\nservers = ['10.0.0.1']"));
+    assert_eq!(good("admin.listen = ''").admin, None);
+    assert_eq!(good("cache.size = 65536").cache.bytes, 65_536);
+    assert_eq!(good("cache.size = 0x1_0000").cache.bytes, 65_536);
+    assert_eq!(good("program = []").programs.len(), 2);
+    assert!(good("\u{feff}[log]\r\njson = true\r\n").log.json, "as Windows editors write it");
+    let token = good("admin.token_file = 'token'").admin;
+    assert!(!format!("{token:?}").contains("s3cret"), "{token:?}");
+}
+
+#[test]
+fn wrong_types_say_what_to_write() {
+    bad(
+        "[resolve]\n    validate = \"yes\"",
+        &[r#"2:16: resolve.validate: expected true or false, found a string ("yes"); write validate = true"#],
+    );
+    bad(
+        "resolve.validate = 0",
+        &[
+            "1:20: resolve.validate: expected true or false, found a number (0); write validate = true or validate = false",
+        ],
+    );
+    bad("listen = 5", &["1:10: listen: expected a table, found a number (5); write [listen] on a line of its own"]);
+    bad(
+        "[program]\nname = 'x'",
+        &["1:1: program: expected tables, found a table; write [[program]] in double brackets"],
+    );
+    bad("[[log]]", &["1:1: log: expected a table, found a list; write [log] on a line of its own"]);
+    bad(
+        "[listen]\ndo53 = '127.0.0.1:53'\nworkers = '2'",
+        &[
+            r#"2:8: listen.do53: expected a list in brackets, found a string ("127.0.0.1:53"); write do53 = ["127.0.0.1:53"]"#,
+            r#"3:11: listen.workers: expected a whole number, found a string ("2"); write workers = 0"#,
+        ],
+    );
+    bad(
+        "[access]\nallow = ['10.0.0.0/8', 5, ['10.0.0.0/8']]",
+        &[
+            r#"2:24: access.allow: expected text in quotes, found a number (5); write "192.168.0.0/16""#,
+            r#"2:27: access.allow: expected text in quotes, found a list; write "192.168.0.0/16""#,
+        ],
+    );
+    bad(
+        "[policy]\nblock_ttl = 30\nmode = false\nblock = 1",
+        &[
+            r#"2:13: policy.block_ttl: expected text in quotes, found a number (30); write block_ttl = "30s""#,
+            r#"3:8: policy.mode: expected text in quotes, found false; write mode = "enforce""#,
+            r#"4:9: policy.block: expected a list in brackets, found a number (1); write block = ["192.0.2.1"]"#,
+        ],
+    );
+    bad(
+        "[cache]\nsize = 1.5",
+        &[r#"2:8: cache.size: expected text in quotes, found a number (1.5); write size = "128 MiB""#],
+    );
+    bad(
+        "[[program]]\nname = 'x'\nlists = ['own.list', { path = 1 }]\nservices = []\nexceptions = 'own.list'",
+        &[
+            r#"3:10: program.lists: expected a table, found a string ("own.list"); write { path = "blocklists/clean-store" }"#,
+            r#"3:31: program.lists.path: expected text in quotes, found a number (1); write path = "blocklists/clean-store""#,
+            r#"4:12: program.services: expected a table, found a list; write services = { tiktok = "enforce" }"#,
+            r#"5:14: program.exceptions: expected a list in brackets, found a string ("own.list"); write exceptions = ["own.list"]"#,
+        ],
+    );
+}
+
+#[test]
+fn wrong_values_say_what_to_write() {
+    bad(
+        "[listen]\ndo53 = []\nworkers = 5300",
+        &[
+            r#"2:8: listen.do53: there is no address, so nobody could ask; write do53 = ["127.0.0.1:5300"]"#,
+            "3:11: listen.workers: 5300 is out of range; write 0 to 1024",
+        ],
+    );
+    bad(
+        "[listen]\ndo53 = ['127.0.0.1:53', '::1', '127.0.0.1:53']",
+        &[
+            r#"2:25: listen.do53: "::1" is not an address and a port; write "[::1]:53""#,
+            "2:32: listen.do53: 127.0.0.1:53 stands there twice; remove one",
+        ],
+    );
+    bad(
+        "listen.do53 = ['[::1]:53', '127.0.0.1:80']\nadmin.listen = '127.0.0.1:80'",
+        &["1:28: listen.do53: 127.0.0.1:80 is both in listen.do53 and admin.listen; give one of them another port"],
+    );
+    bad(
+        "listen.do53 = ['127.0.0.1:8053']",
+        &["1:16: listen.do53: 127.0.0.1:8053 is both in listen.do53 and admin.listen; give one of them another port"],
+    );
+    bad(
+        "[access]\nallow = ['10.0.0.5/8', 'lan']",
+        &[
+            r#"2:10: access.allow: "10.0.0.5/8" has bits set after its prefix; write "10.0.0.0/8" or "10.0.0.5/32""#,
+            r#"2:24: access.allow: "lan" is not a network; write an address and a prefix length, such as "192.168.0.0/16""#,
+        ],
+    );
+    bad(
+        "[policy]\nmode = 'enforced'\nblock = 'nxdomian'\nblock_ttl = '2d'",
+        &[
+            r#"2:8: policy.mode: "enforced" is not one of "off", "shadow", "enforce"; write "enforce""#,
+            r#"3:9: policy.block: "nxdomian" is not one of "nxdomain", "nodata", "null", "refused", "drop"; write "nxdomain""#,
+            r#"4:13: policy.block_ttl: "2d" is out of range; write "1s" to "1d""#,
+        ],
+    );
+    bad(
+        "policy.block_ttl = '0s'\ncache.size = '128'\ncache.stale = 'x'\nquery_log.size = -1",
+        &[
+            r#"1:20: policy.block_ttl: "0s" is out of range; write "1s" to "1d""#,
+            r#"3:15: cache.stale: "x" is not a duration; write a whole number and s, m, h or d, such as "30s" or "1d""#,
+            "4:18: query_log.size: -1 is out of range; write 0 to 9223372036854775807",
+        ],
+    );
+    bad(
+        "resolve = { ipv4 = false, ipv6 = false }",
+        &["1:11: resolve: ipv4 and ipv6 are both false, so no server could be asked; set one to true"],
+    );
+    bad(
+        "[[resolve.forward]]\nzone = 'a..b'\nservers = ['dns.example']\n[[resolve.forward]]\nservers = []",
+        &[
+            r#"2:8: resolve.forward.zone: "a..b" is not a name: the name has an empty label (two dots in a row, or a leading dot)"#,
+            r#"3:12: resolve.forward.servers: "dns.example" is not a server's address; write such as "udp://10.0.0.1" or "tcp://[fd00::1]:5300" (no host name)"#,
+            r#"4:1: resolve.forward.zone: a forward needs a zone; write zone = "corp.example", or "." for every name"#,
+            r#"5:11: resolve.forward.servers: a forward needs a server; write servers = ["udp://10.0.0.1"]"#,
+        ],
+    );
+    bad(
+        "resolve.forward = [{ zone = 'a', servers = ['10.0.0.1'] }, { zone = 'A.', servers = ['10.0.0.2'] }, { zone = 'b' }]",
+        &[
+            "1:69: resolve.forward.zone: a is forwarded already; put all its servers into one [[resolve.forward]]",
+            r#"1:101: resolve.forward.servers: a forward needs a server; write servers = ["udp://10.0.0.1"]"#,
+        ],
+    );
+}
+
+#[test]
+fn programs_and_exceptions_are_checked() {
+    bad(
+        "[[program]]\n[[program]]\nname = 'Mine'\nlists = []\n[[program]]\nname = 'x'\nlists = [{ name = '' }]",
+        &[
+            r#"1:1: program.name: a program needs a name; write name = "my-program""#,
+            r#"1:1: program.lists: a program needs a list; write lists = [{ path = "blocklists/clean-store" }]"#,
+            r#"3:8: program.name: "Mine" is not usable as a name; write 1 to 40 lower-case letters, digits, - and _"#,
+            r#"4:9: program.lists: a program needs a list; write lists = [{ path = "blocklists/clean-store" }]"#,
+            r#"7:10: program.lists.path: a list needs a path; write { path = "blocklists/clean-store" }"#,
+            r#"7:19: program.lists.name: "" is not usable as a name; write 1 to 60 octets of text"#,
+        ],
+    );
+    bad(
+        "[[program]]\nname = 'clean-store'\nede = 65536\n[[program]]\nname = 'clean-store'",
+        &[
+            "3:7: program.ede: 65536 is out of range; write 0 to 65535",
+            r#"5:8: program.name: there is a program "clean-store" already; put the lists of both into one"#,
+        ],
+    );
+    bad(
+        "[[program]]\nname = 'clean-store'\nmode = 'on'\nservices = { '*' = 'of', TikTok = 'off', wechat = 'shadows' }",
+        &[
+            r#"3:8: program.mode: "on" is not one of "off", "shadow", "enforce"; write one of these"#,
+            r#"4:20: program.services.*: "of" is not one of "off", "shadow", "enforce"; write "off""#,
+            r#"4:26: program.services.TikTok: "TikTok" is not usable as a name; write 1 to 40 lower-case letters, digits, - and _"#,
+            r#"4:51: program.services.wechat: "shadows" is not one of "off", "shadow", "enforce"; write "shadow""#,
+        ],
+    );
+    bad(
+        "[[program]]\nname = 'x'\nlists = [{ path = 'blocklists/none', match = 'below', format = 'host' }]\nexceptions = ['']",
+        &[
+            r#"3:19: program.lists.path: there is no such file or folder; looked for HERE/config/blocklists/none and HERE/blocklists/none"#,
+            r#"3:46: program.lists.match: "below" is not one of "exact", "subtree"; write one of these"#,
+            r#"3:64: program.lists.format: "host" is not one of "auto", "ours", "domains", "hosts", "wildcard", "adblock", "regex", "rpz", "dnsmasq", "unbound"; write "hosts""#,
+            "4:15: program.exceptions: the path is empty; write a file's or folder's path",
+        ],
+    );
+    bad(
+        "[[policy.exception]]\nprograms = ['clean-stor', 'other']\nuntil = '31.1.2027'\n[[policy.exception]]\nnames = ['*.a.example', '192.0.2.1']\nuntil = 2027-01-31T00:00:00",
+        &[
+            r#"1:1: policy.exception.names: an exception needs a name; write names = ["example.com"]"#,
+            r#"2:13: policy.exception.programs: there is no program "clean-stor"; did you mean "clean-store"?"#,
+            r#"2:27: policy.exception.programs: there is no program "other"; there are clean-store, clean-apps"#,
+            r#"3:9: policy.exception.until: "31.1.2027" is not a day; write year-month-day, such as "2027-01-31""#,
+            r#"5:10: policy.exception.names: "*.a.example" needs no star; write "a.example", which means it and all below it"#,
+            r#"5:25: policy.exception.names: "192.0.2.1" is an address, not a name; write a name such as "example.com""#,
+            r#"6:9: policy.exception.until: "2027-01-31T00:00:00" is not a day; write year-month-day, such as "2027-01-31""#,
+        ],
+    );
+    let program = |index| format!("[[program]]\nname = 'p{index}'\nlists = [{{ path = 'own.list' }}]\n");
+    let most: String = (0..32).map(program).collect();
+    assert_eq!(good(&most).programs.len(), 32);
+    bad(
+        &format!("{most}{}{}", program(32), program(33)),
+        &[
+            "97:1: program: there are more than 32 programs, and each query carries a verdict of each; put lists that share a purpose into one program",
+        ],
+    );
+}
+
+#[test]
+fn admin_and_its_token_are_checked() {
+    bad(
+        "admin.listen = '0.0.0.0:8053'",
+        &[
+            r#"1:16: admin.listen: 0.0.0.0:8053 can be reached from other machines, and anybody there could use it; set token_file, or write listen = "127.0.0.1:8053""#,
+        ],
+    );
+    bad(
+        "[admin]\nlisten = '[::]:80'\ntoken_file = 'none'",
+        &["3:14: admin.token_file: there is no such file or folder; looked for HERE/config/none and HERE/none"],
+    );
+    bad(
+        "[admin]\nlisten = ''\ntoken_file = 'empty-token'",
+        &[
+            "3:14: admin.token_file: HERE/config/empty-token holds no token; write one line of letters and digits into it, such as `openssl rand -hex 32` prints",
+        ],
+    );
+    bad(
+        "[admin]\nlisten = 'x'\ntoken_file = 'blocklists'",
+        &[
+            r#"2:10: admin.listen: "x" is not an address and a port; write such as "127.0.0.1:53" or "[::1]:53""#,
+            "3:14: admin.token_file: HERE/blocklists is a folder; write the path of a file",
+        ],
+    );
+    for loopback in ["127.9.9.9:1", "[::1]:1", "[::ffff:127.0.0.1]:1"] {
+        assert!(good(&format!("admin.listen = '{loopback}'")).admin.is_some(), "{loopback}");
+    }
+}
+
+#[test]
+fn unknown_keys_are_errors_with_a_suggestion() {
+    bad(
+        "[resolv]\nvalidate = true\n[resolve]\nvalidte = true\nDo_Not_Query = []\n[cache]\ncolour = 1",
+        &[
+            "1:2: resolv: there is no such section; did you mean resolve?",
+            "4:1: resolve.validte: there is no such option; did you mean validate?",
+            "5:1: resolve.Do_Not_Query: there is no such option; did you mean do_not_query?",
+            "7:1: cache.colour: there is no such option; those there are: prefetch, size, stale",
+        ],
+    );
+    bad(
+        "[[program]]\nname = 'x'\nlists = [{ path = 'own.list', formt = 'auto' }]\n[[policy.exception]]\nname = ['a']",
+        &[
+            "3:31: program.lists.formt: there is no such option; did you mean format?",
+            r#"4:1: policy.exception.names: an exception needs a name; write names = ["example.com"]"#,
+            "5:1: policy.exception.name: there is no such option; did you mean names?",
+        ],
+    );
+}
+
+#[test]
+fn what_is_for_later_versions_is_refused_unless_it_is_the_default() {
+    let nothing_yet =
+        |default| format!("not yet supported by this version; remove it or leave it at its default ({default})");
+    for (option, same, other, default) in [
+        ("listen.dot", "[]", "['127.0.0.1:853']", "[]"),
+        ("listen.doh", "[]", "['127.0.0.1:443']", "[]"),
+        ("listen.doq", "[]", "['127.0.0.1:853']", "[]"),
+        ("listen.proxy_protocol_from", "[]", "['10.0.0.1/32']", "[]"),
+        ("tls.cert", "''", "'cert.pem'", "\"\""),
+        ("tls.key", "''", "'key.pem'", "\"\""),
+        ("resolve.negative_trust_anchors", "[]", "['broken.example']", "[]"),
+        ("local.records", "[]", "['nas.lan. A 192.168.1.10']", "[]"),
+        ("local.hosts", "[]", "['/etc/hosts']", "[]"),
+        ("cache.stale", "'24h'", "'0s'", "\"1d\""),
+        ("cache.prefetch", "true", "false", "true"),
+        ("policy.block", "'nxdomain'", "'null'", "\"nxdomain\""),
+        ("policy.block", "'nodata'", "'drop'", "\"nxdomain\""),
+        ("policy.block", "'nodata'", "['192.0.2.1', '2001:db8::1']", "\"nxdomain\""),
+        ("policy.asn_db", "''", "'asn.mmdb'", "\"\""),
+        ("policy.country_db", "''", "'country.mmdb'", "\"\""),
+        ("policy.time_zone", "''", "'Europe/Berlin'", "\"\""),
+        ("query_log.path", "''", "'queries.log'", "\"\""),
+        ("query_log.keep", "'720h'", "'7d'", "\"30d\""),
+        ("query_log.size", "1073741824", "'2 GiB'", "\"1 GiB\""),
+        ("query_log.privacy", "'full'", "'hashed'", "\"full\""),
+    ] {
+        good(&format!("{option} = {same}"));
+        let column = option.len() + 4;
+        bad(&format!("{option} = {other}"), &[&format!("1:{column}: {option}: {}", nothing_yet(default))]);
+    }
+    for (option, same, other, default) in [
+        ("schedule", "''", "'Mon-Fri 08:00-17:00'", "\"\""),
+        ("block", "''", "'refused'", "\"\""),
+        ("block", "'nxdomain'", "['192.0.2.1']", "\"\""),
+    ] {
+        good(&format!("[[program]]\nname = 'clean-store'\n{option} = {same}"));
+        let column = option.len() + 4;
+        bad(
+            &format!("[[program]]\nname = 'clean-store'\n{option} = {other}"),
+            &[&format!("3:{column}: program.{option}: {}", nothing_yet(default))],
+        );
+    }
+    for (option, same, other, default) in [
+        ("format", "'auto'", "'adblock'", "\"auto\""),
+        ("format", "'wildcard'", "'rpz'", "\"auto\""),
+        ("override", "''", "'nodata'", "\"\""),
+        ("gate", "'hold'", "'off'", "\"hold\""),
+        ("release", "[]", "['a.example']", "[]"),
+        ("refresh", "'24h'", "'1h'", "\"24h\""),
+    ] {
+        let list = |value| format!("[[program]]\nname = 'x'\nlists = [{{ path = 'own.list', {option} = {value} }}]");
+        good(&list(same));
+        let column = option.len() + 34;
+        bad(&list(other), &[&format!("3:{column}: program.lists.{option}: {}", nothing_yet(default))]);
+    }
+    bad(
+        "[[policy.exception]]\nnames = ['a.example']\nlists = ['x']\ngroups = ['y']",
+        &[
+            &format!("3:9: policy.exception.lists: {}", nothing_yet("[]")),
+            &format!("4:10: policy.exception.groups: {}", nothing_yet("[]")),
+        ],
+    );
+    bad(
+        "[[program]]\nname = 'x'\nlists = [{ url = 'https://lists.example/a' }]",
+        &["3:18: program.lists.url: not yet supported by this version; fetch the list yourself and write its path"],
+    );
+    bad(
+        "[[group]]\nname = 'guests'\nclient = []\n[[resolve.forward]]\nzone = 'x'\nservers = ['tls://9.9.9.9#dns.quad9.net']",
+        &[
+            "1:1: group: not yet supported by this version; remove it",
+            "3:1: group.client: there is no such option; did you mean clients?",
+            "6:12: resolve.forward.servers: tls, https and quic are not yet supported by this version; write udp:// or tcp://",
+        ],
+    );
+}
+
+#[test]
+fn broken_text_is_reported_with_everything_else() {
+    bad(
+        "[resolve]\nvalidate = yes\nipv4 = 4\n[policy]\nmode = shadow\nblock_ttl = 30s\nmode = 'off'\n[cache]\nsize =\nsise = 1",
+        &[
+            "2:12: yes is not TOML; write true",
+            "3:8: resolve.ipv4: expected true or false, found a number (4); write ipv4 = true or ipv4 = false",
+            r#"5:8: text stands in quotes; write "shadow""#,
+            r#"6:13: text stands in quotes; write "30s""#,
+            "7:1: mode is set a second time; keep one of the two",
+            "9:7: a value is missing after the =",
+            "10:1: cache.sise: there is no such option; did you mean size?",
+        ],
+    );
+    // What can't be read may have been the name and the list: neither is said to be missing.
+    bad(
+        "[[program]]\nname x\n\n[[program]]\nservices = { tiktok = off }",
+        &[
+            "2:6: a line needs an =; write it as option = value",
+            r#"5:23: off is not TOML; write false, or "off" where a word is meant"#,
+        ],
+    );
+    bad(
+        "[log]\njson: true\nfilter debug\nqueries = 1",
+        &[
+            "2:7: a line needs an =; write it as option = value",
+            "3:8: a line needs an =; write it as option = value",
+            "4:11: log.queries: expected true or false, found a number (1); write queries = true or queries = false",
+        ],
+    );
+    bad(
+        "[cache]\nsize = 1.5\n[listen]\ndo53 = ['127.0.0.1:53'\nworkers = 'x'\n[log]\njson = yes",
+        &[
+            r#"2:8: cache.size: expected text in quotes, found a number (1.5); write size = "128 MiB""#,
+            "5:1: a [ or { before this is never closed; write its ] or }",
+        ],
+    );
+    bad(
+        "[log\njson = 1\n[cache]\nsize = true",
+        &[
+            "1:5: unclosed table, expected `]`",
+            r#"4:8: cache.size: expected text in quotes, found true; write size = "128 MiB""#,
+        ],
+    );
+    bad(
+        "[[program]\nname = 1\n[cache]\nsise = 1",
+        &["1:11: unclosed array table, expected `]`", "4:1: cache.sise: there is no such option; did you mean size?"],
+    );
+}
+
+#[test]
+fn a_large_file_of_something_else_is_refused_soon() {
+    let (_folder, world) = clone();
+    for line in
+        ["0.0.0.0 ads.example\n", "||ads.example^\n", "x = 1h\n", "ads = 1\n", "[", "x = {", "\"\n", "a.b.c.d=x\n"]
+    {
+        let text = line.repeat(100_000 / line.len());
+        let problems = read_in(&world, &text).unwrap_err();
+        assert!(problems.0.len() <= 101, "{line}: {}", problems.0.len());
+    }
+}
+
+#[test]
+fn damaged_text_never_panics() {
+    let (_folder, world) = clone();
+    for at in TEMPLATE.char_indices().map(|(at, _)| at).step_by(61) {
+        // Cut short, or with something odd in the middle; either may be fine or not.
+        for odd in ["", "\"", "[", "{ö", "=", "'''", "\\", "\n[[", "\u{0}é"] {
+            let rest = if odd.is_empty() { "" } else { &TEMPLATE[at..] };
+            let _ = read_in(&world, &format!("{}{odd}{rest}", &TEMPLATE[..at]));
+        }
+    }
+}
+
+#[test]
+fn what_may_not_be_meant_is_a_warning() {
+    let (_folder, world) = clone();
+    let warnings = |text: &str| -> Vec<String> {
+        read_in(&world, text).unwrap().warnings.iter().map(ToString::to_string).collect()
+    };
+    let tool = "answers anybody on the Internet who can reach this server, and makes it a tool for attacks on others; write the networks of your clients";
+    assert_eq!(
+        warnings("access.allow = ['10.0.0.0/8', '0.0.0.0/0', '::/0']"),
+        [
+            format!("config/c.toml:1:31: access.allow: 0.0.0.0/0 {tool}"),
+            format!("config/c.toml:1:44: access.allow: ::/0 {tool}"),
+        ]
+    );
+    assert!(warnings("access.allow = []")[0].contains("answers nobody"));
+    assert!(warnings("[[policy.exception]]\nnames = ['.']")[0].contains("passes every name"));
+    assert_eq!(warnings("[[policy.exception]]\nnames = ['=.']"), [""; 0]);
+}
+
+#[test]
+fn the_first_configuration_found_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |path: &str| folder.path().join(path);
+    let mut world = world(folder.path());
+    world.executable_folder = Some(at("clone/target/release"));
+    assert_eq!(load(None, &world).unwrap().config.origin, Origin::Embedded);
+    // Each goes before the one before it.
+    for path in [
+        "etc/cleandns/cleandns.toml",
+        "clone/target/etc/cleandns/cleandns.toml",
+        "config/cleandns.toml",
+        "clone/config/cleandns.toml",
+        "clone/target/release/config/cleandns.toml",
+        "here/config/cleandns.toml",
+    ] {
+        write(&at(path), "");
+        assert_eq!(load(None, &world).unwrap().config.origin, Origin::File(at(path)), "{path}");
+    }
+    write(&at("here/own.toml"), "log.json = 1");
+    let problems = load(Some(Path::new("own.toml")), &world).unwrap_err().to_string();
+    assert!(problems.starts_with("own.toml:1:12: log.json: "), "{problems}");
+    let problems = load(Some(Path::new("none.toml")), &world).unwrap_err().to_string();
+    assert!(problems.starts_with("none.toml: there is no such file; correct --config"), "{problems}");
+    let problems = load(Some(Path::new("config")), &world).unwrap_err().to_string();
+    assert!(problems.starts_with("config: ") && problems.contains("can't be read"), "{problems}");
+    fs::write(at("here/own.toml"), b"# fine\n# \xff").unwrap();
+    let problems = load(Some(Path::new("own.toml")), &world).unwrap_err().to_string();
+    assert_eq!(problems, "own.toml: line 2 is not UTF-8 text; save the file as UTF-8");
+    write(&at("here/own.toml"), &"#".repeat(2 << 20));
+    let problems = load(Some(Path::new("own.toml")), &world).unwrap_err().to_string();
+    assert!(problems.contains("is larger than 1048576 octets"), "{problems}");
+}
+
+#[test]
+fn paths_start_at_the_files_folder_then_its_parent() {
+    let (_folder, world) = clone();
+    let here = &world.current_folder;
+    write(&here.join("config/both.list"), "");
+    write(&here.join("both.list"), "");
+    let base = world.base(&Origin::File(here.join("config/c.toml")));
+    for (path, expected) in [
+        ("own.list", Location::File(here.join("config/own.list"))),
+        ("./own.list", Location::File(here.join("config/own.list"))),
+        ("config/own.list", Location::File(here.join("config/own.list"))),
+        ("both.list", Location::File(here.join("config/both.list"))),
+        ("../both.list", Location::File(here.join("config/../both.list"))),
+        ("blocklists/clean-store/", Location::Folder(here.join("blocklists/clean-store"))),
+        (here.join("both.list").to_str().unwrap(), Location::File(here.join("both.list"))),
+    ] {
+        assert_eq!(base.find(path), Ok(expected), "{path}");
+    }
+    assert!(base.find("own.list/x").unwrap_err().contains("no such file or folder"));
+    assert_eq!(base.folder("state"), Ok(here.join("config/state")));
+    assert_eq!(base.folder("blocklists"), Ok(here.join("blocklists")));
+    assert!(base.folder("own.list").unwrap_err().contains("is a file"));
+
+    let base = world.base(&Origin::Embedded);
+    for (path, expected) in [
+        ("blocklists/clean-store", Some("blocklists/clean-store")),
+        ("./blocklists/clean-store/tiktok.list", Some("blocklists/clean-store/tiktok.list")),
+        ("blocklists/clean", None),
+        ("own.list", None),
+    ] {
+        assert_eq!(base.find(path).ok(), expected.map(|path| Location::Embedded(path.into())), "{path}");
+    }
+    assert!(base.find_file("config/cleandns.toml").is_err());
+}
+
+#[test]
+fn shipped_lists_beside_the_file_go_before_those_inside_the_binary() {
+    let (_folder, world) = clone();
+    let here = &world.current_folder;
+    let location = |origin| read("", origin, &world).unwrap().config.programs[1].lists[0].location.clone();
+    assert_eq!(
+        location(Origin::File(here.join("config/c.toml"))),
+        Location::Folder(here.join("blocklists/clean-apps"))
+    );
+    assert_eq!(location(Origin::File(here.join("x/y/c.toml"))), Location::Embedded("blocklists/clean-apps".into()));
+}
+
+#[test]
+fn state_is_kept_where_the_environment_says() {
+    let path = |path: &str| Some(PathBuf::from(path));
+    for (systemd, xdg, home, expected) in [
+        (path("/var/lib/a:/var/lib/b"), path("/x"), path("/h"), path("/var/lib/a")),
+        (None, path("/x"), path("/h"), path("/x/cleandns")),
+        (None, path("relative"), path("/h"), path("/h/.local/state/cleandns")),
+        (None, None, None, None),
+    ] {
+        let world = World { state_directory: systemd, xdg_state_home: xdg, home, ..world(Path::new("/nowhere")) };
+        assert_eq!(Config::default_for(&world).state_dir, expected);
+    }
+}

@@ -1,0 +1,378 @@
+//! The values people write in the configuration, from text: durations, sizes, days, addresses, networks, names.
+//!
+//! Pure: text in; a value, or what is wrong with the text and what to write instead, out.
+
+use super::super::{ForwardProtocol, ForwardServer};
+use crate::{dns::Name, policy::parse::Extent};
+use ipnet::IpNet;
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+
+/// Characters of a value that a message repeats: enough to find it, too few to flood a log.
+const SHOWN_CHARS_MAX: usize = 60;
+/// Octets of a program's or service's name: three of them fit in the 120 octets of an EDE text.
+const WORD_BYTES_MAX: usize = 40;
+/// Octets of a list's name, for the same reason.
+const TITLE_BYTES_MAX: usize = 60;
+/// Where DNS servers listen.
+const DNS_PORT: u16 = 53;
+
+/// Text in quotes and escaped, cut when long.
+pub fn shown(text: &str) -> String {
+    match text.char_indices().nth(SHOWN_CHARS_MAX) {
+        Some((end, _)) => format!("\"{}…\"", text[..end].escape_debug()),
+        None => format!("\"{}\"", text.escape_debug()),
+    }
+}
+
+/// `30s`, `5m`, `24h`, `1d`.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let (number, unit) = number_and_unit(text);
+    let unit_seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        _ => 0,
+    };
+    match (number, unit_seconds) {
+        (Some(number), 1..) => number.checked_mul(unit_seconds).map(Duration::from_secs),
+        _ => None,
+    }
+    .ok_or_else(|| {
+        format!("{} is not a duration; write a whole number and s, m, h or d, such as \"30s\" or \"1d\"", shown(text))
+    })
+}
+
+/// `128 MiB`, `100 MB`, `65536`: octets.
+pub fn size(text: &str) -> Result<u64, String> {
+    let (number, unit) = number_and_unit(text);
+    let factor: Option<u64> = match unit.to_ascii_lowercase().as_str() {
+        "" | "b" => Some(1),
+        "kb" => Some(1000),
+        "mb" => Some(1000u64.pow(2)),
+        "gb" => Some(1000u64.pow(3)),
+        "tb" => Some(1000u64.pow(4)),
+        "kib" => Some(1 << 10),
+        "mib" => Some(1 << 20),
+        "gib" => Some(1 << 30),
+        "tib" => Some(1 << 40),
+        _ => None,
+    };
+    number.zip(factor).and_then(|(number, factor)| number.checked_mul(factor)).ok_or_else(|| {
+        format!("{} is not a size; write a whole number and KiB, MiB or GiB, such as \"128 MiB\"", shown(text))
+    })
+}
+
+/// Digits, spaces, the rest.
+fn number_and_unit(text: &str) -> (Option<u64>, &str) {
+    let text = text.trim();
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    (text[..digits].parse().ok(), text[digits..].trim_start())
+}
+
+/// `2027-01-31`: days since 1970-01-01.
+pub fn day(text: &str) -> Result<i64, String> {
+    let wrong = || format!("{} is not a day; write year-month-day, such as \"2027-01-31\"", shown(text));
+    let [year, month, day] = text.split('-').collect::<Vec<_>>()[..] else { return Err(wrong()) };
+    let number = |digits: &str, length: usize| {
+        let plain = digits.len() == length && digits.bytes().all(|byte| byte.is_ascii_digit());
+        plain.then(|| digits.parse::<i64>().ok()).flatten()
+    };
+    match (number(year, 4), number(month, 2), number(day, 2)) {
+        (Some(year), Some(month @ 1..=12), Some(day)) if (1..=days_in_month(year, month)).contains(&day) => {
+            Ok(days_since_1970(year, month, day))
+        }
+        _ => Err(wrong()),
+    }
+}
+
+fn days_in_month(year: i64, month: i64) -> i64 {
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    match month {
+        2 if leap => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
+
+/// Days from 1970-01-01 to a day of the Gregorian calendar.
+fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
+    // Years begin in March here, so that the leap day is a year's last and month lengths follow one formula.
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let day_of_year = (153 * month + 2) / 5 + day - 1;
+    // 719468 days lie between 0000-03-01 and 1970-01-01.
+    year * 365 + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400) + day_of_year - 719_468
+}
+
+/// `192.168.0.0/16`, `fd00::/8`, or one address, which is a network of its own.
+pub fn network(text: &str) -> Result<IpNet, String> {
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Ok(address.into());
+    }
+    let network: IpNet = text.parse().map_err(|_| {
+        format!("{} is not a network; write an address and a prefix length, such as \"192.168.0.0/16\"", shown(text))
+    })?;
+    // `10.0.0.5/8` is as likely a slip for the one address as for the network.
+    if network != network.trunc() {
+        let (whole, alone) = (network.trunc(), IpNet::from(network.addr()));
+        return Err(format!("{} has bits set after its prefix; write \"{whole}\" or \"{alone}\"", shown(text)));
+    }
+    Ok(network)
+}
+
+/// `127.0.0.1:53`, `[::1]:53`.
+pub fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        let what = format!("{} is not an address and a port", shown(text));
+        match (text.parse::<IpAddr>(), text.strip_prefix(':').and_then(|port| port.parse::<u16>().ok())) {
+            (Ok(address), _) => format!("{what}; write \"{}\"", SocketAddr::new(address, DNS_PORT)),
+            (_, Some(port)) => format!("{what}; write \"0.0.0.0:{port}\" for IPv4, \"[::]:{port}\" for IPv6"),
+            _ => format!("{what}; write such as \"127.0.0.1:53\" or \"[::1]:53\""),
+        }
+    })
+}
+
+/// A server as it is written, of a kind that this version can or can't ask.
+#[derive(Debug, PartialEq)]
+pub enum WrittenServer {
+    Plain(ForwardServer),
+    /// `tls://…`, `https://…`, `quic://…`
+    Encrypted,
+}
+
+/// `10.0.0.1`, `udp://10.0.0.1`, `tcp://[fd00::1]:5300`.
+pub fn forward_server(text: &str) -> Result<WrittenServer, String> {
+    let (protocol, place) = match text.split_once("://") {
+        None => (ForwardProtocol::Udp, text),
+        Some(("udp", place)) => (ForwardProtocol::Udp, place),
+        Some(("tcp", place)) => (ForwardProtocol::Tcp, place),
+        Some(("tls" | "https" | "quic", _)) => return Ok(WrittenServer::Encrypted),
+        Some((scheme, _)) => return Err(format!("{} is not a protocol; write udp:// or tcp://", shown(scheme))),
+    };
+    let bracketed = place.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let alone = bracketed.unwrap_or(place).parse::<IpAddr>().map(|address| SocketAddr::new(address, DNS_PORT));
+    match alone.or_else(|_| place.parse::<SocketAddr>()) {
+        Ok(address) if address.port() == 0 => Err(format!("{} has port 0; leave it out for 53", shown(text))),
+        Ok(address) => Ok(WrittenServer::Plain(ForwardServer { protocol, address })),
+        Err(_) => Err(format!(
+            "{} is not a server's address; write such as \"udp://10.0.0.1\" or \"tcp://[fd00::1]:5300\" (no host name)",
+            shown(text)
+        )),
+    }
+}
+
+/// A domain name as people mean it: no URL, no address, no pattern.
+pub fn name(text: &str) -> Result<Name, String> {
+    let no_name = |what: &str| Err(format!("{} is {what}; write a name such as \"example.com\"", shown(text)));
+    if text.parse::<IpAddr>().is_ok() {
+        return no_name("an address, not a name");
+    }
+    if text.contains("://") {
+        return no_name("a URL, not a name");
+    }
+    let name = text.parse::<Name>().map_err(|error| format!("{} is not a name: {error}", shown(text)))?;
+    // Legal on the wire, a slip in a file; whoever means one of the others writes its escape.
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '\\');
+    match text.chars().find(|&c| !plain(c)) {
+        Some(odd) if !text.contains('\\') => no_name(&format!("not a name, because of its `{odd}`")),
+        _ => Ok(name),
+    }
+}
+
+/// `example.com` means it and all below it, `=example.com` itself alone.
+pub fn exception_name(text: &str) -> Result<(Name, Extent), String> {
+    if let Some(below) = text.strip_prefix("*.") {
+        return Err(format!("{} needs no star; write {}, which means it and all below it", shown(text), shown(below)));
+    }
+    match text.strip_prefix('=') {
+        Some(exact) => Ok((name(exact)?, Extent::Exact)),
+        None => Ok((name(text)?, Extent::Subtree)),
+    }
+}
+
+/// The name of a program or service: a metric label, and a part of every verdict's text.
+pub fn word(text: &str) -> Result<String, String> {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_');
+    if text.is_empty() || text.len() > WORD_BYTES_MAX || !text.bytes().all(plain) {
+        return Err(format!(
+            "{} is not usable as a name; write 1 to {WORD_BYTES_MAX} lower-case letters, digits, - and _",
+            shown(text)
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+/// What a list is shown as.
+pub fn title(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() || text.len() > TITLE_BYTES_MAX || text.chars().any(char::is_control) {
+        return Err(format!("{} is not usable as a name; write 1 to {TITLE_BYTES_MAX} octets of text", shown(text)));
+    }
+    Ok(text.to_owned())
+}
+
+/// One of some words.
+pub fn choice<'c>(text: &str, words: &[&'c str]) -> Result<&'c str, String> {
+    words.iter().find(|&&word| word == text).copied().ok_or_else(|| {
+        let quoted: Vec<_> = words.iter().map(|word| shown(word)).collect();
+        let advice = nearest(text, words.iter().copied()).map_or("one of these".to_owned(), shown);
+        format!("{} is not one of {}; write {advice}", shown(text), quoted.join(", "))
+    })
+}
+
+/// The candidate that `given` was most likely meant to be.
+pub fn nearest<'c>(given: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
+    let distance = |candidate: &str| strsim::damerau_levenshtein(&given.to_lowercase(), candidate);
+    let (candidate, distance) =
+        candidates.into_iter().map(|candidate| (candidate, distance(candidate))).min_by_key(|&(_, far)| far)?;
+    // A third of the letters may differ: more than that is another word.
+    (distance <= given.chars().count().max(3) / 3).then_some(candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_and_sizes() {
+        for (text, seconds) in [("30s", 30), ("5m", 300), ("24h", 86_400), ("1d", 86_400), ("2 d", 172_800), ("0s", 0)]
+        {
+            assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for text in
+            ["", "30", "s", "1.5h", "-1s", "1w", "1 h 2 m", "30S", "99999999999999999999s", "999999999999999999d"]
+        {
+            assert!(duration(text).unwrap_err().contains("is not a duration; write"), "{text}");
+        }
+        for (text, octets) in [
+            ("0", 0),
+            ("65536", 65_536),
+            ("10 B", 10),
+            ("64 KiB", 65_536),
+            ("128MiB", 134_217_728),
+            ("1 GiB", 1_073_741_824),
+            ("2 tib", 2_199_023_255_552),
+            ("100 MB", 100_000_000),
+            ("1 kB", 1000),
+            ("1 TB", 1_000_000_000_000),
+        ] {
+            assert_eq!(size(text), Ok(octets), "{text}");
+        }
+        for text in ["", "MiB", "1.5 GiB", "-1", "128 M", "128 MiBs", "99999999999 TiB"] {
+            assert!(size(text).unwrap_err().contains("is not a size; write"), "{text}");
+        }
+    }
+
+    #[test]
+    fn days() {
+        for (text, days) in [
+            ("1970-01-01", 0),
+            ("1969-12-31", -1),
+            ("1970-03-01", 59),
+            ("2000-02-29", 11_016),
+            ("2027-01-31", 20_849),
+            ("2100-03-01", 47_541),
+        ] {
+            assert_eq!(day(text), Ok(days), "{text}");
+        }
+        for text in ["", "2027-1-31", "2027-13-01", "2027-02-29", "2100-02-29", "2027-00-10", "2027-04-31", "31.1.2027"]
+        {
+            assert!(day(text).unwrap_err().contains("is not a day; write"), "{text}");
+        }
+    }
+
+    #[test]
+    fn networks_and_addresses() {
+        for (text, shown) in [
+            ("10.0.0.0/8", "10.0.0.0/8"),
+            ("192.0.2.1", "192.0.2.1/32"),
+            ("::1", "::1/128"),
+            ("fd00::/8", "fd00::/8"),
+            ("0.0.0.0/0", "0.0.0.0/0"),
+        ] {
+            assert_eq!(network(text).unwrap().to_string(), shown, "{text}");
+        }
+        assert_eq!(
+            network("10.0.0.5/8").unwrap_err(),
+            r#""10.0.0.5/8" has bits set after its prefix; write "10.0.0.0/8" or "10.0.0.5/32""#
+        );
+        for text in ["", "10.0.0.0/33", "10.0.0/8", "lan", "::/129"] {
+            assert!(network(text).unwrap_err().contains("is not a network; write"), "{text}");
+        }
+        for (text, hint) in [
+            ("127.0.0.1", r#"write "127.0.0.1:53""#),
+            ("::1", r#"write "[::1]:53""#),
+            (":53", r#"write "0.0.0.0:53" for IPv4, "[::]:53" for IPv6"#),
+            ("localhost:53", r#"write such as "127.0.0.1:53" or "[::1]:53""#),
+            ("127.0.0.1:99999", r#"write such as "127.0.0.1:53" or "[::1]:53""#),
+        ] {
+            assert_eq!(listen_address(text).unwrap_err().split_once("; ").unwrap().1, hint, "{text}");
+        }
+    }
+
+    #[test]
+    fn forward_servers() {
+        for (text, protocol, address) in [
+            ("10.0.0.1", ForwardProtocol::Udp, "10.0.0.1:53"),
+            ("10.0.0.1:5300", ForwardProtocol::Udp, "10.0.0.1:5300"),
+            ("udp://10.0.0.1", ForwardProtocol::Udp, "10.0.0.1:53"),
+            ("tcp://[fd00::1]:5300", ForwardProtocol::Tcp, "[fd00::1]:5300"),
+            ("tcp://[fd00::1]", ForwardProtocol::Tcp, "[fd00::1]:53"),
+            ("fd00::1", ForwardProtocol::Udp, "[fd00::1]:53"),
+        ] {
+            let server = ForwardServer { protocol, address: address.parse().unwrap() };
+            assert_eq!(forward_server(text), Ok(WrittenServer::Plain(server)), "{text}");
+        }
+        for text in ["tls://9.9.9.9#dns.quad9.net", "https://dns.example/dns-query", "quic://[fd00::1]"] {
+            assert_eq!(forward_server(text), Ok(WrittenServer::Encrypted), "{text}");
+        }
+        for text in ["", "udp://", "dns.example", "udp://dns.example:53", "10.0.0.1:0", "ftp://10.0.0.1", "[fd00::1"] {
+            assert!(forward_server(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn names_and_words() {
+        for (text, expected, extent) in [
+            ("Example.com.", "example.com", Extent::Subtree),
+            ("=example.com", "example.com", Extent::Exact),
+            ("_dmarc.example", "_dmarc.example", Extent::Subtree),
+            (r"a\.b.example", r"a\.b.example", Extent::Subtree),
+        ] {
+            assert_eq!(exception_name(text), Ok((expected.parse().unwrap(), extent)), "{text}");
+        }
+        for (text, error) in [
+            ("192.0.2.1", "is an address, not a name"),
+            ("https://example.com/", "is a URL, not a name"),
+            ("example.com/path", "is not a name, because of its `/`"),
+            ("ads.*.example", "is not a name, because of its `*`"),
+            ("*.example", r#"write "example", which means it and all below it"#),
+            ("müller.example", "xn--"),
+            ("a..b", "empty label"),
+            ("", "empty"),
+            ("=", "empty"),
+        ] {
+            let given = exception_name(text).unwrap_err();
+            assert!(given.contains(error), "{text}: {given}");
+        }
+        for (text, fine) in
+            [("clean-store", true), ("a_1", true), ("", false), ("Clean", false), ("a/b", false), ("a b", false)]
+        {
+            assert_eq!(word(text).is_ok(), fine, "{text}");
+        }
+        assert!(word(&"a".repeat(41)).is_err());
+        assert!(title("My list").is_ok() && title(" ").is_err() && title("a\nb").is_err());
+    }
+
+    #[test]
+    fn the_nearest_word_is_suggested_and_a_far_one_not() {
+        for (given, expected) in
+            [("validte", Some("validate")), ("Validate", Some("validate")), ("ipv5", Some("ipv4")), ("colour", None)]
+        {
+            assert_eq!(nearest(given, ["ipv4", "validate", "workers"]), expected, "{given}");
+        }
+    }
+}

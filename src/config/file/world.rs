@@ -1,0 +1,173 @@
+//! Where the configuration is looked for, and what its paths mean: what reading it depends on besides its text.
+//!
+//! The process's own surroundings are looked at in one place, `World::of_process`; everything else is given them.
+
+use super::super::{Location, Origin};
+use std::{
+    borrow::Cow,
+    env, io,
+    path::{Path, PathBuf},
+};
+
+/// Where the configuration lies below each folder that is searched, and inside the binary.
+pub const CONFIG_PATH: &str = "config/cleandns.toml";
+/// The same in folders that hold the configuration of many programs.
+const SYSTEM_CONFIG_PATH: &str = "cleandns/cleandns.toml";
+/// Folders above the executable's that may be the root of a clone: `target/release/deps` is three below it.
+const FOLDERS_ABOVE_EXECUTABLE_MAX: usize = 3;
+
+/// What reading a configuration depends on besides its text.
+#[derive(Clone)]
+pub struct World<'a> {
+    /// Absolute.
+    pub current_folder: PathBuf,
+    pub executable_folder: Option<PathBuf>,
+    /// `/etc`.
+    pub system_folder: PathBuf,
+    /// `STATE_DIRECTORY`, as systemd sets it.
+    pub state_directory: Option<PathBuf>,
+    /// `XDG_STATE_HOME`.
+    pub xdg_state_home: Option<PathBuf>,
+    /// `HOME`.
+    pub home: Option<PathBuf>,
+    pub embedded: Embedded<'a>,
+}
+
+/// The files inside the binary.
+#[derive(Clone, Copy)]
+pub struct Embedded<'a> {
+    /// A file's octets by its path, such as `blocklists/clean-store/tiktok.list`.
+    pub read: &'a dyn Fn(&str) -> Option<Cow<'static, [u8]>>,
+    /// All paths.
+    pub paths: &'a dyn Fn() -> Vec<Cow<'static, str>>,
+}
+
+impl<'a> World<'a> {
+    /// The surroundings of this process.
+    pub fn of_process(embedded: Embedded<'a>) -> io::Result<Self> {
+        let folder = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        Ok(Self {
+            current_folder: env::current_dir()?,
+            executable_folder: env::current_exe().ok().and_then(|path| path.parent().map(Path::to_owned)),
+            system_folder: "/etc".into(),
+            state_directory: folder("STATE_DIRECTORY"),
+            xdg_state_home: folder("XDG_STATE_HOME"),
+            home: folder("HOME"),
+            embedded,
+        })
+    }
+
+    /// The files that may be the configuration when none is named, best first.
+    pub fn search_paths(&self) -> Vec<PathBuf> {
+        let executable_folder = self.executable_folder.as_deref();
+        let above = executable_folder.into_iter().flat_map(|folder| folder.ancestors());
+        let mut paths = vec![self.current_folder.join(CONFIG_PATH)];
+        paths.extend(above.take(1 + FOLDERS_ABOVE_EXECUTABLE_MAX).map(|folder| folder.join(CONFIG_PATH)));
+        paths.extend(
+            executable_folder.and_then(Path::parent).map(|installed| installed.join("etc").join(SYSTEM_CONFIG_PATH)),
+        );
+        paths.push(self.system_folder.join(SYSTEM_CONFIG_PATH));
+        paths
+    }
+
+    /// Where state is kept unless the configuration says so; `None`: nowhere.
+    pub fn state_folder(&self) -> Option<PathBuf> {
+        // systemd separates several by colons; the XDG specification has relative paths ignored.
+        let of_systemd = self.state_directory.iter().flat_map(env::split_paths).next();
+        let absolute = |folder: &Option<PathBuf>| folder.clone().filter(|folder| folder.is_absolute());
+        of_systemd
+            .or_else(|| Some(absolute(&self.xdg_state_home)?.join("cleandns")))
+            .or_else(|| Some(absolute(&self.home)?.join(".local/state/cleandns")))
+    }
+
+    /// How a file is called in messages: as short as the current folder allows.
+    pub fn shown(&self, origin: &Origin) -> String {
+        match origin {
+            Origin::File(path) => path.strip_prefix(&self.current_folder).unwrap_or(path).display().to_string(),
+            Origin::Embedded => format!("built-in {CONFIG_PATH}"),
+        }
+    }
+
+    /// What the configuration's paths are relative to.
+    pub fn base(&self, origin: &Origin) -> Base<'_> {
+        let folders = match origin {
+            // The file's folder first, then its parent: `config/` and `blocklists/` are siblings in a clone.
+            Origin::File(path) => path.ancestors().skip(1).take(2).map(Path::to_owned).collect(),
+            Origin::Embedded => Vec::new(),
+        };
+        Base { folders, embedded: self.embedded, current_folder: &self.current_folder }
+    }
+}
+
+/// What relative paths are relative to.
+pub struct Base<'a> {
+    /// Best first; none: the tree inside the binary.
+    folders: Vec<PathBuf>,
+    embedded: Embedded<'a>,
+    current_folder: &'a Path,
+}
+
+impl Base<'_> {
+    /// The file or folder that is meant, or where it was looked for in vain.
+    pub fn find(&self, path: &str) -> Result<Location, String> {
+        if path.is_empty() {
+            return Err("the path is empty; write a file's or folder's path".to_owned());
+        }
+        if self.folders.is_empty() && Path::new(path).is_relative() {
+            let tidy = tidy(path).display().to_string();
+            let below = format!("{tidy}/");
+            let found = (self.embedded.paths)().iter().any(|path| **path == tidy || path.starts_with(&below));
+            return match found {
+                true => Ok(Location::Embedded(tidy)),
+                false => Err(format!("there is no {path} inside this program; write an absolute path")),
+            };
+        }
+        let candidates = self.candidates(path);
+        for candidate in &candidates {
+            match candidate.metadata() {
+                Ok(about) if about.is_dir() => return Ok(Location::Folder(candidate.clone())),
+                Ok(_) => return Ok(Location::File(candidate.clone())),
+                Err(error) if is_absence(&error) => {}
+                Err(error) => return Err(format!("{} can't be looked at: {error}", candidate.display())),
+            }
+        }
+        let looked: Vec<_> = candidates.iter().map(|path| path.display().to_string()).collect();
+        Err(format!("there is no such file or folder; looked for {}", looked.join(" and ")))
+    }
+
+    /// The file on disk that is meant.
+    pub fn find_file(&self, path: &str) -> Result<PathBuf, String> {
+        match self.find(path)? {
+            Location::File(path) => Ok(path),
+            Location::Folder(path) => Err(format!("{} is a folder; write the path of a file", path.display())),
+            Location::Embedded(_) => Err("only a file on disk will do; write an absolute path".to_owned()),
+        }
+    }
+
+    /// The folder that is meant, whether it is there yet or not.
+    pub fn folder(&self, path: &str) -> Result<PathBuf, String> {
+        let candidates = self.candidates(path);
+        match candidates.iter().find(|candidate| candidate.exists()).or(candidates.first()) {
+            Some(path) if path.is_file() => Err(format!("{} is a file; write the path of a folder", path.display())),
+            Some(path) => Ok(path.clone()),
+            None => Ok(self.current_folder.join(tidy(path))),
+        }
+    }
+
+    fn candidates(&self, path: &str) -> Vec<PathBuf> {
+        match Path::new(path).is_absolute() {
+            true => vec![tidy(path)],
+            false => self.folders.iter().map(|folder| folder.join(tidy(path))).collect(),
+        }
+    }
+}
+
+/// Not there, as against there and out of reach.
+pub fn is_absence(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+/// Without `./` and a final slash.
+fn tidy(path: &str) -> PathBuf {
+    Path::new(path).components().filter(|part| !matches!(part, std::path::Component::CurDir)).collect()
+}

@@ -1,0 +1,197 @@
+//! What is wrong with a configuration: where it stands, which option it is, what was found, and what to write instead.
+//!
+//! Problems are gathered, not thrown: one reading reports them all. Nothing here prints or ends the program.
+
+use std::{
+    cell::{Cell, RefCell},
+    fmt,
+    ops::Range,
+};
+
+/// Problems told of one file: more fill the screen, and mean that the file is something else.
+const PROBLEMS_MAX: usize = 100;
+
+/// One thing wrong, or worth knowing, at one place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The file as it is shown: relative to the current folder where it is below it.
+    pub file: String,
+    /// Counted from 1; 0: the file as a whole.
+    pub line: usize,
+    /// In characters, counted from 1; 0: the file as a whole.
+    pub column: usize,
+    /// Dotted name, such as `resolve.validate`; empty when the text could not be read that far.
+    pub option: String,
+    /// What is wrong, then what to do.
+    pub message: String,
+}
+
+impl Problem {
+    /// A problem of a whole file, such as one that can't be read.
+    pub(super) fn whole_file(file: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { file: file.into(), line: 0, column: 0, option: String::new(), message: message.into() }
+    }
+}
+
+impl fmt::Display for Problem {
+    /// `config/cleandns.toml:12:5: resolve.validate: expected …; write …`, on one line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.file)?;
+        if self.line > 0 {
+            write!(f, ":{}:{}", self.line, self.column)?;
+        }
+        if !self.option.is_empty() {
+            write!(f, ": {}", self.option)?;
+        }
+        write!(f, ": {}", self.message)
+    }
+}
+
+/// Everything that keeps a configuration from being used, in the order of the file. Never empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problems(pub Vec<Problem>);
+
+impl fmt::Display for Problems {
+    /// One problem a line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            problem.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problems {}
+
+/// Gathers problems while one file is read.
+pub(super) struct Report<'a> {
+    file: &'a str,
+    text: &'a str,
+    problems: RefCell<Vec<Problem>>,
+    warnings: RefCell<Vec<Problem>>,
+    /// Where syntax is broken.
+    unreadable: RefCell<Vec<Range<usize>>>,
+    /// Problems beyond the bound have been left out.
+    cut: Cell<bool>,
+}
+
+impl<'a> Report<'a> {
+    pub fn new(file: &'a str, text: &'a str) -> Self {
+        Self {
+            file,
+            text,
+            problems: <_>::default(),
+            warnings: <_>::default(),
+            unreadable: <_>::default(),
+            cut: Cell::new(false),
+        }
+    }
+
+    /// Notes that the text at `at` isn't TOML, and that nothing in `unreadable` can be trusted because of it: what
+    /// else is wrong there is mostly the same mistake.
+    pub fn broken(&self, at: Range<usize>, unreadable: Range<usize>, message: impl Into<String>) {
+        self.problem(at, "", message);
+        self.unreadable.borrow_mut().push(unreadable);
+    }
+
+    /// True where nothing more needs to be said, so nothing more needs to be found out.
+    pub fn is_done_with(&self, offset: usize) -> bool {
+        self.cut.get() || self.unreadable.borrow().iter().any(|unreadable| unreadable.contains(&offset))
+    }
+
+    /// Notes what is wrong with the option at `at`.
+    pub fn problem(&self, at: Range<usize>, option: &str, message: impl Into<String>) {
+        if self.is_done_with(at.start) {
+            return;
+        }
+        if self.problems.borrow().len() == PROBLEMS_MAX {
+            self.cut.set(true);
+            return;
+        }
+        let problem = self.at(at, option, message);
+        self.problems.borrow_mut().push(problem);
+    }
+
+    /// Notes that something isn't there. Silent in broken text, where it may be there and only unreadable.
+    pub fn missing(&self, at: Range<usize>, option: &str, message: impl Into<String>) {
+        if self.unreadable.borrow().is_empty() {
+            self.problem(at, option, message);
+        }
+    }
+
+    /// Notes what is allowed and yet perhaps not meant.
+    pub fn warn(&self, at: Range<usize>, option: &str, message: impl Into<String>) {
+        // Bounded apart from the problems: no number of warnings may hide one.
+        if self.warnings.borrow().len() < PROBLEMS_MAX {
+            let warning = self.at(at, option, message);
+            self.warnings.borrow_mut().push(warning);
+        }
+    }
+
+    /// `file:line` of an offset.
+    pub fn place(&self, offset: usize) -> String {
+        format!("{}:{}", self.file, self.position(offset).0)
+    }
+
+    /// The warnings, if there was no problem.
+    pub fn finish(self) -> Result<Vec<Problem>, Problems> {
+        let sorted = |problems: RefCell<Vec<Problem>>| {
+            let mut problems = problems.into_inner();
+            problems.sort_by_key(|problem| (problem.line, problem.column));
+            problems
+        };
+        let mut problems = sorted(self.problems);
+        if problems.is_empty() {
+            return Ok(sorted(self.warnings));
+        }
+        if self.cut.get() {
+            problems.push(Problem::whole_file(self.file, "there are more problems; is it a configuration at all?"));
+        }
+        Err(Problems(problems))
+    }
+
+    fn at(&self, at: Range<usize>, option: &str, message: impl Into<String>) -> Problem {
+        let (line, column) = self.position(at.start);
+        Problem { file: self.file.to_owned(), line, column, option: option.to_owned(), message: message.into() }
+    }
+
+    /// Line, and column in characters, of an offset in octets.
+    fn position(&self, offset: usize) -> (usize, usize) {
+        let before = self.text.get(..offset).unwrap_or(self.text);
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_count_lines_and_characters_from_one() {
+        let report = Report::new("f", "a\nöß = x\r\nlast");
+        for (offset, line, column) in [(0, 1, 1), (1, 1, 2), (2, 2, 1), (4, 2, 2), (9, 2, 6), (12, 3, 1), (99, 3, 5)] {
+            assert_eq!(report.position(offset), (line, column), "{offset}");
+        }
+    }
+
+    #[test]
+    fn problems_are_shown_in_the_order_of_the_file() {
+        let report = Report::new("f", "a\nb\nc");
+        report.problem(4..5, "x.c", "third");
+        report.problem(0..1, "x.a", "first");
+        report.broken(2..3, 2..4, "second");
+        report.problem(2..3, "x.b", "not said: the line is broken");
+        report.missing(4..5, "x.d", "not said: it may stand in the broken line");
+        let problems = report.finish().unwrap_err();
+        assert_eq!(problems.to_string(), "f:1:1: x.a: first\nf:2:1: second\nf:3:1: x.c: third");
+        let report = Report::new("f", "x");
+        (0..200).for_each(|_| report.warn(0..1, "x", "odd"));
+        (0..200).for_each(|_| report.problem(0..1, "x", "wrong"));
+        assert_eq!(report.finish().unwrap_err().0.len(), PROBLEMS_MAX + 1);
+        assert_eq!(Problem::whole_file("f", "gone").to_string(), "f: gone");
+    }
+}

@@ -1,0 +1,102 @@
+//! Opens the sockets, and says in plain words what stands in the way.
+
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use std::{
+    io,
+    net::{SocketAddr, TcpListener, UdpSocket},
+};
+
+/// Octets asked for as a UDP socket's buffers: some ten milliseconds of packets at full speed. The kernel gives what
+/// it allows (net.core.rmem_max).
+const UDP_BUFFER_BYTES: usize = 4 << 20;
+/// Connections that may wait to be accepted.
+const TCP_BACKLOG: i32 = 512;
+
+/// Sockets, bound and ready.
+pub struct Sockets {
+    /// For each address one a worker, told apart by the kernel (SO_REUSEPORT).
+    pub udp: Vec<UdpSocket>,
+    pub tcp: Vec<TcpListener>,
+    /// The addresses really bound: they differ from those asked for where port 0 was.
+    pub addresses: Vec<SocketAddr>,
+}
+
+/// Why an address can't be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("{option}: can't listen on {address} ({protocol}): {why}")]
+pub struct BindError {
+    /// The option that names the address.
+    pub option: &'static str,
+    pub address: SocketAddr,
+    pub protocol: &'static str,
+    pub why: String,
+}
+
+impl BindError {
+    /// Puts what the system says into words that say what to do.
+    pub fn new(option: &'static str, address: SocketAddr, protocol: &'static str, error: &io::Error) -> Self {
+        let port = address.port();
+        let why = match error.kind() {
+            io::ErrorKind::AddrInUse => format!(
+                "another program has port {port}; find it with `ss -lpn sport = :{port}` and stop it, or choose \
+                 another port in {option}"
+            ),
+            io::ErrorKind::PermissionDenied => format!(
+                "ports below 1024 need a privilege; run `setcap cap_net_bind_service=+ep` on the program, or choose a \
+                 port above 1023 in {option}"
+            ),
+            io::ErrorKind::AddrNotAvailable => {
+                format!("this machine has no such address; see `ip address`, and correct {option}")
+            }
+            _ => error.to_string(),
+        };
+        Self { option, address, protocol, why }
+    }
+}
+
+/// Binds every address for UDP, once for each of `workers`, and for TCP.
+pub fn bind(addresses: &[SocketAddr], workers: usize) -> Result<Sockets, BindError> {
+    let mut sockets = Sockets { udp: Vec::new(), tcp: Vec::new(), addresses: Vec::new() };
+    for &asked in addresses {
+        let fail =
+            |protocol: &'static str| move |error: io::Error| BindError::new("listen.do53", asked, protocol, &error);
+        // TCP first: it is bound for this process alone, so a second instance on the same port is noticed.
+        let tcp = tcp_listener(asked).map_err(fail("TCP"))?;
+        let address = tcp.local_addr().map_err(fail("TCP"))?;
+        for _ in 0..workers.max(1) {
+            sockets.udp.push(udp_socket(address).map_err(fail("UDP"))?);
+        }
+        sockets.tcp.push(tcp);
+        sockets.addresses.push(address);
+    }
+    Ok(sockets)
+}
+
+fn udp_socket(address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = new_socket(address, Type::DGRAM, Protocol::UDP)?;
+    socket.set_reuse_port(true)?;
+    // The kernel may give less; then a burst is lost a little earlier, which is no reason not to serve.
+    let _ = socket.set_recv_buffer_size(UDP_BUFFER_BYTES);
+    let _ = socket.set_send_buffer_size(UDP_BUFFER_BYTES);
+    socket.bind(&SockAddr::from(address))?;
+    Ok(socket.into())
+}
+
+fn tcp_listener(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = new_socket(address, Type::STREAM, Protocol::TCP)?;
+    // Lets a restart bind while connections of the old process linger in TIME_WAIT.
+    socket.set_reuse_address(true)?;
+    socket.bind(&SockAddr::from(address))?;
+    socket.listen(TCP_BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+fn new_socket(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
+    if address.is_ipv6() {
+        // `[::]` beside `0.0.0.0` must not collide: each family has sockets of its own.
+        socket.set_only_v6(true)?;
+    }
+    Ok(socket)
+}

@@ -1,0 +1,45 @@
+//! Sockets in, bytes out: receives packets, hands them to the pipeline, sends what it wrote. Decides nothing about DNS.
+//!
+//! TCP is our own as well as UDP: hickory-server answers one query at a time on a connection, has no cap on
+//! connections, and can't send a response that is already in wire form.
+
+mod bind;
+mod stream;
+mod udp;
+
+pub use bind::{BindError, Sockets, bind};
+
+use crate::{
+    query::{Pipeline, QueryRecord},
+    telemetry::Telemetry,
+};
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// What every listener needs. Cheap to clone.
+#[derive(Clone)]
+pub struct Service {
+    pub pipeline: Arc<Pipeline>,
+    pub telemetry: Arc<Telemetry>,
+    /// Becomes true when it is time to leave.
+    pub stopping: watch::Receiver<bool>,
+}
+
+impl Service {
+    fn record(&self, record: &QueryRecord) {
+        self.telemetry.record(record);
+    }
+}
+
+/// Serves on bound sockets until told to stop. Must be called within the runtime that resolves.
+pub fn serve(sockets: Sockets, service: &Service) -> std::io::Result<Vec<std::thread::JoinHandle<()>>> {
+    let mut workers = Vec::new();
+    for (index, socket) in sockets.udp.into_iter().enumerate() {
+        workers.push(udp::spawn(index, socket, service.clone())?);
+    }
+    for listener in sockets.tcp {
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        tokio::spawn(stream::serve(listener, service.clone()));
+    }
+    Ok(workers)
+}

@@ -1,0 +1,180 @@
+//! DNS over TCP (RFC 7766): many queries on a connection, answered as they become ready, everything bounded.
+
+use super::Service;
+use crate::{
+    dns::Transport,
+    query::{Now, Pending},
+};
+use std::{
+    collections::HashMap,
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{
+        TcpListener, TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    sync::mpsc,
+    time::timeout,
+};
+
+/// Connections open at once, over all clients; each holds a few kilobytes and a file descriptor.
+const CONNECTIONS_MAX: usize = 1024;
+/// Connections open at once for one client address: resolvers behind it need a few, an attacker wants all.
+const CONNECTIONS_PER_CLIENT_MAX: usize = 64;
+/// How long a connection may stand idle between queries (RFC 7766 §6.2.3 asks for a few seconds).
+const IDLE: Duration = Duration::from_secs(10);
+/// How long a query may take to arrive once its first octet has: a dribble ends here.
+const QUERY_WITHIN: Duration = Duration::from_secs(5);
+/// How long a client may take to read a response.
+const WRITE_WITHIN: Duration = Duration::from_secs(5);
+/// How long a connection may live in all, busy or not.
+const LIFETIME: Duration = Duration::from_secs(600);
+/// Octets of the longest query read. A legitimate one has a few hundred; the connection ends at a longer one.
+const QUERY_BYTES_MAX: usize = 4096;
+/// Queries of one connection in work at once; reading stops until one is answered.
+const PIPELINED_MAX: usize = 32;
+
+/// Accepts connections until told to stop.
+pub async fn serve(listener: TcpListener, service: Service) {
+    let open = Arc::new(Mutex::new(Open::default()));
+    let mut stopping = service.stopping.clone();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stopping.wait_for(|&stopping| stopping) => return,
+        };
+        match accepted {
+            Ok((stream, client)) => match Slot::take(&open, client.ip().to_canonical()) {
+                Some(slot) => {
+                    tokio::spawn(connection(stream, client, service.clone(), slot));
+                }
+                None => service.telemetry.connection_refused(),
+            },
+            Err(error) => {
+                // Out of descriptors, most likely: the connections that are open will end.
+                tracing::warn!(%error, "could not accept a TCP connection");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+/// How many connections each client has.
+#[derive(Default)]
+struct Open {
+    total: usize,
+    by_client: HashMap<IpAddr, usize>,
+}
+
+/// A place among the open connections, given back when dropped.
+struct Slot {
+    open: Arc<Mutex<Open>>,
+    client: IpAddr,
+}
+
+impl Slot {
+    fn take(open: &Arc<Mutex<Open>>, client: IpAddr) -> Option<Self> {
+        let mut all = open.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let own = all.by_client.get(&client).copied().unwrap_or(0);
+        if all.total >= CONNECTIONS_MAX || own >= CONNECTIONS_PER_CLIENT_MAX {
+            return None;
+        }
+        all.total += 1;
+        all.by_client.insert(client, own + 1);
+        Some(Self { open: open.clone(), client })
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let mut all = self.open.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        all.total -= 1;
+        match all.by_client.get_mut(&self.client) {
+            Some(1) | None => drop(all.by_client.remove(&self.client)),
+            Some(count) => *count -= 1,
+        }
+    }
+}
+
+async fn connection(stream: TcpStream, client: SocketAddr, service: Service, _slot: Slot) {
+    // Responses are written whole; waiting to fill a segment would only delay them.
+    let _ = stream.set_nodelay(true);
+    let (reading, writing) = stream.into_split();
+    let (responses, ready) = mpsc::channel(PIPELINED_MAX);
+    let mut stopping = service.stopping.clone();
+    let life = async {
+        tokio::join!(read(reading, client, &service, responses), write(writing, ready));
+    };
+    tokio::select! {
+        _ = timeout(LIFETIME, life) => {}
+        _ = stopping.wait_for(|&stopping| stopping) => {}
+    }
+}
+
+/// Reads queries and has them answered; ends when the client does, or breaks a bound.
+async fn read(mut stream: OwnedReadHalf, client: SocketAddr, service: &Service, responses: mpsc::Sender<Vec<u8>>) {
+    let mut packet = Vec::new();
+    loop {
+        // A place for the response first: a client that doesn't read its answers can't ask more.
+        let Ok(Ok(place)) = timeout(IDLE, responses.clone().reserve_owned()).await else {
+            return;
+        };
+        let mut length = [0u8; 2];
+        let Ok(Ok(_)) = timeout(IDLE, stream.read_exact(&mut length[..1])).await else {
+            return;
+        };
+        let query = async {
+            stream.read_exact(&mut length[1..]).await?;
+            let length = usize::from(u16::from_be_bytes(length));
+            if length > QUERY_BYTES_MAX {
+                return Err(std::io::ErrorKind::InvalidData.into());
+            }
+            packet.resize(length, 0);
+            stream.read_exact(&mut packet).await
+        };
+        let Ok(Ok(_)) = timeout(QUERY_WITHIN, query).await else {
+            return;
+        };
+        let mut response = Vec::new();
+        let received = Instant::now();
+        match service.pipeline.answer_now(&packet, client.ip(), Transport::Tcp, received, &mut response) {
+            // Nothing that speaks DNS sends such a thing over TCP; there is no use in reading on.
+            Now::Silent => {
+                service.telemetry.silent(Transport::Tcp);
+                return;
+            }
+            Now::Answered(record) => {
+                place.send(response);
+                service.record(&record);
+            }
+            Now::Later(pending) => {
+                tokio::spawn(answer_later(*pending, service.clone(), place));
+            }
+        }
+    }
+}
+
+async fn answer_later(pending: Pending, service: Service, place: mpsc::OwnedPermit<Vec<u8>>) {
+    let mut response = Vec::new();
+    let record = service.pipeline.answer(pending, &mut response).await;
+    place.send(response);
+    service.record(&record);
+}
+
+/// Writes responses in the order in which they become ready.
+async fn write(mut stream: OwnedWriteHalf, mut ready: mpsc::Receiver<Vec<u8>>) {
+    let mut framed = Vec::new();
+    while let Some(response) = ready.recv().await {
+        framed.clear();
+        framed.extend_from_slice(&(response.len() as u16).to_be_bytes());
+        framed.extend_from_slice(&response);
+        let Ok(Ok(())) = timeout(WRITE_WITHIN, stream.write_all(&framed)).await else {
+            return;
+        };
+    }
+    let _ = stream.shutdown().await;
+}

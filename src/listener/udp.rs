@@ -1,0 +1,66 @@
+//! UDP workers: a thread and a socket each. What can be answered at once is answered in the same turn; only what must
+//! be resolved crosses to the runtime.
+
+use super::Service;
+use crate::{
+    dns::Transport,
+    query::{Now, Pending},
+};
+use std::{
+    io,
+    net::{SocketAddr, UdpSocket},
+    sync::Arc,
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+use tokio::runtime::Handle;
+
+/// Octets of the largest datagram read. Queries are small; what is longer than this is cut and found malformed.
+const PACKET_BYTES: usize = 4096;
+/// How often an idle worker looks whether it is time to leave.
+const WAKE_UP_EVERY: Duration = Duration::from_millis(200);
+
+/// Starts a worker. Must be called within the runtime that resolves.
+pub fn spawn(index: usize, socket: UdpSocket, service: Service) -> io::Result<JoinHandle<()>> {
+    socket.set_read_timeout(Some(WAKE_UP_EVERY))?;
+    let runtime = Handle::current();
+    thread::Builder::new().name(format!("udp-{index}")).spawn(move || work(&Arc::new(socket), &service, &runtime))
+}
+
+fn work(socket: &Arc<UdpSocket>, service: &Service, runtime: &Handle) {
+    let mut packet = vec![0u8; PACKET_BYTES];
+    let mut response = Vec::with_capacity(PACKET_BYTES);
+    while !*service.stopping.borrow() {
+        let (length, client) = match socket.recv_from(&mut packet) {
+            Ok(received) => received,
+            // A time-out of ours, a signal, or an ICMP error about a response sent before: nothing is wrong.
+            Err(_) => continue,
+        };
+        let received = Instant::now();
+        match service.pipeline.answer_now(&packet[..length], client.ip(), Transport::Udp, received, &mut response) {
+            Now::Silent => service.telemetry.silent(Transport::Udp),
+            Now::Answered(record) => {
+                send(socket, &response, client, service);
+                service.record(&record);
+            }
+            Now::Later(pending) => {
+                runtime.spawn(answer_later(socket.clone(), *pending, client, service.clone()));
+            }
+        }
+    }
+}
+
+async fn answer_later(socket: Arc<UdpSocket>, pending: Pending, client: SocketAddr, service: Service) {
+    let mut response = Vec::with_capacity(1024);
+    let record = service.pipeline.answer(pending, &mut response).await;
+    send(&socket, &response, client, &service);
+    service.record(&record);
+}
+
+/// Sends. A UDP send waits for nothing but room in the socket's own megabytes; a response that the system refuses is
+/// lost, as the network may lose it, and counted.
+fn send(socket: &UdpSocket, response: &[u8], client: SocketAddr, service: &Service) {
+    if socket.send_to(response, client).is_err() {
+        service.telemetry.unsent();
+    }
+}

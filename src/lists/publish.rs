@@ -1,0 +1,413 @@
+//! Turns the catalog into policies and puts them in force, at the start and whenever something changed.
+
+use super::{
+    catalog::{Catalog, Embedded, Entry, Findings, ListPath, Occasion},
+    store::Store,
+    watch::{Interest, Pending, Watch},
+};
+use crate::{
+    config::Config,
+    policy::{
+        BuildError, ListSpec, Mode, OwnerException, Policy, PolicySpec, ProgramSpec, Scope,
+        parse::{Extent, Format, Header, Skipped},
+    },
+};
+use arc_swap::{ArcSwap, ArcSwapOption};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant, SystemTime},
+};
+
+/// How often the lists are looked at without being told, for file systems without events.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// What is in force, for everybody who reads it.
+pub struct Published {
+    pub policy: Arc<ArcSwapOption<Policy>>,
+    pub status: ArcSwap<ListStatus>,
+}
+
+/// The state of all lists when a policy came into force.
+#[derive(Default)]
+pub struct ListStatus {
+    /// The policy's number.
+    pub epoch: u64,
+    pub since: Option<Instant>,
+    /// First those of the policy, by its own indexes; then those that have never been of use.
+    pub lists: Vec<ListState>,
+    /// Folders that can't be read: program and reason.
+    pub folders: Vec<(String, String)>,
+    /// Services that the configuration names and no list has.
+    pub unknown_services: Vec<String>,
+}
+
+/// The state of one list.
+pub struct ListState {
+    pub program: String,
+    pub service: String,
+    pub name: String,
+    pub path: ListPath,
+    pub mode: Mode,
+    pub format: Format,
+    pub header: Header,
+    pub rules: usize,
+    pub exceptions: usize,
+    pub skipped_count: usize,
+    pub skipped: Vec<Skipped>,
+    /// Hash of the text in force; 0: nothing is.
+    pub version: u64,
+    pub since: Option<SystemTime>,
+    /// What is in force is a copy from the state folder.
+    pub from_store: bool,
+    /// Why the file as it is now is not in force.
+    pub trouble: Option<String>,
+}
+
+impl ListState {
+    /// True if its last good state serves in place of what is on disk, or if nothing does.
+    pub fn is_held(&self) -> bool {
+        self.trouble.is_some()
+    }
+}
+
+/// Why there is no policy to start with.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("{0}: a required list is of no use: {1}")]
+    Required(String, String),
+    #[error(transparent)]
+    Build(#[from] BuildError),
+}
+
+/// Told to the thread that keeps watch.
+pub enum Signal {
+    Event(notify::Event),
+    /// Events were lost.
+    Rescan,
+    /// Read everything again (SIGHUP).
+    Reload,
+    Stop,
+}
+
+/// Called with each new policy before it is in force, and with whether lists are held.
+pub type OnPublish = Box<dyn Fn(&Policy, bool) + Send>;
+
+/// The lists, loaded.
+pub struct Lists {
+    config: Arc<Config>,
+    catalog: Catalog,
+    published: Arc<Published>,
+    on_publish: OnPublish,
+    seed: u64,
+    /// The store's trouble was said.
+    store_failed: bool,
+}
+
+/// The thread that keeps watch.
+pub struct Watching {
+    signals: Sender<Signal>,
+    thread: JoinHandle<()>,
+}
+
+impl Lists {
+    /// Reads all lists and puts the first policy in force.
+    pub fn load(config: Arc<Config>, embedded: Embedded, seed: u64, on_publish: OnPublish) -> Result<Self, StartError> {
+        let store = config.state_dir.as_deref().and_then(open_store);
+        let published = Arc::new(Published { policy: Arc::default(), status: ArcSwap::default() });
+        let catalog = Catalog::new(&config.programs, store, embedded);
+        let mut lists = Self { config, catalog, published, on_publish, seed, store_failed: false };
+        let started = Instant::now();
+        let findings = lists.catalog.refresh(&Occasion::default(), started);
+        if let Some((path, reason)) = lists.catalog.missing_required().into_iter().next() {
+            return Err(StartError::Required(path, reason));
+        }
+        lists.publish(findings, started)?;
+        lists.warn_of_unknown_services();
+        Ok(lists)
+    }
+
+    /// What is in force.
+    pub fn published(&self) -> Arc<Published> {
+        self.published.clone()
+    }
+
+    /// Keeps watch from now on.
+    pub fn watch(self) -> std::io::Result<Watching> {
+        let (signals, received) = channel();
+        let sender = signals.clone();
+        let thread = std::thread::Builder::new().name("lists".into());
+        let thread = thread.spawn(move || self.run(Watch::new(sender), &received))?;
+        Ok(Watching { signals, thread })
+    }
+
+    fn run(mut self, mut watch: Watch, signals: &Receiver<Signal>) {
+        let mut interest = self.interest();
+        watch.follow(&interest);
+        let mut pending = Pending::default();
+        // Something may have happened between the first reading and the first watch.
+        let mut next_look = Instant::now();
+        let mut occasion = Occasion::default();
+        loop {
+            let now = Instant::now();
+            let due = pending.due_in(now);
+            let wait = due.unwrap_or(Duration::MAX).min(next_look.saturating_duration_since(now));
+            if !wait.is_zero() && !occasion.all {
+                match signals.recv_timeout(wait) {
+                    Ok(Signal::Event(event)) => pending.note(&event, &interest, Instant::now()),
+                    Ok(Signal::Rescan) => pending.touch(Instant::now()),
+                    Ok(Signal::Reload) => occasion.all = true,
+                    Ok(Signal::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+                    Err(RecvTimeoutError::Timeout) => {}
+                }
+                continue;
+            }
+            if due.is_some_and(|due| due.is_zero()) {
+                occasion.touched = pending.take();
+                occasion.events = true;
+            }
+            let look_again = self.look(&std::mem::take(&mut occasion));
+            next_look = Instant::now() + look_again.unwrap_or(LOOK_EVERY);
+            interest = self.interest();
+            if watch.follow(&interest) {
+                // What happened before the new watch stood gave no event.
+                next_look = next_look.min(Instant::now() + super::watch::QUIET);
+            }
+        }
+    }
+
+    /// Looks for changes, and publishes if there are any. Returns when to look again.
+    fn look(&mut self, occasion: &Occasion) -> Option<Duration> {
+        let started = Instant::now();
+        let findings = self.catalog.refresh(occasion, started);
+        let look_again = findings.look_again;
+        let is_news = !findings.changed.is_empty() || !findings.troubles.is_empty() || findings.recovered;
+        if (is_news || occasion.all)
+            && let Err(error) = self.publish(findings, started)
+        {
+            tracing::error!(%error, "the policy could not be built; the one before stays in force");
+        }
+        look_again
+    }
+
+    fn interest(&self) -> Interest {
+        Interest::new(&self.catalog.paths_of_interest(), self.catalog.folders())
+    }
+
+    fn publish(&mut self, findings: Findings, started: Instant) -> Result<(), BuildError> {
+        for (path, reason) in &findings.troubles {
+            tracing::warn!(list = %path, reason, "a list is not used as it is now; its last good state stays in force");
+        }
+        let before = self.published.policy.load_full();
+        let epoch = before.as_ref().map_or(0, |policy| policy.epoch()) + 1;
+        let policy = Arc::new(Policy::build(self.spec(epoch))?);
+        let status = Arc::new(self.status(&policy));
+        let held: Vec<String> =
+            status.lists.iter().filter(|list| list.is_held()).map(|list| list.path.to_string()).collect();
+        (self.on_publish)(&policy, !held.is_empty());
+        self.published.status.store(status);
+        self.published.policy.store(Some(policy.clone()));
+        let millis = started.elapsed().as_millis() as u64;
+        let (added, removed) = differences(before.as_deref(), &policy);
+        tracing::info!(
+            version = epoch,
+            files = findings.changed.len(),
+            added = by_service(&added),
+            removed = by_service(&removed),
+            held = held.join(", "),
+            rules = policy.rule_count(),
+            millis,
+            "policy in force"
+        );
+        if let Err(error) = self.catalog.keep(&findings)
+            && !std::mem::replace(&mut self.store_failed, true)
+        {
+            tracing::warn!(%error, "last good copies of lists can't be kept in the state folder");
+        }
+        Ok(())
+    }
+
+    fn spec(&self, epoch: u64) -> PolicySpec {
+        let config = &self.config;
+        let programs = config.programs.iter().map(|program| ProgramSpec {
+            name: program.name.clone(),
+            mode: program.mode,
+            block: program.block.unwrap_or(config.policy.block),
+            ede: program.ede,
+            services: program.services.clone(),
+        });
+        let lists = self.catalog.entries().iter().filter_map(|entry| {
+            let loaded = entry.loaded.as_ref()?;
+            Some(ListSpec {
+                program: entry.program,
+                service: self.service_of(entry),
+                default: loaded.header.default,
+                name: self.name_of(entry),
+                version: loaded.version,
+                rules: loaded.rules.clone(),
+            })
+        });
+        PolicySpec {
+            epoch,
+            mode: config.policy.mode,
+            block_ttl: config.policy.block_ttl,
+            programs: programs.collect(),
+            lists: lists.collect(),
+            owner_exceptions: owner_exceptions(config),
+            seed: self.seed,
+        }
+    }
+
+    /// The configuration's word, else the list's own, else the file's name without its ending.
+    fn service_of(&self, entry: &Entry) -> String {
+        let own = entry.loaded.as_ref().and_then(|loaded| loaded.header.service.clone());
+        let configured = self.catalog.spec(entry).service.clone();
+        configured.or(own).unwrap_or_else(|| part_of_name(&entry.path, Path::file_stem))
+    }
+
+    fn name_of(&self, entry: &Entry) -> String {
+        let configured = self.catalog.spec(entry).name.clone();
+        configured.unwrap_or_else(|| part_of_name(&entry.path, Path::file_name))
+    }
+
+    fn status(&self, policy: &Policy) -> ListStatus {
+        let (used, unused): (Vec<_>, Vec<_>) = self.catalog.entries().iter().partition(|entry| entry.loaded.is_some());
+        let used = used.into_iter().enumerate().map(|(index, entry)| (policy.list_mode(index), entry));
+        let unused = unused.into_iter().map(|entry| (Mode::Off, entry));
+        let program = |index: usize| self.config.programs[index].name.clone();
+        ListStatus {
+            epoch: policy.epoch(),
+            since: Some(Instant::now()),
+            lists: used.chain(unused).map(|(mode, entry)| self.state(mode, entry)).collect(),
+            folders: self.catalog.folder_troubles().map(|(index, why)| (program(index), why)).collect(),
+            unknown_services: self.unknown_services(),
+        }
+    }
+
+    fn state(&self, mode: Mode, entry: &Entry) -> ListState {
+        let loaded = entry.loaded.as_ref();
+        ListState {
+            program: self.config.programs[entry.program].name.clone(),
+            service: self.service_of(entry),
+            name: self.name_of(entry),
+            path: entry.path.clone(),
+            mode,
+            format: loaded.map_or(self.catalog.spec(entry).format, |loaded| loaded.format),
+            header: loaded.map(|loaded| loaded.header.clone()).unwrap_or_default(),
+            rules: loaded.map_or(0, |loaded| loaded.rules.len()),
+            exceptions: loaded.map_or(0, |loaded| loaded.rules.exceptions()),
+            skipped_count: loaded.map_or(0, |loaded| loaded.skipped_count),
+            skipped: loaded.map(|loaded| loaded.skipped.clone()).unwrap_or_default(),
+            version: loaded.map_or(0, |loaded| loaded.version),
+            since: loaded.map(|loaded| loaded.since),
+            from_store: loaded.is_some_and(|loaded| loaded.from_store),
+            trouble: entry.trouble.clone(),
+        }
+    }
+
+    fn unknown_services(&self) -> Vec<String> {
+        let mut unknown = Vec::new();
+        for (index, program) in self.config.programs.iter().enumerate() {
+            let own = self.catalog.entries().iter().filter(|entry| entry.program == index);
+            let known: Vec<String> = own.map(|entry| self.service_of(entry)).collect();
+            for service in program.services.keys().filter(|service| *service != "*" && !known.contains(service)) {
+                unknown.push(format!("{}/{service}", program.name));
+            }
+        }
+        unknown
+    }
+
+    fn warn_of_unknown_services(&self) {
+        for service in self.unknown_services() {
+            tracing::warn!(service, "the configuration names a service that no list has");
+        }
+    }
+}
+
+impl Watching {
+    /// Has everything read again.
+    pub fn reload(&self) {
+        let _ = self.signals.send(Signal::Reload);
+    }
+
+    /// Ends the watch.
+    pub fn stop(self) {
+        let _ = self.signals.send(Signal::Stop);
+        let _ = self.thread.join();
+    }
+}
+
+fn open_store(state_dir: &Path) -> Option<Store> {
+    Store::open(state_dir)
+        .inspect_err(|error| {
+            let folder = state_dir.display();
+            tracing::warn!(%folder, %error, "the state folder can't be used: no last good copies over a restart");
+        })
+        .ok()
+}
+
+fn owner_exceptions(config: &Config) -> Vec<OwnerException> {
+    let index_of = |name: &String| config.programs.iter().position(|program| program.name == *name);
+    let scope = |extent: &Extent| match extent {
+        Extent::Exact => Scope::Exact,
+        Extent::Subtree => Scope::Subtree,
+    };
+    let exceptions = config.exceptions.iter().map(|exception| OwnerException {
+        names: exception.names.iter().map(|(name, extent)| (*name, scope(extent))).collect(),
+        programs: exception.programs.iter().filter_map(index_of).collect(),
+        until_day: exception.until_day,
+        reason: exception.reason.clone(),
+        place: exception.place.clone(),
+    });
+    exceptions.collect()
+}
+
+fn part_of_name(path: &ListPath, part: impl Fn(&Path) -> Option<&std::ffi::OsStr>) -> String {
+    let path = match path {
+        ListPath::File(path) => path.as_path(),
+        ListPath::Embedded(path) => Path::new(path),
+    };
+    part(path).unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Rules by `program/service`.
+type RuleCounts = BTreeMap<String, usize>;
+
+/// How many rules came and went, by service. Lists that are the same in both are not looked into.
+fn differences(before: Option<&Policy>, after: &Policy) -> (RuleCounts, RuleCounts) {
+    let old = before.map_or(&[][..], Policy::lists);
+    let new = after.lists();
+    let is_in = |lists: &[ListSpec], list: &ListSpec| lists.iter().any(|other| Arc::ptr_eq(&other.rules, &list.rules));
+    let hashes = |policy: Option<&Policy>, lists: &[ListSpec], others: &[ListSpec]| {
+        let mut all: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+        for list in lists.iter().filter(|list| !is_in(others, list)) {
+            let program = policy.map_or("", |policy| &policy.programs()[list.program].name);
+            let own = all.entry(format!("{program}/{}", list.service)).or_default();
+            own.extend(list.rules.iter().map(|(_, rule)| rule.identity()));
+        }
+        all.values_mut().for_each(|own| own.sort_unstable());
+        all
+    };
+    let (old_hashes, new_hashes) = (hashes(before, old, new), hashes(Some(after), new, old));
+    (missing_from(&new_hashes, &old_hashes), missing_from(&old_hashes, &new_hashes))
+}
+
+/// How many of `some` are not in `others`, by service; services without any are left out.
+fn missing_from(some: &BTreeMap<String, Vec<u64>>, others: &BTreeMap<String, Vec<u64>>) -> RuleCounts {
+    let count = |(service, own): (&String, &Vec<u64>)| {
+        let other = others.get(service).map_or(&[][..], Vec::as_slice);
+        let count = own.iter().filter(|hash| other.binary_search(hash).is_err()).count();
+        (count > 0).then(|| (service.clone(), count))
+    };
+    some.iter().filter_map(count).collect()
+}
+
+fn by_service(counts: &RuleCounts) -> String {
+    let all: Vec<String> = counts.iter().map(|(service, count)| format!("{service} {count}")).collect();
+    if all.is_empty() { "none".to_owned() } else { all.join(", ") }
+}

@@ -1,0 +1,272 @@
+//! Tells when something happened to a list, and when its writer is done.
+//!
+//! Events say that a file was written and that its writer closed it; folders are watched, because files are replaced
+//! by renaming. Where the file system gives no events (NFS, some container mounts) a look every few seconds does.
+
+use notify::{
+    Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher,
+    event::{AccessKind, AccessMode, ModifyKind, RemoveKind},
+};
+use std::{
+    collections::{HashMap, HashSet},
+    fs,
+    path::{Path, PathBuf},
+    sync::mpsc::Sender,
+    time::{Duration, Instant},
+};
+
+use super::{publish::Signal, read::Stamp};
+
+/// How long it must be quiet before what happened is looked at.
+pub const QUIET: Duration = Duration::from_millis(200);
+/// A writer that has not closed its file this long after its last write is done all the same.
+const OPEN_WRITER_MAX: Duration = Duration::from_secs(5);
+/// A stream of events that never ends is looked at this often.
+const BUSY_MAX: Duration = Duration::from_secs(3);
+/// Links followed on the way to a file: as many as Linux follows.
+const LINKS_MAX: usize = 40;
+
+/// Watches folders. Dropping it ends the watch.
+pub struct Watch {
+    watcher: Option<RecommendedWatcher>,
+    /// Folders watched, each with what told it from another of the same name.
+    folders: HashMap<PathBuf, Option<(u64, u64)>>,
+}
+
+impl Watch {
+    /// Sends events to `signals`. Without inotify (or out of its watches) there are none, which is said once.
+    pub fn new(signals: Sender<Signal>) -> Self {
+        let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
+            let signal = match event {
+                Ok(event) => Signal::Event(event),
+                // Events were lost, or a folder went away: look at everything.
+                Err(_) => Signal::Rescan,
+            };
+            let _ = signals.send(signal);
+        });
+        let watcher = watcher
+            .inspect_err(|error| tracing::warn!(%error, "no file events: lists are looked at every 5 s instead"))
+            .ok();
+        Self { watcher, folders: HashMap::new() }
+    }
+
+    /// Watches the folders of `paths` and of every link on the way to them, and no others. A folder that was replaced
+    /// is watched anew. True if the set changed.
+    pub fn follow(&mut self, interest: &Interest) -> bool {
+        let Some(watcher) = &mut self.watcher else {
+            return false;
+        };
+        let mut changed = false;
+        let identity = |folder: &Path| Stamp::of(folder).ok().map(|stamp| stamp.identity());
+        self.folders.retain(|folder, known| {
+            let keep = interest.folders.contains(folder) && identity(folder) == *known && known.is_some();
+            if !keep {
+                let _ = watcher.unwatch(folder);
+                changed = true;
+            }
+            keep
+        });
+        for folder in &interest.folders {
+            if self.folders.contains_key(folder) {
+                continue;
+            }
+            let known = identity(folder);
+            match watcher.watch(folder, RecursiveMode::NonRecursive) {
+                Ok(()) => {
+                    self.folders.insert(folder.clone(), known);
+                    changed = true;
+                }
+                Err(error) => tracing::debug!(folder = %folder.display(), %error, "can't be watched"),
+            }
+        }
+        changed
+    }
+}
+
+/// Which paths matter.
+#[derive(Default, Debug)]
+pub struct Interest {
+    /// Folders to watch.
+    folders: HashSet<PathBuf>,
+    /// Files, links and folders whose events count.
+    paths: HashSet<PathBuf>,
+    /// Folders in which every file's events count.
+    list_folders: HashSet<PathBuf>,
+}
+
+impl Interest {
+    /// `paths` are files and folders; all in `list_folders` counts.
+    pub fn new<'a>(paths: &[PathBuf], list_folders: impl Iterator<Item = &'a Path>) -> Self {
+        let mut interest = Self::default();
+        for folder in list_folders {
+            interest.list_folders.insert(folder.to_owned());
+            interest.folders.insert(folder.to_owned());
+            if let Ok(real) = folder.canonicalize() {
+                interest.list_folders.insert(real);
+            }
+        }
+        for path in paths {
+            interest.follow_links(path);
+        }
+        interest
+    }
+
+    /// Adds a path, every link it leads over, and the folders they all lie in.
+    fn follow_links(&mut self, path: &Path) {
+        let mut path = path.to_owned();
+        for _ in 0..LINKS_MAX {
+            let Some(folder) =
+                path.parent().map(|folder| if folder == Path::new("") { Path::new(".") } else { folder })
+            else {
+                return;
+            };
+            self.paths.insert(path.clone());
+            self.folders.insert(folder.to_owned());
+            // A link may stand in the middle: `x.list -> ..data/x.list`, `..data -> 2026-11-23`.
+            let in_folder_link = fs::read_link(folder).ok().and_then(|target| {
+                let above = folder.parent()?;
+                Some(above.join(target).join(path.file_name()?))
+            });
+            if in_folder_link.is_some() {
+                let folder = folder.to_owned();
+                self.paths.insert(folder.clone());
+                self.folders.extend(folder.parent().map(Path::to_owned));
+            }
+            let next = fs::read_link(&path).ok().map(|target| path.parent().unwrap_or(Path::new("")).join(target));
+            match next.or(in_folder_link) {
+                Some(next) => path = next,
+                None => return,
+            }
+        }
+    }
+
+    fn concerns(&self, path: &Path) -> bool {
+        self.paths.contains(path) || path.parent().is_some_and(|folder| self.list_folders.contains(folder))
+    }
+}
+
+/// Gathers events until it is time to look. Time is an argument.
+#[derive(Default)]
+pub struct Pending {
+    touched: HashSet<PathBuf>,
+    /// Files being written, with the time of the last write.
+    open: HashMap<PathBuf, Instant>,
+    first: Option<Instant>,
+    last: Option<Instant>,
+}
+
+impl Pending {
+    /// Notes an event if it concerns a list.
+    pub fn note(&mut self, event: &Event, interest: &Interest, now: Instant) {
+        let paths: Vec<&PathBuf> = event.paths.iter().filter(|path| interest.concerns(path)).collect();
+        if paths.is_empty() && !event.need_rescan() {
+            return;
+        }
+        for path in paths {
+            match event.kind {
+                EventKind::Access(AccessKind::Close(AccessMode::Write)) => {
+                    self.open.remove(path);
+                }
+                // Reading is no event, not even our own.
+                EventKind::Access(_) => continue,
+                EventKind::Modify(ModifyKind::Data(_)) => {
+                    self.open.insert(path.clone(), now);
+                }
+                EventKind::Modify(ModifyKind::Name(_)) | EventKind::Remove(RemoveKind::File) => {
+                    self.open.remove(path);
+                }
+                _ => {}
+            }
+            self.touched.insert(path.clone());
+            self.last = Some(now);
+            self.first.get_or_insert(now);
+        }
+        if event.need_rescan() {
+            self.touch(now);
+        }
+    }
+
+    /// Something happened, nobody knows what.
+    pub fn touch(&mut self, now: Instant) {
+        self.last = Some(now);
+        self.first.get_or_insert(now);
+    }
+
+    /// How long until it is time to look; `None`: nothing happened.
+    pub fn due_in(&mut self, now: Instant) -> Option<Duration> {
+        let (first, last) = (self.first?, self.last?);
+        self.open.retain(|_, written| now.duration_since(*written) < OPEN_WRITER_MAX);
+        let quiet_in = (last + QUIET).saturating_duration_since(now);
+        if let Some(written) = self.open.values().max() {
+            return Some((*written + OPEN_WRITER_MAX).saturating_duration_since(now).max(quiet_in));
+        }
+        let busy_in = (first + BUSY_MAX).saturating_duration_since(now);
+        Some(quiet_in.min(busy_in))
+    }
+
+    /// Hands over what was touched and starts anew.
+    pub fn take(&mut self) -> HashSet<PathBuf> {
+        (self.first, self.last) = (None, None);
+        std::mem::take(&mut self.touched)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use notify::event::{CreateKind, DataChange, RenameMode};
+
+    #[test]
+    fn a_look_waits_for_quiet_and_for_writers() {
+        let list = PathBuf::from("/lists/a.list");
+        let interest = Interest { list_folders: HashSet::from([PathBuf::from("/lists")]), ..Interest::default() };
+        let start = Instant::now();
+        let at = |millis| start + Duration::from_millis(millis);
+        let millis = Duration::from_millis;
+        let event = |kind| Event::new(kind).add_path(list.clone());
+        let modified = event(EventKind::Modify(ModifyKind::Data(DataChange::Any)));
+        let closed = event(EventKind::Access(AccessKind::Close(AccessMode::Write)));
+        let mut pending = Pending::default();
+        assert_eq!(pending.due_in(at(0)), None);
+        // Not ours, and our own reading.
+        pending.note(&Event::new(EventKind::Create(CreateKind::File)).add_path("/other/x".into()), &interest, at(0));
+        pending.note(&event(EventKind::Access(AccessKind::Open(AccessMode::Read))), &interest, at(0));
+        assert_eq!(pending.due_in(at(0)), None);
+        // A writer is waited for, until it closes and 200 ms longer.
+        pending.note(&modified, &interest, at(0));
+        assert_eq!(pending.due_in(at(1000)), Some(millis(4000)));
+        pending.note(&modified, &interest, at(1000));
+        pending.note(&closed, &interest, at(1500));
+        assert_eq!(pending.due_in(at(1500)), Some(millis(200)));
+        assert_eq!(pending.due_in(at(1800)), Some(millis(0)));
+        assert_eq!(pending.take(), HashSet::from([list.clone()]));
+        assert_eq!(pending.due_in(at(1800)), None);
+        // One that never closes is not waited for without end.
+        pending.note(&modified, &interest, at(2000));
+        assert_eq!(pending.due_in(at(7000)), Some(millis(0)));
+        pending.take();
+        // A rename needs no closing; events that never end are cut.
+        for i in 0..20 {
+            pending.note(&event(EventKind::Modify(ModifyKind::Name(RenameMode::To))), &interest, at(8000 + i * 150));
+        }
+        assert_eq!(pending.due_in(at(8000 + 19 * 150)), Some(millis(150)));
+    }
+
+    #[test]
+    fn links_are_followed_to_their_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        fs::create_dir(root.join("..v1")).unwrap();
+        fs::write(root.join("..v1/a.list"), "x").unwrap();
+        std::os::unix::fs::symlink("..v1", root.join("..data")).unwrap();
+        std::os::unix::fs::symlink("..data/a.list", root.join("a.list")).unwrap();
+        let interest = Interest::new(&[root.join("a.list")], std::iter::empty());
+        for path in ["a.list", "..data", "..data/a.list", "..v1/a.list"] {
+            assert!(interest.paths.contains(&root.join(path)), "{path}: {interest:?}");
+        }
+        for path in ["", "..v1"] {
+            let path = if path.is_empty() { root.to_owned() } else { root.join(path) };
+            assert!(interest.folders.contains(&path), "{path:?}: {interest:?}");
+        }
+    }
+}

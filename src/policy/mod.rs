@@ -1,0 +1,20 @@
+//! Decides, and nothing else: no I/O, no clock, no lock, no await. A `Policy` is immutable; time is an argument.
+//!
+//! ```text
+//! text → parse → RuleSet ┐
+//!        programs, modes ┴→ build → Policy: on_question, on_answer → Verdict
+//! ```
+
+mod build;
+mod index;
+mod mode;
+pub mod parse;
+mod rule;
+mod verdict;
+
+pub use build::{
+    Alias, BuildError, ListSpec, MatchedRule, OwnerException, PROGRAMS_MAX, Policy, PolicySpec, ProgramSpec,
+};
+pub use mode::{BlockAnswer, Mode, UnknownWord};
+pub use rule::{Effect, Rule, RuleSet, Scope, TooLong};
+pub use verdict::{Cause, Outcome, ProgramVerdict, Trigger, Verdict};

@@ -1,0 +1,115 @@
+//! Asking given servers instead of recursing, by hickory's name server pools.
+
+use super::{
+    link::{LinkResult, from_hickory, from_hickory_rcode, negative_from_hickory, to_hickory, to_hickory_type},
+    wire::Wire,
+};
+use crate::{
+    config::{Forward, ForwardProtocol},
+    dns::{ExtendedError, Name, RrType},
+};
+use hickory_resolver::{
+    NameServerPool, PoolContext, ResponseCache, TlsConfig, TtlConfig,
+    config::{ConnectionConfig, NameServerConfig, ResolverOpts},
+    net::{DnsError, DnsHandle, NetError, xfer::FirstAnswer},
+    proto::op::{DnsRequest, DnsRequestOptions, Edns, Message, Query},
+};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// How long one server is waited for; two are asked at a time, so that a dead one costs nothing.
+const SERVER_TIMEOUT: Duration = Duration::from_millis(2500);
+/// Largest UDP answer asked for (DNS flag day 2020).
+const UDP_PAYLOAD_BYTES: u16 = 1232;
+/// Octets that a cached response of hickory's takes, as in `recursor`.
+const CACHED_RESPONSE_BYTES: u64 = 4096;
+
+/// The servers of one forwarded zone.
+pub struct Forwarder {
+    pub zone: Name,
+    pub validate: bool,
+    pool: NameServerPool<Wire>,
+    cache: ResponseCache,
+}
+
+impl Forwarder {
+    pub fn new(forward: &Forward, cache_bytes: u64, wire: Wire) -> Result<Self, NetError> {
+        let servers = forward.servers.iter().map(|server| {
+            let connection = |mut connection: ConnectionConfig| {
+                connection.port = server.address.port();
+                connection
+            };
+            let mut config = match server.protocol {
+                ForwardProtocol::Udp => NameServerConfig::udp_and_tcp(server.address.ip()),
+                ForwardProtocol::Tcp => NameServerConfig::tcp(server.address.ip()),
+            };
+            config.connections = config.connections.into_iter().map(connection).collect();
+            config
+        });
+        let mut options = ResolverOpts::default();
+        options.timeout = SERVER_TIMEOUT;
+        let context = Arc::new(PoolContext::new(options, TlsConfig::new()?));
+        let entries = (cache_bytes / CACHED_RESPONSE_BYTES).max(1);
+        Ok(Self {
+            zone: forward.zone,
+            validate: forward.validate,
+            pool: NameServerPool::from_config(servers, context, wire),
+            cache: ResponseCache::new(entries, TtlConfig::default()),
+        })
+    }
+
+    /// Asks for one name and type. The answer holds the whole alias chain that the server gave.
+    pub async fn ask(&self, name: &Name, rr_type: RrType) -> LinkResult {
+        let query = Query::query(to_hickory(name), to_hickory_type(rr_type));
+        let now = Instant::now();
+        let result = match self.cache.get(&query, now) {
+            Some(cached) => cached,
+            None => {
+                let result = self.send(query.clone()).await;
+                // Failures other than "there is none" are not the answer's own and may be over by the next question.
+                if matches!(result, Ok(_) | Err(NetError::Dns(DnsError::NoRecordsFound(_)))) {
+                    self.cache.insert(query, result.clone(), now);
+                }
+                result
+            }
+        };
+        match result {
+            Ok(message) => {
+                from_hickory(from_hickory_rcode(message.response_code), message.answers, message.authorities)
+            }
+            Err(NetError::Dns(DnsError::NoRecordsFound(none))) => {
+                let rcode = from_hickory_rcode(none.response_code);
+                negative_from_hickory(rcode, none.soa.map(|soa| soa.into_record_of_rdata()), none.authorities)
+            }
+            Err(error) => Err(self.failure(&error)),
+        }
+    }
+
+    async fn send(&self, query: Query) -> Result<Message, NetError> {
+        let mut message = Message::query();
+        message.add_query(query);
+        message.metadata.recursion_desired = true;
+        // Where validation is ours, a forwarder that validates too would hide from us what is bogus, and why.
+        message.metadata.checking_disabled = self.validate;
+        let mut edns = Edns::new();
+        edns.set_max_payload(UDP_PAYLOAD_BYTES).set_dnssec_ok(true);
+        message.edns = Some(edns);
+        let request = DnsRequest::new(message, DnsRequestOptions::default());
+        Ok(self.pool.send(request).first_answer().await?.into_message())
+    }
+
+    fn failure(&self, error: &NetError) -> ExtendedError {
+        tracing::debug!(zone = %self.zone, %error, "forwarding failed");
+        let (code, what) = match error {
+            NetError::Dns(DnsError::ResponseCode(code)) => {
+                (ExtendedError::NO_REACHABLE_AUTHORITY, format!("answered {code}"))
+            }
+            NetError::Io(error) => (ExtendedError::NETWORK_ERROR, format!("can't be reached: {error}")),
+            NetError::Timeout => (ExtendedError::NO_REACHABLE_AUTHORITY, "did not answer in time".to_owned()),
+            _ => (ExtendedError::NETWORK_ERROR, "gave no answer".to_owned()),
+        };
+        ExtendedError::new(code, format!("the forwarders for {} {what}", self.zone))
+    }
+}

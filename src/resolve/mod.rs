@@ -1,0 +1,89 @@
+//! Finds answers: by recursion from the root, or from forwarders; validated; never filtered.
+//!
+//! ```text
+//! Resolver: special-purpose zones go to their forwarder, all else to the recursor
+//!    └ chase    follows aliases link by link over `Link`s, so that no link's proof is lost
+//!        ├ recursor   hickory's Recursor, validation off
+//!        └ forwarder  hickory's name server pools
+//!    └ validate NLnet Labs' validator over the rebuilt message
+//! ```
+//!
+//! hickory's own validation refuses every alias into a signed zone whose target lacks the type asked, and signed
+//! wildcards and DNAMEs besides; hence the pair. No other module names hickory_resolver or domain.
+
+mod anchors;
+mod chase;
+mod forwarder;
+mod link;
+mod recursor;
+mod resolver;
+mod validate;
+mod wire;
+
+pub use anchors::{AnchorError, Hints, TrustAnchorText};
+pub use resolver::{Clock, Resolver, ResolverSetup};
+pub use wire::{PortMap, UpstreamCounters};
+
+use crate::dns::{ExtendedError, Name, Rcode, Record, RrType};
+use std::{future::Future, pin::Pin};
+
+/// Something that finds answers.
+pub trait Resolve: Send + Sync {
+    /// Finds the answer to a question of class IN. Cancelling the future cancels the work.
+    fn resolve(&self, name: Name, rr_type: RrType, wanted: Wanted) -> Pin<Box<dyn Future<Output = Resolution> + Send>>;
+}
+
+/// What a client wants of an answer besides its data.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Wanted {
+    /// False for a client that set CD: it validates by itself.
+    pub validated: bool,
+}
+
+/// An answer with all its proofs, whatever the client will get of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Resolution {
+    pub rcode: Rcode,
+    /// The alias chain from the name asked, in order, then the records asked for; signatures beside what they sign.
+    pub answer: Vec<Record>,
+    /// SOA of a negative answer, NSEC and NSEC3, and their signatures.
+    pub authority: Vec<Record>,
+    pub security: Security,
+    pub ede: Option<ExtendedError>,
+}
+
+/// How DNSSEC validation came out (RFC 4033 §5).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Security {
+    Secure,
+    Insecure,
+    /// A chain of trust exists and this answer breaks it: not to be given to anybody who didn't ask for it.
+    Bogus,
+    /// Not looked at.
+    Unchecked,
+}
+
+impl Security {
+    /// The word used in logs and the API.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Secure => "secure",
+            Self::Insecure => "insecure",
+            Self::Bogus => "bogus",
+            Self::Unchecked => "unchecked",
+        }
+    }
+}
+
+impl Resolution {
+    /// SERVFAIL and why.
+    pub fn failed(ede: ExtendedError) -> Self {
+        Self {
+            rcode: Rcode::SERVFAIL,
+            answer: Vec::new(),
+            authority: Vec::new(),
+            security: Security::Unchecked,
+            ede: Some(ede),
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Recursion from the root by hickory's `Recursor`, which here fetches and caches but neither validates nor filters.
+
+use super::{
+    anchors::Hints,
+    link::{LinkResult, from_hickory, from_hickory_rcode, negative_from_hickory, to_hickory, to_hickory_type},
+    wire::Wire,
+};
+use crate::dns::{ExtendedError, Name, Rcode, RrType};
+use hickory_resolver::{
+    net::{DnsError, NetError},
+    proto::op::{Query, ResponseCode},
+    recursor::{DnssecPolicy, Recursor as HickoryRecursor, RecursorError, RecursorOptions},
+};
+use ipnet::IpNet;
+use std::time::Instant;
+
+/// Octets that a cached response of hickory's takes, signatures included: a guess on the safe side, since its cache
+/// counts responses only.
+const CACHED_RESPONSE_BYTES: u64 = 4096;
+/// Octets that what is remembered of one zone's name servers takes, likewise.
+const CACHED_ZONE_BYTES: u64 = 16 * 1024;
+/// Zones remembered at least; fewer would make every question start at the root.
+const CACHED_ZONES_MIN: u64 = 512;
+
+/// Resolves from the root.
+pub struct Recursor(HickoryRecursor<Wire>);
+
+impl Recursor {
+    /// `cache_bytes` is shared out between responses (three quarters) and zones.
+    pub fn new(hints: &Hints, do_not_query: &[IpNet], cache_bytes: u64, wire: Wire) -> Result<Self, RecursorError> {
+        let options = RecursorOptions {
+            response_cache_size: (cache_bytes / 4 * 3 / CACHED_RESPONSE_BYTES).max(1),
+            ns_cache_size: (cache_bytes / 4 / CACHED_ZONE_BYTES).max(CACHED_ZONES_MIN) as usize,
+            deny_server: do_not_query.to_vec(),
+            // A hint is the owner's word, so it holds inside the networks that are otherwise never asked.
+            allow_server: hints.0.iter().copied().map(IpNet::from).collect(),
+            ..RecursorOptions::default()
+        };
+        HickoryRecursor::new(&hints.0, DnssecPolicy::ValidationDisabled, None, options, wire).map(Self)
+    }
+
+    /// Asks for one name and type.
+    pub async fn ask(&self, name: &Name, rr_type: RrType) -> LinkResult {
+        let query = Query::query(to_hickory(name), to_hickory_type(rr_type));
+        match self.0.resolve(query, Instant::now(), true).await {
+            Ok(message) => {
+                from_hickory(from_hickory_rcode(message.response_code), message.answers, message.authorities)
+            }
+            Err(RecursorError::Negative(none)) => {
+                let rcode = if none.is_nx_domain() { Rcode::NXDOMAIN } else { Rcode::NOERROR };
+                negative_from_hickory(rcode, none.soa.map(|soa| soa.into_record_of_rdata()), none.authorities)
+            }
+            Err(error) => Err(failure(name, &error)),
+        }
+    }
+}
+
+/// What went wrong, as an Extended DNS Error. hickory gives most of it as text alone.
+fn failure(name: &Name, error: &RecursorError) -> ExtendedError {
+    let code = match error {
+        RecursorError::Io(_) | RecursorError::Net(NetError::Io(_)) => ExtendedError::NETWORK_ERROR,
+        RecursorError::Net(NetError::Dns(DnsError::ResponseCode(ResponseCode::Refused | ResponseCode::ServFail))) => {
+            ExtendedError::NO_REACHABLE_AUTHORITY
+        }
+        _ if error.to_string().contains("io error") => ExtendedError::NETWORK_ERROR,
+        _ => ExtendedError::NO_REACHABLE_AUTHORITY,
+    };
+    tracing::debug!(%name, %error, "recursion failed");
+    ExtendedError::new(code, format!("no name server gave an answer for {name}"))
+}

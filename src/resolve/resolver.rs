@@ -1,0 +1,169 @@
+//! The resolver that the program runs: routes, chases, validates, and never takes longer than it may.
+
+use super::{
+    Resolution, Resolve, Security, UpstreamCounters, Wanted,
+    anchors::{Hints, TrustAnchorText},
+    chase::{Source, chase},
+    forwarder::Forwarder,
+    link::{Link, LinkResult},
+    recursor::Recursor,
+    validate::{FetchKeys, Validator},
+    wire::{PortMap, Wire},
+};
+use crate::{
+    config,
+    dns::{ExtendedError, Name, RrType},
+};
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
+
+/// The time of day, in seconds since 1970-01-01 (UTC).
+pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
+
+/// What a resolver is built from.
+pub struct ResolverSetup {
+    pub config: config::Resolve,
+    /// Ceiling in octets for everything that is remembered.
+    pub cache_bytes: u64,
+    pub hints: Hints,
+    pub anchors: TrustAnchorText,
+    /// Seconds since 1970 when this program was built: a clock before it is wrong, and signatures can't be judged.
+    pub built_at: u64,
+    pub clock: Clock,
+    /// `None`: servers are where their addresses say.
+    pub ports: Option<Arc<PortMap>>,
+    pub counters: Arc<UpstreamCounters>,
+}
+
+/// Finds and validates answers. Cheap to clone.
+#[derive(Clone)]
+pub struct Resolver {
+    routes: Arc<Routes>,
+    validator: Option<Arc<Validator>>,
+    built_at: u64,
+    clock: Clock,
+    clock_was_wrong: Arc<AtomicBool>,
+}
+
+/// Who is asked for which name.
+struct Routes {
+    /// Deepest zones first, so that the first that fits is the closest.
+    forwarders: Vec<Forwarder>,
+    recursor: Recursor,
+    validate: bool,
+}
+
+impl Resolver {
+    pub fn new(setup: ResolverSetup) -> Result<Self, anyhow::Error> {
+        let wire = Wire::new(setup.config.ipv4, setup.config.ipv6, setup.ports, setup.counters);
+        let mut forwarders = Vec::new();
+        for forward in &setup.config.forwards {
+            let share = setup.cache_bytes / (setup.config.forwards.len() as u64 + 1);
+            forwarders.push(Forwarder::new(forward, share, wire.clone())?);
+        }
+        forwarders.sort_by_key(|forwarder| std::cmp::Reverse(forwarder.zone.label_count()));
+        let recursor = Recursor::new(&setup.hints, &setup.config.do_not_query, setup.cache_bytes, wire)?;
+        let routes = Arc::new(Routes { forwarders, recursor, validate: setup.config.validate });
+        let validates = routes.validate || routes.forwarders.iter().any(|forwarder| forwarder.validate);
+        let validator = validates.then(|| {
+            let routes = routes.clone();
+            let fetch: FetchKeys = Arc::new(move |name, rr_type| {
+                let routes = routes.clone();
+                Box::pin(async move { chase(&*routes, &name, rr_type).await })
+            });
+            Arc::new(Validator::new(&setup.anchors, setup.cache_bytes, fetch))
+        });
+        let clock_was_wrong = Arc::new(AtomicBool::new(false));
+        Ok(Self { routes, validator, built_at: setup.built_at, clock: setup.clock, clock_was_wrong })
+    }
+
+    /// True while the system clock stands before the build date, so that nothing is validated.
+    pub fn clock_is_wrong(&self) -> bool {
+        self.validator.is_some() && (self.clock)() < self.built_at
+    }
+
+    async fn find(self, name: Name, rr_type: RrType, wanted: Wanted) -> Resolution {
+        let link = match chase(&*self.routes, &name, rr_type).await {
+            Ok(link) => link,
+            Err(ede) => return Resolution::failed(ede),
+        };
+        let (security, ede) = self.judge(&name, rr_type, &link, wanted).await;
+        let Link { rcode, answer, authority } = link;
+        Resolution { rcode, answer, authority, security, ede }
+    }
+
+    async fn judge(
+        &self,
+        name: &Name,
+        rr_type: RrType,
+        link: &Link,
+        wanted: Wanted,
+    ) -> (Security, Option<ExtendedError>) {
+        let Some(validator) = self.validator.as_ref().filter(|_| wanted.validated) else {
+            return (Security::Unchecked, None);
+        };
+        // An answer is as good as the least of its sources: one that isn't to be validated makes the whole so.
+        let owners = std::iter::once(name).chain(link.answer.iter().map(|record| &record.owner));
+        if !{ owners }.all(|owner| self.routes.validates(owner)) {
+            return (Security::Unchecked, None);
+        }
+        if self.clock_is_wrong() {
+            if !self.clock_was_wrong.swap(true, Relaxed) {
+                tracing::error!(
+                    "the system clock stands before this program's build date: answers are given without DNSSEC \
+                     validation until it is set"
+                );
+            }
+            return (Security::Unchecked, None);
+        }
+        if self.clock_was_wrong.swap(false, Relaxed) {
+            tracing::info!("the system clock is set: answers are validated again");
+        }
+        validator.judge(name, rr_type, link, (self.clock)()).await
+    }
+}
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name, rr_type: RrType, wanted: Wanted) -> Pin<Box<dyn Future<Output = Resolution> + Send>> {
+        Box::pin(self.clone().find(name, rr_type, wanted))
+    }
+}
+
+impl Routes {
+    /// The forwarder for `name`: that of the closest zone at or above it.
+    fn forwarder(&self, name: &Name) -> Option<&Forwarder> {
+        self.forwarders.iter().find(|forwarder| name.is_at_or_below(&forwarder.zone))
+    }
+
+    fn validates(&self, name: &Name) -> bool {
+        self.forwarder(name).map_or(self.validate, |forwarder| forwarder.validate)
+    }
+}
+
+impl Source for Routes {
+    async fn ask(&self, name: &Name, rr_type: RrType) -> LinkResult {
+        // DS records stand in the parent zone, so a forwarded zone's are asked of whoever has the parent.
+        let owner = if rr_type == RrType::DS { name.ancestor(1) } else { *name };
+        match self.forwarder(&owner) {
+            Some(forwarder) => forwarder.ask(name, rr_type).await,
+            None => self.recursor.ask(name, rr_type).await,
+        }
+    }
+
+    fn vouches_for(&self, asked: &Name, name: &Name) -> bool {
+        match (self.forwarder(asked), self.forwarder(name)) {
+            (Some(asked), Some(named)) => std::ptr::eq(asked, named),
+            _ => false,
+        }
+    }
+
+    fn hides_aliases(&self, name: &Name) -> bool {
+        self.forwarder(name).is_none()
+    }
+}

@@ -1,0 +1,136 @@
+//! Sockets for hickory: connected, counted, confined to the address families that are switched on.
+
+use hickory_resolver::net::runtime::{
+    DnsUdpSocket, RuntimeProvider, TokioHandle, TokioRuntimeProvider, TokioTime, iocompat::AsyncIoTokioAsStd,
+};
+use std::{
+    collections::HashMap,
+    future::Future,
+    io,
+    net::{IpAddr, SocketAddr},
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::net::{TcpStream, UdpSocket};
+
+/// What went out to name servers and what came back, counted for metrics and for telling that nothing ever did.
+#[derive(Default, Debug)]
+pub struct UpstreamCounters {
+    /// Questions over UDP and TCP connections, tried.
+    pub asked: AtomicU64,
+    /// Datagrams received and TCP connections made.
+    pub answered: AtomicU64,
+}
+
+/// Where servers are really reached: for tests, which put a whole Internet on ephemeral ports of one machine. A server
+/// that is not in the map can't be reached at all then, so that no test asks the real one.
+pub type PortMap = HashMap<SocketAddr, SocketAddr>;
+
+/// Opens sockets towards name servers.
+#[derive(Clone, Default)]
+pub struct Wire {
+    inner: TokioRuntimeProvider,
+    map: Option<Arc<PortMap>>,
+    ipv4: bool,
+    ipv6: bool,
+    counters: Arc<UpstreamCounters>,
+}
+
+impl Wire {
+    pub fn new(ipv4: bool, ipv6: bool, map: Option<Arc<PortMap>>, counters: Arc<UpstreamCounters>) -> Self {
+        Self { inner: TokioRuntimeProvider::new(), map, ipv4, ipv6, counters }
+    }
+
+    fn real(&self, server: SocketAddr) -> io::Result<SocketAddr> {
+        let allowed = match server.ip() {
+            IpAddr::V4(_) => self.ipv4,
+            IpAddr::V6(_) => self.ipv6,
+        };
+        if !allowed {
+            return Err(io::Error::new(io::ErrorKind::Unsupported, "this address family is switched off"));
+        }
+        match &self.map {
+            None => Ok(server),
+            Some(map) => map.get(&server).copied().ok_or_else(|| io::ErrorKind::NetworkUnreachable.into()),
+        }
+    }
+}
+
+/// A UDP socket for one server.
+///
+/// It is connected, although hickory would have it otherwise: then the kernel drops what comes from elsewhere, and a
+/// closed port is an error at once instead of a time-out. hickory compares the source with the address it knows, so
+/// that one is reported.
+pub struct ConnectedUdp {
+    socket: UdpSocket,
+    known_as: SocketAddr,
+    counters: Arc<UpstreamCounters>,
+}
+
+impl DnsUdpSocket for ConnectedUdp {
+    type Time = TokioTime;
+
+    fn poll_recv_from(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<(usize, SocketAddr)>> {
+        let mut read = tokio::io::ReadBuf::new(buffer);
+        match self.socket.poll_recv(cx, &mut read) {
+            Poll::Ready(Ok(())) => {
+                self.counters.answered.fetch_add(1, Relaxed);
+                Poll::Ready(Ok((read.filled().len(), self.known_as)))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    fn poll_send_to(&self, cx: &mut Context<'_>, buffer: &[u8], _target: SocketAddr) -> Poll<io::Result<usize>> {
+        self.socket.poll_send(cx, buffer)
+    }
+}
+
+impl RuntimeProvider for Wire {
+    type Handle = TokioHandle;
+    type Timer = TokioTime;
+    type Udp = ConnectedUdp;
+    type Tcp = AsyncIoTokioAsStd<TcpStream>;
+
+    fn create_handle(&self) -> TokioHandle {
+        self.inner.create_handle()
+    }
+
+    fn connect_tcp(
+        &self,
+        server: SocketAddr,
+        local: Option<SocketAddr>,
+        timeout: Option<Duration>,
+    ) -> Pin<Box<dyn Send + Future<Output = io::Result<Self::Tcp>>>> {
+        self.counters.asked.fetch_add(1, Relaxed);
+        let counters = self.counters.clone();
+        let connecting = self.real(server).map(|real| self.inner.connect_tcp(real, local, timeout));
+        Box::pin(async move {
+            let stream = connecting?.await?;
+            counters.answered.fetch_add(1, Relaxed);
+            Ok(stream)
+        })
+    }
+
+    fn bind_udp(
+        &self,
+        local: SocketAddr,
+        server: SocketAddr,
+    ) -> Pin<Box<dyn Send + Future<Output = io::Result<ConnectedUdp>>>> {
+        // hickory opens a socket for each question, so this counts those that got no further, too.
+        self.counters.asked.fetch_add(1, Relaxed);
+        let (real, counters) = (self.real(server), self.counters.clone());
+        Box::pin(async move {
+            let real = real?;
+            let socket = UdpSocket::bind(local).await?;
+            socket.connect(real).await?;
+            Ok(ConnectedUdp { socket, known_as: server, counters })
+        })
+    }
+}

@@ -1,0 +1,247 @@
+//! Builds responses. Never decides: it is told what to say, and says it in wire form.
+
+use crate::{
+    dns::{
+        Class, Edns, ExtendedError, HEADER_BYTES, MessageWriter, Name, Opcode, Query, Rcode, Record, RrType, Section,
+    },
+    policy::{BlockAnswer, Cause, Policy, Trigger, Verdict},
+    resolve::{Resolution, Security},
+};
+
+/// Largest UDP answer sent, whatever the client takes: what passes everywhere unfragmented (DNS flag day 2020).
+pub const UDP_PAYLOAD_BYTES: usize = 1232;
+/// Octets of an OPT record without options.
+const OPT_BYTES: usize = 11;
+/// Octets of an Extended DNS Error's text at most; longer would only crowd out data.
+const EDE_TEXT_BYTES_MAX: usize = 120;
+/// TTL of answers made here, other than blocks: a day, since they never change.
+const OWN_TTL_SECONDS: u32 = 86_400;
+
+/// What every response copies from the query it answers.
+#[derive(Clone, Copy)]
+pub struct Reply<'a> {
+    pub id: u16,
+    pub opcode: Opcode,
+    pub rd: bool,
+    pub cd: bool,
+    /// The question section, octet for octet.
+    pub question: &'a [u8],
+    pub edns: Option<Edns>,
+    /// Octets the response may have.
+    pub limit: usize,
+}
+
+impl<'a> Reply<'a> {
+    /// For a well-formed query; `packet` is what it was read from.
+    pub fn to(query: &Query, packet: &'a [u8], limit: usize) -> Self {
+        let question = &packet[HEADER_BYTES..HEADER_BYTES + query.question_bytes];
+        Self { id: query.id, opcode: Opcode::QUERY, rd: query.rd, cd: query.cd, question, edns: query.edns, limit }
+    }
+
+    /// Header flags: QR, opcode, RD and CD copied, RA set, AA never.
+    fn flags(&self, rcode: Rcode, authentic: bool) -> [u8; 2] {
+        let first = 0x80 | self.opcode.0 << 3 | u8::from(self.rd);
+        [first, 0x80 | u8::from(authentic) << 5 | u8::from(self.cd) << 4 | (rcode.0 & 0x0f) as u8]
+    }
+
+    /// Writes a response without data.
+    pub fn bare(&self, rcode: Rcode, ede: Option<&ExtendedError>, out: &mut Vec<u8>) {
+        self.write(rcode, false, &[], ede.map(|ede| (ede.code, ede.text.as_str())), out);
+    }
+
+    /// Writes a response with records. What doesn't fit into `limit` leaves an empty answer with TC set
+    /// (RFC 2181 §9); the text of an Extended DNS Error gives way before that.
+    fn write(
+        &self,
+        rcode: Rcode,
+        authentic: bool,
+        records: &[(Section, &Record)],
+        ede: Option<(u16, &str)>,
+        out: &mut Vec<u8>,
+    ) {
+        let mut writer = MessageWriter::new(out, self.limit, self.id, self.flags(rcode, authentic));
+        writer.echo_question(self.question);
+        let reserved = if self.edns.is_some() { OPT_BYTES } else { 0 };
+        writer.reserve(reserved);
+        if records.iter().any(|(section, record)| writer.record(*section, record).is_err()) {
+            writer = MessageWriter::new(out, self.limit, self.id, self.flags(rcode, authentic));
+            writer.echo_question(self.question);
+            writer.truncated();
+        } else {
+            writer.release(reserved);
+        }
+        if let Some(edns) = self.edns {
+            let size = UDP_PAYLOAD_BYTES as u16;
+            let ede = ede.map(|(code, text)| (code, shortened(text)));
+            let without_text = ede.map(|(code, _)| (code, ""));
+            let _ = writer
+                .edns(size, edns.dnssec_ok, rcode, ede)
+                .or_else(|_| writer.edns(size, edns.dnssec_ok, rcode, without_text))
+                .or_else(|_| writer.edns(size, edns.dnssec_ok, rcode, None));
+        }
+        writer.finish();
+    }
+}
+
+/// At most `EDE_TEXT_BYTES_MAX` octets of `text`, cut between characters.
+fn shortened(text: &str) -> &str {
+    let mut end = text.len().min(EDE_TEXT_BYTES_MAX);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+/// The Extended DNS Error text of a block: `program/service list:line`.
+pub fn block_reason(policy: &Policy, cause: &Cause) -> String {
+    format!("{}{}", policy.list_label(cause.list), cause.line)
+}
+
+/// Writes the response to a blocked query. Returns its code, and the Extended DNS Error's.
+pub fn blocked(
+    reply: &Reply<'_>,
+    query: &Query,
+    policy: &Policy,
+    verdict: &Verdict,
+    out: &mut Vec<u8>,
+) -> Option<(Rcode, u16)> {
+    let said = verdict.block()?;
+    let program = &policy.programs()[usize::from(said.program)];
+    let cause = &said.cause;
+    let rcode = match program.block {
+        BlockAnswer::NxDomain if !cause.trigger.depends_on_type() => Rcode::NXDOMAIN,
+        BlockAnswer::NxDomain | BlockAnswer::NoData => Rcode::NOERROR,
+    };
+    // The SOA's owner is the rule's name, so that a cache denies the name asked and no wider. An alias's rule stands
+    // elsewhere in the tree, where caches would not believe it of this question: there it is the name asked.
+    let name = &query.question.name;
+    let owner = match cause.trigger {
+        Trigger::Qname => name.ancestor(name.label_count().saturating_sub(usize::from(cause.labels))),
+        _ => *name,
+    };
+    let soa = soa(owner, policy.block_ttl_seconds());
+    let reason = block_reason(policy, cause);
+    reply.write(rcode, false, &[(Section::Authority, &soa)], Some((program.ede, &reason)), out);
+    Some((rcode, program.ede))
+}
+
+/// A SOA record for a negative response of our own; TTL and MINIMUM are the same (RFC 2308 §3).
+fn soa(owner: Name, ttl_seconds: u32) -> Record {
+    const MNAME: &[u8] = b"\x08cleandns\x07invalid\x00";
+    const RNAME: &[u8] = b"\x06nobody\x07invalid\x00";
+    let mut data = Vec::with_capacity(64);
+    data.extend_from_slice(MNAME);
+    data.extend_from_slice(RNAME);
+    // Serial, refresh, retry, expire: nobody transfers this zone. Minimum: how long the denial is remembered.
+    for field in [1, 3600, 600, 86_400, ttl_seconds] {
+        data.extend_from_slice(&field.to_be_bytes());
+    }
+    Record { owner, rr_type: RrType::SOA, class: Class::IN, ttl: ttl_seconds, data }
+}
+
+/// Writes a negative response of our own, about a zone that exists by convention alone.
+pub fn conventional_denial(reply: &Reply<'_>, rcode: Rcode, zone: Name, out: &mut Vec<u8>) {
+    let soa = soa(zone, OWN_TTL_SECONDS);
+    reply.write(rcode, false, &[(Section::Authority, &soa)], None, out);
+}
+
+/// Writes a response with one record of our own.
+pub fn conventional_answer(reply: &Reply<'_>, owner: Name, rr_type: RrType, data: &[u8], out: &mut Vec<u8>) {
+    let record = Record { owner, rr_type, class: Class::IN, ttl: OWN_TTL_SECONDS, data: data.to_vec() };
+    reply.write(Rcode::NOERROR, false, &[(Section::Answer, &record)], None, out);
+}
+
+/// Writes the response to a resolved query: what the client asked for and understands of the answer.
+pub fn resolved(reply: &Reply<'_>, query: &Query, resolution: &Resolution, out: &mut Vec<u8>) -> Rcode {
+    if resolution.security == Security::Bogus && !query.cd {
+        reply.bare(Rcode::SERVFAIL, resolution.ede.as_ref(), out);
+        return Rcode::SERVFAIL;
+    }
+    let wants_proofs = query.wants_dnssec();
+    let is_shown = |record: &&Record| {
+        wants_proofs || !record.rr_type.is_dnssec_proof() || record.rr_type == query.question.rr_type
+    };
+    let negative_ttl = negative_ttl(&resolution.authority);
+    // RFC 2308 §5: a denial lives as long as the lesser of its SOA's TTL and MINIMUM, and its proofs with it.
+    let authority: Vec<Record> = (resolution.authority.iter().filter(is_shown))
+        .map(|record| Record { ttl: negative_ttl.map_or(record.ttl, |ttl| record.ttl.min(ttl)), ..record.clone() })
+        .collect();
+    let answer = resolution.answer.iter().filter(is_shown).map(|record| (Section::Answer, record));
+    let records: Vec<_> = answer.chain(authority.iter().map(|record| (Section::Authority, record))).collect();
+    let authentic = resolution.security == Security::Secure && query.wants_ad() && !query.cd;
+    let ede = resolution.ede.as_ref().map(|ede| (ede.code, ede.text.as_str()));
+    reply.write(resolution.rcode, authentic, &records, ede, out);
+    resolution.rcode
+}
+
+/// The lesser of TTL and MINIMUM of the SOA record, if there is one.
+fn negative_ttl(authority: &[Record]) -> Option<u32> {
+    let soa = authority.iter().find(|record| record.rr_type == RrType::SOA)?;
+    let minimum = soa.data.last_chunk::<4>().map(|octets| u32::from_be_bytes(*octets))?;
+    Some(soa.ttl.min(minimum))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dns::{parse_query, read_records};
+
+    fn packet(name: &str, edns: bool) -> Vec<u8> {
+        let mut out = Vec::new();
+        let mut writer = MessageWriter::new(&mut out, 512, 7, [1, 0]);
+        writer.question(&name.parse().unwrap(), RrType::A, Class::IN);
+        if edns {
+            writer.edns(4096, true, Rcode::NOERROR, None).unwrap();
+        }
+        writer.finish();
+        out
+    }
+
+    fn address(owner: &str, last: u8) -> Record {
+        Record {
+            owner: owner.parse().unwrap(),
+            rr_type: RrType::A,
+            class: Class::IN,
+            ttl: 60,
+            data: vec![192, 0, 2, last],
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_truncated_to_nothing() {
+        let packet = packet("many.example", true);
+        let query = parse_query(&packet).unwrap();
+        let answer: Vec<_> = (0..60).map(|i| address("many.example", i)).collect();
+        let resolution = Resolution {
+            rcode: Rcode::NOERROR,
+            answer,
+            authority: vec![],
+            security: Security::Secure,
+            ede: Some(ExtendedError::new(3, "text")),
+        };
+        let mut out = Vec::new();
+        for (limit, records) in [(512, 0), (1232, 60), (65535, 60)] {
+            resolved(&Reply::to(&query, &packet, limit), &query, &resolution, &mut out);
+            assert!(out.len() <= limit, "{limit}");
+            assert_eq!(read_records(&out).unwrap().len(), records, "{limit}");
+            assert_eq!(out[2] & 0x02 != 0, records == 0, "{limit}");
+            assert_eq!(out[3] & 0x20, 0x20, "AD, since the client sent DO");
+        }
+        // Sixty records need 30 + 60 × 16 octets, and 11 for OPT; the error's 10 with text or 6 without give way first.
+        for (limit, expected_len) in [(1011, 1011), (1010, 1007), (1006, 1001)] {
+            resolved(&Reply::to(&query, &packet, limit), &query, &resolution, &mut out);
+            assert_eq!((out.len(), out[2] & 0x02), (expected_len, 0), "{limit}");
+        }
+    }
+
+    #[test]
+    fn the_question_comes_back_as_it_was_spelt() {
+        let mut packet = packet("x.example", false);
+        packet[13] = b'X';
+        let query = parse_query(&packet).unwrap();
+        let mut out = Vec::new();
+        Reply::to(&query, &packet, 512).bare(Rcode::REFUSED, Some(&ExtendedError::new(18, "")), &mut out);
+        assert_eq!(out[12..], packet[12..], "no OPT for a client that sent none");
+        assert_eq!(out[..4], [0, 7, 0x81, 0x85]);
+    }
+}

@@ -1,0 +1,137 @@
+//! The numbers themselves: relaxed atomics, so that counting costs a few nanoseconds and waits for nobody.
+
+use crate::{
+    dns::{Rcode, Transport},
+    policy::{Outcome, Policy, Trigger},
+};
+use arc_swap::ArcSwap;
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+/// Upper bounds of the latency histogram's buckets, in microseconds: from an answer made in place to the deadline.
+pub const LATENCY_BOUNDS_MICROS: [u64; 16] = [
+    50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000,
+    4_000_000,
+];
+/// Response codes counted by name; what is beyond them is counted together.
+const RCODES: usize = 17;
+const TRANSPORTS: usize = Transport::ALL.len();
+
+/// How a reload ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reload {
+    /// Everything that changed is in force.
+    Clean,
+    /// In force, with at least one list held at its last good state.
+    Held,
+}
+
+impl Reload {
+    pub const ALL: [Self; 2] = [Self::Clean, Self::Held];
+
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Clean => "clean",
+            Self::Held => "held",
+        }
+    }
+}
+
+/// Counts of queries and of what happened around them.
+#[derive(Default)]
+pub struct Counters {
+    pub queries: [[AtomicU64; RCODES]; TRANSPORTS],
+    pub silent: [AtomicU64; TRANSPORTS],
+    pub unsent: AtomicU64,
+    pub connections_refused: AtomicU64,
+    pub owner_passed: AtomicU64,
+    pub reloads: [AtomicU64; Reload::ALL.len()],
+    /// The last is for what took longer than every bound.
+    pub latency: [AtomicU64; LATENCY_BOUNDS_MICROS.len() + 1],
+    pub latency_sum_micros: AtomicU64,
+}
+
+/// Adds one.
+pub fn add(counter: &AtomicU64) {
+    counter.fetch_add(1, Relaxed);
+}
+
+impl Counters {
+    pub fn answered(&self, transport: Transport, rcode: Rcode, latency: Duration) {
+        add(&self.queries[transport as usize][usize::from(rcode.0).min(RCODES - 1)]);
+        let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
+        let bucket = LATENCY_BOUNDS_MICROS.partition_point(|&bound| bound < micros);
+        add(&self.latency[bucket]);
+        self.latency_sum_micros.fetch_add(micros, Relaxed);
+    }
+}
+
+/// What a list is known by in metrics: program, service, list.
+pub type ListKey = (String, String, String);
+
+/// Matches of one list, by outcome and trigger.
+#[derive(Default)]
+pub struct ListHits([[AtomicU64; Trigger::ALL.len()]; 3]);
+
+impl ListHits {
+    pub fn of(&self, outcome: Outcome, trigger: Trigger) -> u64 {
+        self.0[outcome as usize][trigger as usize].load(Relaxed)
+    }
+}
+
+/// Matches by list. Counts of a list go on over reloads; those of a list that is gone stay.
+pub struct Hits(ArcSwap<HitTable>);
+
+/// The hits of all lists, and those of one policy by its own indexes.
+#[derive(Default)]
+struct HitTable {
+    epoch: u64,
+    by_index: Vec<Arc<ListHits>>,
+    by_key: BTreeMap<ListKey, Arc<ListHits>>,
+}
+
+impl Default for Hits {
+    fn default() -> Self {
+        Self(ArcSwap::from_pointee(HitTable::default()))
+    }
+}
+
+impl Hits {
+    /// Makes a table for a policy that is about to be in force.
+    pub fn follow(&self, policy: &Policy) {
+        let mut by_key = self.0.load().by_key.clone();
+        let by_index = (0..policy.lists().len()).map(|list| by_key.entry(key(policy, list)).or_default().clone());
+        let by_index = by_index.collect();
+        self.0.store(Arc::new(HitTable { epoch: policy.epoch(), by_index, by_key }));
+    }
+
+    /// Counts a match of a list of `policy`.
+    pub fn count(&self, policy: &Policy, list: usize, outcome: Outcome, trigger: Trigger) {
+        let table = self.0.load();
+        let hits = if table.epoch == policy.epoch() {
+            table.by_index.get(list)
+        } else {
+            // A query that began under the policy before.
+            table.by_key.get(&key(policy, list))
+        };
+        if let Some(hits) = hits {
+            add(&hits.0[outcome as usize][trigger as usize]);
+        }
+    }
+
+    /// Calls `each` for every list.
+    pub fn for_each(&self, mut each: impl FnMut(&ListKey, &ListHits)) {
+        self.0.load().by_key.iter().for_each(|(key, hits)| each(key, hits));
+    }
+}
+
+fn key(policy: &Policy, list: usize) -> ListKey {
+    let list = &policy.lists()[list];
+    (policy.programs()[list.program].name.clone(), list.service.clone(), list.name.clone())
+}

@@ -1,0 +1,198 @@
+//! The counters as Prometheus text (exposition format 0.0.4). Labels are closed sets; no client and no name asked is one.
+
+use super::{
+    Telemetry,
+    counters::{LATENCY_BOUNDS_MICROS, Reload},
+};
+use crate::{
+    dns::{Rcode, Transport},
+    policy::{Mode, Outcome, Trigger},
+};
+use std::{
+    fmt::{Display, Write},
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+};
+
+/// What stands now, read from elsewhere when metrics are asked for.
+#[derive(Default)]
+pub struct Gauges {
+    pub policy_epoch: u64,
+    /// Seconds since the policy came into force.
+    pub policy_age_seconds: f64,
+    pub policy_rules: usize,
+    pub policy_bytes: usize,
+    pub upstream_asked: u64,
+    pub upstream_answered: u64,
+    /// Resolutions in flight.
+    pub misses_in_flight: usize,
+    pub ready: bool,
+    pub lists: Vec<ListGauge>,
+}
+
+pub struct ListGauge {
+    pub program: String,
+    pub service: String,
+    pub list: String,
+    pub mode: Mode,
+    pub rules: usize,
+    pub skipped_lines: usize,
+    /// False while a last good state is in force instead of what is on disk.
+    pub healthy: bool,
+    /// Seconds since this reading of the list came into force.
+    pub age_seconds: f64,
+}
+
+/// Renders everything.
+pub fn render(telemetry: &Telemetry, gauges: &Gauges) -> String {
+    let mut page = Page(String::with_capacity(16 * 1024));
+    queries(&mut page, telemetry);
+    verdicts(&mut page, telemetry);
+    state(&mut page, telemetry, gauges);
+    lists(&mut page, &gauges.lists);
+    page.0
+}
+
+fn queries(page: &mut Page, telemetry: &Telemetry) {
+    let counters = &telemetry.counters;
+    page.head("cleandns_queries_total", "counter", "Queries answered, by transport and response code.");
+    for transport in Transport::ALL {
+        for (rcode, count) in counters.queries[transport as usize].iter().enumerate() {
+            let count = read(count);
+            // Codes that never occurred would only be noise; NOERROR is there from the start.
+            if count > 0 || rcode == 0 {
+                let rcode = Rcode(rcode as u16).to_string();
+                page.line("cleandns_queries_total", &[("transport", transport.label()), ("rcode", &rcode)], count);
+            }
+        }
+    }
+    page.head("cleandns_packets_dropped_total", "counter", "Packets that are no queries and got no answer.");
+    for transport in Transport::ALL {
+        let count = read(&counters.silent[transport as usize]);
+        page.line("cleandns_packets_dropped_total", &[("transport", transport.label())], count);
+    }
+    page.single(
+        "cleandns_responses_unsent_total",
+        "counter",
+        "Responses the system refused to send.",
+        read(&counters.unsent),
+    );
+    let refused = read(&counters.connections_refused);
+    page.single("cleandns_tcp_connections_refused_total", "counter", "TCP connections beyond a bound.", refused);
+    page.head("cleandns_query_duration_seconds", "histogram", "From reception of a query to its finished response.");
+    let mut cumulative = 0;
+    for (bound, count) in LATENCY_BOUNDS_MICROS.iter().zip(&counters.latency) {
+        cumulative += read(count);
+        let bound = (*bound as f64 / 1e6).to_string();
+        page.line("cleandns_query_duration_seconds_bucket", &[("le", &bound)], cumulative);
+    }
+    cumulative += counters.latency.last().map_or(0, read);
+    page.line("cleandns_query_duration_seconds_bucket", &[("le", "+Inf")], cumulative);
+    page.line("cleandns_query_duration_seconds_sum", &[], read(&counters.latency_sum_micros) as f64 / 1e6);
+    page.line("cleandns_query_duration_seconds_count", &[], cumulative);
+}
+
+fn verdicts(page: &mut Page, telemetry: &Telemetry) {
+    for (outcome, name, help) in [
+        (Outcome::Block, "cleandns_blocked_total", "Queries that an enforcing rule of this list blocked."),
+        (Outcome::WouldBlock, "cleandns_would_block_total", "Queries that a shadow rule of this list would block."),
+        (Outcome::Except, "cleandns_excepted_total", "Queries that an exception of this list let pass."),
+    ] {
+        page.head(name, "counter", help);
+        telemetry.hits.for_each(|(program, service, list), hits| {
+            for trigger in Trigger::ALL {
+                let count = hits.of(outcome, trigger);
+                if count > 0 || trigger == Trigger::Qname {
+                    let labels = [
+                        ("program", program.as_str()),
+                        ("service", service),
+                        ("list", list),
+                        ("trigger", trigger.word()),
+                    ];
+                    page.line(name, &labels, count);
+                }
+            }
+        });
+    }
+    let passed = read(&telemetry.counters.owner_passed);
+    page.single("cleandns_owner_excepted_total", "counter", "Queries that the owner's exceptions let pass.", passed);
+}
+
+fn state(page: &mut Page, telemetry: &Telemetry, gauges: &Gauges) {
+    page.single(
+        "cleandns_upstream_questions_total",
+        "counter",
+        "Questions sent to name servers.",
+        gauges.upstream_asked,
+    );
+    let answered = gauges.upstream_answered;
+    page.single("cleandns_upstream_answers_total", "counter", "Answers received from name servers.", answered);
+    page.single("cleandns_resolutions_in_flight", "gauge", "Questions being resolved.", gauges.misses_in_flight);
+    page.single("cleandns_policy_epoch", "gauge", "Number of the policy in force.", gauges.policy_epoch);
+    page.single("cleandns_policy_age_seconds", "gauge", "Age of the policy in force.", gauges.policy_age_seconds);
+    page.single("cleandns_policy_rules", "gauge", "Rules in force.", gauges.policy_rules);
+    page.single("cleandns_policy_bytes", "gauge", "Memory held by the policy in force.", gauges.policy_bytes);
+    page.single(
+        "cleandns_ready",
+        "gauge",
+        "1 while a policy is in force and nobody asked to stop.",
+        u8::from(gauges.ready),
+    );
+    page.head("cleandns_reloads_total", "counter", "Policies built after a change, by outcome.");
+    for reload in Reload::ALL {
+        let count = read(&telemetry.counters.reloads[reload as usize]);
+        page.line("cleandns_reloads_total", &[("outcome", reload.word())], count);
+    }
+}
+
+fn lists(page: &mut Page, lists: &[ListGauge]) {
+    type Value = fn(&ListGauge) -> f64;
+    let metrics: [(&str, &str, Value); 4] = [
+        ("cleandns_list_rules", "Rules of a list.", |list| list.rules as f64),
+        ("cleandns_list_skipped_lines", "Lines of a list that gave no rule.", |list| list.skipped_lines as f64),
+        ("cleandns_list_healthy", "0 while a last good state stands in for a list.", |list| {
+            f64::from(u8::from(list.healthy))
+        }),
+        ("cleandns_list_age_seconds", "Time since a list's present content came into force.", |list| list.age_seconds),
+    ];
+    for (name, help, value) in metrics {
+        page.head(name, "gauge", help);
+        for list in lists {
+            let labels = [
+                ("program", list.program.as_str()),
+                ("service", &list.service),
+                ("list", &list.list),
+                ("mode", list.mode.word()),
+            ];
+            page.line(name, &labels, value(list));
+        }
+    }
+}
+
+/// Text under construction.
+struct Page(String);
+
+impl Page {
+    fn head(&mut self, name: &str, kind: &str, help: &str) {
+        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    }
+
+    fn single(&mut self, name: &str, kind: &str, help: &str, value: impl Display) {
+        self.head(name, kind, help);
+        self.line(name, &[], value);
+    }
+
+    fn line(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
+        self.0.push_str(name);
+        for (index, (label, text)) in labels.iter().enumerate() {
+            let open = if index == 0 { '{' } else { ',' };
+            let text = text.replace('\\', r"\\").replace('"', r#"\""#).replace('\n', r"\n");
+            let _ = write!(self.0, "{open}{label}=\"{text}\"");
+        }
+        let close = if labels.is_empty() { "" } else { "}" };
+        let _ = writeln!(self.0, "{close} {value}");
+    }
+}
+
+fn read(counter: &AtomicU64) -> u64 {
+    counter.load(Relaxed)
+}

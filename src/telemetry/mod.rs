@@ -1,0 +1,70 @@
+//! Counts and tells, and never blocks: everything here is atomic counters or a bounded, lossy queue.
+
+mod counters;
+mod metrics;
+mod query_line;
+
+pub use counters::Reload;
+pub use metrics::{Gauges, ListGauge, render};
+
+use crate::{dns::Transport, policy::Policy, query::QueryRecord};
+use counters::{Counters, Hits, add};
+
+/// All counters of the program.
+pub struct Telemetry {
+    counters: Counters,
+    hits: Hits,
+    /// One log line a query.
+    log_queries: bool,
+}
+
+impl Telemetry {
+    pub fn new(log_queries: bool) -> Self {
+        Self { counters: Counters::default(), hits: Hits::default(), log_queries }
+    }
+
+    /// Counts a query, after its answer went out.
+    pub fn record(&self, record: &QueryRecord) {
+        self.counters.answered(record.transport, record.rcode, record.latency);
+        if let Some(policy) = &record.policy {
+            self.count_verdict(record, policy);
+        }
+        if self.log_queries {
+            query_line::log(record);
+        }
+    }
+
+    /// Counts a packet that got no answer on purpose.
+    pub fn silent(&self, transport: Transport) {
+        add(&self.counters.silent[transport as usize]);
+    }
+
+    /// Counts a response that the system didn't take.
+    pub fn unsent(&self) {
+        add(&self.counters.unsent);
+    }
+
+    /// Counts a TCP connection beyond a bound.
+    pub fn connection_refused(&self) {
+        add(&self.counters.connections_refused);
+    }
+
+    /// Counts a reload.
+    pub fn reloaded(&self, outcome: Reload) {
+        add(&self.counters.reloads[outcome as usize]);
+    }
+
+    /// Makes ready for counting by the lists of a policy that is about to be in force.
+    pub fn policy_comes(&self, policy: &Policy) {
+        self.hits.follow(policy);
+    }
+
+    fn count_verdict(&self, record: &QueryRecord, policy: &Policy) {
+        if record.verdict.owner.is_some() {
+            add(&self.counters.owner_passed);
+        }
+        for said in &record.verdict.programs {
+            self.hits.count(policy, usize::from(said.cause.list), said.outcome, said.cause.trigger);
+        }
+    }
+}

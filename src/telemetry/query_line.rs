@@ -1,0 +1,52 @@
+//! One structured log line a query, for those who ask for it.
+
+use crate::{
+    dns::Transport,
+    policy::{Outcome, Policy, ProgramVerdict},
+    query::QueryRecord,
+    response::block_reason,
+};
+
+/// Writes the line. The log's own queue is bounded and lossy, so this never waits.
+pub fn log(record: &QueryRecord) {
+    let QueryRecord { client, transport, rcode, ede, latency, .. } = record;
+    let (name, rr_type) = match &record.question {
+        Some(question) => (question.name.to_string(), question.rr_type.to_string()),
+        None => Default::default(),
+    };
+    tracing::info!(
+        target: "cleandns::queries",
+        %client,
+        transport = Transport::label(*transport),
+        name,
+        r#type = rr_type,
+        %rcode,
+        ede,
+        micros = latency.as_micros() as u64,
+        security = record.security.map(|security| security.word()),
+        verdict = verdict(record),
+        chain = (!record.aliases.is_empty()).then(|| chain(record)),
+    );
+}
+
+/// `block clean-store/tiktok tiktok.list:12 (qname)`, for each program that said something; `pass` if none did.
+fn verdict(record: &QueryRecord) -> String {
+    let Some(policy) = &record.policy else {
+        return "pass".to_owned();
+    };
+    if let Some(owner) = record.verdict.owner {
+        return format!("except {}", policy.owner_exceptions()[usize::from(owner)].place);
+    }
+    let said: Vec<String> = record.verdict.programs.iter().map(|said| program(policy, said)).collect();
+    said.join(", ")
+}
+
+fn program(policy: &Policy, said: &ProgramVerdict) -> String {
+    let word = Outcome::word(said.outcome);
+    format!("{word} {} ({})", block_reason(policy, &said.cause), said.cause.trigger.word())
+}
+
+fn chain(record: &QueryRecord) -> String {
+    let names: Vec<String> = record.aliases.iter().map(|alias| alias.name.to_string()).collect();
+    names.join(" ")
+}
