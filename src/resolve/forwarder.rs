@@ -15,6 +15,7 @@ use hickory_resolver::{
     proto::op::{DnsRequest, DnsRequestOptions, Edns, Message, Query},
 };
 use std::{
+    io::ErrorKind,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -106,8 +107,12 @@ impl Forwarder {
             NetError::Dns(DnsError::ResponseCode(code)) => {
                 (ExtendedError::NO_REACHABLE_AUTHORITY, format!("answered {code}"))
             }
-            NetError::Io(error) => (ExtendedError::NETWORK_ERROR, format!("can't be reached: {error}")),
-            NetError::Timeout => (ExtendedError::NO_REACHABLE_AUTHORITY, "did not answer in time".to_owned()),
+            NetError::Io(error) if error.kind() != ErrorKind::TimedOut => {
+                (ExtendedError::NETWORK_ERROR, format!("can't be reached: {error}"))
+            }
+            NetError::Timeout | NetError::Io(_) => {
+                (ExtendedError::NO_REACHABLE_AUTHORITY, "did not answer in time".to_owned())
+            }
             _ => (ExtendedError::NETWORK_ERROR, "gave no answer".to_owned()),
         };
         ExtendedError::new(code, format!("the forwarders for {} {what}", self.zone))

@@ -7,12 +7,12 @@ use super::{
 };
 use crate::dns::{ExtendedError, Name, Rcode, RrType};
 use hickory_resolver::{
-    net::{DnsError, NetError},
-    proto::op::{Query, ResponseCode},
+    net::NetError,
+    proto::op::Query,
     recursor::{DnssecPolicy, Recursor as HickoryRecursor, RecursorError, RecursorOptions},
 };
 use ipnet::IpNet;
-use std::time::Instant;
+use std::{io::ErrorKind, time::Instant};
 
 /// Octets that a cached response of hickory's takes, signatures included: a guess on the safe side, since its cache
 /// counts responses only.
@@ -58,11 +58,8 @@ impl Recursor {
 /// What went wrong, as an Extended DNS Error. hickory gives most of it as text alone.
 fn failure(name: &Name, error: &RecursorError) -> ExtendedError {
     let code = match error {
-        RecursorError::Io(_) | RecursorError::Net(NetError::Io(_)) => ExtendedError::NETWORK_ERROR,
-        RecursorError::Net(NetError::Dns(DnsError::ResponseCode(ResponseCode::Refused | ResponseCode::ServFail))) => {
-            ExtendedError::NO_REACHABLE_AUTHORITY
-        }
-        _ if error.to_string().contains("io error") => ExtendedError::NETWORK_ERROR,
+        RecursorError::Io(error) if error.kind() != ErrorKind::TimedOut => ExtendedError::NETWORK_ERROR,
+        RecursorError::Net(NetError::Io(error)) if error.kind() != ErrorKind::TimedOut => ExtendedError::NETWORK_ERROR,
         _ => ExtendedError::NO_REACHABLE_AUTHORITY,
     };
     tracing::debug!(%name, %error, "recursion failed");

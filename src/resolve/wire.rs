@@ -10,13 +10,16 @@ use std::{
     net::{IpAddr, SocketAddr},
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     task::{Context, Poll},
     time::Duration,
 };
-use tokio::net::{TcpStream, UdpSocket};
+use tokio::{
+    net::{TcpStream, UdpSocket},
+    time::Sleep,
+};
 
 /// What went out to name servers and what came back, counted for metrics and for telling that nothing ever did.
 #[derive(Default, Debug)]
@@ -61,7 +64,12 @@ impl Wire {
     }
 }
 
-/// A UDP socket for one server.
+/// How long one socket waits for its answer. hickory asks a server up to three times, a third of a second apart, each
+/// time by a socket of its own, and would give it five seconds before it turns to the next; by then the client is gone.
+/// The first socket's error ends all three.
+const PATIENCE: Duration = Duration::from_millis(1200);
+
+/// A UDP socket for one question to one server.
 ///
 /// It is connected, although hickory would have it otherwise: then the kernel drops what comes from elsewhere, and a
 /// closed port is an error at once instead of a time-out. hickory compares the source with the address it knows, so
@@ -70,6 +78,8 @@ pub struct ConnectedUdp {
     socket: UdpSocket,
     known_as: SocketAddr,
     counters: Arc<UpstreamCounters>,
+    /// When patience ends. Behind a lock only because hickory polls through a shared reference.
+    give_up: Mutex<Pin<Box<Sleep>>>,
 }
 
 impl DnsUdpSocket for ConnectedUdp {
@@ -83,7 +93,10 @@ impl DnsUdpSocket for ConnectedUdp {
                 Poll::Ready(Ok((read.filled().len(), self.known_as)))
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            Poll::Pending => Poll::Pending,
+            Poll::Pending => {
+                let mut give_up = self.give_up.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+                give_up.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+            }
         }
     }
 
@@ -130,7 +143,8 @@ impl RuntimeProvider for Wire {
             let real = real?;
             let socket = UdpSocket::bind(local).await?;
             socket.connect(real).await?;
-            Ok(ConnectedUdp { socket, known_as: server, counters })
+            let give_up = Mutex::new(Box::pin(tokio::time::sleep(PATIENCE)));
+            Ok(ConnectedUdp { socket, known_as: server, counters, give_up })
         })
     }
 }
