@@ -1,1 +1,8 @@
+//! The program as its users meet it: real sockets on ephemeral ports, a miniature signed Internet, real files.
+//!
+//! Nothing here needs a network, a privilege or a fixed port, and nothing waits for a time: tests wait for a condition
+//! with a deadline.
 
+mod architecture;
+mod harness;
+mod internet;

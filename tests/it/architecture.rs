@@ -1,0 +1,171 @@
+//! The arrows between modules, checked: who may not name whom, and why.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Module, words it must not mention, why.
+const ARROWS: [(&str, &[&str], &str); 13] = [
+    (
+        "policy",
+        &[
+            "std::fs",
+            "std::net::Udp",
+            "std::net::Tcp",
+            "tokio",
+            "Instant",
+            "SystemTime",
+            "Mutex",
+            "async fn",
+            ".await",
+            "crate::lists",
+            "crate::config",
+            "crate::query",
+            "crate::resolve",
+            "crate::response",
+            "crate::telemetry",
+        ],
+        "deciding is pure and knows DNS alone",
+    ),
+    (
+        "dns",
+        &["crate::policy", "crate::query", "crate::config", "crate::resolve", "tokio", "std::fs"],
+        "the vocabulary needs nobody",
+    ),
+    (
+        "response",
+        &["crate::query", "crate::lists", "crate::config", "tokio", "on_question", "on_answer"],
+        "it writes and never decides",
+    ),
+    (
+        "resolve",
+        &["crate::policy", "crate::query", "crate::response", "crate::lists", "crate::telemetry"],
+        "it finds answers and never filters",
+    ),
+    (
+        "query",
+        &["crate::lists", "crate::config", "crate::listener", "crate::admin", "crate::telemetry", "std::fs"],
+        "the flow knows no sockets and no files",
+    ),
+    (
+        "lists",
+        &["crate::query", "crate::resolve", "crate::response", "crate::telemetry", "crate::admin", "crate::listener"],
+        "the I/O around policy, nothing else",
+    ),
+    (
+        "telemetry",
+        &["crate::lists", "crate::listener", "crate::admin", "crate::config", "std::fs"],
+        "it counts what it is told",
+    ),
+    (
+        "listener",
+        &["crate::policy", "crate::resolve", "crate::lists", "crate::config", "crate::admin"],
+        "bytes in, bytes out",
+    ),
+    ("admin", &["crate::listener", "crate::app", "crate::cli"], "it reads what others publish"),
+    ("config", &["crate::query", "crate::resolve", "crate::lists", "crate::app", "tokio"], "plain values"),
+    ("health", &["crate::listener", "crate::admin", "crate::app", "crate::query"], "it reads what others publish"),
+    ("embedded", &["crate::"], "files inside the binary"),
+    ("app", &["crate::cli", "crate::policy"], "it composes and decides nothing"),
+];
+
+/// Words that only one module may mention.
+const OWNERS: [(&str, &[&str]); 7] = [
+    ("hickory_resolver", &["resolve"]),
+    ("hickory_server", &[]),
+    ("domain::", &["resolve"]),
+    ("axum", &["admin"]),
+    ("crate::listener", &["app"]),
+    ("crate::admin", &["app", "cli"]),
+    ("rust_embed", &["embedded"]),
+];
+
+#[test]
+fn the_arrows_go_one_way() {
+    let mut wrong = Vec::new();
+    for (module, words, why) in ARROWS {
+        for (path, text) in sources(module) {
+            for (number, line) in code_lines(&text) {
+                for word in words.iter().filter(|word| line.contains(**word)) {
+                    wrong.push(format!("{}:{number} mentions `{word}`: {why}", path.display()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn each_framework_has_one_owner() {
+    let mut wrong = Vec::new();
+    let modules = modules();
+    for (word, owners) in OWNERS {
+        for module in modules.iter().filter(|module| !owners.contains(&module.as_str())) {
+            for (path, text) in sources(module) {
+                for (number, line) in code_lines(&text) {
+                    if line.contains(word) {
+                        wrong.push(format!("{}:{number} mentions `{word}`, which is {owners:?}'s", path.display()));
+                    }
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_map_names_every_module() {
+    let map = fs::read_to_string(source_folder().join("lib.rs")).unwrap();
+    for module in modules() {
+        let is_named = map.contains(&format!("pub mod {module};")) && map.contains(&format!("[`{module}`]"));
+        assert!(is_named, "lib.rs has no line for {module}");
+    }
+}
+
+fn source_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+/// All modules of the library.
+fn modules() -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(source_folder())
+        .unwrap()
+        .map(|item| item.unwrap().path())
+        .filter(|path| path.is_dir() || path.extension().is_some_and(|ending| ending == "rs"))
+        .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
+        .filter(|name| !["lib", "main", "build"].contains(&name.as_str()))
+        .collect();
+    names.sort();
+    names
+}
+
+/// The files of a module with their texts.
+fn sources(module: &str) -> Vec<(PathBuf, String)> {
+    let mut files = Vec::new();
+    let mut folders = vec![source_folder().join(module)];
+    let file = source_folder().join(format!("{module}.rs"));
+    if file.exists() {
+        files.push(file);
+    }
+    while let Some(folder) = folders.pop() {
+        for item in fs::read_dir(folder).into_iter().flatten() {
+            let path = item.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|ending| ending == "rs") {
+                files.push(path);
+            }
+        }
+    }
+    assert!(!files.is_empty(), "no source of {module}");
+    files.into_iter().map(|path| (path.clone(), fs::read_to_string(path).unwrap())).collect()
+}
+
+/// Lines of code with their numbers: no comments, and nothing after the tests begin.
+fn code_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let numbered = text.lines().enumerate().map(|(index, line)| (index + 1, line));
+    numbered
+        .take_while(|(_, line)| !line.starts_with("#[cfg(test)]"))
+        .filter(|(_, line)| !line.trim().starts_with("//"))
+}
