@@ -213,12 +213,13 @@ impl Lists {
         self.published.status.store(status);
         self.published.policy.store(Some(policy.clone()));
         let millis = started.elapsed().as_millis() as u64;
-        let (added, removed) = differences(before.as_deref(), &policy);
+        // Of the first policy everything is new, which needs no telling.
+        let news = before.map(|before| differences(&before, &policy));
         tracing::info!(
             version = epoch,
             files = findings.changed.len(),
-            added = by_service(&added),
-            removed = by_service(&removed),
+            added = news.as_ref().map(|(added, _)| by_service(added)),
+            removed = news.as_ref().map(|(_, removed)| by_service(removed)),
             held = held.join(", "),
             rules = policy.rule_count(),
             millis,
@@ -379,21 +380,20 @@ fn part_of_name(path: &ListPath, part: impl Fn(&Path) -> Option<&std::ffi::OsStr
 type RuleCounts = BTreeMap<String, usize>;
 
 /// How many rules came and went, by service. Lists that are the same in both are not looked into.
-fn differences(before: Option<&Policy>, after: &Policy) -> (RuleCounts, RuleCounts) {
-    let old = before.map_or(&[][..], Policy::lists);
-    let new = after.lists();
+fn differences(before: &Policy, after: &Policy) -> (RuleCounts, RuleCounts) {
+    let (old, new) = (before.lists(), after.lists());
     let is_in = |lists: &[ListSpec], list: &ListSpec| lists.iter().any(|other| Arc::ptr_eq(&other.rules, &list.rules));
-    let hashes = |policy: Option<&Policy>, lists: &[ListSpec], others: &[ListSpec]| {
+    let hashes = |policy: &Policy, lists: &[ListSpec], others: &[ListSpec]| {
         let mut all: BTreeMap<String, Vec<u64>> = BTreeMap::new();
         for list in lists.iter().filter(|list| !is_in(others, list)) {
-            let program = policy.map_or("", |policy| &policy.programs()[list.program].name);
+            let program = &policy.programs()[list.program].name;
             let own = all.entry(format!("{program}/{}", list.service)).or_default();
             own.extend(list.rules.iter().map(|(_, rule)| rule.identity()));
         }
         all.values_mut().for_each(|own| own.sort_unstable());
         all
     };
-    let (old_hashes, new_hashes) = (hashes(before, old, new), hashes(Some(after), new, old));
+    let (old_hashes, new_hashes) = (hashes(before, old, new), hashes(after, new, old));
     (missing_from(&new_hashes, &old_hashes), missing_from(&old_hashes, &new_hashes))
 }
 

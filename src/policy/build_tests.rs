@@ -115,7 +115,9 @@ fn aliases_are_judged_like_the_name_asked() {
 #[test]
 fn modes_are_the_least_of_ceiling_program_and_service() {
     use Mode::{Enforce, Off, Shadow};
-    let cases: [(Mode, Mode, &[(&'static str, Mode)], Option<Mode>, &str); 13] = [
+    /// Ceiling, program, its services, the list's own default, what comes of it.
+    type Case = (Mode, Mode, &'static [(&'static str, Mode)], Option<Mode>, &'static str);
+    let cases: [Case; 13] = [
         (Enforce, Enforce, &[], None, "block p0/s:2"),
         (Shadow, Enforce, &[], None, "would-block p0/s:2"),
         (Off, Enforce, &[], None, "pass"),

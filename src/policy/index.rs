@@ -126,7 +126,7 @@ fn hash_whole(state: &FixedState, wire: &[u8]) -> u64 {
 
 /// The slot where a hash belongs: the high bits scaled to the table's length, which need not be a power of two.
 fn home(hash: u64, slots: usize) -> usize {
-    (u128::from(hash) * slots as u128 >> 64) as usize
+    ((u128::from(hash) * slots as u128) >> 64) as usize
 }
 
 /// The low bits, which `home` hardly uses.

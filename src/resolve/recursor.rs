@@ -28,12 +28,14 @@ pub struct Recursor(HickoryRecursor<Wire>);
 impl Recursor {
     /// `cache_bytes` is shared out between responses (three quarters) and zones.
     pub fn new(hints: &Hints, do_not_query: &[IpNet], cache_bytes: u64, wire: Wire) -> Result<Self, RecursorError> {
+        // A hint is the owner's word, so it holds inside the networks that are otherwise never asked. hickory refuses
+        // exceptions where there is nothing to except from.
+        let hinted = if do_not_query.is_empty() { &[][..] } else { hints.0.as_slice() };
         let options = RecursorOptions {
             response_cache_size: (cache_bytes / 4 * 3 / CACHED_RESPONSE_BYTES).max(1),
             ns_cache_size: (cache_bytes / 4 / CACHED_ZONE_BYTES).max(CACHED_ZONES_MIN) as usize,
             deny_server: do_not_query.to_vec(),
-            // A hint is the owner's word, so it holds inside the networks that are otherwise never asked.
-            allow_server: hints.0.iter().copied().map(IpNet::from).collect(),
+            allow_server: hinted.iter().copied().map(IpNet::from).collect(),
             ..RecursorOptions::default()
         };
         HickoryRecursor::new(&hints.0, DnssecPolicy::ValidationDisabled, None, options, wire).map(Self)

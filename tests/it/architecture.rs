@@ -72,8 +72,8 @@ const ARROWS: [(&str, &[&str], &str); 13] = [
 
 /// Words that only one module may mention.
 const OWNERS: [(&str, &[&str]); 7] = [
-    ("hickory_resolver", &["resolve"]),
-    ("hickory_server", &[]),
+    ("hickory_resolver::", &["resolve"]),
+    ("hickory_server::", &[]),
     ("domain::", &["resolve"]),
     ("axum", &["admin"]),
     ("crate::listener", &["app"]),
