@@ -80,7 +80,7 @@ pub fn explained(
     admitted: bool,
     status: &ListStatus,
 ) -> Explained {
-    let Explanation { policy, verdict, chain, resolution } = explanation;
+    let Explanation { policy, verdict, chain, resolution, special } = explanation;
     let names: Vec<Name> = chain.iter().map(|alias| alias.name).collect();
     let rule = |cause: &Cause| rule(policy, cause, &names, status);
     let verdicts: Vec<Said> = verdict
@@ -97,7 +97,11 @@ pub fn explained(
     };
     let considered = chain.iter().enumerate().flat_map(matching).map(|matched| rule(&matched.cause)).collect();
     let is_blocked = verdict.block().is_some();
-    let summary = summary(&names[0], &verdicts, owner_exception.as_ref(), is_blocked);
+    let summary = if *special {
+        format!("{} is a special-use name, answered here before any policy", names[0])
+    } else {
+        summary(&names[0], &verdicts, owner_exception.as_ref(), is_blocked)
+    };
     Explained {
         name: names[0].to_string(),
         r#type: rr_type.to_string(),

@@ -58,13 +58,14 @@ impl BindError {
 pub fn bind(addresses: &[SocketAddr], workers: usize) -> Result<Sockets, BindError> {
     let mut sockets = Sockets { udp: Vec::new(), tcp: Vec::new(), addresses: Vec::new() };
     for &asked in addresses {
+        let both_families = serves_both_families(asked, addresses);
         let fail =
             |protocol: &'static str| move |error: io::Error| BindError::new("listen.do53", asked, protocol, &error);
         // TCP first: it is bound for this process alone, so a second instance on the same port is noticed.
-        let tcp = tcp_listener(asked).map_err(fail("TCP"))?;
+        let tcp = tcp_listener(asked, both_families).map_err(fail("TCP"))?;
         let address = tcp.local_addr().map_err(fail("TCP"))?;
         for _ in 0..workers.max(1) {
-            sockets.udp.push(udp_socket(address).map_err(fail("UDP"))?);
+            sockets.udp.push(udp_socket(address, both_families).map_err(fail("UDP"))?);
         }
         sockets.tcp.push(tcp);
         sockets.addresses.push(address);
@@ -72,8 +73,8 @@ pub fn bind(addresses: &[SocketAddr], workers: usize) -> Result<Sockets, BindErr
     Ok(sockets)
 }
 
-fn udp_socket(address: SocketAddr) -> io::Result<UdpSocket> {
-    let socket = new_socket(address, Type::DGRAM, Protocol::UDP)?;
+fn udp_socket(address: SocketAddr, both_families: bool) -> io::Result<UdpSocket> {
+    let socket = new_socket(address, both_families, Type::DGRAM, Protocol::UDP)?;
     socket.set_reuse_port(true)?;
     // The kernel may give less; then a burst is lost a little earlier, which is no reason not to serve.
     let _ = socket.set_recv_buffer_size(UDP_BUFFER_BYTES);
@@ -82,8 +83,8 @@ fn udp_socket(address: SocketAddr) -> io::Result<UdpSocket> {
     Ok(socket.into())
 }
 
-fn tcp_listener(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = new_socket(address, Type::STREAM, Protocol::TCP)?;
+fn tcp_listener(address: SocketAddr, both_families: bool) -> io::Result<TcpListener> {
+    let socket = new_socket(address, both_families, Type::STREAM, Protocol::TCP)?;
     // Lets a restart bind while connections of the old process linger in TIME_WAIT.
     socket.set_reuse_address(true)?;
     socket.bind(&SockAddr::from(address))?;
@@ -92,11 +93,16 @@ fn tcp_listener(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-fn new_socket(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {
+/// True for `[::]`, which stands for every address of both families, unless IPv4 has a socket of its own on that port.
+fn serves_both_families(address: SocketAddr, all: &[SocketAddr]) -> bool {
+    let own_ipv4 = |other: &SocketAddr| other.is_ipv4() && other.port() == address.port();
+    address.is_ipv6() && address.ip().is_unspecified() && !all.iter().any(own_ipv4)
+}
+
+fn new_socket(address: SocketAddr, both_families: bool, kind: Type, protocol: Protocol) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
     if address.is_ipv6() {
-        // `[::]` beside `0.0.0.0` must not collide: each family has sockets of its own.
-        socket.set_only_v6(true)?;
+        socket.set_only_v6(!both_families)?;
     }
     Ok(socket)
 }

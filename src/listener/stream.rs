@@ -106,13 +106,17 @@ async fn connection(stream: TcpStream, client: SocketAddr, service: Service, _sl
     let (reading, writing) = stream.into_split();
     let (responses, ready) = mpsc::channel(PIPELINED_MAX);
     let mut stopping = service.stopping.clone();
-    let life = async {
-        tokio::join!(read(reading, client, &service, responses), write(writing, ready));
+    // When it is time to leave, nothing more is read; what was read is still answered.
+    let reading = async {
+        tokio::select! {
+            () = read(reading, client, &service, responses) => {}
+            _ = stopping.wait_for(|&stopping| stopping) => {}
+        }
     };
-    tokio::select! {
-        _ = timeout(LIFETIME, life) => {}
-        _ = stopping.wait_for(|&stopping| stopping) => {}
-    }
+    let life = async {
+        tokio::join!(reading, write(writing, ready));
+    };
+    let _ = timeout(LIFETIME, life).await;
 }
 
 /// Reads queries and has them answered; ends when the client does, or breaks a bound.

@@ -256,9 +256,9 @@ impl Catalog {
             Ok(stamp) => stamp,
             Err(error) => return self.fail(entry, format!("it can't be read: {error}"), findings),
         };
-        let is_touched = occasion.all
-            || occasion.touched.contains(&path)
-            || path.canonicalize().is_ok_and(|real| occasion.touched.contains(&real));
+        let real_is_touched = || path.canonicalize().is_ok_and(|real| occasion.touched.contains(&real));
+        let is_touched =
+            occasion.all || !occasion.touched.is_empty() && (occasion.touched.contains(&path) || real_is_touched());
         let is_known = entry.stamp == Some(stamp);
         if is_known && entry.settled && !is_touched {
             return;

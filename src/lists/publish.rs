@@ -204,19 +204,25 @@ impl Lists {
             tracing::warn!(list = %path, reason, "a list is not used as it is now; its last good state stays in force");
         }
         let before = self.published.policy.load_full();
-        let epoch = before.as_ref().map_or(0, |policy| policy.epoch()) + 1;
-        let policy = Arc::new(Policy::build(self.spec(epoch))?);
+        // Trouble alone changes no rule: then the policy stays, and only what is said of the lists is new.
+        let policy = match &before {
+            Some(before) if findings.changed.is_empty() => before.clone(),
+            _ => {
+                let epoch = before.as_ref().map_or(0, |policy| policy.epoch()) + 1;
+                Arc::new(Policy::build(self.spec(epoch))?)
+            }
+        };
         let status = Arc::new(self.status(&policy));
         let held: Vec<String> =
             status.lists.iter().filter(|list| list.is_held()).map(|list| list.path.to_string()).collect();
         (self.on_publish)(&policy, !held.is_empty());
-        self.published.status.store(status);
         self.published.policy.store(Some(policy.clone()));
+        self.published.status.store(status);
         let millis = started.elapsed().as_millis() as u64;
         // Of the first policy everything is new, which needs no telling.
         let news = before.map(|before| differences(&before, &policy));
         tracing::info!(
-            version = epoch,
+            version = policy.epoch(),
             files = findings.changed.len(),
             added = news.as_ref().map(|(added, _)| by_service(added)),
             removed = news.as_ref().map(|(_, removed)| by_service(removed)),
@@ -283,11 +289,17 @@ impl Lists {
         let program = |index: usize| self.config.programs[index].name.clone();
         ListStatus {
             epoch: policy.epoch(),
-            since: Some(Instant::now()),
+            since: Some(self.since(policy)),
             lists: used.chain(unused).map(|(mode, entry)| self.state(mode, entry)).collect(),
             folders: self.catalog.folder_troubles().map(|(index, why)| (program(index), why)).collect(),
             unknown_services: self.unknown_services(),
         }
+    }
+
+    /// When `policy` came into force: now, unless it is in force already.
+    fn since(&self, policy: &Policy) -> Instant {
+        let status = self.published.status.load();
+        status.since.filter(|_| status.epoch == policy.epoch()).unwrap_or_else(Instant::now)
     }
 
     fn state(&self, mode: Mode, entry: &Entry) -> ListState {

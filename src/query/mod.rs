@@ -80,6 +80,8 @@ pub struct Explanation {
     pub chain: Vec<Alias>,
     /// `None`: the question alone decided.
     pub resolution: Option<Resolution>,
+    /// It is a special-use name, which this resolver answers by itself before any policy.
+    pub special: bool,
 }
 
 impl Pipeline {
@@ -202,16 +204,17 @@ impl Pipeline {
     /// What would become of a question from `client`, by the very steps that an answer takes.
     pub async fn explain(&self, name: Name, rr_type: RrType) -> Option<Explanation> {
         let policy = self.policy.load_full()?;
-        let verdict = policy.on_question(&name, (self.today)());
-        if verdict.block().is_some() {
+        let special = self.special.find(&name).is_some();
+        let verdict = if special { Verdict::default() } else { policy.on_question(&name, (self.today)()) };
+        if special || verdict.block().is_some() {
             let chain = vec![Alias { name, trigger: Trigger::Qname }];
-            return Some(Explanation { policy, verdict, chain, resolution: None });
+            return Some(Explanation { policy, verdict, chain, resolution: None, special });
         }
         let resolution =
             self.find(name, rr_type, Wanted { validated: true }, Instant::now() + ANSWER_WITHIN, None).await;
         let (aliases, verdict) = self.judge(&policy, &name, rr_type, verdict, &resolution);
         let chain = std::iter::once(Alias { name, trigger: Trigger::Qname }).chain(aliases).collect();
-        Some(Explanation { policy, verdict, chain, resolution: Some(resolution) })
+        Some(Explanation { policy, verdict, chain, resolution: Some(resolution), special: false })
     }
 
     /// Whether clients at this address are answered.
