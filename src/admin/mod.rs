@@ -72,9 +72,14 @@ async fn admit(State(token): State<Option<Arc<str>>>, headers: HeaderMap, reques
         return (StatusCode::MISDIRECTED_REQUEST, "ask by address or as localhost\n").into_response();
     }
     let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let shown = shown.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
+    // The scheme's name is written in any case (RFC 9110 §11.1).
+    let of_scheme = |value: &str| {
+        let (scheme, token) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
+    };
+    let shown = shown.and_then(of_scheme).unwrap_or_default();
     match token {
-        Some(token) if !equal(shown, &token) => {
+        Some(token) if !equal(&shown, &token) => {
             (StatusCode::UNAUTHORIZED, "send `Authorization: Bearer` with the token\n").into_response()
         }
         _ => next.run(request).await,

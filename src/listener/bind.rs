@@ -9,6 +9,10 @@ use std::{
 /// Octets asked for as a UDP socket's buffers: some ten milliseconds of packets at full speed. The kernel gives what
 /// it allows (net.core.rmem_max).
 const UDP_BUFFER_BYTES: usize = 4 << 20;
+/// How many free TCP ports are tried, when any will do, until one is free for UDP as well.
+const FREE_PORT_TRIES_MAX: usize = 32;
+/// The option that names the addresses.
+const OPTION: &str = "listen.do53";
 /// Connections that may wait to be accepted.
 const TCP_BACKLOG: i32 = 512;
 
@@ -59,13 +63,10 @@ pub fn bind(addresses: &[SocketAddr], workers: usize) -> Result<Sockets, BindErr
     let mut sockets = Sockets { udp: Vec::new(), tcp: Vec::new(), addresses: Vec::new() };
     for &asked in addresses {
         let both_families = serves_both_families(asked, addresses);
-        let fail =
-            |protocol: &'static str| move |error: io::Error| BindError::new("listen.do53", asked, protocol, &error);
-        // TCP first: it is bound for this process alone, so a second instance on the same port is noticed.
-        let tcp = tcp_listener(asked, both_families).map_err(fail("TCP"))?;
-        let address = tcp.local_addr().map_err(fail("TCP"))?;
+        let (tcp, address) = bind_alone(asked, both_families)?;
         for _ in 0..workers.max(1) {
-            sockets.udp.push(udp_socket(address, both_families).map_err(fail("UDP"))?);
+            let udp = udp_socket(address, both_families, true);
+            sockets.udp.push(udp.map_err(|error| BindError::new(OPTION, asked, "UDP", &error))?);
         }
         sockets.tcp.push(tcp);
         sockets.addresses.push(address);
@@ -73,9 +74,26 @@ pub fn bind(addresses: &[SocketAddr], workers: usize) -> Result<Sockets, BindErr
     Ok(sockets)
 }
 
-fn udp_socket(address: SocketAddr, both_families: bool) -> io::Result<UdpSocket> {
+/// Binds TCP, and makes sure that nobody has the UDP port. Workers share that port among themselves, and the kernel
+/// would let another process of the same user share it, too, and take half the queries.
+fn bind_alone(asked: SocketAddr, both_families: bool) -> Result<(TcpListener, SocketAddr), BindError> {
+    let fail = |protocol: &'static str| move |error: io::Error| BindError::new(OPTION, asked, protocol, &error);
+    let mut tries_left = if asked.port() == 0 { FREE_PORT_TRIES_MAX } else { 1 };
+    loop {
+        let tcp = tcp_listener(asked, both_families).map_err(fail("TCP"))?;
+        let address = tcp.local_addr().map_err(fail("TCP"))?;
+        tries_left -= 1;
+        match udp_socket(address, both_families, false) {
+            Ok(_) => return Ok((tcp, address)),
+            Err(error) if tries_left == 0 => return Err(fail("UDP")(error)),
+            Err(_) => {}
+        }
+    }
+}
+
+fn udp_socket(address: SocketAddr, both_families: bool, shared: bool) -> io::Result<UdpSocket> {
     let socket = new_socket(address, both_families, Type::DGRAM, Protocol::UDP)?;
-    socket.set_reuse_port(true)?;
+    socket.set_reuse_port(shared)?;
     // The kernel may give less; then a burst is lost a little earlier, which is no reason not to serve.
     let _ = socket.set_recv_buffer_size(UDP_BUFFER_BYTES);
     let _ = socket.set_send_buffer_size(UDP_BUFFER_BYTES);

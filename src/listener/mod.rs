@@ -26,6 +26,11 @@ pub struct Service {
 }
 
 impl Service {
+    /// True when it is time to leave: told so, or nobody is left to tell.
+    fn is_over(&self) -> bool {
+        *self.stopping.borrow() || self.stopping.has_changed().is_err()
+    }
+
     fn record(&self, record: &QueryRecord) {
         self.telemetry.record(record);
     }

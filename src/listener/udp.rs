@@ -30,7 +30,7 @@ pub fn spawn(index: usize, socket: UdpSocket, service: Service) -> io::Result<Jo
 fn work(socket: &Arc<UdpSocket>, service: &Service, runtime: &Handle) {
     let mut packet = vec![0u8; PACKET_BYTES];
     let mut response = Vec::with_capacity(PACKET_BYTES);
-    while !*service.stopping.borrow() {
+    while !service.is_over() {
         let (length, client) = match socket.recv_from(&mut packet) {
             Ok(received) => received,
             // A time-out of ours, a signal, or an ICMP error about a response sent before: nothing is wrong.

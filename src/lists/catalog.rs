@@ -47,6 +47,21 @@ impl fmt::Display for ListPath {
     }
 }
 
+impl ListPath {
+    /// The fewest last parts of the path that no other path ends with.
+    pub fn shortest_tail_unlike(&self, others: &[&Self]) -> String {
+        let text = |path: &Self| match path {
+            Self::File(path) => path.to_string_lossy().into_owned(),
+            Self::Embedded(path) => path.clone(),
+        };
+        let own = text(self);
+        let others: Vec<String> = others.iter().map(|other| text(other)).collect();
+        let tails = own.rmatch_indices('/').map(|(at, _)| &own[at + 1..]);
+        let is_unlike = |tail: &&str| !others.iter().any(|other| *other != own && other.ends_with(&format!("/{tail}")));
+        { tails }.find(is_unlike).unwrap_or(&own).to_owned()
+    }
+}
+
 /// The files inside the binary, behind plain functions so that this module need not know how they got there.
 #[derive(Clone, Copy)]
 pub struct Embedded {
@@ -110,6 +125,8 @@ pub struct Loaded {
 pub struct Occasion {
     /// Paths that something happened to: read even if their stamp looks the same.
     pub touched: HashSet<PathBuf>,
+    /// Paths that are being written: left alone, whatever is asked, until their writer is done.
+    pub unfinished: HashSet<PathBuf>,
     /// Read everything.
     pub all: bool,
     /// Something happened, so what changed has been written to its end.
@@ -256,15 +273,19 @@ impl Catalog {
             Ok(stamp) => stamp,
             Err(error) => return self.fail(entry, format!("it can't be read: {error}"), findings),
         };
-        let real_is_touched = || path.canonicalize().is_ok_and(|real| occasion.touched.contains(&real));
-        let is_touched =
-            occasion.all || !occasion.touched.is_empty() && (occasion.touched.contains(&path) || real_is_touched());
+        let is_among = |paths: &HashSet<PathBuf>| {
+            let really = || path.canonicalize().is_ok_and(|real| paths.contains(&real));
+            !paths.is_empty() && (paths.contains(&path) || really())
+        };
+        if is_among(&occasion.unfinished) {
+            return;
+        }
+        let is_touched = occasion.all || is_among(&occasion.touched);
         let is_known = entry.stamp == Some(stamp);
         if is_known && entry.settled && !is_touched {
             return;
         }
-        let is_first_look = entry.stamp.is_none() && entry.candidate.is_none() && entry.loaded.is_none();
-        if !is_known && !is_touched && !occasion.events && !is_first_look && entry.candidate != Some(stamp) {
+        if !is_known && !is_touched && !occasion.events && entry.candidate != Some(stamp) {
             // Nobody said that the writer is done: it is, once two looks see the same.
             entry.candidate = Some(stamp);
             return sooner(&mut findings.look_again, LOOK_AGAIN_AFTER);
@@ -433,8 +454,9 @@ fn list_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     for item in fs::read_dir(folder)? {
         let item = item?;
         let is_list = item.file_name().to_str().is_some_and(is_list_name);
-        // Follows links: a ConfigMap's files are links to the present version's.
-        if is_list && item.path().metadata().is_ok_and(|metadata| metadata.is_file()) {
+        // Follows links: a ConfigMap's files are links to the present version's. A link to nowhere is a list that can't
+        // be read, not a list that was deleted.
+        if is_list && !item.path().is_dir() {
             paths.push(item.path());
         }
     }

@@ -14,7 +14,7 @@ use crate::{
 };
 use arc_swap::{ArcSwap, ArcSwapOption};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     path::Path,
     sync::{
         Arc,
@@ -112,7 +112,7 @@ pub struct Lists {
 /// The thread that keeps watch.
 pub struct Watching {
     signals: Sender<Signal>,
-    thread: JoinHandle<()>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Lists {
@@ -123,7 +123,7 @@ impl Lists {
         let catalog = Catalog::new(&config.programs, store, embedded);
         let mut lists = Self { config, catalog, published, on_publish, seed, store_failed: false };
         let started = Instant::now();
-        let findings = lists.catalog.refresh(&Occasion::default(), started);
+        let findings = lists.catalog.refresh(&Occasion { all: true, ..Occasion::default() }, started);
         if let Some((path, reason)) = lists.catalog.missing_required().into_iter().next() {
             return Err(StartError::Required(path, reason));
         }
@@ -143,7 +143,7 @@ impl Lists {
         let sender = signals.clone();
         let thread = std::thread::Builder::new().name("lists".into());
         let thread = thread.spawn(move || self.run(Watch::new(sender), &received))?;
-        Ok(Watching { signals, thread })
+        Ok(Watching { signals, thread: Some(thread) })
     }
 
     fn run(mut self, mut watch: Watch, signals: &Receiver<Signal>) {
@@ -160,7 +160,10 @@ impl Lists {
             if !wait.is_zero() && !occasion.all {
                 match signals.recv_timeout(wait) {
                     Ok(Signal::Event(event)) => pending.note(&event, &interest, Instant::now()),
-                    Ok(Signal::Rescan) => pending.touch(Instant::now()),
+                    Ok(Signal::Rescan) => {
+                        pending.forget_writers();
+                        pending.touch(Instant::now());
+                    }
                     Ok(Signal::Reload) => occasion.all = true,
                     Ok(Signal::Stop) | Err(RecvTimeoutError::Disconnected) => return,
                     Err(RecvTimeoutError::Timeout) => {}
@@ -171,6 +174,7 @@ impl Lists {
                 occasion.touched = pending.take();
                 occasion.events = true;
             }
+            occasion.unfinished = pending.unfinished(now);
             let look_again = self.look(&std::mem::take(&mut occasion));
             next_look = Instant::now() + look_again.unwrap_or(LOOK_EVERY);
             interest = self.interest();
@@ -248,13 +252,13 @@ impl Lists {
             ede: program.ede,
             services: program.services.clone(),
         });
-        let lists = self.catalog.entries().iter().filter_map(|entry| {
+        let lists = self.catalog.entries().iter().zip(self.names()).filter_map(|(entry, name)| {
             let loaded = entry.loaded.as_ref()?;
             Some(ListSpec {
                 program: entry.program,
                 service: self.service_of(entry),
                 default: loaded.header.default,
-                name: self.name_of(entry),
+                name,
                 version: loaded.version,
                 rules: loaded.rules.clone(),
             })
@@ -277,20 +281,37 @@ impl Lists {
         configured.or(own).unwrap_or_else(|| part_of_name(&entry.path, Path::file_stem))
     }
 
-    fn name_of(&self, entry: &Entry) -> String {
-        let configured = self.catalog.spec(entry).name.clone();
-        configured.unwrap_or_else(|| part_of_name(&entry.path, Path::file_name))
+    /// The name of each list of the catalog: the configured one or the file's, with as much of its path before it as
+    /// tells it from the program's others.
+    fn names(&self) -> Vec<String> {
+        let plain = |entry: &Entry| {
+            let configured = self.catalog.spec(entry).name.clone();
+            configured.unwrap_or_else(|| part_of_name(&entry.path, Path::file_name))
+        };
+        let mut alike: HashMap<(usize, String), Vec<&ListPath>> = HashMap::new();
+        for entry in self.catalog.entries() {
+            alike.entry((entry.program, plain(entry))).or_default().push(&entry.path);
+        }
+        let name = |entry: &Entry| {
+            let name = plain(entry);
+            match alike.get(&(entry.program, name.clone())) {
+                Some(paths) if paths.len() > 1 => entry.path.shortest_tail_unlike(paths),
+                _ => name,
+            }
+        };
+        self.catalog.entries().iter().map(name).collect()
     }
 
     fn status(&self, policy: &Policy) -> ListStatus {
-        let (used, unused): (Vec<_>, Vec<_>) = self.catalog.entries().iter().partition(|entry| entry.loaded.is_some());
+        let entries = self.catalog.entries().iter().zip(self.names());
+        let (used, unused): (Vec<_>, Vec<_>) = entries.partition(|(entry, _)| entry.loaded.is_some());
         let used = used.into_iter().enumerate().map(|(index, entry)| (policy.list_mode(index), entry));
         let unused = unused.into_iter().map(|entry| (Mode::Off, entry));
         let program = |index: usize| self.config.programs[index].name.clone();
         ListStatus {
             epoch: policy.epoch(),
             since: Some(self.since(policy)),
-            lists: used.chain(unused).map(|(mode, entry)| self.state(mode, entry)).collect(),
+            lists: used.chain(unused).map(|(mode, (entry, name))| self.state(mode, entry, name)).collect(),
             folders: self.catalog.folder_troubles().map(|(index, why)| (program(index), why)).collect(),
             unknown_services: self.unknown_services(),
         }
@@ -302,12 +323,12 @@ impl Lists {
         status.since.filter(|_| status.epoch == policy.epoch()).unwrap_or_else(Instant::now)
     }
 
-    fn state(&self, mode: Mode, entry: &Entry) -> ListState {
+    fn state(&self, mode: Mode, entry: &Entry, name: String) -> ListState {
         let loaded = entry.loaded.as_ref();
         ListState {
             program: self.config.programs[entry.program].name.clone(),
             service: self.service_of(entry),
-            name: self.name_of(entry),
+            name,
             path: entry.path.clone(),
             mode,
             format: loaded.map_or(self.catalog.spec(entry).format, |loaded| loaded.format),
@@ -348,10 +369,19 @@ impl Watching {
         let _ = self.signals.send(Signal::Reload);
     }
 
-    /// Ends the watch.
-    pub fn stop(self) {
+    /// Ends the watch, and waits for it.
+    pub fn stop(mut self) {
         let _ = self.signals.send(Signal::Stop);
-        let _ = self.thread.join();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Watching {
+    /// Nobody is left who could end the watch.
+    fn drop(&mut self) {
+        let _ = self.signals.send(Signal::Stop);
     }
 }
 

@@ -15,12 +15,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{publish::Signal, read::Stamp};
+use super::{catalog::is_list_name, publish::Signal, read::Stamp};
 
 /// How long it must be quiet before what happened is looked at.
 pub const QUIET: Duration = Duration::from_millis(200);
-/// A writer that has not closed its file this long after its last write is done all the same.
-const OPEN_WRITER_MAX: Duration = Duration::from_secs(5);
+/// A writer that has not closed its file this long after its last write is done all the same: it holds it open for good,
+/// as a log is held, or its closing was never told.
+const OPEN_WRITER_MAX: Duration = Duration::from_secs(600);
 /// A stream of events that never ends is looked at this often.
 const BUSY_MAX: Duration = Duration::from_secs(3);
 /// Links followed on the way to a file: as many as Linux follows.
@@ -122,16 +123,14 @@ impl Interest {
             };
             self.paths.insert(path.clone());
             self.folders.insert(folder.to_owned());
+            // The folder itself may be replaced by another of its name, which only the folder above is told.
+            self.paths.insert(folder.to_owned());
+            self.folders.extend(folder.parent().filter(|above| !above.as_os_str().is_empty()).map(Path::to_owned));
             // A link may stand in the middle: `x.list -> ..data/x.list`, `..data -> 2026-11-23`.
             let in_folder_link = fs::read_link(folder).ok().and_then(|target| {
                 let above = folder.parent()?;
                 Some(above.join(target).join(path.file_name()?))
             });
-            if in_folder_link.is_some() {
-                let folder = folder.to_owned();
-                self.paths.insert(folder.clone());
-                self.folders.extend(folder.parent().map(Path::to_owned));
-            }
             let next = fs::read_link(&path).ok().map(|target| path.parent().unwrap_or(Path::new("")).join(target));
             match next.or(in_folder_link) {
                 Some(next) => path = next,
@@ -141,7 +140,9 @@ impl Interest {
     }
 
     fn concerns(&self, path: &Path) -> bool {
-        self.paths.contains(path) || path.parent().is_some_and(|folder| self.list_folders.contains(folder))
+        let is_list = || path.file_name().and_then(|name| name.to_str()).is_some_and(is_list_name);
+        let in_list_folder = || path.parent().is_some_and(|folder| self.list_folders.contains(folder));
+        self.paths.contains(path) || is_list() && in_list_folder()
     }
 }
 
@@ -192,14 +193,21 @@ impl Pending {
         self.first.get_or_insert(now);
     }
 
-    /// How long until it is time to look; `None`: nothing happened.
-    pub fn due_in(&mut self, now: Instant) -> Option<Duration> {
-        let (first, last) = (self.first?, self.last?);
+    /// The files whose writers are not done. A writer holds up its own file and no other.
+    pub fn unfinished(&mut self, now: Instant) -> HashSet<PathBuf> {
         self.open.retain(|_, written| now.duration_since(*written) < OPEN_WRITER_MAX);
+        self.open.keys().cloned().collect()
+    }
+
+    /// Events were lost, the closing of files perhaps among them.
+    pub fn forget_writers(&mut self) {
+        self.open.clear();
+    }
+
+    /// How long until it is time to look; `None`: nothing happened.
+    pub fn due_in(&self, now: Instant) -> Option<Duration> {
+        let (first, last) = (self.first?, self.last?);
         let quiet_in = (last + QUIET).saturating_duration_since(now);
-        if let Some(written) = self.open.values().max() {
-            return Some((*written + OPEN_WRITER_MAX).saturating_duration_since(now).max(quiet_in));
-        }
         let busy_in = (first + BUSY_MAX).saturating_duration_since(now);
         Some(quiet_in.min(busy_in))
     }
@@ -232,24 +240,30 @@ mod tests {
         pending.note(&Event::new(EventKind::Create(CreateKind::File)).add_path("/other/x".into()), &interest, at(0));
         pending.note(&event(EventKind::Access(AccessKind::Open(AccessMode::Read))), &interest, at(0));
         assert_eq!(pending.due_in(at(0)), None);
-        // A writer is waited for, until it closes and 200 ms longer.
+        // A writer holds its own file, until it closes; what it closed is looked at 200 ms later.
+        let open = |list: &PathBuf| HashSet::from([list.clone()]);
         pending.note(&modified, &interest, at(0));
-        assert_eq!(pending.due_in(at(1000)), Some(millis(4000)));
+        assert_eq!((pending.due_in(at(0)), pending.unfinished(at(1000))), (Some(millis(200)), open(&list)));
+        pending.take();
         pending.note(&modified, &interest, at(1000));
-        pending.note(&closed, &interest, at(1500));
-        assert_eq!(pending.due_in(at(1500)), Some(millis(200)));
-        assert_eq!(pending.due_in(at(1800)), Some(millis(0)));
-        assert_eq!(pending.take(), HashSet::from([list.clone()]));
-        assert_eq!(pending.due_in(at(1800)), None);
+        assert_eq!(pending.unfinished(at(9000)), open(&list));
+        pending.take();
+        pending.note(&closed, &interest, at(9500));
+        assert_eq!((pending.due_in(at(9500)), pending.unfinished(at(9500))), (Some(millis(200)), HashSet::new()));
+        assert_eq!(pending.due_in(at(9800)), Some(millis(0)));
+        assert_eq!(pending.take(), open(&list));
+        assert_eq!(pending.due_in(at(9800)), None);
         // One that never closes is not waited for without end.
-        pending.note(&modified, &interest, at(2000));
-        assert_eq!(pending.due_in(at(7000)), Some(millis(0)));
+        pending.note(&modified, &interest, at(10_000));
+        assert_eq!(pending.unfinished(at(610_000)), HashSet::new());
         pending.take();
         // A rename needs no closing; events that never end are cut.
+        let start = 700_000;
         for i in 0..20 {
-            pending.note(&event(EventKind::Modify(ModifyKind::Name(RenameMode::To))), &interest, at(8000 + i * 150));
+            let renamed = event(EventKind::Modify(ModifyKind::Name(RenameMode::To)));
+            pending.note(&renamed, &interest, at(start + i * 150));
         }
-        assert_eq!(pending.due_in(at(8000 + 19 * 150)), Some(millis(150)));
+        assert_eq!(pending.due_in(at(start + 19 * 150)), Some(millis(150)));
     }
 
     #[test]

@@ -80,12 +80,22 @@ fn for_each_record(text: &str, mut each: impl FnMut(Rtype, &Data)) -> Result<(),
     zone.extend_from_slice(text.as_bytes());
     zone.extend_from_slice(b"\n");
     for entry in zone {
-        match entry.map_err(|error| AnchorError::Syntax(error.to_string()))? {
+        match entry.map_err(|error| AnchorError::Syntax(where_it_is(&error.to_string())))? {
             Entry::Record(record) => each(record.rtype(), record.data()),
             Entry::Include { .. } => return Err(AnchorError::Syntax("$INCLUDE is not allowed here".to_owned())),
         }
     }
     Ok(())
+}
+
+/// The parser's message, which begins with `line:column:`, put right: at the end of a line it names the next one.
+fn where_it_is(message: &str) -> String {
+    let mut parts = message.splitn(3, ':');
+    let mut number = || parts.next().and_then(|part| part.trim().parse::<usize>().ok());
+    match (number(), number()) {
+        (Some(line), Some(1)) if line > 1 => format!("{}:{}", line - 1, parts.next().unwrap_or_default()),
+        _ => message.to_owned(),
+    }
 }
 
 #[cfg(test)]

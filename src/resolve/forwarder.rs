@@ -1,7 +1,9 @@
 //! Asking given servers instead of recursing, by hickory's name server pools.
 
 use super::{
-    link::{LinkResult, from_hickory, from_hickory_rcode, negative_from_hickory, to_hickory, to_hickory_type},
+    link::{
+        LinkResult, failure_code, from_hickory, from_hickory_rcode, negative_from_hickory, to_hickory, to_hickory_type,
+    },
     wire::Wire,
 };
 use crate::{
@@ -15,7 +17,6 @@ use hickory_resolver::{
     proto::op::{DnsRequest, DnsRequestOptions, Edns, Message, Query},
 };
 use std::{
-    io::ErrorKind,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -107,13 +108,8 @@ impl Forwarder {
             NetError::Dns(DnsError::ResponseCode(code)) => {
                 (ExtendedError::NO_REACHABLE_AUTHORITY, format!("answered {code}"))
             }
-            NetError::Io(error) if error.kind() != ErrorKind::TimedOut => {
-                (ExtendedError::NETWORK_ERROR, format!("can't be reached: {error}"))
-            }
-            NetError::Timeout | NetError::Io(_) => {
-                (ExtendedError::NO_REACHABLE_AUTHORITY, "did not answer in time".to_owned())
-            }
-            _ => (ExtendedError::NETWORK_ERROR, "gave no answer".to_owned()),
+            NetError::Io(error) => (failure_code(error), format!("gave no answer: {error}")),
+            _ => (ExtendedError::NO_REACHABLE_AUTHORITY, "did not answer in time".to_owned()),
         };
         ExtendedError::new(code, format!("the forwarders for {} {what}", self.zone))
     }

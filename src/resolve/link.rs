@@ -6,7 +6,7 @@ use hickory_resolver::proto::{
     rr::{Name as HickoryName, Record as HickoryRecord, RecordType},
     serialize::binary::BinDecodable,
 };
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 /// What one question to one source brought.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,6 +16,14 @@ pub struct Link {
     /// May begin with aliases, may be empty.
     pub answer: Vec<Record>,
     pub authority: Vec<Record>,
+}
+
+/// The Extended DNS Error for a failure of the system's: 23 if the network gave it, 22 if a server was silent or unable.
+pub fn failure_code(error: &io::Error) -> u16 {
+    match error.kind() {
+        io::ErrorKind::TimedOut | io::ErrorKind::Other => ExtendedError::NO_REACHABLE_AUTHORITY,
+        _ => ExtendedError::NETWORK_ERROR,
+    }
 }
 
 /// A link, or why there is none.

@@ -2,7 +2,9 @@
 
 use super::{
     anchors::Hints,
-    link::{LinkResult, from_hickory, from_hickory_rcode, negative_from_hickory, to_hickory, to_hickory_type},
+    link::{
+        LinkResult, failure_code, from_hickory, from_hickory_rcode, negative_from_hickory, to_hickory, to_hickory_type,
+    },
     wire::Wire,
 };
 use crate::dns::{ExtendedError, Name, Rcode, RrType};
@@ -12,7 +14,7 @@ use hickory_resolver::{
     recursor::{DnssecPolicy, Recursor as HickoryRecursor, RecursorError, RecursorOptions},
 };
 use ipnet::IpNet;
-use std::{io::ErrorKind, time::Instant};
+use std::time::Instant;
 
 /// Octets that a cached response of hickory's takes, signatures included: a guess on the safe side, since its cache
 /// counts responses only.
@@ -60,8 +62,8 @@ impl Recursor {
 /// What went wrong, as an Extended DNS Error. hickory gives most of it as text alone.
 fn failure(name: &Name, error: &RecursorError) -> ExtendedError {
     let code = match error {
-        RecursorError::Io(error) if error.kind() != ErrorKind::TimedOut => ExtendedError::NETWORK_ERROR,
-        RecursorError::Net(NetError::Io(error)) if error.kind() != ErrorKind::TimedOut => ExtendedError::NETWORK_ERROR,
+        RecursorError::Io(error) => failure_code(error),
+        RecursorError::Net(NetError::Io(error)) => failure_code(error),
         _ => ExtendedError::NO_REACHABLE_AUTHORITY,
     };
     tracing::debug!(%name, %error, "recursion failed");

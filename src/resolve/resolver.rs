@@ -75,7 +75,7 @@ impl Resolver {
             let routes = routes.clone();
             let fetch: FetchKeys = Arc::new(move |name, rr_type| {
                 let routes = routes.clone();
-                Box::pin(async move { chase(&*routes, &name, rr_type).await })
+                Box::pin(async move { chase(&*routes, &name, rr_type, false).await })
             });
             Arc::new(Validator::new(&setup.anchors, setup.cache_bytes, fetch))
         });
@@ -89,7 +89,7 @@ impl Resolver {
     }
 
     async fn find(self, name: Name, rr_type: RrType, wanted: Wanted) -> Resolution {
-        let link = match chase(&*self.routes, &name, rr_type).await {
+        let link = match chase(&*self.routes, &name, rr_type, true).await {
             Ok(link) => link,
             Err(ede) => return Resolution::failed(ede),
         };

@@ -1,5 +1,6 @@
 //! Sockets for hickory: connected, counted, confined to the address families that are switched on.
 
+use crate::dns::Rcode;
 use hickory_resolver::net::runtime::{
     DnsUdpSocket, RuntimeProvider, TokioHandle, TokioRuntimeProvider, TokioTime, iocompat::AsyncIoTokioAsStd,
 };
@@ -11,7 +12,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
     },
     task::{Context, Poll},
     time::Duration,
@@ -78,8 +79,22 @@ pub struct ConnectedUdp {
     socket: UdpSocket,
     known_as: SocketAddr,
     counters: Arc<UpstreamCounters>,
+    /// Id of the question sent; there is one for each socket.
+    question_id: AtomicU32,
     /// When patience ends. Behind a lock only because hickory polls through a shared reference.
     give_up: Mutex<Pin<Box<Sleep>>>,
+}
+
+impl ConnectedUdp {
+    /// An error in place of an answer that says the server can't or won't answer. hickory would take the first such
+    /// answer for the zone's last word (RFC 2308 §7.1 and common sense say: ask the next server).
+    fn refusal(&self, answer: &[u8]) -> Option<io::Error> {
+        let id = u16::from_be_bytes(*answer.first_chunk::<2>()?);
+        let is_ours = u32::from(id) == self.question_id.load(Relaxed);
+        let rcode = Rcode(u16::from(answer.get(3)? & 0x0f));
+        let is_refusal = matches!(rcode, Rcode::FORMERR | Rcode::SERVFAIL | Rcode::NOTIMP | Rcode::REFUSED);
+        (is_ours && is_refusal).then(|| io::Error::other(format!("answered {rcode}")))
+    }
 }
 
 impl DnsUdpSocket for ConnectedUdp {
@@ -90,7 +105,10 @@ impl DnsUdpSocket for ConnectedUdp {
         match self.socket.poll_recv(cx, &mut read) {
             Poll::Ready(Ok(())) => {
                 self.counters.answered.fetch_add(1, Relaxed);
-                Poll::Ready(Ok((read.filled().len(), self.known_as)))
+                match self.refusal(read.filled()) {
+                    Some(refusal) => Poll::Ready(Err(refusal)),
+                    None => Poll::Ready(Ok((read.filled().len(), self.known_as))),
+                }
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             Poll::Pending => {
@@ -101,6 +119,9 @@ impl DnsUdpSocket for ConnectedUdp {
     }
 
     fn poll_send_to(&self, cx: &mut Context<'_>, buffer: &[u8], _target: SocketAddr) -> Poll<io::Result<usize>> {
+        if let Some(id) = buffer.first_chunk::<2>() {
+            self.question_id.store(u32::from(u16::from_be_bytes(*id)), Relaxed);
+        }
         self.socket.poll_send(cx, buffer)
     }
 }
@@ -144,7 +165,8 @@ impl RuntimeProvider for Wire {
             let socket = UdpSocket::bind(local).await?;
             socket.connect(real).await?;
             let give_up = Mutex::new(Box::pin(tokio::time::sleep(PATIENCE)));
-            Ok(ConnectedUdp { socket, known_as: server, counters, give_up })
+            let question_id = AtomicU32::new(u32::MAX);
+            Ok(ConnectedUdp { socket, known_as: server, counters, question_id, give_up })
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::internet::Internet;
 use cleandns::{
-    app::{self, Outside, Running},
+    app::{self, AppError, Outside, Running},
     config::{self, Config, Origin, World},
     dns::{Class, ExtendedError, MessageWriter, Name, Rcode, Record, RrType, Section, extended_error, read_records},
     embedded,
@@ -39,18 +39,35 @@ pub struct Server {
 /// Starts a server on `toml`, whose relative paths lie in `folder`. Addresses are added: port 0 on loopback.
 /// With an Internet, its root and anchors are used, and servers are reached through its port map.
 pub async fn start(folder: TempDir, internet: Option<&Internet>, toml: &str) -> Server {
+    start_near(folder, internet, &[], toml).await
+}
+
+/// The same, with servers outside the Internet, such as forwarders, that are reached where they say.
+pub async fn start_near(folder: TempDir, internet: Option<&Internet>, near: &[SocketAddr], toml: &str) -> Server {
+    try_start(folder, internet, near, toml).await.unwrap_or_else(|error| panic!("does not start: {error}"))
+}
+
+/// The same, if it starts.
+pub async fn try_start(
+    folder: TempDir,
+    internet: Option<&Internet>,
+    near: &[SocketAddr],
+    toml: &str,
+) -> Result<Server, AppError> {
     let config = configure(&folder, internet, toml);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let clock = Arc::new(AtomicU64::new(now));
     let own_clock = clock.clone();
+    let mut ports = internet.map(Internet::ports).unwrap_or_default();
+    ports.extend(near.iter().map(|&server| (server, server)));
     let outside = Outside {
         clock: Arc::new(move || own_clock.load(Ordering::Relaxed)),
         seed: 1,
-        ports: Some(Arc::new(internet.map(Internet::ports).unwrap_or_default())),
+        ports: Some(Arc::new(ports)),
         built_at: now - 3600,
     };
-    let running = app::start(config, outside).await.unwrap_or_else(|error| panic!("does not start: {error}"));
-    Server { running, folder, clock }
+    let running = app::start(config, outside).await?;
+    Ok(Server { running, folder, clock })
 }
 
 /// Reads a configuration the way `start` does, without starting anything.
@@ -262,6 +279,26 @@ pub async fn eventually<F: Future<Output = bool>>(what: &str, mut condition: imp
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     started.elapsed()
+}
+
+/// An address on loopback whose port is free for UDP and TCP, for whoever must know it beforehand. It lies below the
+/// ports that systems give to those who ask for any, so that no other test gets it meanwhile.
+pub fn free_address() -> SocketAddr {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let own_start = u64::from(std::process::id()) * 100;
+    loop {
+        let port = 20_000 + ((own_start + NEXT.fetch_add(1, Ordering::Relaxed)) % 10_000) as u16;
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        if std::net::TcpListener::bind(address).is_ok() && std::net::UdpSocket::bind(address).is_ok() {
+            return address;
+        }
+    }
+}
+
+/// Tells a person a figure; `cargo test -- --nocapture` shows it.
+#[expect(clippy::print_stderr, reason = "figures are for whoever reads along")]
+pub fn measured(figure: &str) {
+    eprintln!("{figure}");
 }
 
 /// Writes a list in our own format.

@@ -4,5 +4,14 @@
 //! with a deadline.
 
 mod architecture;
+mod blocking;
+mod command_line;
+mod forwarding;
 mod harness;
+mod http;
+mod input;
 mod internet;
+mod recursion;
+mod reload;
+mod shipped_lists;
+mod start;

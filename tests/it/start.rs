@@ -1,0 +1,317 @@
+//! Starting with lists, folders and ports that are not as they should be, and leaving.
+
+use crate::{
+    harness::{
+        Answer, Ask, DEADLINE, Server, configure, eventually, folder, free_address, over_tcp, over_udp, start,
+        write_list,
+    },
+    internet::Internet,
+};
+use cleandns::{
+    app::{self, AppError, Outside},
+    dns::{Rcode, RrType},
+};
+use std::{
+    fs,
+    net::{SocketAddr, TcpListener, UdpSocket},
+    os::unix::fs::symlink,
+    path::Path,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+
+/// One list that is good, and one that the test spoils. The latter's file is named, so that it counts in whatever state.
+const PROGRAM: &str = r#"
+[[program]]
+name = "p"
+lists = [{ path = "good.list" }, { path = "bad.list" }]
+"#;
+
+/// What may stand in a list's place at the start, and what is said of it.
+const USELESS: [(&str, &[u8], &str); 7] = [
+    ("empty", b"", "it is empty"),
+    ("only comments", b"#! cleandns\n# nothing\n", "only comments"),
+    ("NULs", b"a.example\n\0\0\0\0", "binary"),
+    ("gzip", b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03", "binary"),
+    ("a web page", b"<html><body>login.example</body></html>\n", "web page"),
+    ("no rule", b"#! cleandns\ntwo words\n((\n", "valid rule"),
+    ("one long line", &[b'a'; 5000], "valid rule"),
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_a_useless_list_and_no_copy_of_it() {
+    for (kind, text, reason) in USELESS {
+        let folder = folder_with_good();
+        fs::write(folder.path().join("bad.list"), text).unwrap();
+        let server = start(folder, None, PROGRAM).await;
+        assert!(is_blocked(&server, "good.example").await, "{kind}");
+        assert!(!is_blocked(&server, "bad.example").await, "{kind}");
+        let said = reasons(&server, "bad.list").await;
+        let nothing = |said: &String| said.contains(reason) && said.contains("nothing of it is in force");
+        assert!(said.iter().any(nothing), "{kind}: {said:?}");
+        assert_eq!(server.metric("cleandns_list_healthy", &["\"bad.list\""]).await, 0.0, "{kind}");
+        assert_eq!(server.metric("cleandns_list_healthy", &["\"good.list\""]).await, 1.0, "{kind}");
+        assert_eq!(server.metric("cleandns_ready", &[]).await, 1.0, "{kind}");
+        // It comes into force as soon as it is good.
+        write_list(&server.path("bad.list"), &["bad.example"]);
+        eventually("the repaired list", || is_blocked(&server, "bad.example")).await;
+        assert_eq!(reasons(&server, "bad.list").await, Vec::<String>::new(), "{kind}");
+        server.running.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_a_useless_list_and_a_good_copy_of_it() {
+    let folder = folder_with_good();
+    write_list(&folder.path().join("bad.list"), &["bad.example"]);
+    let mut server = start(folder, None, PROGRAM).await;
+    for (kind, text, reason) in USELESS {
+        let folder = stop(server).await;
+        fs::write(folder.path().join("bad.list"), text).unwrap();
+        server = start(folder, None, PROGRAM).await;
+        assert!(is_blocked(&server, "bad.example").await, "{kind}: the copy is not in force");
+        let said = reasons(&server, "bad.list").await;
+        let copy = |said: &String| said.contains(reason) && said.contains("copy kept from an earlier run");
+        assert!(said.iter().any(copy), "{kind}: {said:?}");
+    }
+    // A copy outlives any number of such starts, and goes on serving while the file stays bad.
+    let reloads = server.metric("cleandns_reloads_total", &[]).await;
+    server.running.reload();
+    eventually("a reload", || async { server.metric("cleandns_reloads_total", &[]).await > reloads }).await;
+    assert!(is_blocked(&server, "bad.example").await);
+    write_list(&server.path("bad.list"), &["better.example"]);
+    eventually("the repaired list", || is_blocked(&server, "better.example")).await;
+    assert!(!is_blocked(&server, "bad.example").await);
+    assert_eq!(reasons(&server, "bad.list").await, Vec::<String>::new());
+    server.running.stop().await;
+}
+
+/// A damaged copy is as useless as the list.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_a_useless_list_and_a_useless_copy_of_it() {
+    let folder = folder_with_good();
+    write_list(&folder.path().join("bad.list"), &["bad.example"]);
+    let folder = stop(start(folder, None, PROGRAM).await).await;
+    let copies = fs::read_dir(folder.path().join("state/lists")).unwrap();
+    let copies: Vec<_> = copies.map(|copy| copy.unwrap().path()).collect();
+    assert_eq!(copies.len(), 2, "{copies:?}");
+    copies.iter().for_each(|copy| fs::write(copy, b"\0\0\0").unwrap());
+    fs::write(folder.path().join("bad.list"), "").unwrap();
+    let server = start(folder, None, PROGRAM).await;
+    assert!(is_blocked(&server, "good.example").await && !is_blocked(&server, "bad.example").await);
+    assert_eq!(reasons(&server, "bad.list").await.len(), 1);
+    server.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_something_in_a_folder_that_cannot_be_read() {
+    let folder = folder();
+    let lists = folder.path().join("lists");
+    fs::create_dir_all(lists.join("folder.list")).unwrap();
+    symlink("/nowhere/at/all", lists.join("link.list")).unwrap();
+    write_list(&lists.join("good.list"), &["good.example"]);
+    let server = start(folder, None, "[[program]]\nname = \"p\"\nlists = [{ path = \"lists\" }]\n").await;
+    assert!(is_blocked(&server, "good.example").await);
+    assert!(!reasons(&server, "link.list").await.is_empty(), "a list of which nothing is in force must be named");
+    server.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_required_list_it_does_not_start() {
+    let program = PROGRAM.replace("\"bad.list\"", "\"bad.list\", required = true");
+    for (kind, text, reason) in USELESS {
+        let folder = folder_with_good();
+        fs::write(folder.path().join("bad.list"), text).unwrap();
+        let error = refused(&folder, &program).await;
+        let path = folder.path().join("bad.list").display().to_string();
+        assert!(error.contains(&path) && error.contains(reason) && error.contains("required"), "{kind}: {error}");
+    }
+    // A copy is good enough.
+    let folder = folder_with_good();
+    write_list(&folder.path().join("bad.list"), &["bad.example"]);
+    let folder = stop(start(folder, None, &program).await).await;
+    fs::write(folder.path().join("bad.list"), "").unwrap();
+    let server = start(folder, None, &program).await;
+    assert!(is_blocked(&server, "bad.example").await);
+    server.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_usable_state_folder() {
+    // A file stands where the folder, or the folder in it, should be made.
+    for (state, file) in [("blocked/state", "blocked"), ("state", "state/lists")] {
+        let folder = folder_with_good();
+        write_list(&folder.path().join("bad.list"), &["bad.example"]);
+        fs::create_dir_all(folder.path().join(file).parent().unwrap()).unwrap();
+        fs::write(folder.path().join(file), "not a folder").unwrap();
+        let server = start(folder, None, &format!("[state]\ndir = \"{state}\"\n{PROGRAM}")).await;
+        assert!(is_blocked(&server, "good.example").await && is_blocked(&server, "bad.example").await);
+        write_list(&server.path("bad.list"), &["other.example"]);
+        eventually("a reload all the same", || is_blocked(&server, "other.example")).await;
+        server.running.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_a_port_that_is_taken() {
+    let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+    // Its TCP port is tried first, so that one must be free.
+    let udp = UdpSocket::bind(free_address()).unwrap();
+    let folder = folder_with_good();
+    write_list(&folder.path().join("bad.list"), &["bad.example"]);
+    let taken = |address: SocketAddr| {
+        let port = address.port();
+        [
+            address.to_string(),
+            format!("another program has port {port}"),
+            format!("sport = :{port}"),
+            "another port".into(),
+        ]
+    };
+    for (option, protocol, address) in [
+        ("listen.do53", "TCP", tcp.local_addr().unwrap()),
+        ("listen.do53", "UDP", udp.local_addr().unwrap()),
+        ("admin.listen", "HTTP", tcp.local_addr().unwrap()),
+    ] {
+        let section = match option {
+            "admin.listen" => format!("[admin]\nlisten = \"{address}\"\n"),
+            _ => format!("[listen]\ndo53 = [\"{address}\"]\n"),
+        };
+        let error = refused(&folder, &format!("{section}{PROGRAM}")).await;
+        for part in taken(address).iter().map(String::as_str).chain([option, protocol]) {
+            assert!(error.contains(part), "{option} {protocol}: no `{part}` in: {error}");
+        }
+        assert!(!error.contains('\n'), "{error}");
+    }
+    // A second instance is noticed, although UDP ports are shared among workers.
+    let server = start(folder_with_both(), None, PROGRAM).await;
+    let error = refused(&folder, &format!("[listen]\ndo53 = [\"{}\"]\n{PROGRAM}", server.dns())).await;
+    assert!(error.contains("another program has port"), "{error}");
+    server.running.stop().await;
+}
+
+/// Whoever asks from before the port is open gets as the first answer one that the policy gave.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_policy_is_in_force_before_sockets_open() {
+    let folder = folder();
+    let mut text = String::from("#! cleandns\n");
+    (0..200_000).for_each(|index| text.push_str(&format!("n{index}.example\n")));
+    text.push_str("good.example\n");
+    fs::write(folder.path().join("long.list"), text).unwrap();
+    let address = free_address();
+    let first_answer = thread::spawn(move || {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.connect(address).unwrap();
+        socket.set_read_timeout(Some(Duration::from_millis(2))).unwrap();
+        let (packet, mut octets) = (Ask::new("good.example", RrType::A).packet(), [0; 4096]);
+        // Refused until the port opens.
+        let started = Instant::now();
+        while started.elapsed() < DEADLINE {
+            let _ = socket.send(&packet);
+            if let Ok(length) = socket.recv(&mut octets) {
+                return octets[..length].to_vec();
+            }
+        }
+        panic!("no answer");
+    });
+    let toml = "[[program]]\nname = \"p\"\nlists = [{ path = \"long.list\" }]\n";
+    let server = start(folder, None, &format!("[listen]\ndo53 = [\"{address}\"]\n{toml}")).await;
+    let answer = Answer::read(first_answer.join().unwrap());
+    assert_eq!((answer.rcode, answer.ede_code()), (Rcode::NXDOMAIN, 15), "{answer:?}");
+    server.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_asked_before_the_end_gets_an_answer() {
+    let internet = Internet::start().await;
+    let server = start(folder_with_both(), Some(&internet), PROGRAM).await;
+    let address = server.dns();
+    // The way there is known; what is left takes a moment.
+    assert_eq!(server.ask("www.example.com", RrType::A).await.rcode, Rcode::NOERROR);
+    internet.set_delay(Duration::from_millis(200));
+    let asked = internet.asked_total();
+    let in_flight =
+        tokio::spawn(async move { over_udp(address, &Ask::new("alias.example.com", RrType::TXT).packet()).await });
+    eventually("the question is on its way", || async { internet.asked_total() > asked }).await;
+    server.running.stop().await;
+    let answer = Answer::read(in_flight.await.unwrap().expect("an answer"));
+    assert_eq!(answer.rcode, Rcode::NOERROR, "{answer:?}");
+    // And nobody listens any more: the ports are free.
+    let packet = Ask::new("localhost", RrType::A).packet();
+    let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+    udp.connect(address).unwrap();
+    udp.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    let _ = udp.send(&packet);
+    assert!(udp.recv(&mut [0; 512]).is_err(), "UDP is still served");
+    UdpSocket::bind(address).expect("the UDP port is free");
+    eventually("the TCP port is closed", || async { tokio::net::TcpStream::connect(address).await.is_err() }).await;
+}
+
+/// A query over TCP in flight is answered too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_asked_over_tcp_before_the_end_gets_an_answer() {
+    let internet = Internet::start().await;
+    let server = start(folder_with_both(), Some(&internet), PROGRAM).await;
+    let address = server.dns();
+    assert_eq!(server.ask("www.example.com", RrType::A).await.rcode, Rcode::NOERROR);
+    internet.set_delay(Duration::from_millis(200));
+    let asked = internet.asked_total();
+    let in_flight =
+        tokio::spawn(async move { over_tcp(address, &Ask::new("alias.example.com", RrType::TXT).packet()).await });
+    eventually("the question is on its way", || async { internet.asked_total() > asked }).await;
+    server.running.stop().await;
+    let answer = Answer::read(in_flight.await.unwrap().expect("an answer"));
+    assert_eq!(answer.rcode, Rcode::NOERROR, "{answer:?}");
+}
+
+// ---- How it is done ------------------------------------------------------------------------------------------------
+
+fn folder_with_good() -> TempDir {
+    let folder = folder();
+    write_list(&folder.path().join("good.list"), &["good.example"]);
+    folder
+}
+
+fn folder_with_both() -> TempDir {
+    let folder = folder_with_good();
+    write_list(&folder.path().join("bad.list"), &["bad.example"]);
+    folder
+}
+
+/// Stops a server and keeps its files.
+async fn stop(server: Server) -> TempDir {
+    let Server { running, folder, .. } = server;
+    running.stop().await;
+    folder
+}
+
+/// Why the server doesn't start.
+async fn refused(folder: &TempDir, toml: &str) -> String {
+    let config = configure(folder, None, toml);
+    let outside = Outside { ports: Some(Arc::default()), ..Outside::real() };
+    match app::start(config, outside).await {
+        Err(AppError::Configuration(text)) => text,
+        Err(error) => panic!("another kind of error: {error:#}"),
+        Ok(_) => panic!("it starts"),
+    }
+}
+
+/// The type ANY is answered at once where the name passes.
+async fn is_blocked(server: &Server, name: &str) -> bool {
+    let answer = server.ask(name, RrType::ANY).await;
+    assert!(matches!((answer.rcode, answer.ede_code()), (Rcode::NXDOMAIN, 15) | (Rcode::NOERROR, 0)), "{answer:?}");
+    answer.rcode == Rcode::NXDOMAIN
+}
+
+/// What `/readyz` says about a list.
+async fn reasons(server: &Server, list: &str) -> Vec<String> {
+    let (status, body) = server.get("/readyz").await;
+    assert_eq!(status, 200, "{body}");
+    let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+    let all = body["reasons"].as_array().unwrap().iter().map(|reason| reason.as_str().unwrap().to_owned());
+    let of_list: Vec<String> = all.filter(|reason| reason.contains(Path::new(list).to_str().unwrap())).collect();
+    assert!(of_list.is_empty() || body["status"] == "degraded", "{body}");
+    of_list
+}
