@@ -8,11 +8,14 @@ use crate::{
     lists::ListStatus,
     policy::Mode,
 };
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::{collections::BTreeMap, fmt::Write};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::{EnvFilter, fmt};
 
+/// Open files that are enough for everything at its bound: three sockets for each question in work, and connections.
+const FILES_WANTED: u64 = 16_384;
 /// Log lines that may wait to be written; what comes beyond them is dropped, so that a slow terminal or disk never
 /// holds up an answer.
 const LOG_LINES_MAX: usize = 65_536;
@@ -23,6 +26,7 @@ pub fn serve(loaded: Loaded) -> Outcome {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
+    raise_file_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -56,6 +60,18 @@ async fn run(config: Config) -> Outcome {
     tracing::info!("stopping");
     running.stop().await;
     Ok(())
+}
+
+/// Raises the soft limit on open files as far as is of use. The default of 1024 is an old one, kept for programs that
+/// can't count further; questions in work need up to three sockets each, connections one.
+fn raise_file_limit() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| {
+        let wanted = FILES_WANTED.min(hard);
+        if soft < wanted { setrlimit(Resource::RLIMIT_NOFILE, wanted, hard) } else { Ok(()) }
+    });
+    if let Err(error) = raised {
+        tracing::warn!(%error, "the limit on open files could not be raised");
+    }
 }
 
 /// Ends when it is clear that no name server can be reached; never, if one can.
