@@ -151,7 +151,8 @@ impl Running {
             watching.stop();
             workers.into_iter().for_each(|worker| drop(worker.join()));
         });
-        let _ = joined.await;
+        // Both end within a fraction of a second, unless a file system keeps one waiting.
+        let _ = tokio::time::timeout(DRAIN_WITHIN, joined).await;
     }
 }
 

@@ -5,6 +5,7 @@ use crate::{
     lists::{ListPath, ListState, ListStatus, version_of},
     policy::{Cause, MatchedRule, Outcome, Policy, Scope},
     query::Explanation,
+    resolve::Security,
 };
 use serde::{Deserialize, Serialize};
 use std::{borrow::Cow, net::IpAddr};
@@ -23,7 +24,7 @@ pub struct Explained {
     pub summary: String,
     /// What each program said.
     pub verdicts: Vec<Said>,
-    /// The owner's exception that decided, if one did: place and reason.
+    /// The owner's exception that matched, if one did: place and reason. It may be limited to some programs.
     pub owner_exception: Option<(String, String)>,
     /// The name asked, then the aliases its answer led to, each with what led there.
     pub chain: Vec<(String, String)>,
@@ -80,7 +81,7 @@ pub fn explained(
     admitted: bool,
     status: &ListStatus,
 ) -> Explained {
-    let Explanation { policy, verdict, chain, resolution, special } = explanation;
+    let Explanation { policy, verdict, chain, resolution, own_answer } = explanation;
     let names: Vec<Name> = chain.iter().map(|alias| alias.name).collect();
     let rule = |cause: &Cause| rule(policy, cause, &names, status);
     let verdicts: Vec<Said> = verdict
@@ -88,8 +89,8 @@ pub fn explained(
         .iter()
         .map(|said| Said { outcome: said.outcome.word().to_owned(), rule: rule(&said.cause) })
         .collect();
-    let owner_exception = verdict.owner.map(|index| {
-        let exception = &policy.owner_exceptions()[usize::from(index)];
+    let owner_exception = verdict.owner.map(|pass| {
+        let exception = &policy.owner_exceptions()[usize::from(pass.exception)];
         (exception.place.clone(), exception.reason.clone())
     });
     let matching = |(index, alias): (usize, &crate::policy::Alias)| -> Vec<MatchedRule> {
@@ -97,10 +98,13 @@ pub fn explained(
     };
     let considered = chain.iter().enumerate().flat_map(matching).map(|matched| rule(&matched.cause)).collect();
     let is_blocked = verdict.block().is_some();
-    let summary = if *special {
-        format!("{} is a special-use name, answered here before any policy", names[0])
-    } else {
-        summary(&names[0], &verdicts, owner_exception.as_ref(), is_blocked)
+    let is_bogus = resolution.as_ref().is_some_and(|resolution| resolution.security == Security::Bogus);
+    let summary = match own_answer {
+        Some(why) => format!("{} passes: {why}", names[0]),
+        None if is_bogus => {
+            format!("{} fails: its answer breaks DNSSEC, so what it leads to was not looked at", names[0])
+        }
+        None => summary(&names[0], &verdicts, owner_exception.as_ref(), is_blocked),
     };
     Explained {
         name: names[0].to_string(),
@@ -124,7 +128,7 @@ pub fn explained(
 }
 
 fn summary(name: &Name, verdicts: &[Said], owner: Option<&(String, String)>, is_blocked: bool) -> String {
-    if let Some((place, reason)) = owner {
+    if let (Some((place, reason)), false) = (owner, is_blocked) {
         let because = if reason.is_empty() { String::new() } else { format!(": {reason}") };
         return format!("{name} passes: the owner's exception at {place}{because}");
     }

@@ -58,7 +58,7 @@ fn offline(config: Config, name: Name, rr_type: RrType, client: IpAddr) -> Resul
     let today = (app::Outside::real().clock)() / 86_400;
     let verdict = policy.on_question(&name, today as i64);
     let chain = vec![Alias { name, trigger: Trigger::Qname }];
-    let explanation = Explanation { policy, verdict, chain, resolution: None, special: false };
+    let explanation = Explanation { policy, verdict, chain, resolution: None, own_answer: None };
     Ok(explained(&explanation, rr_type, client, access.allows(client.to_canonical()), &published.status.load()))
 }
 

@@ -4,6 +4,7 @@
 //! connections, and can't send a response that is already in wire form.
 
 mod bind;
+mod endpoint;
 mod stream;
 mod udp;
 

@@ -1,14 +1,17 @@
 //! UDP workers: a thread and a socket each. What can be answered at once is answered in the same turn; only what must
 //! be resolved crosses to the runtime.
 
-use super::Service;
+use super::{
+    Service,
+    endpoint::{Endpoint, Peer},
+};
 use crate::{
     dns::Transport,
     query::{Now, Pending},
 };
 use std::{
     io,
-    net::{SocketAddr, UdpSocket},
+    net::UdpSocket,
     sync::Arc,
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -24,43 +27,44 @@ const WAKE_UP_EVERY: Duration = Duration::from_millis(200);
 pub fn spawn(index: usize, socket: UdpSocket, service: Service) -> io::Result<JoinHandle<()>> {
     socket.set_read_timeout(Some(WAKE_UP_EVERY))?;
     let runtime = Handle::current();
-    thread::Builder::new().name(format!("udp-{index}")).spawn(move || work(&Arc::new(socket), &service, &runtime))
+    let endpoint = Arc::new(Endpoint::new(socket)?);
+    thread::Builder::new().name(format!("udp-{index}")).spawn(move || work(&endpoint, &service, &runtime))
 }
 
-fn work(socket: &Arc<UdpSocket>, service: &Service, runtime: &Handle) {
+fn work(endpoint: &Arc<Endpoint>, service: &Service, runtime: &Handle) {
     let mut packet = vec![0u8; PACKET_BYTES];
     let mut response = Vec::with_capacity(PACKET_BYTES);
     while !service.is_over() {
-        let (length, client) = match socket.recv_from(&mut packet) {
+        let (length, peer) = match endpoint.receive(&mut packet) {
             Ok(received) => received,
             // A time-out of ours, a signal, or an ICMP error about a response sent before: nothing is wrong.
             Err(_) => continue,
         };
         let received = Instant::now();
-        match service.pipeline.answer_now(&packet[..length], client.ip(), Transport::Udp, received, &mut response) {
+        match service.pipeline.answer_now(&packet[..length], peer.client.ip(), Transport::Udp, received, &mut response)
+        {
             Now::Silent => service.telemetry.silent(Transport::Udp),
             Now::Answered(record) => {
-                send(socket, &response, client, service);
+                send(endpoint, &response, &peer, service);
                 service.record(&record);
             }
             Now::Later(pending) => {
-                runtime.spawn(answer_later(socket.clone(), *pending, client, service.clone()));
+                runtime.spawn(answer_later(endpoint.clone(), *pending, peer, service.clone()));
             }
         }
     }
 }
 
-async fn answer_later(socket: Arc<UdpSocket>, pending: Pending, client: SocketAddr, service: Service) {
+async fn answer_later(endpoint: Arc<Endpoint>, pending: Pending, peer: Peer, service: Service) {
     let mut response = Vec::with_capacity(1024);
     let record = service.pipeline.answer(pending, &mut response).await;
-    send(&socket, &response, client, &service);
+    send(&endpoint, &response, &peer, &service);
     service.record(&record);
 }
 
-/// Sends. A UDP send waits for nothing but room in the socket's own megabytes; a response that the system refuses is
-/// lost, as the network may lose it, and counted.
-fn send(socket: &UdpSocket, response: &[u8], client: SocketAddr, service: &Service) {
-    if socket.send_to(response, client).is_err() {
+/// Sends; a response that the system refuses is lost, as the network may lose it, and counted.
+fn send(endpoint: &Endpoint, response: &[u8], peer: &Peer, service: &Service) {
+    if endpoint.send(response, peer).is_err() {
         service.telemetry.unsent();
     }
 }

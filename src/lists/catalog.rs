@@ -27,6 +27,8 @@ use std::{
 const DELETED_AFTER: Duration = Duration::from_secs(2);
 /// When a file that changed while it was read, or is still being written without events to tell, is looked at again.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(250);
+/// How long a list may be held by its writer before that is worth telling.
+const UNFINISHED_IS_TROUBLE_AFTER: Duration = Duration::from_secs(10);
 /// Endings of the files of a folder that are lists.
 const LIST_ENDINGS: [&str; 5] = ["list", "txt", "hosts", "rpz", "zone"];
 
@@ -48,6 +50,14 @@ impl fmt::Display for ListPath {
 }
 
 impl ListPath {
+    /// True if anything stands at the path.
+    fn is_taken(&self) -> bool {
+        match self {
+            Self::File(path) => path.symlink_metadata().is_ok(),
+            Self::Embedded(_) => false,
+        }
+    }
+
     /// The fewest last parts of the path that no other path ends with.
     pub fn shortest_tail_unlike(&self, others: &[&Self]) -> String {
         let text = |path: &Self| match path {
@@ -103,6 +113,8 @@ pub struct Entry {
     settled: bool,
     /// A changed stamp seen by a look without events: read once it stays.
     candidate: Option<Stamp>,
+    /// Since when a writer has been seen to hold it.
+    unfinished_since: Option<Instant>,
     missing_since: Option<Instant>,
 }
 
@@ -146,6 +158,8 @@ pub struct Findings {
     pub to_store: Vec<(PathBuf, Vec<u8>)>,
     /// Lists that were deleted.
     pub deleted: Vec<PathBuf>,
+    /// A list could not be read because it changed meanwhile.
+    pub changing: bool,
     /// When to look again without being told.
     pub look_again: Option<Duration>,
 }
@@ -183,7 +197,7 @@ impl Catalog {
         self.find_entries(now, &mut findings);
         let mut entries = std::mem::take(&mut self.entries);
         for entry in &mut entries {
-            self.refresh_entry(entry, occasion, &mut findings);
+            self.refresh_entry(entry, occasion, now, &mut findings);
         }
         self.entries = entries;
         findings
@@ -208,7 +222,8 @@ impl Catalog {
             old = others;
             let mut paths: BTreeSet<ListPath> = found.into_iter().collect();
             own.retain_mut(|entry| {
-                let is_there = paths.remove(&entry.path) || folder_is_gone;
+                // Something else in its place, such as a folder, is a list that can't be read, not one that is gone.
+                let is_there = paths.remove(&entry.path) || folder_is_gone || entry.path.is_taken();
                 if is_there {
                     entry.missing_since = None;
                     return true;
@@ -254,7 +269,7 @@ impl Catalog {
         }
     }
 
-    fn refresh_entry(&self, entry: &mut Entry, occasion: &Occasion, findings: &mut Findings) {
+    fn refresh_entry(&self, entry: &mut Entry, occasion: &Occasion, now: Instant, findings: &mut Findings) {
         let path = match &entry.path {
             ListPath::Embedded(path) => {
                 if entry.loaded.is_none()
@@ -278,8 +293,13 @@ impl Catalog {
             !paths.is_empty() && (paths.contains(&path) || really())
         };
         if is_among(&occasion.unfinished) {
+            let since = *entry.unfinished_since.get_or_insert(now);
+            if now.duration_since(since) >= UNFINISHED_IS_TROUBLE_AFTER {
+                self.fail(entry, "it is still being written".to_owned(), findings);
+            }
             return;
         }
+        entry.unfinished_since = None;
         let is_touched = occasion.all || is_among(&occasion.touched);
         let is_known = entry.stamp == Some(stamp);
         if is_known && entry.settled && !is_touched {
@@ -298,7 +318,13 @@ impl Catalog {
                     findings.to_store.push((path, text.octets));
                 }
             }
-            Err(ReadFailure::Changing) => sooner(&mut findings.look_again, LOOK_AGAIN_AFTER),
+            Err(ReadFailure::Changing) => {
+                findings.changing = true;
+                sooner(&mut findings.look_again, LOOK_AGAIN_AFTER);
+                if entry.loaded.is_none() {
+                    self.fail(entry, "it changes while it is read".to_owned(), findings);
+                }
+            }
             Err(ReadFailure::Io(error)) => {
                 (entry.stamp, entry.settled) = (Some(stamp), true);
                 self.fail(entry, format!("it can't be read: {error}"), findings);
@@ -417,6 +443,7 @@ impl Entry {
             stamp: None,
             settled: false,
             candidate: None,
+            unfinished_since: None,
             missing_since: None,
         }
     }
@@ -456,7 +483,7 @@ fn list_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
         let is_list = item.file_name().to_str().is_some_and(is_list_name);
         // Follows links: a ConfigMap's files are links to the present version's. A link to nowhere is a list that can't
         // be read, not a list that was deleted.
-        if is_list && !item.path().is_dir() {
+        if is_list && item.path().metadata().map_or(true, |metadata| metadata.is_file()) {
             paths.push(item.path());
         }
     }

@@ -27,6 +27,9 @@ use std::{
 /// How often the lists are looked at without being told, for file systems without events.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
+/// How long a start waits for lists that are being written.
+const START_WAITS_FOR_WRITERS: Duration = Duration::from_secs(2);
+
 /// What is in force, for everybody who reads it.
 pub struct Published {
     pub policy: Arc<ArcSwapOption<Policy>>,
@@ -123,7 +126,13 @@ impl Lists {
         let catalog = Catalog::new(&config.programs, store, embedded);
         let mut lists = Self { config, catalog, published, on_publish, seed, store_failed: false };
         let started = Instant::now();
-        let findings = lists.catalog.refresh(&Occasion { all: true, ..Occasion::default() }, started);
+        let everything = || Occasion { all: true, ..Occasion::default() };
+        let mut findings = lists.catalog.refresh(&everything(), started);
+        // A list that changes while it is read is read again, for a while: to start without it would be to fail open.
+        while findings.changing && started.elapsed() < START_WAITS_FOR_WRITERS {
+            std::thread::sleep(Duration::from_millis(100));
+            findings = lists.catalog.refresh(&everything(), Instant::now());
+        }
         if let Some((path, reason)) = lists.catalog.missing_required().into_iter().next() {
             return Err(StartError::Required(path, reason));
         }
@@ -219,6 +228,7 @@ impl Lists {
         let status = Arc::new(self.status(&policy));
         let held: Vec<String> =
             status.lists.iter().filter(|list| list.is_held()).map(|list| list.path.to_string()).collect();
+        let status_lists = status.lists.len();
         (self.on_publish)(&policy, !held.is_empty());
         self.published.policy.store(Some(policy.clone()));
         self.published.status.store(status);
@@ -227,6 +237,7 @@ impl Lists {
         let news = before.map(|before| differences(&before, &policy));
         tracing::info!(
             version = policy.epoch(),
+            lists = status_lists,
             files = findings.changed.len(),
             added = news.as_ref().map(|(added, _)| by_service(added)),
             removed = news.as_ref().map(|(_, removed)| by_service(removed)),

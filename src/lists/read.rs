@@ -67,11 +67,12 @@ impl From<&Metadata> for Stamp {
 
 /// Reads a whole file, once.
 pub fn read(path: &Path) -> Result<Text, ReadFailure> {
-    let file = File::open(path).map_err(ReadFailure::Io)?;
-    let metadata = file.metadata().map_err(ReadFailure::Io)?;
-    if !metadata.is_file() {
+    // Before it is opened: to open a pipe is to wait for its writer.
+    if !path.metadata().map_err(ReadFailure::Io)?.is_file() {
         return Err(ReadFailure::Io(io::Error::other("it is not a file")));
     }
+    let file = File::open(path).map_err(ReadFailure::Io)?;
+    let metadata = file.metadata().map_err(ReadFailure::Io)?;
     if metadata.len() > LIST_BYTES_MAX {
         return Err(ReadFailure::Io(io::Error::other("it is longer than 1 GiB")));
     }

@@ -24,6 +24,8 @@ pub const QUIET: Duration = Duration::from_millis(200);
 const OPEN_WRITER_MAX: Duration = Duration::from_secs(600);
 /// A stream of events that never ends is looked at this often.
 const BUSY_MAX: Duration = Duration::from_secs(3);
+/// How much older than the write that was heard of a file must be to be another: more than any clock is coarse.
+const STALE_BY: Duration = Duration::from_secs(2);
 /// Links followed on the way to a file: as many as Linux follows.
 const LINKS_MAX: usize = 40;
 
@@ -58,7 +60,6 @@ impl Watch {
             return false;
         };
         let mut changed = false;
-        let identity = |folder: &Path| Stamp::of(folder).ok().map(|stamp| stamp.identity());
         self.folders.retain(|folder, known| {
             let keep = interest.folders.contains(folder) && identity(folder) == *known && known.is_some();
             if !keep {
@@ -82,6 +83,18 @@ impl Watch {
         }
         changed
     }
+}
+
+/// Which file or folder a path leads to.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    Stamp::of(path).ok().map(|stamp| stamp.identity())
+}
+
+/// True if the file at `path` was last written well before `written`: what was heard of then was another file of the
+/// same name, renamed over but still open.
+fn is_long_unwritten(path: &Path, now: Instant, written: Instant) -> bool {
+    let age = path.metadata().and_then(|metadata| metadata.modified()).ok().and_then(|at| at.elapsed().ok());
+    age.is_some_and(|age| age > now.saturating_duration_since(written) + STALE_BY)
 }
 
 /// Which paths matter.
@@ -112,30 +125,39 @@ impl Interest {
         interest
     }
 
-    /// Adds a path, every link it leads over, and the folders they all lie in.
+    /// Adds a path, every link on the way to it, and the folders in which they all lie.
     fn follow_links(&mut self, path: &Path) {
-        let mut path = path.to_owned();
-        for _ in 0..LINKS_MAX {
-            let Some(folder) =
-                path.parent().map(|folder| if folder == Path::new("") { Path::new(".") } else { folder })
-            else {
-                return;
-            };
-            self.paths.insert(path.clone());
-            self.folders.insert(folder.to_owned());
-            // The folder itself may be replaced by another of its name, which only the folder above is told.
-            self.paths.insert(folder.to_owned());
-            self.folders.extend(folder.parent().filter(|above| !above.as_os_str().is_empty()).map(Path::to_owned));
-            // A link may stand in the middle: `x.list -> ..data/x.list`, `..data -> 2026-11-23`.
-            let in_folder_link = fs::read_link(folder).ok().and_then(|target| {
-                let above = folder.parent()?;
-                Some(above.join(target).join(path.file_name()?))
-            });
-            let next = fs::read_link(&path).ok().map(|target| path.parent().unwrap_or(Path::new("")).join(target));
-            match next.or(in_folder_link) {
-                Some(next) => path = next,
-                None => return,
+        let mut rest = vec![std::path::absolute(path).unwrap_or_else(|_| path.to_owned())];
+        let mut links_left = LINKS_MAX;
+        while let Some(path) = rest.pop() {
+            self.add(&path);
+            // Any part of the path may be a link: `current/lists/a.list`, `current -> 2026-11-23`.
+            for prefix in path.ancestors().filter(|prefix| prefix.parent().is_some()) {
+                let Ok(target) = fs::read_link(prefix) else {
+                    continue;
+                };
+                self.add(prefix);
+                let Some(left) = links_left.checked_sub(1) else {
+                    return;
+                };
+                links_left = left;
+                let target = prefix.parent().unwrap_or(Path::new("/")).join(target);
+                let below = path.strip_prefix(prefix).unwrap_or(Path::new(""));
+                rest.push(if below.as_os_str().is_empty() { target } else { target.join(below) });
             }
+        }
+    }
+
+    /// Adds a path, the folder it lies in, and the folder above: only that is told when the folder itself is replaced.
+    fn add(&mut self, path: &Path) {
+        self.paths.insert(path.to_owned());
+        let Some(folder) = path.parent() else {
+            return;
+        };
+        self.folders.insert(folder.to_owned());
+        if let Some(above) = folder.parent() {
+            self.paths.insert(folder.to_owned());
+            self.folders.insert(above.to_owned());
         }
     }
 
@@ -150,8 +172,8 @@ impl Interest {
 #[derive(Default)]
 pub struct Pending {
     touched: HashSet<PathBuf>,
-    /// Files being written, with the time of the last write.
-    open: HashMap<PathBuf, Instant>,
+    /// Files being written, with the time of the last write and which file it was that the path led to.
+    open: HashMap<PathBuf, (Instant, Option<(u64, u64)>)>,
     first: Option<Instant>,
     last: Option<Instant>,
 }
@@ -171,7 +193,7 @@ impl Pending {
                 // Reading is no event, not even our own.
                 EventKind::Access(_) => continue,
                 EventKind::Modify(ModifyKind::Data(_)) => {
-                    self.open.insert(path.clone(), now);
+                    self.open.insert(path.clone(), (now, identity(path)));
                 }
                 EventKind::Modify(ModifyKind::Name(_)) | EventKind::Remove(RemoveKind::File) => {
                     self.open.remove(path);
@@ -195,7 +217,12 @@ impl Pending {
 
     /// The files whose writers are not done. A writer holds up its own file and no other.
     pub fn unfinished(&mut self, now: Instant) -> HashSet<PathBuf> {
-        self.open.retain(|_, written| now.duration_since(*written) < OPEN_WRITER_MAX);
+        // A writer of a file that was since replaced writes what no path leads to, and is waited for by nobody.
+        self.open.retain(|path, (written, file)| {
+            now.duration_since(*written) < OPEN_WRITER_MAX
+                && identity(path) == *file
+                && !is_long_unwritten(path, now, *written)
+        });
         self.open.keys().cloned().collect()
     }
 

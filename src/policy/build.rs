@@ -4,7 +4,8 @@
 //!
 //! 1. Admission (access list, rate): before this module.
 //! 2. Special-use names and the owner's local data: before this module.
-//! 3. The owner's exceptions: one that matches the name asked or an alias passes the whole answer.
+//! 3. The owner's exceptions: one that matches the name asked or an alias passes the whole answer; one limited to some
+//!    programs does so for them.
 //! 4. Each program by itself, over all its lists: an exception beats a block. Among equals the most specific explains
 //!    (exact name, then the longer suffix), then list order, then line. An exception on the name asked passes what
 //!    the answer holds too; one on an alias passes that alias alone.
@@ -16,7 +17,7 @@
 //! by an exception.
 
 use super::{
-    BlockAnswer, Cause, Effect, Mode, Outcome, ProgramVerdict, RuleSet, Scope, Trigger, Verdict,
+    BlockAnswer, Cause, Effect, Mode, Outcome, OwnerPass, ProgramVerdict, RuleSet, Scope, Trigger, Verdict,
     index::{Hit, Index, LISTS_MAX},
     verdict::Passed,
 };
@@ -132,32 +133,38 @@ impl Policy {
 
     /// Decides on the name asked. `day` is the day since 1970-01-01 (UTC).
     pub fn on_question(&self, name: &Name, day: i64) -> Verdict {
-        let mut verdict = Verdict::default();
         let mut ignored = 0u32;
-        if let Some(owner) = self.owner_exception(name, day, &mut ignored) {
-            verdict.owner = Some(owner);
+        let owner = self.owner_pass(name, day, &mut ignored);
+        let mut verdict = Verdict { owner, ..Verdict::default() };
+        if verdict.is_owners() {
             return verdict;
         }
         let mut tally = Tally::new(ignored, Passed::default());
         self.judge(name, 0, Trigger::Qname, &mut tally);
         tally.finish(&mut verdict);
-        verdict.passed = Passed { enforce: verdict.passed.enforce | ignored, all: verdict.passed.all | ignored };
+        verdict.passed = verdict.passed.and(ignored);
         verdict
     }
 
     /// Decides on what the answer leads to, after `on_question` let the question pass. `question` must come from this
     /// very policy. Returns the verdict on both.
     pub fn on_answer(&self, question: &Verdict, aliases: &[Alias], day: i64) -> Verdict {
-        if question.owner.is_some() || question.block().is_some() || aliases.is_empty() {
-            return question.clone();
-        }
         let mut verdict = question.clone();
-        for (index, alias) in aliases.iter().enumerate() {
-            let mut ignored = 0u32;
-            if let Some(owner) = self.owner_exception(&alias.name, day, &mut ignored) {
-                return Verdict { owner: Some(owner), ..Verdict::default() };
+        if question.is_owners() || question.block().is_some() || aliases.is_empty() {
+            return verdict;
+        }
+        // The owner's word on any alias is for the whole answer, so all are looked at before any is judged.
+        let mut ignored = 0u32;
+        for alias in aliases {
+            match self.owner_pass(&alias.name, day, &mut ignored) {
+                Some(pass) if pass.whole => return Verdict { owner: Some(pass), ..Verdict::default() },
+                limited => verdict.owner = verdict.owner.or(limited),
             }
-            let mut tally = Tally::new(ignored, question.passed);
+        }
+        let passed = question.passed.and(ignored);
+        verdict.programs.retain(|said| ignored & 1 << said.program == 0);
+        for (index, alias) in aliases.iter().enumerate() {
+            let mut tally = Tally::new(ignored, passed);
             self.judge(&alias.name, (index + 1).min(255) as u8, alias.trigger, &mut tally);
             tally.finish(&mut verdict);
         }
@@ -226,21 +233,25 @@ impl Policy {
         self.index.table_bytes() + self.spec.lists.iter().map(|list| list.rules.bytes()).sum::<usize>()
     }
 
-    /// The first of the owner's exceptions that passes `name` whole; programs of limited ones go to `ignored`.
-    fn owner_exception(&self, name: &Name, day: i64, ignored: &mut u32) -> Option<u16> {
+    /// The owner's exception that passes `name` whole, else the first that is limited to programs; those programs go
+    /// to `ignored`.
+    fn owner_pass(&self, name: &Name, day: i64, ignored: &mut u32) -> Option<OwnerPass> {
+        let mut limited = None;
         for (index, exception) in self.spec.owner_exceptions.iter().enumerate() {
             let in_force = exception.until_day.is_none_or(|until| day <= until);
             let matches = |(own, scope): &(Name, Scope)| {
                 name.is_at_or_below(own) && scope.covers(name.label_count() - own.label_count())
             };
             if in_force && exception.names.iter().any(matches) {
-                if exception.programs.is_empty() {
-                    return Some(index as u16);
+                let pass = OwnerPass { exception: index as u16, whole: exception.programs.is_empty() };
+                if pass.whole {
+                    return Some(pass);
                 }
+                limited.get_or_insert(pass);
                 exception.programs.iter().for_each(|&program| *ignored |= 1 << program);
             }
         }
-        None
+        limited
     }
 
     fn judge(&self, name: &Name, link: u8, trigger: Trigger, tally: &mut Tally) {

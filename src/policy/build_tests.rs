@@ -52,8 +52,8 @@ fn name(text: &str) -> Name {
 
 /// `block p0/s:2`, `would-block …`, `except …`, `owner 0` or `pass`; several programs joined by a comma.
 fn show(policy: &Policy, verdict: &Verdict) -> String {
-    if let Some(owner) = verdict.owner {
-        return format!("owner {owner}");
+    if verdict.is_owners() {
+        return format!("owner {}", verdict.owner.unwrap().exception);
     }
     let programs = verdict.programs.iter().map(|said| {
         let list = &policy.lists()[usize::from(said.cause.list)];
@@ -209,6 +209,13 @@ fn the_owner_beats_every_program() {
     let limited = policy(vec![exception("bad.test", Scope::Subtree, &[0], None)]);
     assert_eq!(decide(&limited, &["worse.bad.test"]), "block p1/t:2");
     assert_eq!(decide(&limited, &["bad.test", "x.bad.test"]), "pass");
+    // Limited to some programs, it passes the whole answer for them and is told of, wherever in the chain it matched.
+    let limited = policy(vec![exception("ok.test", Scope::Exact, &[0], None)]);
+    assert_eq!(decide(&limited, &["good.test", "bad.test"]), "block p0/s:2");
+    assert_eq!(decide(&limited, &["good.test", "bad.test", "ok.test"]), "pass");
+    assert_eq!(decide(&limited, &["good.test", "worse.bad.test", "ok.test"]), "block p1/t:2");
+    let told = limited.on_question(&name("ok.test"), 0).owner;
+    assert_eq!(told, Some(OwnerPass { exception: 0, whole: false }));
 }
 
 #[test]

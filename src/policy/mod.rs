@@ -17,4 +17,4 @@ pub use build::{
 };
 pub use mode::{BlockAnswer, Mode, UnknownWord};
 pub use rule::{Effect, Rule, RuleSet, Scope, TooLong};
-pub use verdict::{Cause, Outcome, ProgramVerdict, Trigger, Verdict};
+pub use verdict::{Cause, Outcome, OwnerPass, ProgramVerdict, Trigger, Verdict};

@@ -83,11 +83,20 @@ impl Outcome {
     }
 }
 
+/// An exception of the owner's that matched.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OwnerPass {
+    /// Index into the policy's.
+    pub exception: u16,
+    /// True if it passes the answer whatever any program says; false if it is limited to some programs.
+    pub whole: bool,
+}
+
 /// The whole decision on a query.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Verdict {
-    /// The owner's own exception that passed the whole answer, as an index into the policy's.
-    pub owner: Option<u16>,
+    /// The owner's own exception that matched, if one did.
+    pub owner: Option<OwnerPass>,
     /// What each program with something to say said, in the order of configuration. Four fit without allocation;
     /// more programs than that hardly ever match one name.
     pub programs: SmallVec<[ProgramVerdict; 4]>,
@@ -104,7 +113,19 @@ pub(super) struct Passed {
     pub all: u32,
 }
 
+impl Passed {
+    /// These programs too, at both levels.
+    pub fn and(self, programs: u32) -> Self {
+        Self { enforce: self.enforce | programs, all: self.all | programs }
+    }
+}
+
 impl Verdict {
+    /// True if the owner passed the whole answer.
+    pub fn is_owners(&self) -> bool {
+        self.owner.is_some_and(|pass| pass.whole)
+    }
+
     /// The program verdict that sets the action: the first in order of configuration that blocks.
     pub fn block(&self) -> Option<&ProgramVerdict> {
         self.programs.iter().find(|program| program.outcome == Outcome::Block)

@@ -13,7 +13,7 @@ pub use record::QueryRecord;
 pub use special::SpecialNames;
 
 use crate::{
-    dns::{ExtendedError, HEADER_BYTES, Name, Query, Rcode, Record, Reject, RrType, Transport, parse_query},
+    dns::{ExtendedError, HEADER_BYTES, Name, Query, Question, Rcode, Record, Reject, RrType, Transport, parse_query},
     policy::{Alias, Policy, Trigger, Verdict},
     resolve::{Resolution, Resolve, Security, Wanted},
     response::{self, Reply, UDP_PAYLOAD_BYTES},
@@ -80,8 +80,8 @@ pub struct Explanation {
     pub chain: Vec<Alias>,
     /// `None`: the question alone decided.
     pub resolution: Option<Resolution>,
-    /// It is a special-use name, which this resolver answers by itself before any policy.
-    pub special: bool,
+    /// Why nothing is resolved although nothing is blocked: this resolver answers such a question by itself.
+    pub own_answer: Option<&'static str>,
 }
 
 impl Pipeline {
@@ -188,11 +188,10 @@ impl Pipeline {
         let reply = Reply::to(&query, &header_and_question, limit);
         let resolution = self.resolve(&query, received + ANSWER_WITHIN, permit).await;
         record.security = Some(resolution.security);
-        let (chain, verdict) = self.judge(&policy, &query.question.name, query.question.rr_type, verdict, &resolution);
+        let Question { name, rr_type, .. } = &query.question;
+        let (chain, verdict) = self.judge(&policy, name, *rr_type, verdict, &resolution, query.cd);
         record.decided(&policy, verdict, chain);
-        let is_trusted = resolution.security != Security::Bogus || query.cd;
-        let blocked = if is_trusted { response::blocked(&reply, &query, &policy, &record.verdict, out) } else { None };
-        if let Some((rcode, ede)) = blocked {
+        if let Some((rcode, ede)) = response::blocked(&reply, &query, &policy, &record.verdict, out) {
             record.ede = Some(ede);
             return record.finished(rcode);
         }
@@ -204,17 +203,23 @@ impl Pipeline {
     /// What would become of a question from `client`, by the very steps that an answer takes.
     pub async fn explain(&self, name: Name, rr_type: RrType) -> Option<Explanation> {
         let policy = self.policy.load_full()?;
-        let special = self.special.find(&name).is_some();
-        let verdict = if special { Verdict::default() } else { policy.on_question(&name, (self.today)()) };
-        if special || verdict.block().is_some() {
+        let is_special = self.special.find(&name).is_some();
+        let verdict = if is_special { Verdict::default() } else { policy.on_question(&name, (self.today)()) };
+        let own_answer = match rr_type {
+            _ if verdict.block().is_some() => None,
+            _ if is_special => Some("a special-use name, answered here before any policy"),
+            RrType::ANY => Some("questions for ANY get the minimal answer of RFC 8482"),
+            _ => None,
+        };
+        if own_answer.is_some() || verdict.block().is_some() {
             let chain = vec![Alias { name, trigger: Trigger::Qname }];
-            return Some(Explanation { policy, verdict, chain, resolution: None, special });
+            return Some(Explanation { policy, verdict, chain, resolution: None, own_answer });
         }
         let resolution =
             self.find(name, rr_type, Wanted { validated: true }, Instant::now() + ANSWER_WITHIN, None).await;
-        let (aliases, verdict) = self.judge(&policy, &name, rr_type, verdict, &resolution);
+        let (aliases, verdict) = self.judge(&policy, &name, rr_type, verdict, &resolution, false);
         let chain = std::iter::once(Alias { name, trigger: Trigger::Qname }).chain(aliases).collect();
-        Some(Explanation { policy, verdict, chain, resolution: Some(resolution), special: false })
+        Some(Explanation { policy, verdict, chain, resolution: Some(resolution), own_answer: None })
     }
 
     /// Whether clients at this address are answered.
@@ -227,6 +232,8 @@ impl Pipeline {
         self.misses.available_permits()
     }
 
+    /// The verdict on what an answer leads to. One that breaks DNSSEC leads nowhere, unless the client wants it all
+    /// the same (`cd`).
     fn judge(
         &self,
         policy: &Policy,
@@ -234,7 +241,11 @@ impl Pipeline {
         rr_type: RrType,
         verdict: Verdict,
         resolution: &Resolution,
+        cd: bool,
     ) -> (Vec<Alias>, Verdict) {
+        if resolution.security == Security::Bogus && !cd {
+            return (Vec::new(), verdict);
+        }
         let aliases = aliases(name, rr_type, &resolution.answer);
         let verdict = policy.on_answer(&verdict, &aliases, (self.today)());
         (aliases, verdict)

@@ -60,12 +60,12 @@ fn special(name: &Name) -> Option<Special> {
     }
 }
 
-/// Labels of the locally served zone of RFC 6303 §4.1-4.3 that the name lies in.
+/// Labels of the locally served zone of RFC 6303 §4.1-4.3 or RFC 7793 that the name lies in.
 fn reverse_ipv4(labels: &LastLabels<'_>) -> Option<usize> {
     let number = |index: usize| std::str::from_utf8(labels[index]).ok().and_then(|text| text.parse::<u8>().ok());
     match (number(2)?, number(3), number(4), number(5)) {
         (0 | 10 | 127, ..) => Some(3),
-        (172, Some(16..=31), ..) | (192, Some(168), ..) | (169, Some(254), ..) => Some(4),
+        (172, Some(16..=31), ..) | (100, Some(64..=127), ..) | (192, Some(168), ..) | (169, Some(254), ..) => Some(4),
         (192, Some(0), Some(2), _) | (198, Some(51), Some(100), _) | (203, Some(0), Some(113), _) => Some(5),
         (255, Some(255), Some(255), Some(255)) => Some(6),
         _ => None,
@@ -101,6 +101,8 @@ mod tests {
             ("10.in-addr.arpa", Some("10.in-addr.arpa")),
             ("1.31.172.in-addr.arpa", Some("31.172.in-addr.arpa")),
             ("1.32.172.in-addr.arpa", None),
+            ("1.1.64.100.in-addr.arpa", Some("64.100.in-addr.arpa")),
+            ("1.128.100.in-addr.arpa", None),
             ("router.home.arpa", Some("home.arpa")),
             ("1.d.f.ip6.arpa", Some("d.f.ip6.arpa")),
             ("x.fritz.box", None),

@@ -25,25 +25,41 @@ pub trait Source {
     fn hides_aliases(&self, name: &Name) -> bool;
 }
 
+/// Why a chase ended without an answer, and how far it came.
+#[derive(Debug)]
+pub struct Stopped {
+    pub ede: ExtendedError,
+    /// The aliases followed until then.
+    pub answer: Vec<Record>,
+}
+
 /// Finds the whole answer to a question.
 ///
 /// `thorough` is for a client's question: then a DS question, too, is looked at for an alias. The validator asks for DS
 /// records of zones, where there is none, and should not wait for a zone's servers to hear what its parent knows.
-pub async fn chase(source: &impl Source, qname: &Name, rr_type: RrType, thorough: bool) -> LinkResult {
+pub async fn chase(source: &impl Source, qname: &Name, rr_type: RrType, thorough: bool) -> Result<Link, Stopped> {
     let mut whole = Link { rcode: Rcode::NOERROR, answer: Vec::new(), authority: Vec::new() };
     let mut seen = vec![*qname];
     let mut name = *qname;
     while seen.len() <= LINKS_MAX {
-        let link = ask_for_alias_too(source, &name, rr_type, thorough).await?;
+        let link = match ask_for_alias_too(source, &name, rr_type, thorough).await {
+            Ok(link) => link,
+            Err(ede) => return Err(Stopped { ede, answer: whole.answer }),
+        };
         let asked = name;
-        whole.authority.extend(link.authority.iter().filter(|record| proves_something(record)).cloned());
+        for record in link.authority.iter().filter(|record| proves_something(record)) {
+            if !whole.authority.contains(record) {
+                whole.authority.push(record.clone());
+            }
+        }
         loop {
             let Some(target) = alias(&link.answer, &name, rr_type) else {
                 return Ok(finish(whole, &link, &name, rr_type));
             };
             take_link(&mut whole.answer, &link.answer, &name);
             if seen.contains(&target) {
-                return Err(ExtendedError::new(0, format!("the aliases of {qname} go in a circle")));
+                let ede = ExtendedError::new(0, format!("the aliases of {qname} go in a circle"));
+                return Err(Stopped { ede, answer: whole.answer });
             }
             seen.push(target);
             name = target;
@@ -54,7 +70,8 @@ pub async fn chase(source: &impl Source, qname: &Name, rr_type: RrType, thorough
             }
         }
     }
-    Err(ExtendedError::new(0, format!("{qname} has more than {LINKS_MAX} aliases in a row")))
+    let ede = ExtendedError::new(0, format!("{qname} has more than {LINKS_MAX} aliases in a row"));
+    Err(Stopped { ede, answer: whole.answer })
 }
 
 /// Asks; where nothing was found, asks whether the name is an alias.
@@ -160,14 +177,14 @@ mod tests {
     }
 
     /// `NXDOMAIN a CNAME, b A | z SOA`
-    fn show(result: LinkResult) -> String {
+    fn show(result: Result<Link, Stopped>) -> String {
         let list = |records: &[Record]| {
             let all: Vec<_> = records.iter().map(|r| format!("{} {}", r.owner, r.rr_type)).collect();
             all.join(", ")
         };
         match result {
             Ok(link) => format!("{} {} | {}", link.rcode, list(&link.answer), list(&link.authority)),
-            Err(error) => error.text,
+            Err(stopped) => stopped.ede.text,
         }
     }
 

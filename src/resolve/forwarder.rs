@@ -79,10 +79,10 @@ impl Forwarder {
         };
         match result {
             Ok(message) => {
-                from_hickory(from_hickory_rcode(message.response_code), message.answers, message.authorities)
+                from_hickory(from_hickory_rcode(message.response_code)?, message.answers, message.authorities)
             }
             Err(NetError::Dns(DnsError::NoRecordsFound(none))) => {
-                let rcode = from_hickory_rcode(none.response_code);
+                let rcode = from_hickory_rcode(none.response_code)?;
                 negative_from_hickory(rcode, none.soa.map(|soa| soa.into_record_of_rdata()), none.authorities)
             }
             Err(error) => Err(self.failure(&error)),
@@ -109,7 +109,7 @@ impl Forwarder {
                 (ExtendedError::NO_REACHABLE_AUTHORITY, format!("answered {code}"))
             }
             NetError::Io(error) => (failure_code(error), format!("gave no answer: {error}")),
-            _ => (ExtendedError::NO_REACHABLE_AUTHORITY, "did not answer in time".to_owned()),
+            _ => (ExtendedError::NO_REACHABLE_AUTHORITY, "gave no answer".to_owned()),
         };
         ExtendedError::new(code, format!("the forwarders for {} {what}", self.zone))
     }

@@ -39,9 +39,13 @@ pub fn to_hickory_type(rr_type: RrType) -> RecordType {
     RecordType::from(rr_type.0)
 }
 
-/// A code in hickory's form, of those that an answer may have.
-pub fn from_hickory_rcode(rcode: ResponseCode) -> Rcode {
-    if rcode == ResponseCode::NXDomain { Rcode::NXDOMAIN } else { Rcode::NOERROR }
+/// A code in hickory's form; an error unless it is one that an answer may have.
+pub fn from_hickory_rcode(rcode: ResponseCode) -> Result<Rcode, ExtendedError> {
+    match rcode {
+        ResponseCode::NoError => Ok(Rcode::NOERROR),
+        ResponseCode::NXDomain => Ok(Rcode::NXDOMAIN),
+        other => Err(ExtendedError::new(ExtendedError::NO_REACHABLE_AUTHORITY, format!("a server answered {other}"))),
+    }
 }
 
 /// Sections of a hickory message as plain records, proofs included.

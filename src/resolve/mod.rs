@@ -45,6 +45,7 @@ pub struct Wanted {
 pub struct Resolution {
     pub rcode: Rcode,
     /// The alias chain from the name asked, in order, then the records asked for; signatures beside what they sign.
+    /// Of a failed resolution: the chain as far as it was followed.
     pub answer: Vec<Record>,
     /// SOA of a negative answer, NSEC and NSEC3, and their signatures.
     pub authority: Vec<Record>,

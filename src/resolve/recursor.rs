@@ -48,7 +48,7 @@ impl Recursor {
         let query = Query::query(to_hickory(name), to_hickory_type(rr_type));
         match self.0.resolve(query, Instant::now(), true).await {
             Ok(message) => {
-                from_hickory(from_hickory_rcode(message.response_code), message.answers, message.authorities)
+                from_hickory(from_hickory_rcode(message.response_code)?, message.answers, message.authorities)
             }
             Err(RecursorError::Negative(none)) => {
                 let rcode = if none.is_nx_domain() { Rcode::NXDOMAIN } else { Rcode::NOERROR };

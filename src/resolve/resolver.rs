@@ -3,7 +3,7 @@
 use super::{
     Resolution, Resolve, Security, UpstreamCounters, Wanted,
     anchors::{Hints, TrustAnchorText},
-    chase::{Source, chase},
+    chase::{Source, Stopped, chase},
     forwarder::Forwarder,
     link::{Link, LinkResult},
     recursor::Recursor,
@@ -75,7 +75,7 @@ impl Resolver {
             let routes = routes.clone();
             let fetch: FetchKeys = Arc::new(move |name, rr_type| {
                 let routes = routes.clone();
-                Box::pin(async move { chase(&*routes, &name, rr_type, false).await })
+                Box::pin(async move { chase(&*routes, &name, rr_type, false).await.map_err(|stopped| stopped.ede) })
             });
             Arc::new(Validator::new(&setup.anchors, setup.cache_bytes, fetch))
         });
@@ -91,7 +91,8 @@ impl Resolver {
     async fn find(self, name: Name, rr_type: RrType, wanted: Wanted) -> Resolution {
         let link = match chase(&*self.routes, &name, rr_type, true).await {
             Ok(link) => link,
-            Err(ede) => return Resolution::failed(ede),
+            // How far it came matters: an alias on the way may be blocked, whether or not its target can be reached.
+            Err(Stopped { ede, answer }) => return Resolution { answer, ..Resolution::failed(ede) },
         };
         let (security, ede) = self.judge(&name, rr_type, &link, wanted).await;
         let Link { rcode, answer, authority } = link;

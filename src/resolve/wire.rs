@@ -19,7 +19,7 @@ use std::{
 };
 use tokio::{
     net::{TcpStream, UdpSocket},
-    time::Sleep,
+    time::{Instant, Sleep},
 };
 
 /// What went out to name servers and what came back, counted for metrics and for telling that nothing ever did.
@@ -70,6 +70,9 @@ impl Wire {
 /// The first socket's error ends all three.
 const PATIENCE: Duration = Duration::from_millis(1200);
 
+/// When a socket's error is first looked for; later looks follow at three times the distance each.
+const ERROR_LOOK_FIRST: Duration = Duration::from_millis(3);
+
 /// A UDP socket for one question to one server.
 ///
 /// It is connected, although hickory would have it otherwise: then the kernel drops what comes from elsewhere, and a
@@ -81,8 +84,40 @@ pub struct ConnectedUdp {
     counters: Arc<UpstreamCounters>,
     /// Id of the question sent; there is one for each socket.
     question_id: AtomicU32,
-    /// When patience ends. Behind a lock only because hickory polls through a shared reference.
-    give_up: Mutex<Pin<Box<Sleep>>>,
+    /// What is waited for besides the answer. Behind a lock only because hickory polls through a shared reference.
+    waiting: Mutex<Waiting>,
+}
+
+/// Waits for the end of patience, and for an error of the socket's. An ICMP message that says a port is closed makes a
+/// socket ready for nothing but the error, which tokio doesn't wake a reader for; so it is looked for, soon and then
+/// ever less often.
+struct Waiting {
+    sleep: Pin<Box<Sleep>>,
+    look_after: Duration,
+    ends: Instant,
+}
+
+impl Waiting {
+    fn begin() -> Self {
+        let now = Instant::now();
+        let sleep = Box::pin(tokio::time::sleep_until(now + ERROR_LOOK_FIRST));
+        Self { sleep, look_after: ERROR_LOOK_FIRST, ends: now + PATIENCE }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>, socket: &UdpSocket) -> Poll<io::Error> {
+        while self.sleep.as_mut().poll(cx).is_ready() {
+            if let Ok(Some(error)) = socket.take_error() {
+                return Poll::Ready(error);
+            }
+            let now = Instant::now();
+            if now >= self.ends {
+                return Poll::Ready(io::ErrorKind::TimedOut.into());
+            }
+            self.look_after *= 3;
+            self.sleep.as_mut().reset((now + self.look_after).min(self.ends));
+        }
+        Poll::Pending
+    }
 }
 
 impl ConnectedUdp {
@@ -112,8 +147,8 @@ impl DnsUdpSocket for ConnectedUdp {
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             Poll::Pending => {
-                let mut give_up = self.give_up.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-                give_up.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+                let mut waiting = self.waiting.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+                waiting.poll(cx, &self.socket).map(Err)
             }
         }
     }
@@ -164,9 +199,9 @@ impl RuntimeProvider for Wire {
             let real = real?;
             let socket = UdpSocket::bind(local).await?;
             socket.connect(real).await?;
-            let give_up = Mutex::new(Box::pin(tokio::time::sleep(PATIENCE)));
+            let waiting = Mutex::new(Waiting::begin());
             let question_id = AtomicU32::new(u32::MAX);
-            Ok(ConnectedUdp { socket, known_as: server, counters, question_id, give_up })
+            Ok(ConnectedUdp { socket, known_as: server, counters, question_id, waiting })
         })
     }
 }

@@ -153,7 +153,8 @@ pub fn conventional_answer(reply: &Reply<'_>, owner: Name, rr_type: RrType, data
 
 /// Writes the response to a resolved query: what the client asked for and understands of the answer.
 pub fn resolved(reply: &Reply<'_>, query: &Query, resolution: &Resolution, out: &mut Vec<u8>) -> Rcode {
-    if resolution.security == Security::Bogus && !query.cd {
+    let is_failure = resolution.rcode == Rcode::SERVFAIL || resolution.security == Security::Bogus && !query.cd;
+    if is_failure {
         reply.bare(Rcode::SERVFAIL, resolution.ede.as_ref(), out);
         return Rcode::SERVFAIL;
     }

@@ -34,10 +34,10 @@ fn verdict(record: &QueryRecord) -> String {
     let Some(policy) = &record.policy else {
         return "pass".to_owned();
     };
-    if let Some(owner) = record.verdict.owner {
-        return format!("except {}", policy.owner_exceptions()[usize::from(owner)].place);
-    }
-    let said: Vec<String> = record.verdict.programs.iter().map(|said| program(policy, said)).collect();
+    let owner = record.verdict.owner.map(|pass| &policy.owner_exceptions()[usize::from(pass.exception)].place);
+    let owner = owner.map(|place| format!("except {place}"));
+    let programs = record.verdict.programs.iter().map(|said| program(policy, said));
+    let said: Vec<String> = owner.into_iter().chain(programs).collect();
     said.join(", ")
 }
 

@@ -119,7 +119,7 @@ async fn forwarder() -> (SocketAddr, Asked) {
     (address, asked)
 }
 
-fn forward(zone: &str, servers: &[String]) -> String {
+pub fn forward(zone: &str, servers: &[String]) -> String {
     format!("[[resolve.forward]]\nzone = \"{zone}\"\nservers = {servers:?}\n")
 }
 

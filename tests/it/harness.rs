@@ -242,7 +242,8 @@ impl Answer {
 
 /// One exchange over UDP; `None` if nothing came within the deadline that an answer always keeps.
 pub async fn over_udp(server: SocketAddr, packet: &[u8]) -> Option<Vec<u8>> {
-    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let any = if server.is_ipv4() { "127.0.0.1:0" } else { "[::1]:0" };
+    let socket = UdpSocket::bind(any).await.unwrap();
     socket.connect(server).await.unwrap();
     socket.send(packet).await.unwrap();
     let mut octets = vec![0; 65_535];

@@ -12,6 +12,7 @@ mod http;
 mod input;
 mod internet;
 mod recursion;
+mod regression;
 mod reload;
 mod shipped_lists;
 mod start;
