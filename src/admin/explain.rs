@@ -100,7 +100,7 @@ pub fn explained(
     let is_blocked = verdict.block().is_some();
     let is_bogus = resolution.as_ref().is_some_and(|resolution| resolution.security == Security::Bogus);
     let summary = match own_answer {
-        Some(why) => format!("{} passes: {why}", names[0]),
+        Some(why) => format!("{}: {why}", names[0]),
         None if is_bogus => {
             format!("{} fails: its answer breaks DNSSEC, so what it leads to was not looked at", names[0])
         }

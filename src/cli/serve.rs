@@ -5,7 +5,7 @@ use crate::{
     app::{self, AppError, Outside, Running},
     config::{Config, Loaded, Log, Origin},
     health::{Health, UPSTREAM_SILENT},
-    lists::ListStatus,
+    lists::{ListPath, ListStatus},
     policy::Mode,
 };
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -109,10 +109,13 @@ fn greeting(config: &Config, running: &Running) -> String {
     }
     let _ = match &config.origin {
         Origin::File(path) => writeln!(text, "  config       {}", path.display()),
-        Origin::Embedded => writeln!(text, "  config       built in, and so are the lists: no file was found"),
+        Origin::Embedded => writeln!(text, "  config       built in: no file was found"),
     };
-    let _ = writeln!(text, "\nPrograms:");
     let status = running.published.status.load();
+    if status.lists.iter().any(|list| matches!(list.path, ListPath::Embedded(_))) {
+        let _ = writeln!(text, "  lists        built in: no folder blocklists was found");
+    }
+    let _ = writeln!(text, "\nPrograms:");
     for (index, program) in config.programs.iter().enumerate() {
         let mode = running.published.policy.load().as_ref().map_or(Mode::Off, |policy| policy.program_mode(index));
         let _ = writeln!(text, "  {:<12} {:<8} {}", program.name, mode.word(), names_by_mode(&status, &program.name));

@@ -209,6 +209,7 @@ impl Pipeline {
             _ if verdict.block().is_some() => None,
             _ if is_special => Some("a special-use name, answered here before any policy"),
             RrType::ANY => Some("questions for ANY get the minimal answer of RFC 8482"),
+            RrType::AXFR | RrType::IXFR => Some("zone transfers are refused"),
             _ => None,
         };
         if own_answer.is_some() || verdict.block().is_some() {

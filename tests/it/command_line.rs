@@ -593,6 +593,22 @@ fn a_bare_binary() {
     assert_eq!(fs::read_dir(&empty).unwrap().count(), 0, "it left something behind");
 }
 
+/// Lists without a configuration are meant all the same.
+#[test]
+fn lists_where_it_is_started() {
+    let folder = folder();
+    let program = folder.path().join("a/b/c/d/cleandns");
+    let work = folder.path().join("work");
+    fs::create_dir_all(program.parent().unwrap()).unwrap();
+    fs::create_dir_all(work.join("blocklists/clean-store")).unwrap();
+    write_list(&work.join("blocklists/clean-store/mine.list"), &["mine.example"]);
+    assert!(Command::new("cp").arg(env!("CARGO_BIN_EXE_cleandns")).arg(&program).status().unwrap().success());
+    let explain = |name: &str| ended(bare(&program, &work).args(["explain", name, "--offline"])).stdout;
+    has(&explain("mine.example"), &["is blocked by clean-store/mine"]);
+    has(&explain("www.tiktok.com"), &["no rule matches"]);
+    has(&explain("appgallery.huawei.com"), &["is blocked by clean-apps/huawei-appgallery", "(built in)"]);
+}
+
 /// It finds what stands where it is started, and lists beside the configuration's folder.
 #[test]
 fn files_where_it_is_started() {

@@ -169,7 +169,8 @@ fn defaults_are_the_documented_ones() {
     );
     let programs: Vec<_> = config.programs.iter().map(|program| (program.name.as_str(), program.mode)).collect();
     assert_eq!(programs, [("clean-store", Mode::Enforce), ("clean-apps", Mode::Enforce)]);
-    assert_eq!(config.programs[0].lists[0].location, Location::Embedded("blocklists/clean-store".into()));
+    let location = &config.programs[0].lists[0].location;
+    assert!(matches!(location, Location::Folder(path) if path.ends_with("blocklists/clean-store")), "{location:?}");
     assert!(config.resolve.validate && config.resolve.ipv4 && config.resolve.ipv6);
     let never_asked = |address: &str| {
         let address: std::net::IpAddr = address.parse().unwrap();
@@ -802,7 +803,11 @@ fn paths_start_at_the_files_folder_then_its_parent() {
     assert_eq!(base.folder("blocklists"), Ok(here.join("blocklists")));
     assert!(base.folder("own.list").unwrap_err().contains("is a file"));
 
-    let base = world.base(&Origin::Embedded);
+    // Lists that lie here are meant even without a configuration; elsewhere there are only those inside the binary.
+    let found = world.base(&Origin::Embedded).find("blocklists/clean-store");
+    assert_eq!(found, Ok(Location::Folder(here.join("blocklists/clean-store"))));
+    let elsewhere = World { current_folder: here.join("config"), executable_folder: None, ..world.clone() };
+    let base = elsewhere.base(&Origin::Embedded);
     for (path, expected) in [
         ("blocklists/clean-store", Some("blocklists/clean-store")),
         ("./blocklists/clean-store/tiktok.list", Some("blocklists/clean-store/tiktok.list")),

@@ -11,6 +11,8 @@ use std::{
 
 /// Where the configuration lies below each folder that is searched, and inside the binary.
 pub const CONFIG_PATH: &str = "config/cleandns.toml";
+/// Where the shipped lists lie, likewise.
+const LISTS_FOLDER: &str = "blocklists";
 /// The same in folders that hold the configuration of many programs.
 const SYSTEM_CONFIG_PATH: &str = "cleandns/cleandns.toml";
 /// Folders above the executable's that may be the root of a clone: `target/release/deps` is three below it.
@@ -93,16 +95,25 @@ impl<'a> World<'a> {
         let folders = match origin {
             // The file's folder first, then its parent: `config/` and `blocklists/` are siblings in a clone.
             Origin::File(path) => path.ancestors().skip(1).take(2).map(Path::to_owned).collect(),
-            Origin::Embedded => Vec::new(),
+            // Lists may lie there without a configuration, and then they are meant.
+            Origin::Embedded => {
+                let executable = self.executable_folder.as_deref();
+                let above = executable.into_iter().flat_map(Path::ancestors).take(1 + FOLDERS_ABOVE_EXECUTABLE_MAX);
+                let folders = std::iter::once(self.current_folder.as_path()).chain(above);
+                folders.filter(|folder| folder.join(LISTS_FOLDER).is_dir()).map(Path::to_owned).collect()
+            }
         };
-        Base { folders, embedded: self.embedded, current_folder: &self.current_folder }
+        let or_embedded = *origin == Origin::Embedded;
+        Base { folders, or_embedded, embedded: self.embedded, current_folder: &self.current_folder }
     }
 }
 
 /// What relative paths are relative to.
 pub struct Base<'a> {
-    /// Best first; none: the tree inside the binary.
+    /// Best first.
     folders: Vec<PathBuf>,
+    /// What isn't there is taken from inside the binary.
+    or_embedded: bool,
     embedded: Embedded<'a>,
     current_folder: &'a Path,
 }
@@ -113,7 +124,8 @@ impl Base<'_> {
         if path.is_empty() {
             return Err("the path is empty; write a file's or folder's path".to_owned());
         }
-        if self.folders.is_empty() && Path::new(path).is_relative() {
+        let is_nowhere = || !self.candidates(path).iter().any(|candidate| candidate.exists());
+        if self.or_embedded && Path::new(path).is_relative() && is_nowhere() {
             let tidy = tidy(path).display().to_string();
             let below = format!("{tidy}/");
             let found = (self.embedded.paths)().iter().any(|path| **path == tidy || path.starts_with(&below));
