@@ -24,8 +24,6 @@ pub const QUIET: Duration = Duration::from_millis(200);
 const OPEN_WRITER_MAX: Duration = Duration::from_secs(600);
 /// A stream of events that never ends is looked at this often.
 const BUSY_MAX: Duration = Duration::from_secs(3);
-/// How much older than the write that was heard of a file must be to be another: more than any clock is coarse.
-const STALE_BY: Duration = Duration::from_secs(2);
 /// Links followed on the way to a file: as many as Linux follows.
 const LINKS_MAX: usize = 40;
 
@@ -88,13 +86,6 @@ impl Watch {
 /// Which file or folder a path leads to.
 fn identity(path: &Path) -> Option<(u64, u64)> {
     Stamp::of(path).ok().map(|stamp| stamp.identity())
-}
-
-/// True if the file at `path` was last written well before `written`: what was heard of then was another file of the
-/// same name, renamed over but still open.
-fn is_long_unwritten(path: &Path, now: Instant, written: Instant) -> bool {
-    let age = path.metadata().and_then(|metadata| metadata.modified()).ok().and_then(|at| at.elapsed().ok());
-    age.is_some_and(|age| age > now.saturating_duration_since(written) + STALE_BY)
 }
 
 /// Which paths matter.
@@ -174,6 +165,9 @@ pub struct Pending {
     touched: HashSet<PathBuf>,
     /// Files being written, with the time of the last write and which file it was that the path led to.
     open: HashMap<PathBuf, (Instant, Option<(u64, u64)>)>,
+    /// What a path led to after the last renaming. Writes to a file that was renamed over, but is still open, are told
+    /// under the name that it had; they leave what the path leads to as it was.
+    renamed: HashMap<PathBuf, Stamp>,
     first: Option<Instant>,
     last: Option<Instant>,
 }
@@ -186,12 +180,15 @@ impl Pending {
             return;
         }
         for path in paths {
+            let stamp = Stamp::of(path).ok();
+            let is_unchanged = stamp.is_some() && self.renamed.get(path) == stamp.as_ref();
             match event.kind {
                 EventKind::Access(AccessKind::Close(AccessMode::Write)) => {
                     self.open.remove(path);
                 }
                 // Reading is no event, not even our own.
                 EventKind::Access(_) => continue,
+                EventKind::Modify(ModifyKind::Data(_)) if is_unchanged => {}
                 EventKind::Modify(ModifyKind::Data(_)) => {
                     self.open.insert(path.clone(), (now, identity(path)));
                 }
@@ -199,6 +196,15 @@ impl Pending {
                     self.open.remove(path);
                 }
                 _ => {}
+            }
+            match (event.kind, stamp) {
+                (EventKind::Modify(ModifyKind::Name(_)), Some(stamp)) => {
+                    self.renamed.insert(path.clone(), stamp);
+                }
+                _ if is_unchanged => {}
+                _ => {
+                    self.renamed.remove(path);
+                }
             }
             self.touched.insert(path.clone());
             self.last = Some(now);
@@ -217,12 +223,9 @@ impl Pending {
 
     /// The files whose writers are not done. A writer holds up its own file and no other.
     pub fn unfinished(&mut self, now: Instant) -> HashSet<PathBuf> {
-        // A writer of a file that was since replaced writes what no path leads to, and is waited for by nobody.
-        self.open.retain(|path, (written, file)| {
-            now.duration_since(*written) < OPEN_WRITER_MAX
-                && identity(path) == *file
-                && !is_long_unwritten(path, now, *written)
-        });
+        // A writer of a file that was since replaced is waited for by nobody.
+        self.open
+            .retain(|path, (written, file)| now.duration_since(*written) < OPEN_WRITER_MAX && identity(path) == *file);
         self.open.keys().cloned().collect()
     }
 

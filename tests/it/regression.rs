@@ -111,3 +111,26 @@ async fn a_denial_behind_an_alias_has_one_soa_record() {
         assert_eq!(once.len(), shown.len(), "{name}: {shown:#?}");
     }
 }
+
+/// A file renamed into place was held back as long as somebody still wrote to the one it replaced.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_writer_of_a_replaced_file_holds_up_nothing() {
+    use std::io::Write;
+    let folder = folder();
+    let list = folder.path().join("own.list");
+    write_list(&list, &["old.example"]);
+    let server = start(folder, None, "[[program]]\nname = \"p\"\nlists = [{ path = \"own.list\" }]\n").await;
+    let blocks = async |name| server.ask(name, RrType::A).await.ede_code() == 15;
+    let mut old = std::fs::File::options().append(true).open(&list).unwrap();
+    writeln!(old, "half.example").unwrap();
+    let new = list.with_extension("new");
+    write_list(&new, &["new.example"]);
+    std::fs::rename(&new, &list).unwrap();
+    writeln!(old, "more.example").unwrap();
+    let took = eventually("the renamed list", || blocks("new.example")).await;
+    // The look every five seconds would find it as well, if it were not held back.
+    assert!(took.as_secs() < 4, "{took:?}");
+    writeln!(old, "still.example").unwrap();
+    assert!(!blocks("old.example").await && !blocks("half.example").await);
+    server.running.stop().await;
+}
