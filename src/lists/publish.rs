@@ -228,7 +228,7 @@ impl Lists {
         let status = Arc::new(self.status(&policy));
         let held: Vec<String> =
             status.lists.iter().filter(|list| list.is_held()).map(|list| list.path.to_string()).collect();
-        let status_lists = status.lists.len();
+        let lists = status.lists.len();
         (self.on_publish)(&policy, !held.is_empty());
         self.published.policy.store(Some(policy.clone()));
         self.published.status.store(status);
@@ -237,7 +237,7 @@ impl Lists {
         let news = before.map(|before| differences(&before, &policy));
         tracing::info!(
             version = policy.epoch(),
-            lists = status_lists,
+            lists,
             files = findings.changed.len(),
             added = news.as_ref().map(|(added, _)| by_service(added)),
             removed = news.as_ref().map(|(_, removed)| by_service(removed)),

@@ -34,6 +34,8 @@ pub const ANSWER_WITHIN: Duration = Duration::from_millis(3800);
 const RESOLVE_WITHIN: Duration = Duration::from_secs(10);
 /// Resolutions in flight at most. Each costs a few sockets and tens of kilobytes.
 pub const MISSES_MAX: usize = 2048;
+/// Octets that every client takes over UDP (RFC 1035 §2.3.4).
+const UDP_BYTES_MIN: usize = 512;
 /// Aliases that the policy looks at. The chase follows twelve; an answer may hold several SVCB targets besides.
 const ALIASES_MAX: usize = 64;
 
@@ -108,17 +110,15 @@ impl Pipeline {
             return Now::Silent;
         }
         let client = client.to_canonical();
-        let limit = |query: Option<&Query>| match transport {
-            Transport::Tcp => usize::from(u16::MAX),
-            Transport::Udp => query.map_or(512, Query::udp_size).min(UDP_PAYLOAD_BYTES),
-        };
         let mut record = QueryRecord::new(client, transport, received);
         let query = match parse_query(packet) {
             Ok(query) => query,
             Err(Reject::Silent) => return Now::Silent,
             Err(Reject::Answer { rcode, id, opcode, rd, cd, question_bytes, edns }) => {
                 let question = &packet[HEADER_BYTES..HEADER_BYTES + question_bytes];
-                let reply = Reply { id, opcode, rd, cd, question, edns, limit: limit(None) };
+                // What the client takes is not known of a query that can't be read.
+                let limit = response_bytes_max(transport, 0);
+                let reply = Reply { id, opcode, rd, cd, question, edns, limit };
                 let refused = (!self.access.allows(client)).then(|| access_refusal(client));
                 let rcode = if refused.is_some() { Rcode::REFUSED } else { rcode };
                 reply.bare(rcode, refused.as_ref(), out);
@@ -126,7 +126,7 @@ impl Pipeline {
             }
         };
         record.question = Some(query.question);
-        let reply = Reply::to(&query, packet, limit(Some(&query)));
+        let reply = Reply::to(&query, packet, response_bytes_max(transport, query.udp_size()));
         let refuse = |record: QueryRecord, rcode: Rcode, ede: ExtendedError, out: &mut Vec<u8>| {
             reply.bare(rcode, Some(&ede), out);
             record.answered(rcode, Some(ede))
@@ -181,11 +181,7 @@ impl Pipeline {
         let Pending { query, header_and_question, policy, verdict, client, transport, received, permit } = pending;
         let mut record = QueryRecord::new(client, transport, received);
         record.question = Some(query.question);
-        let limit = match transport {
-            Transport::Tcp => usize::from(u16::MAX),
-            Transport::Udp => query.udp_size().min(UDP_PAYLOAD_BYTES),
-        };
-        let reply = Reply::to(&query, &header_and_question, limit);
+        let reply = Reply::to(&query, &header_and_question, response_bytes_max(transport, query.udp_size()));
         let resolution = self.resolve(&query, received + ANSWER_WITHIN, permit).await;
         record.security = Some(resolution.security);
         let Question { name, rr_type, .. } = &query.question;
@@ -304,6 +300,14 @@ impl Pipeline {
                 format!("no name server answered for {name} in time"),
             )),
         }
+    }
+}
+
+/// Octets that a response may have. `udp_size` is what the client says it takes.
+fn response_bytes_max(transport: Transport, udp_size: usize) -> usize {
+    match transport {
+        Transport::Tcp => usize::from(u16::MAX),
+        Transport::Udp => udp_size.clamp(UDP_BYTES_MIN, UDP_PAYLOAD_BYTES),
     }
 }
 

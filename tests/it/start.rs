@@ -223,8 +223,8 @@ async fn the_policy_is_in_force_before_sockets_open() {
     server.running.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_asked_before_the_end_gets_an_answer() {
+/// Stops a server that has a question in flight, which must be answered all the same. Returns where it was.
+async fn stop_with_a_question_in_flight(tcp: bool) -> SocketAddr {
     let internet = Internet::start().await;
     let server = start(folder_with_both(), Some(&internet), PROGRAM).await;
     let address = server.dns();
@@ -232,12 +232,20 @@ async fn who_asked_before_the_end_gets_an_answer() {
     assert_eq!(server.ask("www.example.com", RrType::A).await.rcode, Rcode::NOERROR);
     internet.set_delay(Duration::from_millis(200));
     let asked = internet.asked_total();
-    let in_flight =
-        tokio::spawn(async move { over_udp(address, &Ask::new("alias.example.com", RrType::TXT).packet()).await });
+    let in_flight = tokio::spawn(async move {
+        let packet = Ask::new("alias.example.com", RrType::TXT).packet();
+        if tcp { over_tcp(address, &packet).await } else { over_udp(address, &packet).await }
+    });
     eventually("the question is on its way", || async { internet.asked_total() > asked }).await;
     server.running.stop().await;
     let answer = Answer::read(in_flight.await.unwrap().expect("an answer"));
     assert_eq!(answer.rcode, Rcode::NOERROR, "{answer:?}");
+    address
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_asked_before_the_end_gets_an_answer() {
+    let address = stop_with_a_question_in_flight(false).await;
     // And nobody listens any more: the ports are free.
     let packet = Ask::new("localhost", RrType::A).packet();
     let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -249,21 +257,9 @@ async fn who_asked_before_the_end_gets_an_answer() {
     eventually("the TCP port is closed", || async { tokio::net::TcpStream::connect(address).await.is_err() }).await;
 }
 
-/// A query over TCP in flight is answered too.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_asked_over_tcp_before_the_end_gets_an_answer() {
-    let internet = Internet::start().await;
-    let server = start(folder_with_both(), Some(&internet), PROGRAM).await;
-    let address = server.dns();
-    assert_eq!(server.ask("www.example.com", RrType::A).await.rcode, Rcode::NOERROR);
-    internet.set_delay(Duration::from_millis(200));
-    let asked = internet.asked_total();
-    let in_flight =
-        tokio::spawn(async move { over_tcp(address, &Ask::new("alias.example.com", RrType::TXT).packet()).await });
-    eventually("the question is on its way", || async { internet.asked_total() > asked }).await;
-    server.running.stop().await;
-    let answer = Answer::read(in_flight.await.unwrap().expect("an answer"));
-    assert_eq!(answer.rcode, Rcode::NOERROR, "{answer:?}");
+    stop_with_a_question_in_flight(true).await;
 }
 
 // ---- How it is done ------------------------------------------------------------------------------------------------
