@@ -7,8 +7,9 @@ use crate::{
     health::{Health, UPSTREAM_SILENT},
     listener::{self, BindError, Service},
     lists::{Embedded, Lists, OnPublish, Published, StartError, Watching},
-    query::{AccessList, Pipeline, SpecialNames},
-    resolve::{Clock, Hints, PortMap, Resolve, Resolver, ResolverSetup, TrustAnchorText, UpstreamCounters, Wanted},
+    pause::Pauses,
+    query::{AccessList, Pipeline, SpecialNames, Surroundings},
+    resolve::{Clock, Hints, NameServersWanted, PortMap, Resolve, Resolver, ResolverSetup, TrustAnchorText, UpstreamCounters, Wanted},
     telemetry::{Reload, Telemetry},
 };
 use anyhow::Context;
@@ -97,13 +98,15 @@ pub async fn start(config: Config, outside: Outside) -> Result<Running, AppError
     let clock = outside.clock.clone();
     let resolver = resolver(&config, outside, counters.clone())?;
     let (stop, stopping) = watch::channel(false);
+    let pauses = Arc::new(Pauses::load(config.state_dir.as_deref(), Vec::new()));
     let zones = config.resolve.forwards.iter().map(|forward| forward.zone);
     let pipeline = Arc::new(Pipeline::new(
         published.policy.clone(),
         AccessList::new(config.access.clone()),
         SpecialNames::new(zones),
         Arc::new(resolver.clone()),
-        Arc::new(move || (clock() / 86_400) as i64),
+        pauses.clone(),
+        Surroundings { now: Arc::new(move || clock() as i64), mac: Arc::new(|_| None) },
     ));
     let health = Health { published: published.clone(), counters, resolver, started, stopping: stopping.clone() };
     let workers = match config.listen.workers {
@@ -213,7 +216,7 @@ async fn make_contact(health: Health) {
     let mut said = false;
     loop {
         let resolving =
-            health.resolver.resolve(crate::dns::Name::ROOT, crate::dns::RrType::NS, Wanted { validated: false });
+            health.resolver.resolve(crate::dns::Name::ROOT, crate::dns::RrType::NS, Wanted { validated: false, name_servers: NameServersWanted::No });
         let _ = tokio::time::timeout(Duration::from_secs(6), resolving).await;
         if health.counters.answered.load(std::sync::atomic::Ordering::Relaxed) > 0 {
             if said {

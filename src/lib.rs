@@ -20,6 +20,7 @@
 //! - [`response`] writes messages; never decides.
 //! - [`lists`] the I/O around policy: files, watching, last good states, publishing.
 //! - [`telemetry`] counters and the log line of a query; never blocks.
+//! - [`pause`] everything in shadow until a time; kept over restarts.
 //! - [`health`] what is wrong right now, in words.
 //! - [`admin`] HTTP; the only place that names the web framework.
 //! - [`config`] what the owner wrote, checked whole; [`embedded`] the copies inside the binary.
@@ -45,6 +46,7 @@ pub mod embedded;
 pub mod health;
 pub mod listener;
 pub mod lists;
+pub mod pause;
 pub mod policy;
 pub mod query;
 pub mod resolve;

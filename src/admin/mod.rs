@@ -12,6 +12,7 @@ pub use state::{ListView, ListsView};
 use crate::{
     config::Admin,
     health::{Health, Readiness},
+    policy::{Client, ClientKey},
     query::Pipeline,
     telemetry::{Telemetry, render},
 };
@@ -141,6 +142,12 @@ struct ExplainRequest {
     r#type: Option<String>,
     #[serde(default)]
     client: Option<String>,
+    /// Hardware address of the client, where a group is told by one.
+    #[serde(default)]
+    mac: Option<String>,
+    /// Id of the client.
+    #[serde(default)]
+    id: Option<String>,
 }
 
 async fn explain_name(State(state): State<AdminState>, Query(request): Query<ExplainRequest>) -> Response {
@@ -153,22 +160,37 @@ async fn explain_name(State(state): State<AdminState>, Query(request): Query<Exp
         Ok(rr_type) => rr_type,
         Err(error) => return bad(format!("type: {error}")),
     };
-    let client = match request.client.as_deref().unwrap_or("127.0.0.1").parse::<IpAddr>() {
-        Ok(client) => client,
+    let address = match request.client.as_deref().unwrap_or("127.0.0.1").parse::<IpAddr>() {
+        Ok(client) => client.to_canonical(),
         Err(error) => return bad(format!("client: {error}")),
     };
-    let Some(explanation) = state.pipeline.explain(name, rr_type).await else {
+    let mac = match request.mac.as_deref().map(mac_of) {
+        Some(None) => return bad("mac: write it as aa:bb:cc:dd:ee:ff".to_owned()),
+        mac => mac.flatten(),
+    };
+    let id = request.id.clone();
+    let client = Client { address, id: id.as_deref(), mac, tcp: false };
+    let Some(explanation) = state.pipeline.explain(name, rr_type, client).await else {
         return (StatusCode::SERVICE_UNAVAILABLE, "no policy is loaded yet\n").into_response();
     };
-    let admitted = state.pipeline.admits(client);
+    let admitted = state.pipeline.admits(address);
     let published = state.health.published.clone();
     // Rules are read back from their files.
     let view = tokio::task::spawn_blocking(move || {
+        let client = Client { address, id: id.as_deref(), mac, tcp: false };
         explained(&explanation, rr_type, client, admitted, &published.status.load())
     });
     match view.await {
         Ok(view) => Json(view).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
+}
+
+/// A hardware address as people write it.
+fn mac_of(text: &str) -> Option<[u8; 6]> {
+    match format!("mac:{text}").parse() {
+        Ok(ClientKey::Mac(mac)) => Some(mac),
+        _ => None,
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     config::Config,
     policy::{
-        BuildError, ListSpec, Mode, OwnerException, Policy, PolicySpec, ProgramSpec, Scope,
+        BuildError, Geo, ListSpec, Mode, OwnerException, Policy, PolicySpec, ProgramSpec, Role, Scope,
         parse::{Extent, Format, Header, Skipped},
     },
 };
@@ -259,14 +259,16 @@ impl Lists {
         let programs = config.programs.iter().map(|program| ProgramSpec {
             name: program.name.clone(),
             mode: program.mode,
-            block: program.block.unwrap_or(config.policy.block),
+            block: program.block.clone().unwrap_or_else(|| config.policy.block.clone()),
             ede: program.ede,
             services: program.services.clone(),
+            schedule: None,
         });
         let lists = self.catalog.entries().iter().zip(self.names()).filter_map(|(entry, name)| {
             let loaded = entry.loaded.as_ref()?;
             Some(ListSpec {
-                program: entry.program,
+                role: Role::Program(entry.program),
+                never_acts: false,
                 service: self.service_of(entry),
                 default: loaded.header.default,
                 name,
@@ -281,6 +283,8 @@ impl Lists {
             programs: programs.collect(),
             lists: lists.collect(),
             owner_exceptions: owner_exceptions(config),
+            groups: Vec::new(),
+            geo: Geo::default(),
             seed: self.seed,
         }
     }
@@ -414,7 +418,8 @@ fn owner_exceptions(config: &Config) -> Vec<OwnerException> {
     let exceptions = config.exceptions.iter().map(|exception| OwnerException {
         names: exception.names.iter().map(|(name, extent)| (*name, scope(extent))).collect(),
         programs: exception.programs.iter().filter_map(index_of).collect(),
-        until_day: exception.until_day,
+        groups: Vec::new(),
+        until: exception.until_day.map(|day| (day + 1) * 86_400),
         reason: exception.reason.clone(),
         place: exception.place.clone(),
     });
@@ -439,7 +444,7 @@ fn differences(before: &Policy, after: &Policy) -> (RuleCounts, RuleCounts) {
     let hashes = |policy: &Policy, lists: &[ListSpec], others: &[ListSpec]| {
         let mut all: BTreeMap<String, Vec<u64>> = BTreeMap::new();
         for list in lists.iter().filter(|list| !is_in(others, list)) {
-            let program = &policy.programs()[list.program].name;
+            let program = &policy.programs()[list.program().unwrap_or_default()].name;
             let own = all.entry(format!("{program}/{}", list.service)).or_default();
             own.extend(list.rules.iter().map(|(_, rule)| rule.identity()));
         }

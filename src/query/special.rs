@@ -36,6 +36,18 @@ impl SpecialNames {
     }
 }
 
+/// True for the names that a client asks to hear whether it may go round this resolver, or how: Firefox's canary,
+/// Apple's Private Relay, and designated resolvers (RFC 9462).
+pub fn asks_for_a_way_round(name: &Name) -> bool {
+    const NAMES: [&[u8]; 4] = [
+        b"\x13use-application-dns\x03net\x00",
+        b"\x04mask\x06icloud\x03com\x00",
+        b"\x07mask-h2\x06icloud\x03com\x00",
+        b"\x04_dns\x08resolver\x04arpa\x00",
+    ];
+    NAMES.contains(&name.as_wire())
+}
+
 /// The last labels of a name, from the right.
 type LastLabels<'a> = [&'a [u8]; 8];
 

@@ -96,7 +96,7 @@ impl Resolver {
         };
         let (security, ede) = self.judge(&name, rr_type, &link, wanted).await;
         let Link { rcode, answer, authority } = link;
-        Resolution { rcode, answer, authority, security, ede }
+        Resolution { rcode, answer, authority, security, ede, delegations: Vec::new() }
     }
 
     async fn judge(

@@ -1,10 +1,13 @@
 //! Builds responses. Never decides: it is told what to say, and says it in wire form.
 
+mod policy;
+
+pub use policy::{Blocked, block_reason, blocked, followed};
+
 use crate::{
     dns::{
         Class, Edns, ExtendedError, HEADER_BYTES, MessageWriter, Name, Opcode, Query, Rcode, Record, RrType, Section,
     },
-    policy::{BlockAnswer, Cause, Policy, Trigger, Verdict},
     resolve::{Resolution, Security},
 };
 
@@ -49,6 +52,12 @@ impl<'a> Reply<'a> {
         self.write(rcode, false, &[], ede.map(|ede| (ede.code, ede.text.as_str())), out);
     }
 
+    /// Writes an empty response that has the client ask again over TCP (RFC 1035 §4.1.1, TC).
+    fn truncated(&self, ede: Option<(u16, &str)>, out: &mut Vec<u8>) {
+        self.write(Rcode::NOERROR, false, &[], ede, out);
+        out[2] |= 0x02;
+    }
+
     /// Writes a response with records. What doesn't fit into `limit` leaves an empty answer with TC set
     /// (RFC 2181 §9); the text of an Extended DNS Error gives way before that.
     fn write(
@@ -90,39 +99,6 @@ fn shortened(text: &str) -> &str {
         end -= 1;
     }
     &text[..end]
-}
-
-/// The Extended DNS Error text of a block: `program/service list:line`.
-pub fn block_reason(policy: &Policy, cause: &Cause) -> String {
-    format!("{}{}", policy.list_label(cause.list), cause.line)
-}
-
-/// Writes the response to a blocked query. Returns its code, and the Extended DNS Error's.
-pub fn blocked(
-    reply: &Reply<'_>,
-    query: &Query,
-    policy: &Policy,
-    verdict: &Verdict,
-    out: &mut Vec<u8>,
-) -> Option<(Rcode, u16)> {
-    let said = verdict.block()?;
-    let program = &policy.programs()[usize::from(said.program)];
-    let cause = &said.cause;
-    let rcode = match program.block {
-        BlockAnswer::NxDomain if !cause.trigger.depends_on_type() => Rcode::NXDOMAIN,
-        BlockAnswer::NxDomain | BlockAnswer::NoData => Rcode::NOERROR,
-    };
-    // The SOA's owner is the rule's name, so that a cache denies the name asked and no wider. An alias's rule stands
-    // elsewhere in the tree, where caches would not believe it of this question: there it is the name asked.
-    let name = &query.question.name;
-    let owner = match cause.trigger {
-        Trigger::Qname => name.ancestor(name.label_count().saturating_sub(usize::from(cause.labels))),
-        _ => *name,
-    };
-    let soa = soa(owner, policy.block_ttl_seconds());
-    let reason = block_reason(policy, cause);
-    reply.write(rcode, false, &[(Section::Authority, &soa)], Some((program.ede, &reason)), out);
-    Some((rcode, program.ede))
 }
 
 /// A SOA record for a negative response of our own; TTL and MINIMUM are the same (RFC 2308 §3).
@@ -219,6 +195,7 @@ mod tests {
             authority: vec![],
             security: Security::Secure,
             ede: Some(ExtendedError::new(3, "text")),
+            delegations: vec![],
         };
         let mut out = Vec::new();
         for (limit, records) in [(512, 0), (1232, 60), (65535, 60)] {

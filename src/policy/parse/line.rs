@@ -71,7 +71,7 @@ pub fn read_line(
     }
     let rule = if format == Format::Ours { ours(first) } else { bare(first, format, extent) };
     match rule {
-        Ok((effect, scope, name)) => push(Rule { effect, scope, name, line: number }, sink),
+        Ok((effect, scope, name)) => push(Rule::on_name(effect, scope, name, number), sink),
         Err((reason, detail)) => Meaning::Skipped { reason, detail },
     }
 }
@@ -142,7 +142,7 @@ fn hosts_line<'a>(
             continue;
         }
         let result = match read_name(text) {
-            Ok(name) => push(Rule { effect: Effect::Block, scope, name, line: number }, sink),
+            Ok(name) => push(Rule::on_name(Effect::Block, scope, name, number), sink),
             Err((reason, detail)) => Meaning::Skipped { reason, detail },
         };
         // One bad name among good ones makes the line worth reporting, and loses nothing else.
@@ -201,109 +201,3 @@ fn without_comment(line: &[u8]) -> &[u8] {
     &line[..comment.unwrap_or(line.len())]
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use Effect::{Block, Except};
-    use Scope::{Below, Exact, Subtree};
-
-    fn read(text: &str, format: Format, extent: Extent) -> (Vec<(Effect, Scope, String)>, Option<&'static str>) {
-        let mut rules = Vec::new();
-        let meaning = read_line(text.as_bytes(), format, extent, 1, &mut |rule| {
-            rules.push((rule.effect, rule.scope, rule.name.to_string()));
-            true
-        });
-        let reason = match meaning {
-            Meaning::Skipped { reason, .. } => Some(reason),
-            _ => None,
-        };
-        (rules, reason)
-    }
-
-    #[test]
-    fn our_own_lines() {
-        for (text, effect, scope, name) in [
-            ("tiktok.com", Block, Subtree, "tiktok.com"),
-            ("TikTok.COM.", Block, Subtree, "tiktok.com"),
-            ("tiktok.com # the app's web site", Block, Subtree, "tiktok.com"),
-            ("tiktok.com\t# tab before the reason", Block, Subtree, "tiktok.com"),
-            ("=api.tiktok.com", Block, Exact, "api.tiktok.com"),
-            ("*.tiktok.com", Block, Below, "tiktok.com"),
-            ("@open.weixin.qq.com # third-party login", Except, Subtree, "open.weixin.qq.com"),
-            ("@=a.b", Except, Exact, "a.b"),
-            ("@*.a.b", Except, Below, "a.b"),
-            ("_dmarc.x-y-.example", Block, Subtree, "_dmarc.x-y-.example"),
-            ("xn--fiqs8s", Block, Subtree, "xn--fiqs8s"),
-            ("as4134", Block, Subtree, "as4134"),
-        ] {
-            let expected = vec![(effect, scope, name.to_owned())];
-            assert_eq!(read(text, Format::Ours, Extent::Exact), (expected, None), "{text}");
-        }
-        for text in ["# comment", "! comment", "; comment", "// comment"] {
-            assert_eq!(read(text, Format::Ours, Extent::Exact), (vec![], None), "{text}");
-        }
-        for text in [
-            "192.0.2.0/24",
-            "2001:db8::/32",
-            "192.0.2.1",
-            "AS4134",
-            "country:CN",
-            "!country:US,CA",
-            "ns:x.example",
-            "two words",
-            "a..b",
-            ".",
-            "*",
-            "*.*.com",
-            "a.*.com",
-            "müller.de",
-            "http://x.example/",
-            "||x^",
-            "a,b",
-        ] {
-            let (rules, reason) = read(text, Format::Ours, Extent::Exact);
-            assert!(rules.is_empty() && reason.is_some(), "{text}: {rules:?} {reason:?}");
-        }
-    }
-
-    #[test]
-    fn lines_of_other_formats() {
-        for (text, format, extent, expected) in [
-            ("x.example", Format::Domains, Extent::Exact, vec![(Block, Exact, "x.example")]),
-            ("x.example", Format::Domains, Extent::Subtree, vec![(Block, Subtree, "x.example")]),
-            ("*.x.example", Format::Domains, Extent::Exact, vec![(Block, Below, "x.example")]),
-            ("x.example", Format::Wildcard, Extent::Subtree, vec![(Block, Exact, "x.example")]),
-            (
-                "0.0.0.0 a.example b.example # both",
-                Format::Domains,
-                Extent::Exact,
-                vec![(Block, Exact, "a.example"), (Block, Exact, "b.example")],
-            ),
-            ("0.0.0.0\ta.example", Format::Hosts, Extent::Subtree, vec![(Block, Subtree, "a.example")]),
-            ("198.51.100.7 a.example", Format::Hosts, Extent::Exact, vec![(Block, Exact, "a.example")]),
-            (":: A.Example.", Format::Hosts, Extent::Exact, vec![(Block, Exact, "a.example")]),
-            ("127.0.0.1 localhost", Format::Hosts, Extent::Exact, vec![]),
-            ("127.0.0.1 localhost.localdomain LOCALHOST.", Format::Hosts, Extent::Exact, vec![]),
-            ("fe80::1%lo0 localhost", Format::Hosts, Extent::Exact, vec![]),
-            ("0.0.0.0 0.0.0.0", Format::Hosts, Extent::Exact, vec![]),
-        ] {
-            let expected: Vec<_> = expected.into_iter().map(|(e, s, n): (_, _, &str)| (e, s, n.to_owned())).collect();
-            assert_eq!(read(text, format, extent), (expected, None), "{text}");
-        }
-        for text in [
-            "||x.example^",
-            "@@||x.example^",
-            "/ads[0-9]/",
-            "address=/x.example/",
-            "local-zone: \"x\" refuse",
-            "$TTL 30",
-            "192.0.2.1",
-            "x.example y.example",
-            "x.example$important",
-            "example.com/path",
-        ] {
-            let (rules, reason) = read(text, Format::Domains, Extent::Exact);
-            assert!(rules.is_empty() && reason.is_some(), "{text}: {rules:?}");
-        }
-    }
-}

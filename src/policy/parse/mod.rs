@@ -4,7 +4,7 @@
 
 mod line;
 
-use super::{Mode, rule::RuleSet};
+use super::{Mode, RuleSet};
 use line::{Meaning, read_line};
 
 /// How a list's text is to be read. The words of configuration.
@@ -133,7 +133,7 @@ pub fn parse(text: &[u8], declared: Format, extent: Extent) -> Result<Parsed, Un
             continue;
         }
         let rules = &mut parsed.rules;
-        match read_line(line, format, extent, number, &mut |rule| rules.push(&rule).is_ok()) {
+        match read_line(line, format, extent, number, &mut |rule| rules.push(rule).is_ok()) {
             Meaning::Rules | Meaning::Nothing => {}
             Meaning::Skipped { reason, detail } => skip(&mut parsed, reason, detail),
         }
