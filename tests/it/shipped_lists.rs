@@ -8,7 +8,7 @@ use cleandns::{
     embedded,
     lists::{Lists, Published},
     policy::{
-        Cause, Effect, Mode, Policy, Rule, Scope,
+        Cause, Effect, Mode, Outcome, Policy, ProgramVerdict, Rule, Scope,
         parse::{Extent, Format, Parsed, parse},
     },
 };
@@ -25,6 +25,9 @@ const ENFORCED: [(&str, &[&str]); 2] = [
     ("clean-apps", &["honor", "huawei-appgallery", "huawei-hms", "oppo-heytap", "vivo", "xiaomi-getapps"]),
     ("clean-store", &["bytedance-shared", "capcut", "lemon8", "tiktok", "wechat"]),
 ];
+
+/// The programs that come in shadow: they count, and block nothing.
+const IN_SHADOW: [&str; 5] = ["bypass", "clean-cable", "clean-carrier", "clean-cloud", "clean-path"];
 
 /// Names that must be blocked, and by which service.
 const BLOCKED: [(&str, &str); 62] = [
@@ -90,6 +93,52 @@ const BLOCKED: [(&str, &str); 62] = [
     ("www.vivoglobal.com", "vivo"),
     ("www.hihonor.com", "honor"),
     ("appmarket.hihonorcloud.com", "honor"),
+];
+
+/// Names that would be blocked if the program enforced: program, name, service.
+const SHADOWED: [(&str, &str, &str); 32] = [
+    ("clean-cloud", "www.alibabacloud.com", "alibaba-cloud"),
+    ("clean-cloud", "ecs.console.aliyun.com", "alibaba-cloud"),
+    ("clean-cloud", "my-bucket.oss-us-west-1.aliyuncs.com", "alibaba-cloud-hosting"),
+    ("clean-cloud", "example.com.w.kunluncan.com", "alibaba-cloud-hosting"),
+    ("clean-cloud", "console.bce.baidu.com", "baidu-cloud"),
+    ("clean-cloud", "my-bucket.bj.bcebos.com", "baidu-cloud-hosting"),
+    ("clean-cloud", "ecloud.10086.cn", "china-mobile-cloud"),
+    ("clean-cloud", "eos-wuxi-1.cmecloud.cn", "china-mobile-cloud-hosting"),
+    ("clean-cloud", "www.ctyun.cn", "china-telecom-cloud"),
+    ("clean-cloud", "www.dnspod.cn", "dnspod"),
+    ("clean-cloud", "console.huaweicloud.com", "huawei-cloud"),
+    ("clean-cloud", "obs.la-south-2.myhuaweicloud.com", "huawei-cloud-hosting"),
+    ("clean-cloud", "console.cloud.tencent.com", "tencent-cloud"),
+    ("clean-cloud", "my-1250000000.cos.ap-singapore.myqcloud.com", "tencent-cloud-hosting"),
+    ("clean-cloud", "www.volcengine.com", "volcengine-byteplus"),
+    ("clean-cloud", "open.byteplusapi.com", "volcengine-byteplus-hosting"),
+    ("clean-carrier", "www.chinatelecomglobal.com", "china-telecom"),
+    ("clean-carrier", "www.chinaunicom.com", "china-unicom"),
+    ("clean-carrier", "www.10086.cn", "china-mobile"),
+    ("clean-path", "api.hik-connect.com", "hikvision"),
+    ("clean-path", "www.hikvision.com", "hikvision-corporate"),
+    ("clean-path", "www.easy4ipcloud.com", "dahua"),
+    ("clean-path", "www.zte.com.cn", "zte"),
+    ("clean-path", "support.huawei.com", "huawei-corporate"),
+    ("clean-path", "www.hytera.com", "hytera"),
+    ("clean-cable", "www.huaweimarine.com", "hmn-tech"),
+    ("bypass", "use-application-dns.net", "firefox-canary"),
+    ("bypass", "mask-h2.icloud.com", "private-relay"),
+    ("bypass", "mozilla.cloudflare-dns.com", "public-doh"),
+    ("bypass", "doh.pub", "public-doh-cn"),
+    ("bypass", "dns.weixin.qq.com", "wechat-httpdns"),
+    ("bypass", "ttnet-doh.feishu.cn", "bytedance-httpdns"),
+];
+
+/// Names that the exceptions shipped let pass, also of programs in shadow.
+const SHADOW_EXCEPTED: [(&str, &str); 6] = [
+    ("clean-cloud", "ntp.aliyun.com"),
+    ("clean-cloud", "registry.aliyuncs.com"),
+    ("clean-cloud", "time1.cloud.tencent.com"),
+    ("clean-cloud", "mirrors.huaweicloud.com"),
+    ("clean-cloud", "turing.captcha.qcloud.com"),
+    ("clean-path", "connectivitycheck.cbg-app.huawei.com"),
 ];
 
 /// Names that the exceptions shipped let pass, whatever else blocks around them.
@@ -311,6 +360,7 @@ fn services_are_on_or_off_as_said() {
         assert_eq!((list.trouble.as_deref(), list.skipped_count), (None, 0), "{}", list.path);
         match list.mode {
             Mode::Enforce => drop(enforced.entry(&list.program).or_default().insert(&list.service)),
+            Mode::Shadow => assert!(IN_SHADOW.contains(&list.program.as_str()), "{}", list.path),
             // What is off says so itself: no owner's setting is needed for it.
             mode => assert_eq!((mode, list.header.default), (Mode::Off, Some(Mode::Off)), "{}", list.path),
         }
@@ -337,6 +387,35 @@ fn what_must_be_blocked_is() {
         for service in services {
             assert!(BLOCKED.iter().any(|(_, own)| own == service), "nothing here is blocked by {service}");
         }
+    }
+}
+
+#[test]
+fn what_shadow_should_see_it_sees() {
+    let published = published();
+    let policy = published.policy.load_full().unwrap();
+    let mut faults = Vec::new();
+    for (program, text, service) in SHADOWED {
+        let verdict = policy.on_question(&name(text), 0);
+        let of_program = |said: &&ProgramVerdict| policy.programs()[usize::from(said.program)].name == program;
+        let by = verdict.programs.iter().find(of_program).map(|said| {
+            assert_eq!(said.outcome, Outcome::WouldBlock, "{text}: {said:?}");
+            policy.lists()[usize::from(said.cause.list)].service.as_str()
+        });
+        if by != Some(service) {
+            faults.push(format!("{text}: by {by:?} of {program}, not by {service}"));
+        }
+    }
+    for (program, text) in SHADOW_EXCEPTED {
+        let verdict = policy.on_question(&name(text), 0);
+        let of_program = |said: &&ProgramVerdict| policy.programs()[usize::from(said.program)].name == program;
+        if verdict.programs.iter().find(of_program).map(|said| said.outcome) != Some(Outcome::Except) {
+            faults.push(format!("{text}: no exception of {program}"));
+        }
+    }
+    none(&faults);
+    for program in IN_SHADOW {
+        assert!(SHADOWED.iter().any(|(own, ..)| *own == program), "nothing here is of {program}");
     }
 }
 
