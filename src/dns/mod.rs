@@ -4,6 +4,7 @@
 
 mod message;
 mod name;
+pub mod presentation;
 mod query;
 mod show;
 pub mod types;
