@@ -8,6 +8,7 @@ pub mod presentation;
 mod query;
 mod show;
 pub mod types;
+pub mod zonefile;
 
 pub use message::{
     Edns, ExtendedError, HEADER_BYTES, MessageWriter, ReadError, Record, Section, extended_error, read_records,

@@ -101,13 +101,21 @@ pub fn record(text: &str) -> Result<Record, RecordError> {
 /// Reads a name as zone files have it: `@` is the origin, and what doesn't end in a dot is below it. Without an origin
 /// every name is absolute.
 pub fn name(text: &[u8], origin: Option<&Name>) -> Result<Name, NameError> {
+    let mut name = Name::ROOT;
+    assign_name(text, origin, &mut name)?;
+    Ok(name)
+}
+
+/// Reads a name like `name`, in place. After an error it is a name all the same, but no particular one.
+pub(super) fn assign_name(text: &[u8], origin: Option<&Name>, name: &mut Name) -> Result<(), NameError> {
     if text == b"@" {
-        return Ok(origin.copied().unwrap_or(Name::ROOT));
+        *name = origin.copied().unwrap_or(Name::ROOT);
+        return Ok(());
     }
-    let name: Name = std::str::from_utf8(text).map_err(|_| NameError::NotAscii)?.parse()?;
+    name.assign(text)?;
     match origin {
-        Some(origin) if !ends_in_dot(text) => below(&name, origin),
-        _ => Ok(name),
+        Some(origin) if !origin.is_root() && !ends_in_dot(text) => name.descend(origin),
+        _ => Ok(()),
     }
 }
 
@@ -354,6 +362,11 @@ impl<'a> Words<'_, 'a, '_> {
 
     fn name(&mut self) -> Result<(), RdataError> {
         let text = self.next()?.text;
+        // What nearly every record of an RPZ list has; a name would be filled with 255 zeros first.
+        if text == b"." {
+            self.data.push(0);
+            return Ok(());
+        }
         let name = name(text, self.origin).map_err(|error| RdataError::Name { found: excerpt(text), error })?;
         self.data.extend_from_slice(name.as_wire());
         Ok(())
@@ -501,13 +514,6 @@ fn escaped(octets: &mut slice::Iter<'_, u8>) -> Result<u8, RdataError> {
 fn ends_in_dot(text: &[u8]) -> bool {
     let Some(before) = text.strip_suffix(b".") else { return false };
     before.iter().rev().take_while(|&&octet| octet == b'\\').count() % 2 == 0
-}
-
-/// `name` as one below `origin`.
-fn below(name: &Name, origin: &Name) -> Result<Name, NameError> {
-    let own = name.as_wire().strip_suffix(&[0]).unwrap_or_default();
-    let octets: SmallVec<[u8; 512]> = own.iter().chain(origin.as_wire()).copied().collect();
-    Name::from_wire(&octets)
 }
 
 /// The beginning of somebody's text, safe to show on one line.
