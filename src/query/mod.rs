@@ -15,7 +15,7 @@ pub use special::SpecialNames;
 use crate::{
     dns::{ExtendedError, HEADER_BYTES, Name, Query, Question, Rcode, Record, Reject, RrType, Transport, parse_query},
     policy::{Alias, Policy, Trigger, Verdict},
-    resolve::{Resolution, Resolve, Security, Wanted},
+    resolve::{NameServersWanted, Resolution, Resolve, Security, Wanted},
     response::{self, Reply, UDP_PAYLOAD_BYTES},
 };
 use arc_swap::ArcSwapOption;
@@ -212,8 +212,15 @@ impl Pipeline {
             let chain = vec![Alias { name, trigger: Trigger::Qname }];
             return Some(Explanation { policy, verdict, chain, resolution: None, own_answer });
         }
-        let resolution =
-            self.find(name, rr_type, Wanted { validated: true }, Instant::now() + ANSWER_WITHIN, None).await;
+        let resolution = self
+            .find(
+                name,
+                rr_type,
+                Wanted { validated: true, name_servers: NameServersWanted::No },
+                Instant::now() + ANSWER_WITHIN,
+                None,
+            )
+            .await;
         let (aliases, verdict) = self.judge(&policy, &name, rr_type, verdict, &resolution, false);
         let chain = std::iter::once(Alias { name, trigger: Trigger::Qname }).chain(aliases).collect();
         Some(Explanation { policy, verdict, chain, resolution: Some(resolution), own_answer: None })
@@ -249,7 +256,7 @@ impl Pipeline {
     }
 
     async fn resolve(&self, query: &Query, deadline: Instant, permit: OwnedSemaphorePermit) -> Resolution {
-        let wanted = Wanted { validated: !query.cd };
+        let wanted = Wanted { validated: !query.cd, name_servers: NameServersWanted::No };
         self.find(query.question.name, query.question.rr_type, wanted, deadline, Some(permit)).await
     }
 

@@ -219,6 +219,7 @@ mod tests {
             authority: vec![],
             security: Security::Secure,
             ede: Some(ExtendedError::new(3, "text")),
+            delegations: vec![],
         };
         let mut out = Vec::new();
         for (limit, records) in [(512, 0), (1232, 60), (65535, 60)] {
