@@ -9,7 +9,10 @@ use crate::{
     lists::{Embedded, Lists, OnPublish, Published, StartError, Watching},
     pause::Pauses,
     query::{AccessList, Pipeline, SpecialNames, Surroundings},
-    resolve::{Clock, Hints, NameServersWanted, PortMap, Resolve, Resolver, ResolverSetup, TrustAnchorText, UpstreamCounters, Wanted},
+    resolve::{
+        Clock, Hints, NameServersWanted, PortMap, Resolve, Resolver, ResolverSetup, TrustAnchorText, UpstreamCounters,
+        Wanted,
+    },
     telemetry::{Reload, Telemetry},
 };
 use anyhow::Context;
@@ -215,8 +218,11 @@ pub fn check_resolver(config: &Config) -> Result<(), AppError> {
 async fn make_contact(health: Health) {
     let mut said = false;
     loop {
-        let resolving =
-            health.resolver.resolve(crate::dns::Name::ROOT, crate::dns::RrType::NS, Wanted { validated: false, name_servers: NameServersWanted::No });
+        let resolving = health.resolver.resolve(
+            crate::dns::Name::ROOT,
+            crate::dns::RrType::NS,
+            Wanted { validated: false, name_servers: NameServersWanted::No },
+        );
         let _ = tokio::time::timeout(Duration::from_secs(6), resolving).await;
         if health.counters.answered.load(std::sync::atomic::Ordering::Relaxed) > 0 {
             if said {

@@ -15,8 +15,11 @@
 
 mod anchors;
 mod chase;
+mod cuts;
 mod forwarder;
 mod link;
+mod name_servers;
+mod observed;
 mod recursor;
 mod resolver;
 mod validate;

@@ -6,6 +6,7 @@
 mod architecture;
 mod blocking;
 mod command_line;
+mod delegations;
 mod forwarding;
 mod harness;
 mod http;
