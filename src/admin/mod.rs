@@ -1,11 +1,13 @@
-//! HTTP: health, metrics, and questions about verdicts and lists. Read only; no other module names the web framework.
+//! HTTP: health, metrics, questions about verdicts and lists, pauses. No other module names the web framework.
 //!
 //! It listens on loopback unless told otherwise, and then asks for a token. A web page in a browser on this machine
 //! could still ask it by another name (DNS rebinding), so only requests that name an address or `localhost` are heard.
 
+mod control;
 mod explain;
 mod state;
 
+pub use control::{PauseAsked, PausesView};
 pub use explain::{Explained, Rule, explained};
 pub use state::{ListView, ListsView};
 
@@ -53,6 +55,8 @@ pub async fn serve(
         .route("/metrics", get(metrics))
         .route("/api/v1/explain", get(explain_name))
         .route("/api/v1/lists", get(lists))
+        .route("/api/v1/bypass", get(control::bypass))
+        .route("/api/v1/pause", get(control::pauses).post(control::pause))
         .layer(from_fn_with_state(token, admit));
     let open = Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz));
     let app = open.merge(guarded).with_state(state);
@@ -107,7 +111,7 @@ fn equal(a: &str, b: &str) -> bool {
 }
 
 async fn index() -> &'static str {
-    "cleandns\n\n/healthz\n/readyz\n/metrics\n/api/v1/explain?name=www.tiktok.com&type=A\n/api/v1/lists\n"
+    "cleandns\n\n/healthz\n/readyz\n/metrics\n/api/v1/explain?name=www.tiktok.com&type=A\n/api/v1/lists\n/api/v1/pause\n/api/v1/bypass\n"
 }
 
 async fn healthz() -> &'static str {

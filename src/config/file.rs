@@ -11,7 +11,10 @@ mod sections;
 mod text;
 mod world;
 
-pub use self::world::{CONFIG_PATH, Embedded, World};
+pub use self::{
+    text::duration,
+    world::{CONFIG_PATH, Embedded, World},
+};
 
 use self::{reader::read_document, sections::read_config, world::is_absence};
 use super::{Config, Origin, Problem, Problems, report::Report};

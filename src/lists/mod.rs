@@ -8,10 +8,12 @@
 //! All of it runs on a thread of its own; a query never waits for it.
 
 mod catalog;
+mod diff;
 mod publish;
 mod read;
 mod store;
 mod watch;
 
 pub use catalog::{Embedded, ListPath, version_of};
+pub use diff::{DiffError, ServiceDiff, diff};
 pub use publish::{ListState, ListStatus, Lists, OnPublish, Published, StartError, Watching};
