@@ -8,7 +8,7 @@ use crate::{
     config::{self, ListSource, Location},
     policy::{
         RuleSet,
-        parse::{Format, Header, Parsed, Skipped, Unusable, parse},
+        parse::{Format, Header, Options, Parsed, Skipped, Told, Unusable, parse},
     },
 };
 use foldhash::fast::FixedState;
@@ -358,13 +358,14 @@ impl Catalog {
 
     fn parse(&self, entry: &Entry, text: &[u8]) -> Result<Parsed, Unusable> {
         let source = &self.sources[entry.source];
-        let mut parsed = match parse(text, source.spec.format, source.spec.extent) {
+        let mut parsed = match parse(text, &Options { format: source.spec.format, extent: source.spec.extent, admit: None }) {
             Err(Unusable::Empty | Unusable::OnlyComments) if source.spec.allow_empty => Parsed {
                 format: source.spec.format,
                 header: Header::default(),
                 rules: RuleSet::default(),
-                skipped_count: 0,
-                skipped: Vec::new(),
+                skipped: Told::default(),
+                held: Told::default(),
+                warned: Told::default(),
             },
             parsed => parsed?,
         };
@@ -455,8 +456,8 @@ impl Loaded {
             format: parsed.format,
             header: parsed.header,
             rules: Arc::new(parsed.rules),
-            skipped_count: parsed.skipped_count,
-            skipped: parsed.skipped,
+            skipped_count: parsed.skipped.count,
+            skipped: parsed.skipped.first,
             version,
             since: SystemTime::now(),
             from_store: false,

@@ -3,7 +3,7 @@
 use super::{
     Asking, BlockAnswer, Client, ClientKey, Geo, GroupSpec, Link, ListSpec, Mode, OwnerException, OwnerPass, Pause,
     Policy, PolicySpec, ProgramSpec, Role, RuleSet, Schedule, Scope, Trigger, Verdict, Zone,
-    parse::{Extent, Format, parse},
+    parse::{Options, parse},
 };
 use crate::dns::{Name, RrType};
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
@@ -57,8 +57,8 @@ impl Setup {
 fn rules_of(text: &str) -> RuleSet {
     let is_other = ["$", "[", "@ "].iter().any(|start| text.starts_with(start));
     let text = if is_other { text.to_owned() } else { format!("#! cleandns\n{text}") };
-    let parsed = parse(text.as_bytes(), Format::Auto, Extent::Exact).unwrap();
-    assert_eq!(parsed.skipped, [], "{text}");
+    let parsed = parse(text.as_bytes(), &Options::default()).unwrap();
+    assert_eq!(parsed.skipped.first, [], "{text}");
     parsed.rules
 }
 
