@@ -259,7 +259,7 @@ impl Lists {
         let programs = config.programs.iter().map(|program| ProgramSpec {
             name: program.name.clone(),
             mode: program.mode,
-            block: program.block.unwrap_or(config.policy.block),
+            block: program.block.as_ref().unwrap_or(&config.policy.block).clone(),
             ede: program.ede,
             services: program.services.clone(),
         });

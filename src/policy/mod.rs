@@ -6,15 +6,19 @@
 //! ```
 
 mod build;
+mod groups;
 mod index;
 mod mode;
 pub mod parse;
 mod rule;
+mod schedule;
 mod verdict;
 
 pub use build::{
     Alias, BuildError, ListSpec, MatchedRule, OwnerException, PROGRAMS_MAX, Policy, PolicySpec, ProgramSpec,
 };
+pub use groups::{CLIENTS_MAX, Client, ClientKey, ClientKeyError, GROUPS_MAX, Groups};
 pub use mode::{BlockAnswer, Mode, UnknownWord};
 pub use rule::{Effect, Rule, RuleSet, Scope, TooLong};
+pub use schedule::{SCHEDULE_BYTES_MAX, Schedule, ScheduleError, UnknownZone, Zone};
 pub use verdict::{Cause, Outcome, OwnerPass, ProgramVerdict, Trigger, Verdict};

@@ -110,7 +110,8 @@ pub fn blocked(
     let cause = &said.cause;
     let rcode = match program.block {
         BlockAnswer::NxDomain if !cause.trigger.depends_on_type() => Rcode::NXDOMAIN,
-        BlockAnswer::NxDomain | BlockAnswer::NoData => Rcode::NOERROR,
+        BlockAnswer::Refused => Rcode::REFUSED,
+        _ => Rcode::NOERROR,
     };
     // The SOA's owner is the rule's name, so that a cache denies the name asked and no wider. An alias's rule stands
     // elsewhere in the tree, where caches would not believe it of this question: there it is the name asked.

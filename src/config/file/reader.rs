@@ -366,14 +366,14 @@ impl<'a> Value<'a> {
     }
 
     /// One of some words; a word that has no value is one that only a later version knows.
-    pub fn choose<T: Copy>(&self, choices: &[(&str, Option<T>)], default: &str) -> Option<T> {
+    pub fn choose<T: Clone>(&self, choices: &[(&str, Option<T>)], default: &str) -> Option<T> {
         let words: Vec<_> = choices.iter().map(|&(word, _)| word).collect();
         let word = self.parse(words[0], |text| choice(text, &words).map(str::to_owned))?;
         let (_, value) = choices.iter().find(|(known, _)| *known == word)?;
         if value.is_none() {
             self.not_yet(default);
         }
-        *value
+        value.clone()
     }
 
     /// The elements of an array; none if it is something else. `example` is an element, as written, to show then.
