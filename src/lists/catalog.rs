@@ -266,6 +266,7 @@ impl Catalog {
                 Ok(paths) => (paths.into_iter().map(ListPath::File).collect(), None),
                 Err(error) => (vec![], Some(format!("the folder can't be read: {error}"))),
             },
+            Location::Url(_) => (vec![], Some("lists are not downloaded yet".to_owned())),
         }
     }
 
@@ -467,7 +468,7 @@ impl Loaded {
 fn location(location: &Location) -> String {
     match location {
         Location::File(path) | Location::Folder(path) => path.display().to_string(),
-        Location::Embedded(path) => path.clone(),
+        Location::Embedded(path) | Location::Url(path) => path.clone(),
     }
 }
 

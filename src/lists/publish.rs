@@ -414,7 +414,7 @@ fn owner_exceptions(config: &Config) -> Vec<OwnerException> {
     let exceptions = config.exceptions.iter().map(|exception| OwnerException {
         names: exception.names.iter().map(|(name, extent)| (*name, scope(extent))).collect(),
         programs: exception.programs.iter().filter_map(index_of).collect(),
-        until_day: exception.until_day,
+        until_day: exception.until.map(|end| (end - 1).div_euclid(86_400)),
         reason: exception.reason.clone(),
         place: exception.place.clone(),
     });

@@ -13,6 +13,7 @@ pub mod parse;
 mod rule;
 mod schedule;
 mod verdict;
+mod zone;
 
 pub use build::{
     Alias, BuildError, ListSpec, MatchedRule, OwnerException, PROGRAMS_MAX, Policy, PolicySpec, ProgramSpec,
@@ -20,5 +21,6 @@ pub use build::{
 pub use groups::{CLIENTS_MAX, Client, ClientKey, ClientKeyError, GROUPS_MAX, Groups};
 pub use mode::{BlockAnswer, Mode, UnknownWord};
 pub use rule::{Effect, Rule, RuleSet, Scope, TooLong};
-pub use schedule::{SCHEDULE_BYTES_MAX, Schedule, ScheduleError, UnknownZone, Zone};
+pub use schedule::{SCHEDULE_BYTES_MAX, Schedule, ScheduleError};
 pub use verdict::{Cause, Outcome, OwnerPass, ProgramVerdict, Trigger, Verdict};
+pub use zone::{UnknownZone, Zone};

@@ -20,6 +20,16 @@ pub enum Format {
     Hosts,
     /// One name a line; `*.name` means below it.
     Wildcard,
+    /// AdBlock's filters, as far as DNS can honour them.
+    Adblock,
+    /// One regular expression a line.
+    Regex,
+    /// A response policy zone.
+    Rpz,
+    /// dnsmasq's `address=`, `local=` and `server=` lines.
+    Dnsmasq,
+    /// Unbound's `local-zone` and `local-data` lines.
+    Unbound,
 }
 
 impl Format {
@@ -31,6 +41,11 @@ impl Format {
             Self::Domains => "domains",
             Self::Hosts => "hosts",
             Self::Wildcard => "wildcard",
+            Self::Adblock => "adblock",
+            Self::Regex => "regex",
+            Self::Rpz => "rpz",
+            Self::Dnsmasq => "dnsmasq",
+            Self::Unbound => "unbound",
         }
     }
 }
