@@ -6,6 +6,9 @@
 //!
 //! It looks at the paths the file names, and reads the admin token. It opens no list, creates nothing, prints nothing.
 
+mod groups;
+mod policy;
+mod programs;
 mod reader;
 mod sections;
 mod text;
@@ -102,5 +105,7 @@ fn read_bounded(path: &Path, bytes_max: u64) -> Result<Vec<u8>, String> {
     }
 }
 
+#[cfg(test)]
+mod policy_tests;
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     config::{self, ListSource, Location},
     policy::{
-        RuleSet,
+        Role, RuleSet,
         parse::{Format, Header, Options, Parsed, Skipped, Told, Unusable, parse},
     },
 };
@@ -93,7 +93,7 @@ pub struct Catalog {
 }
 
 struct Source {
-    program: usize,
+    role: Role,
     spec: ListSource,
     /// Every rule of it is an exception.
     exceptions: bool,
@@ -104,7 +104,7 @@ struct Source {
 /// One list.
 pub struct Entry {
     source: usize,
-    pub program: usize,
+    pub role: Role,
     pub path: ListPath,
     pub loaded: Option<Loaded>,
     /// Why the file as it is now is not in force.
@@ -158,6 +158,8 @@ pub struct Findings {
     pub to_store: Vec<(PathBuf, Vec<u8>)>,
     /// Lists that were deleted.
     pub deleted: Vec<PathBuf>,
+    /// Something besides the lists changed that the policy depends on.
+    pub others_changed: bool,
     /// A list could not be read because it changed meanwhile.
     pub changing: bool,
     /// When to look again without being told.
@@ -165,13 +167,18 @@ pub struct Findings {
 }
 
 impl Catalog {
-    pub fn new(programs: &[config::Program], store: Option<Store>, embedded: Embedded) -> Self {
+    pub fn new(config: &config::Config, store: Option<Store>, embedded: Embedded) -> Self {
         let mut sources = Vec::new();
-        for (program, spec) in programs.iter().enumerate() {
-            for (specs, exceptions) in [(&spec.lists, false), (&spec.exceptions, true)] {
-                let own = specs.iter().cloned();
-                sources.extend(own.map(|spec| Source { program, spec, exceptions, trouble: None }));
-            }
+        let mut add = |role, specs: &[ListSource], exceptions| {
+            let own = specs.iter().cloned();
+            sources.extend(own.map(|spec| Source { role, spec, exceptions, trouble: None }));
+        };
+        for (program, spec) in config.programs.iter().enumerate() {
+            add(Role::Program(program), &spec.lists, false);
+            add(Role::Program(program), &spec.exceptions, true);
+        }
+        for (exception, spec) in config.exceptions.iter().enumerate() {
+            add(Role::Owner(exception), &spec.lists, true);
         }
         Self { sources, entries: Vec::new(), store, embedded }
     }
@@ -182,8 +189,8 @@ impl Catalog {
     }
 
     /// Folders that can't be read, with reasons.
-    pub fn folder_troubles(&self) -> impl Iterator<Item = (usize, String)> + '_ {
-        self.sources.iter().filter_map(|source| Some((source.program, source.trouble.clone()?)))
+    pub fn folder_troubles(&self) -> impl Iterator<Item = (Role, String)> + '_ {
+        self.sources.iter().filter_map(|source| Some((source.role, source.trouble.clone()?)))
     }
 
     /// How the list of `entry` is configured.
@@ -217,7 +224,7 @@ impl Catalog {
             findings.recovered |= trouble.is_none() && source.trouble.is_some();
             let folder_is_gone = trouble.is_some();
             source.trouble = trouble;
-            let program = source.program;
+            let role = source.role;
             let (mut own, others): (Vec<_>, Vec<_>) = old.into_iter().partition(|entry| entry.source == index);
             old = others;
             let mut paths: BTreeSet<ListPath> = found.into_iter().collect();
@@ -240,10 +247,10 @@ impl Catalog {
                 }
                 !is_deleted
             });
-            own.extend(paths.into_iter().map(|path| Entry::new(index, program, path)));
+            own.extend(paths.into_iter().map(|path| Entry::new(index, role, path)));
             own.sort_by(|a, b| a.path.cmp(&b.path));
             // A file that two sources of one program name is one list: the first source's.
-            own.retain(|entry| taken_paths.insert((program, entry.path.clone())));
+            own.retain(|entry| taken_paths.insert((role, entry.path.clone())));
             self.entries.append(&mut own);
         }
     }
@@ -266,6 +273,7 @@ impl Catalog {
                 Ok(paths) => (paths.into_iter().map(ListPath::File).collect(), None),
                 Err(error) => (vec![], Some(format!("the folder can't be read: {error}"))),
             },
+            Location::Url(_) => (vec![], Some("lists are not downloaded yet".to_owned())),
         }
     }
 
@@ -434,10 +442,10 @@ impl Catalog {
 }
 
 impl Entry {
-    fn new(source: usize, program: usize, path: ListPath) -> Self {
+    fn new(source: usize, role: Role, path: ListPath) -> Self {
         Self {
             source,
-            program,
+            role,
             path,
             loaded: None,
             trouble: None,
@@ -468,7 +476,7 @@ impl Loaded {
 fn location(location: &Location) -> String {
     match location {
         Location::File(path) | Location::Folder(path) => path.display().to_string(),
-        Location::Embedded(path) => path.clone(),
+        Location::Embedded(path) | Location::Url(path) => path.clone(),
     }
 }
 

@@ -8,9 +8,11 @@
 //! All of it runs on a thread of its own; a query never waits for it.
 
 mod catalog;
+mod databases;
 mod diff;
 mod publish;
 mod read;
+mod spec;
 mod store;
 mod watch;
 

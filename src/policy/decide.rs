@@ -17,6 +17,7 @@
 
 use super::{
     Cause, Client, ClientIs, Conditions, Effect, Link, Mode, Needs, OwnerPass, Pause, Policy, Reached, Role, Trigger, Verdict,
+    RuleView,
     index::Hit,
     tally::Tally,
     verdict::Passed,
@@ -159,6 +160,16 @@ impl Policy {
             }
         });
         matched
+    }
+
+    /// True if some list of a program's service has a rule on a name that says the same.
+    pub fn has_name_rule(&self, program: &str, service: &str, rule: &RuleView<'_>) -> bool {
+        let is_own = |list: usize| {
+            let Some(spec) = self.spec.lists.get(list) else { return false };
+            let own = spec.program().map(|program| self.spec.programs[program].name.as_str());
+            own == Some(program) && spec.service == service
+        };
+        self.index.has(rule, is_own)
     }
 
     /// The mode that a list has for this query.

@@ -318,9 +318,11 @@ mod tests {
 
         #[test]
         fn keys_parse_back(key in key()) {
-            let text = key.to_string();
-            let ClientKey::Net(network) = key else { return Ok(prop_assert_eq!(text.parse(), Ok(key))) };
-            prop_assert_eq!(text.parse(), Ok(ClientKey::Net(canonical(network))));
+            let expected = match &key {
+                ClientKey::Net(network) => ClientKey::Net(canonical(*network)),
+                _ => key.clone(),
+            };
+            prop_assert_eq!(key.to_string().parse(), Ok(expected));
         }
     }
 }

@@ -11,7 +11,7 @@ use super::{
     pattern::{Compiled, Patterns},
     places::{By, Places, RuleRef},
     rule::Scope,
-    set::{OtherMatcher, RuleSet, RuleView},
+    set::{OtherMatcher, RuleSet, RuleView, What},
 };
 use crate::dns::{LABELS_MAX, NAME_BYTES_MAX, Name};
 use foldhash::fast::FixedState;
@@ -169,6 +169,17 @@ impl Index {
                 }
             }
         }
+    }
+
+    /// True if a rule on a name of one of the lists says the same. Lists that are in force for nobody have none.
+    pub fn has(&self, rule: &RuleView<'_>, is_list: impl Fn(usize) -> bool) -> bool {
+        let What::Name(wire) = rule.what else { return false };
+        let identity = rule.identity();
+        let is_same = |own: RuleRef| is_list(usize::from(own.list)) && self.view(own).identity() == identity;
+        let mut found = false;
+        let (hash, _) = hash_whole(&self.names.hasher, wire);
+        self.names.probe(hash, wire, &self.lists, |own| found = found || is_same(own));
+        found
     }
 
     /// The rule itself.

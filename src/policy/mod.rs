@@ -26,6 +26,7 @@ mod set;
 mod show;
 mod tally;
 mod verdict;
+mod zone;
 
 pub use build::{
     BuildError, GroupSpec, ListSpec, OwnerException, PROGRAMS_MAX, Pause, Policy, PolicySpec, ProgramSpec,
@@ -41,8 +42,9 @@ pub use rule::{
     Action, AliasTarget, Anchor, ClientIs, Conditions, Effect, LocalData, LocalRecord, Matcher, Pattern, Place, Rule,
     Scope,
 };
-pub use schedule::{SCHEDULE_BYTES_MAX, Schedule, ScheduleError, UnknownZone, Zone};
+pub use schedule::{SCHEDULE_BYTES_MAX, Schedule, ScheduleError};
 pub use set::{Extra, Flags, Needs, OtherMatcher, PackedRule, PushError, RuleSet, RuleView, What};
+pub use zone::{UnknownZone, Zone};
 pub use verdict::{Cause, Link, Outcome, OwnerPass, ProgramVerdict, Reached, Trigger, Verdict};
 
 #[cfg(test)]

@@ -392,6 +392,11 @@ impl RuleSet {
         self.others.iter().enumerate().map(|(index, other)| (index as u32 | OTHER, &other.matcher))
     }
 
+    /// The rules on anything else.
+    pub fn iter_others_views(&self) -> impl Iterator<Item = RuleView<'_>> {
+        (0..self.others.len() as u32).map(|index| self.view(index | OTHER))
+    }
+
     /// True if the rule on a name with this id has exactly this wire name.
     pub fn name_is(&self, id: u32, wire: &[u8]) -> bool {
         let start = id as usize * 2 + PREFIX_BYTES;
