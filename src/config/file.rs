@@ -6,6 +6,7 @@
 //!
 //! It looks at the paths the file names, and reads the admin token. It opens no list, creates nothing, prints nothing.
 
+mod local;
 mod reader;
 mod sections;
 mod text;

@@ -5,10 +5,14 @@
 //! query is decided by one policy and counted once.
 
 mod access;
+mod hosts;
+mod local;
 mod record;
 mod special;
 
 pub use access::AccessList;
+pub use hosts::{HostsFile, read_hosts};
+pub use local::LocalData;
 pub use record::QueryRecord;
 pub use special::SpecialNames;
 
@@ -19,8 +23,8 @@ use crate::{
     response::{self, Reply, UDP_PAYLOAD_BYTES},
 };
 use arc_swap::ArcSwapOption;
+use local::{LocalAnswer, LocalEnd};
 use smallvec::SmallVec;
-use special::Special;
 use std::{
     net::IpAddr,
     sync::Arc,
@@ -44,6 +48,7 @@ pub struct Pipeline {
     /// `None` until the first policy is in force.
     policy: Arc<ArcSwapOption<Policy>>,
     access: AccessList,
+    local: LocalData,
     special: SpecialNames,
     resolver: Arc<dyn Resolve>,
     misses: Arc<Semaphore>,
@@ -67,6 +72,8 @@ pub struct Pending {
     header_and_question: SmallVec<[u8; 64]>,
     policy: Arc<Policy>,
     verdict: Verdict,
+    /// The owner's own aliases that lead from the question to the name that is looked for.
+    aliases: Vec<Record>,
     client: IpAddr,
     transport: Transport,
     received: Instant,
@@ -90,11 +97,12 @@ impl Pipeline {
     pub fn new(
         policy: Arc<ArcSwapOption<Policy>>,
         access: AccessList,
+        local: LocalData,
         special: SpecialNames,
         resolver: Arc<dyn Resolve>,
         today: Arc<dyn Fn() -> i64 + Send + Sync>,
     ) -> Self {
-        Self { policy, access, special, resolver, misses: Arc::new(Semaphore::new(MISSES_MAX)), today }
+        Self { policy, access, local, special, resolver, misses: Arc::new(Semaphore::new(MISSES_MAX)), today }
     }
 
     /// Answers a packet, or says that it takes longer. Never blocks.
@@ -134,6 +142,9 @@ impl Pipeline {
         if !self.access.allows(client) {
             return refuse(record, Rcode::REFUSED, access_refusal(client), out);
         }
+        if let Some(local) = self.local.find(&query.question.name, query.question.rr_type) {
+            return self.answer_local(&reply, query, packet, local, record, out);
+        }
         if let Some(rcode) = self.answer_special(&reply, &query, out) {
             return record.answered(rcode, None);
         }
@@ -158,31 +169,19 @@ impl Pipeline {
             let ede = ExtendedError::new(ExtendedError::NOT_AUTHORITATIVE, "recursion was not desired");
             return refuse(record, Rcode::REFUSED, ede, out);
         }
-        let Ok(permit) = self.misses.clone().try_acquire_owned() else {
-            record.decided(policy, verdict, Vec::new());
-            let ede = ExtendedError::new(0, "too many questions are being resolved");
-            return refuse(record, Rcode::SERVFAIL, ede, out);
-        };
-        Now::Later(Box::new(Pending {
-            query,
-            header_and_question: packet[..HEADER_BYTES + query.question_bytes].into(),
-            policy: policy.clone(),
-            verdict,
-            client,
-            transport,
-            received,
-            permit,
-        }))
+        self.answer_later(&reply, query, packet, policy, verdict, Vec::new(), record, out)
     }
 
     /// Looks for the answer that `answer_now` had not, writes it, and returns what happened. Takes no longer than
     /// `ANSWER_WITHIN` from when the query came in.
     pub async fn answer(&self, pending: Pending, out: &mut Vec<u8>) -> Box<QueryRecord> {
-        let Pending { query, header_and_question, policy, verdict, client, transport, received, permit } = pending;
+        let Pending { query, header_and_question, policy, verdict, aliases, client, transport, received, permit } =
+            pending;
         let mut record = QueryRecord::new(client, transport, received);
         record.question = Some(query.question);
         let reply = Reply::to(&query, &header_and_question, response_bytes_max(transport, query.udp_size()));
-        let resolution = self.resolve(&query, received + ANSWER_WITHIN, permit).await;
+        let sought = aliases.last().and_then(Record::target).unwrap_or(query.question.name);
+        let resolution = behind(aliases, self.resolve(&query, sought, received + ANSWER_WITHIN, permit).await);
         record.security = Some(resolution.security);
         let Question { name, rr_type, .. } = &query.question;
         let (chain, verdict) = self.judge(&policy, name, *rr_type, verdict, &resolution, query.cd);
@@ -199,10 +198,18 @@ impl Pipeline {
     /// What would become of a question from `client`, by the very steps that an answer takes.
     pub async fn explain(&self, name: Name, rr_type: RrType) -> Option<Explanation> {
         let policy = self.policy.load_full()?;
-        let is_special = self.special.find(&name).is_some();
-        let verdict = if is_special { Verdict::default() } else { policy.on_question(&name, (self.today)()) };
+        let local = self.local.find(&name, rr_type);
+        let (is_local, is_special) = (local.is_some(), local.is_none() && self.special.find(&name).is_some());
+        let leads_on =
+            |local: &LocalAnswer| local.end == LocalEnd::Elsewhere && self.special.find(&local.name).is_none();
+        let own_aliases = local.filter(leads_on).map_or(Vec::new(), |local| local.records);
+        let verdict =
+            if is_local || is_special { Verdict::default() } else { policy.on_question(&name, (self.today)()) };
         let own_answer = match rr_type {
             _ if verdict.block().is_some() => None,
+            _ if is_local && own_aliases.is_empty() => {
+                Some("a name of your own ([local]), answered here before any policy")
+            }
             _ if is_special => Some("a special-use name, answered here before any policy"),
             RrType::ANY => Some("questions for ANY get the minimal answer of RFC 8482"),
             RrType::AXFR | RrType::IXFR => Some("zone transfers are refused"),
@@ -212,8 +219,10 @@ impl Pipeline {
             let chain = vec![Alias { name, trigger: Trigger::Qname }];
             return Some(Explanation { policy, verdict, chain, resolution: None, own_answer });
         }
+        let sought = own_aliases.last().and_then(Record::target).unwrap_or(name);
         let resolution =
-            self.find(name, rr_type, Wanted { validated: true }, Instant::now() + ANSWER_WITHIN, None).await;
+            self.find(sought, rr_type, Wanted { validated: true }, Instant::now() + ANSWER_WITHIN, None).await;
+        let resolution = behind(own_aliases, resolution);
         let (aliases, verdict) = self.judge(&policy, &name, rr_type, verdict, &resolution, false);
         let chain = std::iter::once(Alias { name, trigger: Trigger::Qname }).chain(aliases).collect();
         Some(Explanation { policy, verdict, chain, resolution: Some(resolution), own_answer: None })
@@ -248,29 +257,87 @@ impl Pipeline {
         (aliases, verdict)
     }
 
-    async fn resolve(&self, query: &Query, deadline: Instant, permit: OwnedSemaphorePermit) -> Resolution {
+    async fn resolve(&self, query: &Query, name: Name, deadline: Instant, permit: OwnedSemaphorePermit) -> Resolution {
         let wanted = Wanted { validated: !query.cd };
-        self.find(query.question.name, query.question.rr_type, wanted, deadline, Some(permit)).await
+        self.find(name, query.question.rr_type, wanted, deadline, Some(permit)).await
+    }
+
+    /// Leaves a query to the slow half, if there is room. The names after `aliases` are looked for.
+    #[expect(clippy::too_many_arguments, reason = "everything that is known of the query by then")]
+    fn answer_later(
+        &self,
+        reply: &Reply<'_>,
+        query: Query,
+        packet: &[u8],
+        policy: &Arc<Policy>,
+        verdict: Verdict,
+        aliases: Vec<Record>,
+        mut record: QueryRecord,
+        out: &mut Vec<u8>,
+    ) -> Now {
+        let Ok(permit) = self.misses.clone().try_acquire_owned() else {
+            record.decided(policy, verdict, Vec::new());
+            let ede = ExtendedError::new(0, "too many questions are being resolved");
+            reply.bare(Rcode::SERVFAIL, Some(&ede), out);
+            return record.answered(Rcode::SERVFAIL, Some(ede));
+        };
+        Now::Later(Box::new(Pending {
+            query,
+            header_and_question: packet[..HEADER_BYTES + query.question_bytes].into(),
+            policy: policy.clone(),
+            verdict,
+            aliases,
+            client: record.client,
+            transport: record.transport,
+            received: record.received,
+            permit,
+        }))
+    }
+
+    /// Answers from the owner's own records. Where their aliases lead to other names, those are looked for, and what
+    /// they lead to is judged by the policy like any alias.
+    fn answer_local(
+        &self,
+        reply: &Reply<'_>,
+        query: Query,
+        packet: &[u8],
+        local: LocalAnswer,
+        record: QueryRecord,
+        out: &mut Vec<u8>,
+    ) -> Now {
+        let LocalAnswer { mut records, name, end } = local;
+        let (mut rcode, mut denied) = (Rcode::NOERROR, None);
+        match (end, self.special.find(&name)) {
+            (LocalEnd::Data, _) => {}
+            (LocalEnd::NoData, _) => denied = Some(name),
+            (LocalEnd::Elsewhere, Some(special)) => {
+                let rr_type = query.question.rr_type;
+                let (code, data) = special.answer(&name, rr_type);
+                (rcode, denied) = (code, data.is_none().then(|| special.zone()));
+                records.extend(data.map(|data| response::own_record(name, rr_type, data)));
+            }
+            // Without recursion, this is all there is.
+            (LocalEnd::Elsewhere, None) if !query.rd => {}
+            (LocalEnd::Elsewhere, None) => {
+                if let Some(policy) = self.policy.load().as_ref() {
+                    return self.answer_later(reply, query, packet, policy, Verdict::default(), records, record, out);
+                }
+            }
+        }
+        response::local(reply, rcode, &records, denied, out);
+        record.answered(rcode, None)
     }
 
     /// Answers what by convention never leaves this resolver (RFC 6761, RFC 6303).
     fn answer_special(&self, reply: &Reply<'_>, query: &Query, out: &mut Vec<u8>) -> Option<Rcode> {
-        let name = query.question.name;
-        match self.special.find(&name)? {
-            Special::Address { ipv4, ipv6, zone } => {
-                match query.question.rr_type {
-                    RrType::A => response::conventional_answer(reply, name, RrType::A, &ipv4.octets(), out),
-                    RrType::AAAA => response::conventional_answer(reply, name, RrType::AAAA, &ipv6.octets(), out),
-                    _ => response::conventional_denial(reply, Rcode::NOERROR, zone, out),
-                }
-                Some(Rcode::NOERROR)
-            }
-            Special::Absent { zone } => {
-                let rcode = if name == zone { Rcode::NOERROR } else { Rcode::NXDOMAIN };
-                response::conventional_denial(reply, rcode, zone, out);
-                Some(rcode)
-            }
+        let Question { name, rr_type, .. } = query.question;
+        let special = self.special.find(&name)?;
+        let (rcode, data) = special.answer(&name, rr_type);
+        match data {
+            Some(data) => response::conventional_answer(reply, name, rr_type, &data, out),
+            None => response::conventional_denial(reply, rcode, special.zone(), out),
         }
+        Some(rcode)
     }
 
     /// Resolves in a task of its own: a client that goes away, or is told that time is up, stops nothing that another
@@ -318,6 +385,18 @@ fn access_refusal(client: IpAddr) -> ExtendedError {
 /// The minimal answer to type ANY (RFC 8482 §4.2).
 fn answer_any(reply: &Reply<'_>, query: &Query, out: &mut Vec<u8>) {
     response::conventional_answer(reply, query.question.name, RrType::HINFO, b"\x07RFC8482\x00", out);
+}
+
+/// An answer behind the owner's own aliases, which nobody signed.
+fn behind(mut aliases: Vec<Record>, mut resolution: Resolution) -> Resolution {
+    if !aliases.is_empty() {
+        aliases.append(&mut resolution.answer);
+        resolution.answer = aliases;
+        if resolution.security == Security::Secure {
+            resolution.security = Security::Insecure;
+        }
+    }
+    resolution
 }
 
 /// The names that an answer leads to: its alias chain in order, then the targets of HTTPS and SVCB records.
