@@ -8,7 +8,7 @@ use crate::{
     listener::{self, BindError, Service},
     lists::{Embedded, Lists, OnPublish, Published, StartError, Watching},
     pause::Pauses,
-    query::{AccessList, Pipeline, SpecialNames, Surroundings},
+    query::{AccessList, HostsFile, LocalData, Pipeline, SpecialNames, Surroundings, read_hosts},
     resolve::{
         Clock, Hints, NameServersWanted, PortMap, Resolve, Resolver, ResolverSetup, TrustAnchorText, UpstreamCounters,
         Wanted,
@@ -17,7 +17,9 @@ use crate::{
 };
 use anyhow::Context;
 use std::{
+    fs::File,
     hash::BuildHasher,
+    io::Read,
     net::SocketAddr,
     path::Path,
     sync::Arc,
@@ -29,6 +31,8 @@ use tokio::{sync::watch, task::JoinHandle};
 const DRAIN_WITHIN: Duration = Duration::from_secs(5);
 /// How often the first contact with name servers is tried until there is one.
 const CONTACT_EVERY: Duration = Duration::from_secs(30);
+/// Octets of a hosts file: names of machines, a hundred thousand of them, and not a list of names to block.
+const HOSTS_BYTES_MAX: u64 = 4 << 20;
 
 /// What the program takes from the world besides its configuration.
 pub struct Outside {
@@ -102,10 +106,13 @@ pub async fn start(config: Config, outside: Outside) -> Result<Running, AppError
     let resolver = resolver(&config, outside, counters.clone())?;
     let (stop, stopping) = watch::channel(false);
     let pauses = Arc::new(Pauses::load(config.state_dir.as_deref(), Vec::new()));
+    let (local, warnings) = local_data(&config)?;
+    warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let zones = config.resolve.forwards.iter().map(|forward| forward.zone);
     let pipeline = Arc::new(Pipeline::new(
         published.policy.clone(),
         AccessList::new(config.access.clone()),
+        local,
         SpecialNames::new(zones),
         Arc::new(resolver.clone()),
         pauses.clone(),
@@ -198,6 +205,34 @@ fn resolver(config: &Config, outside: Outside, counters: Arc<UpstreamCounters>) 
         counters,
     };
     Ok(Resolver::new(setup)?)
+}
+
+/// The owner's own names, from the configuration and hosts files, and what in those files can't be used.
+pub fn local_data(config: &Config) -> Result<(LocalData, Vec<String>), AppError> {
+    let (mut records, mut warnings) = (config.local.records.clone(), Vec::new());
+    for path in &config.local.hosts {
+        let HostsFile { records: found, problems, problem_count } = read_hosts(&octets_of(path, "local.hosts")?);
+        records.extend(found);
+        let unsaid = problem_count - problems.len();
+        warnings.extend(problems.iter().map(|(line, reason)| format!("{}:{line}: {reason}", path.display())));
+        if unsaid > 0 {
+            warnings.push(format!("{}: and {unsaid} lines more", path.display()));
+        }
+    }
+    Ok((LocalData::new(&records), warnings))
+}
+
+/// A hosts file's octets.
+fn octets_of(path: &Path, option: &str) -> Result<Vec<u8>, AppError> {
+    let at_fault = |why: String| AppError::Configuration(format!("{option}: {} {why}", path.display()));
+    let mut octets = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(HOSTS_BYTES_MAX + 1).read_to_end(&mut octets))
+        .map_err(|error| at_fault(format!("can't be read: {error}")))?;
+    if octets.len() as u64 > HOSTS_BYTES_MAX {
+        return Err(at_fault(format!("is larger than {HOSTS_BYTES_MAX} octets; names to block belong into lists")));
+    }
+    Ok(octets)
 }
 
 fn text_of(path: &Path, option: &str) -> Result<String, AppError> {

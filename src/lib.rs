@@ -13,8 +13,9 @@
 //! # Code map, in the order of the flow
 //!
 //! - [`listener`] UDP workers and TCP connections: bytes in, bytes out, every bound of the network side.
-//! - [`dns`] the shared vocabulary: names, questions, records, wire form. Plain values.
-//! - [`query`] the flow: `answer_now` at once, `answer` for what must be resolved; access; special-use names.
+//! - [`dns`] the shared vocabulary: names, questions, records, wire form and zone files. Plain values.
+//! - [`query`] the flow: `answer_now` at once, `answer` for what must be resolved; access; the owner's own
+//!   names; special-use names.
 //! - [`policy`] decides, purely: rules, parsers, the compiled index, and the order of precedence, written once.
 //! - [`resolve`] finds answers and validates them; the only place that names hickory_resolver and domain.
 //! - [`response`] writes messages; never decides.

@@ -9,6 +9,7 @@
 mod groups;
 mod policy;
 mod programs;
+mod local;
 mod reader;
 mod sections;
 mod text;

@@ -7,7 +7,7 @@ pub use file::{CONFIG_PATH, Embedded, Loaded, World, duration, load, read};
 pub use report::{Problem, Problems};
 
 use crate::{
-    dns::Name,
+    dns::{Name, Record},
     policy::{
         BlockAnswer, ClientKey, Mode, Schedule, Zone,
         parse::{Extent, Format},
@@ -25,6 +25,7 @@ pub struct Config {
     /// Networks whose clients are answered.
     pub access: Vec<IpNet>,
     pub resolve: Resolve,
+    pub local: Local,
     pub cache: Cache,
     /// Folder for last good lists; `None`: nothing is kept over a restart.
     pub state_dir: Option<PathBuf>,
@@ -86,6 +87,14 @@ pub enum ForwardProtocol {
     /// UDP, and TCP for truncated answers.
     Udp,
     Tcp,
+}
+
+/// The owner's own names.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Local {
+    pub records: Vec<Record>,
+    /// Files in the format of `/etc/hosts`.
+    pub hosts: Vec<PathBuf>,
 }
 
 #[derive(Clone, Debug, PartialEq)]

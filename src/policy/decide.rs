@@ -103,6 +103,7 @@ impl Policy {
             return verdict;
         }
         let situation = self.situation(asking);
+        verdict.group = situation.group;
         let mut owner = OwnersWord::default();
         // The owner's word on any link is for the whole answer, so all are looked at before any is judged.
         let tallies: Vec<Tally> = links

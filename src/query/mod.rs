@@ -5,11 +5,15 @@
 //! query is decided by one policy and counted once.
 
 mod access;
+mod hosts;
 mod links;
+mod local;
 mod record;
 mod special;
 
 pub use access::AccessList;
+pub use hosts::{HostsFile, read_hosts};
+pub use local::LocalData;
 pub use record::QueryRecord;
 pub use special::SpecialNames;
 
@@ -22,8 +26,8 @@ use crate::{
 };
 use arc_swap::ArcSwapOption;
 use links::{links, name_servers_wanted};
+use local::{LocalAnswer, LocalEnd};
 use smallvec::SmallVec;
-use special::Special;
 use std::{
     net::IpAddr,
     sync::Arc,
@@ -45,6 +49,7 @@ pub struct Pipeline {
     /// `None` until the first policy is in force.
     policy: Arc<ArcSwapOption<Policy>>,
     access: AccessList,
+    local: LocalData,
     special: SpecialNames,
     resolver: Arc<dyn Resolve>,
     misses: Arc<Semaphore>,
@@ -78,17 +83,24 @@ pub struct Pending {
     query: Query,
     header_and_question: SmallVec<[u8; 64]>,
     policy: Arc<Policy>,
+    later: Later,
+    transport: Transport,
+    received: Instant,
+    /// Held until the resolution ends, even if its client was answered before.
+    permit: OwnedSemaphorePermit,
+}
+
+/// What was decided at once, for the half that comes later.
+struct Later {
     verdict: Verdict,
     /// What the list's own answer leads to, if the question is blocked by one.
     follow: Option<Name>,
+    /// The owner's own aliases that lead from the question to the name that is looked for.
+    aliases: Vec<Record>,
     client: Client<'static>,
-    transport: Transport,
-    received: Instant,
     /// Seconds since 1970 (UTC), as the question was decided.
     now: i64,
     pauses: Arc<Vec<Pause>>,
-    /// Held until the resolution ends, even if its client was answered before.
-    permit: OwnedSemaphorePermit,
 }
 
 /// What would become of a question, and why; for people who ask.
@@ -110,13 +122,14 @@ impl Pipeline {
     pub fn new(
         policy: Arc<ArcSwapOption<Policy>>,
         access: AccessList,
+        local: LocalData,
         special: SpecialNames,
         resolver: Arc<dyn Resolve>,
         pauses: Arc<Pauses>,
         surroundings: Surroundings,
     ) -> Self {
         let misses = Arc::new(Semaphore::new(MISSES_MAX));
-        Self { policy, access, special, resolver, misses, pauses, surroundings }
+        Self { policy, access, local, special, resolver, misses, pauses, surroundings }
     }
 
     /// Answers a packet, or says that it takes longer. Never blocks.
@@ -157,6 +170,9 @@ impl Pipeline {
             return refuse(record, Rcode::REFUSED, access_refusal(client), out);
         }
         record.bypass = special::asks_for_a_way_round(&query.question.name);
+        if let Some(local) = self.local.find(&query.question.name, query.question.rr_type) {
+            return self.answer_local(&reply, query, packet, local, record, out);
+        }
         if let Some(rcode) = self.answer_special(&reply, &query, out) {
             return record.answered(rcode, None);
         }
@@ -193,31 +209,15 @@ impl Pipeline {
             let ede = ExtendedError::new(ExtendedError::NOT_AUTHORITATIVE, "recursion was not desired");
             return refuse(record, Rcode::REFUSED, ede, out);
         }
-        let Ok(permit) = self.misses.clone().try_acquire_owned() else {
-            record.decided(policy, verdict, Vec::new());
-            let ede = ExtendedError::new(0, "too many questions are being resolved");
-            return refuse(record, Rcode::SERVFAIL, ede, out);
-        };
-        Now::Later(Box::new(Pending {
-            query,
-            header_and_question: packet[..HEADER_BYTES + query.question_bytes].into(),
-            policy: policy.clone(),
-            verdict,
-            follow,
-            client,
-            transport,
-            received,
-            now,
-            pauses: Arc::clone(&pauses),
-            permit,
-        }))
+        let later = Later { verdict, follow, aliases: Vec::new(), client, now, pauses: Arc::clone(&pauses) };
+        self.answer_later(&reply, query, packet, policy, later, record, out)
     }
 
     /// Looks for the answer that `answer_now` had not, writes it, and returns what happened; nothing is written for a
     /// query that gets no answer. Takes no longer than `ANSWER_WITHIN` from when the query came in.
     pub async fn answer(&self, pending: Pending, out: &mut Vec<u8>) -> Box<QueryRecord> {
-        let Pending { query, header_and_question, policy, verdict, follow, client, transport, received, now, pauses, permit } =
-            pending;
+        let Pending { query, header_and_question, policy, later, transport, received, permit } = pending;
+        let Later { verdict, follow, aliases, client, now, pauses } = later;
         let mut record = QueryRecord::new(client.address, transport, received);
         record.question = Some(query.question);
         record.bypass = special::asks_for_a_way_round(&query.question.name);
@@ -231,7 +231,8 @@ impl Pipeline {
         let asking = Asking { name, rr_type: *rr_type, client, now, pauses: &pauses };
         let needs = policy.needs_for(&verdict);
         let wanted = Wanted { validated: !query.cd, name_servers: name_servers_wanted(needs) };
-        let resolution = self.find(*name, *rr_type, wanted, deadline, Some(permit)).await;
+        let sought = aliases.last().and_then(Record::target).unwrap_or(*name);
+        let resolution = behind(aliases, self.find(sought, *rr_type, wanted, deadline, Some(permit)).await);
         record.security = Some(resolution.security);
         let (links, verdict) = judge(&policy, &asking, verdict, &resolution, needs, query.cd);
         record.decided(&policy, verdict, links);
@@ -295,10 +296,17 @@ impl Pipeline {
         let (now, pauses) = ((self.surroundings.now)(), self.pauses.current().clone());
         let mac = client.mac.or_else(|| self.mac(client.address, &policy));
         let asking = Asking { name: &name, rr_type, client: Client { mac, ..client }, now, pauses: &pauses };
-        let is_special = self.special.find(&name).is_some();
-        let verdict = if is_special { Verdict::default() } else { policy.on_question(&asking) };
+        let local = self.local.find(&name, rr_type);
+        let (is_local, is_special) = (local.is_some(), local.is_none() && self.special.find(&name).is_some());
+        let leads_on =
+            |local: &LocalAnswer| local.end == LocalEnd::Elsewhere && self.special.find(&local.name).is_none();
+        let own_aliases = local.filter(leads_on).map_or(Vec::new(), |local| local.records);
+        let verdict = if is_local || is_special { Verdict::default() } else { policy.on_question(&asking) };
         let own_answer = match rr_type {
             _ if verdict.block().is_some() => None,
+            _ if is_local && own_aliases.is_empty() => {
+                Some("a name of your own ([local]), answered here before any policy")
+            }
             _ if is_special => Some("a special-use name, answered here before any policy"),
             RrType::ANY => Some("questions for ANY get the minimal answer of RFC 8482"),
             RrType::AXFR | RrType::IXFR => Some("zone transfers are refused"),
@@ -311,7 +319,9 @@ impl Pipeline {
         }
         let needs = policy.needs_for(&verdict);
         let wanted = Wanted { validated: true, name_servers: name_servers_wanted(needs) };
-        let resolution = self.find(name, rr_type, wanted, Instant::now() + ANSWER_WITHIN, None).await;
+        let sought = own_aliases.last().and_then(Record::target).unwrap_or(name);
+        let found = self.find(sought, rr_type, wanted, Instant::now() + ANSWER_WITHIN, None).await;
+        let resolution = behind(own_aliases, found);
         let (links, verdict) = judge(&policy, &asking, verdict, &resolution, needs, false);
         let links = std::iter::once(question).chain(links).collect();
         Some(Explanation { policy, verdict, links, now, pauses, resolution: Some(resolution), own_answer: None })
@@ -345,24 +355,87 @@ impl Pipeline {
         self.misses.available_permits()
     }
 
-    /// Answers what by convention never leaves this resolver (RFC 6761, RFC 6303).
-    fn answer_special(&self, reply: &Reply<'_>, query: &Query, out: &mut Vec<u8>) -> Option<Rcode> {
-        let name = query.question.name;
-        match self.special.find(&name)? {
-            Special::Address { ipv4, ipv6, zone } => {
-                match query.question.rr_type {
-                    RrType::A => response::conventional_answer(reply, name, RrType::A, &ipv4.octets(), out),
-                    RrType::AAAA => response::conventional_answer(reply, name, RrType::AAAA, &ipv6.octets(), out),
-                    _ => response::conventional_denial(reply, Rcode::NOERROR, zone, out),
-                }
-                Some(Rcode::NOERROR)
+    /// Leaves a query to the slow half, if there is room. The name after the aliases is looked for.
+    #[expect(clippy::too_many_arguments, reason = "everything that is known of the query by then")]
+    fn answer_later(
+        &self,
+        reply: &Reply<'_>,
+        query: Query,
+        packet: &[u8],
+        policy: &Arc<Policy>,
+        later: Later,
+        mut record: QueryRecord,
+        out: &mut Vec<u8>,
+    ) -> Now {
+        let Ok(permit) = self.misses.clone().try_acquire_owned() else {
+            record.decided(policy, later.verdict, Vec::new());
+            let ede = ExtendedError::new(0, "too many questions are being resolved");
+            reply.bare(Rcode::SERVFAIL, Some(&ede), out);
+            return record.answered(Rcode::SERVFAIL, Some(ede));
+        };
+        Now::Later(Box::new(Pending {
+            query,
+            header_and_question: packet[..HEADER_BYTES + query.question_bytes].into(),
+            policy: policy.clone(),
+            later,
+            transport: record.transport,
+            received: record.received,
+            permit,
+        }))
+    }
+
+    /// Answers from the owner's own records. Where their aliases lead to other names, those are looked for, and what
+    /// they lead to is judged by the policy like any alias.
+    fn answer_local(
+        &self,
+        reply: &Reply<'_>,
+        query: Query,
+        packet: &[u8],
+        local: LocalAnswer,
+        record: QueryRecord,
+        out: &mut Vec<u8>,
+    ) -> Now {
+        let LocalAnswer { mut records, name, end } = local;
+        let (mut rcode, mut denied) = (Rcode::NOERROR, None);
+        match (end, self.special.find(&name)) {
+            (LocalEnd::Data, _) => {}
+            (LocalEnd::NoData, _) => denied = Some(name),
+            (LocalEnd::Elsewhere, Some(special)) => {
+                let rr_type = query.question.rr_type;
+                let (code, data) = special.answer(&name, rr_type);
+                (rcode, denied) = (code, data.is_none().then(|| special.zone()));
+                records.extend(data.map(|data| response::own_record(name, rr_type, data)));
             }
-            Special::Absent { zone } => {
-                let rcode = if name == zone { Rcode::NOERROR } else { Rcode::NXDOMAIN };
-                response::conventional_denial(reply, rcode, zone, out);
-                Some(rcode)
+            // Without recursion, this is all there is.
+            (LocalEnd::Elsewhere, None) if !query.rd => {}
+            (LocalEnd::Elsewhere, None) => {
+                if let Some(policy) = self.policy.load().as_ref() {
+                    let later = Later {
+                        verdict: Verdict::default(),
+                        follow: None,
+                        aliases: records,
+                        client: self.client(record.client, record.transport, policy),
+                        now: (self.surroundings.now)(),
+                        pauses: self.pauses.current().clone(),
+                    };
+                    return self.answer_later(reply, query, packet, policy, later, record, out);
+                }
             }
         }
+        response::local(reply, rcode, &records, denied, out);
+        record.answered(rcode, None)
+    }
+
+    /// Answers what by convention never leaves this resolver (RFC 6761, RFC 6303).
+    fn answer_special(&self, reply: &Reply<'_>, query: &Query, out: &mut Vec<u8>) -> Option<Rcode> {
+        let Question { name, rr_type, .. } = query.question;
+        let special = self.special.find(&name)?;
+        let (rcode, data) = special.answer(&name, rr_type);
+        match data {
+            Some(data) => response::conventional_answer(reply, name, rr_type, &data, out),
+            None => response::conventional_denial(reply, rcode, special.zone(), out),
+        }
+        Some(rcode)
     }
 
     /// Resolves in a task of its own: a client that goes away, or is told that time is up, stops nothing that another
@@ -428,4 +501,16 @@ fn judge(
     let links = links(asking.name, asking.rr_type, resolution, needs);
     let verdict = policy.on_answer(&verdict, asking, &links);
     (links, verdict)
+}
+
+/// An answer behind the owner's own aliases, which nobody signed.
+fn behind(mut aliases: Vec<Record>, mut resolution: Resolution) -> Resolution {
+    if !aliases.is_empty() {
+        aliases.append(&mut resolution.answer);
+        resolution.answer = aliases;
+        if resolution.security == Security::Secure {
+            resolution.security = Security::Insecure;
+        }
+    }
+    resolution
 }

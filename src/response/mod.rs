@@ -19,6 +19,8 @@ const OPT_BYTES: usize = 11;
 const EDE_TEXT_BYTES_MAX: usize = 120;
 /// TTL of answers made here, other than blocks: a day, since they never change.
 const OWN_TTL_SECONDS: u32 = 86_400;
+/// TTL of the news that a name of the owner's has nothing of some type: short, because the owner may add it.
+const LOCAL_DENIAL_TTL_SECONDS: u32 = 300;
 
 /// What every response copies from the query it answers.
 #[derive(Clone, Copy)]
@@ -121,9 +123,22 @@ pub fn conventional_denial(reply: &Reply<'_>, rcode: Rcode, zone: Name, out: &mu
     reply.write(rcode, false, &[(Section::Authority, &soa)], None, out);
 }
 
+/// A record of our own.
+pub fn own_record(owner: Name, rr_type: RrType, data: Vec<u8>) -> Record {
+    Record { owner, rr_type, class: Class::IN, ttl: OWN_TTL_SECONDS, data }
+}
+
+/// Writes a response from the owner's records: aliases and data, or a denial by the SOA of the name or zone `denied`.
+pub fn local(reply: &Reply<'_>, rcode: Rcode, answer: &[Record], denied: Option<Name>, out: &mut Vec<u8>) {
+    let soa = denied.map(|zone| soa(zone, LOCAL_DENIAL_TTL_SECONDS));
+    let answer = answer.iter().map(|record| (Section::Answer, record));
+    let records: Vec<_> = answer.chain(soa.iter().map(|soa| (Section::Authority, soa))).collect();
+    reply.write(rcode, false, &records, None, out);
+}
+
 /// Writes a response with one record of our own.
 pub fn conventional_answer(reply: &Reply<'_>, owner: Name, rr_type: RrType, data: &[u8], out: &mut Vec<u8>) {
-    let record = Record { owner, rr_type, class: Class::IN, ttl: OWN_TTL_SECONDS, data: data.to_vec() };
+    let record = own_record(owner, rr_type, data.to_vec());
     reply.write(Rcode::NOERROR, false, &[(Section::Answer, &record)], None, out);
 }
 

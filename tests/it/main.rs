@@ -12,6 +12,7 @@ mod harness;
 mod http;
 mod input;
 mod internet;
+mod local;
 mod recursion;
 mod regression;
 mod reload;

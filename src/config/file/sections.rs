@@ -5,6 +5,7 @@
 
 use super::{
     super::{Admin, Cache, Config, Forward, ForwardServer, Listen, Log, Origin, Resolve},
+    local::read_local,
     read_bounded,
     reader::{Table, Value},
     text::{self, WrittenServer},
@@ -84,6 +85,7 @@ impl Reading<'_> {
             listen,
             access: root.section("access", read_access),
             resolve: root.section("resolve", |table| self.resolve(table)),
+            local: root.section("local", |table| read_local(table, &self.base)),
             cache: root.section("cache", read_cache),
             state_dir: root.section("state", |table| self.state_dir(table)),
             policy: policies.policy,
@@ -271,7 +273,6 @@ fn read_log(table: &Table<'_>) -> Log {
 /// Sections that are part of the contract and belong to later versions.
 fn refuse_later_sections(root: &Table<'_>) {
     root.section("tls", |table| ["cert", "key"].map(|key| table.not_yet_text(key)));
-    root.section("local", |table| ["records", "hosts"].map(|key| table.not_yet_list(key)));
     root.section("query_log", |table| {
         table.not_yet_text("path");
         table.not_yet_unless("keep", "\"30d\"", |value| value.parse("30d", text::duration), QUERY_LOG_KEEP);

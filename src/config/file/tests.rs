@@ -604,6 +604,63 @@ fn unknown_keys_are_errors_with_a_suggestion() {
 }
 
 #[test]
+fn names_of_ones_own() {
+    let (_folder, world) = clone();
+    write(&world.current_folder.join("config/hosts"), "192.168.1.2 nas\n");
+    let text = "[local]\nrecords = ['NAS.lan A 192.168.1.10', \"x.lan. 300 IN TXT \\\"a b\\\"\"]\nhosts = ['hosts']";
+    let local = read_in(&world, text).unwrap().config.local;
+    let records: Vec<_> = local.records.iter().map(|record| record.to_string().replace('\t', " ")).collect();
+    assert_eq!(records, ["nas.lan. 3600 IN A 192.168.1.10", "x.lan. 300 IN TXT \"a b\""]);
+    assert_eq!(local.hosts, [world.current_folder.join("config/hosts")]);
+    let problems = |records: &[&str]| {
+        let records: Vec<_> = records.iter().map(|record| format!("'{record}',")).collect();
+        let text = format!("[local]\nrecords = [\n{}]", records.join("\n"));
+        match read_in(&world, &text) {
+            Ok(_) => String::new(),
+            Err(problems) => {
+                problems.0.iter().map(|p| format!("{}:{} {}: {};", p.line, p.column, p.option, p.message)).collect()
+            }
+        }
+    };
+    for (records, expected) in [
+        (&["a.lan. A 192.0.2.1", "a.lan. A 192.0.2.2", "a.lan. TXT x"][..], ""),
+        (&["a.lan. CNAME b.lan.", "a.lan. 60 CNAME b.lan.", "*.a.lan. CNAME b.lan."], ""),
+        (
+            &["a.lan. A 192.0.2.1", "b.lan. A nas", "a.lan."],
+            "4:1 local.records: `nas` is no IPv4 address; write one such as 192.0.2.1;5:1 local.records: the type is \
+             missing; write owner, type and data, such as `nas.lan. A 192.168.1.10`;",
+        ),
+        (
+            &["a.lan. CNAME b.lan.", "c.lan. A 192.0.2.1", "A.lan. A 192.0.2.1", "c.lan. CNAME x."],
+            "5:1 local.records: a.lan has an alias (CNAME), and that goes with no other record; keep one of them;\
+             6:1 local.records: c.lan has an alias (CNAME), and that goes with no other record; keep one of them;",
+        ),
+        (
+            &["a.lan. CNAME b.lan.", "a.lan. CNAME c.lan."],
+            "4:1 local.records: a.lan has an alias (CNAME), and that goes with no other record; keep one of them;",
+        ),
+        (
+            &["lan. DNAME example.com."],
+            "3:1 local.records: DNAME is not read here; write *.lan CNAME, or a record for each name;",
+        ),
+        (
+            &[". A 192.0.2.1"],
+            "3:1 local.records: the root can't have records of your own; write a name before the type;",
+        ),
+    ] {
+        assert_eq!(problems(records), expected);
+    }
+    bad(
+        "[local]\nrecords = [1]\nhosts = ['', 'nowhere']",
+        &[
+            "2:12: local.records: expected text in quotes, found a number (1); write \"nas.lan. A 192.168.1.10\"",
+            "3:10: local.hosts: the path is empty; write a file's or folder's path",
+            "3:14: local.hosts: there is no such file or folder; looked for HERE/config/nowhere and HERE/nowhere",
+        ],
+    );
+}
+
+#[test]
 fn what_is_for_later_versions_is_refused_unless_it_is_the_default() {
     let nothing_yet =
         |default| format!("not yet supported by this version; remove it or leave it at its default ({default})");
@@ -615,8 +672,6 @@ fn what_is_for_later_versions_is_refused_unless_it_is_the_default() {
         ("tls.cert", "''", "'cert.pem'", "\"\""),
         ("tls.key", "''", "'key.pem'", "\"\""),
         ("resolve.negative_trust_anchors", "[]", "['broken.example']", "[]"),
-        ("local.records", "[]", "['nas.lan. A 192.168.1.10']", "[]"),
-        ("local.hosts", "[]", "['/etc/hosts']", "[]"),
         ("cache.stale", "'24h'", "'0s'", "\"1d\""),
         ("cache.prefetch", "true", "false", "true"),
         ("query_log.path", "''", "'queries.log'", "\"\""),
