@@ -444,3 +444,6 @@ fn detect(text: &[u8]) -> Format {
     let most = counts.iter().zip(formats).filter(|(count, _)| **count * 2 > all).max_by_key(|(count, _)| **count);
     most.map_or(Format::Domains, |(_, format)| format)
 }
+
+#[cfg(test)]
+mod tests;
