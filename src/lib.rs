@@ -19,6 +19,7 @@
 //! - [`resolve`] finds answers and validates them; the only place that names hickory_resolver and domain.
 //! - [`response`] writes messages; never decides.
 //! - [`lists`] the I/O around policy: files, watching, last good states, publishing.
+//! - [`neighbours`] which MAC address stands behind a client's address; asks the kernel, never waits.
 //! - [`telemetry`] counters and the log line of a query; never blocks.
 //! - [`health`] what is wrong right now, in words.
 //! - [`admin`] HTTP; the only place that names the web framework.
@@ -45,6 +46,7 @@ pub mod embedded;
 pub mod health;
 pub mod listener;
 pub mod lists;
+pub mod neighbours;
 pub mod policy;
 pub mod query;
 pub mod resolve;
