@@ -7,6 +7,7 @@ use crate::{
     health::{Health, UPSTREAM_SILENT},
     listener::{self, BindError, Service},
     lists::{Embedded, Lists, OnPublish, Published, StartError, Watching},
+    neighbours::Neighbours,
     pause::Pauses,
     query::{AccessList, HostsFile, LocalData, Pipeline, SpecialNames, Surroundings, read_hosts},
     resolve::{
@@ -20,7 +21,7 @@ use std::{
     fs::File,
     hash::BuildHasher,
     io::Read,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     path::Path,
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -94,6 +95,20 @@ pub struct Running {
     contact: JoinHandle<()>,
 }
 
+/// Tells clients' hardware addresses, if some group is told by them.
+fn mac_addresses(config: &Config) -> Arc<dyn Fn(IpAddr) -> Option<[u8; 6]> + Send + Sync> {
+    if !config.tells_clients_by_mac() {
+        return Arc::new(|_| None);
+    }
+    match Neighbours::start() {
+        Ok(neighbours) => Arc::new(move |client| neighbours.mac(client)),
+        Err(error) => {
+            tracing::error!(%error, "the kernel's neighbour table can't be read: groups by MAC address have no members");
+            Arc::new(|_| None)
+        }
+    }
+}
+
 /// Starts serving. The policy is in force before the first socket is open.
 pub async fn start(config: Config, outside: Outside) -> Result<Running, AppError> {
     let config = Arc::new(config);
@@ -116,7 +131,7 @@ pub async fn start(config: Config, outside: Outside) -> Result<Running, AppError
         SpecialNames::new(zones),
         Arc::new(resolver.clone()),
         pauses.clone(),
-        Surroundings { now: Arc::new(move || clock() as i64), mac: Arc::new(|_| None) },
+        Surroundings { now: Arc::new(move || clock() as i64), mac: mac_addresses(&config) },
     ));
     let health = Health { published: published.clone(), counters, resolver, started, stopping: stopping.clone() };
     let workers = match config.listen.workers {

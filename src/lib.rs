@@ -20,6 +20,7 @@
 //! - [`resolve`] finds answers and validates them; the only place that names hickory_resolver and domain.
 //! - [`response`] writes messages; never decides.
 //! - [`lists`] the I/O around policy: files, watching, last good states, publishing.
+//! - [`neighbours`] which MAC address stands behind a client's address; asks the kernel, never waits.
 //! - [`telemetry`] counters and the log line of a query; never blocks.
 //! - [`pause`] everything in shadow until a time; kept over restarts.
 //! - [`health`] what is wrong right now, in words.
@@ -47,6 +48,7 @@ pub mod embedded;
 pub mod health;
 pub mod listener;
 pub mod lists;
+pub mod neighbours;
 pub mod pause;
 pub mod policy;
 pub mod query;

@@ -38,6 +38,14 @@ pub struct Config {
     pub log: Log,
 }
 
+impl Config {
+    /// True if some group is told by the hardware addresses of its clients.
+    pub fn tells_clients_by_mac(&self) -> bool {
+        let is_mac = |key: &ClientKey| matches!(key, ClientKey::Mac(_));
+        self.groups.iter().any(|group| group.clients.iter().any(is_mac))
+    }
+}
+
 /// Which file the configuration came from.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Origin {
