@@ -2,7 +2,11 @@
 //!
 //! Formats are told apart a line at a time: the format declared for a list only settles what a bare name means.
 
+#[allow(dead_code, reason = "called once the formats are told apart")]
+mod adblock;
 mod line;
+#[allow(dead_code, reason = "called once the formats are told apart")]
+mod sink;
 
 use super::{Mode, RuleSet};
 use line::{Meaning, read_line};
