@@ -231,10 +231,25 @@ fn adblock_record(rr_type: RrType, data: &[u8]) -> Option<String> {
         (RrType::AAAA, 16) => return Some(Ipv6Addr::from(<[u8; 16]>::try_from(data).ok()?).to_string()),
         _ => {}
     }
-    let text = data_text(rr_type, data);
-    // A name with a comma is written with a backslash already, which the syntax around it would take for its own.
-    let is_sayable = !text.contains("\\,") && !text.contains("\\$");
-    is_sayable.then(|| format!("NOERROR;{rr_type};{}", text.replace(',', "\\,").replace('$', "\\$")))
+    Some(format!("NOERROR;{rr_type};{}", within_modifiers(&data_text(rr_type, data))))
+}
+
+/// Presentation format with its commas and dollar signs kept from meaning something to the syntax around it.
+fn within_modifiers(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            ',' | '$' => shown.extend(['\\', c]),
+            // Its number stands for a sign that has a backslash already.
+            '\\' => match chars.next() {
+                Some(next @ (',' | '$')) => shown += &format!("\\{:03}", u32::from(next)),
+                next => shown.extend(std::iter::once(c).chain(next)),
+            },
+            _ => shown.push(c),
+        }
+    }
+    shown
 }
 
 /// A record's data in presentation format.
@@ -273,8 +288,7 @@ fn describe(conditions: &Conditions, remarks: &mut Vec<String>) {
 /// True for names of letters, digits, hyphens and underscores alone, which no format takes for anything else.
 fn is_host_name(name: &Name) -> bool {
     let is_plain = |octet: &u8| octet.is_ascii_lowercase() || octet.is_ascii_digit() || matches!(octet, b'-' | b'_');
-    let fits = |label: &[u8]| label.iter().all(is_plain) && !label.starts_with(b"-") && !label.ends_with(b"-");
-    !name.is_root() && name.labels().all(fits) && !looks_like_address(name)
+    !name.is_root() && name.labels().all(|label| label.iter().all(is_plain)) && !looks_like_address(name)
 }
 
 /// True for four labels that are numbers, which every format takes for an address.
@@ -285,4 +299,161 @@ fn looks_like_address(name: &Name) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
+
+    fn name(text: &str) -> Name {
+        text.parse().unwrap()
+    }
+
+    fn on(scope: Scope, text: &str) -> Matcher {
+        Matcher::Name { scope, name: name(text) }
+    }
+
+    fn on_ns(scope: Scope, text: &str) -> Matcher {
+        Matcher::NsName { scope, name: Box::new(name(text)) }
+    }
+
+    fn net(text: &str) -> Place {
+        Place::Net(text.parse().unwrap())
+    }
+
+    fn glob(start: Anchor, text: &str, end: bool) -> Matcher {
+        Matcher::Pattern(Pattern::Glob { start, text: text.to_owned(), end })
+    }
+
+    fn local(records: &[(RrType, Option<u32>, &[u8])], alias: Option<AliasTarget>) -> Action {
+        let record =
+            |&(rr_type, ttl, data): &(RrType, Option<u32>, &[u8])| LocalRecord { rr_type, ttl, data: data.to_vec() };
+        Action::Rewrite(Arc::new(LocalData { records: records.iter().map(record).collect(), alias }))
+    }
+
+    #[test]
+    fn what_rules_look_at() {
+        use Scope::{Below, Exact, Subtree};
+        let outside = Place::Outside(Arc::from([Place::Country(*b"US"), Place::Asn(7018), net("192.0.2.0/24")]));
+        for (matcher, expected) in [
+            (on(Subtree, "tiktok.com"), "tiktok.com"),
+            (on(Exact, "tiktok.com"), "=tiktok.com"),
+            (on(Below, "tiktok.com"), "*.tiktok.com"),
+            (on(Subtree, "."), "*"),
+            (on(Exact, "."), "=."),
+            (on(Below, "."), "*.."),
+            (on(Subtree, "_dmarc.x-.example"), "_dmarc.x-.example"),
+            (on(Subtree, r"a\.b.x"), r"a\.b.x"),
+            (on(Subtree, "1.2.3.4"), "1.2.3.4 (name)"),
+            (Matcher::Address(net("192.0.2.0/24")), "192.0.2.0/24"),
+            (Matcher::Address(net("192.0.2.1/32")), "192.0.2.1/32"),
+            (Matcher::Address(net("2001:db8::/32")), "2001:db8::/32"),
+            (Matcher::Address(Place::Asn(4134)), "AS4134"),
+            (Matcher::Address(Place::Country(*b"CN")), "country:CN"),
+            (Matcher::Address(outside.clone()), "!country:US,AS7018,192.0.2.0/24"),
+            (on_ns(Subtree, "hichina.com"), "ns:hichina.com"),
+            (on_ns(Exact, "hichina.com"), "ns:=hichina.com"),
+            (on_ns(Below, "hichina.com"), "ns:*.hichina.com"),
+            (Matcher::NsAddress(net("192.0.2.0/24")), "ns:192.0.2.0/24"),
+            (Matcher::NsAddress(Place::Asn(1)), "ns:AS1"),
+            (Matcher::NsAddress(Place::Country(*b"CN")), "ns:country:CN"),
+            (Matcher::NsAddress(outside), "ns:!country:US,AS7018,192.0.2.0/24"),
+            (Matcher::Client("192.0.2.0/24".parse().unwrap()), "client:192.0.2.0/24"),
+        ] {
+            assert_eq!(Rule::new(Effect::Block, matcher.clone(), 1).to_string(), expected);
+            assert_eq!(Rule::new(Effect::Except, matcher, 1).to_string(), format!("@{expected}"));
+        }
+    }
+
+    #[test]
+    fn patterns() {
+        use Anchor::{Anywhere, Label, Start};
+        for (matcher, expected) in [
+            (glob(Anywhere, "ads", false), "*ads*"),
+            (glob(Anywhere, "ads", true), "*ads^"),
+            (glob(Start, "ads", false), "|ads*"),
+            (glob(Start, "ads*x", true), "|ads*x^"),
+            (glob(Label, "ads", false), "||ads*"),
+            (glob(Label, "ads*.x", true), "||ads*.x^"),
+            (Matcher::Pattern(Pattern::Regex("^ads$".to_owned())), "/^ads$/"),
+        ] {
+            assert_eq!(Rule::new(Effect::Block, matcher.clone(), 1).to_string(), expected);
+            assert_eq!(Rule::new(Effect::Except, matcher, 1).to_string(), format!("@@{expected}"));
+        }
+    }
+
+    #[test]
+    fn modifiers_and_remarks() {
+        use Scope::{Below, Exact, Subtree};
+        let plain = || on(Subtree, "x.y");
+        let target = |text| AliasTarget::Name(Box::new(name(text)));
+        let a: (RrType, Option<u32>, &[u8]) = (RrType::A, None, &[192, 0, 2, 1]);
+        for (matcher, important, action, expected) in [
+            (plain(), true, Action::Given, "||x.y^$important"),
+            (on(Exact, "x.y"), true, Action::Given, "|x.y^$important"),
+            (on(Below, "x.y"), true, Action::Given, "||*.x.y^$important"),
+            (on(Subtree, "."), true, Action::Given, "*$important"),
+            (on(Exact, "."), true, Action::Given, "=. (important)"),
+            (on(Subtree, r"a\.b"), true, Action::Given, r"a\.b (important)"),
+            (on(Subtree, "1.2.3.4"), true, Action::Given, "1.2.3.4 (name, important)"),
+            (Matcher::Address(net("192.0.2.0/24")), true, Action::Given, "||192.0.2.0/24^$important"),
+            (Matcher::Address(Place::Asn(7)), true, Action::Given, "AS7 (important)"),
+            (on_ns(Subtree, "x.y"), true, Action::NoData, "ns:x.y (important, nodata)"),
+            (plain(), false, Action::NoData, "||x.y^$dnsrewrite=NOERROR"),
+            (plain(), false, Action::Code(Rcode::NXDOMAIN), "||x.y^$dnsrewrite=NXDOMAIN"),
+            (plain(), true, Action::Code(Rcode::REFUSED), "||x.y^$important,dnsrewrite=REFUSED"),
+            (plain(), false, Action::Code(Rcode(13)), "x.y (rcode13)"),
+            (plain(), false, Action::Code(Rcode::BADVERS), "x.y (badvers)"),
+            (plain(), false, Action::Drop, "x.y (drop)"),
+            (on(Below, "x.y"), false, Action::TcpOnly, "*.x.y (tcp-only)"),
+            (plain(), false, local(&[a], None), "||x.y^$dnsrewrite=192.0.2.1"),
+            (plain(), false, local(&[(RrType::A, Some(60), a.2)], None), "x.y (60 A 192.0.2.1)"),
+            (plain(), false, local(&[a, a], None), "x.y (A 192.0.2.1, A 192.0.2.1)"),
+            (plain(), false, local(&[(RrType::A, None, b"\x01")], None), r"||x.y^$dnsrewrite=NOERROR;A;\# 1 01"),
+            (
+                plain(),
+                false,
+                local(&[(RrType::TXT, None, b"\x03a,b")], None),
+                r#"||x.y^$dnsrewrite=NOERROR;TXT;"a\,b""#,
+            ),
+            (plain(), false, local(&[], Some(target("a.b"))), "||x.y^$dnsrewrite=a.b"),
+            (plain(), false, local(&[], Some(target("1.2.3.4"))), "x.y (CNAME 1.2.3.4)"),
+            (plain(), false, local(&[a], Some(target("a.b"))), "x.y (A 192.0.2.1, CNAME a.b)"),
+            (plain(), false, local(&[], Some(AliasTarget::Below(Box::new(name("a.b"))))), "x.y (CNAME *.a.b)"),
+            (
+                plain(),
+                false,
+                local(&[(RrType::PTR, None, b"\x03a,b\0")], None),
+                r"||x.y^$dnsrewrite=NOERROR;PTR;a\044b.",
+            ),
+        ] {
+            let rule = Rule { important, action, ..Rule::new(Effect::Block, matcher, 1) };
+            assert_eq!(rule.to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn conditions() {
+        let clients = vec![
+            (true, ClientIs::Net("10.0.0.0/8".parse().unwrap())),
+            (false, ClientIs::Net("10.0.0.1/32".parse().unwrap())),
+            (true, ClientIs::Id("Frank's, laptop".to_owned())),
+        ];
+        let all = Conditions {
+            types: Some((false, vec![RrType::A, RrType(1234)])),
+            clients,
+            tags: vec![(true, "kids".to_owned())],
+            denyallow: vec![name("a.x.y")],
+        };
+        for (matcher, expected) in [
+            (
+                on(Scope::Subtree, "x.y"),
+                r"||x.y^$dnstype=~A|~TYPE1234,client=10.0.0.0/8|~10.0.0.1|'Frank\'s\, laptop',ctag=kids,denyallow=a.x.y",
+            ),
+            (
+                Matcher::Address(Place::Asn(7)),
+                "AS7 (not type A TYPE1234, client 10.0.0.0/8, not client 10.0.0.1, client Frank's, laptop, tag kids, \
+                 not below a.x.y)",
+            ),
+        ] {
+            let conditions = Some(Box::new(all.clone()));
+            assert_eq!(Rule { conditions, ..Rule::new(Effect::Block, matcher, 1) }.to_string(), expected);
+        }
+    }
 }

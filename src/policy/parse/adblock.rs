@@ -58,9 +58,9 @@ pub(super) fn is_unmistakable(text: &str) -> bool {
     }
     let is_header = || {
         let inner = text.strip_prefix('[').map(str::as_bytes).unwrap_or_default();
-        [b"adblock".as_slice(), b"ublock"].iter().any(|word| {
-            inner.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word))
-        })
+        [b"adblock".as_slice(), b"ublock"]
+            .iter()
+            .any(|word| inner.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word)))
     };
     // `// …` is a comment elsewhere; two `#` at the start are nearly always one, too.
     let is_regex = || !text.starts_with("//") && split_regex(text).is_some();
@@ -75,9 +75,10 @@ pub(super) fn is_unmistakable(text: &str) -> bool {
 /// The name of a rule that is nothing but `||name^`.
 fn plain_name(text: &str) -> Option<&str> {
     let name = text.strip_prefix("||")?.strip_suffix('^')?;
-    let is_plain = |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_' | b'.') || !octet.is_ascii();
-    // What ends in a digit may be an address.
-    let ends_well = name.as_bytes().last().is_some_and(|last| !last.is_ascii_digit());
+    let is_plain =
+        |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_' | b'.') || !octet.is_ascii();
+    // What ends in a digit, or in one and a dot, may be an address.
+    let ends_well = name.as_bytes().last().is_some_and(|last| !last.is_ascii_digit() && *last != b'.');
     (ends_well && name.bytes().all(is_plain)).then_some(name)
 }
 
@@ -111,6 +112,8 @@ fn cosmetic_marker(text: &str) -> Option<usize> {
     let octets = text.as_bytes();
     // Before the marker stand only names; after white space it would be a comment.
     let names_end = octets.iter().position(u8::is_ascii_whitespace).unwrap_or(octets.len());
+    // A line that begins with such a sign is a rule without names, or a comment.
+    let names_end = if text.starts_with('#') { 1 } else { names_end };
     (0..names_end).find(|&at| match octets[at] {
         sign @ (b'#' | b'$') => {
             let inside: &[u8] = if sign == b'#' { b"@$%?" } else { b"@" };
@@ -213,6 +216,9 @@ fn matcher(text: &str, has_conditions: bool) -> Result<Matcher, Refusal> {
             Ok(Matcher::Pattern(Pattern::Regex(regex.to_owned())))
         };
     }
+    if text.contains(char::is_whitespace) {
+        return Err((WHITE_SPACE, excerpt(text)));
+    }
     if text.is_empty() && has_conditions {
         return Ok(EVERY_NAME);
     }
@@ -223,13 +229,12 @@ fn matcher(text: &str, has_conditions: bool) -> Result<Matcher, Refusal> {
     if let Some(bad) = glob.text.chars().find(|&c| !is_of_names(c)) {
         let reason = match bad {
             '/' | ':' | '?' | '=' | '&' | '%' | '@' | '#' | '+' | ';' | '~' => URL_RULE,
-            c if c.is_whitespace() => WHITE_SPACE,
             _ => NOT_A_NAME,
         };
         return Err((reason, excerpt(text)));
     }
     if let Some((scope, name)) = glob.as_name() {
-        return read_name(name).map(|name| Matcher::Name { scope, name });
+        return only_name(name).map(|name| Matcher::Name { scope, name });
     }
     if glob.text.is_empty() {
         return if glob.starry { Ok(EVERY_NAME) } else { Err((NO_PATTERN, excerpt(text))) };
@@ -248,6 +253,15 @@ const EVERY_NAME: Matcher = Matcher::Name { scope: Scope::Subtree, name: Name::R
 
 fn is_of_names(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '*') || (!c.is_ascii() && !c.is_whitespace())
+}
+
+/// Reads a name that AdBlock's syntax can write, which has no escapes, and that is no address.
+fn only_name(text: &str) -> Result<Name, Refusal> {
+    let is_address = || text.strip_suffix('.').unwrap_or(text).parse::<Ipv4Addr>().is_ok();
+    if text.contains(|c| c == '*' || !is_of_names(c)) || is_address() {
+        return Err((NOT_A_NAME, format!("`{}`", excerpt(text))));
+    }
+    read_name(text)
 }
 
 /// A pattern with its anchors taken off. Stars at its ends are gone, too: they say the same as no anchor.
@@ -314,7 +328,8 @@ impl<'a> Glob<'a> {
             (Anchor::Start, true) => Some((Scope::Exact, self.text)),
             (Anchor::Label, true) => Some((Scope::Subtree, self.text)),
             (Anchor::Anywhere, end) => {
-                let below = self.text.strip_prefix('.').filter(|name| (end && self.starry || self.below) && is_host_name(name));
+                let is_below = end || self.below;
+                let below = self.text.strip_prefix('.').filter(|name| is_below && !name.starts_with('.'));
                 let bare = Some(self.text).filter(|name| !end && !self.starry && is_host_name(name));
                 below.map(|name| (Scope::Below, name)).or(bare.map(|name| (Scope::Exact, name)))
             }
@@ -339,8 +354,10 @@ fn is_host_name(text: &str) -> bool {
 
 /// The beginning of somebody's text.
 fn excerpt(text: &str) -> String {
-    text.chars().take(EXCERPT_CHARS_MAX).collect()
+    text.chars().take(EXCERPT_CHARS_MAX).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
+#[cfg(test)]
+mod round_trip;
 #[cfg(test)]
 mod tests;

@@ -1,9 +1,9 @@
 //! What stands behind the `$` of a rule: `important,client=192.0.2.1,dnstype=A`.
 
-use super::{Refusal, excerpt, rewrite};
+use super::{Refusal, excerpt, only_name, rewrite};
 use crate::{
     dns::RrType,
-    policy::{Action, ClientIs, Conditions, Effect, parse::sink::read_name},
+    policy::{Action, ClientIs, Conditions, Effect},
 };
 use ipnet::IpNet;
 use std::net::IpAddr;
@@ -64,11 +64,16 @@ impl Modifiers {
             ("denyallow", Some(value)) => self.conditions.denyallow = names(value)?,
             ("dnstype", Some(value)) => self.conditions.types = Some(types(value)?),
             ("dnsrewrite", _) if effect == Effect::Except => {
-                return Err(("an exception from rewrites alone, which this program doesn't have", "`dnsrewrite`".into()));
+                return Err((
+                    "an exception from rewrites alone, which this program doesn't have",
+                    "`dnsrewrite`".into(),
+                ));
             }
             ("dnsrewrite", Some(value)) => self.action = Some(rewrite::read(&without_escapes(value, b",$"))?),
             ("", None) => return Err(("an empty modifier", String::new())),
-            ("important" | "badfilter", Some(_)) => return Err(("a modifier that takes no value", format!("`{name}`"))),
+            ("important" | "badfilter", Some(_)) => {
+                return Err(("a modifier that takes no value", format!("`{name}`")));
+            }
             ("client" | "ctag" | "denyallow" | "dnstype" | "dnsrewrite", None) => {
                 return Err(("a modifier without its value", format!("`{name}`")));
             }
@@ -147,7 +152,8 @@ fn client(text: &str) -> Result<ClientIs, Refusal> {
     if let Ok(net) = text.parse::<IpNet>() {
         return Ok(ClientIs::Net(net.trunc()));
     }
-    let unclosed = || ("a client's name without its second quotation mark (`,` and `|` in it are `\\,` and `\\|`)", excerpt(text));
+    let unclosed =
+        || ("a client's name without its second quotation mark (`,` and `|` in it are `\\,` and `\\|`)", excerpt(text));
     let id = match text.chars().next() {
         Some(mark @ ('\'' | '"')) => {
             let inner = text[1..].strip_suffix(mark).filter(|inner| !inner.is_empty() && !super::ends_in_escape(inner));
@@ -164,10 +170,7 @@ fn tag(text: &str) -> Result<String, Refusal> {
 }
 
 fn names(value: &str) -> Result<Vec<crate::dns::Name>, Refusal> {
-    let all = each("denyallow", value, |text| match text.contains(['*', '/', '^']) {
-        true => Err(("`denyallow` takes names alone", excerpt(text))),
-        false => read_name(text),
-    })?;
+    let all = each("denyallow", value, only_name)?;
     if all.iter().any(|(wanted, _)| !wanted) {
         return Err(("`denyallow` takes no `~`", excerpt(value)));
     }

@@ -1,12 +1,12 @@
 //! The value of `$dnsrewrite`: an answer of the list's own, `192.0.2.1`, `NXDOMAIN`, `NOERROR;MX;10 mail.example`.
 
-use super::{Refusal, excerpt};
+use super::{Refusal, excerpt, only_name};
 use crate::{
     dns::{
         Rcode, RrType,
         presentation::{Field, Token, Tokens, rdata},
     },
-    policy::{Action, AliasTarget, LocalData, LocalRecord, parse::sink::read_name},
+    policy::{Action, AliasTarget, LocalData, LocalRecord},
 };
 use std::{net::IpAddr, sync::Arc};
 
@@ -48,8 +48,7 @@ fn full(code_text: &str, rr_type: &str, data: &str) -> Result<Action, Refusal> {
     if action != Action::NoData || (rr_type.is_empty() && data.is_empty()) {
         return Ok(action);
     }
-    let rr_type: RrType =
-        rr_type.parse().map_err(|_| ("not a record type", format!("`{}`", excerpt(rr_type))))?;
+    let rr_type: RrType = rr_type.parse().map_err(|_| ("not a record type", format!("`{}`", excerpt(rr_type))))?;
     if rr_type == RrType::CNAME && !data.starts_with("\\#") {
         return alias(data);
     }
@@ -65,10 +64,7 @@ fn code(text: &str) -> Result<Action, Refusal> {
 }
 
 fn alias(text: &str) -> Result<Action, Refusal> {
-    if text.contains(['/', '*', '^', '|', '$', ';', ':', ' ', '\t']) {
-        return Err((NOT_AN_ANSWER, format!("`{}`", excerpt(text))));
-    }
-    let name = read_name(text)?;
+    let name = only_name(text)?;
     Ok(Action::Rewrite(Arc::new(LocalData { records: Vec::new(), alias: Some(AliasTarget::Name(Box::new(name))) })))
 }
 
