@@ -83,6 +83,8 @@ impl TextReader {
             return sink.skip(number, reason, String::new());
         }
         match self.format {
+            // A star in the middle can only be a pattern's.
+            Format::Ours if has_inner_star(first) => adblock::line(first, number, sink),
             Format::Ours => match ours::read(first, number) {
                 Ok(Rule { effect, matcher: Matcher::Name { scope, name }, .. }) => {
                     sink.name(effect, scope, &name, number);
@@ -159,6 +161,13 @@ fn is_plain_name(line: &str) -> bool {
     }
     // Capitals at the start may be an AS number; without a letter it may be an address.
     all && letters && !line.starts_with("AS")
+}
+
+/// True for a word with a star anywhere but in front, where it is a scope.
+fn has_inner_star(word: &str) -> bool {
+    let word = word.strip_prefix('@').unwrap_or(word);
+    let word = word.strip_prefix("ns:").unwrap_or(word);
+    word != "*" && word.strip_prefix("*.").unwrap_or(word).contains('*')
 }
 
 /// True for `address name…`.
