@@ -93,6 +93,7 @@ fn no_rule(text: &str) -> Option<NoRule> {
         None => return Some(NoRule::Nothing),
         Some(b'!') if text.starts_with("!#") => return Some(NoRule::Skipped(DIRECTIVE)),
         Some(b'!') => return Some(NoRule::Nothing),
+        Some(b'[') if text.starts_with("[$") => return Some(NoRule::Skipped(COSMETIC_RULE)),
         Some(b'[') if text.ends_with(']') => return Some(NoRule::Nothing),
         _ => {}
     }
@@ -110,8 +111,9 @@ fn cosmetic_marker(text: &str) -> Option<usize> {
         return None;
     }
     let octets = text.as_bytes();
-    // Before the marker stand only names; after white space it would be a comment.
-    let names_end = octets.iter().position(u8::is_ascii_whitespace).unwrap_or(octets.len());
+    // Before the marker stand only names; after white space it would be a comment, after these signs part of a value.
+    let ends_names = |octet: &u8| octet.is_ascii_whitespace() || matches!(octet, b'^' | b'|' | b'=' | b'\'' | b'"');
+    let names_end = octets.iter().position(ends_names).unwrap_or(octets.len());
     // A line that begins with such a sign is a rule without names, or a comment.
     let names_end = if text.starts_with('#') { 1 } else { names_end };
     (0..names_end).find(|&at| match octets[at] {
@@ -297,7 +299,7 @@ impl<'a> Glob<'a> {
         Ok(Self { start, text: inner, end: !after.is_empty() && !star_after, starry: star_before || star_after, below })
     }
 
-    /// The network, if the pattern is an address, a prefix, or the octets before `.*`.
+    /// The network, if the pattern is an address, a prefix, or the octets before `.*`, which may be left unsaid.
     fn network(&self) -> Option<IpNet> {
         let text = self.text;
         if !text.starts_with(|c: char| c.is_ascii_hexdigit() || c == ':' || c == '[') {
@@ -310,7 +312,7 @@ impl<'a> Glob<'a> {
         if let Ok(net) = bare.parse::<IpNet>() {
             return Some(net.trunc());
         }
-        let octets = text.strip_suffix('.').filter(|_| self.starry && !self.end && self.start != Anchor::Anywhere)?;
+        let octets = text.strip_suffix('.').filter(|_| !self.end && self.start != Anchor::Anywhere)?;
         let (mut address, mut count) = ([0u8; 4], 0usize);
         for octet in octets.split('.') {
             *address.get_mut(count).filter(|_| count < 3)? = octet.parse().ok()?;

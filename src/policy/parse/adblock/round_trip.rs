@@ -122,7 +122,7 @@ fn is_shown_as_adblock(rule: &Rule) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 3000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
 
     #[test]
     fn a_rule_is_read_back_from_its_text(rule in rule().prop_filter("ours", is_shown_as_adblock)) {

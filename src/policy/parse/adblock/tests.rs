@@ -199,7 +199,7 @@ fn addresses() {
         ("||1.2.*", "1.2.0.0/16"),
         ("|10.*", "10.0.0.0/8"),
         ("1.2.3.*", "*1.2.3.*"),
-        ("||1.2.3.", "||1.2.3.*"),
+        ("||1.2.3.", "1.2.3.0/24"),
         ("||300.2.3.*^", "||300.2.3.*"),
         ("||1.2.3.4.*^", "||1.2.3.4.*"),
         ("@@||1.2.3.4^", "@1.2.3.4/32"),
@@ -257,6 +257,8 @@ fn clients_and_tags() {
         ("||x^$client=~'Mary\\, John\\|Boris'", "||x^$client=~'Mary\\, John\\|Boris'"),
         ("||x^$client='1.2.3.4'", "||x^$client='1.2.3.4'"),
         ("||x^$client='a #b'", "||x^$client='a #b'"),
+        ("||x^$client='##b'", "||x^$client='##b'"),
+        ("x$client=a##b", "|x^$client='a##b'"),
         ("||x^$client=Büro", "||x^$client=Büro"),
         ("@@||x^$client=kids", "@@||x^$client=kids"),
         ("$client=10.0.0.1", "*$client=10.0.0.1"),
@@ -566,6 +568,7 @@ fn rules_on_urls_and_pages() {
             "~x.com##.a",
             "x.*##.ad",
             "[$path=/a]x.com##.ad",
+            "[$path=/a]x.com##div[id]",
         ],
     );
     check_skipped(DIRECTIVE, &["!#if adguard", "!#endif", "!#include x.txt", "!#else", "!#safari_cb_affinity"]);
