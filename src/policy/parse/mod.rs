@@ -3,6 +3,9 @@
 //! Formats are told apart a line at a time: the format declared for a list only settles what a bare name means.
 
 mod line;
+#[cfg_attr(not(test), allow(dead_code, reason = "not yet wired in"))]
+mod rpz;
+mod sink;
 
 use super::{Mode, RuleSet};
 use line::{Meaning, read_line};
