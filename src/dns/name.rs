@@ -164,6 +164,19 @@ impl Name {
         }
         at == start
     }
+
+    /// The labels that this name has more than `origin`, as a name: the root if it is `origin` itself, `None` if it is
+    /// neither that nor below it.
+    pub fn relative_to(&self, origin: &Self) -> Option<Self> {
+        if !self.is_at_or_below(origin) {
+            return None;
+        }
+        let mut name = *self;
+        let end = usize::from(self.len - origin.len);
+        name.octets[end] = 0;
+        name.len = end as u8 + 1;
+        Some(name)
+    }
 }
 
 impl FromStr for Name {
@@ -366,6 +379,16 @@ mod tests {
             (r"x\003com", "com", false),
         ] {
             assert_eq!(name(own).is_at_or_below(&name(other)), expected, "{own} {other}");
+        }
+        for (own, origin, expected) in [
+            ("a.b.c", "c", Some("a.b")),
+            ("a.b.c", ".", Some("a.b.c")),
+            ("a.b.c", "a.b.c", Some(".")),
+            (".", ".", Some(".")),
+            ("ab.c", "b.c", None),
+            ("c", "b.c", None),
+        ] {
+            assert_eq!(name(own).relative_to(&name(origin)), expected.map(name), "{own} {origin}");
         }
         assert_eq!(name("a.b.c").ancestor(1), name("b.c"));
         assert_eq!(name("a.b.c").ancestor(9), Name::ROOT);

@@ -302,6 +302,9 @@ impl Names {
             while fitting != 0 {
                 let at = group * GROUP + fitting.trailing_zeros() as usize / 8;
                 fitting &= fitting - 1;
+                if self.tags[at] != tag(hash) {
+                    continue;
+                }
                 let rule = self.locate(self.refs[at]);
                 if lists[usize::from(rule.list)].name_is(rule.id, suffix) {
                     found(rule);
@@ -350,7 +353,7 @@ const LOW_BITS: u64 = 0x0101_0101_0101_0101;
 const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
 
 /// The high bit of each octet that is zero, and of none below the lowest such that is not; one above it may be wrongly
-/// set, which costs a comparison and nothing else.
+/// set, so whoever takes one octet for zero looks at it.
 fn zero_octets(octets: u64) -> u64 {
     octets.wrapping_sub(LOW_BITS) & !octets & HIGH_BITS
 }
