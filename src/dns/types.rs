@@ -95,6 +95,14 @@ impl RrType {
     pub fn is_dnssec_proof(self) -> bool {
         matches!(self, Self::RRSIG | Self::NSEC | Self::NSEC3)
     }
+
+    /// True for all types by which a zone is signed and its signatures are checked, those of old included.
+    pub fn is_of_signed_zones(self) -> bool {
+        const NAMELESS: [RrType; 4] = [RrType(25), RrType(30), RrType(63), RrType(32769)]; // KEY, NXT, ZONEMD, DLV
+        let has_name =
+            matches!(self, Self::SIG | Self::DS | Self::DNSKEY | Self::NSEC3PARAM | Self::CDS | Self::CDNSKEY);
+        self.is_dnssec_proof() || has_name || NAMELESS.contains(&self)
+    }
 }
 
 #[cfg(test)]

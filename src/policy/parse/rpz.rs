@@ -29,24 +29,6 @@ const ANSWERED_MAX: usize = 1 << 20;
 const ADDRESS_LABELS_MAX: usize = 9;
 /// What the last label of a reserved trigger or target begins with.
 const RESERVED: &[u8] = b"rpz-";
-/// Types that prove others or the zone as a whole, which a signed zone has on every name: DLV, KEY, NXT and ZONEMD, which
-/// have no name here, and the rest.
-const DNSSEC_TYPES: [RrType; 13] = [
-    RrType::RRSIG,
-    RrType::NSEC,
-    RrType::NSEC3,
-    RrType::NSEC3PARAM,
-    RrType::DNSKEY,
-    RrType::DS,
-    RrType::CDS,
-    RrType::CDNSKEY,
-    RrType::SIG,
-    RrType(25),
-    RrType(30),
-    RrType(63),
-    RrType(32769),
-];
-
 /// Reads a response policy zone that is given to it line by line.
 pub(super) struct RpzReader {
     records: ZoneReader,
@@ -134,7 +116,7 @@ impl Triggers {
                 return Ok(None);
             }
             RrType::NS if self.zone.is_none_or(|zone| zone == *owner) => return Ok(None),
-            _ if DNSSEC_TYPES.contains(&rr_type) => return Ok(None),
+            _ if rr_type.is_of_signed_zones() => return Ok(None),
             _ => {}
         }
         let zone = self.zone.get_or_insert_with(|| origin.copied().unwrap_or(Name::ROOT));
@@ -233,9 +215,13 @@ fn network(trigger: &Name) -> Result<IpNet, Refusal> {
     let address = address.ok_or_else(|| bad("not an address"))?;
     // A length of nothing would mean every address, which is more likely a slip; BIND refuses it too.
     let length = number(length, 10, 3).filter(|&length| length > 0).ok_or_else(|| bad("not a prefix length"))?;
-    let net = IpNet::new(address, length as u8).map_err(|_| bad("the prefix is longer than the address"))?;
+    let length = u8::try_from(length).unwrap_or(u8::MAX);
+    let net = IpNet::new(address, length).map_err(|_| bad("the prefix is longer than the address"))?;
     if net.trunc() != net {
-        return Err(("bits of the address are set behind its prefix", format!("{net}; the network is {}", net.trunc())));
+        return Err((
+            "bits of the address are set behind its prefix",
+            format!("{net}; the network is {}", net.trunc()),
+        ));
     }
     Ok(without_mapping(net))
 }
@@ -283,6 +269,10 @@ fn alias(record: &ZoneRecord<'_>, trigger: &Name, zone: &Name) -> Result<(Effect
         return Ok((Effect::Block, Action::Code(Rcode::NXDOMAIN), said));
     }
     let target = Name::from_wire(record.data).map_err(|error| ("not a name", error.to_string()))?;
+    let is_star = is_wildcard(&target);
+    if is_star && target.label_count() == 1 {
+        return Ok((Effect::Block, Action::NoData, said));
+    }
     // The old way to let pass. Who forgets the final dot names the owner itself, which can mean nothing else.
     if target == *trigger || target == record.owner {
         return Ok((Effect::Except, Action::Given, said));
@@ -292,9 +282,8 @@ fn alias(record: &ZoneRecord<'_>, trigger: &Name, zone: &Name) -> Result<(Effect
         Some(b"rpz-drop") => Action::Drop,
         Some(b"rpz-tcp-only") => Action::TcpOnly,
         Some(_) => return Err(("no known action", target.to_string())),
-        None if !is_wildcard(&target) => answer(Vec::new(), Some(AliasTarget::Name(Box::new(target)))),
-        None if target.label_count() == 1 => Action::NoData,
-        None => answer(Vec::new(), Some(AliasTarget::Below(Box::new(target.ancestor(1))))),
+        None if is_star => answer(Vec::new(), Some(AliasTarget::Below(Box::new(target.ancestor(1))))),
+        None => answer(Vec::new(), Some(AliasTarget::Name(Box::new(target)))),
     };
     Ok((Effect::Block, action, said))
 }
@@ -316,9 +305,8 @@ fn reserved<'a>(target: &'a Name, zone: &Name) -> Result<Option<&'a [u8]>, Refus
 /// What any other record says: itself.
 fn data(record: &ZoneRecord<'_>) -> Result<(Effect, Action, Said), Refusal> {
     let &ZoneRecord { ttl, rr_type, data, .. } = record;
-    // Types of questions and of messages, which are no data (RFC 6895 §3.1), and those that only shape a zone.
-    let is_meta = matches!(rr_type.0, 0 | 41 | 128..=255);
-    if is_meta || matches!(rr_type, RrType::NS | RrType::SOA | RrType::DNAME) {
+    // They shape a zone, and are no data of the names they stand on.
+    if matches!(rr_type, RrType::NS | RrType::SOA | RrType::DNAME) {
         return Err(("no record of this type can be an answer", rr_type.to_string()));
     }
     let record = LocalRecord { rr_type, ttl, data: data.to_vec() };
@@ -353,14 +341,14 @@ fn is_directive(line: &str) -> bool {
 
 /// `owner TTL IN SOA primary mailbox …`, owner, TTL and class being optional, and what follows perhaps on other lines.
 fn is_soa(line: &str) -> bool {
-    let line = line.split(';').next().unwrap_or(line);
+    // Comments of other formats may say anything.
+    let line = if line.starts_with(['#', '!']) { "" } else { line.split(';').next().unwrap_or(line) };
     let words: SmallVec<[&str; 8]> = line.split_ascii_whitespace().take(6).collect();
     let Some(at) = words.iter().position(|word| word.eq_ignore_ascii_case("SOA")) else { return false };
     let has_owner = !line.starts_with([' ', '\t']);
     let Some(between) = words[..at].get(usize::from(has_owner)..) else { return false };
-    let is_class_or_ttl = |word: &&str| {
-        word.eq_ignore_ascii_case("IN") || crate::dns::presentation::ttl(word.as_bytes()).is_some()
-    };
+    let is_class_or_ttl =
+        |word: &&str| word.eq_ignore_ascii_case("IN") || crate::dns::presentation::ttl(word.as_bytes()).is_some();
     // A host may be named `soa`, on a hosts file's line.
     let is_hosts_line = has_owner && words.first().is_some_and(|word| word.parse::<IpAddr>().is_ok());
     let has_data = words.len() > at + 2 || words.get(at + 1).is_some_and(|word| word.starts_with('('));
