@@ -19,7 +19,7 @@ mod text;
 mod unbound;
 
 use super::{Effect, Mode, Rule, RuleSet, Scope};
-use crate::dns::Name;
+use crate::dns::{Name, zonefile::RECORD_BYTES_MAX};
 use output::Output;
 use text::TextReader;
 
@@ -338,7 +338,7 @@ impl<'a> Parser<'a> {
 
     /// Keeps the beginning of a line, unless it is too long to be one.
     fn hold(&mut self, part: &[u8]) {
-        if self.partial.len() + part.len() > LINE_BYTES_MAX {
+        if self.partial.len() + part.len() > self.line_bytes_max() {
             self.too_long = true;
         }
         if self.too_long {
@@ -348,14 +348,19 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// A zone file's records may be long, and its reader has a bound of its own.
+    fn line_bytes_max(&self) -> usize {
+        if matches!(self.reader, Some(Reader::Rpz(_))) { RECORD_BYTES_MAX } else { LINE_BYTES_MAX }
+    }
+
     fn end_line(&mut self, line: &[u8]) {
         // Old files end their lines with CR alone; the editor that shows them counts them as lines.
         let mut parts = line.strip_suffix(b"\r").unwrap_or(line).split(|&byte| byte == b'\r');
-        let is_long = std::mem::take(&mut self.too_long) || line.len() > LINE_BYTES_MAX;
+        let is_long = std::mem::take(&mut self.too_long) || line.len() > self.line_bytes_max();
         if is_long {
             self.line = self.line.saturating_add(1);
             self.has_text = true;
-            return output::skip(&mut self.output, self.line, "longer than 4096 octets", String::new());
+            return output::skip(&mut self.output, self.line, "the line is too long to be a rule", String::new());
         }
         parts.by_ref().for_each(|part| self.read_line(part));
     }
