@@ -120,7 +120,10 @@ pub async fn start(config: Config, outside: Outside) -> Result<Running, AppError
     let clock = outside.clock.clone();
     let resolver = resolver(&config, outside, counters.clone())?;
     let (stop, stopping) = watch::channel(false);
-    let pauses = Arc::new(Pauses::load(config.state_dir.as_deref(), config.groups.iter().map(|group| group.name.clone()).collect()));
+    let pauses = Arc::new(Pauses::load(
+        config.state_dir.as_deref(),
+        config.groups.iter().map(|group| group.name.clone()).collect(),
+    ));
     let (local, warnings) = local_data(&config)?;
     warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let zones = config.resolve.forwards.iter().map(|forward| forward.zone);

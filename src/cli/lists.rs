@@ -36,7 +36,8 @@ fn show(list: &ListView, verbose: bool) {
 
 /// Compares two files or folders of lists.
 pub fn compare(old: &Path, new: &Path, count: bool) -> Outcome {
-    let diffs = lists::diff(old, new, Format::Auto, Extent::Exact).map_err(|error| Failure::Other(error.to_string()))?;
+    let diffs =
+        lists::diff(old, new, Format::Auto, Extent::Exact).map_err(|error| Failure::Other(error.to_string()))?;
     for ServiceDiff { service, added, removed } in &diffs {
         say(format!("{service}: {} added, {} removed\n", added.len(), removed.len()));
         if !count {

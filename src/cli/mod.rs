@@ -166,9 +166,7 @@ fn run_command(args: Args) -> Outcome {
         }
         Command::Lists { command: ListsCommand::Status { verbose } } => lists::status(&loaded.config, verbose),
         Command::Lists { command: ListsCommand::Diff { old, new, count } } => lists::compare(&old, &new, count),
-        Command::Pause { length, group, end } => {
-            pause::pause(&loaded.config, &pause::Asked { length, group, end })
-        }
+        Command::Pause { length, group, end } => pause::pause(&loaded.config, &pause::Asked { length, group, end }),
         Command::Health => ask::health(&loaded.config),
     }
 }

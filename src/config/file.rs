@@ -7,9 +7,9 @@
 //! It looks at the paths the file names, and reads the admin token. It opens no list, creates nothing, prints nothing.
 
 mod groups;
+mod local;
 mod policy;
 mod programs;
-mod local;
 mod reader;
 mod sections;
 mod text;

@@ -366,17 +366,18 @@ impl Catalog {
 
     fn parse(&self, entry: &Entry, text: &[u8]) -> Result<Parsed, Unusable> {
         let source = &self.sources[entry.source];
-        let mut parsed = match parse(text, &Options { format: source.spec.format, extent: source.spec.extent, admit: None }) {
-            Err(Unusable::Empty | Unusable::OnlyComments) if source.spec.allow_empty => Parsed {
-                format: source.spec.format,
-                header: Header::default(),
-                rules: RuleSet::default(),
-                skipped: Told::default(),
-                held: Told::default(),
-                warned: Told::default(),
-            },
-            parsed => parsed?,
-        };
+        let mut parsed =
+            match parse(text, &Options { format: source.spec.format, extent: source.spec.extent, admit: None }) {
+                Err(Unusable::Empty | Unusable::OnlyComments) if source.spec.allow_empty => Parsed {
+                    format: source.spec.format,
+                    header: Header::default(),
+                    rules: RuleSet::default(),
+                    skipped: Told::default(),
+                    held: Told::default(),
+                    warned: Told::default(),
+                },
+                parsed => parsed?,
+            };
         if source.exceptions {
             parsed.rules = parsed.rules.into_exceptions();
         }

@@ -48,7 +48,14 @@ pub struct DatabaseFindings {
 impl Databases {
     pub fn new(config: &Config) -> Self {
         let source = |option, path: &Option<PathBuf>| {
-            path.clone().map(|path| Source { option, path, database: None, stamp: None, candidate: None, trouble: None })
+            path.clone().map(|path| Source {
+                option,
+                path,
+                database: None,
+                stamp: None,
+                candidate: None,
+                trouble: None,
+            })
         };
         Self {
             asn: source("policy.asn_db", &config.policy.asn_db),
@@ -66,7 +73,8 @@ impl Databases {
     pub fn troubles(&self) -> Vec<String> {
         let trouble = |source: &Source| {
             let trouble = source.trouble.as_ref()?;
-            let serving = if source.database.is_some() { "its last good state serves" } else { "its rules are inactive" };
+            let serving =
+                if source.database.is_some() { "its last good state serves" } else { "its rules are inactive" };
             Some(format!("{}: {}: {trouble}; {serving}", source.option, source.path.display()))
         };
         self.sources().filter_map(trouble).collect()

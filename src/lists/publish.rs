@@ -392,9 +392,15 @@ impl Lists {
 
     fn warn_of_missing_databases(&self) {
         let (asns, countries) = self.published.status.load().rules_without_database;
-        for (count, what, option) in [(asns, "AS numbers", "policy.asn_db"), (countries, "countries", "policy.country_db")] {
+        for (count, what, option) in
+            [(asns, "AS numbers", "policy.asn_db"), (countries, "countries", "policy.country_db")]
+        {
             if count > 0 {
-                tracing::warn!(rules = count, option, "rules on {what} are inactive: the option names no usable database");
+                tracing::warn!(
+                    rules = count,
+                    option,
+                    "rules on {what} are inactive: the option names no usable database"
+                );
             }
         }
     }
@@ -474,7 +480,8 @@ fn news_of(policy: &Policy, other: &Policy) -> RuleCounts {
         };
         // Rules on anything but names are few, so they may be gathered; names are looked up where they lie.
         let twins = other.lists().iter().filter(of_service);
-        let others: HashSet<u64> = twins.flat_map(|twin| twin.rules.iter_others_views()).map(|rule| rule.identity()).collect();
+        let others: HashSet<u64> =
+            twins.flat_map(|twin| twin.rules.iter_others_views()).map(|rule| rule.identity()).collect();
         let is_in_other = |rule: &RuleView<'_>| match rule.what {
             What::Name(_) => other.has_name_rule(program, &list.service, rule),
             What::Other(_) => others.contains(&rule.identity()),

@@ -1,10 +1,10 @@
 //! From the configuration to what a policy is built from.
 
+use crate::dns::Rcode;
 use crate::{
     config::{Config, DEFAULT_GROUP, Override},
     policy::{Action, AliasTarget, Effect, GroupSpec, LocalData, OwnerException, ProgramSpec},
 };
-use crate::dns::Rcode;
 use std::sync::Arc;
 
 /// The programs, in the order of configuration.

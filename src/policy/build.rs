@@ -1,8 +1,7 @@
 //! What a policy is built from, and the building: everything that can be worked out before a query comes.
 
 use super::{
-    BlockAnswer, Cause, ClientKey, Effect, GROUPS_MAX, Geo, Groups, Mode, Needs, RuleSet, RuleView,
-    Schedule, Scope,
+    BlockAnswer, Cause, ClientKey, Effect, GROUPS_MAX, Geo, Groups, Mode, Needs, RuleSet, RuleView, Schedule, Scope,
     index::{Index, LISTS_MAX},
 };
 use crate::dns::Name;
@@ -185,15 +184,12 @@ impl Policy {
         };
         let own = spec.owner_exceptions.iter().map(|exception| format!("exception {}:", exception.place));
         let labels = spec.lists.iter().map(label).chain(own).collect();
-        let roles: Vec<Role> =
-            spec.lists.iter().map(|list| list.role).chain((0..own_lists).map(Role::Owner)).collect();
+        let roles: Vec<Role> = spec.lists.iter().map(|list| list.role).chain((0..own_lists).map(Role::Owner)).collect();
         let mut sets: Vec<Arc<RuleSet>> = spec.lists.iter().map(|list| list.rules.clone()).collect();
         sets.extend(spec.owner_exceptions.iter().map(|exception| Arc::new(names_of(exception))));
         let in_force = |list: usize| match roles[list] {
             Role::Owner(_) => true,
-            Role::Program(program) => {
-                Some(program) == bypass || modes.iter().any(|modes| modes[list] != Mode::Off)
-            }
+            Role::Program(program) => Some(program) == bypass || modes.iter().any(|modes| modes[list] != Mode::Off),
         };
         let disabled = disabled_by_program(&spec);
         let is_disabled = |list: usize, rule: &RuleView<'_>| {

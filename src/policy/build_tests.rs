@@ -19,7 +19,13 @@ struct Setup {
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { ceiling: Mode::Enforce, programs: vec![(Mode::Enforce, vec![])], lists: vec![], owner: vec![], groups: vec![] }
+        Self {
+            ceiling: Mode::Enforce,
+            programs: vec![(Mode::Enforce, vec![])],
+            lists: vec![],
+            owner: vec![],
+            groups: vec![],
+        }
     }
 }
 

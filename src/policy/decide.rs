@@ -16,11 +16,8 @@
 //! what would. So a list in shadow never changes an octet, not even by an exception.
 
 use super::{
-    Cause, Client, ClientIs, Conditions, Effect, Link, Mode, Needs, OwnerPass, Pause, Policy, Reached, Role, Trigger, Verdict,
-    RuleView,
-    index::Hit,
-    tally::Tally,
-    verdict::Passed,
+    Cause, Client, ClientIs, Conditions, Effect, Link, Mode, Needs, OwnerPass, Pause, Policy, Reached, Role, RuleView,
+    Trigger, Verdict, index::Hit, tally::Tally, verdict::Passed,
 };
 use crate::dns::{Name, RrType};
 
@@ -204,9 +201,7 @@ impl Policy {
                 off |= 1 << index;
             }
         }
-        let is_paused = |pause: &Pause| {
-            asking.now < pause.until && pause.group.is_none_or(|paused| paused == group)
-        };
+        let is_paused = |pause: &Pause| asking.now < pause.until && pause.group.is_none_or(|paused| paused == group);
         let modes = &self.modes[if applies { usize::from(group) } else { 0 }];
         Situation { asking, group, modes, off, paused: asking.pauses.iter().any(is_paused) }
     }
@@ -273,9 +268,7 @@ impl Policy {
         };
         let is_client = |who: &ClientIs| match who {
             ClientIs::Net(net) => net.contains(&client.address),
-            ClientIs::Id(id) => {
-                client.id.is_some_and(|own| own == id) || group.is_some_and(|group| group.name == *id)
-            }
+            ClientIs::Id(id) => client.id.is_some_and(|own| own == id) || group.is_some_and(|group| group.name == *id),
         };
         let has_tag = |tag: &String| group.is_some_and(|group| group.tags.contains(tag));
         any_and_none(&conditions.clients, is_client)
@@ -314,7 +307,8 @@ fn cause_of(situation: &Situation<'_, '_>, hit: &Hit<'_>, link: u8, trigger: Tri
     let flags = hit.view.flags;
     // Over TCP a rule that lets only TCP through lets pass.
     let passes = flags.is_tcp_only() && situation.asking.client.tcp;
-    let of_some_types = hit.view.extra.and_then(|extra| extra.conditions.as_ref()).is_some_and(|own| own.types.is_some());
+    let of_some_types =
+        hit.view.extra.and_then(|extra| extra.conditions.as_ref()).is_some_and(|own| own.types.is_some());
     Cause {
         rule: hit.rule,
         line: hit.view.line,

@@ -46,12 +46,15 @@ pub struct Hit<'a> {
     pub scope: Scope,
 }
 
+/// Rules on name servers by the wire form of their names.
+type NsNames = HashMap<Box<[u8]>, SmallVec<[(Scope, RuleRef); 1]>>;
+
 /// The compiled form of all rules that are in force.
 pub struct Index {
     names: Names,
     patterns: Patterns<RuleRef>,
     addresses: Places,
-    ns_names: HashMap<Box<[u8]>, SmallVec<[(Scope, RuleRef); 1]>>,
+    ns_names: NsNames,
     ns_addresses: Places,
     clients: Places,
     lists: Vec<Arc<RuleSet>>,
@@ -73,7 +76,7 @@ impl Index {
         let mut names = Names::new(&lists, count, seed);
         let mut patterns: Vec<(Arc<Compiled>, RuleRef)> = Vec::new();
         let (mut addresses, mut ns_addresses, mut clients) = <(Places, Places, Places)>::default();
-        let mut ns_names: HashMap<Box<[u8]>, SmallVec<[(Scope, RuleRef); 1]>> = HashMap::new();
+        let mut ns_names = NsNames::new();
         let mut rules = 0;
         for index in (0..lists.len()).filter(used) {
             let (set, list) = (&lists[index], index as u16);

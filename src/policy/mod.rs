@@ -29,8 +29,7 @@ mod verdict;
 mod zone;
 
 pub use build::{
-    BuildError, GroupSpec, ListSpec, OwnerException, PROGRAMS_MAX, Pause, Policy, PolicySpec, ProgramSpec,
-    Role,
+    BuildError, GroupSpec, ListSpec, OwnerException, PROGRAMS_MAX, Pause, Policy, PolicySpec, ProgramSpec, Role,
 };
 pub use decide::{Asking, MatchedRule};
 pub use geo::{Database, DatabaseError, Geo};
@@ -44,8 +43,8 @@ pub use rule::{
 };
 pub use schedule::{SCHEDULE_BYTES_MAX, Schedule, ScheduleError};
 pub use set::{Extra, Flags, Needs, OtherMatcher, PackedRule, PushError, RuleSet, RuleView, What};
-pub use zone::{UnknownZone, Zone};
 pub use verdict::{Cause, Link, Outcome, OwnerPass, ProgramVerdict, Reached, Trigger, Verdict};
+pub use zone::{UnknownZone, Zone};
 
 #[cfg(test)]
 #[path = "build_tests.rs"]

@@ -233,7 +233,8 @@ fn find(name: &[u8], piece: &[u8], from: usize) -> Option<usize> {
 }
 
 fn find_at_label(name: &[u8], piece: &[u8]) -> Option<usize> {
-    let starts = std::iter::once(0).chain(name.iter().enumerate().filter(|(_, byte)| **byte == b'.').map(|(at, _)| at + 1));
+    let starts =
+        std::iter::once(0).chain(name.iter().enumerate().filter(|(_, byte)| **byte == b'.').map(|(at, _)| at + 1));
     { starts }.find(|&at| name[at..].starts_with(piece))
 }
 
@@ -244,7 +245,8 @@ fn longest<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Option<Box<[u8]>> {
 /// The longest text that every match of a regular expression holds, lower case, as the names are.
 fn required_literal(text: &str) -> Option<Box<[u8]>> {
     // As written, not folded: folded, every letter would be a choice of two.
-    let hir = regex_syntax::ParserBuilder::new().unicode(false).utf8(false).nest_limit(REGEX_DEPTH_MAX).build().parse(text);
+    let hir =
+        regex_syntax::ParserBuilder::new().unicode(false).utf8(false).nest_limit(REGEX_DEPTH_MAX).build().parse(text);
     let mut literal = in_every_match(&hir.ok()?)?;
     literal.make_ascii_lowercase();
     Some(literal)
@@ -261,7 +263,7 @@ fn in_every_match(hir: &Hir) -> Option<Box<[u8]>> {
 }
 
 fn one_line(text: &str) -> String {
-    text.lines().map(str::trim).filter(|line| !line.is_empty()).next_back().unwrap_or_default().to_owned()
+    text.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]

@@ -4,11 +4,7 @@ use super::{geo::Geo, rule::Place};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use prefix_trie::PrefixMap;
 use smallvec::SmallVec;
-use std::{
-    collections::HashMap,
-    net::IpAddr,
-    sync::Arc,
-};
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 /// Where a rule lies: the list, and its id in it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -115,7 +111,12 @@ fn is_global(address: IpAddr) -> bool {
         IpAddr::V4(address) => {
             let [a, b, ..] = address.octets();
             let is_shared = a == 100 && b & 0xc0 == 64;
-            !(address.is_private() || address.is_loopback() || address.is_link_local() || is_shared || a == 0 || a >= 224)
+            !(address.is_private()
+                || address.is_loopback()
+                || address.is_link_local()
+                || is_shared
+                || a == 0
+                || a >= 224)
         }
         // Global unicast (RFC 4291 §2.4) is 2000::/3 as yet; the rest is local, multicast or unassigned.
         IpAddr::V6(address) => address.segments()[0] & 0xe000 == 0x2000,

@@ -84,6 +84,7 @@ pub enum AliasTarget {
 
 /// What a rule looks at.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are names, and a rule is packed as soon as it is read")]
 pub enum Matcher {
     /// The name asked and the aliases it leads to.
     Name { scope: Scope, name: Name },
@@ -169,7 +170,9 @@ impl Place {
             Self::Net(_) => (false, false),
             Self::Asn(_) => (true, false),
             Self::Country(_) => (false, true),
-            Self::Outside(places) => places.iter().map(Self::databases).fold((false, false), |(a, b), (c, d)| (a || c, b || d)),
+            Self::Outside(places) => {
+                places.iter().map(Self::databases).fold((false, false), |(a, b), (c, d)| (a || c, b || d))
+            }
         }
     }
 }

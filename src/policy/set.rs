@@ -474,7 +474,8 @@ impl RuleSet {
             },
             _ => self.others[(id & !OTHER) as usize].extra.as_deref_mut(),
         };
-        if let (Some(own), Some(more)) = (own.and_then(|own| own.rewrite.as_mut()), extra.and_then(|more| more.rewrite)) {
+        if let (Some(own), Some(more)) = (own.and_then(|own| own.rewrite.as_mut()), extra.and_then(|more| more.rewrite))
+        {
             let own = Arc::make_mut(own);
             for record in &more.records {
                 if own.records.len() == LOCAL_RECORDS_MAX {
@@ -551,9 +552,7 @@ pub enum What<'a> {
 impl RuleView<'_> {
     /// A hash of what the rule says, not of where: equal rules have equal ones.
     pub fn identity(&self) -> u64 {
-        let mut hasher = state().build_hasher();
-        (self.flags.identity(), self.what, self.extra).hash(&mut hasher);
-        hasher.finish()
+        state().hash_one((self.flags.identity(), self.what, self.extra))
     }
 
     /// The rule by itself.

@@ -9,10 +9,7 @@
 //!
 //! Everything is tallied twice: over enforcing rules, which gives what happens, and over all, which gives what would.
 
-use super::{
-    Cause, Effect, Mode, Outcome, ProgramVerdict, Verdict,
-    verdict::Passed,
-};
+use super::{Cause, Effect, Mode, Outcome, ProgramVerdict, Verdict, verdict::Passed};
 use smallvec::SmallVec;
 use std::cmp::Reverse;
 
@@ -68,8 +65,12 @@ impl Tally {
             let (enforce, all) = (levels.enforce.strongest(), levels.all.strongest());
             let is = |cause: &Option<Cause>, effect| cause.is_some_and(|cause| cause.effect == effect);
             let (outcome, cause) = match (enforce, all) {
-                (Some(block), _) if block.effect == Effect::Block && passed.enforce & bit == 0 => (Outcome::Block, block),
-                (_, Some(block)) if block.effect == Effect::Block && passed.all & bit == 0 => (Outcome::WouldBlock, block),
+                (Some(block), _) if block.effect == Effect::Block && passed.enforce & bit == 0 => {
+                    (Outcome::Block, block)
+                }
+                (_, Some(block)) if block.effect == Effect::Block && passed.all & bit == 0 => {
+                    (Outcome::WouldBlock, block)
+                }
                 (Some(except), _) if except.effect == Effect::Except => (Outcome::Except, except),
                 (_, Some(except)) if except.effect == Effect::Except => (Outcome::Except, except),
                 _ => continue,

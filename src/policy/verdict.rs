@@ -90,6 +90,7 @@ pub struct Link {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[expect(clippy::large_enum_variant, reason = "an answer leads to a handful of them, and they are copied")]
 pub enum Reached {
     Name(Name),
     Address(IpAddr),

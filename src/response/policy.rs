@@ -14,6 +14,7 @@ const CANARY_NAMES: [&[u8]; 3] =
     [b"\x13use-application-dns\x03net\x00", b"\x04mask\x06icloud\x03com\x00", b"\x07mask-h2\x06icloud\x03com\x00"];
 
 /// What became of a blocked question.
+#[expect(clippy::large_enum_variant, reason = "there is one a query, and a box would be an allocation")]
 pub enum Blocked {
     /// The response is written: its code, and the Extended DNS Error's.
     Written(Rcode, u16),
@@ -104,9 +105,7 @@ impl Writing<'_> {
             _ if is_canary => self.negative(Rcode::NXDOMAIN, out),
             BlockAnswer::Refused => self.bare(Rcode::REFUSED, out),
             BlockAnswer::Drop => Blocked::Dropped,
-            BlockAnswer::Null => {
-                self.addresses(&[Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()], out)
-            }
+            BlockAnswer::Null => self.addresses(&[Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()], out),
             BlockAnswer::Addresses(addresses) => self.addresses(addresses, out),
         }
     }

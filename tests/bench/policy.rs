@@ -78,7 +78,8 @@ fn lookups(what: &str, policy: &Policy, count: usize) {
     for index in (1..hits.len()).rev() {
         hits.swap(index, random.below(index + 1));
     }
-    let misses: Vec<Name> = (0..ASKED).map(|serial| names::name(&mut random, count + serial).parse().expect("a name")).collect();
+    let misses: Vec<Name> =
+        (0..ASKED).map(|serial| names::name(&mut random, count + serial).parse().expect("a name")).collect();
     let deep: Vec<Name> = (0..ASKED)
         .map(|_| {
             let labels: Vec<String> = (0..8).map(|_| names::label(&mut random)).collect();

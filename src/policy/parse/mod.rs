@@ -12,8 +12,8 @@
 mod adblock;
 mod dnsmasq;
 mod name;
-mod output;
 mod ours;
+mod output;
 mod rpz;
 mod text;
 mod unbound;

@@ -15,7 +15,9 @@ pub fn read_name(text: &str) -> Result<Name, Problem> {
         return read_name(&to_ascii(text)?);
     }
     match text.parse::<Name>() {
-        Ok(name) if name.is_root() => Err(("the root would cover every name; write `*` if that is meant", String::new())),
+        Ok(name) if name.is_root() => {
+            Err(("the root would cover every name; write `*` if that is meant", String::new()))
+        }
         Ok(name) if text.contains('*') => Err(("`*` may stand only as the first label", name.to_string())),
         Ok(_) if text.contains(['/', '$', '^', '|', ',', '(', '[', '=', ':', '@', '#', '"', '\\', '\'']) => {
             Err(("not a name; a rule of another format?", shown(text)))
@@ -67,7 +69,21 @@ mod tests {
         }
         let long = "a".repeat(64);
         for text in [
-            "", ".", "a..b", ".a", "a.*.b", "x*", "a/b", "a,b", "a$b", "||a^", "http://a", "a b", "a@b", "\u{200d}.x", &long,
+            "",
+            ".",
+            "a..b",
+            ".a",
+            "a.*.b",
+            "x*",
+            "a/b",
+            "a,b",
+            "a$b",
+            "||a^",
+            "http://a",
+            "a b",
+            "a@b",
+            "\u{200d}.x",
+            &long,
         ] {
             assert!(read_name(text).is_err(), "{text}");
         }

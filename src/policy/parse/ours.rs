@@ -80,7 +80,9 @@ fn place(text: &str) -> Result<Option<Place>, Problem> {
         return outside(rest).map(Some);
     }
     if let Some(code) = text.strip_prefix("country:") {
-        return country(code).map(Some).ok_or_else(|| ("not a country; write two letters, such as country:CN", shown(code)));
+        return country(code)
+            .map(Some)
+            .ok_or_else(|| ("not a country; write two letters, such as country:CN", shown(code)));
     }
     if let Some(number) = as_number(text) {
         return number.map(|number| Some(Place::Asn(number))).ok_or_else(|| ("not an AS number", shown(text)));

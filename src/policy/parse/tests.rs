@@ -191,7 +191,10 @@ fn the_format_is_told_from_the_text() {
         ("address=/a.example/0.0.0.0\naddress=/b.example/\n", Format::Dnsmasq),
         ("server:\nlocal-zone: \"a.example\" refuse\n", Format::Unbound),
         ("$TTL 60\n@ SOA a. b. 1 2 3 4 5\na.example CNAME .\n", Format::Rpz),
-        ("@ IN SOA localhost. root.localhost. 1 3600 600 86400 60\n@ IN NS localhost.\na.example CNAME .\n", Format::Rpz),
+        (
+            "@ IN SOA localhost. root.localhost. 1 3600 600 86400 60\n@ IN NS localhost.\na.example CNAME .\n",
+            Format::Rpz,
+        ),
     ] {
         let parsed = whole(text, Format::Auto, Extent::Exact).unwrap();
         assert_eq!(parsed.format, expected, "{text}");

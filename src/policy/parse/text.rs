@@ -115,7 +115,8 @@ impl TextReader {
             }
             return true;
         }
-        let is_cosmetic = self.format == Format::Adblock && ["##", "#@#", "#$#", "#%#", "#?#"].iter().any(|mark| line.starts_with(mark));
+        let is_cosmetic = self.format == Format::Adblock
+            && ["##", "#@#", "#$#", "#%#", "#?#"].iter().any(|mark| line.starts_with(mark));
         match line.as_bytes()[0] {
             b'#' => !is_cosmetic,
             b'!' => !ours::is_negated(line) || self.format != Format::Ours,
@@ -129,7 +130,9 @@ impl TextReader {
         match word {
             "if" => self.if_depth = (self.if_depth + 1).min(IF_DEPTH_MAX),
             "endif" => self.if_depth = self.if_depth.saturating_sub(1),
-            "include" => sink.skip(number, "includes are refused: name the other list in the configuration", String::new()),
+            "include" => {
+                sink.skip(number, "includes are refused: name the other list in the configuration", String::new())
+            }
             _ => {}
         }
     }

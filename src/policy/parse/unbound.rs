@@ -8,10 +8,7 @@ use super::{
     name::{Problem, read_name, shown},
 };
 use crate::{
-    dns::{
-        Name, Record, RrType,
-        presentation::record,
-    },
+    dns::{Name, Record, RrType, presentation::record},
     policy::{Action, Effect, LocalData, LocalRecord, Matcher, Rule, Scope},
 };
 use std::{collections::HashSet, net::IpAddr, sync::Arc};
@@ -65,7 +62,9 @@ impl UnboundReader {
                     rest = left;
                     self.data(data, number, sink)
                 }),
-                "include" => Some(Err(("includes are refused: name the other list in the configuration", String::new()))),
+                "include" => {
+                    Some(Err(("includes are refused: name the other list in the configuration", String::new())))
+                }
                 _ => Some(Err(("an option of Unbound's that blocks no name", shown(option)))),
             };
             match result {
