@@ -13,6 +13,8 @@ mod http;
 mod input;
 mod internet;
 mod local;
+mod mmdb;
+mod policy;
 mod recursion;
 mod regression;
 mod reload;
