@@ -70,7 +70,9 @@ impl Health {
         if self.published.policy.load().is_none() {
             return (Readiness::Starting, vec!["no policy is loaded yet".to_owned()]);
         }
-        let mut reasons = list_troubles(&self.published.status.load());
+        let status = self.published.status.load();
+        let mut reasons = list_troubles(&status);
+        reasons.extend(status.databases.iter().cloned());
         if self.upstream_is_silent() {
             reasons.push(UPSTREAM_SILENT.to_owned());
         }

@@ -51,6 +51,9 @@ pub struct ListsView {
     pub lists: Vec<ListView>,
     pub folder_troubles: Vec<(String, String)>,
     pub unknown_services: Vec<String>,
+    /// What keeps rules on AS numbers and countries from their work.
+    #[serde(default)]
+    pub databases: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize, Debug)]
@@ -83,6 +86,7 @@ pub fn lists(status: &ListStatus) -> ListsView {
         lists: status.lists.iter().map(list_view).collect(),
         folder_troubles: status.folders.clone(),
         unknown_services: status.unknown_services.clone(),
+        databases: status.database_troubles(),
     }
 }
 

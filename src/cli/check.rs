@@ -40,6 +40,9 @@ pub fn check(loaded: Loaded, verbose: bool, strict: bool) -> Outcome {
     for service in &status.unknown_services {
         say(format!("warning: {service}: the configuration names a service that no list has\n"));
     }
+    for why in &status.database_troubles() {
+        say(format!("warning: {why}\n"));
+    }
     let rules: usize = published.policy.load().as_ref().map_or(0, |policy| policy.rule_count());
     let lists = status.lists.len();
     say(format!("{lists} lists, {rules} rules in force, {skipped} lines skipped, {unusable} lists unusable\n"));

@@ -17,6 +17,7 @@ pub fn status(config: &Config, verbose: bool) -> Outcome {
         show(list, verbose);
     }
     view.folder_troubles.iter().for_each(|(program, why)| say(format!("! {program}: {why}\n")));
+    view.databases.iter().for_each(|why| say(format!("! {why}\n")));
     Ok(())
 }
 

@@ -317,10 +317,7 @@ fn check_of_names_of_ones_own() {
 #[test]
 fn check_of_lists() {
     let place = Place::new("");
-    write_list(
-        &place.path("lists/spotty.list"),
-        &["good.example", "two words", "", "-bad-.example/x", "*.a.*.example"],
-    );
+    write_list(&place.path("lists/spotty.list"), &["good.example", "two words", "", "-bad-.example/x", "a..example"]);
     fs::write(place.path("lists/page.list"), "<html>").unwrap();
     let ended = place.run(&["check"]);
     // A skipped line is no error, and neither is a list that can't be used: the server would start.

@@ -44,7 +44,11 @@ fn program(name: &str, more: &str) -> String {
 
 /// The records of an answer section: owner, TTL, type and data.
 fn records(answer: &Answer) -> Vec<String> {
-    answer.answer.iter().map(|record| record.to_string().replace(".\t", " ").replace("\tIN\t", " ").replace('\t', " ")).collect()
+    answer
+        .answer
+        .iter()
+        .map(|record| record.to_string().replace(".\t", " ").replace("\tIN\t", " ").replace('\t', " "))
+        .collect()
 }
 
 /// Code and records without their TTLs: `NOERROR www.x A 192.0.2.1, www.x A 192.0.2.2`.

@@ -101,7 +101,7 @@ impl UnboundReader {
             return Ok(());
         }
         let records = vec![LocalRecord { rr_type, ttl: Some(ttl), data }];
-        let action = Action::Rewrite(Arc::new(LocalData { records, alias: None }));
+        let action = Action::Rewrite(Arc::new(LocalData { records, ..LocalData::default() }));
         sink.rule(Rule { action, ..Rule::new(Effect::Block, Matcher::Name { scope, name: owner }, number) });
         Ok(())
     }

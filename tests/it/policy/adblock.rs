@@ -36,7 +36,11 @@ async fn rewrites_answer_as_they_say() {
         ("refused.example A", "REFUSED", 7),
         ("nothing.example A", "NOERROR", 8),
         ("short.example A", "NXDOMAIN short.example CNAME gone.secure.test", 9),
-        ("to-blocked.example.com A", "NOERROR to-blocked.example.com CNAME www.tiktok.com, www.tiktok.com A 192.0.2.9", 10),
+        (
+            "to-blocked.example.com A",
+            "NOERROR to-blocked.example.com CNAME www.tiktok.com, www.tiktok.com A 192.0.2.9",
+            10,
+        ),
         ("to-blocked.example.com AAAA", "NOERROR to-blocked.example.com CNAME www.tiktok.com", 10),
         (
             "to-blocked2.example.com A",
@@ -82,7 +86,8 @@ async fn rules_hold_for_whom_they_say() {
 ||untagged.example^$ctag=~user_child
 ||both.example^$ctag=user_child,client=~127.0.0.9
 ";
-    let groups = "[[group]]\nname = \"kids\"\nclients = [\"127.0.0.8/29\"]\ntags = [\"user_child\", \"device_phone\"]\n";
+    let groups =
+        "[[group]]\nname = \"kids\"\nclients = [\"127.0.0.8/29\"]\ntags = [\"user_child\", \"device_phone\"]\n";
     let server = serve(None, &[("mine.list", list)], &format!("{}{groups}", program("mine", ""))).await;
     for (client, blocked) in [
         ("127.0.0.2", &[1, 3, 6][..]),
@@ -99,7 +104,8 @@ async fn rules_hold_for_whom_they_say() {
                 // Nothing is asked of anybody: what isn't blocked is answered for want of recursion.
                 let ask = Ask { tcp, rd: false, ..Ask::new(name, RrType::A) };
                 let answer = server.ask_from(client, &ask).await;
-                let told = if expected { format!("mine/mine mine.list:{line}") } else { "recursion was not desired".into() };
+                let told =
+                    if expected { format!("mine/mine mine.list:{line}") } else { "recursion was not desired".into() };
                 assert_eq!(reason(&answer), told, "{client} {rule}");
             }
         }

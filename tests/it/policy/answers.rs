@@ -65,7 +65,9 @@ async fn nothing_is_sent_to_those_who_get_nothing() {
     let server = serve(Some(&internet), &[("mine.list", &list)], &program("mine", "block = \"drop\"")).await;
     let after = Ask::new("a.example.com", RrType::A);
     let mut dropped = 0;
-    for text in ["www.signed.org A", "www.signed.org ANY", "alias.signed.org TXT", "www.example.com A", "www.plain.test A"] {
+    for text in
+        ["www.signed.org A", "www.signed.org ANY", "alias.signed.org TXT", "www.example.com A", "www.plain.test A"]
+    {
         let (name, rr_type) = crate::recursion::question(text);
         for tcp in [false, true] {
             assert_dropped(&server, &Ask { tcp, dnssec_ok: true, ..Ask::new(name, rr_type) }, &after).await;
@@ -87,7 +89,9 @@ async fn canaries_are_denied_whatever_blocked_clients_get() {
         let server = serve(None, &[("mine.list", &list)], &program("mine", &format!("block = {block}"))).await;
         let expected = if block == "\"nodata\"" { Rcode::NOERROR } else { Rcode::NXDOMAIN };
         for (line, canary) in (2..).zip(names) {
-            for ask in [RrType::A, RrType::AAAA, RrType::HTTPS].into_iter().flat_map(|rr_type| every_way(canary, rr_type)) {
+            for ask in
+                [RrType::A, RrType::AAAA, RrType::HTTPS].into_iter().flat_map(|rr_type| every_way(canary, rr_type))
+            {
                 let answer = server.ask_with(&ask).await;
                 assert_own(&ask, &answer, 15, &format!("mine/mine mine.list:{line}"));
                 assert_denied(&ask, &answer, expected, canary);
@@ -174,7 +178,14 @@ async fn what_depends_on_the_type_is_denied_for_that_type() {
         ("\"refused\"", ["REFUSED", "REFUSED", "REFUSED", "REFUSED", "REFUSED", "REFUSED"]),
         (
             "\"null\"",
-            ["NOERROR www.signed.org AAAA ::", "NOERROR", "NOERROR", "NOERROR", "NOERROR alias.signed.org A 0.0.0.0", "NOERROR"],
+            [
+                "NOERROR www.signed.org AAAA ::",
+                "NOERROR",
+                "NOERROR",
+                "NOERROR",
+                "NOERROR alias.signed.org A 0.0.0.0",
+                "NOERROR",
+            ],
         ),
     ] {
         let server = serve(Some(&internet), &lists, &format!("{toml}block = {block}\n")).await;

@@ -1,6 +1,6 @@
 //! Rules on autonomous systems and countries, and the databases that they need.
 
-use super::{assert_verdicts, ours, program, serve, verdict};
+use super::{ask, assert_verdicts, ours, program, reason, serve, verdict};
 use crate::{
     harness::{Server, eventually, folder, start},
     internet::Internet,
@@ -19,7 +19,8 @@ fn systems(entries: &[(&str, u32)]) -> Vec<u8> {
             [("autonomous_system_number", Value::U32(*number)), ("autonomous_system_organization", Value::Text("Test"))]
         })
         .collect();
-    let all: Vec<(&str, &[(&str, Value<'_>)])> = entries.iter().zip(&maps).map(|((net, _), map)| (*net, &map[..])).collect();
+    let all: Vec<(&str, &[(&str, Value<'_>)])> =
+        entries.iter().zip(&maps).map(|((net, _), map)| (*net, &map[..])).collect();
     database(&all)
 }
 
@@ -28,7 +29,8 @@ fn countries(entries: &[(&str, &str)]) -> Vec<u8> {
     let codes: Vec<[(&str, Value<'_>); 1]> =
         entries.iter().map(|(_, code)| [("iso_code", Value::Text(code))]).collect();
     let maps: Vec<[(&str, Value<'_>); 1]> = codes.iter().map(|code| [("country", Value::Map(&code[..]))]).collect();
-    let all: Vec<(&str, &[(&str, Value<'_>)])> = entries.iter().zip(&maps).map(|((net, _), map)| (*net, &map[..])).collect();
+    let all: Vec<(&str, &[(&str, Value<'_>)])> =
+        entries.iter().zip(&maps).map(|((net, _), map)| (*net, &map[..])).collect();
     database(&all)
 }
 
@@ -69,9 +71,23 @@ async fn addresses_are_found_by_system_and_country() {
     );
     put(
         &folder.path().join("country.mmdb"),
-        &countries(&[("203.0.113.0/28", "CN"), ("203.0.113.26/32", "RU"), ("185.49.140.7/32", "CN"), ("2001:db8::/124", "RU")]),
+        &countries(&[
+            ("203.0.113.0/28", "CN"),
+            ("203.0.113.26/32", "RU"),
+            ("185.49.140.7/32", "CN"),
+            ("2001:db8::/124", "RU"),
+        ]),
     );
-    let rules = ["AS64496", "country:cn", "ns:AS64500", "ns:country:CN", "AS64499", "203.0.113.20/32", "country:RU", "@AS64497"];
+    let rules = [
+        "AS64496",
+        "country:cn",
+        "ns:AS64500",
+        "ns:country:CN",
+        "AS64499",
+        "203.0.113.20/32",
+        "country:RU",
+        "@AS64497",
+    ];
     fs::write(folder.path().join("mine.list"), ours(&rules)).unwrap();
     let server = start(folder, Some(&internet), &format!("{OPTIONS}{}", program("mine", ""))).await;
     assert_verdicts(
@@ -136,19 +152,18 @@ async fn a_changed_database_is_used_and_a_bad_one_is_not() {
     fs::write(folder.path().join("mine.list"), ours(&["AS64496", "country:CN"])).unwrap();
     let server = start(folder, Some(&internet), &format!("{OPTIONS}{}", program("mine", ""))).await;
     // What can't be read makes its own rules inactive, and nothing else.
-    assert_verdicts(
-        &server,
-        &[("www.signed.org A", ""), ("www.example.com A", "address mine.list:3 203.0.113.11")],
-    )
-    .await;
+    assert_verdicts(&server, &[("www.signed.org A", ""), ("www.example.com A", "address mine.list:3 203.0.113.11")])
+        .await;
     let said = reasons(&server, "asn.mmdb").await;
-    let whole = |said: &str| ["policy.asn_db", "not a database", "its rules are inactive"].iter().all(|part| said.contains(part));
+    let whole = |said: &str| {
+        ["policy.asn_db", "not a database", "its rules are inactive"].iter().all(|part| said.contains(part))
+    };
     assert!(matches!(said.as_slice(), [said] if whole(said)), "{said:?}");
     assert!(database_troubles(&server).await.contains("asn.mmdb"));
     assert_eq!(reasons(&server, "country.mmdb").await, Vec::<String>::new());
 
     put(&asn, &systems(&[("203.0.113.21/32", 64496)]));
-    let blocks = |text: &'static str| async { !verdict(&server, text).await.is_empty() };
+    let blocks = async |text: &str| !reason(&ask(&server, text).await).is_empty();
     eventually("the repaired database is used", || blocks("www.signed.org A")).await;
     assert_eq!(reasons(&server, "asn.mmdb").await, Vec::<String>::new());
     assert_eq!(database_troubles(&server).await, "[]");
@@ -165,7 +180,9 @@ async fn a_changed_database_is_used_and_a_bad_one_is_not() {
         }
         eventually("the trouble is told", || async {
             let said = reasons(&server, "asn.mmdb").await;
-            said.iter().any(|said| said.contains("last good state serves") && said.contains("can't be read") == (spoil == "gone"))
+            said.iter().any(|said| {
+                said.contains("last good state serves") && said.contains("can't be read") == (spoil == "gone")
+            })
         })
         .await;
         assert!(blocks("only-a.signed.org A").await, "{spoil}");
@@ -182,7 +199,8 @@ async fn rules_without_a_database_are_inactive_and_told() {
     let internet = Internet::start().await;
     let list = ours(&["AS64496", "country:CN", "!country:US", "!AS64500", "www.target.org"]);
     let server = serve(Some(&internet), &[("mine.list", &list)], &program("mine", "")).await;
-    assert_verdicts(&server, &[("www.signed.org A", ""), ("www.target.org A", "qname mine.list:6 www.target.org")]).await;
+    assert_verdicts(&server, &[("www.signed.org A", ""), ("www.target.org A", "qname mine.list:6 www.target.org")])
+        .await;
     let told = database_troubles(&server).await;
     assert!(told.contains("2 rules on AS numbers") && told.contains("policy.asn_db"), "{told}");
     assert!(told.contains("2 rules on countries") && told.contains("policy.country_db"), "{told}");

@@ -18,9 +18,17 @@ const ZONE: &str = "$ORIGIN rpz.test.\n@ 60 SOA l. r. 1 2 3 4 5\nwww.plain.test 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn shadow_changes_no_octet_whatever_the_rules_are() {
     let internet = Internet::start().await;
-    let own = ours(&["203.0.113.21", "203.0.113.77", "ns:185.49.140.5", "ns:dns-host.org", "2001:db8::/32", "client:127.0.0.0/8"]);
+    let own = ours(&[
+        "203.0.113.21",
+        "203.0.113.77",
+        "ns:185.49.140.5",
+        "ns:dns-host.org",
+        "2001:db8::/32",
+        "client:127.0.0.0/8",
+    ]);
     let lists = [("own.list", &*own), ("adblock.list", ADBLOCK), ("zone.list", ZONE)];
-    let toml: String = ["own", "adblock", "zone"].map(|name| program(name, "mode = \"shadow\"\nblock = \"drop\"")).concat();
+    let toml: String =
+        ["own", "adblock", "zone"].map(|name| program(name, "mode = \"shadow\"\nblock = \"drop\"")).concat();
     let shadow = serve(Some(&internet), &lists, &toml).await;
     let none = serve(Some(&internet), &[], "[policy]\nmode = \"off\"\n").await;
     let mut asked = 0;
@@ -93,19 +101,17 @@ async fn a_blocked_question_records_what_all_programs_say_of_it() {
         ("sixth", "mode = \"off\"", vec!["www.signed.org"]),
         ("seventh", "", vec!["ns:185.49.140.2"]),
     ];
-    let texts: Vec<(String, String)> = rules.iter().map(|(name, _, rules)| (format!("{name}.list"), ours(rules))).collect();
+    let texts: Vec<(String, String)> =
+        rules.iter().map(|(name, _, rules)| (format!("{name}.list"), ours(rules))).collect();
     let lists: Vec<(&str, &str)> = texts.iter().map(|(file, text)| (file.as_str(), text.as_str())).collect();
     let toml: String = rules.iter().map(|(name, more, _)| program(name, more)).collect();
     let server = serve(Some(&internet), &lists, &toml).await;
     let answer = ask(&server, "www.signed.org A").await;
     assert_eq!((answer.rcode.to_string().as_str(), reason(&answer)), ("NXDOMAIN", "second/second second.list:2"));
     assert_eq!(internet.asked("www.signed.org"), 0);
-    for (metric, program) in [
-        ("would_block", "first"),
-        ("blocked", "second"),
-        ("blocked", "fourth"),
-        ("excepted", "fifth"),
-    ] {
+    for (metric, program) in
+        [("would_block", "first"), ("blocked", "second"), ("blocked", "fourth"), ("excepted", "fifth")]
+    {
         let labels = [format!("program=\"{program}\"")];
         assert_counted(&server, &format!("cleandns_{metric}_total"), &[&labels[0]], 1).await;
     }
@@ -129,7 +135,8 @@ async fn a_blocked_question_records_what_all_programs_say_of_it() {
         ["first would-block", "second block", "third would-block", "fourth block", "fifth except", "seventh block"]
     );
     assert_eq!((&explained["answer_seen"], &explained["answer"]["rcode"]), (&json!(true), &json!("NOERROR")));
-    let considered: Vec<&str> = explained["considered"].as_array().unwrap().iter().map(|rule| rule["program"].as_str().unwrap()).collect();
+    let considered: Vec<&str> =
+        explained["considered"].as_array().unwrap().iter().map(|rule| rule["program"].as_str().unwrap()).collect();
     assert!(!considered.contains(&"sixth"), "{considered:?}");
 }
 

@@ -14,7 +14,7 @@ const GROUP: &str = "[[group]]\nname = \"kids\"\nclients = [\"127.0.0.8/29\"]\n"
 /// Whether clients of nobody's group, and those of the one group, find the name blocked.
 async fn blocked(server: &Server) -> (bool, bool) {
     let ask = Ask::new("www.signed.org", RrType::A);
-    let of = async |client: &str| { server.ask_from(client, &ask).await.ede_code() == 15 };
+    let of = async |client: &str| server.ask_from(client, &ask).await.ede_code() == 15;
     (of("127.0.0.1").await, of("127.0.0.8").await)
 }
 

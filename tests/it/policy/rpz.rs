@@ -3,7 +3,11 @@
 use super::{
     ask, assert_denied, assert_dropped, assert_own, assert_verdicts, explain, program, reason, records, serve, shown,
 };
-use crate::{harness::{Ask, Server}, internet::Internet, recursion::question};
+use crate::{
+    harness::{Ask, Server},
+    internet::Internet,
+    recursion::question,
+};
 use cleandns::dns::{Rcode, RrType};
 
 /// A zone's text; its rules begin in line 4.
@@ -215,7 +219,7 @@ async fn every_trigger_is_looked_at() {
             ("www.signed.org A", ""),
             ("www.signed.org AAAA", "address mine.list:7 2001:db8::21"),
             ("alias-nodata.signed.org A", "address mine.list:8 203.0.113.22"),
-            ("www.plain.test A", "ns-name mine.list:11 ns1.plain.test"),
+            ("www.plain.test TXT", "ns-name mine.list:11 ns1.plain.test"),
             ("www.tiktok.com A", "ns-name mine.list:12 ns31.dns-host.org"),
             ("www.secure.test TXT", "ns-address mine.list:13 185.49.140.9"),
             // In the order of RPZ an address comes before the name server.
@@ -228,7 +232,10 @@ async fn every_trigger_is_looked_at() {
         ("www.example.com A", "NXDOMAIN"),
         ("signed.org A", "NOERROR"),
         ("only-a.signed.org A", "NOERROR only-a.signed.org A 192.0.2.5"),
-        ("alias-nodata.signed.org A", "NOERROR alias-nodata.signed.org CNAME only-a.signed.org, only-a.signed.org A 192.0.2.5"),
+        (
+            "alias-nodata.signed.org A",
+            "NOERROR alias-nodata.signed.org CNAME only-a.signed.org, only-a.signed.org A 192.0.2.5",
+        ),
         ("www.plain.test TXT", "NXDOMAIN"),
         ("www.tiktok.com A", "NOERROR"),
     ] {
@@ -246,8 +253,14 @@ async fn every_trigger_is_looked_at() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_first_zone_with_a_match_decides() {
     let internet = Internet::start().await;
-    let one = zone("one.test", &["www.signed.org CNAME rpz-passthru.", "only-a.signed.org CNAME .", "32.31.113.0.203.rpz-ip CNAME *."]);
-    let two = zone("two.test", &["*.signed.org CNAME *.", "www.target.org CNAME .", "32.11.113.0.203.rpz-ip CNAME rpz-passthru."]);
+    let one = zone(
+        "one.test",
+        &["www.signed.org CNAME rpz-passthru.", "only-a.signed.org CNAME .", "32.31.113.0.203.rpz-ip CNAME *."],
+    );
+    let two = zone(
+        "two.test",
+        &["*.signed.org CNAME *.", "www.target.org CNAME .", "32.11.113.0.203.rpz-ip CNAME rpz-passthru."],
+    );
     // Only a list's place counts, not how closely its rule fits.
     let three = zone("three.test", &["www.signed.org CNAME .", "32.11.113.0.203.rpz-ip CNAME ."]);
     let lists = [("one.zone", &*one), ("two.zone", &*two), ("three.zone", &*three)];
@@ -295,7 +308,12 @@ async fn a_lists_override_replaces_what_its_rules_do() {
     let internet = Internet::start().await;
     let text = zone(
         "rpz.test",
-        &["www.signed.org CNAME .", "only-a.signed.org CNAME rpz-passthru.", "local.example A 192.0.2.1", "32.11.113.0.203.rpz-ip CNAME ."],
+        &[
+            "www.signed.org CNAME .",
+            "only-a.signed.org CNAME rpz-passthru.",
+            "local.example A 192.0.2.1",
+            "32.11.113.0.203.rpz-ip CNAME .",
+        ],
     );
     for (own, blocked, local, by_address) in [
         ("given", "NXDOMAIN", "NOERROR local.example A 192.0.2.1", "NXDOMAIN"),
@@ -319,7 +337,9 @@ async fn a_lists_override_replaces_what_its_rules_do() {
     ] {
         let toml = zones(&[("mine.list", &format!(", format = \"rpz\", override = \"{own}\""))]);
         let server = serve(Some(&internet), &[("mine.list", &text)], &toml).await;
-        for (text, expected) in [("www.signed.org A", blocked), ("local.example A", local), ("www.example.com A", by_address)] {
+        for (text, expected) in
+            [("www.signed.org A", blocked), ("local.example A", local), ("www.example.com A", by_address)]
+        {
             let answer = ask(&server, text).await;
             let tc = if answer.truncated { " TC" } else { "" };
             let found = if reason(&answer).is_empty() { "pass".to_owned() } else { format!("{}{tc}", shown(&answer)) };

@@ -105,7 +105,8 @@ async fn hints_of_either_family_are_found() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn name_servers_are_found_by_name_and_by_address() {
     let internet = Internet::start().await;
-    let list = ours(&["ns:dns-host.org", "ns:185.49.140.2", "ns:*.plain.test", "ns:=ns1.secure.test", "@ns:185.49.140.7"]);
+    let list =
+        ours(&["ns:dns-host.org", "ns:185.49.140.2", "ns:*.plain.test", "ns:=ns1.secure.test", "@ns:185.49.140.7"]);
     let server = serve(Some(&internet), &[("mine.list", &list)], &program("mine", "")).await;
     let table = [
         ("www.tiktok.com A", "ns-name mine.list:2 ns31.dns-host.org"),
