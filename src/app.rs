@@ -3,18 +3,22 @@
 use crate::{
     admin::{self, AdminState},
     config::Config,
+    dns::{Name, Rcode, Record, RrType},
     embedded,
     health::{Health, UPSTREAM_SILENT},
     listener::{self, BindError, Service},
-    lists::{Embedded, Lists, OnPublish, Published, StartError, Watching},
+    lists::{Downloads, Embedded, FetchLimits, Lists, LookUpHost, OnPublish, Published, StartError, Watching},
     query::{AccessList, Pipeline, SpecialNames},
-    resolve::{Clock, Hints, PortMap, Resolve, Resolver, ResolverSetup, TrustAnchorText, UpstreamCounters, Wanted},
+    resolve::{
+        Clock, Hints, PortMap, Resolution, Resolve, Resolver, ResolverSetup, Security, TrustAnchorText,
+        UpstreamCounters, Wanted,
+    },
     telemetry::{Reload, Telemetry},
 };
 use anyhow::Context;
 use std::{
     hash::BuildHasher,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     path::Path,
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -25,6 +29,8 @@ use tokio::{sync::watch, task::JoinHandle};
 const DRAIN_WITHIN: Duration = Duration::from_secs(5);
 /// How often the first contact with name servers is tried until there is one.
 const CONTACT_EVERY: Duration = Duration::from_secs(30);
+/// How long a look-up for a download may take: the resolver gives up before that.
+const LOOK_UP_WITHIN: Duration = Duration::from_secs(6);
 
 /// What the program takes from the world besides its configuration.
 pub struct Outside {
@@ -35,6 +41,7 @@ pub struct Outside {
     pub ports: Option<Arc<PortMap>>,
     /// Seconds since 1970 when this program was built.
     pub built_at: u64,
+    pub fetch: FetchLimits,
 }
 
 impl Outside {
@@ -45,6 +52,7 @@ impl Outside {
             seed: foldhash::fast::RandomState::default().hash_one(Instant::now().elapsed()),
             ports: None,
             built_at: env!("CLEANDNS_BUILT_AT").parse().unwrap_or(0),
+            fetch: FetchLimits::default(),
         }
     }
 }
@@ -91,11 +99,17 @@ pub async fn start(config: Config, outside: Outside) -> Result<Running, AppError
     let config = Arc::new(config);
     let started = Instant::now();
     let telemetry = Arc::new(Telemetry::new(config.log.queries));
-    let lists = Lists::load(config.clone(), embedded_files(), outside.seed, count_reloads(&telemetry))?;
-    let published = lists.published();
     let counters = Arc::new(UpstreamCounters::default());
-    let clock = outside.clock.clone();
+    let (clock, seed, limits) = (outside.clock.clone(), outside.seed, outside.fetch.clone());
     let resolver = resolver(&config, outside, counters.clone())?;
+    let downloads = Downloads { look_up_host: look_up_host(&config, &resolver), limits };
+    let (own_config, on_publish) = (config.clone(), count_reloads(&telemetry));
+    // It waits for disks and downloads, and the resolver that downloads need runs on this runtime.
+    let loading = tokio::task::spawn_blocking(move || {
+        Lists::load_and_download(own_config, embedded_files(), seed, downloads, on_publish)
+    });
+    let lists = loading.await.context("reading the lists broke off")??;
+    let published = lists.published();
     let (stop, stopping) = watch::channel(false);
     let zones = config.resolve.forwards.iter().map(|forward| forward.zone);
     let pipeline = Arc::new(Pipeline::new(
@@ -136,6 +150,11 @@ impl Running {
         self.watching.reload();
     }
 
+    /// Has all lists with a url downloaded, due or not.
+    pub fn update_lists(&self) {
+        self.watching.update();
+    }
+
     /// Takes no more queries, waits for those in flight, and leaves.
     pub async fn stop(self) {
         let _ = self.stop.send(true);
@@ -154,6 +173,47 @@ impl Running {
         // Both end within a fraction of a second, unless a file system keeps one waiting.
         let _ = tokio::time::timeout(DRAIN_WITHIN, joined).await;
     }
+}
+
+/// Finds a host's addresses by our own resolver, past the policy: a list that blocks the host it comes from would never
+/// be mended otherwise.
+fn look_up_host(config: &Config, resolver: &Resolver) -> LookUpHost {
+    let (resolver, runtime) = (resolver.clone(), tokio::runtime::Handle::current());
+    let families = [(config.resolve.ipv4, RrType::A), (config.resolve.ipv6, RrType::AAAA)];
+    let types: Vec<RrType> = families.into_iter().filter_map(|(is_on, rr_type)| is_on.then_some(rr_type)).collect();
+    Arc::new(move |host| {
+        let name: Name = host.parse().map_err(|error| format!("{host} is no host name: {error}"))?;
+        let answers = types.iter().map(|&rr_type| {
+            let (resolver, (sender, received)) = (resolver.clone(), std::sync::mpsc::channel());
+            runtime.spawn(async move {
+                let resolving = resolver.resolve(name, rr_type, Wanted { validated: true });
+                let _ = sender.send(tokio::time::timeout(LOOK_UP_WITHIN, resolving).await.ok());
+            });
+            received
+        });
+        // All are asked before the first is waited for.
+        let answers: Vec<_> = answers.collect();
+        // Without an answer the runtime has ended, or time was up.
+        let answers = answers.into_iter().map(|received| received.recv().ok().flatten());
+        addresses(host, answers.collect())
+    })
+}
+
+/// The addresses in some answers, or why there are none.
+fn addresses(host: &str, answers: Vec<Option<Resolution>>) -> Result<Vec<IpAddr>, String> {
+    let (mut found, mut why) = (Vec::new(), format!("{host} has no address"));
+    for answer in answers {
+        match answer {
+            None => why = format!("{host} could not be resolved in time"),
+            Some(answer) if answer.security == Security::Bogus => why = format!("{host}: its answer breaks DNSSEC"),
+            Some(answer) if answer.rcode != Rcode::NOERROR => {
+                let detail = answer.ede.map(|ede| format!(": {}", ede.text)).unwrap_or_default();
+                why = format!("{host} could not be resolved: {}{detail}", answer.rcode);
+            }
+            Some(answer) => found.extend(answer.answer.iter().filter_map(Record::address)),
+        }
+    }
+    if found.is_empty() { Err(why) } else { Ok(found) }
 }
 
 /// The files inside the binary.
@@ -212,8 +272,7 @@ pub fn check_resolver(config: &Config) -> Result<(), AppError> {
 async fn make_contact(health: Health) {
     let mut said = false;
     loop {
-        let resolving =
-            health.resolver.resolve(crate::dns::Name::ROOT, crate::dns::RrType::NS, Wanted { validated: false });
+        let resolving = health.resolver.resolve(Name::ROOT, RrType::NS, Wanted { validated: false });
         let _ = tokio::time::timeout(Duration::from_secs(6), resolving).await;
         if health.counters.answered.load(std::sync::atomic::Ordering::Relaxed) > 0 {
             if said {

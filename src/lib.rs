@@ -18,7 +18,7 @@
 //! - [`policy`] decides, purely: rules, parsers, the compiled index, and the order of precedence, written once.
 //! - [`resolve`] finds answers and validates them; the only place that names hickory_resolver and domain.
 //! - [`response`] writes messages; never decides.
-//! - [`lists`] the I/O around policy: files, watching, last good states, publishing.
+//! - [`lists`] the I/O around policy: files, downloads, watching, last good states, publishing.
 //! - [`telemetry`] counters and the log line of a query; never blocks.
 //! - [`health`] what is wrong right now, in words.
 //! - [`admin`] HTTP; the only place that names the web framework.

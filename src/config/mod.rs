@@ -144,6 +144,25 @@ pub struct ListSource {
     pub allow_empty: bool,
     /// Without a usable list the program doesn't start.
     pub required: bool,
+    /// How often a list with a url is downloaded.
+    pub refresh: Duration,
+    /// By how many percent a list's rules may become more or fewer at once.
+    pub change_max: u8,
+    /// What becomes of a download that changed too much.
+    pub gate: Gate,
+    /// Certificates of authorities, as PEM, that are trusted for the url beside the usual ones.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// What becomes of what looks like a mistake in a list that others write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gate {
+    /// It is held back, and reported.
+    Hold,
+    /// It is obeyed, and reported.
+    Warn,
+    /// It is obeyed.
+    Off,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -152,6 +171,8 @@ pub enum Location {
     File(PathBuf),
     /// Every list file in this folder.
     Folder(PathBuf),
+    /// Downloaded from here.
+    Url(String),
     /// Files or one file below this path of the copy inside the binary, such as `blocklists/clean-store`.
     Embedded(String),
 }

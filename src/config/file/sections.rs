@@ -4,8 +4,8 @@
 
 use super::{
     super::{
-        Admin, Cache, Config, Exception, Forward, ForwardServer, ListSource, Listen, Location, Log, Origin, Policy,
-        Program, Resolve,
+        Admin, Cache, Config, Exception, Forward, ForwardServer, Gate, ListSource, Listen, Location, Log, Origin,
+        Policy, Program, Resolve,
     },
     read_bounded,
     reader::{Table, Value},
@@ -73,6 +73,8 @@ const BLOCK: BlockAnswer = BlockAnswer::NxDomain;
 // What later versions will do unless told otherwise.
 const CACHE_STALE: Duration = Duration::from_secs(86_400);
 const LIST_REFRESH: Duration = Duration::from_secs(86_400);
+/// Percent.
+const LIST_CHANGE_MAX: u8 = 50;
 const QUERY_LOG_KEEP: Duration = Duration::from_secs(30 * 86_400);
 const QUERY_LOG_BYTES: u64 = 1 << 30;
 
@@ -89,6 +91,9 @@ const FORMATS: [(&str, Option<Format>); 10] = [
     ("dnsmasq", None),
     ("unbound", None),
 ];
+/// The words of `gate`.
+const GATES: [(&str, Option<Gate>); 3] =
+    [("hold", Some(Gate::Hold)), ("warn", Some(Gate::Warn)), ("off", Some(Gate::Off))];
 /// The words of `match`.
 const EXTENTS: [(&str, Option<Extent>); 2] = [("exact", Some(Extent::Exact)), ("subtree", Some(Extent::Subtree))];
 
@@ -257,16 +262,11 @@ impl Reading<'_> {
     /// One entry of `lists`; `None` if it doesn't say where the list is.
     fn list(&self, table: &Table<'_>) -> Option<ListSource> {
         let (path, url) = (table.value("path"), table.set_text("url", ""));
-        if let Some(url) = &url {
-            url.problem("not yet supported by this version; fetch the list yourself and write its path");
-        }
         if path.is_none() && url.is_none() {
             table.missing("path", format!("a list needs a path; write {LIST_EXAMPLE}"));
         }
         table.not_yet_text("override");
-        table.choose("gate", ("hold", ()), &[("hold", Some(())), ("warn", None), ("off", None)]);
         table.not_yet_list("release");
-        table.not_yet_unless("refresh", "\"24h\"", |value| value.parse("24h", text::duration), LIST_REFRESH);
         let options = ListSource {
             format: table.choose("format", ("auto", Format::Auto), &FORMATS),
             name: table.value("name").and_then(|value| value.parse("my list", text::title)),
@@ -274,10 +274,17 @@ impl Reading<'_> {
             extent: table.choose("match", ("exact", Extent::Exact), &EXTENTS),
             allow_empty: table.boolean("allow_empty", false),
             required: table.boolean("required", false),
+            refresh: table.parse("refresh", LIST_REFRESH, "24h", text::duration),
+            change_max: table.integer("change_max", LIST_CHANGE_MAX.into(), 0..=100) as u8,
+            gate: table.choose("gate", ("hold", Gate::Hold), &GATES),
+            ca_file: self.optional_file(table, "ca_file"),
             // Filled in below, so that an unusable path doesn't hide what is wrong with the other options.
             location: Location::Embedded(String::new()),
         };
-        let location = path?.parse("blocklists/clean-store", |path| self.base.find(path))?;
+        let location = match (path, url) {
+            (None, Some(url)) => url.parse("https://lists.example/a.txt", read_list_url)?,
+            (path, _) => path?.parse("blocklists/clean-store", |path| self.base.find(path))?,
+        };
         Some(ListSource { location, ..options })
     }
 
@@ -553,5 +560,16 @@ fn plain_list(location: Location) -> ListSource {
         extent: Extent::Exact,
         allow_empty: false,
         required: false,
+        refresh: LIST_REFRESH,
+        change_max: LIST_CHANGE_MAX,
+        gate: Gate::Hold,
+        ca_file: None,
+    }
+}
+
+fn read_list_url(text: &str) -> Result<Location, String> {
+    match text.strip_prefix("https://") {
+        Some(rest) if !rest.is_empty() => Ok(Location::Url(text.to_owned())),
+        _ => Err(format!("{} can't be used; lists are downloaded over https alone", shown(text))),
     }
 }

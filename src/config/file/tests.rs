@@ -2,7 +2,8 @@
 
 use super::{
     super::{
-        Admin, Exception, Forward, ForwardProtocol, ForwardServer, ListSource, Listen, Location, Log, Policy, Program,
+        Admin, Exception, Forward, ForwardProtocol, ForwardServer, Gate, ListSource, Listen, Location, Log, Policy,
+        Program,
     },
     *,
 };
@@ -299,6 +300,10 @@ fn every_option_is_read() {
         extent: Extent::Exact,
         allow_empty: false,
         required: false,
+        refresh: Duration::from_secs(86_400),
+        change_max: 50,
+        gate: Gate::Hold,
+        ca_file: None,
     };
     let own = ListSource { location: Location::File(here.join("config/own.list")), ..plain.clone() };
     assert_eq!(config.programs[0].lists, std::slice::from_ref(&plain));
@@ -623,9 +628,7 @@ fn what_is_for_later_versions_is_refused_unless_it_is_the_default() {
         ("format", "'auto'", "'adblock'", "\"auto\""),
         ("format", "'wildcard'", "'rpz'", "\"auto\""),
         ("override", "''", "'nodata'", "\"\""),
-        ("gate", "'hold'", "'off'", "\"hold\""),
         ("release", "[]", "['a.example']", "[]"),
-        ("refresh", "'24h'", "'1h'", "\"24h\""),
     ] {
         let list = |value| format!("[[program]]\nname = 'x'\nlists = [{{ path = 'own.list', {option} = {value} }}]");
         good(&list(same));
@@ -640,8 +643,8 @@ fn what_is_for_later_versions_is_refused_unless_it_is_the_default() {
         ],
     );
     bad(
-        "[[program]]\nname = 'x'\nlists = [{ url = 'https://lists.example/a' }]",
-        &["3:18: program.lists.url: not yet supported by this version; fetch the list yourself and write its path"],
+        "[[program]]\nname = 'x'\nlists = [{ url = 'http://lists.example/a' }]",
+        &[r#"3:18: program.lists.url: "http://lists.example/a" can't be used; lists are downloaded over https alone"#],
     );
     bad(
         "[[group]]\nname = 'guests'\nclient = []\n[[resolve.forward]]\nzone = 'x'\nservers = ['tls://9.9.9.9#dns.quad9.net']",

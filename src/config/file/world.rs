@@ -152,7 +152,9 @@ impl Base<'_> {
         match self.find(path)? {
             Location::File(path) => Ok(path),
             Location::Folder(path) => Err(format!("{} is a folder; write the path of a file", path.display())),
-            Location::Embedded(_) => Err("only a file on disk will do; write an absolute path".to_owned()),
+            Location::Embedded(_) | Location::Url(_) => {
+                Err("only a file on disk will do; write an absolute path".to_owned())
+            }
         }
     }
 
