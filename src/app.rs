@@ -8,16 +8,20 @@ use crate::{
     health::{Health, UPSTREAM_SILENT},
     listener::{self, BindError, Service},
     lists::{Downloads, Embedded, FetchLimits, Lists, LookUpHost, OnPublish, Published, StartError, Watching},
-    query::{AccessList, Pipeline, SpecialNames},
+    neighbours::Neighbours,
+    pause::Pauses,
+    query::{AccessList, HostsFile, LocalData, Pipeline, SpecialNames, Surroundings, read_hosts},
     resolve::{
-        Clock, Hints, PortMap, Resolution, Resolve, Resolver, ResolverSetup, Security, TrustAnchorText,
-        UpstreamCounters, Wanted,
+        Clock, Hints, NameServersWanted, PortMap, Resolution, Resolve, Resolver, ResolverSetup, Security,
+        TrustAnchorText, UpstreamCounters, Wanted,
     },
     telemetry::{Reload, Telemetry},
 };
 use anyhow::Context;
 use std::{
+    fs::File,
     hash::BuildHasher,
+    io::Read,
     net::{IpAddr, SocketAddr},
     path::Path,
     sync::Arc,
@@ -31,6 +35,8 @@ const DRAIN_WITHIN: Duration = Duration::from_secs(5);
 const CONTACT_EVERY: Duration = Duration::from_secs(30);
 /// How long a look-up for a download may take: the resolver gives up before that.
 const LOOK_UP_WITHIN: Duration = Duration::from_secs(6);
+/// Octets of a hosts file: names of machines, a hundred thousand of them, and not a list of names to block.
+const HOSTS_BYTES_MAX: u64 = 4 << 20;
 
 /// What the program takes from the world besides its configuration.
 pub struct Outside {
@@ -94,6 +100,20 @@ pub struct Running {
     contact: JoinHandle<()>,
 }
 
+/// Tells clients' hardware addresses, if some group is told by them.
+fn mac_addresses(config: &Config) -> Arc<dyn Fn(IpAddr) -> Option<[u8; 6]> + Send + Sync> {
+    if !config.tells_clients_by_mac() {
+        return Arc::new(|_| None);
+    }
+    match Neighbours::start() {
+        Ok(neighbours) => Arc::new(move |client| neighbours.mac(client)),
+        Err(error) => {
+            tracing::error!(%error, "the kernel's neighbour table can't be read: groups by MAC address have no members");
+            Arc::new(|_| None)
+        }
+    }
+}
+
 /// Starts serving. The policy is in force before the first socket is open.
 pub async fn start(config: Config, outside: Outside) -> Result<Running, AppError> {
     let config = Arc::new(config);
@@ -111,13 +131,21 @@ pub async fn start(config: Config, outside: Outside) -> Result<Running, AppError
     let lists = loading.await.context("reading the lists broke off")??;
     let published = lists.published();
     let (stop, stopping) = watch::channel(false);
+    let pauses = Arc::new(Pauses::load(
+        config.state_dir.as_deref(),
+        config.groups.iter().map(|group| group.name.clone()).collect(),
+    ));
+    let (local, warnings) = local_data(&config)?;
+    warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let zones = config.resolve.forwards.iter().map(|forward| forward.zone);
     let pipeline = Arc::new(Pipeline::new(
         published.policy.clone(),
         AccessList::new(config.access.clone()),
+        local,
         SpecialNames::new(zones),
         Arc::new(resolver.clone()),
-        Arc::new(move || (clock() / 86_400) as i64),
+        pauses.clone(),
+        Surroundings { now: Arc::new(move || clock() as i64), mac: mac_addresses(&config) },
     ));
     let health = Health { published: published.clone(), counters, resolver, started, stopping: stopping.clone() };
     let workers = match config.listen.workers {
@@ -186,7 +214,8 @@ fn look_up_host(config: &Config, resolver: &Resolver) -> LookUpHost {
         let answers = types.iter().map(|&rr_type| {
             let (resolver, (sender, received)) = (resolver.clone(), std::sync::mpsc::channel());
             runtime.spawn(async move {
-                let resolving = resolver.resolve(name, rr_type, Wanted { validated: true });
+                let wanted = Wanted { validated: true, name_servers: NameServersWanted::No };
+                let resolving = resolver.resolve(name, rr_type, wanted);
                 let _ = sender.send(tokio::time::timeout(LOOK_UP_WITHIN, resolving).await.ok());
             });
             received
@@ -254,6 +283,34 @@ fn resolver(config: &Config, outside: Outside, counters: Arc<UpstreamCounters>) 
     Ok(Resolver::new(setup)?)
 }
 
+/// The owner's own names, from the configuration and hosts files, and what in those files can't be used.
+pub fn local_data(config: &Config) -> Result<(LocalData, Vec<String>), AppError> {
+    let (mut records, mut warnings) = (config.local.records.clone(), Vec::new());
+    for path in &config.local.hosts {
+        let HostsFile { records: found, problems, problem_count } = read_hosts(&octets_of(path, "local.hosts")?);
+        records.extend(found);
+        let unsaid = problem_count - problems.len();
+        warnings.extend(problems.iter().map(|(line, reason)| format!("{}:{line}: {reason}", path.display())));
+        if unsaid > 0 {
+            warnings.push(format!("{}: and {unsaid} lines more", path.display()));
+        }
+    }
+    Ok((LocalData::new(&records), warnings))
+}
+
+/// A hosts file's octets.
+fn octets_of(path: &Path, option: &str) -> Result<Vec<u8>, AppError> {
+    let at_fault = |why: String| AppError::Configuration(format!("{option}: {} {why}", path.display()));
+    let mut octets = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(HOSTS_BYTES_MAX + 1).read_to_end(&mut octets))
+        .map_err(|error| at_fault(format!("can't be read: {error}")))?;
+    if octets.len() as u64 > HOSTS_BYTES_MAX {
+        return Err(at_fault(format!("is larger than {HOSTS_BYTES_MAX} octets; names to block belong into lists")));
+    }
+    Ok(octets)
+}
+
 fn text_of(path: &Path, option: &str) -> Result<String, AppError> {
     std::fs::read_to_string(path)
         .map_err(|error| AppError::Configuration(format!("{option}: {} can't be read: {error}", path.display())))
@@ -272,7 +329,8 @@ pub fn check_resolver(config: &Config) -> Result<(), AppError> {
 async fn make_contact(health: Health) {
     let mut said = false;
     loop {
-        let resolving = health.resolver.resolve(Name::ROOT, RrType::NS, Wanted { validated: false });
+        let wanted = Wanted { validated: false, name_servers: NameServersWanted::No };
+        let resolving = health.resolver.resolve(Name::ROOT, RrType::NS, wanted);
         let _ = tokio::time::timeout(Duration::from_secs(6), resolving).await;
         if health.counters.answered.load(std::sync::atomic::Ordering::Relaxed) > 0 {
             if said {

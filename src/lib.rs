@@ -13,13 +13,16 @@
 //! # Code map, in the order of the flow
 //!
 //! - [`listener`] UDP workers and TCP connections: bytes in, bytes out, every bound of the network side.
-//! - [`dns`] the shared vocabulary: names, questions, records, wire form. Plain values.
-//! - [`query`] the flow: `answer_now` at once, `answer` for what must be resolved; access; special-use names.
+//! - [`dns`] the shared vocabulary: names, questions, records, wire form and zone files. Plain values.
+//! - [`query`] the flow: `answer_now` at once, `answer` for what must be resolved; access; the owner's own
+//!   names; special-use names.
 //! - [`policy`] decides, purely: rules, parsers, the compiled index, and the order of precedence, written once.
 //! - [`resolve`] finds answers and validates them; the only place that names hickory_resolver and domain.
 //! - [`response`] writes messages; never decides.
 //! - [`lists`] the I/O around policy: files, downloads, watching, last good states, publishing.
+//! - [`neighbours`] which MAC address stands behind a client's address; asks the kernel, never waits.
 //! - [`telemetry`] counters and the log line of a query; never blocks.
+//! - [`pause`] everything in shadow until a time; kept over restarts.
 //! - [`health`] what is wrong right now, in words.
 //! - [`admin`] HTTP; the only place that names the web framework.
 //! - [`config`] what the owner wrote, checked whole; [`embedded`] the copies inside the binary.
@@ -45,6 +48,8 @@ pub mod embedded;
 pub mod health;
 pub mod listener;
 pub mod lists;
+pub mod neighbours;
+pub mod pause;
 pub mod policy;
 pub mod query;
 pub mod resolve;

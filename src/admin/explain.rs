@@ -1,14 +1,13 @@
 //! An explanation as data: the same for the API, the command line and, offline, for lists compiled from files.
 
 use crate::{
-    dns::{Name, RrType},
+    dns::RrType,
     lists::{ListPath, ListState, ListStatus, line_of, version_of},
-    policy::{Cause, MatchedRule, Outcome, Policy, Scope},
+    policy::{Asking, Cause, Client, Link, MatchedRule, Outcome, Policy, Reached, Role},
     query::Explanation,
     resolve::Security,
 };
 use serde::{Deserialize, Serialize};
-use std::net::IpAddr;
 
 /// What would happen to a question, and why.
 #[derive(Serialize, Deserialize, Debug)]
@@ -16,17 +15,23 @@ pub struct Explained {
     pub name: String,
     pub r#type: String,
     pub client: String,
+    /// The client's group.
+    #[serde(default)]
+    pub group: String,
     /// False: the client is outside `[access] allow` and gets REFUSED, whatever stands below.
     pub admitted: bool,
     /// `block`, or `pass`.
     pub action: String,
     /// One sentence.
     pub summary: String,
+    /// False: the question was blocked or answered without its answer, so what rules on answers would say was not seen.
+    #[serde(default)]
+    pub answer_seen: bool,
     /// What each program said.
     pub verdicts: Vec<Said>,
     /// The owner's exception that matched, if one did: place and reason. It may be limited to some programs.
     pub owner_exception: Option<(String, String)>,
-    /// The name asked, then the aliases its answer led to, each with what led there.
+    /// The name asked, then the names and addresses its answer led to, each with what it is.
     pub chain: Vec<(String, String)>,
     /// Every rule in force that matched a name of the chain, decisive or not.
     pub considered: Vec<Rule>,
@@ -56,11 +61,11 @@ pub struct Rule {
     pub text: String,
     pub mode: String,
     pub effect: String,
-    /// What of the query it matched: qname, cname, dname, svcb-target.
+    /// What of the query it matched: qname, cname, dname, svcb-target, address, address-hint, ns-name, ns-address, client.
     pub trigger: String,
-    /// The name it matched.
+    /// The name or address it matched.
     pub matched: String,
-    /// The rule's own name, with `=` for exact and `*.` for below only.
+    /// The rule in our own format, or AdBlock's where ours can't say it.
     pub name: String,
 }
 
@@ -77,13 +82,16 @@ pub struct Answer {
 pub fn explained(
     explanation: &Explanation,
     rr_type: RrType,
-    client: IpAddr,
+    client: Client<'_>,
     admitted: bool,
     status: &ListStatus,
 ) -> Explained {
-    let Explanation { policy, verdict, chain, resolution, own_answer } = explanation;
-    let names: Vec<Name> = chain.iter().map(|alias| alias.name).collect();
-    let rule = |cause: &Cause| rule(policy, cause, &names, status);
+    let Explanation { policy, verdict, links, now, pauses, resolution, own_answer } = explanation;
+    let Some(Link { what: Reached::Name(name), .. }) = links.first() else {
+        unreachable!("the first link is the name asked")
+    };
+    let asking = Asking { name, rr_type, client, now: *now, pauses };
+    let rule = |cause: &Cause| rule(policy, &asking, cause, links, status);
     let verdicts: Vec<Said> = verdict
         .programs
         .iter()
@@ -93,29 +101,33 @@ pub fn explained(
         let exception = &policy.owner_exceptions()[usize::from(pass.exception)];
         (exception.place.clone(), exception.reason.clone())
     });
-    let matching = |(index, alias): (usize, &crate::policy::Alias)| -> Vec<MatchedRule> {
-        policy.matching_rules(&alias.name, index.min(255) as u8, alias.trigger)
+    let matching = |(index, link): (usize, &Link)| -> Vec<MatchedRule> {
+        policy.matching_rules(&asking, index.min(255) as u8, link)
     };
-    let considered = chain.iter().enumerate().flat_map(matching).map(|matched| rule(&matched.cause)).collect();
+    let of_client = policy.matching_rules(&asking, 0, &Link::address(client.address, crate::policy::Trigger::Client));
+    let all = of_client.into_iter().chain(links.iter().enumerate().flat_map(matching));
+    let considered = all.map(|matched| rule(&matched.cause)).collect();
     let is_blocked = verdict.block().is_some();
     let is_bogus = resolution.as_ref().is_some_and(|resolution| resolution.security == Security::Bogus);
     let summary = match own_answer {
-        Some(why) => format!("{}: {why}", names[0]),
+        Some(why) => format!("{}: {why}", name),
         None if is_bogus => {
-            format!("{} fails: its answer breaks DNSSEC, so what it leads to was not looked at", names[0])
+            format!("{} fails: its answer breaks DNSSEC, so what it leads to was not looked at", name)
         }
-        None => summary(&names[0], &verdicts, owner_exception.as_ref(), is_blocked),
+        None => summary(&name.to_string(), &verdicts, owner_exception.as_ref(), is_blocked),
     };
     Explained {
-        name: names[0].to_string(),
+        name: name.to_string(),
         r#type: rr_type.to_string(),
-        client: client.to_string(),
+        client: client.address.to_string(),
+        group: policy.group_name(verdict.group).to_owned(),
         admitted,
+        answer_seen: verdict.answer_seen,
         action: if is_blocked { "block" } else { "pass" }.to_owned(),
         summary,
         verdicts,
         owner_exception,
-        chain: chain.iter().map(|alias| (alias.name.to_string(), alias.trigger.word().to_owned())).collect(),
+        chain: links.iter().map(|link| (link.what.to_string(), link.trigger.word().to_owned())).collect(),
         considered,
         answer: resolution.as_ref().map(|resolution| Answer {
             rcode: resolution.rcode.to_string(),
@@ -127,7 +139,7 @@ pub fn explained(
     }
 }
 
-fn summary(name: &Name, verdicts: &[Said], owner: Option<&(String, String)>, is_blocked: bool) -> String {
+fn summary(name: &str, verdicts: &[Said], owner: Option<&(String, String)>, is_blocked: bool) -> String {
     if let (Some((place, reason)), false) = (owner, is_blocked) {
         let because = if reason.is_empty() { String::new() } else { format!(": {reason}") };
         return format!("{name} passes: the owner's exception at {place}{because}");
@@ -137,10 +149,11 @@ fn summary(name: &Name, verdicts: &[Said], owner: Option<&(String, String)>, is_
         format!("{}/{} ({} line {})", said.rule.program, said.rule.service, said.rule.list, said.rule.line)
     };
     if let (true, Some(said)) = (is_blocked, with(Outcome::Block)) {
-        let by = if said.rule.trigger == "qname" {
-            String::new()
-        } else {
-            format!(", since it leads to {}", said.rule.matched)
+        let by = match said.rule.trigger.as_str() {
+            "qname" => String::new(),
+            "client" => format!(" for the client {}", said.rule.matched),
+            "ns-name" | "ns-address" => format!(", since its name server is {}", said.rule.matched),
+            _ => format!(", since it leads to {}", said.rule.matched),
         };
         return format!("{name} is blocked by {}{by}", place(said));
     }
@@ -153,37 +166,51 @@ fn summary(name: &Name, verdicts: &[Said], owner: Option<&(String, String)>, is_
     }
 }
 
-fn rule(policy: &Policy, cause: &Cause, names: &[Name], status: &ListStatus) -> Rule {
-    let index = usize::from(cause.list);
-    let list = &policy.lists()[index];
-    let matched = names.get(usize::from(cause.link)).copied().unwrap_or(Name::ROOT);
-    let own = matched.ancestor(matched.label_count() - usize::from(cause.labels).min(matched.label_count()));
-    let prefix = match cause.scope {
-        Scope::Exact => "=",
-        Scope::Subtree => "",
-        Scope::Below => "*.",
+fn rule(policy: &Policy, asking: &Asking<'_>, cause: &Cause, links: &[Link], status: &ListStatus) -> Rule {
+    let index = cause.list();
+    let matched = match cause.trigger {
+        crate::policy::Trigger::Client => asking.client.address.to_string(),
+        _ => links.get(usize::from(cause.link)).map(|link| link.what.to_string()).unwrap_or_default(),
+    };
+    let effect = match cause.effect {
+        crate::policy::Effect::Block => "block",
+        crate::policy::Effect::Except => "except",
+    };
+    let shown = policy.rule(cause).unpack().to_string();
+    let common = Rule {
+        program: String::new(),
+        service: String::new(),
+        list: String::new(),
+        path: String::new(),
+        line: cause.line,
+        text: String::new(),
+        mode: policy.mode_for(asking, index).word().to_owned(),
+        effect: effect.to_owned(),
+        trigger: cause.trigger.word().to_owned(),
+        matched,
+        name: shown.trim_start_matches('@').to_owned(),
+    };
+    let Some(list) = policy.lists().get(index) else {
+        // The names of one of the owner's exceptions, which stand in the configuration itself.
+        let exception = policy.list_role(index);
+        let place = match exception {
+            Role::Owner(index) => policy.owner_exceptions()[index].place.clone(),
+            Role::Program(_) => String::new(),
+        };
+        return Rule { list: "policy.exception".to_owned(), path: place, text: shown, ..common };
     };
     // The status is of the same policy but for a moment after a reload; then the text can't be vouched for.
     let state = status.lists.get(index).filter(|state| status.epoch == policy.epoch() && state.name == list.name);
     Rule {
-        program: policy.programs()[list.program].name.clone(),
+        program: list.program().map(|program| policy.programs()[program].name.clone()).unwrap_or_default(),
         service: list.service.clone(),
         list: list.name.clone(),
         path: state.map(|state| state.path.to_string()).unwrap_or_default(),
-        line: cause.line,
         text: match state {
             Some(state) => rule_line(state, cause.line),
             None => format!("line {}, the lists changed just now", cause.line),
         },
-        mode: policy.list_mode(index).word().to_owned(),
-        effect: match cause.effect {
-            crate::policy::Effect::Block => "block",
-            crate::policy::Effect::Except => "except",
-        }
-        .to_owned(),
-        trigger: cause.trigger.word().to_owned(),
-        matched: matched.to_string(),
-        name: format!("{prefix}{own}"),
+        ..common
     }
 }
 

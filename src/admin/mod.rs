@@ -1,17 +1,20 @@
-//! HTTP: health, metrics, and questions about verdicts and lists. Read only; no other module names the web framework.
+//! HTTP: health, metrics, questions about verdicts and lists, pauses. No other module names the web framework.
 //!
 //! It listens on loopback unless told otherwise, and then asks for a token. A web page in a browser on this machine
 //! could still ask it by another name (DNS rebinding), so only requests that name an address or `localhost` are heard.
 
+mod control;
 mod explain;
 mod state;
 
+pub use control::{PauseAsked, PausesView};
 pub use explain::{Explained, Rule, explained};
 pub use state::{ListView, ListsView};
 
 use crate::{
     config::Admin,
     health::{Health, Readiness},
+    policy::{Client, ClientKey},
     query::Pipeline,
     telemetry::{Telemetry, render},
 };
@@ -52,6 +55,8 @@ pub async fn serve(
         .route("/metrics", get(metrics))
         .route("/api/v1/explain", get(explain_name))
         .route("/api/v1/lists", get(lists))
+        .route("/api/v1/bypass", get(control::bypass))
+        .route("/api/v1/pause", get(control::pauses).post(control::pause))
         .layer(from_fn_with_state(token, admit));
     let open = Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz));
     let app = open.merge(guarded).with_state(state);
@@ -106,7 +111,7 @@ fn equal(a: &str, b: &str) -> bool {
 }
 
 async fn index() -> &'static str {
-    "cleandns\n\n/healthz\n/readyz\n/metrics\n/api/v1/explain?name=www.tiktok.com&type=A\n/api/v1/lists\n"
+    "cleandns\n\n/healthz\n/readyz\n/metrics\n/api/v1/explain?name=www.tiktok.com&type=A\n/api/v1/lists\n/api/v1/pause\n/api/v1/bypass\n"
 }
 
 async fn healthz() -> &'static str {
@@ -141,6 +146,12 @@ struct ExplainRequest {
     r#type: Option<String>,
     #[serde(default)]
     client: Option<String>,
+    /// Hardware address of the client, where a group is told by one.
+    #[serde(default)]
+    mac: Option<String>,
+    /// Id of the client.
+    #[serde(default)]
+    id: Option<String>,
 }
 
 async fn explain_name(State(state): State<AdminState>, Query(request): Query<ExplainRequest>) -> Response {
@@ -153,22 +164,37 @@ async fn explain_name(State(state): State<AdminState>, Query(request): Query<Exp
         Ok(rr_type) => rr_type,
         Err(error) => return bad(format!("type: {error}")),
     };
-    let client = match request.client.as_deref().unwrap_or("127.0.0.1").parse::<IpAddr>() {
-        Ok(client) => client,
+    let address = match request.client.as_deref().unwrap_or("127.0.0.1").parse::<IpAddr>() {
+        Ok(client) => client.to_canonical(),
         Err(error) => return bad(format!("client: {error}")),
     };
-    let Some(explanation) = state.pipeline.explain(name, rr_type).await else {
+    let mac = match request.mac.as_deref().map(mac_of) {
+        Some(None) => return bad("mac: write it as aa:bb:cc:dd:ee:ff".to_owned()),
+        mac => mac.flatten(),
+    };
+    let id = request.id.clone();
+    let client = Client { address, id: id.as_deref(), mac, tcp: false };
+    let Some(explanation) = state.pipeline.explain(name, rr_type, client).await else {
         return (StatusCode::SERVICE_UNAVAILABLE, "no policy is loaded yet\n").into_response();
     };
-    let admitted = state.pipeline.admits(client);
+    let admitted = state.pipeline.admits(address);
     let published = state.health.published.clone();
     // Rules are read back from their files.
     let view = tokio::task::spawn_blocking(move || {
+        let client = Client { address, id: id.as_deref(), mac, tcp: false };
         explained(&explanation, rr_type, client, admitted, &published.status.load())
     });
     match view.await {
         Ok(view) => Json(view).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
+}
+
+/// A hardware address as people write it.
+fn mac_of(text: &str) -> Option<[u8; 6]> {
+    match format!("mac:{text}").parse() {
+        Ok(ClientKey::Mac(mac)) => Some(mac),
+        _ => None,
     }
 }
 

@@ -19,6 +19,8 @@ pub fn check(loaded: Loaded, verbose: bool, strict: bool) -> Outcome {
         say(format!("warning: {warning}\n"));
     }
     app::check_resolver(&config).map_err(|error| Failure::Configuration(error.to_string()))?;
+    let (_, warnings) = app::local_data(&config).map_err(|error| Failure::Configuration(error.to_string()))?;
+    warnings.iter().for_each(|warning| say(format!("warning: {warning}\n")));
     // A check leaves no trace: it neither writes last good copies nor falls back to them.
     config.state_dir = None;
     let lists = Lists::load(Arc::new(config), app::embedded_files(), 0, Box::new(|_, _| {}))

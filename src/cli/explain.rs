@@ -7,7 +7,7 @@ use crate::{
     config::Config,
     dns::{Name, RrType},
     lists::Lists,
-    policy::{Alias, Trigger},
+    policy::{Asking, Client, Link, Trigger},
     query::{AccessList, Explanation},
 };
 use std::{fmt::Write, net::IpAddr, sync::Arc};
@@ -55,11 +55,13 @@ fn offline(config: Config, name: Name, rr_type: RrType, client: IpAddr) -> Resul
         .map_err(|error| Failure::Configuration(error.to_string()))?;
     let published = lists.published();
     let policy = published.policy.load_full().ok_or_else(|| Failure::Other("no policy could be built".into()))?;
-    let today = (app::Outside::real().clock)() / 86_400;
-    let verdict = policy.on_question(&name, today as i64);
-    let chain = vec![Alias { name, trigger: Trigger::Qname }];
-    let explanation = Explanation { policy, verdict, chain, resolution: None, own_answer: None };
-    Ok(explained(&explanation, rr_type, client, access.allows(client.to_canonical()), &published.status.load()))
+    let address = client.to_canonical();
+    let client = Client { address, id: None, mac: None, tcp: false };
+    let (now, pauses) = ((app::Outside::real().clock)() as i64, Arc::default());
+    let verdict = policy.on_question(&Asking { name: &name, rr_type, client, now, pauses: &[] });
+    let links = vec![Link::name(name, Trigger::Qname)];
+    let explanation = Explanation { policy, verdict, links, now, pauses, resolution: None, own_answer: None };
+    Ok(explained(&explanation, rr_type, client, access.allows(address), &published.status.load()))
 }
 
 fn for_a_person(view: &Explained) -> String {
@@ -70,6 +72,9 @@ fn for_a_person(view: &Explained) -> String {
     line("question", &format!("{} {} from {}", view.name, view.r#type, view.client));
     if !view.admitted {
         line("access", "this client is outside [access] allow and is refused, whatever follows");
+    }
+    if !view.group.is_empty() && view.group != "default" {
+        line("group", &view.group);
     }
     for said in &view.verdicts {
         line(&said.outcome, &rule(&said.rule));

@@ -1,10 +1,13 @@
 //! `cleandns lists`: the running server's lists.
 
-use super::{Outcome, fetch, say};
+use super::{Failure, Outcome, fetch, say};
 use crate::{
     admin::{ListView, ListsView},
     config::Config,
+    lists::{self, ServiceDiff},
+    policy::parse::{Extent, Format},
 };
+use std::path::Path;
 
 /// Shows every list.
 pub fn status(config: &Config, verbose: bool) -> Outcome {
@@ -29,4 +32,21 @@ fn show(list: &ListView, verbose: bool) {
     if verbose {
         list.skipped.iter().for_each(|(line, reason)| say(format!("  {path}:{line}: {reason}\n")));
     }
+}
+
+/// Compares two files or folders of lists.
+pub fn compare(old: &Path, new: &Path, count: bool) -> Outcome {
+    let diffs =
+        lists::diff(old, new, Format::Auto, Extent::Exact).map_err(|error| Failure::Other(error.to_string()))?;
+    for ServiceDiff { service, added, removed } in &diffs {
+        say(format!("{service}: {} added, {} removed\n", added.len(), removed.len()));
+        if !count {
+            removed.iter().for_each(|rule| say(format!("- {rule}\n")));
+            added.iter().for_each(|rule| say(format!("+ {rule}\n")));
+        }
+    }
+    if diffs.is_empty() {
+        say("no rule differs\n");
+    }
+    Ok(())
 }

@@ -6,6 +6,7 @@ mod ask;
 mod check;
 mod explain;
 mod lists;
+mod pause;
 mod serve;
 mod wire_client;
 
@@ -14,7 +15,7 @@ use crate::{
     embedded,
 };
 use clap::{Parser, Subcommand};
-use std::{borrow::Cow, ffi::OsString, io::Write, net::IpAddr, path::PathBuf, process::ExitCode};
+use std::{borrow::Cow, ffi::OsString, io::Write, net::IpAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 /// A recursive, validating DNS resolver that applies program blocklists and explains every verdict.
 #[derive(Parser)]
@@ -77,6 +78,19 @@ enum Command {
         #[command(subcommand)]
         command: ListsCommand,
     },
+    /// Have the running server block nothing for a while, for everybody or for one group; without options, tell what is
+    /// paused.
+    Pause {
+        /// How long, such as 30m or 2h.
+        #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+        length: Option<Duration>,
+        /// Only this group; `default` for clients in none.
+        #[arg(long)]
+        group: Option<String>,
+        /// End the pause.
+        #[arg(long, conflicts_with = "length")]
+        end: bool,
+    },
     /// Leave with 0 if the running server answers.
     Health,
 }
@@ -88,6 +102,14 @@ enum ListsCommand {
         /// Show lines that gave no rule.
         #[arg(long)]
         verbose: bool,
+    },
+    /// Compare two list files, or two folders of them: rules added and removed, by service.
+    Diff {
+        old: PathBuf,
+        new: PathBuf,
+        /// Only how many.
+        #[arg(long)]
+        count: bool,
     },
 }
 
@@ -143,6 +165,8 @@ fn run_command(args: Args) -> Outcome {
             explain::explain(loaded.config, &explain::Asked { name, rr_type, client, json, offline })
         }
         Command::Lists { command: ListsCommand::Status { verbose } } => lists::status(&loaded.config, verbose),
+        Command::Lists { command: ListsCommand::Diff { old, new, count } } => lists::compare(&old, &new, count),
+        Command::Pause { length, group, end } => pause::pause(&loaded.config, &pause::Asked { length, group, end }),
         Command::Health => ask::health(&loaded.config),
     }
 }
@@ -155,6 +179,11 @@ fn load_config(file: Option<PathBuf>) -> Result<Loaded, Failure> {
     config::load(file.as_deref(), &world).map_err(|problems| Failure::Configuration(problems.to_string()))
 }
 
+/// A duration as in the configuration.
+fn duration(text: &str) -> Result<Duration, String> {
+    config::duration(text)
+}
+
 /// Prints, whether or not anybody still reads.
 fn say(text: impl AsRef<str>) {
     let _ = std::io::stdout().write_all(text.as_ref().as_bytes());
@@ -162,6 +191,16 @@ fn say(text: impl AsRef<str>) {
 
 /// Asks the running server's HTTP interface for JSON.
 fn fetch<T: serde::de::DeserializeOwned>(config: &Config, path: &str, query: &[(&str, &str)]) -> Result<T, Failure> {
+    ask_server(config, path, query, None::<&()>)
+}
+
+/// Asks the running server's HTTP interface for JSON, or tells it some.
+fn ask_server<T: serde::de::DeserializeOwned>(
+    config: &Config,
+    path: &str,
+    query: &[(&str, &str)],
+    body: Option<&impl serde::Serialize>,
+) -> Result<T, Failure> {
     let Some(admin) = &config.admin else {
         return Err(Failure::Other("[admin] listen is empty, so the running server can't be asked".into()));
     };
@@ -171,17 +210,28 @@ fn fetch<T: serde::de::DeserializeOwned>(config: &Config, path: &str, query: &[(
         .http_status_as_error(false)
         .build()
         .into();
-    let mut request = agent.get(format!("http://{address}{path}"));
-    for (key, value) in query {
-        request = request.query(key, value);
-    }
-    if let Some(token) = &admin.token {
-        request = request.header("Authorization", format!("Bearer {token}"));
-    }
+    let url = format!("http://{address}{path}");
+    let token = admin.token.as_ref().map(|token| format!("Bearer {token}"));
     let unreachable = |error: ureq::Error| {
         Failure::Other(format!("no server answers at http://{address} ({error}); start it with `cleandns serve`"))
     };
-    let mut response = request.call().map_err(unreachable)?;
+    let mut response = match body {
+        None => {
+            let request = agent.get(url).query_pairs(query.iter().copied());
+            match token {
+                Some(token) => request.header("Authorization", token).call(),
+                None => request.call(),
+            }
+        }
+        Some(body) => {
+            let request = agent.post(url);
+            match token {
+                Some(token) => request.header("Authorization", token).send_json(body),
+                None => request.send_json(body),
+            }
+        }
+    }
+    .map_err(unreachable)?;
     if response.status().as_u16() != 200 {
         let text = response.body_mut().read_to_string().unwrap_or_default();
         return Err(Failure::Other(format!("the server answered {}: {}", response.status(), text.trim())));

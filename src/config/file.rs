@@ -6,12 +6,19 @@
 //!
 //! It looks at the paths the file names, and reads the admin token. It opens no list, creates nothing, prints nothing.
 
+mod groups;
+mod local;
+mod policy;
+mod programs;
 mod reader;
 mod sections;
 mod text;
 mod world;
 
-pub use self::world::{CONFIG_PATH, Embedded, World};
+pub use self::{
+    text::duration,
+    world::{CONFIG_PATH, Embedded, World},
+};
 
 use self::{reader::read_document, sections::read_config, world::is_absence};
 use super::{Config, Origin, Problem, Problems, report::Report};
@@ -99,5 +106,7 @@ fn read_bounded(path: &Path, bytes_max: u64) -> Result<Vec<u8>, String> {
     }
 }
 
+#[cfg(test)]
+mod policy_tests;
 #[cfg(test)]
 mod tests;

@@ -3,13 +3,13 @@
 mod file;
 mod report;
 
-pub use file::{CONFIG_PATH, Embedded, Loaded, World, load, read};
+pub use file::{CONFIG_PATH, Embedded, Loaded, World, duration, load, read};
 pub use report::{Problem, Problems};
 
 use crate::{
-    dns::Name,
+    dns::{Name, Record},
     policy::{
-        BlockAnswer, Mode,
+        BlockAnswer, ClientKey, Mode, Schedule, Zone,
         parse::{Extent, Format},
     },
 };
@@ -25,15 +25,25 @@ pub struct Config {
     /// Networks whose clients are answered.
     pub access: Vec<IpNet>,
     pub resolve: Resolve,
+    pub local: Local,
     pub cache: Cache,
     /// Folder for last good lists; `None`: nothing is kept over a restart.
     pub state_dir: Option<PathBuf>,
     pub policy: Policy,
     pub exceptions: Vec<Exception>,
     pub programs: Vec<Program>,
+    pub groups: Vec<Group>,
     /// `None`: no HTTP at all.
     pub admin: Option<Admin>,
     pub log: Log,
+}
+
+impl Config {
+    /// True if some group is told by the hardware addresses of its clients.
+    pub fn tells_clients_by_mac(&self) -> bool {
+        let is_mac = |key: &ClientKey| matches!(key, ClientKey::Mac(_));
+        self.groups.iter().any(|group| group.clients.iter().any(is_mac))
+    }
 }
 
 /// Which file the configuration came from.
@@ -87,6 +97,14 @@ pub enum ForwardProtocol {
     Tcp,
 }
 
+/// The owner's own names.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Local {
+    pub records: Vec<Record>,
+    /// Files in the format of `/etc/hosts`.
+    pub hosts: Vec<PathBuf>,
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cache {
     /// Ceiling in octets.
@@ -99,6 +117,12 @@ pub struct Policy {
     pub mode: Mode,
     pub block: BlockAnswer,
     pub block_ttl: Duration,
+    /// A database of networks (ASN) by address; `None`: rules about them do nothing.
+    pub asn_db: Option<PathBuf>,
+    /// A database of countries by address; `None`: rules about them do nothing.
+    pub country_db: Option<PathBuf>,
+    /// Of schedules that name none, and of the days in `until`.
+    pub time_zone: Zone,
 }
 
 /// The owner's own exception: it passes a whole answer and beats every program.
@@ -106,11 +130,17 @@ pub struct Policy {
 pub struct Exception {
     /// Name, and whether it means exactly that name alone.
     pub names: Vec<(Name, Extent)>,
+    /// Lists whose every rule passes.
+    pub lists: Vec<ListSource>,
     /// Programs it is limited to; empty: all.
     pub programs: Vec<String>,
+    /// Groups it is limited to, `DEFAULT_GROUP` being one; empty: all clients.
+    pub groups: Vec<String>,
     pub reason: String,
-    /// Days since 1970-01-01 of the last day it holds (UTC); `None`: for good.
-    pub until_day: Option<i64>,
+    /// It holds before this second since 1970, the end of its last day; `None`: for good.
+    pub until: Option<i64>,
+    /// That day as it is written; empty: for good.
+    pub until_text: String,
     /// Where it stands, as `file:line`.
     pub place: String,
 }
@@ -128,6 +158,29 @@ pub struct Program {
     pub services: BTreeMap<String, Mode>,
     /// Lists whose every rule is an exception of this program.
     pub exceptions: Vec<ListSource>,
+    /// Outside it the program is off; `None`: always.
+    pub schedule: Option<Schedule>,
+}
+
+/// The group of all clients that no other names.
+pub const DEFAULT_GROUP: &str = "default";
+
+/// Clients with modes of their own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Group {
+    pub name: String,
+    /// None of them is in another group.
+    pub clients: Vec<ClientKey>,
+    /// What AdBlock's `$ctag` calls its clients.
+    pub tags: Vec<String>,
+    /// Modes by program.
+    pub programs: BTreeMap<String, Mode>,
+    /// Modes by program and service.
+    pub services: BTreeMap<(String, String), Mode>,
+    /// Outside it the two tables above don't apply; `None`: always.
+    pub schedule: Option<Schedule>,
+    /// Where it stands, as `file:line`.
+    pub place: String,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -144,24 +197,70 @@ pub struct ListSource {
     pub allow_empty: bool,
     /// Without a usable list the program doesn't start.
     pub required: bool,
-    /// How often a list with a url is downloaded.
+    /// What every rule of a response policy zone does instead of what it says; `None`: as given.
+    pub rpz_override: Option<Override>,
+    /// What happens to rules that look like accidents; `None`: held if others wrote the list, else a warning.
+    pub gate: Option<Gate>,
+    /// Names whose rules the gate lets through.
+    pub release: Vec<Name>,
+    /// How often a downloaded list is asked for.
     pub refresh: Duration,
-    /// By how many percent a list's rules may become more or fewer at once.
+    /// By how many percent of its rules a downloaded list may shrink or grow at once; 100: by any number.
     pub change_max: u8,
-    /// What becomes of a download that changed too much.
-    pub gate: Gate,
-    /// Certificates of authorities, as PEM, that are trusted for the url beside the usual ones.
+    /// Certificates (PEM) to trust when downloading; `None`: those of the public authorities.
     pub ca_file: Option<PathBuf>,
 }
 
-/// What becomes of what looks like a mistake in a list that others write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+impl ListSource {
+    /// How often a list is downloaded unless it says so.
+    pub const REFRESH: Duration = Duration::from_secs(86_400);
+    /// Percent by which a download may differ: lists live, but seldom halve or double overnight.
+    pub const CHANGE_MAX: u8 = 50;
+
+    /// A list of which nothing is said but where it is.
+    pub fn plain(location: Location) -> Self {
+        Self {
+            location,
+            format: Format::Auto,
+            name: None,
+            service: None,
+            extent: Extent::Exact,
+            allow_empty: false,
+            required: false,
+            rpz_override: None,
+            gate: None,
+            release: Vec::new(),
+            refresh: Self::REFRESH,
+            change_max: Self::CHANGE_MAX,
+            ca_file: None,
+        }
+    }
+}
+
+/// An action instead of the one that each rule of a response policy zone has.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Override {
+    Passthru,
+    NxDomain,
+    NoData,
+    Drop,
+    TcpOnly,
+    /// Matches are recorded, and nothing is done.
+    Disabled,
+    /// An alias to this name.
+    Cname(Name),
+    /// An alias to the name asked, put below this name.
+    CnameBelow(Name),
+}
+
+/// What happens to a rule that covers far more than anybody means, such as a public suffix.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Gate {
-    /// It is held back, and reported.
+    /// The rule isn't used, and that is reported.
     Hold,
-    /// It is obeyed, and reported.
+    /// It is used, and that is reported.
     Warn,
-    /// It is obeyed.
+    /// It is used.
     Off,
 }
 
@@ -171,10 +270,10 @@ pub enum Location {
     File(PathBuf),
     /// Every list file in this folder.
     Folder(PathBuf),
-    /// Downloaded from here.
-    Url(String),
     /// Files or one file below this path of the copy inside the binary, such as `blocklists/clean-store`.
     Embedded(String),
+    /// One list to download: `https`, with a host name.
+    Url(String),
 }
 
 #[derive(Clone, PartialEq)]

@@ -4,9 +4,11 @@
 
 mod message;
 mod name;
+pub mod presentation;
 mod query;
 mod show;
 pub mod types;
+pub mod zonefile;
 
 pub use message::{
     Edns, ExtendedError, HEADER_BYTES, MessageWriter, ReadError, Record, Section, extended_error, read_records,

@@ -164,6 +164,19 @@ impl Name {
         }
         at == start
     }
+
+    /// The labels that this name has more than `origin`, as a name: the root if it is `origin` itself, `None` if it is
+    /// neither that nor below it.
+    pub fn relative_to(&self, origin: &Self) -> Option<Self> {
+        if !self.is_at_or_below(origin) {
+            return None;
+        }
+        let mut name = *self;
+        let end = usize::from(self.len - origin.len);
+        name.octets[end] = 0;
+        name.len = end as u8 + 1;
+        Some(name)
+    }
 }
 
 impl FromStr for Name {
@@ -171,42 +184,67 @@ impl FromStr for Name {
 
     /// Reads presentation format (RFC 1035 §5.1), with or without the final dot; `\.` and `\DDD` are understood.
     fn from_str(text: &str) -> Result<Self, NameError> {
-        match text {
-            "" => return Err(NameError::Empty),
-            "." => return Ok(Self::ROOT),
-            _ => {}
-        }
         let mut name = Self::ROOT;
-        let (mut label_at, mut at) = (0usize, 1usize);
-        let mut bytes = text.bytes();
-        while let Some(byte) = bytes.next() {
-            let octet = match byte {
-                b'.' => {
-                    name.end_label(label_at, at)?;
-                    (label_at, at) = (at, at + 1);
-                    continue;
-                }
-                b'\\' => unescape(&mut bytes)?,
-                b'!'..=b'~' => byte,
-                _ => return Err(NameError::NotAscii),
-            };
-            if at >= NAME_BYTES_MAX - 1 {
-                return Err(NameError::NameTooLong);
-            }
-            name.octets[at] = octet.to_ascii_lowercase();
-            at += 1;
-        }
-        if at > label_at + 1 {
-            name.end_label(label_at, at)?;
-            label_at = at;
-        }
-        name.octets[label_at] = 0;
-        name.len = label_at as u8 + 1;
+        name.assign(text.as_bytes())?;
         Ok(name)
     }
 }
 
 impl Name {
+    /// Becomes the name that a text is, in place, because copies of names cost readers of millions of lines more than
+    /// the reading. After an error it is the root.
+    pub(super) fn assign(&mut self, text: &[u8]) -> Result<(), NameError> {
+        (self.len, self.octets[0]) = (1, 0);
+        match text {
+            b"" => return Err(NameError::Empty),
+            b"." => return Ok(()),
+            _ => {}
+        }
+        let assigned = self.assign_labels(text);
+        if assigned.is_err() {
+            self.octets[0] = 0;
+        }
+        assigned
+    }
+
+    fn assign_labels(&mut self, text: &[u8]) -> Result<(), NameError> {
+        let (mut label_at, mut at) = (0usize, 1usize);
+        let mut octets = text.iter();
+        while let Some(&octet) = octets.next() {
+            let octet = match octet {
+                b'.' => {
+                    self.end_label(label_at, at)?;
+                    (label_at, at) = (at, at + 1);
+                    continue;
+                }
+                b'\\' => unescape(&mut octets)?,
+                b'!'..=b'~' => octet,
+                _ => return Err(NameError::NotAscii),
+            };
+            if at >= NAME_BYTES_MAX - 1 {
+                return Err(NameError::NameTooLong);
+            }
+            self.octets[at] = octet.to_ascii_lowercase();
+            at += 1;
+        }
+        if at > label_at + 1 {
+            self.end_label(label_at, at)?;
+            label_at = at;
+        }
+        self.octets[label_at] = 0;
+        self.len = label_at as u8 + 1;
+        Ok(())
+    }
+
+    /// Becomes the name below `origin` that has the labels of this one. After an error it is as it was.
+    pub(super) fn descend(&mut self, origin: &Self) -> Result<(), NameError> {
+        let (own, tail) = (usize::from(self.len) - 1, origin.as_wire());
+        let to = self.octets.get_mut(own..own + tail.len()).ok_or(NameError::NameTooLong)?;
+        to.copy_from_slice(tail);
+        self.len = (own + tail.len()) as u8;
+        Ok(())
+    }
+
     /// Writes the length of the label whose octets stand between `label_at + 1` and `at`.
     fn end_label(&mut self, label_at: usize, at: usize) -> Result<(), NameError> {
         match at - label_at - 1 {
@@ -222,15 +260,15 @@ impl Name {
 }
 
 /// The octet an escape stands for; its backslash is read already.
-fn unescape(bytes: &mut std::str::Bytes<'_>) -> Result<u8, NameError> {
-    let first = bytes.next().ok_or(NameError::BadEscape)?;
+fn unescape(octets: &mut std::slice::Iter<'_, u8>) -> Result<u8, NameError> {
+    let first = *octets.next().ok_or(NameError::BadEscape)?;
     if !first.is_ascii_digit() {
         return if first.is_ascii_graphic() { Ok(first) } else { Err(NameError::BadEscape) };
     }
     let mut value = u16::from(first - b'0');
     for _ in 0..2 {
-        match bytes.next() {
-            Some(digit @ b'0'..=b'9') => value = value * 10 + u16::from(digit - b'0'),
+        match octets.next() {
+            Some(&digit @ b'0'..=b'9') => value = value * 10 + u16::from(digit - b'0'),
             _ => return Err(NameError::BadEscape),
         }
     }
@@ -341,6 +379,16 @@ mod tests {
             (r"x\003com", "com", false),
         ] {
             assert_eq!(name(own).is_at_or_below(&name(other)), expected, "{own} {other}");
+        }
+        for (own, origin, expected) in [
+            ("a.b.c", "c", Some("a.b")),
+            ("a.b.c", ".", Some("a.b.c")),
+            ("a.b.c", "a.b.c", Some(".")),
+            (".", ".", Some(".")),
+            ("ab.c", "b.c", None),
+            ("c", "b.c", None),
+        ] {
+            assert_eq!(name(own).relative_to(&name(origin)), expected.map(name), "{own} {origin}");
         }
         assert_eq!(name("a.b.c").ancestor(1), name("b.c"));
         assert_eq!(name("a.b.c").ancestor(9), Name::ROOT);

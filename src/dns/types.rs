@@ -54,14 +54,14 @@ macro_rules! registry {
 
             /// Reads a mnemonic in any case, or the generic form with the number (RFC 3597 §5).
             fn from_str(text: &str) -> Result<Self, UnknownMnemonic> {
-                let upper = text.to_ascii_uppercase();
-                match upper.as_str() {
-                    $($text => return Ok(Self($value)),)*
-                    _ => {}
-                }
-                upper
-                    .strip_prefix($prefix)
-                    .and_then(|digits| digits.parse::<$inner>().ok())
+                // Compared in place: zone files have one of these a line, and no line should allocate.
+                $(if text.eq_ignore_ascii_case($text) {
+                    return Ok(Self($value));
+                })*
+                let (prefix, digits) = text.split_at_checked($prefix.len()).unwrap_or_default();
+                let is_generic = prefix.eq_ignore_ascii_case($prefix) && digits.bytes().all(|b| b.is_ascii_digit());
+                let number = if is_generic { digits.parse::<$inner>().ok() } else { None };
+                number
                     .map(Self)
                     .ok_or_else(|| UnknownMnemonic(text.to_owned()))
             }
@@ -95,6 +95,14 @@ impl RrType {
     pub fn is_dnssec_proof(self) -> bool {
         matches!(self, Self::RRSIG | Self::NSEC | Self::NSEC3)
     }
+
+    /// True for all types by which a zone is signed and its signatures are checked, those of old included.
+    pub fn is_of_signed_zones(self) -> bool {
+        const NAMELESS: [RrType; 4] = [RrType(25), RrType(30), RrType(63), RrType(32769)]; // KEY, NXT, ZONEMD, DLV
+        let has_name =
+            matches!(self, Self::SIG | Self::DS | Self::DNSKEY | Self::NSEC3PARAM | Self::CDS | Self::CDNSKEY);
+        self.is_dnssec_proof() || has_name || NAMELESS.contains(&self)
+    }
 }
 
 #[cfg(test)]
@@ -108,7 +116,7 @@ mod tests {
         }
         assert_eq!(RrType(1234).to_string(), "TYPE1234");
         assert_eq!(RrType(65).to_string(), "HTTPS");
-        for text in ["", "TYPE", "TYPE65536", "AA"] {
+        for text in ["", "TYPE", "TYPE65536", "TYPE+1", "AA"] {
             assert!(text.parse::<RrType>().is_err(), "{text}");
         }
     }

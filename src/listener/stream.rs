@@ -151,6 +151,7 @@ async fn read(mut stream: OwnedReadHalf, client: SocketAddr, service: &Service, 
                 service.telemetry.silent(Transport::Tcp);
                 return;
             }
+            Now::Dropped(record) => service.record(&record),
             Now::Answered(record) => {
                 place.send(response);
                 service.record(&record);
@@ -165,7 +166,9 @@ async fn read(mut stream: OwnedReadHalf, client: SocketAddr, service: &Service, 
 async fn answer_later(pending: Pending, service: Service, place: mpsc::OwnedPermit<Vec<u8>>) {
     let mut response = Vec::new();
     let record = service.pipeline.answer(pending, &mut response).await;
-    place.send(response);
+    if !record.dropped {
+        place.send(response);
+    }
     service.record(&record);
 }
 

@@ -44,6 +44,7 @@ fn work(endpoint: &Arc<Endpoint>, service: &Service, runtime: &Handle) {
         match service.pipeline.answer_now(&packet[..length], peer.client.ip(), Transport::Udp, received, &mut response)
         {
             Now::Silent => service.telemetry.silent(Transport::Udp),
+            Now::Dropped(record) => service.record(&record),
             Now::Answered(record) => {
                 send(endpoint, &response, &peer, service);
                 service.record(&record);
@@ -58,7 +59,9 @@ fn work(endpoint: &Arc<Endpoint>, service: &Service, runtime: &Handle) {
 async fn answer_later(endpoint: Arc<Endpoint>, pending: Pending, peer: Peer, service: Service) {
     let mut response = Vec::with_capacity(1024);
     let record = service.pipeline.answer(pending, &mut response).await;
-    send(&endpoint, &response, &peer, &service);
+    if !record.dropped {
+        send(&endpoint, &response, &peer, &service);
+    }
     service.record(&record);
 }
 

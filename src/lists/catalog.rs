@@ -11,8 +11,8 @@ use super::{
 use crate::{
     config::{self, Gate, ListSource, Location},
     policy::{
-        RuleSet,
-        parse::{Format, Header, Parsed, Skipped, Unusable, parse},
+        Role, RuleSet,
+        parse::{Format, Header, Options, Parsed, Parser, Skipped, Told, Unusable, parse},
     },
 };
 use std::{
@@ -105,8 +105,9 @@ pub enum Downloading {
 }
 
 struct Source {
-    program: usize,
-    program_name: String,
+    role: Role,
+    /// The role in words that no other has.
+    owner: String,
     spec: ListSource,
     /// Every rule of it is an exception.
     exceptions: bool,
@@ -117,7 +118,7 @@ struct Source {
 /// One list.
 pub struct Entry {
     source: usize,
-    pub program: usize,
+    pub role: Role,
     pub path: ListPath,
     pub loaded: Option<Loaded>,
     /// Why the file as it is now is not in force.
@@ -183,6 +184,8 @@ pub struct Findings {
     pub to_fetch: Vec<Order>,
     /// Lists that were deleted.
     pub deleted: Vec<PathBuf>,
+    /// Something besides the lists changed that the policy depends on.
+    pub others_changed: bool,
     /// A list could not be read because it changed meanwhile.
     pub changing: bool,
     /// When to look again without being told.
@@ -199,31 +202,25 @@ impl Findings {
         self.to_store.extend(later.to_store);
         self.to_fetch.extend(later.to_fetch);
         self.deleted.extend(later.deleted);
+        self.others_changed |= later.others_changed;
         (self.changing, self.look_again) = (later.changing, later.look_again);
     }
 }
 
 impl Catalog {
-    pub fn new(
-        programs: &[config::Program],
-        store: Option<Store>,
-        embedded: Embedded,
-        downloading: Downloading,
-    ) -> Self {
+    pub fn new(config: &config::Config, store: Option<Store>, embedded: Embedded, downloading: Downloading) -> Self {
         let mut sources = Vec::new();
-        for (program, spec) in programs.iter().enumerate() {
-            let name = &spec.name;
-            for (specs, exceptions) in [(&spec.lists, false), (&spec.exceptions, true)] {
-                let own = specs.iter().cloned();
-                let program_name = || name.clone();
-                sources.extend(own.map(|spec| Source {
-                    program,
-                    program_name: program_name(),
-                    spec,
-                    exceptions,
-                    trouble: None,
-                }));
-            }
+        let mut add = |role, owner: &str, specs: &[ListSource], exceptions| {
+            let owner = || owner.to_owned();
+            let own = specs.iter().cloned();
+            sources.extend(own.map(|spec| Source { role, owner: owner(), spec, exceptions, trouble: None }));
+        };
+        for (program, spec) in config.programs.iter().enumerate() {
+            add(Role::Program(program), &spec.name, &spec.lists, false);
+            add(Role::Program(program), &spec.name, &spec.exceptions, true);
+        }
+        for (exception, spec) in config.exceptions.iter().enumerate() {
+            add(Role::Owner(exception), &format!("exception {exception}"), &spec.lists, true);
         }
         Self { sources, entries: Vec::new(), store, embedded, downloading }
     }
@@ -234,8 +231,8 @@ impl Catalog {
     }
 
     /// Folders that can't be read, with reasons.
-    pub fn folder_troubles(&self) -> impl Iterator<Item = (usize, String)> + '_ {
-        self.sources.iter().filter_map(|source| Some((source.program, source.trouble.clone()?)))
+    pub fn folder_troubles(&self) -> impl Iterator<Item = (Role, String)> + '_ {
+        self.sources.iter().filter_map(|source| Some((source.role, source.trouble.clone()?)))
     }
 
     /// How the list of `entry` is configured.
@@ -269,7 +266,7 @@ impl Catalog {
             findings.recovered |= trouble.is_none() && source.trouble.is_some();
             let folder_is_gone = trouble.is_some();
             source.trouble = trouble;
-            let program = source.program;
+            let role = source.role;
             let (mut own, others): (Vec<_>, Vec<_>) = old.into_iter().partition(|entry| entry.source == index);
             old = others;
             let mut paths: BTreeSet<ListPath> = found.into_iter().collect();
@@ -292,10 +289,10 @@ impl Catalog {
                 }
                 !is_deleted
             });
-            own.extend(paths.into_iter().map(|path| Entry::new(index, program, path)));
+            own.extend(paths.into_iter().map(|path| Entry::new(index, role, path)));
             own.sort_by(|a, b| a.path.cmp(&b.path));
             // A file that two sources of one program name is one list: the first source's.
-            own.retain(|entry| taken_paths.insert((program, entry.path.clone())));
+            own.retain(|entry| taken_paths.insert((role, entry.path.clone())));
             self.entries.append(&mut own);
         }
     }
@@ -417,9 +414,7 @@ impl Catalog {
     }
 
     fn take_embedded(&self, entry: &mut Entry, text: &[u8], findings: &mut Findings) {
-        let mut parser = Pieces::new(text.len() as u64);
-        parser.feed(text);
-        match self.meant(entry, parser.finish(self.spec(entry))) {
+        match self.meant(entry, parse(text, &self.options(entry))) {
             Ok(parsed) => {
                 entry.trouble = None;
                 entry.loaded = Some(Loaded::new(parsed, version_of(text), text.len() as u64));
@@ -431,9 +426,16 @@ impl Catalog {
 
     /// Reads the file of a list as that list is to be read. The text is never in memory whole.
     fn read_list(&self, entry: &Entry, path: &Path) -> Result<(Reading, Result<Parsed, Unusable>), ReadFailure> {
-        let mut parser = Pieces::new(path.metadata().map_or(0, |metadata| metadata.len()));
+        let length = path.metadata().map_or(0, |metadata| metadata.len());
+        let mut parser = Parser::new(&self.options(entry), usize::try_from(length).unwrap_or(usize::MAX));
         let reading = read(path, &mut |piece| parser.feed(piece))?;
-        Ok((reading, self.meant(entry, parser.finish(self.spec(entry)))))
+        Ok((reading, self.meant(entry, parser.finish())))
+    }
+
+    /// How the text of a list is to be read.
+    fn options(&self, entry: &Entry) -> Options<'_> {
+        let spec = self.spec(entry);
+        Options { format: spec.format, extent: spec.extent, admit: None }
     }
 
     /// What a list's text means where it stands in the configuration.
@@ -444,8 +446,9 @@ impl Catalog {
                 format: source.spec.format,
                 header: Header::default(),
                 rules: RuleSet::default(),
-                skipped_count: 0,
-                skipped: Vec::new(),
+                skipped: Told::default(),
+                held: Told::default(),
+                warned: Told::default(),
             },
             parsed => parsed?,
         };
@@ -458,7 +461,7 @@ impl Catalog {
     /// What to say of a list that became much longer or shorter than the one in force, if it did and that matters.
     fn too_large_a_change(&self, entry: &Entry, parsed: &Parsed) -> Option<String> {
         let spec = self.spec(entry);
-        let before = entry.loaded.as_ref().filter(|_| spec.gate != Gate::Off)?;
+        let before = entry.loaded.as_ref().filter(|_| spec.gate != Some(Gate::Off))?;
         change_too_large(before.rules.len(), parsed.rules.len(), spec.change_max)
     }
 
@@ -541,10 +544,10 @@ impl Catalog {
 }
 
 impl Entry {
-    fn new(source: usize, program: usize, path: ListPath) -> Self {
+    fn new(source: usize, role: Role, path: ListPath) -> Self {
         Self {
             source,
-            program,
+            role,
             path,
             loaded: None,
             trouble: None,
@@ -583,8 +586,8 @@ impl Loaded {
             format: parsed.format,
             header: parsed.header,
             rules: Arc::new(parsed.rules),
-            skipped_count: parsed.skipped_count,
-            skipped: parsed.skipped,
+            skipped_count: parsed.skipped.count,
+            skipped: parsed.skipped.first,
             version,
             length,
             since: SystemTime::now(),
@@ -596,26 +599,7 @@ impl Loaded {
 fn location(location: &Location) -> String {
     match location {
         Location::File(path) | Location::Folder(path) => path.display().to_string(),
-        Location::Url(path) | Location::Embedded(path) => path.clone(),
-    }
-}
-
-/// To be replaced by `policy::parse::Parser`, which needs no whole text: that is fed with the same pieces.
-struct Pieces {
-    text: Vec<u8>,
-}
-
-impl Pieces {
-    fn new(text_bytes: u64) -> Self {
-        Self { text: Vec::with_capacity(usize::try_from(text_bytes).unwrap_or(0)) }
-    }
-
-    fn feed(&mut self, piece: &[u8]) {
-        self.text.extend_from_slice(piece);
-    }
-
-    fn finish(self, spec: &ListSource) -> Result<Parsed, Unusable> {
-        parse(&self.text, spec.format, spec.extent)
+        Location::Embedded(path) | Location::Url(path) => path.clone(),
     }
 }
 
@@ -656,34 +640,19 @@ pub fn is_list_name(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::{Mode, parse::Extent};
 
     /// A catalog of one list at `path`.
-    fn catalog(path: &Path, gate: Gate) -> Catalog {
-        let list = ListSource {
-            location: Location::File(path.to_owned()),
-            format: Format::Auto,
-            name: None,
-            service: None,
-            extent: Extent::Exact,
-            allow_empty: false,
-            required: false,
-            refresh: Duration::from_secs(86_400),
-            change_max: 50,
-            gate,
-            ca_file: None,
+    fn catalog(path: &Path, gate: Option<Gate>) -> Catalog {
+        let world = config::World {
+            current_folder: "/".into(),
+            ..config::World::of_process(config::Embedded { read: &|_| None, paths: &Vec::new }).unwrap()
         };
-        let program = config::Program {
-            name: "p".to_owned(),
-            mode: Mode::Enforce,
-            block: None,
-            ede: 15,
-            lists: vec![list],
-            services: Default::default(),
-            exceptions: Vec::new(),
-        };
+        let list = ListSource { gate, ..ListSource::plain(Location::File(path.to_owned())) };
+        let mut config = config::Config::default_for(&world);
+        config.programs.truncate(1);
+        config.programs[0].lists = vec![list];
         let embedded = Embedded { read: |_| None, paths: Vec::new };
-        Catalog::new(&[program], None, embedded, Downloading::No)
+        Catalog::new(&config, None, embedded, Downloading::No)
     }
 
     /// Writes a list of so many rules, and has it read.
@@ -697,7 +666,7 @@ mod tests {
     fn an_owners_file_is_obeyed_however_much_it_changed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.txt");
-        for (gate, warnings) in [(Gate::Hold, 1), (Gate::Warn, 1), (Gate::Off, 0)] {
+        for (gate, warnings) in [(None, 1), (Some(Gate::Hold), 1), (Some(Gate::Warn), 1), (Some(Gate::Off), 0)] {
             let mut catalog = catalog(&path, gate);
             for (rules, warnings) in [(100, 0), (10, warnings), (12, 0), (200, warnings), (200, 0)] {
                 let before = catalog.entries.first().and_then(|entry| Some(entry.loaded.as_ref()?.rules.len()));
@@ -714,7 +683,7 @@ mod tests {
     fn what_is_as_long_as_before_may_be_another_text() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.txt");
-        let mut catalog = catalog(&path, Gate::Hold);
+        let mut catalog = catalog(&path, None);
         let mut versions = HashSet::new();
         for (text, is_new) in [("one.example\n", true), ("two.example\n", true), ("two.example\n", false)] {
             fs::write(&path, text).unwrap();

@@ -10,13 +10,17 @@
 //! writes copies. A query never waits for any.
 
 mod catalog;
+mod databases;
+mod diff;
 mod fetch;
 mod publish;
 mod read;
+mod spec;
 mod store;
 mod watch;
 
 pub use catalog::{Embedded, ListPath};
+pub use diff::{DiffError, ServiceDiff, diff};
 pub use fetch::{ConnectVia, Downloads, FetchLimits, LookUpHost};
 pub use publish::{ListState, ListStatus, Lists, OnPublish, Published, StartError, Watching};
 pub use read::{line_of, version_of};

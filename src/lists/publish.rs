@@ -2,20 +2,22 @@
 
 use super::{
     catalog::{Catalog, Downloading, Embedded, Entry, Findings, ListPath, Occasion},
+    databases::Databases,
     fetch::{Delivery, Downloads, Fetcher},
+    spec,
     store::Store,
     watch::{Interest, Pending, Watch},
 };
 use crate::{
-    config::{Config, Location, Program},
+    config::{Config, ListSource, Location, Override},
     policy::{
-        BuildError, ListSpec, Mode, OwnerException, Policy, PolicySpec, ProgramSpec, Scope,
-        parse::{Extent, Format, Header, Skipped},
+        BuildError, ListSpec, Mode, Policy, PolicySpec, Role, RuleView, What,
+        parse::{Format, Header, Skipped},
     },
 };
 use arc_swap::{ArcSwap, ArcSwapOption};
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -54,6 +56,10 @@ pub struct ListStatus {
     pub folders: Vec<(String, String)>,
     /// Services that the configuration names and no list has.
     pub unknown_services: Vec<String>,
+    /// What is wrong with the databases of networks and countries.
+    pub databases: Vec<String>,
+    /// Rules in force that can't match for want of a database: on AS numbers, on countries.
+    pub rules_without_database: (usize, usize),
 }
 
 /// The state of one list.
@@ -117,6 +123,7 @@ pub struct Lists {
     /// `None`: nothing is downloaded. It stands before the catalog, whose store it writes to, so that it ends first.
     fetcher: Option<Fetcher>,
     catalog: Catalog,
+    databases: Databases,
     published: Arc<Published>,
     on_publish: OnPublish,
     seed: u64,
@@ -156,7 +163,7 @@ impl Lists {
         let store = open_store(&config, downloads.is_some());
         let published = Arc::new(Published { policy: Arc::default(), status: ArcSwap::default() });
         let downloading = if downloads.is_some() { Downloading::Yes { seed } } else { Downloading::No };
-        let catalog = Catalog::new(&config.programs, store, embedded, downloading);
+        let catalog = Catalog::new(&config, store, embedded, downloading);
         let signals = channel();
         let sender: Sender<Signal> = signals.0.clone();
         let fetcher = downloads.map(|downloads| {
@@ -164,7 +171,8 @@ impl Lists {
                 let _ = sender.send(Signal::Delivered(delivery));
             })
         });
-        let mut lists = Self { config, catalog, published, on_publish, seed, fetcher, signals };
+        let databases = Databases::new(&config);
+        let mut lists = Self { config, catalog, databases, published, on_publish, seed, fetcher, signals };
         let started = Instant::now();
         let everything = || Occasion { all: true, ..Occasion::default() };
         let mut findings = lists.refresh(&everything(), started);
@@ -178,9 +186,12 @@ impl Lists {
         if let Some((path, reason)) = lists.catalog.missing_required().into_iter().next() {
             return Err(StartError::Required(path, reason));
         }
+        let databases = lists.databases.refresh(true);
+        lists.tell_of_databases(&databases.troubles);
         lists.publish(findings, started)?;
         lists.catalog.tidy();
         lists.warn_of_unknown_services();
+        lists.warn_of_missing_databases();
         Ok(lists)
     }
 
@@ -266,9 +277,16 @@ impl Lists {
     /// Looks for changes, and publishes if there are any. Returns when to look again.
     fn look(&mut self, occasion: &Occasion) -> Option<Duration> {
         let started = Instant::now();
-        let findings = self.refresh(occasion, started);
-        let look_again = findings.look_again;
-        let is_news = !findings.changed.is_empty() || !findings.troubles.is_empty() || findings.recovered;
+        let mut findings = self.refresh(occasion, started);
+        let databases = self.databases.refresh(occasion.events || occasion.all);
+        self.tell_of_databases(&databases.troubles);
+        findings.others_changed |= databases.changed;
+        let look_again = findings.look_again.into_iter().chain(databases.look_again).min();
+        let is_news = !findings.changed.is_empty()
+            || !findings.troubles.is_empty()
+            || !databases.troubles.is_empty()
+            || findings.others_changed
+            || findings.recovered;
         if (is_news || occasion.all)
             && let Err(error) = self.publish(findings, started)
         {
@@ -278,7 +296,8 @@ impl Lists {
     }
 
     fn interest(&self) -> Interest {
-        Interest::new(&self.catalog.paths_of_interest(), self.catalog.folders())
+        let paths = [self.catalog.paths_of_interest(), self.databases.paths()].concat();
+        Interest::new(&paths, self.catalog.folders())
     }
 
     fn publish(&mut self, findings: Findings, started: Instant) -> Result<(), BuildError> {
@@ -291,7 +310,7 @@ impl Lists {
         let before = self.published.policy.load_full();
         // Trouble alone changes no rule: then the policy stays, and only what is said of the lists is new.
         let policy = match &before {
-            Some(before) if findings.changed.is_empty() => before.clone(),
+            Some(before) if findings.changed.is_empty() && !findings.others_changed => before.clone(),
             _ => {
                 let epoch = before.as_ref().map_or(0, |policy| policy.epoch()) + 1;
                 Arc::new(Policy::build(self.spec(epoch))?)
@@ -324,19 +343,13 @@ impl Lists {
 
     fn spec(&self, epoch: u64) -> PolicySpec {
         let config = &self.config;
-        let programs = config.programs.iter().map(|program| ProgramSpec {
-            name: program.name.clone(),
-            mode: program.mode,
-            block: program.block.unwrap_or(config.policy.block),
-            ede: program.ede,
-            services: program.services.clone(),
-        });
         let lists = self.catalog.entries().iter().zip(self.names()).filter_map(|(entry, name)| {
             let loaded = entry.loaded.as_ref()?;
             Some(ListSpec {
-                program: entry.program,
+                role: entry.role,
                 service: self.service_of(entry),
                 default: loaded.header.default,
+                never_acts: self.catalog.spec(entry).rpz_override == Some(Override::Disabled),
                 name,
                 version: loaded.version,
                 rules: loaded.rules.clone(),
@@ -346,9 +359,11 @@ impl Lists {
             epoch,
             mode: config.policy.mode,
             block_ttl: config.policy.block_ttl,
-            programs: programs.collect(),
+            programs: spec::programs(config),
             lists: lists.collect(),
-            owner_exceptions: owner_exceptions(config),
+            owner_exceptions: spec::owner_exceptions(config),
+            groups: spec::groups(config),
+            geo: self.databases.geo(),
             seed: self.seed,
         }
     }
@@ -367,13 +382,13 @@ impl Lists {
             let configured = self.catalog.spec(entry).name.clone();
             configured.unwrap_or_else(|| part_of_name(&entry.path, Path::file_name))
         };
-        let mut alike: HashMap<(usize, String), Vec<&ListPath>> = HashMap::new();
+        let mut alike: HashMap<(Role, String), Vec<&ListPath>> = HashMap::new();
         for entry in self.catalog.entries() {
-            alike.entry((entry.program, plain(entry))).or_default().push(&entry.path);
+            alike.entry((entry.role, plain(entry))).or_default().push(&entry.path);
         }
         let name = |entry: &Entry| {
             let name = plain(entry);
-            match alike.get(&(entry.program, name.clone())) {
+            match alike.get(&(entry.role, name.clone())) {
                 Some(paths) if paths.len() > 1 => entry.path.shortest_tail_unlike(paths),
                 _ => name,
             }
@@ -386,13 +401,15 @@ impl Lists {
         let (used, unused): (Vec<_>, Vec<_>) = entries.partition(|(entry, _)| entry.loaded.is_some());
         let used = used.into_iter().enumerate().map(|(index, entry)| (policy.list_mode(index), entry));
         let unused = unused.into_iter().map(|entry| (Mode::Off, entry));
-        let program = |index: usize| self.config.programs[index].name.clone();
+        let program = |role: Role| role_name(&self.config, role);
         ListStatus {
             epoch: policy.epoch(),
             since: Some(self.since(policy)),
             lists: used.chain(unused).map(|(mode, (entry, name))| self.state(mode, entry, name)).collect(),
-            folders: self.catalog.folder_troubles().map(|(index, why)| (program(index), why)).collect(),
+            folders: self.catalog.folder_troubles().map(|(role, why)| (program(role), why)).collect(),
             unknown_services: self.unknown_services(),
+            databases: self.databases.troubles(),
+            rules_without_database: policy.rules_without_database(),
         }
     }
 
@@ -405,7 +422,7 @@ impl Lists {
     fn state(&self, mode: Mode, entry: &Entry, name: String) -> ListState {
         let loaded = entry.loaded.as_ref();
         ListState {
-            program: self.config.programs[entry.program].name.clone(),
+            program: role_name(&self.config, entry.role),
             service: self.service_of(entry),
             name,
             path: entry.path.clone(),
@@ -426,13 +443,34 @@ impl Lists {
     fn unknown_services(&self) -> Vec<String> {
         let mut unknown = Vec::new();
         for (index, program) in self.config.programs.iter().enumerate() {
-            let own = self.catalog.entries().iter().filter(|entry| entry.program == index);
+            let own = self.catalog.entries().iter().filter(|entry| entry.role == Role::Program(index));
             let known: Vec<String> = own.map(|entry| self.service_of(entry)).collect();
             for service in program.services.keys().filter(|service| *service != "*" && !known.contains(service)) {
                 unknown.push(format!("{}/{service}", program.name));
             }
         }
         unknown
+    }
+
+    fn tell_of_databases(&self, troubles: &[(String, String)]) {
+        for (file, reason) in troubles {
+            tracing::warn!(file, reason, "a database can't be used as it is now");
+        }
+    }
+
+    fn warn_of_missing_databases(&self) {
+        let (asns, countries) = self.published.status.load().rules_without_database;
+        for (count, what, option) in
+            [(asns, "AS numbers", "policy.asn_db"), (countries, "countries", "policy.country_db")]
+        {
+            if count > 0 {
+                tracing::warn!(
+                    rules = count,
+                    option,
+                    "rules on {what} are inactive: the option names no usable database"
+                );
+            }
+        }
     }
 
     fn warn_of_unknown_services(&self) {
@@ -481,8 +519,10 @@ fn open_store(config: &Config, downloads: bool) -> Option<Store> {
     if let Some(store) = config.state_dir.as_ref().and_then(open) {
         return Some(store);
     }
-    let has_url = |program: &Program| program.lists.iter().any(|list| matches!(list.location, Location::Url(_)));
-    if !downloads || !config.programs.iter().any(has_url) {
+    let of_programs = config.programs.iter().flat_map(|program| program.lists.iter().chain(&program.exceptions));
+    let mut all = of_programs.chain(config.exceptions.iter().flat_map(|exception| &exception.lists));
+    let has_url = |list: &ListSource| matches!(list.location, Location::Url(_));
+    if !downloads || !all.any(has_url) {
         return None;
     }
     let store = Store::temporary().inspect_err(|error| tracing::warn!(%error, "no list can be downloaded")).ok()?;
@@ -493,20 +533,12 @@ fn open_store(config: &Config, downloads: bool) -> Option<Store> {
     Some(store)
 }
 
-fn owner_exceptions(config: &Config) -> Vec<OwnerException> {
-    let index_of = |name: &String| config.programs.iter().position(|program| program.name == *name);
-    let scope = |extent: &Extent| match extent {
-        Extent::Exact => Scope::Exact,
-        Extent::Subtree => Scope::Subtree,
-    };
-    let exceptions = config.exceptions.iter().map(|exception| OwnerException {
-        names: exception.names.iter().map(|(name, extent)| (*name, scope(extent))).collect(),
-        programs: exception.programs.iter().filter_map(index_of).collect(),
-        until_day: exception.until_day,
-        reason: exception.reason.clone(),
-        place: exception.place.clone(),
-    });
-    exceptions.collect()
+/// What a list belongs to, for people: its program, or the owner's exception.
+fn role_name(config: &Config, role: Role) -> String {
+    match role {
+        Role::Program(program) => config.programs[program].name.clone(),
+        Role::Owner(exception) => format!("exception {}", config.exceptions[exception].place),
+    }
 }
 
 fn part_of_name(path: &ListPath, part: impl Fn(&Path) -> Option<&std::ffi::OsStr>) -> String {
@@ -521,32 +553,36 @@ fn part_of_name(path: &ListPath, part: impl Fn(&Path) -> Option<&std::ffi::OsStr
 /// Rules by `program/service`.
 type RuleCounts = BTreeMap<String, usize>;
 
-/// How many rules came and went, by service. Lists that are the same in both are not looked into.
+/// How many rules came and went, by service. Lists that are the same in both are not looked into. Nothing is copied:
+/// each changed rule is looked up in the other policy.
 fn differences(before: &Policy, after: &Policy) -> (RuleCounts, RuleCounts) {
-    let (old, new) = (before.lists(), after.lists());
-    let is_in = |lists: &[ListSpec], list: &ListSpec| lists.iter().any(|other| Arc::ptr_eq(&other.rules, &list.rules));
-    let hashes = |policy: &Policy, lists: &[ListSpec], others: &[ListSpec]| {
-        let mut all: BTreeMap<String, Vec<u64>> = BTreeMap::new();
-        for list in lists.iter().filter(|list| !is_in(others, list)) {
-            let program = &policy.programs()[list.program].name;
-            let own = all.entry(format!("{program}/{}", list.service)).or_default();
-            own.extend(list.rules.iter().map(|(_, rule)| rule.identity()));
-        }
-        all.values_mut().for_each(|own| own.sort_unstable());
-        all
-    };
-    let (old_hashes, new_hashes) = (hashes(before, old, new), hashes(after, new, old));
-    (missing_from(&new_hashes, &old_hashes), missing_from(&old_hashes, &new_hashes))
+    (news_of(after, before), news_of(before, after))
 }
 
-/// How many of `some` are not in `others`, by service; services without any are left out.
-fn missing_from(some: &BTreeMap<String, Vec<u64>>, others: &BTreeMap<String, Vec<u64>>) -> RuleCounts {
-    let count = |(service, own): (&String, &Vec<u64>)| {
-        let other = others.get(service).map_or(&[][..], Vec::as_slice);
-        let count = own.iter().filter(|hash| other.binary_search(hash).is_err()).count();
-        (count > 0).then(|| (service.clone(), count))
-    };
-    some.iter().filter_map(count).collect()
+/// How many rules of `policy` are not in `other`, by service; services without any are left out.
+fn news_of(policy: &Policy, other: &Policy) -> RuleCounts {
+    let mut counts = RuleCounts::new();
+    let is_same = |list: &ListSpec, twin: &ListSpec| Arc::ptr_eq(&twin.rules, &list.rules);
+    for list in policy.lists().iter().filter(|list| !other.lists().iter().any(|twin| is_same(list, twin))) {
+        let Some(program) = list.program().map(|program| policy.programs()[program].name.as_str()) else { continue };
+        let of_service = |twin: &&ListSpec| {
+            let own = twin.program().map(|program| other.programs()[program].name.as_str());
+            own == Some(program) && twin.service == list.service
+        };
+        // Rules on anything but names are few, so they may be gathered; names are looked up where they lie.
+        let twins = other.lists().iter().filter(of_service);
+        let others: HashSet<u64> =
+            twins.flat_map(|twin| twin.rules.iter_others_views()).map(|rule| rule.identity()).collect();
+        let is_in_other = |rule: &RuleView<'_>| match rule.what {
+            What::Name(_) => other.has_name_rule(program, &list.service, rule),
+            What::Other(_) => others.contains(&rule.identity()),
+        };
+        let count = list.rules.iter().filter(|(_, rule)| !is_in_other(rule)).count();
+        if count > 0 {
+            *counts.entry(format!("{program}/{}", list.service)).or_default() += count;
+        }
+    }
+    counts
 }
 
 fn by_service(counts: &RuleCounts) -> String {

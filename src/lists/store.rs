@@ -106,13 +106,13 @@ impl Store {
         (!self.is_temporary).then(|| place_of_file(&self.folder, path))
     }
 
-    /// Where a program's list from `url` lies.
-    pub fn place_of_url(&self, url: &str, program: &str) -> PathBuf {
+    /// Where a list from `url` lies that belongs to `owner`, which each has to itself.
+    pub fn place_of_url(&self, url: &str, owner: &str) -> PathBuf {
         let path = url.split(['?', '#']).next().unwrap_or(url);
         place(
             &self.folder,
             path.rsplit('/').find(|part| !part.is_empty()).unwrap_or(url),
-            format!("{program} {url}").as_bytes(),
+            format!("{owner} {url}").as_bytes(),
         )
     }
 

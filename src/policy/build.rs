@@ -1,31 +1,20 @@
-//! The policy itself: programs and lists compiled, and the order of precedence, written once.
-//!
-//! For one query, from strongest to weakest:
-//!
-//! 1. Admission (access list, rate): before this module.
-//! 2. Special-use names and the owner's local data: before this module.
-//! 3. The owner's exceptions: one that matches the name asked or an alias passes the whole answer; one limited to some
-//!    programs does so for them.
-//! 4. Each program by itself, over all its lists: an exception beats a block. Among equals the most specific explains
-//!    (exact name, then the longer suffix), then list order, then line. An exception on the name asked passes what
-//!    the answer holds too; one on an alias passes that alias alone.
-//! 5. Across programs: an exception in one never reaches another. The first enforcing program, in the order of
-//!    configuration, that blocks sets the action; the verdicts of all are recorded.
-//!
-//! A list's mode is min(ceiling, program, service). A program is judged twice: over its enforcing rules, which gives
-//! what happens, and over all its rules, which gives what would. So a list in shadow never changes an octet, not even
-//! by an exception.
+//! What a policy is built from, and the building: everything that can be worked out before a query comes.
 
 use super::{
-    BlockAnswer, Cause, Effect, Mode, Outcome, OwnerPass, ProgramVerdict, RuleSet, Scope, Trigger, Verdict,
-    index::{Hit, Index, LISTS_MAX},
-    verdict::Passed,
+    BlockAnswer, Cause, ClientKey, Effect, GROUPS_MAX, Geo, Groups, Mode, Needs, RuleSet, RuleView, Schedule, Scope,
+    index::{Index, LISTS_MAX},
 };
 use crate::dns::Name;
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 /// Programs one policy can hold: sets of them are 32-bit masks.
 pub const PROGRAMS_MAX: usize = 32;
+/// The program whose every match is counted by client, in any mode: it watches for ways round this resolver.
+const BYPASS: &str = "bypass";
 
 /// Everything a policy is built from.
 #[derive(Clone)]
@@ -38,6 +27,9 @@ pub struct PolicySpec {
     pub programs: Vec<ProgramSpec>,
     pub lists: Vec<ListSpec>,
     pub owner_exceptions: Vec<OwnerException>,
+    pub groups: Vec<GroupSpec>,
+    /// Databases for rules on autonomous systems and countries.
+    pub geo: Geo,
     /// Keys the index.
     pub seed: u64,
 }
@@ -51,20 +43,42 @@ pub struct ProgramSpec {
     pub ede: u16,
     /// Modes by service; `*` is the default for those that neither this table nor their list names.
     pub services: BTreeMap<String, Mode>,
+    /// Outside it the program is off.
+    pub schedule: Option<Schedule>,
 }
 
 #[derive(Clone)]
 pub struct ListSpec {
-    /// Index into the programs.
-    pub program: usize,
+    pub role: Role,
     pub service: String,
     /// The mode the list itself asks for.
     pub default: Option<Mode>,
+    /// Matches are recorded and never acted upon (RPZ's override "disabled").
+    pub never_acts: bool,
     /// Short name shown to people: the file's name.
     pub name: String,
     /// Tells one reading of the list from another.
     pub version: u64,
     pub rules: Arc<RuleSet>,
+}
+
+/// Whose list it is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Role {
+    /// Of a program, by its index.
+    Program(usize),
+    /// Of one of the owner's exceptions, by its index: what matches passes.
+    Owner(usize),
+}
+
+impl ListSpec {
+    /// Index of the program, if it is a program's list.
+    pub fn program(&self) -> Option<usize> {
+        match self.role {
+            Role::Program(program) => Some(program),
+            Role::Owner(_) => None,
+        }
+    }
 }
 
 /// The owner's own exception.
@@ -73,11 +87,44 @@ pub struct OwnerException {
     pub names: Vec<(Name, Scope)>,
     /// Indexes of the programs it is limited to; empty: all.
     pub programs: Vec<usize>,
-    /// Day since 1970-01-01 (UTC) through which it holds.
-    pub until_day: Option<i64>,
+    /// Groups it is limited to, as `Groups::find` numbers them; empty: all.
+    pub groups: Vec<u16>,
+    /// Seconds since 1970 (UTC) at which it ends.
+    pub until: Option<i64>,
     pub reason: String,
     /// Where it stands in the configuration.
     pub place: String,
+}
+
+impl OwnerException {
+    /// True if it holds at `now` for clients of `group`.
+    pub(super) fn holds(&self, now: i64, group: u16) -> bool {
+        self.until.is_none_or(|until| now < until) && (self.groups.is_empty() || self.groups.contains(&group))
+    }
+}
+
+/// Clients that share programs.
+#[derive(Clone, Debug)]
+pub struct GroupSpec {
+    pub name: String,
+    pub clients: Vec<ClientKey>,
+    /// What rules with `$ctag` ask for.
+    pub tags: Vec<String>,
+    /// Modes by program, in place of the programs' own.
+    pub programs: BTreeMap<usize, Mode>,
+    /// Modes by program and service, in place of the programs' own.
+    pub services: BTreeMap<(usize, String), Mode>,
+    /// Outside it the group's entries don't apply.
+    pub schedule: Option<Schedule>,
+}
+
+/// Everything is in shadow until a time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Pause {
+    /// As `Groups::find` numbers it; `None`: everybody.
+    pub group: Option<u16>,
+    /// Seconds since 1970 (UTC).
+    pub until: i64,
 }
 
 /// A spec that no policy can be built from.
@@ -87,104 +134,71 @@ pub enum BuildError {
     TooManyPrograms,
     #[error("more than {LISTS_MAX} lists")]
     TooManyLists,
+    #[error("more than {GROUPS_MAX} groups")]
+    TooManyGroups,
+    #[error("the lists together have more than 8 GiB of rules")]
+    TooLarge,
 }
 
 /// A compiled policy, ready to decide.
 pub struct Policy {
-    spec: PolicySpec,
-    /// Mode of each list.
-    modes: Vec<Mode>,
+    pub(super) spec: PolicySpec,
+    /// By group, 0 for clients in none: the mode of each list.
+    pub(super) modes: Vec<Vec<Mode>>,
+    /// By group: what of an answer the lists that are not off look at.
+    pub(super) needs: Vec<Needs>,
+    /// Whose list each is: those of the spec, then one for the names of each of the owner's exceptions.
+    pub(super) roles: Vec<Role>,
     /// `program/service list:` of each list, for the text of an Extended DNS Error.
     labels: Vec<String>,
-    index: Index,
-}
-
-/// A name that the answer leads to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Alias {
-    pub name: Name,
-    pub trigger: Trigger,
-}
-
-/// A rule that matched, whether or not it decided anything: what `explain` shows.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct MatchedRule {
-    pub program: usize,
-    pub mode: Mode,
-    pub cause: Cause,
+    pub(super) groups: Groups,
+    pub(super) bypass: Option<usize>,
+    pub(super) index: Index,
 }
 
 impl Policy {
-    /// Compiles a policy. Lists whose mode is off are held, counted and not looked at.
+    /// Compiles a policy. Lists whose mode is off for everybody are held, counted and not looked at.
     pub fn build(spec: PolicySpec) -> Result<Self, BuildError> {
+        let own_lists = spec.owner_exceptions.len();
         if spec.programs.len() > PROGRAMS_MAX {
             return Err(BuildError::TooManyPrograms);
         }
-        if spec.lists.len() > LISTS_MAX {
+        if spec.lists.len() + own_lists > LISTS_MAX {
             return Err(BuildError::TooManyLists);
         }
-        let modes: Vec<Mode> = spec.lists.iter().map(|list| mode_of(&spec, list)).collect();
-        let label = |list: &ListSpec| format!("{}/{} {}:", spec.programs[list.program].name, list.service, list.name);
-        let labels = spec.lists.iter().map(label).collect();
-        let sets = spec.lists.iter().map(|list| list.rules.clone()).collect();
-        let index = Index::build(sets, |list| modes[list] != Mode::Off, spec.seed);
-        Ok(Self { spec, modes, labels, index })
-    }
-
-    /// Decides on the name asked. `day` is the day since 1970-01-01 (UTC).
-    pub fn on_question(&self, name: &Name, day: i64) -> Verdict {
-        let mut ignored = 0u32;
-        let owner = self.owner_pass(name, day, &mut ignored);
-        let mut verdict = Verdict { owner, ..Verdict::default() };
-        if verdict.is_owners() {
-            return verdict;
+        if spec.groups.len() > GROUPS_MAX {
+            return Err(BuildError::TooManyGroups);
         }
-        let mut tally = Tally::new(ignored, Passed::default());
-        self.judge(name, 0, Trigger::Qname, &mut tally);
-        tally.finish(&mut verdict);
-        verdict.passed = verdict.passed.and(ignored);
-        verdict
-    }
-
-    /// Decides on what the answer leads to, after `on_question` let the question pass. `question` must come from this
-    /// very policy. Returns the verdict on both.
-    pub fn on_answer(&self, question: &Verdict, aliases: &[Alias], day: i64) -> Verdict {
-        let mut verdict = question.clone();
-        if question.is_owners() || question.block().is_some() || aliases.is_empty() {
-            return verdict;
+        let all_ids: u64 = spec.lists.iter().map(|list| u64::from(list.rules.id_end())).sum();
+        if all_ids > u64::from(u32::MAX) {
+            return Err(BuildError::TooLarge);
         }
-        // The owner's word on any alias is for the whole answer, so all are looked at before any is judged.
-        let mut ignored = 0u32;
-        for alias in aliases {
-            match self.owner_pass(&alias.name, day, &mut ignored) {
-                Some(pass) if pass.whole => return Verdict { owner: Some(pass), ..Verdict::default() },
-                limited => verdict.owner = verdict.owner.or(limited),
-            }
-        }
-        let passed = question.passed.and(ignored);
-        verdict.programs.retain(|said| ignored & 1 << said.program == 0);
-        for (index, alias) in aliases.iter().enumerate() {
-            let mut tally = Tally::new(ignored, passed);
-            self.judge(&alias.name, (index + 1).min(255) as u8, alias.trigger, &mut tally);
-            tally.finish(&mut verdict);
-        }
-        // What several aliases said is kept in the order of configuration, like everything across programs.
-        verdict.programs.sort_by_key(|program| program.program);
-        verdict
-    }
-
-    /// Every rule in force that matches `name`, shortest suffix first.
-    pub fn matching_rules(&self, name: &Name, link: u8, trigger: Trigger) -> Vec<MatchedRule> {
-        let mut matched = Vec::new();
-        self.index.matches(name, |hit| {
-            let list = usize::from(hit.list);
-            matched.push(MatchedRule {
-                program: self.spec.lists[list].program,
-                mode: self.modes[list],
-                cause: cause_of(&hit, link, trigger),
-            });
-        });
-        matched
+        let bypass = spec.programs.iter().position(|program| program.name == BYPASS);
+        let groups = std::iter::once(None).chain(spec.groups.iter().map(Some));
+        let modes: Vec<Vec<Mode>> =
+            groups.map(|group| spec.lists.iter().map(|list| mode_of(&spec, list, group)).collect()).collect();
+        let needs = modes.iter().map(|modes| needs_of(&spec.lists, modes)).collect();
+        let label = |list: &ListSpec| match list.role {
+            Role::Program(program) => format!("{}/{} {}:", spec.programs[program].name, list.service, list.name),
+            Role::Owner(_) => format!("exception {}:", list.name),
+        };
+        let own = spec.owner_exceptions.iter().map(|exception| format!("exception {}:", exception.place));
+        let labels = spec.lists.iter().map(label).chain(own).collect();
+        let roles: Vec<Role> = spec.lists.iter().map(|list| list.role).chain((0..own_lists).map(Role::Owner)).collect();
+        let mut sets: Vec<Arc<RuleSet>> = spec.lists.iter().map(|list| list.rules.clone()).collect();
+        sets.extend(spec.owner_exceptions.iter().map(|exception| Arc::new(names_of(exception))));
+        let in_force = |list: usize| match roles[list] {
+            Role::Owner(_) => true,
+            Role::Program(program) => Some(program) == bypass || modes.iter().any(|modes| modes[list] != Mode::Off),
+        };
+        let disabled = disabled_by_program(&spec);
+        let is_disabled = |list: usize, rule: &RuleView<'_>| {
+            let Role::Program(program) = roles[list] else { return false };
+            disabled.get(&program).is_some_and(|identities| identities.contains(&rule.identity()))
+        };
+        let index = Index::build(sets, in_force, is_disabled, spec.seed);
+        let groups = Groups::new(spec.groups.iter().map(|group| group.clients.as_slice()));
+        Ok(Self { spec, modes, needs, roles, labels, groups, bypass, index })
     }
 
     pub fn epoch(&self) -> u64 {
@@ -203,19 +217,46 @@ impl Policy {
         &self.spec.owner_exceptions
     }
 
-    /// The mode that a list has.
-    pub fn list_mode(&self, list: usize) -> Mode {
-        self.modes[list]
+    pub fn groups(&self) -> &[GroupSpec] {
+        &self.spec.groups
     }
 
-    /// The mode that a program has under the ceiling.
+    /// The name of a group as `Verdict::group` numbers it.
+    pub fn group_name(&self, group: u16) -> &str {
+        match group {
+            0 => "default",
+            group => &self.spec.groups[usize::from(group) - 1].name,
+        }
+    }
+
+    /// True if some group is told by the hardware addresses of its clients.
+    pub fn needs_mac(&self) -> bool {
+        self.groups.needs_mac()
+    }
+
+    /// The mode that a list has for clients in no group.
+    pub fn list_mode(&self, list: usize) -> Mode {
+        self.modes[0][list]
+    }
+
+    /// The mode that a program has under the ceiling, for clients in no group.
     pub fn program_mode(&self, program: usize) -> Mode {
         self.spec.mode.min(self.spec.programs[program].mode)
     }
 
     /// `program/service list:`, to which an Extended DNS Error's text appends the line.
-    pub fn list_label(&self, list: u16) -> &str {
-        &self.labels[usize::from(list)]
+    pub fn list_label(&self, list: usize) -> &str {
+        &self.labels[list]
+    }
+
+    /// Whose list it is. The names of the owner's exceptions are lists too, after all others.
+    pub fn list_role(&self, list: usize) -> Role {
+        self.roles[list]
+    }
+
+    /// The rule that decided.
+    pub fn rule(&self, cause: &Cause) -> RuleView<'_> {
+        self.index.view(cause.rule)
     }
 
     /// TTL of blocked answers, in seconds.
@@ -233,149 +274,60 @@ impl Policy {
         self.index.table_bytes() + self.spec.lists.iter().map(|list| list.rules.bytes()).sum::<usize>()
     }
 
-    /// The owner's exception that passes `name` whole, else the first that is limited to programs; those programs go
-    /// to `ignored`.
-    fn owner_pass(&self, name: &Name, day: i64, ignored: &mut u32) -> Option<OwnerPass> {
-        let mut limited = None;
-        for (index, exception) in self.spec.owner_exceptions.iter().enumerate() {
-            let in_force = exception.until_day.is_none_or(|until| day <= until);
-            let matches = |(own, scope): &(Name, Scope)| {
-                name.is_at_or_below(own) && scope.covers(name.label_count() - own.label_count())
-            };
-            if in_force && exception.names.iter().any(matches) {
-                let pass = OwnerPass { exception: index as u16, whole: exception.programs.is_empty() };
-                if pass.whole {
-                    return Some(pass);
-                }
-                limited.get_or_insert(pass);
-                exception.programs.iter().for_each(|&program| *ignored |= 1 << program);
+    /// How many rules of lists that are in force wait for a database that isn't there: on autonomous systems, on
+    /// countries.
+    pub fn rules_without_database(&self) -> (usize, usize) {
+        let geo = &self.spec.geo;
+        let (mut asns, mut countries) = (0, 0);
+        for (index, list) in self.spec.lists.iter().enumerate() {
+            if self.modes.iter().any(|modes| modes[index] != Mode::Off) {
+                let (by_asn, by_country) = list.rules.places_by_database();
+                asns += by_asn;
+                countries += by_country;
             }
         }
-        limited
-    }
-
-    fn judge(&self, name: &Name, link: u8, trigger: Trigger, tally: &mut Tally) {
-        self.index.matches(name, |hit| {
-            let list = usize::from(hit.list);
-            tally.add(self.spec.lists[list].program, self.modes[list], cause_of(&hit, link, trigger));
-        });
+        (if geo.asn.is_some() { 0 } else { asns }, if geo.country.is_some() { 0 } else { countries })
     }
 }
 
-/// min(ceiling, P, S): P is the program's mode; S the program's word on the service, else the list's own, else the
-/// program's `*`, else enforce.
-fn mode_of(spec: &PolicySpec, list: &ListSpec) -> Mode {
-    let program = &spec.programs[list.program];
-    let service = program.services.get(&list.service).copied();
+/// min(ceiling, P, S): P is the group's word on the program, else the program's mode; S the group's word on the service,
+/// else the program's, else the list's own, else the program's `*`, else enforce.
+fn mode_of(spec: &PolicySpec, list: &ListSpec, group: Option<&GroupSpec>) -> Mode {
+    let Some(index) = list.program() else { return Mode::Enforce };
+    let program = &spec.programs[index];
+    let of_group = group.and_then(|group| group.programs.get(&index).copied());
+    let service = group.and_then(|group| group.services.get(&(index, list.service.clone())).copied());
+    let service = service.or_else(|| program.services.get(&list.service).copied());
     let service = service.or(list.default).or_else(|| program.services.get("*").copied()).unwrap_or(Mode::Enforce);
-    spec.mode.min(program.mode).min(service)
+    let ceiling = if list.never_acts { Mode::Shadow } else { spec.mode };
+    spec.mode.min(ceiling).min(of_group.unwrap_or(program.mode)).min(service)
 }
 
-fn cause_of(hit: &Hit<'_>, link: u8, trigger: Trigger) -> Cause {
-    let rule = &hit.rule;
-    let (effect, scope) = (rule.effect(), rule.scope());
-    Cause { list: hit.list, line: rule.line(), effect, scope, labels: hit.labels, trigger, link }
-}
-
-/// The strongest rules on one name, by program and level.
-struct Tally {
-    /// Programs that matched, as a mask, so that finishing touches no others.
-    seen: u32,
-    ignored: u32,
-    passed: Passed,
-    programs: [Strongest; PROGRAMS_MAX],
-}
-
-/// Of one program: enforcing rules, and all rules.
-#[derive(Clone, Copy, Default)]
-struct Strongest {
-    enforce: Pair,
-    all: Pair,
-}
-
-#[derive(Clone, Copy, Default)]
-struct Pair {
-    block: Option<Cause>,
-    except: Option<Cause>,
-}
-
-impl Tally {
-    fn new(ignored: u32, passed: Passed) -> Self {
-        Self { seen: 0, ignored, passed, programs: [Strongest::default(); PROGRAMS_MAX] }
+fn needs_of(lists: &[ListSpec], modes: &[Mode]) -> Needs {
+    let mut needs = Needs::default();
+    for (list, _) in lists.iter().zip(modes).filter(|(_, mode)| **mode != Mode::Off) {
+        needs = needs.and(list.rules.needs());
     }
+    needs
+}
 
-    fn add(&mut self, program: usize, mode: Mode, cause: Cause) {
-        let bit = 1 << program;
-        if self.ignored & bit != 0 {
-            return;
-        }
-        self.seen |= bit;
-        let strongest = &mut self.programs[program];
-        strongest.all.add(cause);
-        if mode == Mode::Enforce {
-            strongest.enforce.add(cause);
+/// The names of one of the owner's exceptions as a set.
+fn names_of(exception: &OwnerException) -> RuleSet {
+    let mut set = RuleSet::default();
+    for (line, (name, scope)) in exception.names.iter().enumerate() {
+        // A configuration is far shorter than the longest list.
+        let _ = set.push_name(Effect::Except, *scope, name, line as u32 + 1);
+    }
+    set
+}
+
+/// For each program the rules that its lists take back.
+fn disabled_by_program(spec: &PolicySpec) -> BTreeMap<usize, HashSet<u64>> {
+    let mut all: BTreeMap<usize, HashSet<u64>> = BTreeMap::new();
+    for list in &spec.lists {
+        if let (Some(program), false) = (list.program(), list.rules.disabled().is_empty()) {
+            all.entry(program).or_default().extend(list.rules.disabled());
         }
     }
-
-    /// Adds what was found to `verdict`, unless the program said something stronger before.
-    fn finish(&self, verdict: &mut Verdict) {
-        let mut rest = self.seen;
-        while rest != 0 {
-            let program = rest.trailing_zeros();
-            rest &= rest - 1;
-            let bit = 1u32 << program;
-            let Strongest { enforce, all } = self.programs[program as usize];
-            let passed = (self.passed.enforce & bit != 0, self.passed.all & bit != 0);
-            let (outcome, cause) = match (enforce.except, enforce.block, all.except, all.block) {
-                (None, Some(block), _, _) if !passed.0 => (Outcome::Block, block),
-                (_, _, None, Some(block)) if !passed.1 => (Outcome::WouldBlock, block),
-                (Some(except), ..) | (None, _, Some(except), _) => (Outcome::Except, except),
-                _ => continue,
-            };
-            if enforce.except.is_some() {
-                verdict.passed.enforce |= bit;
-            }
-            if all.except.is_some() {
-                verdict.passed.all |= bit;
-            }
-            let said = ProgramVerdict { program: program as u8, outcome, cause };
-            match verdict.programs.iter_mut().find(|other| other.program == said.program) {
-                // A block further down the answer outweighs an exception or a would-be block before it.
-                Some(before) if strength(outcome) > strength(before.outcome) => *before = said,
-                Some(_) => {}
-                None => verdict.programs.push(said),
-            }
-        }
-    }
+    all
 }
-
-fn strength(outcome: Outcome) -> u8 {
-    match outcome {
-        Outcome::Block => 2,
-        Outcome::WouldBlock => 1,
-        Outcome::Except => 0,
-    }
-}
-
-impl Pair {
-    fn add(&mut self, cause: Cause) {
-        let place = match cause.effect {
-            Effect::Block => &mut self.block,
-            Effect::Except => &mut self.except,
-        };
-        let explains_better = |old: &Cause| specificity(&cause) > specificity(old);
-        if place.as_ref().is_none_or(explains_better) {
-            *place = Some(cause);
-        }
-    }
-}
-
-/// Exact names first, then longer suffixes, then the earlier list, then the earlier line.
-fn specificity(cause: &Cause) -> (bool, u8, std::cmp::Reverse<u16>, std::cmp::Reverse<u32>) {
-    let (list, line) = (std::cmp::Reverse(cause.list), std::cmp::Reverse(cause.line));
-    (cause.scope == Scope::Exact, cause.labels, list, line)
-}
-
-#[cfg(test)]
-#[path = "build_tests.rs"]
-mod tests;

@@ -1,7 +1,12 @@
-//! The order of precedence as a table, and against a naive twin.
+//! The order of precedence, modes and groups as tables, and against a naive twin.
 
-use super::*;
-use crate::policy::parse::{Extent, Format, parse};
+use super::{
+    Asking, BlockAnswer, Client, ClientKey, Geo, GroupSpec, Link, ListSpec, Mode, OwnerException, OwnerPass, Pause,
+    Policy, PolicySpec, ProgramSpec, Role, RuleSet, Schedule, Scope, Trigger, Verdict, Zone,
+    parse::{Options, parse},
+};
+use crate::dns::{Name, RrType};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 
 /// Builds a policy from `(program, program mode, [(service, default mode, rules)])`; the first program is `p0`, then `p1`.
 struct Setup {
@@ -9,11 +14,18 @@ struct Setup {
     programs: Vec<(Mode, Vec<(&'static str, Mode)>)>,
     lists: Vec<(usize, &'static str, Option<Mode>, &'static str)>,
     owner: Vec<OwnerException>,
+    groups: Vec<GroupSpec>,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { ceiling: Mode::Enforce, programs: vec![(Mode::Enforce, vec![])], lists: vec![], owner: vec![] }
+        Self {
+            ceiling: Mode::Enforce,
+            programs: vec![(Mode::Enforce, vec![])],
+            lists: vec![],
+            owner: vec![],
+            groups: vec![],
+        }
     }
 }
 
@@ -25,13 +37,12 @@ impl Setup {
             block: BlockAnswer::NxDomain,
             ede: 15,
             services: services.into_iter().map(|(service, mode)| (service.to_owned(), mode)).collect(),
+            schedule: None,
         });
         let lists = self.lists.into_iter().map(|(program, service, default, rules)| {
-            let text = format!("#! cleandns\n{rules}");
-            let parsed = parse(text.as_bytes(), Format::Auto, Extent::Exact).unwrap();
-            assert_eq!(parsed.skipped, [], "{rules}");
-            let (name, rules) = (format!("{service}.list"), Arc::new(parsed.rules));
-            ListSpec { program, service: service.to_owned(), default, name, version: 0, rules }
+            let (name, rules) = (format!("{service}.list"), Arc::new(rules_of(rules)));
+            let role = Role::Program(program);
+            ListSpec { role, service: service.to_owned(), default, never_acts: false, name, version: 0, rules }
         });
         Policy::build(PolicySpec {
             epoch: 1,
@@ -40,10 +51,27 @@ impl Setup {
             programs: programs.collect(),
             lists: lists.collect(),
             owner_exceptions: self.owner,
+            groups: self.groups,
+            geo: Geo::default(),
             seed: 7,
         })
         .unwrap()
     }
+}
+
+/// The rules of a list: ours, unless the text says of itself what it is.
+fn rules_of(text: &str) -> RuleSet {
+    let is_other = ["$", "[", "@ "].iter().any(|start| text.starts_with(start));
+    let text = if is_other { text.to_owned() } else { format!("#! cleandns\n{text}") };
+    let parsed = parse(text.as_bytes(), &Options::default()).unwrap();
+    assert_eq!(parsed.skipped.first, [], "{text}");
+    parsed.rules
+}
+
+/// A question of a client in no group.
+fn asking(name: &Name) -> Asking<'_> {
+    let client = Client { address: IpAddr::from([192, 0, 2, 9]), id: None, mac: None, tcp: false };
+    Asking { name, rr_type: RrType::A, client, now: 0, pauses: &[] }
 }
 
 fn name(text: &str) -> Name {
@@ -56,7 +84,7 @@ fn show(policy: &Policy, verdict: &Verdict) -> String {
         return format!("owner {}", verdict.owner.unwrap().exception);
     }
     let programs = verdict.programs.iter().map(|said| {
-        let list = &policy.lists()[usize::from(said.cause.list)];
+        let list = &policy.lists()[said.cause.list()];
         format!("{} p{}/{}:{}", said.outcome.word(), said.program, list.service, said.cause.line)
     });
     let all: Vec<_> = programs.collect();
@@ -65,9 +93,15 @@ fn show(policy: &Policy, verdict: &Verdict) -> String {
 
 /// The verdict on a question and the names its answer leads to.
 fn decide(policy: &Policy, names: &[&str]) -> String {
-    let question = policy.on_question(&name(names[0]), 0);
-    let aliases: Vec<_> = names[1..].iter().map(|text| Alias { name: name(text), trigger: Trigger::Cname }).collect();
-    show(policy, &policy.on_answer(&question, &aliases, 0))
+    let links: Vec<Link> = names[1..].iter().map(|text| Link::name(name(text), Trigger::Cname)).collect();
+    let question = name(names[0]);
+    judge(policy, &asking(&question), &links)
+}
+
+/// The verdict on a question and what its answer leads to.
+fn judge(policy: &Policy, asking: &Asking<'_>, links: &[Link]) -> String {
+    let question = policy.on_question(asking);
+    show(policy, &policy.on_answer(&question, asking, links))
 }
 
 #[test]
@@ -162,7 +196,7 @@ fn shadow_never_changes_an_answer() {
     // A would-be block on the question does not hide an enforced block on an alias.
     let policy = with(vec![(0, "s", shadow, "a.test"), (0, "t", None, "b.test")]);
     assert_eq!(decide(&policy, &["a.test", "b.test"]), "block p0/t:2");
-    assert!(policy.on_question(&name("a.test"), 0).block().is_none());
+    assert!(policy.on_question(&asking(&name("a.test"))).block().is_none());
 }
 
 #[test]
@@ -178,18 +212,19 @@ fn programs_stand_beside_each_other() {
     let policy = two(Enforce, Enforce, lists());
     assert_eq!(decide(&policy, &["a.test"]), "block p0/s:2, block p1/t:2");
     // The first enforcing program in the order of configuration sets the action, whatever the order of lists.
-    assert_eq!(policy.on_question(&name("a.test"), 0).block().unwrap().program, 0);
+    assert_eq!(policy.on_question(&asking(&name("a.test"))).block().unwrap().program, 0);
     let policy = two(Shadow, Enforce, lists());
     assert_eq!(decide(&policy, &["a.test"]), "would-block p0/s:2, block p1/t:2");
-    assert_eq!(policy.on_question(&name("a.test"), 0).block().unwrap().program, 1);
+    assert_eq!(policy.on_question(&asking(&name("a.test"))).block().unwrap().program, 1);
 }
 
 #[test]
 fn the_owner_beats_every_program() {
-    let exception = |text: &str, scope, programs: &[usize], until_day| OwnerException {
+    let exception = |text: &str, scope, programs: &[usize], until| OwnerException {
         names: vec![(name(text), scope)],
         programs: programs.to_vec(),
-        until_day,
+        groups: vec![],
+        until,
         reason: String::new(),
         place: String::new(),
     };
@@ -201,9 +236,10 @@ fn the_owner_beats_every_program() {
     let whole = policy(vec![exception("bad.test", Scope::Subtree, &[], Some(10))]);
     assert_eq!(decide(&whole, &["x.bad.test"]), "owner 0");
     assert_eq!(decide(&whole, &["good.test", "bad.test"]), "owner 0");
-    // Through its last day, and not a day longer.
-    assert!(whole.on_question(&name("bad.test"), 10).owner.is_some());
-    assert_eq!(show(&whole, &whole.on_question(&name("bad.test"), 11)), "block p0/s:2");
+    // Until it ends, and not a second longer.
+    let bad = name("bad.test");
+    assert_eq!(judge(&whole, &Asking { now: 9, ..asking(&bad) }, &[]), "owner 0");
+    assert_eq!(judge(&whole, &Asking { now: 10, ..asking(&bad) }, &[]), "block p0/s:2");
     let exact = policy(vec![exception("bad.test", Scope::Exact, &[], None)]);
     assert_eq!(decide(&exact, &["x.bad.test"]), "block p0/s:2");
     let limited = policy(vec![exception("bad.test", Scope::Subtree, &[0], None)]);
@@ -214,7 +250,7 @@ fn the_owner_beats_every_program() {
     assert_eq!(decide(&limited, &["good.test", "bad.test"]), "block p0/s:2");
     assert_eq!(decide(&limited, &["good.test", "bad.test", "ok.test"]), "pass");
     assert_eq!(decide(&limited, &["good.test", "worse.bad.test", "ok.test"]), "block p1/t:2");
-    let told = limited.on_question(&name("ok.test"), 0).owner;
+    let told = limited.on_question(&asking(&name("ok.test"))).owner;
     assert_eq!(told, Some(OwnerPass { exception: 0, whole: false }));
 }
 
@@ -222,8 +258,9 @@ fn the_owner_beats_every_program() {
 fn what_is_shown_of_a_match_is_all_there_is() {
     let lists = vec![(0, "s", None, "a.test\n@x.a.test"), (0, "t", Some(Mode::Shadow), "test")];
     let policy = Setup { lists, ..Setup::default() }.build();
-    let matched = policy.matching_rules(&name("x.a.test"), 0, Trigger::Qname);
-    let shown: Vec<_> = matched.iter().map(|m| (m.cause.list, m.cause.line, m.mode, m.cause.labels)).collect();
+    let asked = name("x.a.test");
+    let matched = policy.matching_rules(&asking(&asked), 0, &Link::name(asked, Trigger::Qname));
+    let shown: Vec<_> = matched.iter().map(|m| (m.cause.list(), m.cause.line, m.mode, m.cause.labels)).collect();
     assert_eq!(shown, [(1, 2, Mode::Shadow, 1), (0, 2, Mode::Enforce, 2), (0, 3, Mode::Enforce, 3)]);
     assert_eq!(policy.list_label(0), "p0/s s.list:");
     assert_eq!(policy.rule_count(), 3);

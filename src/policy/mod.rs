@@ -1,20 +1,51 @@
 //! Decides, and nothing else: no I/O, no clock, no lock, no await. A `Policy` is immutable; time is an argument.
 //!
 //! ```text
-//! text → parse → RuleSet ┐
-//!        programs, modes ┴→ build → Policy: on_question, on_answer → Verdict
+//! text → parse (→ gate) → RuleSet ┐
+//!        programs, groups, modes  ┴→ build → Policy { index } : on_question, on_answer → Verdict
+//!                                                                └ decide → tally
 //! ```
+//!
+//! - `rule`: what a line means. `set`: a list's rules packed. `parse`: text to rules. `gate`: what is too broad to be meant.
+//! - `index`: finds what matches: names here, `pattern`, `places` (with `geo`).
+//! - `build`: modes by group, worked out beforehand. `groups`, `schedule`: who, and when.
+//! - `decide`: what is looked at, in which order. `tally`: the order of precedence. `verdict`: what comes out.
 
 mod build;
+mod decide;
+mod geo;
+mod groups;
 mod index;
 mod mode;
 pub mod parse;
+mod pattern;
+mod places;
 mod rule;
+mod schedule;
+mod set;
+mod show;
+mod tally;
 mod verdict;
+mod zone;
 
 pub use build::{
-    Alias, BuildError, ListSpec, MatchedRule, OwnerException, PROGRAMS_MAX, Policy, PolicySpec, ProgramSpec,
+    BuildError, GroupSpec, ListSpec, OwnerException, PROGRAMS_MAX, Pause, Policy, PolicySpec, ProgramSpec, Role,
 };
+pub use decide::{Asking, MatchedRule};
+pub use geo::{Database, DatabaseError, Geo};
+pub use groups::{CLIENTS_MAX, Client, ClientKey, ClientKeyError, GROUPS_MAX, Groups};
 pub use mode::{BlockAnswer, Mode, UnknownWord};
-pub use rule::{Effect, Rule, RuleSet, Scope, TooLong};
-pub use verdict::{Cause, Outcome, OwnerPass, ProgramVerdict, Trigger, Verdict};
+pub use pattern::{Compiled, PatternError};
+pub use places::RuleRef;
+pub use rule::{
+    Action, AliasTarget, Anchor, ClientIs, Conditions, Effect, LocalData, LocalRecord, Matcher, Pattern, Place, Rule,
+    Scope,
+};
+pub use schedule::{SCHEDULE_BYTES_MAX, Schedule, ScheduleError};
+pub use set::{Extra, Flags, Needs, OtherMatcher, PackedRule, PushError, RuleSet, RuleView, What};
+pub use verdict::{Cause, Link, Outcome, OwnerPass, ProgramVerdict, Reached, Trigger, Verdict};
+pub use zone::{UnknownZone, Zone};
+
+#[cfg(test)]
+#[path = "build_tests.rs"]
+mod tests;

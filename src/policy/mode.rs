@@ -1,6 +1,6 @@
 //! How far a program goes, and what a blocked client is told.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, net::IpAddr, str::FromStr, sync::Arc};
 
 /// What a program or service does with a match. Ordered: a ceiling is a minimum.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -52,20 +52,32 @@ impl FromStr for Mode {
 }
 
 /// What the client of a blocked question gets.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum BlockAnswer {
     /// NXDOMAIN for every type.
     NxDomain,
     /// NOERROR with an empty answer section.
     NoData,
+    /// 0.0.0.0 and ::, NODATA for every other type.
+    Null,
+    /// REFUSED.
+    Refused,
+    /// Nothing at all.
+    Drop,
+    /// These addresses by family; NODATA for every other type and for a family without any.
+    Addresses(Arc<[IpAddr]>),
 }
 
 impl BlockAnswer {
-    /// The word used in configuration.
-    pub fn word(self) -> &'static str {
+    /// The word used in configuration; addresses are written as a list there.
+    pub fn word(&self) -> &'static str {
         match self {
             Self::NxDomain => "nxdomain",
             Self::NoData => "nodata",
+            Self::Null => "null",
+            Self::Refused => "refused",
+            Self::Drop => "drop",
+            Self::Addresses(_) => "addresses",
         }
     }
 }

@@ -1,8 +1,34 @@
-//! Rules: what one line of a list means, and a list's rules packed into one piece of memory.
+//! Rules: what one line of a list means.
 
-use crate::dns::{Name, NameError};
-use foldhash::fast::FixedState;
-use std::hash::BuildHasher;
+use crate::dns::{Name, Rcode, RrType};
+use ipnet::IpNet;
+use std::sync::Arc;
+
+/// One rule, as it stands on one line of a list.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Rule {
+    pub effect: Effect,
+    /// Beats rules without it (AdBlock's `$important`).
+    pub important: bool,
+    pub action: Action,
+    pub matcher: Matcher,
+    /// `None`: it holds for every question and client.
+    pub conditions: Option<Box<Conditions>>,
+    /// Line number in the list, from 1.
+    pub line: u32,
+}
+
+impl Rule {
+    /// A plain rule on a name: no modifier, the program's own action.
+    pub fn on_name(effect: Effect, scope: Scope, name: Name, line: u32) -> Self {
+        Self::new(effect, Matcher::Name { scope, name }, line)
+    }
+
+    /// A rule without modifiers, with the program's own action.
+    pub fn new(effect: Effect, matcher: Matcher, line: u32) -> Self {
+        Self { effect, important: false, action: Action::Given, matcher, conditions: None, line }
+    }
+}
 
 /// What a matching rule does.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -10,6 +36,68 @@ pub enum Effect {
     Block,
     /// Lets pass what other rules of the same program block.
     Except,
+}
+
+/// What becomes of a question that a rule blocks.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Action {
+    /// What the program says.
+    Given,
+    /// NOERROR with an empty answer section.
+    NoData,
+    /// This code and no data: NXDOMAIN, REFUSED …
+    Code(Rcode),
+    /// No answer.
+    Drop,
+    /// Over UDP an empty answer with TC, over TCP it passes.
+    TcpOnly,
+    /// The list's own answer.
+    Rewrite(Arc<LocalData>),
+}
+
+/// An answer that a list gives in place of the real one.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct LocalData {
+    /// Records by type, in the order of the list; types that are not there are answered with NODATA.
+    pub records: Vec<LocalRecord>,
+    /// Stands for every type that has no record of its own.
+    pub alias: Option<AliasTarget>,
+}
+
+/// One record of an answer that a list gives; its owner is the name asked.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct LocalRecord {
+    pub rr_type: RrType,
+    /// Seconds; `None`: as long as a block.
+    pub ttl: Option<u32>,
+    /// Uncompressed wire form.
+    pub data: Vec<u8>,
+}
+
+/// Where a list's CNAME leads.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum AliasTarget {
+    Name(Box<Name>),
+    /// The name asked, put before this one (RPZ's `CNAME *.garden.example`).
+    Below(Box<Name>),
+}
+
+/// What a rule looks at.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are names, and a rule is packed as soon as it is read")]
+pub enum Matcher {
+    /// The name asked and the aliases it leads to.
+    Name { scope: Scope, name: Name },
+    /// The same, by their text.
+    Pattern(Pattern),
+    /// Addresses in the answer, those in hints of HTTPS and SVCB records included.
+    Address(Place),
+    /// Names of the name servers of the zones that answered.
+    NsName { scope: Scope, name: Box<Name> },
+    /// Addresses of those name servers.
+    NsAddress(Place),
+    /// The client itself.
+    Client(IpNet),
 }
 
 /// Which names a rule's name stands for.
@@ -32,150 +120,80 @@ impl Scope {
             Self::Below => below > 0,
         }
     }
-}
 
-/// One rule, as it stands on one line of a list.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Rule {
-    pub effect: Effect,
-    pub scope: Scope,
-    pub name: Name,
-    /// Line number in the list, from 1.
-    pub line: u32,
-}
-
-/// The largest line number a packed rule can carry; lines after it are skipped and reported.
-pub const LINES_MAX: u32 = (1 << 24) - 1;
-/// The most octets the packed rules of one list may take, since their offsets are 32-bit.
-const PACKED_BYTES_MAX: usize = u32::MAX as usize - 1024;
-/// Octets before each packed name: one for effect and scope, three for the line.
-const PREFIX_BYTES: usize = 4;
-
-/// The rules of one list, packed: about 28 octets a name. Immutable once built, shared between policies.
-#[derive(Default, Clone, Debug, PartialEq, Eq)]
-pub struct RuleSet {
-    packed: Vec<u8>,
-    count: usize,
-    exceptions: usize,
-}
-
-/// A list has more rules than one `RuleSet` holds, or a line beyond `LINES_MAX`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the list is too long: at most {LINES_MAX} lines and 4 GiB of rules")]
-pub struct TooLong;
-
-impl RuleSet {
-    /// Appends a rule.
-    pub fn push(&mut self, rule: &Rule) -> Result<(), TooLong> {
-        if rule.line > LINES_MAX || self.packed.len() > PACKED_BYTES_MAX {
-            return Err(TooLong);
-        }
-        let flags = (rule.effect == Effect::Except) as u8 | (rule.scope as u8) << 1;
-        let [a, b, c, _] = rule.line.to_le_bytes();
-        self.packed.extend_from_slice(&[flags, a, b, c]);
-        self.packed.extend_from_slice(rule.name.as_wire());
-        self.count += 1;
-        self.exceptions += usize::from(rule.effect == Effect::Except);
-        Ok(())
-    }
-
-    /// An empty set with room for the rules of a list of `text_bytes` octets, so that a long list is not copied about
-    /// while it is read.
-    pub fn for_text(text_bytes: usize) -> Self {
-        // A line of twenty-two octets and its end become a rule of twenty-eight.
-        Self { packed: Vec::with_capacity(text_bytes + text_bytes / 4), ..Self::default() }
-    }
-
-    /// The same rules, every one an exception.
-    pub fn into_exceptions(mut self) -> Self {
-        let offsets: Vec<u32> = self.iter().map(|(offset, _)| offset).collect();
-        offsets.into_iter().for_each(|offset| self.packed[offset as usize] |= 1);
-        self.exceptions = self.count;
-        self
-    }
-
-    /// Gives back memory reserved but not used.
-    pub fn shrink(&mut self) {
-        self.packed.shrink_to_fit();
-    }
-
-    /// How many rules there are, exceptions included.
-    pub fn len(&self) -> usize {
-        self.count
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.count == 0
-    }
-
-    /// How many of the rules are exceptions.
-    pub fn exceptions(&self) -> usize {
-        self.exceptions
-    }
-
-    /// Octets of memory held.
-    pub fn bytes(&self) -> usize {
-        self.packed.capacity()
-    }
-
-    /// All rules with their offsets, in the order of their lines.
-    pub fn iter(&self) -> impl Iterator<Item = (u32, PackedRule<'_>)> {
-        let mut at = 0;
-        std::iter::from_fn(move || {
-            let rule = (at < self.packed.len()).then(|| self.at(at as u32))?;
-            let offset = at as u32;
-            at += PREFIX_BYTES + rule.name.len();
-            Some((offset, rule))
-        })
-    }
-
-    /// The rule at an offset that `iter` gave.
-    pub fn at(&self, offset: u32) -> PackedRule<'_> {
-        let entry = &self.packed[offset as usize..];
-        let flags = entry[0];
-        let name = &entry[PREFIX_BYTES..];
-        let mut end = 0;
-        while name[end] != 0 {
-            end += 1 + usize::from(name[end]);
-        }
-        PackedRule { flags, line: [entry[1], entry[2], entry[3]], name: &name[..=end] }
-    }
-}
-
-/// A rule where it lies.
-#[derive(Clone, Copy, Debug)]
-pub struct PackedRule<'a> {
-    flags: u8,
-    line: [u8; 3],
-    /// The wire form of the rule's name.
-    pub name: &'a [u8],
-}
-
-impl PackedRule<'_> {
-    pub fn effect(&self) -> Effect {
-        if self.flags & 1 == 0 { Effect::Block } else { Effect::Except }
-    }
-
-    pub fn scope(&self) -> Scope {
-        match self.flags >> 1 {
-            0 => Scope::Exact,
-            1 => Scope::Subtree,
-            _ => Scope::Below,
+    /// What stands before a name of this scope in our own format.
+    pub fn prefix(self) -> &'static str {
+        match self {
+            Self::Exact => "=",
+            Self::Subtree => "",
+            Self::Below => "*.",
         }
     }
+}
 
-    pub fn line(&self) -> u32 {
-        u32::from_le_bytes([self.line[0], self.line[1], self.line[2], 0])
-    }
+/// A pattern over the text of a name: lower case, without the final dot.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Pattern {
+    /// AdBlock's: `*` stands for anything. Anchors: `|` at the start and end, `||` at the start of any label, `^` at
+    /// the end (a name has no other separator).
+    Glob { start: Anchor, text: String, end: bool },
+    /// A regular expression, found anywhere in the name unless it says otherwise.
+    Regex(String),
+}
 
-    /// A hash of what the rule says, not of where: equal rules have equal ones.
-    pub fn identity(&self) -> u64 {
-        FixedState::with_seed(0).hash_one((self.flags, self.name))
-    }
+/// Where a glob may begin.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Anchor {
+    Anywhere,
+    /// At the start of the name.
+    Start,
+    /// At the start of a label.
+    Label,
+}
 
-    /// The rule with a name of its own.
-    pub fn unpack(&self) -> Result<Rule, NameError> {
-        let name = Name::from_wire(self.name)?;
-        Ok(Rule { effect: self.effect(), scope: self.scope(), name, line: self.line() })
+/// Where an address lies.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Place {
+    Net(IpNet),
+    /// Announced by this autonomous system.
+    Asn(u32),
+    /// In this country (ISO 3166-1 alpha-2, upper case).
+    Country([u8; 2]),
+    /// In none of these, as far as can be known: an address that the databases don't know is not outside.
+    Outside(Arc<[Place]>),
+}
+
+impl Place {
+    /// Whether a database of autonomous systems, and one of countries, is needed to tell.
+    pub fn databases(&self) -> (bool, bool) {
+        match self {
+            Self::Net(_) => (false, false),
+            Self::Asn(_) => (true, false),
+            Self::Country(_) => (false, true),
+            Self::Outside(places) => {
+                places.iter().map(Self::databases).fold((false, false), |(a, b), (c, d)| (a || c, b || d))
+            }
+        }
     }
+}
+
+/// When a rule holds. Empty parts demand nothing.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Conditions {
+    /// Types asked (`$dnstype`): true: only these; false: all but these.
+    pub types: Option<(bool, Vec<RrType>)>,
+    /// Clients (`$client`): any of those with true, none of those with false.
+    pub clients: Vec<(bool, ClientIs)>,
+    /// Tags of the client's group (`$ctag`), likewise.
+    pub tags: Vec<(bool, String)>,
+    /// Names, with all below them, for which the rule does not hold (`$denyallow`).
+    pub denyallow: Vec<Name>,
+}
+
+/// Who a client is.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum ClientIs {
+    Net(IpNet),
+    /// A client id, or the name of its group.
+    Id(String),
 }

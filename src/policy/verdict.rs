@@ -1,11 +1,18 @@
-//! What the policy says of a query, with everything needed to explain it. Plain, copyable, without allocation.
+//! What the policy says of a query, with everything needed to explain it. Plain, without allocation.
 
-use super::rule::{Effect, Scope};
+use super::{
+    places::RuleRef,
+    rule::{Effect, Scope},
+};
+use crate::dns::Name;
 use smallvec::SmallVec;
+use std::net::IpAddr;
 
 /// What about a query a rule matched.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Trigger {
+    /// The client's address.
+    Client,
     /// The name asked.
     Qname,
     /// The target of a CNAME record in the answer.
@@ -14,42 +21,124 @@ pub enum Trigger {
     Dname,
     /// The TargetName of an HTTPS or SVCB record.
     SvcbTarget,
+    /// An address in the answer.
+    Address,
+    /// An address in a hint of an HTTPS or SVCB record.
+    Hint,
+    /// The name of a name server of a zone that the answer came from.
+    NsName,
+    /// The address of such a name server.
+    NsAddress,
 }
 
 impl Trigger {
-    pub const ALL: [Self; 4] = [Self::Qname, Self::Cname, Self::Dname, Self::SvcbTarget];
+    pub const ALL: [Self; 9] = [
+        Self::Client,
+        Self::Qname,
+        Self::Cname,
+        Self::Dname,
+        Self::SvcbTarget,
+        Self::Address,
+        Self::Hint,
+        Self::NsName,
+        Self::NsAddress,
+    ];
 
     /// The word used in logs, labels and the API.
     pub fn word(self) -> &'static str {
         match self {
+            Self::Client => "client",
             Self::Qname => "qname",
             Self::Cname => "cname",
             Self::Dname => "dname",
             Self::SvcbTarget => "svcb-target",
+            Self::Address => "address",
+            Self::Hint => "address-hint",
+            Self::NsName => "ns-name",
+            Self::NsAddress => "ns-address",
         }
     }
 
     /// True if the same name would not be matched for every query type: then NXDOMAIN, which is cached for all types
     /// (RFC 2308 §5), would be wrong.
     pub fn depends_on_type(self) -> bool {
-        self == Self::SvcbTarget
+        matches!(self, Self::SvcbTarget | Self::Address | Self::Hint)
+    }
+
+    /// True for what is known before anything is resolved.
+    pub fn is_of_question(self) -> bool {
+        matches!(self, Self::Client | Self::Qname)
+    }
+
+    /// The order in which a response policy zone looks at its triggers.
+    pub(super) fn rpz_rank(self) -> u8 {
+        match self {
+            Self::Client => 4,
+            Self::Qname | Self::Cname | Self::Dname | Self::SvcbTarget => 3,
+            Self::Address | Self::Hint => 2,
+            Self::NsName => 1,
+            Self::NsAddress => 0,
+        }
+    }
+}
+
+/// Something that an answer leads to, and that rules look at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Link {
+    pub what: Reached,
+    pub trigger: Trigger,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[expect(clippy::large_enum_variant, reason = "an answer leads to a handful of them, and they are copied")]
+pub enum Reached {
+    Name(Name),
+    Address(IpAddr),
+}
+
+impl Link {
+    pub fn name(name: Name, trigger: Trigger) -> Self {
+        Self { what: Reached::Name(name), trigger }
+    }
+
+    pub fn address(address: IpAddr, trigger: Trigger) -> Self {
+        Self { what: Reached::Address(address), trigger }
+    }
+}
+
+impl std::fmt::Display for Reached {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Name(name) => name.fmt(f),
+            Self::Address(address) => address.fmt(f),
+        }
     }
 }
 
 /// The rule that decided, and what it matched.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Cause {
-    /// Index into the policy's lists.
-    pub list: u16,
+    pub rule: RuleRef,
     /// Line in that list, from 1.
     pub line: u32,
     pub effect: Effect,
+    pub important: bool,
     pub scope: Scope,
-    /// Labels of the rule's own name: that many rightmost labels of the matched name.
+    /// Labels of the rule's own name: that many rightmost labels of the matched name. 0 for rules on anything else.
     pub labels: u8,
     pub trigger: Trigger,
-    /// Which name matched: 0 the name asked, n the n-th alias.
+    /// What matched: 0 the question, n the n-th link of the answer.
     pub link: u8,
+    /// The rule, or what it matched, holds for some query types only.
+    pub by_type: bool,
+    pub(super) specificity: u16,
+}
+
+impl Cause {
+    /// Index into the policy's lists.
+    pub fn list(&self) -> usize {
+        usize::from(self.rule.list)
+    }
 }
 
 /// What one program says.
@@ -73,6 +162,8 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    pub const ALL: [Self; 3] = [Self::Block, Self::WouldBlock, Self::Except];
+
     /// The word used in logs, labels and the API.
     pub fn word(self) -> &'static str {
         match self {
@@ -100,6 +191,13 @@ pub struct Verdict {
     /// What each program with something to say said, in the order of configuration. Four fit without allocation;
     /// more programs than that hardly ever match one name.
     pub programs: SmallVec<[ProgramVerdict; 4]>,
+    /// The client's group: 0 for those in none, n for the n-th of the configuration.
+    pub group: u16,
+    /// The answer was looked at. False for a question that was blocked or answered without one: what rules on answers
+    /// would have said was not seen.
+    pub answer_seen: bool,
+    /// A rule of the program that watches for ways round this resolver matched, in whatever mode.
+    pub bypass: bool,
     /// For `on_answer`: programs whose exceptions on the name asked pass all that follows, by level.
     pub(super) passed: Passed,
 }
@@ -129,5 +227,10 @@ impl Verdict {
     /// The program verdict that sets the action: the first in order of configuration that blocks.
     pub fn block(&self) -> Option<&ProgramVerdict> {
         self.programs.iter().find(|program| program.outcome == Outcome::Block)
+    }
+
+    /// True if nothing was said.
+    pub fn is_pass(&self) -> bool {
+        self.owner.is_none() && self.programs.is_empty()
     }
 }

@@ -5,22 +5,29 @@
 //! query is decided by one policy and counted once.
 
 mod access;
+mod hosts;
+mod links;
+mod local;
 mod record;
 mod special;
 
 pub use access::AccessList;
+pub use hosts::{HostsFile, read_hosts};
+pub use local::LocalData;
 pub use record::QueryRecord;
 pub use special::SpecialNames;
 
 use crate::{
     dns::{ExtendedError, HEADER_BYTES, Name, Query, Question, Rcode, Record, Reject, RrType, Transport, parse_query},
-    policy::{Alias, Policy, Trigger, Verdict},
-    resolve::{Resolution, Resolve, Security, Wanted},
-    response::{self, Reply, UDP_PAYLOAD_BYTES},
+    pause::Pauses,
+    policy::{Asking, Client, Link, Needs, Pause, Policy, Trigger, Verdict},
+    resolve::{NameServersWanted, Resolution, Resolve, Security, Wanted},
+    response::{self, Blocked, Reply, UDP_PAYLOAD_BYTES},
 };
 use arc_swap::ArcSwapOption;
+use links::{links, name_servers_wanted};
+use local::{LocalAnswer, LocalEnd};
 use smallvec::SmallVec;
-use special::Special;
 use std::{
     net::IpAddr,
     sync::Arc,
@@ -36,25 +43,35 @@ const RESOLVE_WITHIN: Duration = Duration::from_secs(10);
 pub const MISSES_MAX: usize = 2048;
 /// Octets that every client takes over UDP (RFC 1035 §2.3.4).
 const UDP_BYTES_MIN: usize = 512;
-/// Aliases that the policy looks at. The chase follows twelve; an answer may hold several SVCB targets besides.
-const ALIASES_MAX: usize = 64;
 
 /// Answers queries. Shared by all listeners.
 pub struct Pipeline {
     /// `None` until the first policy is in force.
     policy: Arc<ArcSwapOption<Policy>>,
     access: AccessList,
+    local: LocalData,
     special: SpecialNames,
     resolver: Arc<dyn Resolve>,
     misses: Arc<Semaphore>,
-    /// Days since 1970-01-01 (UTC).
-    today: Arc<dyn Fn() -> i64 + Send + Sync>,
+    pauses: Arc<Pauses>,
+    surroundings: Surroundings,
+}
+
+/// What the flow asks of the world for each query.
+pub struct Surroundings {
+    /// Seconds since 1970 (UTC).
+    pub now: Arc<dyn Fn() -> i64 + Send + Sync>,
+    /// The hardware address behind a client's address, if this machine knows it. Asked only where a group is told by
+    /// one.
+    pub mac: Arc<dyn Fn(IpAddr) -> Option<[u8; 6]> + Send + Sync>,
 }
 
 /// What became of a packet at once.
 pub enum Now {
-    /// It gets no answer.
+    /// It is no query, and gets no answer.
     Silent,
+    /// It gets no answer because a program says so.
+    Dropped(Box<QueryRecord>),
     /// The response is in the buffer.
     Answered(Box<QueryRecord>),
     /// The answer must be looked for.
@@ -66,20 +83,35 @@ pub struct Pending {
     query: Query,
     header_and_question: SmallVec<[u8; 64]>,
     policy: Arc<Policy>,
-    verdict: Verdict,
-    client: IpAddr,
+    later: Later,
     transport: Transport,
     received: Instant,
     /// Held until the resolution ends, even if its client was answered before.
     permit: OwnedSemaphorePermit,
 }
 
+/// What was decided at once, for the half that comes later.
+struct Later {
+    verdict: Verdict,
+    /// What the list's own answer leads to, if the question is blocked by one.
+    follow: Option<Name>,
+    /// The owner's own aliases that lead from the question to the name that is looked for.
+    aliases: Vec<Record>,
+    client: Client<'static>,
+    /// Seconds since 1970 (UTC), as the question was decided.
+    now: i64,
+    pauses: Arc<Vec<Pause>>,
+}
+
 /// What would become of a question, and why; for people who ask.
 pub struct Explanation {
     pub policy: Arc<Policy>,
     pub verdict: Verdict,
-    /// The name asked, then each alias.
-    pub chain: Vec<Alias>,
+    /// The name asked, then each thing that its answer leads to.
+    pub links: Vec<Link>,
+    /// Seconds since 1970 (UTC) at which it was decided.
+    pub now: i64,
+    pub pauses: Arc<Vec<Pause>>,
     /// `None`: the question alone decided.
     pub resolution: Option<Resolution>,
     /// Why nothing is resolved although nothing is blocked: this resolver answers such a question by itself.
@@ -90,11 +122,14 @@ impl Pipeline {
     pub fn new(
         policy: Arc<ArcSwapOption<Policy>>,
         access: AccessList,
+        local: LocalData,
         special: SpecialNames,
         resolver: Arc<dyn Resolve>,
-        today: Arc<dyn Fn() -> i64 + Send + Sync>,
+        pauses: Arc<Pauses>,
+        surroundings: Surroundings,
     ) -> Self {
-        Self { policy, access, special, resolver, misses: Arc::new(Semaphore::new(MISSES_MAX)), today }
+        let misses = Arc::new(Semaphore::new(MISSES_MAX));
+        Self { policy, access, local, special, resolver, misses, pauses, surroundings }
     }
 
     /// Answers a packet, or says that it takes longer. Never blocks.
@@ -134,6 +169,10 @@ impl Pipeline {
         if !self.access.allows(client) {
             return refuse(record, Rcode::REFUSED, access_refusal(client), out);
         }
+        record.bypass = special::asks_for_a_way_round(&query.question.name);
+        if let Some(local) = self.local.find(&query.question.name, query.question.rr_type) {
+            return self.answer_local(&reply, query, packet, local, record, out);
+        }
         if let Some(rcode) = self.answer_special(&reply, &query, out) {
             return record.answered(rcode, None);
         }
@@ -142,13 +181,25 @@ impl Pipeline {
             let ede = ExtendedError::new(ExtendedError::NOT_READY, "no policy is loaded yet");
             return refuse(record, Rcode::SERVFAIL, ede, out);
         };
-        let verdict = policy.on_question(&query.question.name, (self.today)());
-        if let Some((rcode, ede)) = response::blocked(&reply, &query, policy, &verdict, out) {
-            record.decided(policy, verdict, Vec::new());
-            record.ede = Some(ede);
-            return record.answered(rcode, None);
+        let (now, pauses) = ((self.surroundings.now)(), self.pauses.current());
+        let client = self.client(client, transport, policy);
+        let Question { name, rr_type, .. } = &query.question;
+        let verdict = policy.on_question(&Asking { name, rr_type: *rr_type, client, now, pauses: &pauses });
+        let mut follow = None;
+        match response::blocked(&reply, &query, policy, &verdict, &[], out) {
+            None => {}
+            Some(Blocked::Written(rcode, ede)) => {
+                record.decided(policy, verdict, Vec::new());
+                record.ede = Some(ede);
+                return record.answered(rcode, None);
+            }
+            Some(Blocked::Dropped) => {
+                record.decided(policy, verdict, Vec::new());
+                return Now::Dropped(record.dropped());
+            }
+            Some(Blocked::Follow(target)) => follow = Some(target),
         }
-        if query.question.rr_type == RrType::ANY {
+        if query.question.rr_type == RrType::ANY && follow.is_none() {
             record.decided(policy, verdict, Vec::new());
             answer_any(&reply, &query, out);
             return record.answered(Rcode::NOERROR, None);
@@ -158,65 +209,140 @@ impl Pipeline {
             let ede = ExtendedError::new(ExtendedError::NOT_AUTHORITATIVE, "recursion was not desired");
             return refuse(record, Rcode::REFUSED, ede, out);
         }
-        let Ok(permit) = self.misses.clone().try_acquire_owned() else {
-            record.decided(policy, verdict, Vec::new());
-            let ede = ExtendedError::new(0, "too many questions are being resolved");
-            return refuse(record, Rcode::SERVFAIL, ede, out);
-        };
-        Now::Later(Box::new(Pending {
-            query,
-            header_and_question: packet[..HEADER_BYTES + query.question_bytes].into(),
-            policy: policy.clone(),
-            verdict,
-            client,
-            transport,
-            received,
-            permit,
-        }))
+        let later = Later { verdict, follow, aliases: Vec::new(), client, now, pauses: Arc::clone(&pauses) };
+        self.answer_later(&reply, query, packet, policy, later, record, out)
     }
 
-    /// Looks for the answer that `answer_now` had not, writes it, and returns what happened. Takes no longer than
-    /// `ANSWER_WITHIN` from when the query came in.
+    /// Looks for the answer that `answer_now` had not, writes it, and returns what happened; nothing is written for a
+    /// query that gets no answer. Takes no longer than `ANSWER_WITHIN` from when the query came in.
     pub async fn answer(&self, pending: Pending, out: &mut Vec<u8>) -> Box<QueryRecord> {
-        let Pending { query, header_and_question, policy, verdict, client, transport, received, permit } = pending;
-        let mut record = QueryRecord::new(client, transport, received);
+        let Pending { query, header_and_question, policy, later, transport, received, permit } = pending;
+        let Later { verdict, follow, aliases, client, now, pauses } = later;
+        let mut record = QueryRecord::new(client.address, transport, received);
         record.question = Some(query.question);
+        record.bypass = special::asks_for_a_way_round(&query.question.name);
         let reply = Reply::to(&query, &header_and_question, response_bytes_max(transport, query.udp_size()));
-        let resolution = self.resolve(&query, received + ANSWER_WITHIN, permit).await;
-        record.security = Some(resolution.security);
+        let deadline = received + ANSWER_WITHIN;
+        if let Some(target) = follow {
+            record.decided(&policy, verdict, Vec::new());
+            return self.answer_followed(&reply, &query, &[], target, deadline, Some(permit), record, out).await;
+        }
         let Question { name, rr_type, .. } = &query.question;
-        let (chain, verdict) = self.judge(&policy, name, *rr_type, verdict, &resolution, query.cd);
-        record.decided(&policy, verdict, chain);
-        if let Some((rcode, ede)) = response::blocked(&reply, &query, &policy, &record.verdict, out) {
-            record.ede = Some(ede);
-            return record.finished(rcode);
+        let asking = Asking { name, rr_type: *rr_type, client, now, pauses: &pauses };
+        let needs = policy.needs_for(&verdict);
+        let wanted = Wanted { validated: !query.cd, name_servers: name_servers_wanted(needs) };
+        let sought = aliases.last().and_then(Record::target).unwrap_or(*name);
+        let resolution = behind(aliases, self.find(sought, *rr_type, wanted, deadline, Some(permit)).await);
+        record.security = Some(resolution.security);
+        let (links, verdict) = judge(&policy, &asking, verdict, &resolution, needs, query.cd);
+        record.decided(&policy, verdict, links);
+        match response::blocked(&reply, &query, &policy, &record.verdict, &resolution.answer, out) {
+            None => {}
+            Some(Blocked::Written(rcode, ede)) => {
+                record.ede = Some(ede);
+                return record.finished(rcode);
+            }
+            Some(Blocked::Dropped) => {
+                out.clear();
+                return record.dropped();
+            }
+            Some(Blocked::Follow(target)) => {
+                let chain = &resolution.answer;
+                return self.answer_followed(&reply, &query, chain, target, deadline, None, record, out).await;
+            }
         }
         let rcode = response::resolved(&reply, &query, &resolution, out);
         record.ede = resolution.ede.map(|ede| ede.code);
         record.finished(rcode)
     }
 
-    /// What would become of a question from `client`, by the very steps that an answer takes.
-    pub async fn explain(&self, name: Name, rr_type: RrType) -> Option<Explanation> {
+    /// Writes the answer that a list gives in the form of an alias: what the alias leads to is looked for, and given as
+    /// it is, for the list has had its word.
+    #[expect(clippy::too_many_arguments, reason = "what a query on its way consists of")]
+    async fn answer_followed(
+        &self,
+        reply: &Reply<'_>,
+        query: &Query,
+        chain: &[Record],
+        target: Name,
+        deadline: Instant,
+        permit: Option<OwnedSemaphorePermit>,
+        mut record: QueryRecord,
+        out: &mut Vec<u8>,
+    ) -> Box<QueryRecord> {
+        let wanted = Wanted { validated: true, name_servers: NameServersWanted::No };
+        let found = self.find(target, query.question.rr_type, wanted, deadline, permit).await;
+        let is_of_use = found.rcode != Rcode::SERVFAIL && found.security != Security::Bogus;
+        let policy = record.policy.clone();
+        let written = policy
+            .filter(|_| is_of_use)
+            .and_then(|policy| response::followed(reply, query, &policy, &record.verdict, chain, &found, out));
+        match written {
+            Some((rcode, ede)) => {
+                record.ede = Some(ede);
+                record.finished(rcode)
+            }
+            None => {
+                record.ede = found.ede.as_ref().map(|ede| ede.code);
+                reply.bare(Rcode::SERVFAIL, found.ede.as_ref(), out);
+                record.finished(Rcode::SERVFAIL)
+            }
+        }
+    }
+
+    /// What would become of a question from a client, by the very steps that an answer takes.
+    pub async fn explain(&self, name: Name, rr_type: RrType, client: Client<'_>) -> Option<Explanation> {
         let policy = self.policy.load_full()?;
-        let is_special = self.special.find(&name).is_some();
-        let verdict = if is_special { Verdict::default() } else { policy.on_question(&name, (self.today)()) };
+        let (now, pauses) = ((self.surroundings.now)(), self.pauses.current().clone());
+        let mac = client.mac.or_else(|| self.mac(client.address, &policy));
+        let asking = Asking { name: &name, rr_type, client: Client { mac, ..client }, now, pauses: &pauses };
+        let local = self.local.find(&name, rr_type);
+        let (is_local, is_special) = (local.is_some(), local.is_none() && self.special.find(&name).is_some());
+        let leads_on =
+            |local: &LocalAnswer| local.end == LocalEnd::Elsewhere && self.special.find(&local.name).is_none();
+        let own_aliases = local.filter(leads_on).map_or(Vec::new(), |local| local.records);
+        let verdict = if is_local || is_special { Verdict::default() } else { policy.on_question(&asking) };
         let own_answer = match rr_type {
             _ if verdict.block().is_some() => None,
+            _ if is_local && own_aliases.is_empty() => {
+                Some("a name of your own ([local]), answered here before any policy")
+            }
             _ if is_special => Some("a special-use name, answered here before any policy"),
             RrType::ANY => Some("questions for ANY get the minimal answer of RFC 8482"),
             RrType::AXFR | RrType::IXFR => Some("zone transfers are refused"),
             _ => None,
         };
+        let question = Link::name(name, Trigger::Qname);
         if own_answer.is_some() || verdict.block().is_some() {
-            let chain = vec![Alias { name, trigger: Trigger::Qname }];
-            return Some(Explanation { policy, verdict, chain, resolution: None, own_answer });
+            let links = vec![question];
+            return Some(Explanation { policy, verdict, links, now, pauses, resolution: None, own_answer });
         }
-        let resolution =
-            self.find(name, rr_type, Wanted { validated: true }, Instant::now() + ANSWER_WITHIN, None).await;
-        let (aliases, verdict) = self.judge(&policy, &name, rr_type, verdict, &resolution, false);
-        let chain = std::iter::once(Alias { name, trigger: Trigger::Qname }).chain(aliases).collect();
-        Some(Explanation { policy, verdict, chain, resolution: Some(resolution), own_answer: None })
+        let needs = policy.needs_for(&verdict);
+        let wanted = Wanted { validated: true, name_servers: name_servers_wanted(needs) };
+        let sought = own_aliases.last().and_then(Record::target).unwrap_or(name);
+        let found = self.find(sought, rr_type, wanted, Instant::now() + ANSWER_WITHIN, None).await;
+        let resolution = behind(own_aliases, found);
+        let (links, verdict) = judge(&policy, &asking, verdict, &resolution, needs, false);
+        let links = std::iter::once(question).chain(links).collect();
+        Some(Explanation { policy, verdict, links, now, pauses, resolution: Some(resolution), own_answer: None })
+    }
+
+    fn client(&self, address: IpAddr, transport: Transport, policy: &Policy) -> Client<'static> {
+        Client { address, id: None, mac: self.mac(address, policy), tcp: transport == Transport::Tcp }
+    }
+
+    fn mac(&self, address: IpAddr, policy: &Policy) -> Option<[u8; 6]> {
+        if policy.needs_mac() { (self.surroundings.mac)(address) } else { None }
+    }
+
+    /// The pauses there are.
+    pub fn pauses(&self) -> &Arc<Pauses> {
+        &self.pauses
+    }
+
+    /// Seconds since 1970 (UTC), by the clock that decisions go by.
+    pub fn now(&self) -> i64 {
+        (self.surroundings.now)()
     }
 
     /// Whether clients at this address are answered.
@@ -229,48 +355,87 @@ impl Pipeline {
         self.misses.available_permits()
     }
 
-    /// The verdict on what an answer leads to. One that breaks DNSSEC leads nowhere, unless the client wants it all
-    /// the same (`cd`).
-    fn judge(
+    /// Leaves a query to the slow half, if there is room. The name after the aliases is looked for.
+    #[expect(clippy::too_many_arguments, reason = "everything that is known of the query by then")]
+    fn answer_later(
         &self,
-        policy: &Policy,
-        name: &Name,
-        rr_type: RrType,
-        verdict: Verdict,
-        resolution: &Resolution,
-        cd: bool,
-    ) -> (Vec<Alias>, Verdict) {
-        if resolution.security == Security::Bogus && !cd {
-            return (Vec::new(), verdict);
-        }
-        let aliases = aliases(name, rr_type, &resolution.answer);
-        let verdict = policy.on_answer(&verdict, &aliases, (self.today)());
-        (aliases, verdict)
+        reply: &Reply<'_>,
+        query: Query,
+        packet: &[u8],
+        policy: &Arc<Policy>,
+        later: Later,
+        mut record: QueryRecord,
+        out: &mut Vec<u8>,
+    ) -> Now {
+        let Ok(permit) = self.misses.clone().try_acquire_owned() else {
+            record.decided(policy, later.verdict, Vec::new());
+            let ede = ExtendedError::new(0, "too many questions are being resolved");
+            reply.bare(Rcode::SERVFAIL, Some(&ede), out);
+            return record.answered(Rcode::SERVFAIL, Some(ede));
+        };
+        Now::Later(Box::new(Pending {
+            query,
+            header_and_question: packet[..HEADER_BYTES + query.question_bytes].into(),
+            policy: policy.clone(),
+            later,
+            transport: record.transport,
+            received: record.received,
+            permit,
+        }))
     }
 
-    async fn resolve(&self, query: &Query, deadline: Instant, permit: OwnedSemaphorePermit) -> Resolution {
-        let wanted = Wanted { validated: !query.cd };
-        self.find(query.question.name, query.question.rr_type, wanted, deadline, Some(permit)).await
+    /// Answers from the owner's own records. Where their aliases lead to other names, those are looked for, and what
+    /// they lead to is judged by the policy like any alias.
+    fn answer_local(
+        &self,
+        reply: &Reply<'_>,
+        query: Query,
+        packet: &[u8],
+        local: LocalAnswer,
+        record: QueryRecord,
+        out: &mut Vec<u8>,
+    ) -> Now {
+        let LocalAnswer { mut records, name, end } = local;
+        let (mut rcode, mut denied) = (Rcode::NOERROR, None);
+        match (end, self.special.find(&name)) {
+            (LocalEnd::Data, _) => {}
+            (LocalEnd::NoData, _) => denied = Some(name),
+            (LocalEnd::Elsewhere, Some(special)) => {
+                let rr_type = query.question.rr_type;
+                let (code, data) = special.answer(&name, rr_type);
+                (rcode, denied) = (code, data.is_none().then(|| special.zone()));
+                records.extend(data.map(|data| response::own_record(name, rr_type, data)));
+            }
+            // Without recursion, this is all there is.
+            (LocalEnd::Elsewhere, None) if !query.rd => {}
+            (LocalEnd::Elsewhere, None) => {
+                if let Some(policy) = self.policy.load().as_ref() {
+                    let later = Later {
+                        verdict: Verdict::default(),
+                        follow: None,
+                        aliases: records,
+                        client: self.client(record.client, record.transport, policy),
+                        now: (self.surroundings.now)(),
+                        pauses: self.pauses.current().clone(),
+                    };
+                    return self.answer_later(reply, query, packet, policy, later, record, out);
+                }
+            }
+        }
+        response::local(reply, rcode, &records, denied, out);
+        record.answered(rcode, None)
     }
 
     /// Answers what by convention never leaves this resolver (RFC 6761, RFC 6303).
     fn answer_special(&self, reply: &Reply<'_>, query: &Query, out: &mut Vec<u8>) -> Option<Rcode> {
-        let name = query.question.name;
-        match self.special.find(&name)? {
-            Special::Address { ipv4, ipv6, zone } => {
-                match query.question.rr_type {
-                    RrType::A => response::conventional_answer(reply, name, RrType::A, &ipv4.octets(), out),
-                    RrType::AAAA => response::conventional_answer(reply, name, RrType::AAAA, &ipv6.octets(), out),
-                    _ => response::conventional_denial(reply, Rcode::NOERROR, zone, out),
-                }
-                Some(Rcode::NOERROR)
-            }
-            Special::Absent { zone } => {
-                let rcode = if name == zone { Rcode::NOERROR } else { Rcode::NXDOMAIN };
-                response::conventional_denial(reply, rcode, zone, out);
-                Some(rcode)
-            }
+        let Question { name, rr_type, .. } = query.question;
+        let special = self.special.find(&name)?;
+        let (rcode, data) = special.answer(&name, rr_type);
+        match data {
+            Some(data) => response::conventional_answer(reply, name, rr_type, &data, out),
+            None => response::conventional_denial(reply, rcode, special.zone(), out),
         }
+        Some(rcode)
     }
 
     /// Resolves in a task of its own: a client that goes away, or is told that time is up, stops nothing that another
@@ -320,29 +485,32 @@ fn answer_any(reply: &Reply<'_>, query: &Query, out: &mut Vec<u8>) {
     response::conventional_answer(reply, query.question.name, RrType::HINFO, b"\x07RFC8482\x00", out);
 }
 
-/// The names that an answer leads to: its alias chain in order, then the targets of HTTPS and SVCB records.
-fn aliases(qname: &Name, rr_type: RrType, answer: &[Record]) -> Vec<Alias> {
-    let mut aliases: Vec<Alias> = Vec::new();
-    let mut name = *qname;
-    while aliases.len() < ALIASES_MAX {
-        let own = answer.iter().find(|record| record.rr_type == RrType::CNAME && record.owner == name);
-        let Some(target) = own.and_then(Record::target) else {
-            break;
-        };
-        let above = |record: &Record| {
-            record.rr_type == RrType::DNAME && name != record.owner && name.is_at_or_below(&record.owner)
-        };
-        let trigger = if answer.iter().any(above) { Trigger::Dname } else { Trigger::Cname };
-        aliases.push(Alias { name: target, trigger });
-        if rr_type == RrType::CNAME || target == *qname {
-            break;
-        }
-        name = target;
+/// The verdict on what an answer leads to, and that. One that breaks DNSSEC leads nowhere, unless the client wants it all
+/// the same (`cd`).
+fn judge(
+    policy: &Policy,
+    asking: &Asking<'_>,
+    verdict: Verdict,
+    resolution: &Resolution,
+    needs: Needs,
+    cd: bool,
+) -> (Vec<Link>, Verdict) {
+    if resolution.security == Security::Bogus && !cd {
+        return (Vec::new(), verdict);
     }
-    for target in answer.iter().filter_map(Record::service_target) {
-        if aliases.len() < ALIASES_MAX && target != *qname && !aliases.iter().any(|alias| alias.name == target) {
-            aliases.push(Alias { name: target, trigger: Trigger::SvcbTarget });
+    let links = links(asking.name, asking.rr_type, resolution, needs);
+    let verdict = policy.on_answer(&verdict, asking, &links);
+    (links, verdict)
+}
+
+/// An answer behind the owner's own aliases, which nobody signed.
+fn behind(mut aliases: Vec<Record>, mut resolution: Resolution) -> Resolution {
+    if !aliases.is_empty() {
+        aliases.append(&mut resolution.answer);
+        resolution.answer = aliases;
+        if resolution.security == Security::Secure {
+            resolution.security = Security::Insecure;
         }
     }
-    aliases
+    resolution
 }

@@ -3,7 +3,7 @@
 use super::Now;
 use crate::{
     dns::{ExtendedError, Question, Rcode, Transport},
-    policy::{Alias, Policy, Verdict},
+    policy::{Link, Policy, Verdict},
     resolve::Security,
 };
 use std::{
@@ -29,8 +29,12 @@ pub struct QueryRecord {
     pub verdict: Verdict,
     /// The policy that decided, if it had anything to say: its indexes are the verdict's.
     pub policy: Option<Arc<Policy>>,
-    /// The names that the answer led to.
-    pub aliases: Vec<Alias>,
+    /// What the answer led to.
+    pub links: Vec<Link>,
+    /// The client looks for a way round this resolver, or uses one.
+    pub bypass: bool,
+    /// It got no answer, because a program says so.
+    pub dropped: bool,
 }
 
 impl QueryRecord {
@@ -46,21 +50,30 @@ impl QueryRecord {
             security: None,
             verdict: Verdict::default(),
             policy: None,
-            aliases: Vec::new(),
+            links: Vec::new(),
+            bypass: false,
+            dropped: false,
         }
     }
 
     /// Notes the verdict; the policy is kept only if it said something.
-    pub(super) fn decided(&mut self, policy: &Arc<Policy>, verdict: Verdict, aliases: Vec<Alias>) {
-        if verdict.owner.is_some() || !verdict.programs.is_empty() {
+    pub(super) fn decided(&mut self, policy: &Arc<Policy>, verdict: Verdict, links: Vec<Link>) {
+        if !verdict.is_pass() {
             self.policy = Some(policy.clone());
         }
-        (self.verdict, self.aliases) = (verdict, aliases);
+        self.bypass |= verdict.bypass;
+        (self.verdict, self.links) = (verdict, links);
     }
 
     pub(super) fn finished(mut self, rcode: Rcode) -> Box<Self> {
         (self.rcode, self.latency) = (rcode, self.received.elapsed());
         Box::new(self)
+    }
+
+    /// Without an answer.
+    pub(super) fn dropped(mut self) -> Box<Self> {
+        self.dropped = true;
+        self.finished(Rcode::NOERROR)
     }
 
     pub(super) fn answered(mut self, rcode: Rcode, ede: Option<ExtendedError>) -> Now {

@@ -23,6 +23,9 @@ pub trait Source {
 
     /// Whether a negative answer may hide an alias, so that the alias must be asked for.
     fn hides_aliases(&self, name: &Name) -> bool;
+
+    /// The zone for which `name` is asked of a forwarder, if it is.
+    fn forwarded_zone(&self, name: &Name) -> Option<Name>;
 }
 
 /// Why a chase ended without an answer, and how far it came.
@@ -159,6 +162,10 @@ mod tests {
 
         fn hides_aliases(&self, _name: &Name) -> bool {
             !self.whole_chains
+        }
+
+        fn forwarded_zone(&self, _name: &Name) -> Option<Name> {
+            self.whole_chains.then_some(Name::ROOT)
         }
     }
 

@@ -34,6 +34,17 @@ pub fn to_hickory(name: &Name) -> HickoryName {
     HickoryName::from_bytes(name.as_wire()).expect("a Name is valid wire form")
 }
 
+/// A name from hickory's form; `None` if it is none that a message could hold.
+pub fn from_hickory_name(name: &HickoryName) -> Option<Name> {
+    let mut wire = Vec::with_capacity(name.len() + 1);
+    for label in name.iter() {
+        wire.push(u8::try_from(label.len()).ok()?);
+        wire.extend_from_slice(label);
+    }
+    wire.push(0);
+    Name::from_wire(&wire).ok()
+}
+
 /// A type in hickory's form.
 pub fn to_hickory_type(rr_type: RrType) -> RecordType {
     RecordType::from(rr_type.0)

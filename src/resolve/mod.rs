@@ -6,6 +6,8 @@
 //!        ├ recursor   hickory's Recursor, validation off
 //!        └ forwarder  hickory's name server pools
 //!    └ validate NLnet Labs' validator over the rebuilt message
+//!    └ name_servers  whose name servers the answer came from, if somebody wants to know
+//!        └ cuts      what is known of that, mostly because `observed` heard it pass
 //! ```
 //!
 //! hickory's own validation refuses every alias into a signed zone whose target lacks the type asked, and signed
@@ -13,8 +15,11 @@
 
 mod anchors;
 mod chase;
+mod cuts;
 mod forwarder;
 mod link;
+mod name_servers;
+mod observed;
 mod recursor;
 mod resolver;
 mod validate;
@@ -25,7 +30,7 @@ pub use resolver::{Clock, Resolver, ResolverSetup};
 pub use wire::{PortMap, UpstreamCounters};
 
 use crate::dns::{ExtendedError, Name, Rcode, Record, RrType};
-use std::{future::Future, pin::Pin};
+use std::{future::Future, net::IpAddr, pin::Pin};
 
 /// Something that finds answers.
 pub trait Resolve: Send + Sync {
@@ -38,6 +43,19 @@ pub trait Resolve: Send + Sync {
 pub struct Wanted {
     /// False for a client that set CD: it validates by itself.
     pub validated: bool,
+    pub name_servers: NameServersWanted,
+}
+
+/// How much is wanted of the zones behind an answer.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub enum NameServersWanted {
+    /// Nothing: no question is asked for it.
+    #[default]
+    No,
+    /// The names of their name servers.
+    Names,
+    /// Names and addresses.
+    Addresses,
 }
 
 /// An answer with all its proofs, whatever the client will get of it.
@@ -51,6 +69,23 @@ pub struct Resolution {
     pub authority: Vec<Record>,
     pub security: Security,
     pub ede: Option<ExtendedError>,
+    /// The deepest zone at or above the name asked, then that of each alias followed; no zone twice. Empty unless
+    /// wanted; may lack a zone whose name servers could not be learnt in time.
+    pub delegations: Vec<Delegation>,
+}
+
+/// A zone and the name servers it is delegated to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Delegation {
+    pub zone: Name,
+    pub servers: Vec<NameServer>,
+}
+
+/// A name server and the addresses known of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NameServer {
+    pub name: Name,
+    pub addresses: Vec<IpAddr>,
 }
 
 /// How DNSSEC validation came out (RFC 4033 §5).
@@ -85,6 +120,7 @@ impl Resolution {
             authority: Vec::new(),
             security: Security::Unchecked,
             ede: Some(ede),
+            delegations: Vec::new(),
         }
     }
 }

@@ -5,7 +5,7 @@ use super::{
     link::{
         LinkResult, failure_code, from_hickory, from_hickory_rcode, negative_from_hickory, to_hickory, to_hickory_type,
     },
-    wire::Wire,
+    observed::Observed,
 };
 use crate::dns::{ExtendedError, Name, Rcode, RrType};
 use hickory_resolver::{
@@ -25,11 +25,11 @@ const CACHED_ZONE_BYTES: u64 = 16 * 1024;
 const CACHED_ZONES_MIN: u64 = 512;
 
 /// Resolves from the root.
-pub struct Recursor(HickoryRecursor<Wire>);
+pub struct Recursor(HickoryRecursor<Observed>);
 
 impl Recursor {
     /// `cache_bytes` is shared out between responses (three quarters) and zones.
-    pub fn new(hints: &Hints, do_not_query: &[IpNet], cache_bytes: u64, wire: Wire) -> Result<Self, RecursorError> {
+    pub fn new(hints: &Hints, do_not_query: &[IpNet], cache_bytes: u64, wire: Observed) -> Result<Self, RecursorError> {
         // A hint is the owner's word, so it holds inside the networks that are otherwise never asked. hickory refuses
         // exceptions where there is nothing to except from.
         let hinted = if do_not_query.is_empty() { &[][..] } else { hints.0.as_slice() };

@@ -1,18 +1,21 @@
 //! The resolver that the program runs: routes, chases, validates, and never takes longer than it may.
 
 use super::{
-    Resolution, Resolve, Security, UpstreamCounters, Wanted,
+    NameServersWanted, Resolution, Resolve, Security, UpstreamCounters, Wanted,
     anchors::{Hints, TrustAnchorText},
     chase::{Source, Stopped, chase},
+    cuts::ZoneCuts,
     forwarder::Forwarder,
     link::{Link, LinkResult},
+    name_servers::{Search, known},
+    observed::{Observed, SharedCuts},
     recursor::Recursor,
     validate::{FetchKeys, Validator},
     wire::{PortMap, Wire},
 };
 use crate::{
     config,
-    dns::{ExtendedError, Name, RrType},
+    dns::{ExtendedError, Name, Rcode, RrType},
 };
 use std::{
     future::Future,
@@ -21,6 +24,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
+    time::Instant,
 };
 
 /// The time of day, in seconds since 1970-01-01 (UTC).
@@ -45,6 +49,7 @@ pub struct ResolverSetup {
 #[derive(Clone)]
 pub struct Resolver {
     routes: Arc<Routes>,
+    cuts: SharedCuts,
     validator: Option<Arc<Validator>>,
     built_at: u64,
     clock: Clock,
@@ -68,7 +73,9 @@ impl Resolver {
             forwarders.push(Forwarder::new(forward, share, wire.clone())?);
         }
         forwarders.sort_by_key(|forwarder| std::cmp::Reverse(forwarder.zone.label_count()));
-        let recursor = Recursor::new(&setup.hints, &setup.config.do_not_query, setup.cache_bytes, wire)?;
+        let cuts = SharedCuts::new(ZoneCuts::new(&setup.hints.0, setup.cache_bytes));
+        let observed = Observed::new(wire, cuts.clone());
+        let recursor = Recursor::new(&setup.hints, &setup.config.do_not_query, setup.cache_bytes, observed)?;
         let routes = Arc::new(Routes { forwarders, recursor, validate: setup.config.validate });
         let validates = routes.validate || routes.forwarders.iter().any(|forwarder| forwarder.validate);
         let validator = validates.then(|| {
@@ -80,7 +87,7 @@ impl Resolver {
             Arc::new(Validator::new(&setup.anchors, setup.cache_bytes, fetch))
         });
         let clock_was_wrong = Arc::new(AtomicBool::new(false));
-        Ok(Self { routes, validator, built_at: setup.built_at, clock: setup.clock, clock_was_wrong })
+        Ok(Self { routes, cuts, validator, built_at: setup.built_at, clock: setup.clock, clock_was_wrong })
     }
 
     /// True while the system clock stands before the build date, so that nothing is validated.
@@ -89,14 +96,26 @@ impl Resolver {
     }
 
     async fn find(self, name: Name, rr_type: RrType, wanted: Wanted) -> Resolution {
+        let begun = Instant::now();
         let link = match chase(&*self.routes, &name, rr_type, true).await {
             Ok(link) => link,
             // How far it came matters: an alias on the way may be blocked, whether or not its target can be reached.
-            Err(Stopped { ede, answer }) => return Resolution { answer, ..Resolution::failed(ede) },
+            Err(Stopped { ede, answer }) => {
+                let link = Link { rcode: Rcode::SERVFAIL, answer, authority: Vec::new() };
+                let delegations = match wanted.name_servers {
+                    NameServersWanted::No => Vec::new(),
+                    _ => known(&self.cuts, &name, rr_type, &link),
+                };
+                return Resolution { answer: link.answer, delegations, ..Resolution::failed(ede) };
+            }
         };
-        let (security, ede) = self.judge(&name, rr_type, &link, wanted).await;
+        let search = Search::new(self.routes.clone(), self.cuts.clone(), begun);
+        let ((security, ede), delegations) = tokio::join!(
+            self.judge(&name, rr_type, &link, wanted),
+            search.find(&name, rr_type, &link, wanted.name_servers)
+        );
         let Link { rcode, answer, authority } = link;
-        Resolution { rcode, answer, authority, security, ede }
+        Resolution { rcode, answer, authority, security, ede, delegations }
     }
 
     async fn judge(
@@ -166,5 +185,9 @@ impl Source for Routes {
 
     fn hides_aliases(&self, name: &Name) -> bool {
         self.forwarder(name).is_none()
+    }
+
+    fn forwarded_zone(&self, name: &Name) -> Option<Name> {
+        self.forwarder(name).map(|forwarder| forwarder.zone)
     }
 }

@@ -1,10 +1,13 @@
 //! Builds responses. Never decides: it is told what to say, and says it in wire form.
 
+mod policy;
+
+pub use policy::{Blocked, block_reason, blocked, followed};
+
 use crate::{
     dns::{
         Class, Edns, ExtendedError, HEADER_BYTES, MessageWriter, Name, Opcode, Query, Rcode, Record, RrType, Section,
     },
-    policy::{BlockAnswer, Cause, Policy, Trigger, Verdict},
     resolve::{Resolution, Security},
 };
 
@@ -16,6 +19,8 @@ const OPT_BYTES: usize = 11;
 const EDE_TEXT_BYTES_MAX: usize = 120;
 /// TTL of answers made here, other than blocks: a day, since they never change.
 const OWN_TTL_SECONDS: u32 = 86_400;
+/// TTL of the news that a name of the owner's has nothing of some type: short, because the owner may add it.
+const LOCAL_DENIAL_TTL_SECONDS: u32 = 300;
 
 /// What every response copies from the query it answers.
 #[derive(Clone, Copy)]
@@ -47,6 +52,12 @@ impl<'a> Reply<'a> {
     /// Writes a response without data.
     pub fn bare(&self, rcode: Rcode, ede: Option<&ExtendedError>, out: &mut Vec<u8>) {
         self.write(rcode, false, &[], ede.map(|ede| (ede.code, ede.text.as_str())), out);
+    }
+
+    /// Writes an empty response that has the client ask again over TCP (RFC 1035 §4.1.1, TC).
+    fn truncated(&self, ede: Option<(u16, &str)>, out: &mut Vec<u8>) {
+        self.write(Rcode::NOERROR, false, &[], ede, out);
+        out[2] |= 0x02;
     }
 
     /// Writes a response with records. What doesn't fit into `limit` leaves an empty answer with TC set
@@ -92,39 +103,6 @@ fn shortened(text: &str) -> &str {
     &text[..end]
 }
 
-/// The Extended DNS Error text of a block: `program/service list:line`.
-pub fn block_reason(policy: &Policy, cause: &Cause) -> String {
-    format!("{}{}", policy.list_label(cause.list), cause.line)
-}
-
-/// Writes the response to a blocked query. Returns its code, and the Extended DNS Error's.
-pub fn blocked(
-    reply: &Reply<'_>,
-    query: &Query,
-    policy: &Policy,
-    verdict: &Verdict,
-    out: &mut Vec<u8>,
-) -> Option<(Rcode, u16)> {
-    let said = verdict.block()?;
-    let program = &policy.programs()[usize::from(said.program)];
-    let cause = &said.cause;
-    let rcode = match program.block {
-        BlockAnswer::NxDomain if !cause.trigger.depends_on_type() => Rcode::NXDOMAIN,
-        BlockAnswer::NxDomain | BlockAnswer::NoData => Rcode::NOERROR,
-    };
-    // The SOA's owner is the rule's name, so that a cache denies the name asked and no wider. An alias's rule stands
-    // elsewhere in the tree, where caches would not believe it of this question: there it is the name asked.
-    let name = &query.question.name;
-    let owner = match cause.trigger {
-        Trigger::Qname => name.ancestor(name.label_count().saturating_sub(usize::from(cause.labels))),
-        _ => *name,
-    };
-    let soa = soa(owner, policy.block_ttl_seconds());
-    let reason = block_reason(policy, cause);
-    reply.write(rcode, false, &[(Section::Authority, &soa)], Some((program.ede, &reason)), out);
-    Some((rcode, program.ede))
-}
-
 /// A SOA record for a negative response of our own; TTL and MINIMUM are the same (RFC 2308 §3).
 fn soa(owner: Name, ttl_seconds: u32) -> Record {
     const MNAME: &[u8] = b"\x08cleandns\x07invalid\x00";
@@ -145,9 +123,22 @@ pub fn conventional_denial(reply: &Reply<'_>, rcode: Rcode, zone: Name, out: &mu
     reply.write(rcode, false, &[(Section::Authority, &soa)], None, out);
 }
 
+/// A record of our own.
+pub fn own_record(owner: Name, rr_type: RrType, data: Vec<u8>) -> Record {
+    Record { owner, rr_type, class: Class::IN, ttl: OWN_TTL_SECONDS, data }
+}
+
+/// Writes a response from the owner's records: aliases and data, or a denial by the SOA of the name or zone `denied`.
+pub fn local(reply: &Reply<'_>, rcode: Rcode, answer: &[Record], denied: Option<Name>, out: &mut Vec<u8>) {
+    let soa = denied.map(|zone| soa(zone, LOCAL_DENIAL_TTL_SECONDS));
+    let answer = answer.iter().map(|record| (Section::Answer, record));
+    let records: Vec<_> = answer.chain(soa.iter().map(|soa| (Section::Authority, soa))).collect();
+    reply.write(rcode, false, &records, None, out);
+}
+
 /// Writes a response with one record of our own.
 pub fn conventional_answer(reply: &Reply<'_>, owner: Name, rr_type: RrType, data: &[u8], out: &mut Vec<u8>) {
-    let record = Record { owner, rr_type, class: Class::IN, ttl: OWN_TTL_SECONDS, data: data.to_vec() };
+    let record = own_record(owner, rr_type, data.to_vec());
     reply.write(Rcode::NOERROR, false, &[(Section::Answer, &record)], None, out);
 }
 
@@ -219,6 +210,7 @@ mod tests {
             authority: vec![],
             security: Security::Secure,
             ede: Some(ExtendedError::new(3, "text")),
+            delegations: vec![],
         };
         let mut out = Vec::new();
         for (limit, records) in [(512, 0), (1232, 60), (65535, 60)] {

@@ -6,9 +6,10 @@ use crate::{
 };
 use arc_swap::ArcSwap;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
+    net::IpAddr,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
@@ -51,6 +52,9 @@ pub struct Counters {
     pub unsent: AtomicU64,
     pub connections_refused: AtomicU64,
     pub owner_passed: AtomicU64,
+    /// Queries that a program left without an answer.
+    pub dropped: AtomicU64,
+    pub bypass: AtomicU64,
     pub reloads: [AtomicU64; Reload::ALL.len()],
     /// The last is for what took longer than every bound.
     pub latency: [AtomicU64; LATENCY_BOUNDS_MICROS.len() + 1],
@@ -72,12 +76,39 @@ impl Counters {
     }
 }
 
+/// Clients whose ways round this resolver are counted one by one; what is beyond them is in the total alone.
+const BYPASS_CLIENTS_MAX: usize = 10_000;
+
+/// Questions of clients that look for a way round this resolver, by client. They are rare, so a lock does.
+#[derive(Default)]
+pub struct BypassCounts(Mutex<HashMap<IpAddr, u64>>);
+
+impl BypassCounts {
+    pub fn add(&self, client: IpAddr) {
+        let mut counts = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let is_full = counts.len() >= BYPASS_CLIENTS_MAX;
+        match counts.get_mut(&client) {
+            Some(count) => *count += 1,
+            None if is_full => {}
+            None => drop(counts.insert(client, 1)),
+        }
+    }
+
+    /// All clients, most first.
+    pub fn list(&self) -> Vec<(IpAddr, u64)> {
+        let counts = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut all: Vec<(IpAddr, u64)> = counts.iter().map(|(client, count)| (*client, *count)).collect();
+        all.sort_by_key(|&(client, count)| (std::cmp::Reverse(count), client));
+        all
+    }
+}
+
 /// What a list is known by in metrics: program, service, list.
 pub type ListKey = (String, String, String);
 
 /// Matches of one list, by outcome and trigger.
 #[derive(Default)]
-pub struct ListHits([[AtomicU64; Trigger::ALL.len()]; 3]);
+pub struct ListHits([[AtomicU64; Trigger::ALL.len()]; Outcome::ALL.len()]);
 
 impl ListHits {
     pub fn of(&self, outcome: Outcome, trigger: Trigger) -> u64 {
@@ -133,5 +164,6 @@ impl Hits {
 
 fn key(policy: &Policy, list: usize) -> ListKey {
     let list = &policy.lists()[list];
-    (policy.programs()[list.program].name.clone(), list.service.clone(), list.name.clone())
+    let program = list.program().map(|program| policy.programs()[program].name.clone());
+    (program.unwrap_or_default(), list.service.clone(), list.name.clone())
 }

@@ -113,6 +113,15 @@ fn verdicts(page: &mut Page, telemetry: &Telemetry) {
             }
         });
     }
+    let dropped = read(&telemetry.counters.dropped);
+    page.single("cleandns_queries_dropped_total", "counter", "Queries that a program left without an answer.", dropped);
+    let bypass = read(&telemetry.counters.bypass);
+    page.single(
+        "cleandns_bypass_questions_total",
+        "counter",
+        "Questions that look for a way round this resolver.",
+        bypass,
+    );
     let passed = read(&telemetry.counters.owner_passed);
     page.single("cleandns_owner_excepted_total", "counter", "Queries that the owner's exceptions let pass.", passed);
 }

@@ -8,24 +8,34 @@ pub use counters::Reload;
 pub use metrics::{Gauges, ListGauge, render};
 
 use crate::{dns::Transport, policy::Policy, query::QueryRecord};
-use counters::{Counters, Hits, add};
+use counters::{BypassCounts, Counters, Hits, add};
+use std::net::IpAddr;
 
 /// All counters of the program.
 pub struct Telemetry {
     counters: Counters,
     hits: Hits,
+    bypass: BypassCounts,
     /// One log line a query.
     log_queries: bool,
 }
 
 impl Telemetry {
     pub fn new(log_queries: bool) -> Self {
-        Self { counters: Counters::default(), hits: Hits::default(), log_queries }
+        Self { counters: Counters::default(), hits: Hits::default(), bypass: BypassCounts::default(), log_queries }
     }
 
     /// Counts a query, after its answer went out.
     pub fn record(&self, record: &QueryRecord) {
-        self.counters.answered(record.transport, record.rcode, record.latency);
+        if record.dropped {
+            add(&self.counters.dropped);
+        } else {
+            self.counters.answered(record.transport, record.rcode, record.latency);
+        }
+        if record.bypass {
+            add(&self.counters.bypass);
+            self.bypass.add(record.client);
+        }
         if let Some(policy) = &record.policy {
             self.count_verdict(record, policy);
         }
@@ -59,12 +69,17 @@ impl Telemetry {
         self.hits.follow(policy);
     }
 
+    /// Clients that look for ways round this resolver, with the number of their questions, most first.
+    pub fn bypass_by_client(&self) -> Vec<(IpAddr, u64)> {
+        self.bypass.list()
+    }
+
     fn count_verdict(&self, record: &QueryRecord, policy: &Policy) {
         if record.verdict.owner.is_some() {
             add(&self.counters.owner_passed);
         }
         for said in &record.verdict.programs {
-            self.hits.count(policy, usize::from(said.cause.list), said.outcome, said.cause.trigger);
+            self.hits.count(policy, said.cause.list(), said.outcome, said.cause.trigger);
         }
     }
 }

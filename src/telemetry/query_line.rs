@@ -25,7 +25,11 @@ pub fn log(record: &QueryRecord) {
         micros = latency.as_micros() as u64,
         security = record.security.map(|security| security.word()),
         verdict = verdict(record),
-        chain = (!record.aliases.is_empty()).then(|| chain(record)),
+        group = record.policy.as_ref().map(|policy| policy.group_name(record.verdict.group)),
+        answer = if record.verdict.block().is_some() && !record.verdict.answer_seen { Some("not seen") } else { None },
+        dropped = record.dropped.then_some(true),
+        bypass = record.bypass.then_some(true),
+        chain = (!record.links.is_empty()).then(|| chain(record)),
     );
 }
 
@@ -47,6 +51,6 @@ fn program(policy: &Policy, said: &ProgramVerdict) -> String {
 }
 
 fn chain(record: &QueryRecord) -> String {
-    let names: Vec<String> = record.aliases.iter().map(|alias| alias.name.to_string()).collect();
+    let names: Vec<String> = record.links.iter().map(|link| link.what.to_string()).collect();
     names.join(" ")
 }

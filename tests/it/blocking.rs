@@ -382,7 +382,12 @@ async fn special_names_never_leave() {
         ("1.1.168.192.in-addr.arpa PTR", "NXDOMAIN", ""),
         ("home.arpa A", "NOERROR", ""),
         ("router.home.arpa A", "NXDOMAIN", ""),
-        ("_dns.resolver.arpa SVCB", "NXDOMAIN", ""),
+        ("_dns.resolver.arpa SVCB", "NOERROR", ""),
+        ("resolver.arpa A", "NOERROR", ""),
+        ("a.b.resolver.arpa A", "NOERROR", ""),
+        ("local A", "NOERROR", ""),
+        ("printer.local A", "NXDOMAIN", ""),
+        ("8.b.d.0.1.0.0.2.ip6.arpa PTR", "NOERROR", ""),
     ] {
         let (name, rr_type) = crate::recursion::question(text);
         for ask in every_way(name, rr_type) {

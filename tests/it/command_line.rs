@@ -299,6 +299,22 @@ fn check_of_broken_syntax_and_missing_files() {
 }
 
 #[test]
+fn check_of_names_of_ones_own() {
+    let place = Place::new("");
+    fs::write(place.path("hosts"), "192.168.1.60 tv.lan\n0.0.0.0 ads.example\n").unwrap();
+    place.configure("[local]\nrecords = [\"nas.lan. A 192.168.1.10\"]\nhosts = [\"hosts\"]\n");
+    let ended = place.run(&["check"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    has(&ended.stdout, &["warning: ", "hosts:2: 0.0.0.0 is nobody's address"]);
+    place.configure("[local]\nrecords = [\"nas.lan. A nas\"]\nhosts = [\"nowhere\"]\n");
+    for args in [&["check"][..], &[]] {
+        let ended = place.run(args);
+        assert_eq!(ended.code, Some(78), "{args:?}: {ended:?}");
+        has(&ended.stderr, &["local.records: `nas` is no IPv4 address", "local.hosts: ", "nowhere"]);
+    }
+}
+
+#[test]
 fn check_of_lists() {
     let place = Place::new("");
     write_list(

@@ -6,12 +6,14 @@
 mod architecture;
 mod blocking;
 mod command_line;
+mod delegations;
 mod forwarding;
 mod harness;
 mod http;
 mod input;
 mod internet;
 mod list_server;
+mod local;
 mod recursion;
 mod regression;
 mod reload;

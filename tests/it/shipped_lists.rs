@@ -4,12 +4,12 @@
 use cleandns::{
     app,
     config::{self, World},
-    dns::Name,
+    dns::{Name, RrType},
     embedded,
     lists::{Lists, Published},
     policy::{
-        Cause, Effect, Mode, Policy, Rule, Scope,
-        parse::{Extent, Format, Parsed, parse},
+        Asking, Cause, Client, Effect, Matcher, Mode, Outcome, Policy, ProgramVerdict, Rule, Scope, Verdict,
+        parse::{Format, Options, Parsed, parse},
     },
 };
 use std::{
@@ -25,6 +25,9 @@ const ENFORCED: [(&str, &[&str]); 2] = [
     ("clean-apps", &["honor", "huawei-appgallery", "huawei-hms", "oppo-heytap", "vivo", "xiaomi-getapps"]),
     ("clean-store", &["bytedance-shared", "capcut", "lemon8", "tiktok", "wechat"]),
 ];
+
+/// The programs that come in shadow: they count, and block nothing.
+const IN_SHADOW: [&str; 5] = ["bypass", "clean-cable", "clean-carrier", "clean-cloud", "clean-path"];
 
 /// Names that must be blocked, and by which service.
 const BLOCKED: [(&str, &str); 62] = [
@@ -92,6 +95,52 @@ const BLOCKED: [(&str, &str); 62] = [
     ("appmarket.hihonorcloud.com", "honor"),
 ];
 
+/// Names that would be blocked if the program enforced: program, name, service.
+const SHADOWED: [(&str, &str, &str); 32] = [
+    ("clean-cloud", "www.alibabacloud.com", "alibaba-cloud"),
+    ("clean-cloud", "ecs.console.aliyun.com", "alibaba-cloud"),
+    ("clean-cloud", "my-bucket.oss-us-west-1.aliyuncs.com", "alibaba-cloud-hosting"),
+    ("clean-cloud", "example.com.w.kunluncan.com", "alibaba-cloud-hosting"),
+    ("clean-cloud", "console.bce.baidu.com", "baidu-cloud"),
+    ("clean-cloud", "my-bucket.bj.bcebos.com", "baidu-cloud-hosting"),
+    ("clean-cloud", "ecloud.10086.cn", "china-mobile-cloud"),
+    ("clean-cloud", "eos-wuxi-1.cmecloud.cn", "china-mobile-cloud-hosting"),
+    ("clean-cloud", "www.ctyun.cn", "china-telecom-cloud"),
+    ("clean-cloud", "www.dnspod.cn", "dnspod"),
+    ("clean-cloud", "console.huaweicloud.com", "huawei-cloud"),
+    ("clean-cloud", "obs.la-south-2.myhuaweicloud.com", "huawei-cloud-hosting"),
+    ("clean-cloud", "console.cloud.tencent.com", "tencent-cloud"),
+    ("clean-cloud", "my-1250000000.cos.ap-singapore.myqcloud.com", "tencent-cloud-hosting"),
+    ("clean-cloud", "www.volcengine.com", "volcengine-byteplus"),
+    ("clean-cloud", "open.byteplusapi.com", "volcengine-byteplus-hosting"),
+    ("clean-carrier", "www.chinatelecomglobal.com", "china-telecom"),
+    ("clean-carrier", "www.chinaunicom.com", "china-unicom"),
+    ("clean-carrier", "www.10086.cn", "china-mobile"),
+    ("clean-path", "api.hik-connect.com", "hikvision"),
+    ("clean-path", "www.hikvision.com", "hikvision-corporate"),
+    ("clean-path", "www.easy4ipcloud.com", "dahua"),
+    ("clean-path", "www.zte.com.cn", "zte"),
+    ("clean-path", "support.huawei.com", "huawei-corporate"),
+    ("clean-path", "www.hytera.com", "hytera"),
+    ("clean-cable", "www.huaweimarine.com", "hmn-tech"),
+    ("bypass", "use-application-dns.net", "firefox-canary"),
+    ("bypass", "mask-h2.icloud.com", "private-relay"),
+    ("bypass", "mozilla.cloudflare-dns.com", "public-doh"),
+    ("bypass", "doh.pub", "public-doh-cn"),
+    ("bypass", "dns.weixin.qq.com", "wechat-httpdns"),
+    ("bypass", "ttnet-doh.feishu.cn", "bytedance-httpdns"),
+];
+
+/// Names that the exceptions shipped let pass, also of programs in shadow.
+const SHADOW_EXCEPTED: [(&str, &str); 6] = [
+    ("clean-cloud", "ntp.aliyun.com"),
+    ("clean-cloud", "registry.aliyuncs.com"),
+    ("clean-cloud", "time1.cloud.tencent.com"),
+    ("clean-cloud", "mirrors.huaweicloud.com"),
+    ("clean-cloud", "turing.captcha.qcloud.com"),
+    ("clean-path", "connectivitycheck.cbg-app.huawei.com"),
+];
+
 /// Names that the exceptions shipped let pass, whatever else blocks around them.
 const EXCEPTED: [&str; 12] = [
     "open.weixin.qq.com",
@@ -121,12 +170,28 @@ impl Shipped {
     }
 
     fn rules(&self) -> impl Iterator<Item = Rule> {
-        self.parsed.rules.iter().map(|(_, rule)| rule.unpack().unwrap())
+        self.parsed.rules.iter().map(|(_, rule)| rule.unpack())
+    }
+
+    /// The rules on names, in the order of their lines.
+    fn names(&self) -> impl Iterator<Item = OnName> {
+        self.rules().filter_map(|rule| match rule.matcher {
+            Matcher::Name { scope, name } => Some(OnName { effect: rule.effect, scope, name, line: rule.line }),
+            _ => None,
+        })
     }
 
     fn place(&self, line: u32) -> String {
         format!("{}:{line}", self.path.display())
     }
+}
+
+/// A rule on a name.
+struct OnName {
+    effect: Effect,
+    scope: Scope,
+    name: Name,
+    line: u32,
 }
 
 fn project() -> &'static Path {
@@ -149,7 +214,7 @@ fn shipped() -> Vec<Shipped> {
             }
             assert_eq!(path.extension().unwrap(), "list", "{}", path.display());
             let text = fs::read_to_string(&path).unwrap();
-            let parsed = parse(text.as_bytes(), Format::Auto, Extent::Exact);
+            let parsed = parse(text.as_bytes(), &Options::default());
             let parsed = parsed.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
             let program = program.file_name().unwrap().to_str().unwrap().to_owned();
             all.push(Shipped { program, path, text, parsed });
@@ -169,9 +234,14 @@ fn published() -> Arc<Published> {
     Lists::load(Arc::new(config), app::embedded_files(), 0, Box::new(|_, _| {})).unwrap().published()
 }
 
+fn ask(policy: &Policy, name: &Name) -> Verdict {
+    let client = Client { address: [127, 0, 0, 1].into(), id: None, mac: None, tcp: false };
+    policy.on_question(&Asking { name, rr_type: RrType::A, client, now: 1_800_000_000, pauses: &[] })
+}
+
 fn place(policy: &Policy, cause: &Cause) -> String {
-    let list = &policy.lists()[usize::from(cause.list)];
-    format!("{}/{} {}:{}", policy.programs()[list.program].name, list.service, list.name, cause.line)
+    let list = &policy.lists()[cause.list()];
+    format!("{}/{} {}:{}", policy.programs()[list.program().unwrap()].name, list.service, list.name, cause.line)
 }
 
 fn name(text: &str) -> Name {
@@ -187,7 +257,7 @@ fn none(faults: &[String]) {
 fn every_line_is_a_rule() {
     for list in shipped() {
         assert_eq!(list.parsed.format, Format::Ours, "{}", list.path.display());
-        assert_eq!(list.parsed.skipped, [], "{}", list.path.display());
+        assert_eq!(list.parsed.skipped.first, [], "{}", list.path.display());
         assert!(list.text.is_ascii(), "{}", list.path.display());
         assert!(list.text.ends_with('\n') && !list.text.contains('\r'), "{}", list.path.display());
     }
@@ -208,7 +278,7 @@ fn every_header_tells_what_it_is() {
             assert!(known.contains(&key.as_str()), "{file}: {key}");
         }
         // What a person reads first: the header stands before the rules.
-        let first_rule = list.rules().next().unwrap().line;
+        let first_rule = list.rules().map(|rule| rule.line).min().unwrap();
         let last_header =
             list.text.lines().enumerate().filter(|(_, line)| line.starts_with("#:")).last().unwrap().0 + 1;
         assert!(last_header < first_rule as usize, "{file}: a header line after the first rule");
@@ -253,14 +323,16 @@ fn no_rule_stands_twice_in_a_program() {
     for list in shipped() {
         for rule in list.rules() {
             let place = list.place(rule.line);
+            let text = rule.to_string();
+            let text = text.trim_start_matches(['@', '=']).to_owned();
             let before = match rule.effect {
-                Effect::Block => blocks.insert((list.program.clone(), rule.name.to_string()), place.clone()),
+                Effect::Block => blocks.insert((list.program.clone(), text.clone()), place.clone()),
                 Effect::Except => {
-                    let key = (list.path.clone(), rule.name.to_string(), rule.scope == Scope::Exact);
+                    let key = (list.path.clone(), rule.to_string());
                     exceptions.insert(key, place.clone())
                 }
             };
-            faults.extend(before.map(|before| format!("{}: {before} and {place}", rule.name)));
+            faults.extend(before.map(|before| format!("{text}: {before} and {place}")));
         }
     }
     none(&faults);
@@ -271,9 +343,9 @@ fn no_rule_stands_twice_in_a_program() {
 fn no_rule_is_idle() {
     let mut faults = Vec::new();
     for list in shipped() {
-        let rules: Vec<Rule> = list.rules().collect();
+        let rules: Vec<OnName> = list.names().collect();
         for rule in &rules {
-            let covers = |other: &&Rule| {
+            let covers = |other: &&OnName| {
                 other.line != rule.line
                     && other.effect == rule.effect
                     && other.scope == Scope::Subtree
@@ -291,7 +363,7 @@ fn no_rule_is_idle() {
 fn no_rule_is_a_public_suffix() {
     let mut faults = Vec::new();
     for list in shipped() {
-        for rule in list.rules().filter(|rule| rule.effect == Effect::Block) {
+        for rule in list.names().filter(|rule| rule.effect == Effect::Block) {
             let name = rule.name.to_string();
             if rule.name.label_count() < 2 || psl::suffix_str(&name).is_some_and(|suffix| suffix == name.as_str()) {
                 faults.push(format!("{}: {name}", list.place(rule.line)));
@@ -311,6 +383,7 @@ fn services_are_on_or_off_as_said() {
         assert_eq!((list.trouble.as_deref(), list.skipped_count), (None, 0), "{}", list.path);
         match list.mode {
             Mode::Enforce => drop(enforced.entry(&list.program).or_default().insert(&list.service)),
+            Mode::Shadow => assert!(IN_SHADOW.contains(&list.program.as_str()), "{}", list.path),
             // What is off says so itself: no owner's setting is needed for it.
             mode => assert_eq!((mode, list.header.default), (Mode::Off, Some(Mode::Off)), "{}", list.path),
         }
@@ -326,8 +399,8 @@ fn what_must_be_blocked_is() {
     let policy = published.policy.load_full().unwrap();
     let mut faults = Vec::new();
     for (text, service) in BLOCKED {
-        let verdict = policy.on_question(&name(text), 0);
-        let by = verdict.block().map(|said| policy.lists()[usize::from(said.cause.list)].service.as_str());
+        let verdict = ask(&policy, &name(text));
+        let by = verdict.block().map(|said| policy.lists()[said.cause.list()].service.as_str());
         if by != Some(service) {
             faults.push(format!("{text}: by {by:?}, not by {service}"));
         }
@@ -341,6 +414,35 @@ fn what_must_be_blocked_is() {
 }
 
 #[test]
+fn what_shadow_should_see_it_sees() {
+    let published = published();
+    let policy = published.policy.load_full().unwrap();
+    let mut faults = Vec::new();
+    for (program, text, service) in SHADOWED {
+        let verdict = ask(&policy, &name(text));
+        let of_program = |said: &&ProgramVerdict| policy.programs()[usize::from(said.program)].name == program;
+        let by = verdict.programs.iter().find(of_program).map(|said| {
+            assert_eq!(said.outcome, Outcome::WouldBlock, "{text}: {said:?}");
+            policy.lists()[said.cause.list()].service.as_str()
+        });
+        if by != Some(service) {
+            faults.push(format!("{text}: by {by:?} of {program}, not by {service}"));
+        }
+    }
+    for (program, text) in SHADOW_EXCEPTED {
+        let verdict = ask(&policy, &name(text));
+        let of_program = |said: &&ProgramVerdict| policy.programs()[usize::from(said.program)].name == program;
+        if verdict.programs.iter().find(of_program).map(|said| said.outcome) != Some(Outcome::Except) {
+            faults.push(format!("{text}: no exception of {program}"));
+        }
+    }
+    none(&faults);
+    for program in IN_SHADOW {
+        assert!(SHADOWED.iter().any(|(own, ..)| *own == program), "nothing here is of {program}");
+    }
+}
+
+#[test]
 fn what_must_not_be_blocked_is_not() {
     let published = published();
     let policy = published.policy.load_full().unwrap();
@@ -349,7 +451,7 @@ fn what_must_not_be_blocked_is_not() {
     assert!(names.len() > 600, "{}", names.len());
     let mut faults = Vec::new();
     for text in names {
-        if let Some(said) = policy.on_question(&name(text), 0).block() {
+        if let Some(said) = ask(&policy, &name(text)).block() {
             faults.push(format!("{text}: blocked by {}", place(&policy, &said.cause)));
         }
     }
@@ -361,7 +463,7 @@ fn exceptions_hold() {
     let published = published();
     let policy = published.policy.load_full().unwrap();
     for text in EXCEPTED {
-        let verdict = policy.on_question(&name(text), 0);
+        let verdict = ask(&policy, &name(text));
         assert!(verdict.block().is_none(), "{text}: {verdict:?}");
         assert!(!verdict.programs.is_empty(), "{text}: no exception of it");
     }
@@ -374,8 +476,8 @@ fn every_exception_passes() {
     let policy = published.policy.load_full().unwrap();
     let mut faults = Vec::new();
     for list in shipped() {
-        for rule in list.rules().filter(|rule| rule.effect == Effect::Except) {
-            if let Some(said) = policy.on_question(&rule.name, 0).block() {
+        for rule in list.names().filter(|rule| rule.effect == Effect::Except) {
+            if let Some(said) = ask(&policy, &rule.name).block() {
                 faults.push(format!(
                     "{}: {} is blocked by {}",
                     list.place(rule.line),

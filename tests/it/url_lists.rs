@@ -5,7 +5,7 @@
 
 use crate::{
     harness::{Server, eventually, folder, free_address, measured, try_start_fetching},
-    internet::Internet,
+    internet::{Internet, answer_to, scripted},
     list_server::{ListServer, Manner, Reply, Request},
 };
 use cleandns::{
@@ -13,9 +13,13 @@ use cleandns::{
     dns::{Rcode, RrType},
     lists::FetchLimits,
 };
+use hickory_resolver::proto::{
+    op::ResponseCode,
+    rr::{RData, Record, RecordType},
+};
 use std::{
     fs,
-    net::{SocketAddr, UdpSocket},
+    net::SocketAddr,
     path::PathBuf,
     process::{Command, Stdio},
     sync::{Arc, Mutex},
@@ -24,6 +28,8 @@ use std::{
 use tempfile::TempDir;
 
 const PATH: &str = "/some/a.list";
+/// Where it is.
+const HOST: &str = "www.example.com";
 /// Octets of a body in these tests.
 const BODY_BYTES_MAX: u64 = 20_000;
 /// Longer than any download takes that isn't meant to be broken off.
@@ -95,13 +101,12 @@ async fn a_gzipped_list_and_a_redirect_are_understood() {
 /// The list blocks the host it comes from: for clients, not for the list's own next download.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_list_cannot_block_its_own_download() {
-    let internet = Internet::start().await;
     let lists = ListServer::start();
     lists.say(PATH, list(&["example.com"]));
-    let scene = Scene::start_at("www.example.com", lists, Some(&internet), folder(), "").await.unwrap();
+    let scene = Scene::start(lists, "").await;
     assert!(scene.is_blocked("www.example.com").await);
     assert_eq!(scene.connections(), ["203.0.113.11:443".parse().unwrap()], "the address that our own resolver found");
-    assert!(internet.asked("www.example.com") > 0);
+    assert!(scene.internet.asked(HOST) > 0);
     scene.lists.say(PATH, list(&["example.com", "new.example"]));
     scene.update(2).await;
     eventually("the new rule", || scene.is_blocked("new.example")).await;
@@ -164,15 +169,24 @@ async fn without_a_state_folder_lists_are_downloaded_for_this_run() {
 async fn proxies_of_the_environment_are_ignored() {
     let lists = ListServer::start();
     lists.say(PATH, list(&["old.example"]));
-    let (folder, nobody) = (folder(), UdpSocket::bind("127.0.0.1:0").unwrap());
+    let folder = folder();
+    // Whatever it asks for is on this machine.
+    let (resolver, _serving) = scripted(|question| {
+        let mut answer = answer_to(question, ResponseCode::NoError);
+        if question.queries[0].query_type() == RecordType::A {
+            let here = RData::A(std::net::Ipv4Addr::LOCALHOST.into());
+            answer.answers.push(Record::from_rdata(question.queries[0].name().clone(), 60, here));
+        }
+        Some(answer)
+    })
+    .await;
     fs::write(folder.path().join("ca.pem"), &lists.authority).unwrap();
     let config = format!(
         "[listen]\ndo53 = [\"{}\"]\n[admin]\nlisten = \"\"\n[state]\ndir = \"state\"\n[[resolve.forward]]\nzone = \".\"\n\
-         servers = [\"udp://{}\"]\n[[program]]\nname = \"p\"\nlists = [{{ url = \"https://{}{PATH}\", ca_file = \
-         \"ca.pem\" }}]\n",
+         servers = [\"udp://{resolver}\"]\nvalidate = false\n[[program]]\nname = \"p\"\nlists = [{{ url = \
+         \"https://{HOST}:{}{PATH}\", ca_file = \"ca.pem\" }}]\n",
         free_address(),
-        nobody.local_addr().unwrap(),
-        lists.address,
+        lists.address.port(),
     );
     fs::write(folder.path().join("cleandns.toml"), config).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_cleandns"));
@@ -226,10 +240,9 @@ fn useless() -> Vec<(&'static str, Reply, &'static str)> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_no_list_changes_nothing() {
-    let internet = Internet::start().await;
     let lists = ListServer::start();
     lists.say(PATH, list(&["old.example"]));
-    let scene = Scene::start_at("127.0.0.1", lists, Some(&internet), folder(), "").await.unwrap();
+    let scene = Scene::start(lists, "").await;
     for (round, (kind, reply, reason)) in useless().into_iter().enumerate() {
         scene.lists.say(PATH, reply);
         scene.server.running.update_lists();
@@ -253,14 +266,12 @@ async fn what_is_no_list_changes_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_cannot_prove_who_it_is_is_refused() {
-    let internet = Internet::start().await;
     // Its certificate is not for this name, or of an authority that nobody trusts here.
-    for (host, ca_file) in [("www.target.org", true), ("www.example.com", false)] {
+    for (host, ca_file) in [("www.target.org", true), (HOST, false)] {
         let lists = ListServer::start();
         lists.say(PATH, list(&["old.example"]));
-        let folder = folder();
         let extra = if ca_file { "" } else { ", ca_file = \"\"" };
-        let scene = Scene::start_at(host, lists, Some(&internet), folder, extra).await.unwrap();
+        let scene = Scene::try_start(host, lists, folder(), extra, "").await.unwrap();
         assert!(!scene.is_blocked("old.example").await, "{host}");
         let said = scene.reasons().await;
         assert!(said[0].contains("certificate") && said[0].contains("nothing of it is in force"), "{host}: {said:?}");
@@ -322,8 +333,7 @@ async fn a_start_without_a_list_that_was_never_downloaded() {
     // A required one must come; a copy is good enough.
     lists.say(PATH, Reply::text("").status(503));
     let other = crate::harness::folder();
-    let error =
-        Scene::start_at("127.0.0.1", ListServer::start(), None, other, ", required = true").await.err().unwrap();
+    let error = Scene::try_start(HOST, ListServer::start(), other, ", required = true", "").await.err().unwrap();
     let AppError::Configuration(error) = error else { panic!("{error:?}") };
     assert!(error.contains("required") && error.contains("the server answered 404"), "{error}");
     grow_old(&folder);
@@ -350,6 +360,7 @@ async fn a_damaged_copy_is_downloaded_again() {
 /// A server with one list, and where that is downloaded from.
 struct Scene {
     server: Server,
+    internet: Internet,
     lists: ListServer,
     url: String,
     /// Where connections were meant to go.
@@ -363,31 +374,21 @@ impl Scene {
     }
 
     async fn start_in(folder: TempDir, lists: ListServer, extra: &str) -> Self {
-        Self::start_at("127.0.0.1", lists, None, folder, extra).await.unwrap()
+        Self::start_with(folder, lists, extra, "").await
     }
 
     async fn start_with(folder: TempDir, lists: ListServer, extra: &str, toml: &str) -> Self {
-        Self::try_start("127.0.0.1", lists, None, folder, extra, toml).await.unwrap()
-    }
-
-    async fn start_at(
-        host: &str,
-        lists: ListServer,
-        internet: Option<&Internet>,
-        folder: TempDir,
-        extra: &str,
-    ) -> Result<Self, AppError> {
-        Self::try_start(host, lists, internet, folder, extra, "").await
+        Self::try_start(HOST, lists, folder, extra, toml).await.unwrap()
     }
 
     async fn try_start(
         host: &str,
         lists: ListServer,
-        internet: Option<&Internet>,
         folder: TempDir,
         extra: &str,
         toml: &str,
     ) -> Result<Self, AppError> {
+        let internet = Internet::start().await;
         let url = format!("https://{host}{PATH}");
         fs::write(folder.path().join("ca.pem"), &lists.authority).unwrap();
         let ca_file = if extra.contains("ca_file") { "" } else { ", ca_file = \"ca.pem\"" };
@@ -400,8 +401,8 @@ impl Scene {
         };
         let limits =
             FetchLimits { body_bytes_max: BODY_BYTES_MAX, within: WITHIN, connect_via: Some(Arc::new(connect_via)) };
-        let server = try_start_fetching(folder, internet, &[], limits, &toml).await?;
-        Ok(Self { server, lists, url, connections })
+        let server = try_start_fetching(folder, Some(&internet), &[], limits, &toml).await?;
+        Ok(Self { server, internet, lists, url, connections })
     }
 
     async fn is_blocked(&self, name: &str) -> bool {

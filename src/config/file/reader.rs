@@ -206,11 +206,6 @@ impl<'a> Table<'a> {
         self.value(key).filter(|value| value.text(example).is_some_and(|text| !text.is_empty()))
     }
 
-    /// An option whose value doesn't matter, because what it belongs to can't be used in this version.
-    pub fn ignored(&self, key: &'static str) {
-        self.known.borrow_mut().push(key);
-    }
-
     /// An option that can only have its default value in this version.
     pub fn not_yet_unless<T: PartialEq>(
         &self,
@@ -250,6 +245,11 @@ impl<'a> Table<'a> {
     /// Notes a problem of a key that the user chose.
     pub fn problem_at(&self, at: Range<usize>, key: &str, message: impl Into<String>) {
         self.report.problem(at, &self.dotted(key), message);
+    }
+
+    /// Notes that what a key that the user chose names isn't there.
+    pub fn missing_at(&self, at: Range<usize>, key: &str, message: impl Into<String>) {
+        self.report.missing(at, &self.dotted(key), message);
     }
 
     /// Notes that a key isn't set and must be.
@@ -303,6 +303,11 @@ pub struct Value<'a> {
 impl<'a> Value<'a> {
     pub fn at(&self) -> Range<usize> {
         self.value.span()
+    }
+
+    /// `file:line` of what begins at an offset of the same file.
+    pub fn place_of(&self, offset: usize) -> String {
+        self.report.place(offset)
     }
 
     pub fn boolean(&self) -> Option<bool> {
@@ -366,14 +371,14 @@ impl<'a> Value<'a> {
     }
 
     /// One of some words; a word that has no value is one that only a later version knows.
-    pub fn choose<T: Copy>(&self, choices: &[(&str, Option<T>)], default: &str) -> Option<T> {
+    pub fn choose<T: Clone>(&self, choices: &[(&str, Option<T>)], default: &str) -> Option<T> {
         let words: Vec<_> = choices.iter().map(|&(word, _)| word).collect();
         let word = self.parse(words[0], |text| choice(text, &words).map(str::to_owned))?;
         let (_, value) = choices.iter().find(|(known, _)| *known == word)?;
         if value.is_none() {
             self.not_yet(default);
         }
-        *value
+        value.clone()
     }
 
     /// The elements of an array; none if it is something else. `example` is an element, as written, to show then.

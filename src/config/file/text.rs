@@ -2,8 +2,11 @@
 //!
 //! Pure: text in; a value, or what is wrong with the text and what to write instead, out.
 
-use super::super::{ForwardProtocol, ForwardServer};
-use crate::{dns::Name, policy::parse::Extent};
+use super::super::{ForwardProtocol, ForwardServer, Override};
+use crate::{
+    dns::Name,
+    policy::{ClientKey, ClientKeyError, Schedule, Zone, parse::Extent},
+};
 use ipnet::IpNet;
 use std::{
     net::{IpAddr, SocketAddr},
@@ -16,6 +19,8 @@ const SHOWN_CHARS_MAX: usize = 60;
 const WORD_BYTES_MAX: usize = 40;
 /// Octets of a list's name, for the same reason.
 const TITLE_BYTES_MAX: usize = 60;
+/// Octets of a URL: servers refuse much longer ones.
+const URL_BYTES_MAX: usize = 2000;
 /// Where DNS servers listen.
 const DNS_PORT: u16 = 53;
 
@@ -73,39 +78,49 @@ fn number_and_unit(text: &str) -> (Option<u64>, &str) {
     (text[..digits].parse().ok(), text[digits..].trim_start())
 }
 
-/// `2027-01-31`: days since 1970-01-01.
-pub fn day(text: &str) -> Result<i64, String> {
-    let wrong = || format!("{} is not a day; write year-month-day, such as \"2027-01-31\"", shown(text));
-    let [year, month, day] = text.split('-').collect::<Vec<_>>()[..] else { return Err(wrong()) };
+/// `2027-01-31`: the second since 1970 at which that day ends in `zone`.
+pub fn end_of_day(text: &str, zone: &Zone) -> Result<i64, String> {
     let number = |digits: &str, length: usize| {
-        let plain = digits.len() == length && digits.bytes().all(|byte| byte.is_ascii_digit());
-        plain.then(|| digits.parse::<i64>().ok()).flatten()
+        let is_plain = digits.len() == length && digits.bytes().all(|byte| byte.is_ascii_digit());
+        is_plain.then(|| digits.parse::<i16>().ok()).flatten()
     };
-    match (number(year, 4), number(month, 2), number(day, 2)) {
-        (Some(year), Some(month @ 1..=12), Some(day)) if (1..=days_in_month(year, month)).contains(&day) => {
-            Ok(days_since_1970(year, month, day))
-        }
-        _ => Err(wrong()),
+    let end = match text.split('-').collect::<Vec<_>>()[..] {
+        [year, month, day] => match (number(year, 4), number(month, 2), number(day, 2)) {
+            (Some(year), Some(month), Some(day)) => zone.end_of_day(year, month as i8, day as i8),
+            _ => None,
+        },
+        _ => None,
+    };
+    end.ok_or_else(|| format!("{} is not a day; write year-month-day, such as \"2027-01-31\"", shown(text)))
+}
+
+/// `50%`, from 1 to 100.
+pub fn percent(text: &str) -> Result<u8, String> {
+    match number_and_unit(text) {
+        (Some(number @ 1..=100), "%") => Ok(number as u8),
+        _ => Err(format!("{} is not a share; write \"1%\" to \"100%\"", shown(text))),
     }
 }
 
-fn days_in_month(year: i64, month: i64) -> i64 {
-    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    match month {
-        2 if leap => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    }
+/// `192.0.2.1`, `2001:db8::1`.
+pub fn address(text: &str) -> Result<IpAddr, String> {
+    let address = text.parse::<IpAddr>().map(|address| address.to_canonical());
+    address.map_err(|_| format!("{} is not an address; write such as \"192.0.2.1\" or \"2001:db8::1\"", shown(text)))
 }
 
-/// Days from 1970-01-01 to a day of the Gregorian calendar.
-fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
-    // Years begin in March here, so that the leap day is a year's last and month lengths follow one formula.
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let day_of_year = (153 * month + 2) / 5 + day - 1;
-    // 719468 days lie between 0000-03-01 and 1970-01-01.
-    year * 365 + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400) + day_of_year - 719_468
+/// `192.168.7.0/24`, `192.168.7.5`, `mac:aa:bb:cc:dd:ee:ff`, `id:laptop`.
+pub fn client(text: &str) -> Result<ClientKey, String> {
+    text.parse().map_err(|error: ClientKeyError| format!("{} {error}", shown(text)))
+}
+
+/// `Mon-Fri 08:00-17:00 Europe/Berlin`.
+pub fn schedule(text: &str, zone: &Zone) -> Result<Schedule, String> {
+    Schedule::parse(text, zone).map_err(|error| error.to_string())
+}
+
+/// `Europe/Berlin`.
+pub fn time_zone(text: &str) -> Result<Zone, String> {
+    Zone::named(text).map_err(|error| error.to_string())
 }
 
 /// `192.168.0.0/16`, `fd00::/8`, or one address, which is a network of its own.
@@ -163,6 +178,63 @@ pub fn forward_server(text: &str) -> Result<WrittenServer, String> {
             shown(text)
         )),
     }
+}
+
+/// `https://lists.example/path`: where a list is downloaded from.
+pub fn list_url(text: &str) -> Result<String, String> {
+    let wrong = |what: &str| Err(format!("{} {what}", shown(text)));
+    let Some(rest) = text.strip_prefix("https://") else {
+        return match text.split_once("://") {
+            Some((_, rest)) => {
+                wrong(&format!("could be changed on its way; write {}", shown(&format!("https://{rest}"))))
+            }
+            None => wrong("is not a URL; write such as \"https://lists.example/hosts.txt\""),
+        };
+    };
+    if text.len() > URL_BYTES_MAX {
+        return wrong(&format!("is longer than {URL_BYTES_MAX} octets"));
+    }
+    if let Some(odd) = text.chars().find(|c| !c.is_ascii_graphic()) {
+        return wrong(&format!("is not a URL, because of its `{}`; write that as %XX", odd.escape_debug()));
+    }
+    if text.contains('#') {
+        return wrong("has a part after #, which no server is told; leave it out");
+    }
+    let authority = &rest[..rest.find(['/', '?']).unwrap_or(rest.len())];
+    if authority.contains('@') {
+        return wrong("has a user's name in it; leave it out");
+    }
+    let (host, port) = authority.split_once(':').unwrap_or((authority, "443"));
+    if authority.starts_with('[') || host.parse::<IpAddr>().is_ok() {
+        return wrong("names its server by address; write the server's name, which its certificate is for");
+    }
+    if !port.parse::<u16>().is_ok_and(|port| port > 0) {
+        return wrong("has no usable port; leave it out for 443");
+    }
+    match name(host) {
+        Ok(host) if !host.is_root() => Ok(text.to_owned()),
+        _ => wrong("has no host name; write such as \"https://lists.example/hosts.txt\""),
+    }
+}
+
+/// `passthru`, `cname:garden.example` and so on; `given` is no override.
+pub fn rpz_override(text: &str) -> Result<Option<Override>, String> {
+    if let Some(target) = text.strip_prefix("cname:") {
+        return match target.strip_prefix("*.") {
+            Some(below) => name(below).map(Override::CnameBelow).map(Some),
+            None => name(target).map(Override::Cname).map(Some),
+        };
+    }
+    let words = ["given", "passthru", "nxdomain", "nodata", "drop", "tcp-only", "disabled", "cname:garden.example"];
+    Ok(match choice(text, &words)? {
+        "passthru" => Some(Override::Passthru),
+        "nxdomain" => Some(Override::NxDomain),
+        "nodata" => Some(Override::NoData),
+        "drop" => Some(Override::Drop),
+        "tcp-only" => Some(Override::TcpOnly),
+        "disabled" => Some(Override::Disabled),
+        _ => None,
+    })
 }
 
 /// A domain name as people mean it: no URL, no address, no pattern.
@@ -269,18 +341,20 @@ mod tests {
     #[test]
     fn days() {
         for (text, days) in [
-            ("1970-01-01", 0),
-            ("1969-12-31", -1),
-            ("1970-03-01", 59),
-            ("2000-02-29", 11_016),
-            ("2027-01-31", 20_849),
-            ("2100-03-01", 47_541),
+            ("1970-01-01", 1),
+            ("1969-12-31", 0),
+            ("1970-03-01", 60),
+            ("2000-02-29", 11_017),
+            ("2027-01-31", 20_850),
+            ("2100-03-01", 47_542),
         ] {
-            assert_eq!(day(text), Ok(days), "{text}");
+            assert_eq!(end_of_day(text, &Zone::utc()), Ok(days * 86_400), "{text}");
         }
+        let berlin = Zone::named("Europe/Berlin").unwrap();
+        assert_eq!(end_of_day("2027-01-31", &berlin), Ok(20_850 * 86_400 - 3600));
         for text in ["", "2027-1-31", "2027-13-01", "2027-02-29", "2100-02-29", "2027-00-10", "2027-04-31", "31.1.2027"]
         {
-            assert!(day(text).unwrap_err().contains("is not a day; write"), "{text}");
+            assert!(end_of_day(text, &Zone::utc()).unwrap_err().contains("is not a day; write"), "{text}");
         }
     }
 
@@ -332,6 +406,71 @@ mod tests {
         for text in ["", "udp://", "dns.example", "udp://dns.example:53", "10.0.0.1:0", "ftp://10.0.0.1", "[fd00::1"] {
             assert!(forward_server(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn urls_of_lists() {
+        for text in [
+            "https://lists.example/hosts.txt",
+            "https://lists.example",
+            "https://lists.example:8443/a/b?c=d@e&f=%20",
+            "https://localhost/x",
+        ] {
+            assert_eq!(list_url(text), Ok(text.to_owned()), "{text}");
+        }
+        let long = format!("https://lists.example/{}", "a".repeat(2000));
+        for (text, error) in [
+            ("", "is not a URL; write such as \"https://lists.example/hosts.txt\""),
+            ("lists.example/hosts.txt", "is not a URL; write such as"),
+            ("http://lists.example/a", "could be changed on its way; write \"https://lists.example/a\""),
+            ("file:///etc/hosts", "could be changed on its way"),
+            ("https://", "has no host name"),
+            ("https:///a", "has no host name"),
+            ("https://./a", "has no host name"),
+            ("https://a..b/", "has no host name"),
+            ("https://me:secret@lists.example/", "has a user's name in it"),
+            ("https://192.0.2.1/", "names its server by address"),
+            ("https://[2001:db8::1]/", "names its server by address"),
+            ("https://lists.example:0/", "has no usable port"),
+            ("https://lists.example:99999/", "has no usable port"),
+            ("https://lists.example/a b", "because of its ` `; write that as %XX"),
+            ("https://lists.example/\n", r"because of its `\n`; write that as %XX"),
+            ("https://müller.example/", "because of its `ü`"),
+            ("https://lists.example/#top", "has a part after #"),
+            (&long, "is longer than 2000 octets"),
+        ] {
+            let given = list_url(text).unwrap_err();
+            assert!(given.contains(error), "{text}: {given}");
+        }
+    }
+
+    #[test]
+    fn overrides_shares_and_addresses() {
+        let name = |text: &str| text.parse().unwrap();
+        for (text, expected) in [
+            ("given", None),
+            ("passthru", Some(Override::Passthru)),
+            ("nxdomain", Some(Override::NxDomain)),
+            ("nodata", Some(Override::NoData)),
+            ("drop", Some(Override::Drop)),
+            ("tcp-only", Some(Override::TcpOnly)),
+            ("disabled", Some(Override::Disabled)),
+            ("cname:Garden.example", Some(Override::Cname(name("garden.example")))),
+            ("cname:*.garden.example", Some(Override::CnameBelow(name("garden.example")))),
+        ] {
+            assert_eq!(rpz_override(text), Ok(expected), "{text}");
+        }
+        for text in ["", "block", "cname", "cname:", "cname:a..b", "cname:*.*.b", "cname:192.0.2.1"] {
+            assert!(rpz_override(text).is_err(), "{text}");
+        }
+        for (text, expected) in [("1%", 1), ("50 %", 50), ("100%", 100)] {
+            assert_eq!(percent(text), Ok(expected), "{text}");
+        }
+        for text in ["", "50", "0%", "101%", "-1%", "0.5%", "half"] {
+            assert!(percent(text).unwrap_err().contains("is not a share; write"), "{text}");
+        }
+        assert_eq!(address("::ffff:192.0.2.1"), Ok(IpAddr::from([192, 0, 2, 1])));
+        assert!(address("192.0.2.0/24").unwrap_err().contains("is not an address; write"));
     }
 
     #[test]

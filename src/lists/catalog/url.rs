@@ -30,8 +30,8 @@ pub struct Remote {
 impl Catalog {
     /// Where a source's download lies.
     pub(super) fn place_of_url(&self, source: usize, url: &str) -> PathBuf {
-        let program = &self.sources[source].program_name;
-        self.store.as_ref().map(|store| store.place_of_url(url, program)).unwrap_or_default()
+        let owner = &self.sources[source].owner;
+        self.store.as_ref().map(|store| store.place_of_url(url, owner)).unwrap_or_default()
     }
 
     /// True for a list that only a running server would download.
@@ -127,7 +127,7 @@ impl Catalog {
         let (reading, parsed) = read.map_err(|_| "what was downloaded can't be read back".to_owned())?;
         let parsed = parsed.map_err(|unusable| format!("what was downloaded is of no use: {unusable}"))?;
         if let Some(change) = self.too_large_a_change(entry, &parsed) {
-            if self.spec(entry).gate == Gate::Hold {
+            if self.spec(entry).gate.unwrap_or(Gate::Hold) == Gate::Hold {
                 let last_good = entry.remote.as_ref().map(Remote::last_good).unwrap_or_default();
                 self.fail(entry, held(&change, &last_good), findings);
                 return Ok(());
@@ -207,22 +207,8 @@ fn seconds_now() -> u64 {
 
 /// Seconds since 1970 as `2026-11-23 08:05 UTC`.
 fn shown_time(seconds: u64) -> String {
-    let (days, minutes) = (seconds / 86_400, seconds % 86_400 / 60);
-    let (year, month, day) = date(days);
-    format!("{year}-{month:02}-{day:02} {:02}:{:02} UTC", minutes / 60, minutes % 60)
-}
-
-/// Year, month and day of a number of days since 1970-01-01. Years begin in March here, so that the odd day is the last.
-fn date(days: u64) -> (u64, u64, u64) {
-    // Days since 0000-03-01.
-    let days = days + 719_468;
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let first = (153 * month + 2) / 5;
-    let is_next_year = month >= 10;
-    (era * 400 + year + u64::from(is_next_year), (month + 2) % 12 + 1, day - first + 1)
+    let time = i64::try_from(seconds).ok().and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+    time.unwrap_or(jiff::Timestamp::MAX).strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
 
 #[cfg(test)]
@@ -238,7 +224,7 @@ mod tests {
             (951_868_800, "2000-03-01 00:00 UTC"),
             (1_767_225_599, "2025-12-31 23:59 UTC"),
             (1_767_225_600, "2026-01-01 00:00 UTC"),
-            (4_107_542_400, "2100-03-01 00:00 UTC"),
+            (u64::MAX, "9999-12-30 22:00 UTC"),
         ] {
             assert_eq!(shown_time(seconds), expected, "{seconds}");
         }

@@ -1,16 +1,33 @@
-//! Text to rules: reads a list line by line; a bad line is data, kept with its number and reason.
+//! Text to rules: reads a list piece by piece, line by line; a bad line is data, kept with its number and reason.
 //!
-//! Formats are told apart a line at a time: the format declared for a list only settles what a bare name means.
+//! ```text
+//! pieces → lines → format (told from the first lines) ┬ text: ours, domains, hosts, wildcard, regex, adblock
+//!                                                     ├ rpz, dnsmasq, unbound: by file
+//!                                                     └→ Output: gate, RuleSet, what was skipped or held
+//! ```
+//!
+//! In text formats each line is read as what it unmistakably is; the format declared for a list only settles what an
+//! ambiguous one means. Nothing is ever read as more than it says: what can't be honoured is skipped and told.
 
-mod line;
+mod adblock;
+mod dnsmasq;
+mod name;
+mod ours;
+mod output;
+mod rpz;
+mod text;
+mod unbound;
 
-use super::{Mode, rule::RuleSet};
-use line::{Meaning, read_line};
+use super::{Effect, Mode, Rule, RuleSet, Scope};
+use crate::dns::{Name, zonefile::RECORD_BYTES_MAX};
+use output::Output;
+use text::TextReader;
 
 /// How a list's text is to be read. The words of configuration.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum Format {
     /// Decided from the text.
+    #[default]
     Auto,
     /// `#! cleandns`: this project's own.
     Ours,
@@ -20,9 +37,32 @@ pub enum Format {
     Hosts,
     /// One name a line; `*.name` means below it.
     Wildcard,
+    /// `||name^` and what belongs to it.
+    Adblock,
+    /// One regular expression a line.
+    Regex,
+    /// A response policy zone.
+    Rpz,
+    /// Lines of dnsmasq's configuration.
+    Dnsmasq,
+    /// Lines of Unbound's configuration.
+    Unbound,
 }
 
 impl Format {
+    pub const ALL: [Self; 10] = [
+        Self::Auto,
+        Self::Ours,
+        Self::Domains,
+        Self::Hosts,
+        Self::Wildcard,
+        Self::Adblock,
+        Self::Regex,
+        Self::Rpz,
+        Self::Dnsmasq,
+        Self::Unbound,
+    ];
+
     /// The word used in configuration and shown to people.
     pub fn word(self) -> &'static str {
         match self {
@@ -31,15 +71,69 @@ impl Format {
             Self::Domains => "domains",
             Self::Hosts => "hosts",
             Self::Wildcard => "wildcard",
+            Self::Adblock => "adblock",
+            Self::Regex => "regex",
+            Self::Rpz => "rpz",
+            Self::Dnsmasq => "dnsmasq",
+            Self::Unbound => "unbound",
         }
     }
 }
 
 /// Whether a bare name of the domains and hosts formats means itself alone or everything below it too.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum Extent {
+    #[default]
     Exact,
     Subtree,
+}
+
+impl Extent {
+    pub fn scope(self) -> Scope {
+        match self {
+            Self::Exact => Scope::Exact,
+            Self::Subtree => Scope::Subtree,
+        }
+    }
+}
+
+/// How a list is read.
+#[derive(Clone, Copy, Default)]
+pub struct Options<'a> {
+    pub format: Format,
+    pub extent: Extent,
+    /// The safety gate; `None`: every rule is taken.
+    pub admit: Option<&'a dyn Admit>,
+}
+
+/// Asked before a rule is taken.
+pub trait Admit {
+    fn admit(&self, candidate: Candidate<'_>) -> Admission;
+
+    /// Asked again at the end of the list about a rule that is held: `excepted` tells whether an exception of the list
+    /// lets a name pass.
+    fn settle(&self, rule: &Rule, excepted: &dyn Fn(&Name) -> bool) -> Admission {
+        let _ = excepted;
+        self.admit(Candidate::Rule(rule))
+    }
+}
+
+/// A rule that may be taken.
+#[derive(Clone, Copy, Debug)]
+pub enum Candidate<'a> {
+    /// A plain rule on a name.
+    Name(Effect, Scope, &'a Name),
+    Rule(&'a Rule),
+}
+
+/// What becomes of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Admission {
+    Take,
+    /// It is taken, and told of.
+    Warn(String),
+    /// It is not, and told of.
+    Hold(String),
 }
 
 /// What a list says of itself in its `#:` lines.
@@ -51,12 +145,20 @@ pub struct Header {
     pub fields: Vec<(String, String)>,
 }
 
-/// A line that gave no rule.
+/// A line that gave no rule, or one worth telling of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Skipped {
     /// From 1.
     pub line: u32,
     pub reason: String,
+}
+
+/// Lines told of, with their numbers and reasons.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    pub count: usize,
+    /// The first `TOLD_KEPT` of them.
+    pub first: Vec<Skipped>,
 }
 
 /// A list as read.
@@ -65,13 +167,16 @@ pub struct Parsed {
     pub format: Format,
     pub header: Header,
     pub rules: RuleSet,
-    pub skipped_count: usize,
-    /// The first `SKIPPED_KEPT` of them.
-    pub skipped: Vec<Skipped>,
+    /// Lines that gave no rule.
+    pub skipped: Told,
+    /// Rules that the safety gate held back.
+    pub held: Told,
+    /// Rules that were taken and that the safety gate warns of.
+    pub warned: Told,
 }
 
 /// Why a text as a whole is no list. The last good one stays in force then.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unusable {
     #[error("it is empty")]
     Empty,
@@ -80,101 +185,237 @@ pub enum Unusable {
     #[error("it is a web page, not a list (a login or error page saved in its place?)")]
     Html,
     #[error("none of its {lines} lines is a valid rule (first: line {first_line}: {first_reason})")]
-    NoRule { lines: u32, first_line: u32, first_reason: &'static str },
+    NoRule { lines: u32, first_line: u32, first_reason: String },
+    #[error("all of its rules are held back (first: line {first_line}: {first_reason})")]
+    AllHeld { first_line: u32, first_reason: String },
     #[error("it has only comments")]
     OnlyComments,
 }
 
-/// How many skipped lines are kept with their reasons; the rest is counted.
-pub const SKIPPED_KEPT: usize = 200;
-/// Octets of the longest line read; a longer one can't hold a name and is skipped.
+/// How many lines of each kind are kept with their reasons; the rest is counted.
+pub const TOLD_KEPT: usize = 200;
+/// Octets of the longest line read; a longer one is skipped. AdBlock rules with long lists of names stay below it.
 const LINE_BYTES_MAX: usize = 4096;
-/// How much of a text is looked at to tell what it is.
+/// Octets of a text that are looked at before it is decided what it is.
+const HEAD_BYTES: usize = 64 << 10;
+/// Of those, the octets that show whether it is text at all.
 const SNIFF_BYTES: usize = 4096;
+/// Lines of the head that are looked at to tell the format.
+const HEAD_LINES: usize = 200;
 
 /// Reads a whole list.
-pub fn parse(text: &[u8], declared: Format, extent: Extent) -> Result<Parsed, Unusable> {
-    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
-    refuse_non_lists(text)?;
-    let format = match declared {
-        Format::Auto => detect(text),
-        declared => declared,
-    };
-    let mut parsed =
-        Parsed { format, header: Header::default(), rules: RuleSet::default(), skipped_count: 0, skipped: Vec::new() };
-    let mut first_reason = "";
-    let mut number = 0u32;
-    for raw in text.split(|&byte| byte == b'\n') {
-        number = number.saturating_add(1);
-        let line = raw.trim_ascii();
-        if line.is_empty() {
-            continue;
-        }
-        let mut skip = |parsed: &mut Parsed, reason: &'static str, detail: String| {
-            if parsed.skipped_count == 0 {
-                first_reason = reason;
-            }
-            parsed.skipped_count += 1;
-            if parsed.skipped.len() < SKIPPED_KEPT {
-                let reason = if detail.is_empty() { reason.to_owned() } else { format!("{reason}: {detail}") };
-                parsed.skipped.push(Skipped { line: number, reason });
-            }
-        };
-        if line.len() > LINE_BYTES_MAX {
-            skip(&mut parsed, "longer than 4096 octets", String::new());
-            continue;
-        }
-        if format == Format::Ours
-            && let Some(field) = line.strip_prefix(b"#:")
-        {
-            if let Err(reason) = parsed.header.read(field) {
-                skip(&mut parsed, "bad header line", reason);
-            }
-            continue;
-        }
-        let rules = &mut parsed.rules;
-        match read_line(line, format, extent, number, &mut |rule| rules.push(&rule).is_ok()) {
-            Meaning::Rules | Meaning::Nothing => {}
-            Meaning::Skipped { reason, detail } => skip(&mut parsed, reason, detail),
-        }
-    }
-    parsed.rules.shrink();
-    if parsed.rules.is_empty() {
-        return Err(match parsed.skipped.first() {
-            Some(first) => Unusable::NoRule { lines: number, first_line: first.line, first_reason },
-            None => Unusable::OnlyComments,
-        });
-    }
-    Ok(parsed)
+pub fn parse(text: &[u8], options: &Options<'_>) -> Result<Parsed, Unusable> {
+    let mut parser = Parser::new(options, text.len());
+    parser.feed(text);
+    parser.finish()
 }
 
-impl Header {
-    /// Reads the rest of a `#:` line: `key: value`.
-    fn read(&mut self, field: &[u8]) -> Result<(), String> {
-        let text = String::from_utf8_lossy(field);
-        let (key, value) = text.split_once(':').ok_or("it has no `key: value`")?;
-        let (key, value) = (key.trim(), value.trim());
-        match key {
-            "service" => self.service = Some(value.to_owned()),
-            "default" => self.default = Some(value.parse().map_err(|error: super::UnknownWord| error.to_string())?),
-            _ => {}
+/// Reads a list that is given to it in pieces. It holds no more than the beginning and one line.
+pub struct Parser<'a> {
+    options: Options<'a>,
+    /// Until the format is known: what was fed.
+    head: Vec<u8>,
+    reader: Option<Reader>,
+    /// What is wrong with the text as a whole.
+    unusable: Option<Unusable>,
+    /// A line whose end is still to come.
+    partial: Vec<u8>,
+    /// The rest of the present line is passed over.
+    too_long: bool,
+    line: u32,
+    /// Something other than white space was seen.
+    has_text: bool,
+    output: Output<'a>,
+}
+
+/// What reads the lines.
+enum Reader {
+    Text(TextReader),
+    Rpz(Box<rpz::RpzReader>),
+    Dnsmasq,
+    Unbound(unbound::UnboundReader),
+}
+
+impl<'a> Parser<'a> {
+    /// `text_bytes`: how long the text will be, as far as is known.
+    pub fn new(options: &Options<'a>, text_bytes: usize) -> Self {
+        Self {
+            options: *options,
+            head: Vec::new(),
+            reader: None,
+            unusable: None,
+            partial: Vec::new(),
+            too_long: false,
+            line: 0,
+            has_text: false,
+            output: Output::new(options.admit, text_bytes),
         }
-        self.fields.push((key.to_owned(), value.to_owned()));
-        Ok(())
     }
+
+    /// Takes the next piece, of any size.
+    pub fn feed(&mut self, piece: &[u8]) {
+        if self.unusable.is_some() {
+            return;
+        }
+        if self.reader.is_some() {
+            return self.lines(piece);
+        }
+        let (head, rest) = piece.split_at(piece.len().min(HEAD_BYTES - self.head.len()));
+        self.head.extend_from_slice(head);
+        if self.head.len() == HEAD_BYTES {
+            self.begin();
+            self.feed(rest);
+        }
+    }
+
+    /// Ends the list.
+    pub fn finish(mut self) -> Result<Parsed, Unusable> {
+        if self.reader.is_none() {
+            self.begin();
+        }
+        if let Some(unusable) = self.unusable {
+            return Err(unusable);
+        }
+        let partial = std::mem::take(&mut self.partial);
+        if !partial.is_empty() || self.too_long {
+            self.end_line(&partial);
+        }
+        if !self.has_text {
+            return Err(Unusable::Empty);
+        }
+        let Some(reader) = self.reader else { return Err(Unusable::Empty) };
+        let (format, header) = match reader {
+            Reader::Text(text) => text.finish(&mut self.output),
+            Reader::Rpz(mut zone) => {
+                zone.finish(&mut self.output);
+                self.output.set_zone(zone.zone().unwrap_or(Name::ROOT));
+                (Format::Rpz, Header::default())
+            }
+            Reader::Dnsmasq => (Format::Dnsmasq, Header::default()),
+            Reader::Unbound(_) => (Format::Unbound, Header::default()),
+        };
+        self.output.finish(format, header, self.line)
+    }
+
+    /// Decides what the text is, and reads its beginning.
+    fn begin(&mut self) {
+        let head = std::mem::take(&mut self.head);
+        let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&head);
+        if let Err(unusable) = refuse_non_lists(text) {
+            self.unusable = Some(unusable);
+            return;
+        }
+        let format = match self.options.format {
+            Format::Auto => detect(text),
+            declared => declared,
+        };
+        self.reader = Some(match format {
+            Format::Rpz => Reader::Rpz(Box::new(rpz::RpzReader::new())),
+            Format::Dnsmasq => Reader::Dnsmasq,
+            Format::Unbound => Reader::Unbound(unbound::UnboundReader::default()),
+            format => Reader::Text(TextReader::new(format, self.options.extent)),
+        });
+        self.lines(text);
+    }
+
+    fn lines(&mut self, piece: &[u8]) {
+        let mut rest = piece;
+        while let Some(end) = memchr::memchr(b'\n', rest) {
+            let line = &rest[..end];
+            rest = &rest[end + 1..];
+            if self.partial.is_empty() && !self.too_long {
+                self.end_line(line);
+            } else {
+                self.hold(line);
+                let whole = std::mem::take(&mut self.partial);
+                self.end_line(&whole);
+                self.partial = whole;
+                self.partial.clear();
+            }
+        }
+        self.hold(rest);
+    }
+
+    /// Keeps the beginning of a line, unless it is too long to be one.
+    fn hold(&mut self, part: &[u8]) {
+        if self.partial.len() + part.len() > self.line_bytes_max() {
+            self.too_long = true;
+        }
+        if self.too_long {
+            self.partial.clear();
+        } else {
+            self.partial.extend_from_slice(part);
+        }
+    }
+
+    /// A zone file's records may be long, and its reader has a bound of its own.
+    fn line_bytes_max(&self) -> usize {
+        if matches!(self.reader, Some(Reader::Rpz(_))) { RECORD_BYTES_MAX } else { LINE_BYTES_MAX }
+    }
+
+    fn end_line(&mut self, line: &[u8]) {
+        // Old files end their lines with CR alone; the editor that shows them counts them as lines.
+        let mut parts = line.strip_suffix(b"\r").unwrap_or(line).split(|&byte| byte == b'\r');
+        let is_long = std::mem::take(&mut self.too_long) || line.len() > self.line_bytes_max();
+        if is_long {
+            self.line = self.line.saturating_add(1);
+            self.has_text = true;
+            return output::skip(&mut self.output, self.line, "the line is too long to be a rule", String::new());
+        }
+        parts.by_ref().for_each(|part| self.read_line(part));
+    }
+
+    fn read_line(&mut self, line: &[u8]) {
+        self.line = self.line.saturating_add(1);
+        let (number, output) = (self.line, &mut self.output);
+        let trimmed = line.trim_ascii();
+        self.has_text |= !trimmed.is_empty();
+        let Some(reader) = &mut self.reader else { return };
+        if let Reader::Rpz(zone) = reader {
+            // White space at the start means something in a zone file.
+            return zone.line(line.trim_ascii_end(), number, output);
+        }
+        if trimmed.is_empty() {
+            return;
+        }
+        let Ok(text) = std::str::from_utf8(trimmed) else {
+            return output::skip(output, number, "not UTF-8 text", String::new());
+        };
+        if text.bytes().any(|byte| byte < 0x20 && byte != b'\t' || byte == 0x7f) {
+            return output::skip(output, number, "it has control characters", String::new());
+        }
+        match reader {
+            Reader::Text(reader) => reader.line(text, number, output),
+            Reader::Dnsmasq => dnsmasq::line(text, number, output),
+            Reader::Unbound(reader) => reader.line(text, number, output),
+            Reader::Rpz(_) => {}
+        }
+    }
+}
+
+/// Where the readers put what they find.
+trait Sink {
+    /// A plain rule on a name.
+    fn name(&mut self, effect: Effect, scope: Scope, name: &Name, line: u32);
+
+    /// Any rule.
+    fn rule(&mut self, rule: Rule);
+
+    /// Every rule that says the same is taken back (`$badfilter`).
+    fn disable(&mut self, rule: Rule);
+
+    /// A line, or a part of one, that gives no rule.
+    fn skip(&mut self, line: u32, reason: &'static str, detail: String);
 }
 
 fn refuse_non_lists(text: &[u8]) -> Result<(), Unusable> {
     let head = &text[..text.len().min(SNIFF_BYTES)];
-    if text.trim_ascii().is_empty() {
-        return Err(Unusable::Empty);
-    }
     // No list format has a NUL or other control octets in its text; a compressed file has them at once.
     let is_control = |&byte: &u8| byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r' | 0x0c | 0x1b);
     if head.iter().any(is_control) {
         return Err(Unusable::Binary);
     }
-    let start = head.trim_ascii_start();
+    let start = text.trim_ascii_start();
     let opens_like = |tag: &[u8]| start.get(..tag.len()).is_some_and(|own| own.eq_ignore_ascii_case(tag));
     if [b"<!doctype".as_slice(), b"<html", b"<head", b"<?xml", b"<body"].into_iter().any(opens_like) {
         return Err(Unusable::Html);
@@ -182,7 +423,32 @@ fn refuse_non_lists(text: &[u8]) -> Result<(), Unusable> {
     Ok(())
 }
 
-/// Which format bare names are read in.
+/// Tells the format from the first lines.
 fn detect(text: &[u8]) -> Format {
-    if text.starts_with(b"#! cleandns") { Format::Ours } else { Format::Domains }
+    if text.starts_with(b"#! cleandns") {
+        return Format::Ours;
+    }
+    // What is cut in the middle of a character is of no importance here.
+    let text = String::from_utf8_lossy(text);
+    if rpz::looks_like_zone(&text) {
+        return Format::Rpz;
+    }
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let (mut all, mut counts) = (0, [0; 4]);
+    for line in lines.take(HEAD_LINES) {
+        all += 1;
+        let is = [
+            dnsmasq::is_directive(line),
+            unbound::is_directive(line),
+            adblock::is_unmistakable(line),
+            text::is_hosts_line(line),
+        ];
+        counts.iter_mut().zip(is).for_each(|(count, is)| *count += usize::from(is));
+    }
+    let formats = [Format::Dnsmasq, Format::Unbound, Format::Adblock, Format::Hosts];
+    let most = counts.iter().zip(formats).filter(|(count, _)| **count * 2 > all).max_by_key(|(count, _)| **count);
+    most.map_or(Format::Domains, |(_, format)| format)
 }
+
+#[cfg(test)]
+mod tests;

@@ -102,6 +102,10 @@ pub fn zones() -> Vec<Spec> {
         hosted("lame.net.", Kind::Lame, 40, ""),
         hosted("dead.net.", Kind::Dead, 41, ""),
         hosted("closed.net.", Kind::Closed, 42, ""),
+        // a child on its parent's server, which answers for it without ever referring
+        spec("inner.example.com.", Kind::Unsigned, &[("ns1.example.com.", [185, 49, 140, 1])], WWW),
+        // for tests to put a server of their own there
+        hosted("hostile.net.", Kind::Dead, 43, ""),
     ]
 }
 

@@ -1,0 +1,75 @@
+//! What the API changes: pauses. And who looks for ways round this resolver.
+//!
+//! A change is asked for by a JSON body. A page of another origin can't send one without asking first (CORS), which
+//! nothing here answers.
+
+use super::AdminState;
+use crate::pause::{Kept, PauseError};
+use axum::{
+    Json,
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use serde::{Deserialize, Serialize};
+
+/// A pause that is asked for.
+#[derive(Serialize, Deserialize, Debug)]
+pub struct PauseAsked {
+    /// `None`: everybody; `default`: clients in no group.
+    #[serde(default)]
+    pub group: Option<String>,
+    /// From now on; 0 ends the pause.
+    pub seconds: u64,
+}
+
+/// The pauses there are.
+#[derive(Serialize, Deserialize, Debug)]
+pub struct PausesView {
+    /// Seconds since 1970 (UTC).
+    pub now: i64,
+    pub pauses: Vec<Kept>,
+    /// Why they don't outlast a restart, if they don't.
+    #[serde(default)]
+    pub warning: Option<String>,
+}
+
+/// `GET /api/v1/pause`
+pub async fn pauses(State(state): State<AdminState>) -> Json<PausesView> {
+    Json(view(&state, None))
+}
+
+/// `POST /api/v1/pause`
+pub async fn pause(State(state): State<AdminState>, Json(asked): Json<PauseAsked>) -> Response {
+    let work = state.clone();
+    let set = tokio::task::spawn_blocking(move || {
+        let now = work.pipeline.now();
+        let seconds = i64::try_from(asked.seconds).unwrap_or(i64::MAX - now);
+        work.pipeline.pauses().set(asked.group.as_deref(), now.saturating_add(seconds), now)
+    });
+    match set.await {
+        Ok(Ok(())) => Json(view(&state, None)).into_response(),
+        Ok(Err(error @ PauseError::NotKept(_))) => Json(view(&state, Some(error.to_string()))).into_response(),
+        Ok(Err(error)) => (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
+}
+
+fn view(state: &AdminState, warning: Option<String>) -> PausesView {
+    let now = state.pipeline.now();
+    PausesView { now, pauses: state.pipeline.pauses().list(now), warning }
+}
+
+/// A client and how many of its questions looked for a way round this resolver.
+#[derive(Serialize)]
+pub struct BypassView {
+    client: String,
+    questions: u64,
+}
+
+/// `GET /api/v1/bypass`
+pub async fn bypass(State(state): State<AdminState>) -> Json<Vec<BypassView>> {
+    let all = state.telemetry.bypass_by_client();
+    let view = |(client, questions): (std::net::IpAddr, u64)| BypassView { client: client.to_string(), questions };
+    Json(all.into_iter().map(view).collect())
+}

@@ -1,0 +1,40 @@
+//! `cleandns pause`: everything in shadow for a while, by the running server.
+
+use super::{Failure, Outcome, ask_server, say};
+use crate::{
+    admin::{PauseAsked, PausesView},
+    config::Config,
+};
+use std::time::Duration;
+
+/// What is asked.
+pub struct Asked {
+    /// `None`: only tell what is paused.
+    pub length: Option<Duration>,
+    pub group: Option<String>,
+    /// End the pause instead.
+    pub end: bool,
+}
+
+/// Begins or ends a pause, and tells which there are.
+pub fn pause(config: &Config, asked: &Asked) -> Outcome {
+    let seconds = match (asked.end, asked.length) {
+        (true, _) => Some(0),
+        (false, length) => length.map(|length| length.as_secs()),
+    };
+    let body = seconds.map(|seconds| PauseAsked { group: asked.group.clone(), seconds });
+    if body.is_none() && asked.group.is_some() {
+        return Err(Failure::Usage("--group needs --for or --end".to_owned()));
+    }
+    let view: PausesView = ask_server(config, "/api/v1/pause", &[], body.as_ref())?;
+    if view.pauses.is_empty() {
+        say("nothing is paused\n");
+    }
+    for pause in &view.pauses {
+        let who = pause.group.as_deref().map_or("everybody".to_owned(), |group| format!("group {group}"));
+        let minutes = (pause.until - view.now).max(0).div_euclid(60);
+        say(format!("{who}: nothing is blocked for another {minutes} minutes\n"));
+    }
+    view.warning.iter().for_each(|warning| say(format!("! {warning}\n")));
+    Ok(())
+}

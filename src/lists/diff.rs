@@ -1,0 +1,82 @@
+//! Compares two states of lists, rule by rule, by service.
+
+use super::catalog::is_list_name;
+use crate::policy::{
+    RuleSet,
+    parse::{Extent, Format, Options, parse},
+};
+use std::{
+    collections::{BTreeMap, HashSet},
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+/// How the rules of one service differ.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct ServiceDiff {
+    pub service: String,
+    /// Rules as they are shown, in the order of their lines.
+    pub added: Vec<String>,
+    pub removed: Vec<String>,
+}
+
+/// Why two states can't be compared.
+#[derive(Debug, thiserror::Error)]
+pub enum DiffError {
+    #[error("{0} can't be read: {1}")]
+    Read(PathBuf, io::Error),
+    #[error("{0}: {1}")]
+    Unusable(PathBuf, crate::policy::parse::Unusable),
+}
+
+/// Compares two files, or two folders of lists. Services without a difference are left out.
+pub fn diff(old: &Path, new: &Path, format: Format, extent: Extent) -> Result<Vec<ServiceDiff>, DiffError> {
+    let (old, new) = (load(old, format, extent)?, load(new, format, extent)?);
+    let services: std::collections::BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    let none = Vec::new();
+    let compare = |service: &String| {
+        let (old, new) = (old.get(service).unwrap_or(&none), new.get(service).unwrap_or(&none));
+        let diff = ServiceDiff { service: service.clone(), added: missing(new, old), removed: missing(old, new) };
+        (!diff.added.is_empty() || !diff.removed.is_empty()).then_some(diff)
+    };
+    Ok(services.into_iter().filter_map(compare).collect())
+}
+
+/// The rules of some sets that no other has.
+fn missing(some: &[RuleSet], others: &[RuleSet]) -> Vec<String> {
+    let known: HashSet<u64> = others.iter().flat_map(RuleSet::iter).map(|(_, rule)| rule.identity()).collect();
+    let mut told = HashSet::new();
+    let own = some.iter().flat_map(RuleSet::iter).map(|(_, rule)| rule);
+    own.filter(|rule| !known.contains(&rule.identity()) && told.insert(rule.identity()))
+        .map(|rule| rule.unpack().to_string())
+        .collect()
+}
+
+/// The rules of a file, or of each list of a folder, by service.
+fn load(path: &Path, format: Format, extent: Extent) -> Result<BTreeMap<String, Vec<RuleSet>>, DiffError> {
+    let at_fault = |path: &Path| {
+        let path = path.to_owned();
+        move |error| DiffError::Read(path, error)
+    };
+    let mut files = Vec::new();
+    if path.metadata().map_err(at_fault(path))?.is_dir() {
+        for item in fs::read_dir(path).map_err(at_fault(path))? {
+            let item = item.map_err(at_fault(path))?;
+            if item.file_name().to_str().is_some_and(is_list_name) {
+                files.push(item.path());
+            }
+        }
+    } else {
+        files.push(path.to_owned());
+    }
+    files.sort();
+    let mut by_service: BTreeMap<String, Vec<RuleSet>> = BTreeMap::new();
+    for file in files {
+        let text = fs::read(&file).map_err(at_fault(&file))?;
+        let parsed = parse(&text, &Options { format, extent, admit: None })
+            .map_err(|error| DiffError::Unusable(file.clone(), error))?;
+        let stem = || file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        by_service.entry(parsed.header.service.clone().unwrap_or_else(stem)).or_default().push(parsed.rules);
+    }
+    Ok(by_service)
+}

@@ -1,0 +1,159 @@
+//! Pauses: everything is in shadow until a time, for everybody or for one group. Kept over restarts.
+
+use crate::policy::Pause;
+use arc_swap::ArcSwap;
+use serde::{Deserialize, Serialize};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+};
+
+/// Where pauses are kept in the state folder.
+const FILE_NAME: &str = "pauses.json";
+/// Seconds of the longest pause: whoever means longer means another mode.
+pub const PAUSE_SECONDS_MAX: i64 = 31 * 86_400;
+
+/// The pauses there are, for everybody who decides or asks.
+pub struct Pauses {
+    /// Names of the groups, in the order of configuration.
+    groups: Vec<String>,
+    file: Option<PathBuf>,
+    kept: Mutex<Vec<Kept>>,
+    current: ArcSwap<Vec<Pause>>,
+}
+
+/// A pause as it is written down and shown.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Kept {
+    /// `None`: everybody; `default`: clients in no group.
+    pub group: Option<String>,
+    /// Seconds since 1970 (UTC).
+    pub until: i64,
+}
+
+/// Why there is no such pause.
+#[derive(Debug, thiserror::Error)]
+pub enum PauseError {
+    #[error("there is no group {0}")]
+    UnknownGroup(String),
+    #[error("a pause takes at most {} days", PAUSE_SECONDS_MAX / 86_400)]
+    TooLong,
+    #[error("it holds, but can't be kept over a restart: {0}")]
+    NotKept(io::Error),
+}
+
+impl Pauses {
+    /// Reads what was kept. A file that can't be read is as good as none, and said so.
+    pub fn load(state_dir: Option<&Path>, groups: Vec<String>) -> Self {
+        let file = state_dir.map(|folder| folder.join(FILE_NAME));
+        let kept = file.as_deref().map_or_else(Vec::new, read);
+        let pauses = Self { groups, file, kept: Mutex::default(), current: ArcSwap::default() };
+        pauses.put_in_force(kept);
+        pauses
+    }
+
+    /// What the policy is told.
+    pub fn current(&self) -> arc_swap::Guard<Arc<Vec<Pause>>> {
+        self.current.load()
+    }
+
+    /// The pauses that are not over at `now`.
+    pub fn list(&self, now: i64) -> Vec<Kept> {
+        let kept = self.kept.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        kept.iter().filter(|pause| now < pause.until).cloned().collect()
+    }
+
+    /// Pauses everybody or one group until a time, in place of an earlier pause of the same; a time that is over ends
+    /// it. Writes a file, so it may block.
+    pub fn set(&self, group: Option<&str>, until: i64, now: i64) -> Result<(), PauseError> {
+        if let Some(group) = group
+            && group != "default"
+            && !self.groups.iter().any(|own| own == group)
+        {
+            return Err(PauseError::UnknownGroup(group.to_owned()));
+        }
+        if until - now > PAUSE_SECONDS_MAX {
+            return Err(PauseError::TooLong);
+        }
+        let mut kept = self.list(now);
+        kept.retain(|pause| pause.group.as_deref() != group);
+        if now < until {
+            kept.push(Kept { group: group.map(str::to_owned), until });
+        }
+        self.put_in_force(kept.clone());
+        self.file.as_deref().map_or(Ok(()), |file| write(file, &kept)).map_err(PauseError::NotKept)
+    }
+
+    fn put_in_force(&self, kept: Vec<Kept>) {
+        let number = |name: &str| match name {
+            "default" => Some(0),
+            name => self.groups.iter().position(|own| own == name).map(|at| at as u16 + 1),
+        };
+        let pause = |kept: &Kept| {
+            // A group that is no longer there has nobody to pause.
+            let group = match &kept.group {
+                None => None,
+                Some(name) => Some(number(name)?),
+            };
+            Some(Pause { group, until: kept.until })
+        };
+        self.current.store(Arc::new(kept.iter().filter_map(pause).collect()));
+        *self.kept.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = kept;
+    }
+}
+
+fn read(file: &Path) -> Vec<Kept> {
+    let text = match fs::read(file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Vec::new(),
+        Err(error) => {
+            tracing::warn!(file = %file.display(), %error, "pauses can't be read: nothing is paused");
+            return Vec::new();
+        }
+    };
+    serde_json::from_slice(&text).unwrap_or_else(|error| {
+        tracing::warn!(file = %file.display(), %error, "the file of pauses is damaged: nothing is paused");
+        Vec::new()
+    })
+}
+
+fn write(file: &Path, kept: &[Kept]) -> io::Result<()> {
+    if let Some(folder) = file.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let unfinished = file.with_extension("unfinished");
+    fs::write(&unfinished, serde_json::to_vec(kept)?)?;
+    fs::rename(&unfinished, file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_are_kept_replaced_and_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let load = || Pauses::load(Some(folder.path()), vec!["guests".into()]);
+        let pauses = load();
+        assert!(pauses.current().is_empty());
+        pauses.set(None, 1000, 0).unwrap();
+        pauses.set(Some("guests"), 2000, 0).unwrap();
+        pauses.set(Some("guests"), 3000, 0).unwrap();
+        pauses.set(Some("default"), 500, 0).unwrap();
+        let expected = [
+            Pause { group: None, until: 1000 },
+            Pause { group: Some(1), until: 3000 },
+            Pause { group: Some(0), until: 500 },
+        ];
+        assert_eq!(**pauses.current(), expected);
+        assert_eq!(**load().current(), expected, "over a restart");
+        assert_eq!(pauses.list(600).len(), 2);
+        pauses.set(None, 0, 10).unwrap();
+        assert_eq!(pauses.list(10).len(), 2, "ended");
+        assert!(matches!(pauses.set(Some("nobody"), 10, 0), Err(PauseError::UnknownGroup(_))));
+        assert!(matches!(pauses.set(None, PAUSE_SECONDS_MAX + 1, 0), Err(PauseError::TooLong)));
+        fs::write(folder.path().join(FILE_NAME), "{").unwrap();
+        assert!(load().current().is_empty(), "a damaged file pauses nothing");
+    }
+}

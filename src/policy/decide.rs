@@ -1,0 +1,324 @@
+//! Decides on a query: what the programs say of its question, and then of what its answer leads to.
+//!
+//! For one query, from strongest to weakest:
+//!
+//! 1. Admission (access list, rate): before this module.
+//! 2. The owner's local data and special-use names: before this module.
+//! 3. The owner's exceptions: one that matches the name asked or anything its answer leads to passes the whole answer;
+//!    one limited to some programs does so for them.
+//! 4. Each program by itself, over all its lists: in `tally`. An exception on the question passes all that the answer
+//!    holds too; one on an alias, an address or a name server passes that alone.
+//! 5. Across programs: an exception in one never reaches another. The first enforcing program, in the order of
+//!    configuration, that blocks sets the action; the verdicts of all are recorded. A question that is blocked is not
+//!    resolved, so what rules on its answer would say is not seen.
+//!
+//! A program is judged twice: over its enforcing rules, which gives what happens, and over all its rules, which gives
+//! what would. So a list in shadow never changes an octet, not even by an exception.
+
+use super::{
+    Cause, Client, ClientIs, Conditions, Effect, Link, Mode, Needs, OwnerPass, Pause, Policy, Reached, Role, RuleView,
+    Trigger, Verdict, index::Hit, tally::Tally, verdict::Passed,
+};
+use crate::dns::{Name, RrType};
+
+/// A question and who asks it, when.
+#[derive(Clone, Copy, Debug)]
+pub struct Asking<'a> {
+    pub name: &'a Name,
+    pub rr_type: RrType,
+    pub client: Client<'a>,
+    /// Seconds since 1970 (UTC).
+    pub now: i64,
+    pub pauses: &'a [Pause],
+}
+
+/// A rule that matched, whether or not it decided anything: what `explain` shows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct MatchedRule {
+    /// `None`: one of the owner's exceptions.
+    pub program: Option<usize>,
+    pub mode: Mode,
+    pub cause: Cause,
+}
+
+/// What holds for one query.
+struct Situation<'p, 'a> {
+    asking: &'a Asking<'a>,
+    group: u16,
+    /// Modes of all lists.
+    modes: &'p [Mode],
+    /// Programs outside their schedule, as a mask.
+    off: u32,
+    /// Nothing is more than shadow.
+    paused: bool,
+}
+
+/// What the owner's exceptions say of one query.
+#[derive(Default)]
+struct OwnersWord {
+    /// The first, in the order of configuration, that passes everything.
+    whole: Option<u16>,
+    /// The first that is limited to programs.
+    limited: Option<u16>,
+    /// Those programs, as a mask.
+    ignored: u32,
+}
+
+impl Policy {
+    /// Decides on the question.
+    pub fn on_question(&self, asking: &Asking<'_>) -> Verdict {
+        let situation = self.situation(asking);
+        let mut verdict = Verdict { group: situation.group, ..Verdict::default() };
+        let (mut tally, mut owner) = (Tally::default(), OwnersWord::default());
+        self.index.on_client(asking.client.address, |hit| {
+            self.note(&situation, hit, None, 0, Trigger::Client, &mut tally, &mut owner, &mut verdict.bypass);
+        });
+        self.index.on_name(asking.name, |hit| {
+            let name = Some(asking.name);
+            self.note(&situation, hit, name, 0, Trigger::Qname, &mut tally, &mut owner, &mut verdict.bypass);
+        });
+        verdict.owner = owner.pass();
+        if verdict.is_owners() {
+            return verdict;
+        }
+        tally.finish(owner.ignored, Passed::default(), &mut verdict);
+        // What several programs said is kept in the order of configuration.
+        verdict.programs.sort_unstable_by_key(|said| said.program);
+        verdict.passed = verdict.passed.and(owner.ignored);
+        verdict
+    }
+
+    /// Decides on what the answer leads to, after `on_question` let the question pass. `question` must come from this
+    /// very policy and the same asking. Returns the verdict on both.
+    pub fn on_answer(&self, question: &Verdict, asking: &Asking<'_>, links: &[Link]) -> Verdict {
+        let mut verdict = question.clone();
+        if question.is_owners() || question.block().is_some() {
+            return verdict;
+        }
+        verdict.answer_seen = true;
+        if links.is_empty() {
+            return verdict;
+        }
+        let situation = self.situation(asking);
+        verdict.group = situation.group;
+        let mut owner = OwnersWord::default();
+        // The owner's word on any link is for the whole answer, so all are looked at before any is judged.
+        let tallies: Vec<Tally> = links
+            .iter()
+            .enumerate()
+            .map(|(at, link)| {
+                let mut tally = Tally::default();
+                let number = (at + 1).min(255) as u8;
+                self.each_match(link, |hit, name| {
+                    self.note(&situation, hit, name, number, link.trigger, &mut tally, &mut owner, &mut verdict.bypass);
+                });
+                tally
+            })
+            .collect();
+        if let Some(pass) = owner.pass().filter(|pass| pass.whole) {
+            return Verdict {
+                owner: Some(pass),
+                group: verdict.group,
+                answer_seen: true,
+                bypass: verdict.bypass,
+                ..Verdict::default()
+            };
+        }
+        verdict.owner = verdict.owner.or(owner.pass());
+        let passed = question.passed.and(owner.ignored);
+        verdict.programs.retain(|said| owner.ignored & 1 << said.program == 0);
+        let mut zones = Tally::default();
+        for mut tally in tallies {
+            zones.take_rpz(&mut tally);
+            tally.finish(owner.ignored, passed, &mut verdict);
+        }
+        zones.finish(owner.ignored, passed, &mut verdict);
+        verdict.programs.sort_by_key(|said| said.program);
+        verdict
+    }
+
+    /// What must be known of the answer to a question for `on_answer` to decide.
+    pub fn needs_for(&self, question: &Verdict) -> Needs {
+        if question.is_owners() { Needs::default() } else { self.needs[usize::from(question.group)] }
+    }
+
+    /// Every rule in force that matches the question (link 0) or a link of the answer, and holds.
+    pub fn matching_rules(&self, asking: &Asking<'_>, number: u8, link: &Link) -> Vec<MatchedRule> {
+        let situation = self.situation(asking);
+        let mut matched = Vec::new();
+        self.each_match(link, |hit, name| {
+            let mode = situation.mode(self, usize::from(hit.rule.list));
+            if mode != Mode::Off && self.holds(&situation, &hit, name) {
+                let program = match self.roles[usize::from(hit.rule.list)] {
+                    Role::Program(program) => Some(program),
+                    Role::Owner(_) => None,
+                };
+                let cause = cause_of(&situation, &hit, number, link.trigger);
+                matched.push(MatchedRule { program, mode, cause });
+            }
+        });
+        matched
+    }
+
+    /// True if some list of a program's service has a rule on a name that says the same.
+    pub fn has_name_rule(&self, program: &str, service: &str, rule: &RuleView<'_>) -> bool {
+        let is_own = |list: usize| {
+            let Some(spec) = self.spec.lists.get(list) else { return false };
+            let own = spec.program().map(|program| self.spec.programs[program].name.as_str());
+            own == Some(program) && spec.service == service
+        };
+        self.index.has(rule, is_own)
+    }
+
+    /// The mode that a list has for this query.
+    pub fn mode_for(&self, asking: &Asking<'_>, list: usize) -> Mode {
+        self.situation(asking).mode(self, list)
+    }
+
+    /// Calls `found` for every rule that looks at what the link is, with the name it matched, if it is one.
+    fn each_match<'a>(&'a self, link: &Link, mut found: impl FnMut(Hit<'a>, Option<&Name>)) {
+        match (&link.what, link.trigger) {
+            (Reached::Name(name), Trigger::NsName) => self.index.on_ns_name(name, |hit| found(hit, Some(name))),
+            (Reached::Name(name), _) => self.index.on_name(name, |hit| found(hit, Some(name))),
+            (Reached::Address(address), Trigger::NsAddress) => {
+                self.index.on_ns_address(*address, &self.spec.geo, |hit| found(hit, None));
+            }
+            (Reached::Address(address), Trigger::Client) => self.index.on_client(*address, |hit| found(hit, None)),
+            (Reached::Address(address), _) => self.index.on_address(*address, &self.spec.geo, |hit| found(hit, None)),
+        }
+    }
+
+    fn situation<'p, 'a>(&'p self, asking: &'a Asking<'a>) -> Situation<'p, 'a> {
+        let group = self.groups.find(&asking.client);
+        let schedule = match group {
+            0 => None,
+            group => self.spec.groups[usize::from(group) - 1].schedule.as_ref(),
+        };
+        let applies = schedule.is_none_or(|schedule| schedule.is_on(asking.now));
+        let mut off = 0;
+        for (index, program) in self.spec.programs.iter().enumerate() {
+            if program.schedule.as_ref().is_some_and(|schedule| !schedule.is_on(asking.now)) {
+                off |= 1 << index;
+            }
+        }
+        let is_paused = |pause: &Pause| asking.now < pause.until && pause.group.is_none_or(|paused| paused == group);
+        let modes = &self.modes[if applies { usize::from(group) } else { 0 }];
+        Situation { asking, group, modes, off, paused: asking.pauses.iter().any(is_paused) }
+    }
+
+    /// Notes a rule that matched, if it holds.
+    #[expect(clippy::too_many_arguments, reason = "the places where a match may have to be noted")]
+    #[inline]
+    fn note(
+        &self,
+        situation: &Situation<'_, '_>,
+        hit: Hit<'_>,
+        name: Option<&Name>,
+        link: u8,
+        trigger: Trigger,
+        tally: &mut Tally,
+        owner: &mut OwnersWord,
+        bypass: &mut bool,
+    ) {
+        let list = usize::from(hit.rule.list);
+        if !self.holds(situation, &hit, name) {
+            return;
+        }
+        match self.roles[list] {
+            Role::Owner(exception) => self.note_owner(exception, situation, owner),
+            Role::Program(program) => {
+                *bypass |= Some(program) == self.bypass;
+                let mode = situation.mode(self, list);
+                if mode != Mode::Off {
+                    let is_rpz = self.spec.lists[list].rules.zone().is_some();
+                    tally.add(program as u8, mode, is_rpz, cause_of(situation, &hit, link, trigger));
+                }
+            }
+        }
+    }
+
+    fn note_owner(&self, index: usize, situation: &Situation<'_, '_>, owner: &mut OwnersWord) {
+        let exception = &self.spec.owner_exceptions[index];
+        if !exception.holds(situation.asking.now, situation.group) {
+            return;
+        }
+        let index = index as u16;
+        if exception.programs.is_empty() {
+            owner.whole = Some(owner.whole.map_or(index, |first| first.min(index)));
+        } else {
+            owner.limited = Some(owner.limited.map_or(index, |first| first.min(index)));
+            exception.programs.iter().for_each(|&program| owner.ignored |= 1 << program);
+        }
+    }
+
+    fn holds(&self, situation: &Situation<'_, '_>, hit: &Hit<'_>, name: Option<&Name>) -> bool {
+        let conditions = hit.view.extra.and_then(|extra| extra.conditions.as_deref());
+        conditions.is_none_or(|conditions| self.all_hold(situation, conditions, name))
+    }
+
+    fn all_hold(&self, situation: &Situation<'_, '_>, conditions: &Conditions, name: Option<&Name>) -> bool {
+        let Asking { rr_type, client, .. } = situation.asking;
+        let of_type = |(only, types): &(bool, Vec<RrType>)| types.contains(rr_type) == *only;
+        if !conditions.types.as_ref().is_none_or(of_type) {
+            return false;
+        }
+        let group = match situation.group {
+            0 => None,
+            group => Some(&self.spec.groups[usize::from(group) - 1]),
+        };
+        let is_client = |who: &ClientIs| match who {
+            ClientIs::Net(net) => net.contains(&client.address),
+            ClientIs::Id(id) => client.id.is_some_and(|own| own == id) || group.is_some_and(|group| group.name == *id),
+        };
+        let has_tag = |tag: &String| group.is_some_and(|group| group.tags.contains(tag));
+        any_and_none(&conditions.clients, is_client)
+            && any_and_none(&conditions.tags, has_tag)
+            && !name.is_some_and(|name| conditions.denyallow.iter().any(|own| name.is_at_or_below(own)))
+    }
+}
+
+impl Situation<'_, '_> {
+    #[inline]
+    fn mode(&self, policy: &Policy, list: usize) -> Mode {
+        match policy.roles[list] {
+            Role::Owner(_) => Mode::Enforce,
+            Role::Program(program) if self.off & 1 << program != 0 => Mode::Off,
+            Role::Program(_) if self.paused => self.modes[list].min(Mode::Shadow),
+            Role::Program(_) => self.modes[list],
+        }
+    }
+}
+
+impl OwnersWord {
+    fn pass(&self) -> Option<OwnerPass> {
+        let whole = self.whole.map(|exception| OwnerPass { exception, whole: true });
+        whole.or(self.limited.map(|exception| OwnerPass { exception, whole: false }))
+    }
+}
+
+/// True if none of the items with false is so, and one of those with true, if there are any.
+fn any_and_none<T>(items: &[(bool, T)], is_so: impl Fn(&T) -> bool) -> bool {
+    let mut wanted = items.iter().filter(|(want, _)| *want).peekable();
+    let some = wanted.peek().is_none() || wanted.any(|(_, item)| is_so(item));
+    some && !items.iter().any(|(want, item)| !want && is_so(item))
+}
+
+fn cause_of(situation: &Situation<'_, '_>, hit: &Hit<'_>, link: u8, trigger: Trigger) -> Cause {
+    let flags = hit.view.flags;
+    // Over TCP a rule that lets only TCP through lets pass.
+    let passes = flags.is_tcp_only() && situation.asking.client.tcp;
+    let of_some_types =
+        hit.view.extra.and_then(|extra| extra.conditions.as_ref()).is_some_and(|own| own.types.is_some());
+    Cause {
+        rule: hit.rule,
+        line: hit.view.line,
+        effect: if passes { Effect::Except } else { flags.effect() },
+        important: flags.is_important(),
+        scope: hit.scope,
+        labels: hit.labels,
+        trigger,
+        link,
+        by_type: of_some_types || trigger.depends_on_type(),
+        specificity: hit.specificity,
+    }
+}

@@ -1,0 +1,361 @@
+//! Lines and whole lists, as tables. What a line comes to is written as the rules it gives, in our own format.
+
+use super::*;
+use crate::policy::What;
+use proptest::prelude::*;
+
+/// A sink that keeps everything.
+#[derive(Default)]
+pub struct Kept {
+    pub rules: Vec<Rule>,
+    pub disabled: Vec<Rule>,
+    pub skipped: Vec<(u32, &'static str, String)>,
+}
+
+impl Sink for Kept {
+    fn name(&mut self, effect: Effect, scope: Scope, name: &Name, line: u32) {
+        self.rules.push(Rule::on_name(effect, scope, *name, line));
+    }
+
+    fn rule(&mut self, rule: Rule) {
+        self.rules.push(rule);
+    }
+
+    fn disable(&mut self, rule: Rule) {
+        self.disabled.push(rule);
+    }
+
+    fn skip(&mut self, line: u32, reason: &'static str, detail: String) {
+        self.skipped.push((line, reason, detail));
+    }
+}
+
+/// What one line comes to in a format.
+pub fn read(format: &str, line: &str) -> Kept {
+    let mut kept = Kept::default();
+    let format = Format::ALL.into_iter().find(|own| own.word() == format).unwrap();
+    match format {
+        Format::Dnsmasq => dnsmasq::line(line, 1, &mut kept),
+        Format::Unbound => unbound::UnboundReader::default().line(line, 1, &mut kept),
+        format => TextReader::new(format, Extent::Exact).line(line, 1, &mut kept),
+    }
+    kept
+}
+
+/// Checks that a line gives these rules, separated by spaces, and nothing to report.
+#[track_caller]
+pub fn takes(format: &str, line: &str, expected: &str) {
+    let kept = read(format, line);
+    let rules: Vec<String> = kept.rules.iter().map(ToString::to_string).collect();
+    assert_eq!((rules.join(" "), kept.skipped), (expected.to_owned(), vec![]), "{format}: {line}");
+}
+
+/// Checks that a line gives no rule and is reported.
+#[track_caller]
+pub fn skips(format: &str, line: &str) {
+    let kept = read(format, line);
+    assert!(kept.rules.is_empty() && !kept.skipped.is_empty(), "{format}: {line}: {:?} {:?}", kept.rules, kept.skipped);
+}
+
+fn whole(text: &str, format: Format, extent: Extent) -> Result<Parsed, Unusable> {
+    parse(text.as_bytes(), &Options { format, extent, admit: None })
+}
+
+/// Rules of a set as text, with their lines.
+fn rules_of(parsed: &Parsed) -> Vec<String> {
+    parsed.rules.iter().map(|(_, rule)| format!("{}:{}", rule.line, rule.unpack())).collect()
+}
+
+#[test]
+fn our_own_lines() {
+    for (line, expected) in [
+        ("tiktok.com", "tiktok.com"),
+        ("TikTok.COM.", "tiktok.com"),
+        ("tiktok.com # the app's web site", "tiktok.com"),
+        ("tiktok.com\t# tab before the reason", "tiktok.com"),
+        ("=api.tiktok.com", "=api.tiktok.com"),
+        ("*.tiktok.com", "*.tiktok.com"),
+        ("*", "*"),
+        ("@open.weixin.qq.com # third-party login", "@open.weixin.qq.com"),
+        ("@=a.b", "@=a.b"),
+        ("@*.a.b", "@*.a.b"),
+        ("_dmarc.x-y-.example", "_dmarc.x-y-.example"),
+        ("müller.example", "xn--mller-kva.example"),
+        ("as4134", "as4134"),
+        ("192.0.2.0/24", "192.0.2.0/24"),
+        ("192.0.2.7/24", "192.0.2.0/24"),
+        ("192.0.2.1", "192.0.2.1/32"),
+        ("2001:DB8::/32", "2001:db8::/32"),
+        ("@192.0.2.0/24", "@192.0.2.0/24"),
+        ("AS4134 # CHINANET", "AS4134"),
+        ("country:cn", "country:CN"),
+        ("!country:US,CA", "!country:US,country:CA"),
+        ("!country:US,CA,AS7018,192.0.2.0/24", "!country:US,country:CA,AS7018,192.0.2.0/24"),
+        ("!AS7018,AS701", "!AS7018,AS701"),
+        ("!192.0.2.0/24", "!192.0.2.0/24"),
+        ("ns:hichina.com", "ns:hichina.com"),
+        ("ns:=ns1.x", "ns:=ns1.x"),
+        ("ns:*.x", "ns:*.x"),
+        ("ns:192.0.2.0/24", "ns:192.0.2.0/24"),
+        ("ns:AS4134", "ns:AS4134"),
+        ("ns:country:CN", "ns:country:CN"),
+        ("@ns:x", "@ns:x"),
+        ("client:192.0.2.0/24", "client:192.0.2.0/24"),
+        ("# comment", ""),
+        ("! comment", ""),
+        ("; comment", ""),
+        ("// comment", ""),
+        // What is unmistakably of another format is read as that.
+        ("0.0.0.0 a.example b.example", "=a.example =b.example"),
+    ] {
+        takes("ours", line, expected);
+    }
+    for line in [
+        "two words",
+        "a..b",
+        ".",
+        "http://x.example/",
+        "a,b",
+        "AS99999999999",
+        "country:CHN",
+        "ns:",
+        "ns:a..b",
+        "client:nobody",
+        "!country:US,xyz",
+        "@",
+        "=",
+        "192.0.2.0/33",
+    ] {
+        skips("ours", line);
+    }
+}
+
+#[test]
+fn plain_lists() {
+    for (format, line, expected) in [
+        ("domains", "x.example", "=x.example"),
+        ("domains", "X.Example.", "=x.example"),
+        ("domains", "*.x.example", "*.x.example"),
+        ("domains", "x.example # why", "=x.example"),
+        ("domains", "_x.example", "=_x.example"),
+        ("domains", "xn--mller-kva.example", "=xn--mller-kva.example"),
+        ("domains", "müller.example", "=xn--mller-kva.example"),
+        ("wildcard", "x.example", "=x.example"),
+        ("wildcard", "*.x.example", "*.x.example"),
+        ("domains", "0.0.0.0 a.example b.example # both", "=a.example =b.example"),
+        ("hosts", "0.0.0.0\ta.example", "=a.example"),
+        ("hosts", "198.51.100.7 a.example", "=a.example"),
+        ("hosts", ":: A.Example.", "=a.example"),
+        ("hosts", "2001:db8::1 a.example", "=a.example"),
+        ("hosts", "127.0.0.1 localhost", ""),
+        ("hosts", "127.0.0.1 localhost.localdomain LOCALHOST.", ""),
+        ("hosts", "fe80::1%lo0 localhost", ""),
+        ("hosts", "ff02::2 ip6-allrouters", ""),
+        ("hosts", "0.0.0.0 0.0.0.0", ""),
+        ("hosts", "0.0.0.0 com", "=com"),
+        ("domains", "192.0.2.1", "192.0.2.1/32"),
+        ("hosts", "2001:db8::1", "2001:db8::1/128"),
+        ("domains", "192.0.2.0/24", "192.0.2.0/24"),
+        ("domains", "! an AdBlock comment", ""),
+        ("regex", "^ads[0-9]+\\.", "/^ads[0-9]+\\./"),
+        ("regex", "/^ads/", "/^ads/"),
+        ("regex", "# comment", ""),
+    ] {
+        takes(format, line, expected);
+    }
+    for (format, line) in [
+        ("domains", "x.example y.example"),
+        ("domains", "example.com/path"),
+        ("domains", "a..b"),
+        ("hosts", "0.0.0.0 a..b"),
+        ("domains", "x.example,y.example"),
+    ] {
+        skips(format, line);
+    }
+}
+
+#[test]
+fn one_bad_name_of_a_line_loses_no_other() {
+    let kept = read("hosts", "0.0.0.0 a.example b..c d.example");
+    let rules: Vec<String> = kept.rules.iter().map(ToString::to_string).collect();
+    assert_eq!((rules.join(" ").as_str(), kept.skipped.len()), ("=a.example =d.example", 1));
+}
+
+#[test]
+fn the_format_is_told_from_the_text() {
+    for (text, expected) in [
+        ("#! cleandns\na.example\n", Format::Ours),
+        ("a.example\nb.example\n", Format::Domains),
+        ("# title\n0.0.0.0 a.example\n0.0.0.0 b.example\n", Format::Hosts),
+        ("[Adblock Plus]\n||a.example^\n||b.example^\n", Format::Adblock),
+        ("address=/a.example/0.0.0.0\naddress=/b.example/\n", Format::Dnsmasq),
+        ("server:\nlocal-zone: \"a.example\" refuse\n", Format::Unbound),
+        ("$TTL 60\n@ SOA a. b. 1 2 3 4 5\na.example CNAME .\n", Format::Rpz),
+        (
+            "@ IN SOA localhost. root.localhost. 1 3600 600 86400 60\n@ IN NS localhost.\na.example CNAME .\n",
+            Format::Rpz,
+        ),
+    ] {
+        let parsed = whole(text, Format::Auto, Extent::Exact).unwrap();
+        assert_eq!(parsed.format, expected, "{text}");
+        assert!(parsed.skipped.first.is_empty(), "{text}: {:?}", parsed.skipped);
+    }
+}
+
+#[test]
+fn lines_end_in_every_way_there_is() {
+    for text in [
+        "\u{feff}a.example\nb.example\n",
+        "a.example\r\nb.example\r\n",
+        "a.example\rb.example\r",
+        "a.example\nb.example",
+        "  a.example  \n\tb.example\t\n",
+    ] {
+        let parsed = whole(text, Format::Auto, Extent::Subtree).unwrap();
+        assert_eq!(rules_of(&parsed), ["1:a.example", "2:b.example"], "{text:?}");
+    }
+    let parsed = whole("a.example\n\n# x\n\nb.example\n", Format::Auto, Extent::Subtree).unwrap();
+    assert_eq!(rules_of(&parsed), ["1:a.example", "5:b.example"]);
+}
+
+#[test]
+fn what_is_no_list_is_refused() {
+    let binary = b"\x1f\x8b\x08\x00\x00";
+    assert_eq!(parse(binary, &Options::default()).unwrap_err(), Unusable::Binary);
+    for (text, expected) in [
+        ("", Unusable::Empty),
+        (" \n\t\r\n", Unusable::Empty),
+        ("# only\n! comments\n", Unusable::OnlyComments),
+        ("<!DOCTYPE html><title>Login</title>", Unusable::Html),
+        ("\n\n <HTML>\n", Unusable::Html),
+    ] {
+        assert_eq!(whole(text, Format::Auto, Extent::Exact).unwrap_err(), expected, "{text:?}");
+    }
+    let error = whole("a..b\nc d\n", Format::Auto, Extent::Exact).unwrap_err();
+    assert!(matches!(error, Unusable::NoRule { lines: 2, first_line: 1, .. }), "{error:?}");
+}
+
+#[test]
+fn a_hostile_list_is_bounded_and_reported() {
+    // A line that never ends, NULs, deep regular expressions, and something good among them.
+    let mut parser = Parser::new(&Options { format: Format::Domains, ..Options::default() }, 0);
+    parser.feed(b"good.example\n");
+    for _ in 0..1000 {
+        parser.feed(&[b'a'; 100_000]);
+    }
+    assert!(parser.partial.capacity() <= 2 * LINE_BYTES_MAX, "{}", parser.partial.capacity());
+    parser.feed(b"\nnul\0.example\n");
+    parser.feed(format!("/{}a{}/\n", "(".repeat(1000), ")".repeat(1000)).as_bytes());
+    parser.feed(b"/(a{1000}){1000}/\n\xff\xfe\nlast.example");
+    let parsed = parser.finish().unwrap();
+    assert_eq!(rules_of(&parsed), ["1:=good.example", "7:=last.example"]);
+    assert_eq!(parsed.skipped.first.iter().map(|skipped| skipped.line).collect::<Vec<_>>(), [2, 3, 4, 5, 6]);
+}
+
+#[test]
+fn what_stands_inside_a_condition_is_left_out() {
+    let text = "||a.example^\n!#if ext_ublock\n||b.example^\n!#endif\n||c.example^\n";
+    let parsed = whole(text, Format::Auto, Extent::Exact).unwrap();
+    assert_eq!(rules_of(&parsed), ["1:a.example", "5:c.example"]);
+    assert_eq!(parsed.skipped.count, 1);
+}
+
+/// Holds everything on `com`, and lets an exception settle it.
+struct HoldsCom;
+
+impl Admit for HoldsCom {
+    fn admit(&self, candidate: Candidate<'_>) -> Admission {
+        match candidate {
+            Candidate::Name(Effect::Block, Scope::Subtree, name) if name.to_string() == "com" => {
+                Admission::Hold("covers all of .com".into())
+            }
+            Candidate::Name(_, _, name) if name.to_string() == "odd.example" => Admission::Warn("odd".into()),
+            _ => Admission::Take,
+        }
+    }
+
+    fn settle(&self, _rule: &Rule, excepted: &dyn Fn(&Name) -> bool) -> Admission {
+        if excepted(&"x.com".parse().unwrap()) { Admission::Take } else { Admission::Hold(String::new()) }
+    }
+}
+
+#[test]
+fn the_gate_is_asked_and_asked_again() {
+    let read = |text: &str| {
+        let options = Options { extent: Extent::Subtree, admit: Some(&HoldsCom), ..Options::default() };
+        parse(text.as_bytes(), &options)
+    };
+    let parsed = read("a.example\ncom\nodd.example\n").unwrap();
+    assert_eq!(rules_of(&parsed), ["1:a.example", "3:odd.example"]);
+    assert_eq!((parsed.held.first[0].line, parsed.warned.first[0].line), (2, 3));
+    // An exception of the list itself settles it.
+    let parsed = read("#! cleandns\ncom\n@x.com\n").unwrap();
+    assert_eq!((parsed.held.count, parsed.rules.len()), (0, 2));
+    assert!(matches!(read("com\n").unwrap_err(), Unusable::AllHeld { first_line: 1, .. }));
+}
+
+proptest! {
+    #[test]
+    fn any_octets_are_survived_and_pieces_make_no_difference(
+        text in prop::collection::vec(prop_oneof![
+            any::<u8>(), Just(b'\n'), Just(b'.'), Just(b'|'), Just(b'^'), Just(b'a'), Just(b' '), Just(b'/'), Just(b'$')
+        ], 0..400),
+        format in prop::sample::select(Format::ALL.to_vec()),
+        cut in 1usize..50,
+    ) {
+        let options = Options { format, ..Options::default() };
+        let at_once = parse(&text, &options);
+        let mut parser = Parser::new(&options, 0);
+        text.chunks(cut).for_each(|piece| parser.feed(piece));
+        match (at_once, parser.finish()) {
+            (Ok(at_once), Ok(in_pieces)) => {
+                prop_assert_eq!(rules_of(&at_once), rules_of(&in_pieces));
+                prop_assert_eq!(at_once.skipped, in_pieces.skipped);
+            }
+            (Err(at_once), Err(in_pieces)) => prop_assert_eq!(at_once, in_pieces),
+            (at_once, in_pieces) => prop_assert!(false, "{:?} {:?}", at_once, in_pieces),
+        }
+    }
+
+    #[test]
+    fn the_order_of_lines_is_of_no_importance(
+        mut lines in prop::collection::vec("(@|=|\\*\\.)?[ab]{1,2}(\\.[ab]{1,2}){0,2}", 1..20),
+        seed in any::<u64>(),
+    ) {
+        let text = |lines: &[String]| format!("#! cleandns\n{}\n", lines.join("\n"));
+        let says = |lines: &[String]| {
+            let parsed = parse(text(lines).as_bytes(), &Options::default()).unwrap();
+            let mut all: Vec<String> = parsed.rules.iter().map(|(_, rule)| rule.unpack().to_string()).collect();
+            all.sort();
+            all
+        };
+        let before = says(&lines);
+        let count = lines.len();
+        lines.rotate_left(seed as usize % count);
+        lines.reverse();
+        prop_assert_eq!(before, says(&lines));
+    }
+
+    /// What a rule is shown as is read back as the same rule.
+    #[test]
+    fn a_rule_that_is_shown_reads_back(line in prop::sample::select(vec![
+        "a.b", "=a.b", "*.a.b", "@a.b", "*", "192.0.2.0/24", "2001:db8::/32", "AS1", "country:CN", "!country:US,AS7018",
+        "ns:x", "ns:=x", "ns:*.x", "ns:192.0.2.0/24", "ns:AS1", "client:192.0.2.0/24", "||a.b^$important",
+        "@@||a.b^$important", "||a.b^$dnstype=A|AAAA", "||a.b^$dnstype=~A", "||a.b^$denyallow=c.a.b",
+        "||a.b^$client=192.0.2.0/24", "||a.b^$ctag=kids", "/^ad[0-9]/", "@@/^ad/", "a*b.c", "||a*.b^", "|a.*",
+        "||a.b^$dnsrewrite=192.0.2.1", "||a.b^$dnsrewrite=NXDOMAIN;;", "||a.b^$dnsrewrite=NOERROR;CNAME;c.d",
+    ])) {
+        let first = read("ours", line);
+        prop_assert_eq!(first.skipped, vec![]);
+        let shown = first.rules[0].to_string();
+        let again = read("ours", &shown);
+        prop_assert_eq!(&first.rules, &again.rules, "{} {}", line, shown);
+    }
+}
+
+#[test]
+fn names_lie_packed_and_nothing_else() {
+    let parsed = whole("a.example\n||b.example^$important\n192.0.2.1\n", Format::Domains, Extent::Exact).unwrap();
+    let names = parsed.rules.iter().filter(|(_, rule)| matches!(rule.what, What::Name(_))).count();
+    assert_eq!((names, parsed.rules.name_count(), parsed.rules.len()), (2, 2, 3));
+}

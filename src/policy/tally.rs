@@ -1,0 +1,162 @@
+//! The order of precedence inside a program, written once: which of the rules that match decides.
+//!
+//! Over all its lists: important exception > important block > exception > block or rewrite. Among equals the most
+//! specific explains (exact name > longer suffix > anything else; longer prefix), then list order, then line.
+//!
+//! Lists that are response policy zones keep RPZ's order among themselves: the first zone with a match decides, and in
+//! it client address, name, answer address, name server's name, name server's address; passthru included. What they
+//! decide stands beside the other lists as an exception or a block.
+//!
+//! Everything is tallied twice: over enforcing rules, which gives what happens, and over all, which gives what would.
+
+use super::{Cause, Effect, Mode, Outcome, ProgramVerdict, Verdict, verdict::Passed};
+use smallvec::SmallVec;
+use std::cmp::Reverse;
+
+/// The strongest rules found, by program.
+#[derive(Default)]
+pub struct Tally(SmallVec<[(u8, Levels); 4]>);
+
+/// Of one program: over enforcing rules, and over all.
+#[derive(Clone, Copy, Default)]
+struct Levels {
+    enforce: Strongest,
+    all: Strongest,
+}
+
+/// The strongest rule of response policy zones, and of all other lists.
+#[derive(Clone, Copy, Default)]
+struct Strongest {
+    plain: Option<Cause>,
+    rpz: Option<Cause>,
+}
+
+impl Tally {
+    /// Notes a rule that matched; `mode` is that of its list, and not off.
+    pub fn add(&mut self, program: u8, mode: Mode, is_rpz: bool, cause: Cause) {
+        let levels = self.levels(program);
+        levels.all.add(is_rpz, cause);
+        if mode == Mode::Enforce {
+            levels.enforce.add(is_rpz, cause);
+        }
+    }
+
+    /// Takes over what response policy zones said of one link of an answer: among zones, all links are one.
+    pub fn take_rpz(&mut self, link: &mut Self) {
+        for (program, from) in &mut link.0 {
+            let to = self.levels(*program);
+            for (from, to) in [(&mut from.enforce, &mut to.enforce), (&mut from.all, &mut to.all)] {
+                from.settle();
+                if let Some(cause) = from.rpz.take() {
+                    to.add(true, cause);
+                }
+            }
+        }
+    }
+
+    /// Adds what was found to `verdict`, unless the program said something stronger before. `ignored` programs have
+    /// nothing to say; `passed` ones let pass what was found.
+    pub fn finish(&self, ignored: u32, passed: Passed, verdict: &mut Verdict) {
+        for (program, levels) in &self.0 {
+            let bit = 1u32 << program;
+            if ignored & bit != 0 {
+                continue;
+            }
+            let (enforce, all) = (levels.enforce.strongest(), levels.all.strongest());
+            let is = |cause: &Option<Cause>, effect| cause.is_some_and(|cause| cause.effect == effect);
+            let (outcome, cause) = match (enforce, all) {
+                (Some(block), _) if block.effect == Effect::Block && passed.enforce & bit == 0 => {
+                    (Outcome::Block, block)
+                }
+                (_, Some(block)) if block.effect == Effect::Block && passed.all & bit == 0 => {
+                    (Outcome::WouldBlock, block)
+                }
+                (Some(except), _) if except.effect == Effect::Except => (Outcome::Except, except),
+                (_, Some(except)) if except.effect == Effect::Except => (Outcome::Except, except),
+                _ => continue,
+            };
+            if is(&enforce, Effect::Except) {
+                verdict.passed.enforce |= bit;
+            }
+            if is(&all, Effect::Except) {
+                verdict.passed.all |= bit;
+            }
+            let said = ProgramVerdict { program: *program, outcome, cause };
+            match verdict.programs.iter_mut().find(|other| other.program == said.program) {
+                // A block further down the answer outweighs an exception or a would-be block before it.
+                Some(before) if strength(outcome) > strength(before.outcome) => *before = said,
+                Some(_) => {}
+                None => verdict.programs.push(said),
+            }
+        }
+    }
+
+    fn levels(&mut self, program: u8) -> &mut Levels {
+        let at = self.0.iter().position(|(own, _)| *own == program).unwrap_or_else(|| {
+            self.0.push((program, Levels::default()));
+            self.0.len() - 1
+        });
+        &mut self.0[at].1
+    }
+}
+
+fn strength(outcome: Outcome) -> u8 {
+    match outcome {
+        Outcome::Block => 2,
+        Outcome::WouldBlock => 1,
+        Outcome::Except => 0,
+    }
+}
+
+impl Strongest {
+    fn add(&mut self, is_rpz: bool, cause: Cause) {
+        let (place, rank): (_, fn(&Cause) -> Rank) =
+            if is_rpz { (&mut self.rpz, rpz_rank) } else { (&mut self.plain, plain_rank) };
+        if place.as_ref().is_none_or(|old| rank(&cause) > rank(old)) {
+            *place = Some(cause);
+        }
+    }
+
+    /// The one that decides.
+    fn strongest(&self) -> Option<Cause> {
+        match (self.plain, self.rpz) {
+            (Some(plain), Some(rpz)) if plain_rank(&rpz) > plain_rank(&plain) => Some(rpz),
+            (plain, rpz) => plain.or(rpz),
+        }
+    }
+
+    /// Has each side's exception take the other's weaker block away.
+    fn settle(&mut self) {
+        if let (Some(plain), Some(rpz)) = (self.plain, self.rpz)
+            && plain.effect != rpz.effect
+        {
+            if class(&plain) > class(&rpz) {
+                if plain.effect == Effect::Except {
+                    self.rpz = None;
+                }
+            } else if rpz.effect == Effect::Except {
+                self.plain = Some(rpz);
+            }
+        }
+    }
+}
+
+/// Larger is stronger.
+type Rank = (u16, u16, u16, Reverse<u16>, Reverse<u32>);
+
+fn plain_rank(cause: &Cause) -> Rank {
+    (class(cause), cause.specificity, 0, Reverse(cause.rule.list), Reverse(cause.line))
+}
+
+fn rpz_rank(cause: &Cause) -> Rank {
+    (u16::MAX - cause.rule.list, cause.trigger.rpz_rank().into(), cause.specificity, Reverse(0), Reverse(cause.line))
+}
+
+fn class(cause: &Cause) -> u16 {
+    match (cause.important, cause.effect) {
+        (true, Effect::Except) => 3,
+        (true, Effect::Block) => 2,
+        (false, Effect::Except) => 1,
+        (false, Effect::Block) => 0,
+    }
+}

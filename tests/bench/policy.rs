@@ -1,0 +1,171 @@
+//! How long the policy takes, and how much memory: `cargo bench --bench policy`. Prints medians; asserts nothing, since
+//! machines differ and are busy.
+//!
+//! `cargo bench --bench policy -- 5000000` takes five million names instead of one; `-- 1000000 only` leaves out the
+//! groups and patterns, for `valgrind --tool=callgrind`, whose counts are repeatable.
+
+#[path = "names.rs"]
+mod names;
+
+use cleandns::{
+    dns::{Name, RrType},
+    policy::{
+        Asking, BlockAnswer, Client, ClientKey, Geo, GroupSpec, ListSpec, Mode, Policy, PolicySpec, ProgramSpec, Role,
+        RuleSet,
+        parse::{Extent, Format, Options, parse},
+    },
+};
+use names::Random;
+use std::{
+    collections::BTreeMap,
+    hint::black_box,
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// Names asked in a round, all different, so that memory is as cold as it is for a server.
+const ASKED: usize = 100_000;
+const ROUNDS: usize = 7;
+
+fn main() {
+    // `cargo bench` passes flags of its own.
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
+    let count = words.first().and_then(|word| word.parse().ok()).unwrap_or(1_000_000);
+    let text = names::domains(count);
+    say(format!("{count} names, {} octets of text", text.len()));
+    let started = Instant::now();
+    let rules = rules(&text, Format::Domains);
+    say(format!("parse                  {:>8.0} ms", millis(started)));
+    let started = Instant::now();
+    let policy = policy(vec![rules.clone()], vec![]);
+    say(format!("build                  {:>8.0} ms", millis(started)));
+    say(format!("memory                 {:>8.1} octets a name", policy.bytes() as f64 / count as f64));
+    lookups("", &policy, count);
+    if words.iter().any(|word| word == "only") {
+        return;
+    }
+    drop(policy);
+    let parts = split(&text, 60);
+    lookups("60 lists", &self::policy(parts, vec![]), count);
+    let groups = (0..200u8).map(|number| group(number, 100)).collect();
+    lookups("200 groups", &self::policy(vec![rules.clone()], groups), count);
+    let mut random = Random::new(9);
+    let patterns: String = (0..1000)
+        .map(|number| match number % 4 {
+            0 => format!("/^{}[0-9]+\\./\n", names::label(&mut random)),
+            1 => format!("*{}*.example\n", names::label(&mut random)),
+            2 => format!("||{}*.{}^\n", names::label(&mut random), names::label(&mut random)),
+            _ => format!("/{}\\.(com|net)$/\n", names::label(&mut random)),
+        })
+        .collect();
+    let patterns = self::rules(&patterns, Format::Adblock);
+    lookups("1000 patterns", &self::policy(vec![rules, patterns], vec![]), count);
+}
+
+/// Times hits, misses and deep misses.
+fn lookups(what: &str, policy: &Policy, count: usize) {
+    let mut random = Random::new(1);
+    let mut hits: Vec<Name> = Vec::new();
+    let step = (count / ASKED).max(1);
+    for serial in 0..count {
+        let name = names::name(&mut random, serial);
+        if serial % step == 0 && hits.len() < ASKED {
+            hits.push(name.parse().expect("a name"));
+        }
+    }
+    // In an order that has nothing to do with that of the list.
+    for index in (1..hits.len()).rev() {
+        hits.swap(index, random.below(index + 1));
+    }
+    let misses: Vec<Name> =
+        (0..ASKED).map(|serial| names::name(&mut random, count + serial).parse().expect("a name")).collect();
+    let deep: Vec<Name> = (0..ASKED)
+        .map(|_| {
+            let labels: Vec<String> = (0..8).map(|_| names::label(&mut random)).collect();
+            labels.join(".").parse().expect("a name")
+        })
+        .collect();
+    for (kind, names) in [("hit", &hits), ("miss", &misses), ("deep miss", &deep)] {
+        let nanos = median(|| {
+            let started = Instant::now();
+            for name in names {
+                let client = Client { address: IpAddr::from([192, 168, 1, 7]), id: None, mac: None, tcp: false };
+                let asking = Asking { name, rr_type: RrType::A, client, now: 1_800_000_000, pauses: &[] };
+                black_box(policy.on_question(black_box(&asking)));
+            }
+            started.elapsed().as_nanos() as f64 / names.len() as f64
+        });
+        say(format!("on_question {kind:<10} {nanos:>8.0} ns  {what}"));
+    }
+}
+
+fn median(mut run: impl FnMut() -> f64) -> f64 {
+    let mut all: Vec<f64> = (0..ROUNDS).map(|_| run()).collect();
+    all.sort_by(f64::total_cmp);
+    all[ROUNDS / 2]
+}
+
+fn rules(text: &str, format: Format) -> Arc<RuleSet> {
+    let options = Options { format, extent: Extent::Subtree, ..Options::default() };
+    Arc::new(parse(text.as_bytes(), &options).expect("a list").rules)
+}
+
+/// The same names in so many lists.
+fn split(text: &str, parts: usize) -> Vec<Arc<RuleSet>> {
+    let lines: Vec<&str> = text.lines().collect();
+    lines.chunks(lines.len().div_ceil(parts)).map(|part| rules(&part.join("\n"), Format::Domains)).collect()
+}
+
+fn group(number: u8, networks: u8) -> GroupSpec {
+    let net = |third| ClientKey::Net(format!("10.{number}.{third}.0/24").parse().expect("a network"));
+    GroupSpec {
+        name: format!("g{number}"),
+        clients: (0..networks).map(net).collect(),
+        tags: vec![],
+        programs: BTreeMap::new(),
+        services: BTreeMap::new(),
+        schedule: None,
+    }
+}
+
+fn policy(lists: Vec<Arc<RuleSet>>, groups: Vec<GroupSpec>) -> Policy {
+    let program = ProgramSpec {
+        name: "bench".to_owned(),
+        mode: Mode::Enforce,
+        block: BlockAnswer::NxDomain,
+        ede: 15,
+        services: BTreeMap::new(),
+        schedule: None,
+    };
+    let list = |(index, rules)| ListSpec {
+        role: Role::Program(0),
+        service: format!("s{index}"),
+        default: None,
+        never_acts: false,
+        name: format!("l{index}"),
+        version: 0,
+        rules,
+    };
+    Policy::build(PolicySpec {
+        epoch: 1,
+        mode: Mode::Enforce,
+        block_ttl: Duration::from_secs(30),
+        programs: vec![program],
+        lists: lists.into_iter().enumerate().map(list).collect(),
+        owner_exceptions: vec![],
+        groups,
+        geo: Geo::default(),
+        seed: 7,
+    })
+    .expect("a policy")
+}
+
+fn millis(since: Instant) -> f64 {
+    since.elapsed().as_secs_f64() * 1e3
+}
+
+#[expect(clippy::print_stdout, reason = "the figures are what this program is for")]
+fn say(text: String) {
+    println!("{text}");
+}
