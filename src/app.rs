@@ -157,7 +157,12 @@ pub async fn start(config: Config, outside: Outside) -> Result<Running, AppError
     let admin = match &config.admin {
         None => None,
         Some(admin) => {
-            let state = AdminState { pipeline: pipeline.clone(), telemetry: telemetry.clone(), health: health.clone() };
+            let state = AdminState {
+                pipeline: pipeline.clone(),
+                telemetry: telemetry.clone(),
+                health: health.clone(),
+                lists: lists.control(),
+            };
             Some(
                 admin::serve(admin, state, stopping.clone())
                     .await

@@ -6,13 +6,15 @@ use self::url::Remote;
 use super::{
     fetch::{Delivery, Order},
     read::{ReadFailure, Reading, Stamp, read, version_of},
+    spec,
     store::Store,
 };
 use crate::{
-    config::{self, Gate, ListSource, Location},
+    config::{self, ListSource, Location},
+    dns::Name,
     policy::{
-        Role, RuleSet,
-        parse::{Format, Header, Options, Parsed, Parser, Skipped, Told, Unusable, parse},
+        Broad, Canaries, Gate, Role, RuleSet, change_too_large,
+        parse::{Admit, Format, Header, Options, Parsed, Parser, Told, Unusable, parse},
     },
 };
 use std::{
@@ -93,6 +95,8 @@ pub struct Catalog {
     store: Option<Store>,
     embedded: Embedded,
     downloading: Downloading,
+    /// What no broad rule may block.
+    canaries: Arc<Canaries>,
 }
 
 /// Whether lists with a url are downloaded.
@@ -139,8 +143,11 @@ pub struct Loaded {
     pub format: Format,
     pub header: Header,
     pub rules: Arc<RuleSet>,
-    pub skipped_count: usize,
-    pub skipped: Vec<Skipped>,
+    /// Lines that gave no rule.
+    pub skipped: Told,
+    /// Rules that the safety gate held back, and those that it warns of.
+    pub held: Told,
+    pub warned: Told,
     /// Hash of the text: tells one reading from another.
     pub version: u64,
     /// Octets of the text.
@@ -222,7 +229,8 @@ impl Catalog {
         for (exception, spec) in config.exceptions.iter().enumerate() {
             add(Role::Owner(exception), &format!("exception {exception}"), &spec.lists, true);
         }
-        Self { sources, entries: Vec::new(), store, embedded, downloading }
+        let canaries = Arc::new(Canaries::new(sources.iter().filter_map(|source| list_host(&source.spec.location))));
+        Self { sources, entries: Vec::new(), store, embedded, downloading, canaries }
     }
 
     /// All lists, good or not, in the order of configuration and then of their names.
@@ -414,7 +422,8 @@ impl Catalog {
     }
 
     fn take_embedded(&self, entry: &mut Entry, text: &[u8], findings: &mut Findings) {
-        match self.meant(entry, parse(text, &self.options(entry))) {
+        let gate = self.gate(entry);
+        match self.meant(entry, parse(text, &self.options(entry, gate.as_ref()))) {
             Ok(parsed) => {
                 entry.trouble = None;
                 entry.loaded = Some(Loaded::new(parsed, version_of(text), text.len() as u64));
@@ -427,15 +436,33 @@ impl Catalog {
     /// Reads the file of a list as that list is to be read. The text is never in memory whole.
     fn read_list(&self, entry: &Entry, path: &Path) -> Result<(Reading, Result<Parsed, Unusable>), ReadFailure> {
         let length = path.metadata().map_or(0, |metadata| metadata.len());
-        let mut parser = Parser::new(&self.options(entry), usize::try_from(length).unwrap_or(usize::MAX));
+        let gate = self.gate(entry);
+        let options = self.options(entry, gate.as_ref());
+        let mut parser = Parser::new(&options, usize::try_from(length).unwrap_or(usize::MAX));
         let reading = read(path, &mut |piece| parser.feed(piece))?;
         Ok((reading, self.meant(entry, parser.finish())))
     }
 
     /// How the text of a list is to be read.
-    fn options(&self, entry: &Entry) -> Options<'_> {
+    fn options<'a>(&self, entry: &Entry, gate: Option<&'a Gate>) -> Options<'a> {
         let spec = self.spec(entry);
-        Options { format: spec.format, extent: spec.extent, admit: None }
+        Options { format: spec.format, extent: spec.extent, admit: gate.map(|gate| gate as &dyn Admit) }
+    }
+
+    /// The gate that a list's rules pass. Who wrote a list decides unless the configuration does: strangers' mistakes
+    /// are held back, the owner is obeyed.
+    fn gate(&self, entry: &Entry) -> Option<Gate> {
+        let spec = self.spec(entry);
+        let by_author = match spec.location {
+            Location::Url(_) | Location::Embedded(_) => config::Gate::Hold,
+            Location::File(_) | Location::Folder(_) => config::Gate::Warn,
+        };
+        let broad = match spec.gate.unwrap_or(by_author) {
+            config::Gate::Hold => Broad::Hold,
+            config::Gate::Warn => Broad::Warn,
+            config::Gate::Off => return None,
+        };
+        Some(Gate::new(self.canaries.clone(), &spec.release, broad))
     }
 
     /// What a list's text means where it stands in the configuration.
@@ -452,6 +479,9 @@ impl Catalog {
             },
             parsed => parsed?,
         };
+        if let Some((effect, action)) = source.spec.rpz_override.as_ref().and_then(spec::overriding) {
+            parsed.rules = parsed.rules.with_action(effect, &action);
+        }
         if source.exceptions {
             parsed.rules = parsed.rules.into_exceptions();
         }
@@ -461,7 +491,7 @@ impl Catalog {
     /// What to say of a list that became much longer or shorter than the one in force, if it did and that matters.
     fn too_large_a_change(&self, entry: &Entry, parsed: &Parsed) -> Option<String> {
         let spec = self.spec(entry);
-        let before = entry.loaded.as_ref().filter(|_| spec.gate != Some(Gate::Off))?;
+        let before = entry.loaded.as_ref().filter(|_| spec.gate != Some(config::Gate::Off))?;
         change_too_large(before.rules.len(), parsed.rules.len(), spec.change_max)
     }
 
@@ -586,14 +616,23 @@ impl Loaded {
             format: parsed.format,
             header: parsed.header,
             rules: Arc::new(parsed.rules),
-            skipped_count: parsed.skipped.count,
-            skipped: parsed.skipped.first,
+            skipped: parsed.skipped,
+            held: parsed.held,
+            warned: parsed.warned,
             version,
             length,
             since: SystemTime::now(),
             from_store: false,
         }
     }
+}
+
+/// The host that a list comes from: to block it would be to block the list's own updates.
+fn list_host(location: &Location) -> Option<(Name, String)> {
+    let Location::Url(url) = location else { return None };
+    let authority = url.strip_prefix("https://")?.split(['/', '?']).next()?;
+    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+    Some((host.parse().ok()?, "a list comes from there".to_owned()))
 }
 
 fn location(location: &Location) -> String {
@@ -603,12 +642,6 @@ fn location(location: &Location) -> String {
     }
 }
 
-/// To be replaced by `policy::gate::change_too_large`.
-fn change_too_large(before: usize, after: usize, percent: u8) -> Option<String> {
-    let is_large = before > 0 && before.abs_diff(after) as u128 * 100 > before as u128 * u128::from(percent);
-    let change = if after < before { "shrank" } else { "grew" };
-    is_large.then(|| format!("it {change} from {before} to {after} rules, by more than {percent} %"))
-}
 
 fn sooner(when: &mut Option<Duration>, after: Duration) {
     *when = Some(when.map_or(after, |when| when.min(after)));
@@ -642,7 +675,7 @@ mod tests {
     use super::*;
 
     /// A catalog of one list at `path`.
-    fn catalog(path: &Path, gate: Option<Gate>) -> Catalog {
+    fn catalog(path: &Path, gate: Option<config::Gate>) -> Catalog {
         let world = config::World {
             current_folder: "/".into(),
             ..config::World::of_process(config::Embedded { read: &|_| None, paths: &Vec::new }).unwrap()
@@ -666,7 +699,7 @@ mod tests {
     fn an_owners_file_is_obeyed_however_much_it_changed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.txt");
-        for (gate, warnings) in [(None, 1), (Some(Gate::Hold), 1), (Some(Gate::Warn), 1), (Some(Gate::Off), 0)] {
+        for (gate, warnings) in [(None, 1), (Some(config::Gate::Hold), 1), (Some(config::Gate::Warn), 1), (Some(config::Gate::Off), 0)] {
             let mut catalog = catalog(&path, gate);
             for (rules, warnings) in [(100, 0), (10, warnings), (12, 0), (200, warnings), (200, 0)] {
                 let before = catalog.entries.first().and_then(|entry| Some(entry.loaded.as_ref()?.rules.len()));

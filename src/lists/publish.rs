@@ -12,7 +12,7 @@ use crate::{
     config::{Config, ListSource, Location, Override},
     policy::{
         BuildError, ListSpec, Mode, Policy, PolicySpec, Role, RuleView, What,
-        parse::{Format, Header, Skipped},
+        parse::{Format, Header, Told},
     },
 };
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -56,6 +56,8 @@ pub struct ListStatus {
     pub folders: Vec<(String, String)>,
     /// Services that the configuration names and no list has.
     pub unknown_services: Vec<String>,
+    /// The owner's exceptions that are over: place and last day.
+    pub expired_exceptions: Vec<(String, String)>,
     /// What is wrong with the databases of networks and countries.
     pub databases: Vec<String>,
     /// Rules in force that can't match for want of a database: on AS numbers, on countries.
@@ -73,8 +75,11 @@ pub struct ListState {
     pub header: Header,
     pub rules: usize,
     pub exceptions: usize,
-    pub skipped_count: usize,
-    pub skipped: Vec<Skipped>,
+    /// Lines that gave no rule.
+    pub skipped: Told,
+    /// Rules that the safety gate held back, and those that it warns of.
+    pub held: Told,
+    pub warned: Told,
     /// Hash of the text in force; 0: nothing is.
     pub version: u64,
     pub since: Option<SystemTime>,
@@ -127,7 +132,25 @@ pub struct Lists {
     published: Arc<Published>,
     on_publish: OnPublish,
     seed: u64,
+    /// The owner's exceptions that are known to be over.
+    expired: Vec<(String, String)>,
     signals: (Sender<Signal>, Receiver<Signal>),
+}
+
+/// Tells the thread that keeps watch what somebody wants. Cheap to clone.
+#[derive(Clone)]
+pub struct Control(Sender<Signal>);
+
+impl Control {
+    /// Has everything read again.
+    pub fn reload(&self) {
+        let _ = self.0.send(Signal::Reload);
+    }
+
+    /// Has every list with a url downloaded, due or not.
+    pub fn update(&self) {
+        let _ = self.0.send(Signal::Update);
+    }
 }
 
 /// The thread that keeps watch.
@@ -172,7 +195,7 @@ impl Lists {
             })
         });
         let databases = Databases::new(&config);
-        let mut lists = Self { config, catalog, databases, published, on_publish, seed, fetcher, signals };
+        let mut lists = Self { config, catalog, databases, published, on_publish, seed, expired: Vec::new(), fetcher, signals };
         let started = Instant::now();
         let everything = || Occasion { all: true, ..Occasion::default() };
         let mut findings = lists.refresh(&everything(), started);
@@ -188,6 +211,7 @@ impl Lists {
         }
         let databases = lists.databases.refresh(true);
         lists.tell_of_databases(&databases.troubles);
+        lists.tell_of_expired();
         lists.publish(findings, started)?;
         lists.catalog.tidy();
         lists.warn_of_unknown_services();
@@ -221,6 +245,11 @@ impl Lists {
     /// What is in force.
     pub fn published(&self) -> Arc<Published> {
         self.published.clone()
+    }
+
+    /// A way to tell what is wanted, once watch is kept.
+    pub fn control(&self) -> Control {
+        Control(self.signals.0.clone())
     }
 
     /// Keeps watch from now on.
@@ -281,6 +310,7 @@ impl Lists {
         let databases = self.databases.refresh(occasion.events || occasion.all);
         self.tell_of_databases(&databases.troubles);
         findings.others_changed |= databases.changed;
+        findings.recovered |= self.tell_of_expired();
         let look_again = findings.look_again.into_iter().chain(databases.look_again).min();
         let is_news = !findings.changed.is_empty()
             || !findings.troubles.is_empty()
@@ -316,6 +346,7 @@ impl Lists {
                 Arc::new(Policy::build(self.spec(epoch))?)
             }
         };
+        self.tell_of_gate(&findings.changed);
         let status = Arc::new(self.status(&policy));
         let held: Vec<String> =
             status.lists.iter().filter(|list| list.is_held()).map(|list| list.path.to_string()).collect();
@@ -408,6 +439,7 @@ impl Lists {
             lists: used.chain(unused).map(|(mode, (entry, name))| self.state(mode, entry, name)).collect(),
             folders: self.catalog.folder_troubles().map(|(role, why)| (program(role), why)).collect(),
             unknown_services: self.unknown_services(),
+            expired_exceptions: spec::expired(&self.config, seconds_now()),
             databases: self.databases.troubles(),
             rules_without_database: policy.rules_without_database(),
         }
@@ -431,8 +463,9 @@ impl Lists {
             header: loaded.map(|loaded| loaded.header.clone()).unwrap_or_default(),
             rules: loaded.map_or(0, |loaded| loaded.rules.len()),
             exceptions: loaded.map_or(0, |loaded| loaded.rules.exceptions()),
-            skipped_count: loaded.map_or(0, |loaded| loaded.skipped_count),
             skipped: loaded.map(|loaded| loaded.skipped.clone()).unwrap_or_default(),
+            held: loaded.map(|loaded| loaded.held.clone()).unwrap_or_default(),
+            warned: loaded.map(|loaded| loaded.warned.clone()).unwrap_or_default(),
             version: loaded.map_or(0, |loaded| loaded.version),
             since: loaded.map(|loaded| loaded.since),
             from_store: loaded.is_some_and(|loaded| loaded.from_store),
@@ -450,6 +483,33 @@ impl Lists {
             }
         }
         unknown
+    }
+
+    /// Tells of the owner's exceptions that ended since it was last called; true if there are any.
+    fn tell_of_expired(&mut self) -> bool {
+        let expired = spec::expired(&self.config, seconds_now());
+        let is_new = |ended: &&(String, String)| !self.expired.contains(ended);
+        let news: Vec<_> = expired.iter().filter(is_new).cloned().collect();
+        for (place, until) in &news {
+            tracing::warn!(place, until, "an exception has ended: what it let pass is blocked again");
+        }
+        self.expired = expired;
+        !news.is_empty()
+    }
+
+    /// Tells of rules that the safety gate held back or warns of, in the lists that changed.
+    fn tell_of_gate(&self, changed: &[ListPath]) {
+        for entry in self.catalog.entries().iter().filter(|entry| changed.contains(&entry.path)) {
+            let Some(loaded) = &entry.loaded else { continue };
+            let tell = |told: &Told, what: &str| {
+                if let Some(first) = told.first.first() {
+                    let (list, line, reason) = (&entry.path, first.line, &first.reason);
+                    tracing::warn!(%list, rules = told.count, line, reason, "{what}");
+                }
+            };
+            tell(&loaded.held, "rules are held back as too broad to be meant; `release` them on the list if they are");
+            tell(&loaded.warned, "rules are very broad; they are obeyed");
+        }
     }
 
     fn tell_of_databases(&self, troubles: &[(String, String)]) {
@@ -508,6 +568,11 @@ impl Drop for Watching {
 }
 
 /// The store in the state folder, or else one for this run if something is downloaded.
+/// Seconds since 1970 (UTC).
+fn seconds_now() -> i64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64)
+}
+
 fn open_store(config: &Config, downloads: bool) -> Option<Store> {
     let open = |state_dir: &PathBuf| {
         let failed = |error: &std::io::Error| {
