@@ -70,9 +70,7 @@ impl Health {
         if self.published.policy.load().is_none() {
             return (Readiness::Starting, vec!["no policy is loaded yet".to_owned()]);
         }
-        let status = self.published.status.load();
-        let mut reasons = list_troubles(&status);
-        reasons.extend(status.databases.iter().cloned());
+        let mut reasons = list_troubles(&self.published.status.load());
         if self.upstream_is_silent() {
             reasons.push(UPSTREAM_SILENT.to_owned());
         }
@@ -100,5 +98,5 @@ fn list_troubles(status: &ListStatus) -> Vec<String> {
         };
         Some(format!("{}/{}: {}: {trouble}; {serving}", list.program, list.service, list.path))
     });
-    folders.chain(lists).collect()
+    folders.chain(lists).chain(status.databases.iter().cloned()).collect()
 }

@@ -19,7 +19,7 @@
 //! - [`policy`] decides, purely: rules, parsers, the compiled index, and the order of precedence, written once.
 //! - [`resolve`] finds answers and validates them; the only place that names hickory_resolver and domain.
 //! - [`response`] writes messages; never decides.
-//! - [`lists`] the I/O around policy: files, watching, last good states, publishing.
+//! - [`lists`] the I/O around policy: files, downloads, watching, last good states, publishing.
 //! - [`neighbours`] which MAC address stands behind a client's address; asks the kernel, never waits.
 //! - [`telemetry`] counters and the log line of a query; never blocks.
 //! - [`pause`] everything in shadow until a time; kept over restarts.
