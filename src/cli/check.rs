@@ -94,7 +94,9 @@ fn tell(path: &ListPath, what: &str, told: &Told) {
 pub fn tell_of_inactive_rules((asns, countries): (usize, usize)) {
     for (count, what, option) in [(asns, "AS numbers", "asn_db"), (countries, "countries", "country_db")] {
         if count > 0 {
-            say(format!("{count} rules on {what} are inactive: [policy] {option} names no database that can be used\n"));
+            say(format!(
+                "{count} rules on {what} are inactive: [policy] {option} names no database that can be used\n"
+            ));
         }
     }
 }

@@ -642,7 +642,6 @@ fn location(location: &Location) -> String {
     }
 }
 
-
 fn sooner(when: &mut Option<Duration>, after: Duration) {
     *when = Some(when.map_or(after, |when| when.min(after)));
 }
@@ -699,7 +698,9 @@ mod tests {
     fn an_owners_file_is_obeyed_however_much_it_changed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.txt");
-        for (gate, warnings) in [(None, 1), (Some(config::Gate::Hold), 1), (Some(config::Gate::Warn), 1), (Some(config::Gate::Off), 0)] {
+        for (gate, warnings) in
+            [(None, 1), (Some(config::Gate::Hold), 1), (Some(config::Gate::Warn), 1), (Some(config::Gate::Off), 0)]
+        {
             let mut catalog = catalog(&path, gate);
             for (rules, warnings) in [(100, 0), (10, warnings), (12, 0), (200, warnings), (200, 0)] {
                 let before = catalog.entries.first().and_then(|entry| Some(entry.loaded.as_ref()?.rules.len()));

@@ -195,7 +195,8 @@ impl Lists {
             })
         });
         let databases = Databases::new(&config);
-        let mut lists = Self { config, catalog, databases, published, on_publish, seed, expired: Vec::new(), fetcher, signals };
+        let mut lists =
+            Self { config, catalog, databases, published, on_publish, seed, expired: Vec::new(), fetcher, signals };
         let started = Instant::now();
         let everything = || Occasion { all: true, ..Occasion::default() };
         let mut findings = lists.refresh(&everything(), started);

@@ -1,8 +1,8 @@
 //! The order of precedence, modes and groups as tables, and against a naive twin.
 
 use super::{
-    Asking, BlockAnswer, Client, Geo, GroupSpec, Link, ListSpec, Mode, OwnerException, OwnerPass,
-    Policy, PolicySpec, ProgramSpec, Role, RuleSet, Scope, Trigger, Verdict,
+    Asking, BlockAnswer, Client, Geo, GroupSpec, Link, ListSpec, Mode, OwnerException, OwnerPass, Policy, PolicySpec,
+    ProgramSpec, Role, RuleSet, Scope, Trigger, Verdict,
     parse::{Options, parse},
 };
 use crate::dns::{Name, RrType};
