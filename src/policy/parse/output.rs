@@ -158,7 +158,7 @@ impl Sink for Output<'_> {
 
     fn rule(&mut self, rule: Rule) {
         if let (Effect::Except, Matcher::Name { scope, name }) = (rule.effect, &rule.matcher) {
-            self.remember_exception(*scope, &name.clone());
+            self.remember_exception(*scope, name);
         }
         if let Some(admit) = self.admit {
             match admit.admit(Candidate::Rule(&rule)) {
@@ -175,13 +175,9 @@ impl Sink for Output<'_> {
     }
 
     fn skip(&mut self, line: u32, reason: &'static str, detail: String) {
-        skip(self, line, reason, detail);
+        let reason = if detail.is_empty() { reason.to_owned() } else { format!("{reason}: {detail}") };
+        self.skipped.tell(line, reason);
     }
-}
-
-/// Tells of a line that gives no rule.
-pub fn skip(output: &mut Output<'_>, line: u32, reason: &'static str, detail: String) {
-    output.skipped.tell(line, if detail.is_empty() { reason.to_owned() } else { format!("{reason}: {detail}") });
 }
 
 impl Told {
