@@ -103,7 +103,11 @@ impl Source {
     fn refresh(&mut self, at_once: bool, findings: &mut DatabaseFindings) {
         let stamp = match Stamp::of(&self.path) {
             Ok(stamp) => stamp,
-            Err(error) => return self.fail(format!("it can't be read: {error}"), findings),
+            Err(error) => {
+                // Should the very same file come back, it is looked into all the same.
+                self.stamp = None;
+                return self.fail(format!("it can't be read: {error}"), findings);
+            }
         };
         if self.stamp == Some(stamp) {
             return;

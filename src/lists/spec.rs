@@ -65,7 +65,7 @@ pub fn expired(config: &Config, now: i64) -> Vec<(String, String)> {
 /// What an override makes of every rule of a zone; `None`: it leaves them as they are.
 pub fn overriding(own: &Override) -> Option<(Effect, Action)> {
     let alias = |target| {
-        let data = LocalData { records: Vec::new(), alias: Some(target) };
+        let data = LocalData { alias: Some(target), ..LocalData::default() };
         (Effect::Block, Action::Rewrite(Arc::new(data)))
     };
     Some(match own {

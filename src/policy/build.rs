@@ -145,7 +145,7 @@ pub struct Policy {
     pub(super) spec: PolicySpec,
     /// By group, 0 for clients in none: the mode of each list.
     pub(super) modes: Vec<Vec<Mode>>,
-    /// By group: what of an answer the lists that are not off look at.
+    /// By group: what of an answer the lists that may not be off look at.
     pub(super) needs: Vec<Needs>,
     /// Whose list each is: those of the spec, then one for the names of each of the owner's exceptions.
     pub(super) roles: Vec<Role>,
@@ -177,7 +177,7 @@ impl Policy {
         let groups = std::iter::once(None).chain(spec.groups.iter().map(Some));
         let modes: Vec<Vec<Mode>> =
             groups.map(|group| spec.lists.iter().map(|list| mode_of(&spec, list, group)).collect()).collect();
-        let needs = modes.iter().map(|modes| needs_of(&spec.lists, modes)).collect();
+        let needs = (0..modes.len()).map(|group| needs_of(&spec, &modes, group, bypass)).collect();
         let label = |list: &ListSpec| match list.role {
             Role::Program(program) => format!("{}/{} {}:", spec.programs[program].name, list.service, list.name),
             Role::Owner(_) => format!("exception {}:", list.name),
@@ -303,10 +303,20 @@ fn mode_of(spec: &PolicySpec, list: &ListSpec, group: Option<&GroupSpec>) -> Mod
     spec.mode.min(ceiling).min(of_group.unwrap_or(program.mode)).min(service)
 }
 
-fn needs_of(lists: &[ListSpec], modes: &[Mode]) -> Needs {
+/// What a group's lists look at, at whatever hour. The program that watches for ways round this resolver counts them in
+/// any mode, as far as that costs no question.
+fn needs_of(spec: &PolicySpec, modes: &[Vec<Mode>], group: usize, bypass: Option<usize>) -> Needs {
+    // Outside its schedule a group has the modes of those in none.
+    let has_schedule = group > 0 && spec.groups[group - 1].schedule.is_some();
+    let is_on = |list: usize| modes[group][list] != Mode::Off || has_schedule && modes[0][list] != Mode::Off;
     let mut needs = Needs::default();
-    for (list, _) in lists.iter().zip(modes).filter(|(_, mode)| **mode != Mode::Off) {
-        needs = needs.and(list.rules.needs());
+    for (index, list) in spec.lists.iter().enumerate() {
+        let own = list.rules.needs();
+        if is_on(index) {
+            needs = needs.and(own);
+        } else if bypass.is_some() && list.program() == bypass {
+            needs.addresses |= own.addresses;
+        }
     }
     needs
 }

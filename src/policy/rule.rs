@@ -62,6 +62,8 @@ pub struct LocalData {
     pub records: Vec<LocalRecord>,
     /// Stands for every type that has no record of its own.
     pub alias: Option<AliasTarget>,
+    /// Seconds that the alias lives; `None`: as long as a block.
+    pub alias_ttl: Option<u32>,
 }
 
 /// One record of an answer that a list gives; its owner is the name asked.

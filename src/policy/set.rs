@@ -485,7 +485,9 @@ impl RuleSet {
                     own.records.push(record.clone());
                 }
             }
-            own.alias = own.alias.take().or_else(|| more.alias.clone());
+            if own.alias.is_none() {
+                (own.alias, own.alias_ttl) = (more.alias.clone(), more.alias_ttl);
+            }
         }
         Ok(())
     }

@@ -247,6 +247,7 @@ fn adblock_action(action: &Action) -> Option<String> {
         Action::Code(code) if code.0 > HEADER_RCODE_MAX || *code == Rcode::NOERROR => None,
         Action::Code(code) => code.mnemonic().map(str::to_owned),
         Action::Rewrite(data) => match (&data.records[..], &data.alias) {
+            ([], Some(_)) if data.alias_ttl.is_some() => None,
             ([], Some(AliasTarget::Name(target))) if is_host_name(target) => Some(target.to_string()),
             ([LocalRecord { rr_type, ttl: None, data }], None) => adblock_record(*rr_type, data),
             _ => None,
@@ -296,9 +297,10 @@ fn answer(data: &LocalData) -> Vec<String> {
         let ttl = record.ttl.map(|seconds| format!("{seconds} ")).unwrap_or_default();
         format!("{ttl}{} {}", record.rr_type, data_text(record.rr_type, &record.data))
     });
+    let ttl = data.alias_ttl.map(|seconds| format!("{seconds} ")).unwrap_or_default();
     let alias = data.alias.iter().map(|target| match target {
-        AliasTarget::Name(name) => format!("CNAME {name}"),
-        AliasTarget::Below(name) => format!("CNAME *.{name}"),
+        AliasTarget::Name(name) => format!("{ttl}CNAME {name}"),
+        AliasTarget::Below(name) => format!("{ttl}CNAME *.{name}"),
     });
     records.chain(alias).collect()
 }
@@ -355,7 +357,7 @@ mod tests {
     fn local(records: &[(RrType, Option<u32>, &[u8])], alias: Option<AliasTarget>) -> Action {
         let record =
             |&(rr_type, ttl, data): &(RrType, Option<u32>, &[u8])| LocalRecord { rr_type, ttl, data: data.to_vec() };
-        Action::Rewrite(Arc::new(LocalData { records: records.iter().map(record).collect(), alias }))
+        Action::Rewrite(Arc::new(LocalData { records: records.iter().map(record).collect(), alias, alias_ttl: None }))
     }
 
     #[test]

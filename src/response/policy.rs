@@ -167,7 +167,8 @@ impl Writing<'_> {
             return self.denial(Rcode::NOERROR, owner, &chain, out);
         };
         match alias.target() {
-            Some(target) if !is_asked(RrType::CNAME) => Blocked::Follow(target),
+            // Without recursion, the alias is all there is.
+            Some(target) if !is_asked(RrType::CNAME) && self.query.rd => Blocked::Follow(target),
             _ => {
                 chain.push(alias);
                 self.answer(&chain, out)
@@ -208,7 +209,7 @@ impl Writing<'_> {
                 Name::from_wire(&[&own[..own.len() - 1], above.as_wire()].concat()).ok()?
             }
         };
-        Some(self.record(owner, RrType::CNAME, None, target.as_wire().to_vec()))
+        Some(self.record(owner, RrType::CNAME, data.alias_ttl, target.as_wire().to_vec()))
     }
 
     fn answer(&self, records: &[Record], out: &mut Vec<u8>) -> Blocked {

@@ -9,7 +9,7 @@ use std::path::Path;
 use tempfile::TempDir;
 
 /// Types that people and machines ask for, and one nobody knows.
-const TYPES: [RrType; 14] = [
+pub const TYPES: [RrType; 14] = [
     RrType::A,
     RrType::AAAA,
     RrType::HTTPS,
@@ -62,7 +62,7 @@ fn assert_blocked(ask: &Ask, answer: &Answer, rcode: Rcode, owner: &str, reason:
 }
 
 /// Asks in every way there is.
-fn every_way(name: &str, rr_type: RrType) -> Vec<Ask> {
+pub fn every_way(name: &str, rr_type: RrType) -> Vec<Ask> {
     let bit = |ways: u8, bit: u8| ways >> bit & 1 == 1;
     let ways = (0..64_u8).map(|ways| Ask {
         tcp: bit(ways, 0),
@@ -298,7 +298,7 @@ async fn a_blocked_name_is_blocked_in_any_case_and_comes_back_as_it_was_spelt() 
 }
 
 /// A response without what two servers may differ in: id and TTLs.
-fn timeless(answer: &Answer) -> (Vec<u8>, usize, Vec<(Section, Record)>) {
+pub fn timeless(answer: &Answer) -> (Vec<u8>, usize, Vec<(Section, Record)>) {
     let mut records = read_records(&answer.octets).unwrap();
     records.iter_mut().for_each(|(_, record)| record.ttl = 0);
     let (_, question_end) = Name::read(&answer.octets, HEADER_BYTES).unwrap();

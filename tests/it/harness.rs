@@ -23,7 +23,7 @@ use std::{
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpStream, UdpSocket},
+    net::{TcpSocket, TcpStream, UdpSocket},
 };
 
 /// How long a condition may take to come true: far longer than it ever does, so that a slow machine fails no test.
@@ -139,6 +139,42 @@ impl Server {
         let packet = ask.packet();
         let octets = if ask.tcp { over_tcp(self.dns(), &packet).await } else { over_udp(self.dns(), &packet).await };
         Answer::read(octets.unwrap_or_else(|| panic!("no answer to {ask:?}")))
+    }
+
+    /// Asks as told from an address of this machine: all of 127.0.0.0/8 is.
+    pub async fn ask_from(&self, client: &str, ask: &Ask) -> Answer {
+        let (packet, client) = (ask.packet(), SocketAddr::new(client.parse().unwrap(), 0));
+        let octets = if ask.tcp {
+            let socket = TcpSocket::new_v4().unwrap();
+            socket.bind(client).unwrap();
+            let mut stream = socket.connect(self.dns()).await.unwrap();
+            stream.write_all(&framed(&packet)).await.unwrap();
+            read_framed(&mut stream).await
+        } else {
+            let socket = UdpSocket::bind(client).await.unwrap();
+            socket.connect(self.dns()).await.unwrap();
+            exchange(&socket, &packet).await
+        };
+        Answer::read(octets.unwrap_or_else(|| panic!("no answer to {ask:?} from {client}")))
+    }
+
+    /// Posts JSON to the server's HTTP side: status and body.
+    pub async fn post(&self, path: &str, json: &str) -> (u16, String) {
+        let (url, json) = (format!("http://{}{path}", self.running.admin.unwrap()), json.to_owned());
+        tokio::task::spawn_blocking(move || {
+            let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+            let mut response = agent.post(url).header("Content-Type", "application/json").send(json).unwrap();
+            (response.status().as_u16(), response.body_mut().read_to_string().unwrap())
+        })
+        .await
+        .unwrap()
+    }
+
+    /// Gets a page that is JSON.
+    pub async fn json(&self, path: &str) -> serde_json::Value {
+        let (status, body) = self.get(path).await;
+        assert_eq!(status, 200, "{path}: {body}");
+        serde_json::from_str(&body).unwrap()
     }
 
     /// Gets a page from the server's HTTP side: status and body.
@@ -258,6 +294,11 @@ pub async fn over_udp(server: SocketAddr, packet: &[u8]) -> Option<Vec<u8>> {
     let any = if server.is_ipv4() { "127.0.0.1:0" } else { "[::1]:0" };
     let socket = UdpSocket::bind(any).await.unwrap();
     socket.connect(server).await.unwrap();
+    exchange(&socket, packet).await
+}
+
+/// One exchange over a connected socket.
+async fn exchange(socket: &UdpSocket, packet: &[u8]) -> Option<Vec<u8>> {
     socket.send(packet).await.unwrap();
     let mut octets = vec![0; 65_535];
     let length = tokio::time::timeout(DEADLINE, socket.recv(&mut octets)).await.ok()?.ok()?;

@@ -14,6 +14,8 @@ mod input;
 mod internet;
 mod list_server;
 mod local;
+mod mmdb;
+mod policy;
 mod recursion;
 mod regression;
 mod reload;

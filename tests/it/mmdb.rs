@@ -41,7 +41,8 @@ pub fn database(entries: &[(&str, &[(&str, Value<'_>)])]) -> Vec<u8> {
         ("build_epoch", Value::U64(1)),
         ("description", Value::Map(&[("en", Value::Text("test"))])),
     ];
-    let with_languages: Vec<(&str, Value<'_>)> = metadata.into_iter().chain([("languages", Value::Array(&[]))]).collect();
+    let with_languages: Vec<(&str, Value<'_>)> =
+        metadata.into_iter().chain([("languages", Value::Array(&[]))]).collect();
     write(&Value::Map(&with_languages), &mut out);
     out
 }

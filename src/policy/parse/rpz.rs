@@ -282,8 +282,8 @@ fn alias(record: &ZoneRecord<'_>, trigger: &Name, zone: &Name) -> Result<(Effect
         Some(b"rpz-drop") => Action::Drop,
         Some(b"rpz-tcp-only") => Action::TcpOnly,
         Some(_) => return Err(("no known action", target.to_string())),
-        None if is_star => answer(Vec::new(), Some(AliasTarget::Below(Box::new(target.ancestor(1))))),
-        None => answer(Vec::new(), Some(AliasTarget::Name(Box::new(target)))),
+        None if is_star => own_alias(AliasTarget::Below(Box::new(target.ancestor(1))), record.ttl),
+        None => own_alias(AliasTarget::Name(Box::new(target)), record.ttl),
     };
     Ok((Effect::Block, action, said))
 }
@@ -310,11 +310,12 @@ fn data(record: &ZoneRecord<'_>) -> Result<(Effect, Action, Said), Refusal> {
         return Err(("no record of this type can be an answer", rr_type.to_string()));
     }
     let record = LocalRecord { rr_type, ttl, data: data.to_vec() };
-    Ok((Effect::Block, answer(vec![record], None), Said::Data))
+    let data = LocalData { records: vec![record], ..LocalData::default() };
+    Ok((Effect::Block, Action::Rewrite(Arc::new(data)), Said::Data))
 }
 
-fn answer(records: Vec<LocalRecord>, alias: Option<AliasTarget>) -> Action {
-    Action::Rewrite(Arc::new(LocalData { records, alias }))
+fn own_alias(target: AliasTarget, ttl: Option<u32>) -> Action {
+    Action::Rewrite(Arc::new(LocalData { alias: Some(target), alias_ttl: ttl, ..LocalData::default() }))
 }
 
 fn is_wildcard(name: &Name) -> bool {

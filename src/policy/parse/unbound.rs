@@ -185,7 +185,7 @@ impl UnboundReader {
         let mut own = LocalData::default();
         let target = if rr_type == RrType::CNAME { Name::from_wire(&data).ok() } else { None };
         match target {
-            Some(target) => own.alias = Some(AliasTarget::Name(Box::new(target))),
+            Some(target) => (own.alias, own.alias_ttl) = (Some(AliasTarget::Name(Box::new(target))), ttl),
             None => own.records.push(LocalRecord { rr_type, ttl, data }),
         }
         match self.waiting_for(&owner) {

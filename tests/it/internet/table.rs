@@ -177,6 +177,10 @@ to-blocked2 CNAME edge
 edge CNAME api.tiktokv.com.
 dn DNAME tiktok.com.
 svcb-blocked HTTPS 1 www.tiktok.com.
+hints HTTPS 1 . ipv4hint=203.0.113.77 ipv6hint=2001:db8::77
+hints A 203.0.113.78
+hints TXT \"hints\"
+private A 10.1.2.3
 slow A 203.0.113.15
 ";
 

@@ -65,12 +65,13 @@ fn code(text: &str) -> Result<Action, Refusal> {
 
 fn alias(text: &str) -> Result<Action, Refusal> {
     let name = only_name(text)?;
-    Ok(Action::Rewrite(Arc::new(LocalData { records: Vec::new(), alias: Some(AliasTarget::Name(Box::new(name))) })))
+    let alias = Some(AliasTarget::Name(Box::new(name)));
+    Ok(Action::Rewrite(Arc::new(LocalData { alias, ..LocalData::default() })))
 }
 
 fn record(rr_type: RrType, data: Vec<u8>) -> Action {
     let records = vec![LocalRecord { rr_type, ttl: None, data }];
-    Action::Rewrite(Arc::new(LocalData { records, alias: None }))
+    Action::Rewrite(Arc::new(LocalData { records, ..LocalData::default() }))
 }
 
 /// Wire form of a record's data.

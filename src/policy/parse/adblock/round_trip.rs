@@ -72,9 +72,9 @@ fn conditions() -> impl Strategy<Value = Conditions> {
 fn action() -> impl Strategy<Value = Action> {
     let record = |rr_type, data| {
         let records = vec![LocalRecord { rr_type, ttl: None, data }];
-        Action::Rewrite(Arc::new(LocalData { records, alias: None }))
+        Action::Rewrite(Arc::new(LocalData { records, ..LocalData::default() }))
     };
-    let alias = |name| LocalData { records: Vec::new(), alias: Some(AliasTarget::Name(Box::new(name))) };
+    let alias = |name| LocalData { alias: Some(AliasTarget::Name(Box::new(name))), ..LocalData::default() };
     let service = |port: u16| {
         let (hosts, port) = ("alpn=\"h2,h3\"", format!("port={port}"));
         let fields = [Field::word("1"), Field::word("a.example."), Field::word(hosts), Field::word(&port)];

@@ -1,0 +1,218 @@
+//! For whom and when: groups, schedules, exceptions.
+
+use super::{assert_counted, explain, ours, program, reason, serve, shown};
+use crate::{
+    harness::{Ask, Server},
+    internet::Internet,
+};
+use cleandns::dns::RrType;
+use std::sync::atomic::Ordering;
+
+/// Monday, 2030-01-07, 00:00 UTC.
+const MONDAY: u64 = 1_893_974_400;
+const HOUR: u64 = 3600;
+
+/// Which of the names a client finds blocked, in their order; `explain` must agree.
+async fn blocked<'a>(server: &Server, client: &str, names: &[&'a str]) -> Vec<&'a str> {
+    let mut blocked = Vec::new();
+    for &name in names {
+        let answer = server.ask_from(client, &Ask::new(name, RrType::A)).await;
+        let is_blocked = answer.ede_code() == 15;
+        let explained = explain(server, &format!("{name} A"), &format!("&client={client}")).await;
+        assert_eq!(explained["action"] == "block", is_blocked, "{client} {name}: {explained}");
+        blocked.extend(is_blocked.then_some(name));
+    }
+    blocked
+}
+
+/// The group of a client, and the mode that a question's first rule has for it, by word of `explain`.
+async fn group_and_mode(server: &Server, client: &str, text: &str) -> (String, String) {
+    let explained = explain(server, text, &format!("&client={client}")).await;
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    (text(&explained["group"]), text(&explained["considered"][0]["mode"]))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_get_the_modes_of_their_smallest_network() {
+    let internet = Internet::start().await;
+    let names = ["www.signed.org", "www.target.org", "www.secure.test", "www.plain.test"];
+    let list = |name: &str| ours(&[name]);
+    let optional = ours(&["#: default: off", names[3]]);
+    let lists = [
+        ("one.list", &*list(names[0])),
+        ("two.list", &list(names[1])),
+        ("three.list", &list(names[2])),
+        ("four.list", &optional),
+    ];
+    let toml = [
+        program("one", ""),
+        program("two", "mode = \"shadow\""),
+        program("three", "mode = \"off\""),
+        program("four", ""),
+        "[[group]]\nname = \"wide\"\nclients = [\"127.0.0.0/24\"]\nprograms = { one = \"off\", four = \"enforce\" }\n\
+         [[group]]\nname = \"narrow\"\nclients = [\"127.0.0.16/28\", \"127.0.2.1\"]\nprograms = { two = \"enforce\", three = \"shadow\" }\n\
+         [[group]]\nname = \"single\"\nclients = [\"127.0.0.17\"]\nprograms = { three = \"enforce\" }\n\
+         services = { \"one/one\" = \"shadow\", \"four/four\" = \"enforce\", \"two/two\" = \"enforce\" }\n"
+            .to_owned(),
+    ]
+    .concat();
+    let server = serve(Some(&internet), &lists, &toml).await;
+    for (client, group, expected) in [
+        ("127.0.1.1", "default", &[names[0]][..]),
+        ("127.0.0.1", "wide", &[]),
+        ("127.0.0.15", "wide", &[]),
+        ("127.0.0.16", "narrow", &[names[0], names[1]]),
+        ("127.0.0.31", "narrow", &[names[0], names[1]]),
+        ("127.0.2.1", "narrow", &[names[0], names[1]]),
+        ("127.0.0.32", "wide", &[]),
+        // A service goes no further than its program; one that is off at first is switched on by its own name alone.
+        ("127.0.0.17", "single", &[names[2], names[3]]),
+    ] {
+        assert_eq!(blocked(&server, client, &names).await, expected, "{client}");
+        assert_eq!(group_and_mode(&server, client, "www.signed.org A").await.0, group, "{client}");
+    }
+    for (client, text, expected) in [
+        ("127.0.1.1", "www.target.org A", "shadow"),
+        ("127.0.0.16", "www.target.org A", "enforce"),
+        ("127.0.0.16", "www.secure.test A", "shadow"),
+        ("127.0.0.17", "www.signed.org A", "shadow"),
+        ("127.0.0.1", "www.signed.org A", ""),
+    ] {
+        assert_eq!(group_and_mode(&server, client, text).await.1, expected, "{client} {text}");
+    }
+    // The ceiling is above them all.
+    let server = serve(Some(&internet), &lists, &format!("{toml}[policy]\nmode = \"shadow\"\n")).await;
+    for client in ["127.0.1.1", "127.0.0.16", "127.0.0.17"] {
+        assert_eq!(blocked(&server, client, &names).await, [""; 0], "{client}");
+    }
+    let server = serve(Some(&internet), &lists, &format!("{toml}[policy]\nmode = \"off\"\n")).await;
+    assert_eq!(blocked(&server, "127.0.0.17", &names).await, [""; 0]);
+    assert_counted(&server, "cleandns_would_block_total", &[], 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn services_of_a_program_have_modes_of_their_own() {
+    let internet = Internet::start().await;
+    let lists = [("tiktok.list", ours(&["www.signed.org"])), ("wechat.list", ours(&["www.target.org"]))];
+    let lists = [("tiktok.list", &*lists[0].1), ("wechat.list", &lists[1].1)];
+    let toml = "[[program]]\nname = \"mine\"\nlists = [{ path = \"tiktok.list\" }, { path = \"wechat.list\" }]\n\
+                services = { \"*\" = \"shadow\", tiktok = \"enforce\" }\n";
+    let server = serve(Some(&internet), &lists, toml).await;
+    let names = ["www.signed.org", "www.target.org"];
+    assert_eq!(blocked(&server, "127.0.0.1", &names).await, ["www.signed.org"]);
+    assert_counted(&server, "cleandns_would_block_total", &["service=\"wechat\""], 1).await;
+}
+
+/// Outside its schedule a group has the modes of everybody, and a program is off.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn schedules_switch_groups_and_programs() {
+    let internet = Internet::start().await;
+    let names = ["www.signed.org", "www.target.org", "www.plain.test", "only-a.signed.org"];
+    // The group's hours change what of an answer must be known.
+    let lists = [
+        ("name.list", &*ours(&["www.signed.org"])),
+        ("office.list", &ours(&["www.target.org"])),
+        ("server.list", &ours(&["ns:ns1.plain.test", "203.0.113.22"])),
+    ];
+    let toml = [
+        program("name", ""),
+        program("office", "schedule = \"Mon-Fri 09:00-17:00 Europe/Berlin\""),
+        program("server", ""),
+        "[[group]]\nname = \"kids\"\nclients = [\"127.0.0.8/29\"]\nprograms = { name = \"shadow\", server = \"off\" }\n\
+         schedule = \"Mon-Sun 18:00-20:00 UTC\"\n"
+            .to_owned(),
+    ]
+    .concat();
+    let server = serve(Some(&internet), &lists, &toml).await;
+    let (everyday, office) = ([names[0], names[2], names[3]], [names[0], names[1], names[2], names[3]]);
+    for (time, others, kids) in [
+        (MONDAY + 7 * HOUR, &everyday[..], &everyday[..]),
+        // Nine o'clock in Berlin.
+        (MONDAY + 8 * HOUR - 1, &everyday, &everyday),
+        (MONDAY + 8 * HOUR, &office, &office),
+        (MONDAY + 16 * HOUR - 1, &office, &office),
+        (MONDAY + 16 * HOUR, &everyday, &everyday),
+        (MONDAY + 18 * HOUR, &everyday, &[]),
+        (MONDAY + 20 * HOUR - 1, &everyday, &[]),
+        (MONDAY + 20 * HOUR, &everyday, &everyday),
+        // Saturday.
+        (MONDAY + (5 * 24 + 10) * HOUR, &everyday, &everyday),
+        (MONDAY + (5 * 24 + 19) * HOUR, &everyday, &[]),
+    ] {
+        server.clock.store(time, Ordering::Relaxed);
+        assert_eq!(blocked(&server, "127.0.0.1", &names).await, others, "others at {time}");
+        assert_eq!(blocked(&server, "127.0.0.9", &names).await, kids, "kids at {time}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_owners_exceptions_hold_for_whom_and_what_they_say() {
+    const FEBRUARY_2030: u64 = 1_896_134_400;
+    let internet = Internet::start().await;
+    let one = ours(&["signed.org", "target.org", "secure.test", "plain.test", "tiktok.com", "203.0.113.11"]);
+    let two = ours(&["signed.org", "target.org"]);
+    let passes = "www.target.org\nmail.example.com\n";
+    let lists = [("one.list", &*one), ("two.list", &two), ("passes.txt", passes)];
+    let toml = [
+        program("one", ""),
+        program("two", ""),
+        "[[group]]\nname = \"kids\"\nclients = [\"127.0.0.8/29\"]\n\
+         [[policy.exception]]\nnames = [\"www.signed.org\"]\nprograms = [\"one\"]\nreason = \"of one program\"\n\
+         [[policy.exception]]\nnames = [\"=secure.test\", \"www.secure.test\"]\ngroups = [\"kids\"]\nreason = \"of one group\"\n\
+         [[policy.exception]]\nnames = [\"=plain.test\"]\ngroups = [\"default\"]\nreason = \"of nobody's group\"\n\
+         [[policy.exception]]\nlists = [\"passes.txt\"]\nreason = \"a file\"\n\
+         [[policy.exception]]\nnames = [\"alias.example.com\"]\nreason = \"an alias\"\n\
+         [[policy.exception]]\nnames = [\"to-blocked.example.com\"]\nprograms = [\"one\", \"two\"]\nuntil = \"2030-01-31\"\nreason = \"for a while\"\n"
+            .to_owned(),
+    ]
+    .concat();
+    let server = serve(Some(&internet), &lists, &toml).await;
+    server.clock.store(FEBRUARY_2030 - 1, Ordering::Relaxed);
+    for (client, name, expected) in [
+        ("127.0.0.1", "www.signed.org", "two/two two.list:2"),
+        ("127.0.0.1", "only-a.signed.org", "one/one one.list:2"),
+        ("127.0.0.1", "www.target.org", ""),
+        ("127.0.0.1", "x.www.target.org", "one/one one.list:3"),
+        ("127.0.0.1", "secure.test", "one/one one.list:4"),
+        ("127.0.0.8", "secure.test", ""),
+        ("127.0.0.8", "www.secure.test", ""),
+        ("127.0.0.8", "ns1.secure.test", "one/one one.list:4"),
+        ("127.0.0.1", "plain.test", ""),
+        ("127.0.0.8", "plain.test", "one/one one.list:5"),
+        // What it leads to passes too, if the question is excepted; asked for by itself it doesn't.
+        ("127.0.0.1", "alias.example.com", ""),
+        ("127.0.0.1", "www.example.com", "one/one one.list:7"),
+        ("127.0.0.1", "to-blocked.example.com", ""),
+    ] {
+        for tcp in [false, true] {
+            let answer = server.ask_from(client, &Ask { tcp, ..Ask::new(name, RrType::A) }).await;
+            assert_eq!(reason(&answer), expected, "{client} {name}");
+        }
+    }
+    // An exception on what an answer leads to passes all of it.
+    assert_eq!(
+        shown(&super::ask(&server, "alias-out.signed.org A").await),
+        "NXDOMAIN",
+        "the question is blocked before it leads anywhere"
+    );
+    let explained = explain(&server, "alias.example.com A", "").await;
+    assert_eq!(explained["owner_exception"][1], "an alias");
+    assert_eq!(explained["action"], "pass");
+    let explained = explain(&server, "www.signed.org A", "").await;
+    assert_eq!((&explained["owner_exception"][1], &explained["action"]), (&"of one program".into(), &"block".into()));
+    server.clock.store(FEBRUARY_2030, Ordering::Relaxed);
+    let answer = super::ask(&server, "to-blocked.example.com A").await;
+    assert_eq!(reason(&answer), "one/one one.list:6", "over by itself");
+}
+
+/// An exception on an alias or address of the answer, which the question itself doesn't show.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_owners_exception_on_a_link_passes_the_whole_answer() {
+    let internet = Internet::start().await;
+    let toml = program("one", "") + "[[policy.exception]]\nnames = [\"edge.example.com\"]\nreason = \"edge\"\n";
+    let list = ours(&["tiktokv.com", "203.0.113.42"]);
+    let server = serve(Some(&internet), &[("one.list", &list)], &toml).await;
+    let answer = super::ask(&server, "to-blocked2.example.com A").await;
+    assert_eq!(answer.shape(), "to-blocked2.example.com CNAME, edge.example.com CNAME, api.tiktokv.com A");
+    assert_eq!(super::ask(&server, "api.tiktokv.com A").await.ede_code(), 15);
+}
