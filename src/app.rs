@@ -3,16 +3,17 @@
 use crate::{
     admin::{self, AdminState},
     config::Config,
+    dns::{Name, Rcode, Record, RrType},
     embedded,
     health::{Health, UPSTREAM_SILENT},
     listener::{self, BindError, Service},
-    lists::{Embedded, Lists, OnPublish, Published, StartError, Watching},
+    lists::{Downloads, Embedded, FetchLimits, Lists, LookUpHost, OnPublish, Published, StartError, Watching},
     neighbours::Neighbours,
     pause::Pauses,
     query::{AccessList, HostsFile, LocalData, Pipeline, SpecialNames, Surroundings, read_hosts},
     resolve::{
-        Clock, Hints, NameServersWanted, PortMap, Resolve, Resolver, ResolverSetup, TrustAnchorText, UpstreamCounters,
-        Wanted,
+        Clock, Hints, NameServersWanted, PortMap, Resolution, Resolve, Resolver, ResolverSetup, Security,
+        TrustAnchorText, UpstreamCounters, Wanted,
     },
     telemetry::{Reload, Telemetry},
 };
@@ -32,6 +33,8 @@ use tokio::{sync::watch, task::JoinHandle};
 const DRAIN_WITHIN: Duration = Duration::from_secs(5);
 /// How often the first contact with name servers is tried until there is one.
 const CONTACT_EVERY: Duration = Duration::from_secs(30);
+/// How long a look-up for a download may take: the resolver gives up before that.
+const LOOK_UP_WITHIN: Duration = Duration::from_secs(6);
 /// Octets of a hosts file: names of machines, a hundred thousand of them, and not a list of names to block.
 const HOSTS_BYTES_MAX: u64 = 4 << 20;
 
@@ -44,6 +47,7 @@ pub struct Outside {
     pub ports: Option<Arc<PortMap>>,
     /// Seconds since 1970 when this program was built.
     pub built_at: u64,
+    pub fetch: FetchLimits,
 }
 
 impl Outside {
@@ -54,6 +58,7 @@ impl Outside {
             seed: foldhash::fast::RandomState::default().hash_one(Instant::now().elapsed()),
             ports: None,
             built_at: env!("CLEANDNS_BUILT_AT").parse().unwrap_or(0),
+            fetch: FetchLimits::default(),
         }
     }
 }
@@ -114,11 +119,17 @@ pub async fn start(config: Config, outside: Outside) -> Result<Running, AppError
     let config = Arc::new(config);
     let started = Instant::now();
     let telemetry = Arc::new(Telemetry::new(config.log.queries));
-    let lists = Lists::load(config.clone(), embedded_files(), outside.seed, count_reloads(&telemetry))?;
-    let published = lists.published();
     let counters = Arc::new(UpstreamCounters::default());
-    let clock = outside.clock.clone();
+    let (clock, seed, limits) = (outside.clock.clone(), outside.seed, outside.fetch.clone());
     let resolver = resolver(&config, outside, counters.clone())?;
+    let downloads = Downloads { look_up_host: look_up_host(&config, &resolver), limits };
+    let (own_config, on_publish) = (config.clone(), count_reloads(&telemetry));
+    // It waits for disks and downloads, and the resolver that downloads need runs on this runtime.
+    let loading = tokio::task::spawn_blocking(move || {
+        Lists::load_and_download(own_config, embedded_files(), seed, downloads, on_publish)
+    });
+    let lists = loading.await.context("reading the lists broke off")??;
+    let published = lists.published();
     let (stop, stopping) = watch::channel(false);
     let pauses = Arc::new(Pauses::load(
         config.state_dir.as_deref(),
@@ -146,7 +157,12 @@ pub async fn start(config: Config, outside: Outside) -> Result<Running, AppError
     let admin = match &config.admin {
         None => None,
         Some(admin) => {
-            let state = AdminState { pipeline: pipeline.clone(), telemetry: telemetry.clone(), health: health.clone() };
+            let state = AdminState {
+                pipeline: pipeline.clone(),
+                telemetry: telemetry.clone(),
+                health: health.clone(),
+                lists: lists.control(),
+            };
             Some(
                 admin::serve(admin, state, stopping.clone())
                     .await
@@ -167,6 +183,11 @@ impl Running {
         self.watching.reload();
     }
 
+    /// Has all lists with a url downloaded, due or not.
+    pub fn update_lists(&self) {
+        self.watching.update();
+    }
+
     /// Takes no more queries, waits for those in flight, and leaves.
     pub async fn stop(self) {
         let _ = self.stop.send(true);
@@ -185,6 +206,48 @@ impl Running {
         // Both end within a fraction of a second, unless a file system keeps one waiting.
         let _ = tokio::time::timeout(DRAIN_WITHIN, joined).await;
     }
+}
+
+/// Finds a host's addresses by our own resolver, past the policy: a list that blocks the host it comes from would never
+/// be mended otherwise.
+fn look_up_host(config: &Config, resolver: &Resolver) -> LookUpHost {
+    let (resolver, runtime) = (resolver.clone(), tokio::runtime::Handle::current());
+    let families = [(config.resolve.ipv4, RrType::A), (config.resolve.ipv6, RrType::AAAA)];
+    let types: Vec<RrType> = families.into_iter().filter_map(|(is_on, rr_type)| is_on.then_some(rr_type)).collect();
+    Arc::new(move |host| {
+        let name: Name = host.parse().map_err(|error| format!("{host} is no host name: {error}"))?;
+        let answers = types.iter().map(|&rr_type| {
+            let (resolver, (sender, received)) = (resolver.clone(), std::sync::mpsc::channel());
+            runtime.spawn(async move {
+                let wanted = Wanted { validated: true, name_servers: NameServersWanted::No };
+                let resolving = resolver.resolve(name, rr_type, wanted);
+                let _ = sender.send(tokio::time::timeout(LOOK_UP_WITHIN, resolving).await.ok());
+            });
+            received
+        });
+        // All are asked before the first is waited for.
+        let answers: Vec<_> = answers.collect();
+        // Without an answer the runtime has ended, or time was up.
+        let answers = answers.into_iter().map(|received| received.recv().ok().flatten());
+        addresses(host, answers.collect())
+    })
+}
+
+/// The addresses in some answers, or why there are none.
+fn addresses(host: &str, answers: Vec<Option<Resolution>>) -> Result<Vec<IpAddr>, String> {
+    let (mut found, mut why) = (Vec::new(), format!("{host} has no address"));
+    for answer in answers {
+        match answer {
+            None => why = format!("{host} could not be resolved in time"),
+            Some(answer) if answer.security == Security::Bogus => why = format!("{host}: its answer breaks DNSSEC"),
+            Some(answer) if answer.rcode != Rcode::NOERROR => {
+                let detail = answer.ede.map(|ede| format!(": {}", ede.text)).unwrap_or_default();
+                why = format!("{host} could not be resolved: {}{detail}", answer.rcode);
+            }
+            Some(answer) => found.extend(answer.answer.iter().filter_map(Record::address)),
+        }
+    }
+    if found.is_empty() { Err(why) } else { Ok(found) }
 }
 
 /// The files inside the binary.
@@ -271,11 +334,8 @@ pub fn check_resolver(config: &Config) -> Result<(), AppError> {
 async fn make_contact(health: Health) {
     let mut said = false;
     loop {
-        let resolving = health.resolver.resolve(
-            crate::dns::Name::ROOT,
-            crate::dns::RrType::NS,
-            Wanted { validated: false, name_servers: NameServersWanted::No },
-        );
+        let wanted = Wanted { validated: false, name_servers: NameServersWanted::No };
+        let resolving = health.resolver.resolve(Name::ROOT, RrType::NS, wanted);
         let _ = tokio::time::timeout(Duration::from_secs(6), resolving).await;
         if health.counters.answered.load(std::sync::atomic::Ordering::Relaxed) > 0 {
             if said {

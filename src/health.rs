@@ -98,5 +98,5 @@ fn list_troubles(status: &ListStatus) -> Vec<String> {
         };
         Some(format!("{}/{}: {}: {trouble}; {serving}", list.program, list.service, list.path))
     });
-    folders.chain(lists).collect()
+    folders.chain(lists).chain(status.databases.iter().cloned()).collect()
 }

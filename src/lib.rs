@@ -20,16 +20,16 @@
 //!   leads to; `record`, what is known at the end.
 //! - [`neighbours`] which MAC address stands behind a client's address; asks the kernel, never waits.
 //! - [`pause`] everything in shadow until a time; kept over restarts.
-//! - [`policy`] decides, purely. `rule` is what a line means, `parse` reads lines (one file a format), `show` writes
-//!   them; `set` packs a list, `index` with `pattern`, `places` and `geo` finds what matches; `build` works out modes by
-//!   group (`mode`, `groups`, `schedule`, `zone`); `decide` and `tally` are the order of precedence, written once;
-//!   `verdict` is what comes out.
+//! - [`policy`] decides, purely. `rule` is what a line means, `parse` reads lines (one file a format), `gate` judges how much
+//!   they cover, `show` writes them; `set` packs a list, `index` with `pattern`, `places` and `geo` finds what matches;
+//!   `build` works out modes by group (`mode`, `groups`, `schedule`, `zone`); `decide` and `tally` are the order of
+//!   precedence, written once; `verdict` is what comes out.
 //! - [`resolve`] finds answers and validates them, and tells the name servers behind them; the only place that names
 //!   hickory_resolver and domain.
 //! - [`response`] writes messages, those to blocked questions in `policy`; never decides.
 //! - [`lists`] the I/O around policy: `catalog` is what lists there are and their last good states, `read` and `watch`
-//!   get them from files, `store` keeps copies, `databases` reads those of networks and countries, `publish` swaps
-//!   policies, `diff` compares lists.
+//!   get them from files, `fetch` from elsewhere, `store` keeps copies, `databases` reads those of networks and countries,
+//!   `spec` turns the configuration into a policy's, `publish` swaps policies, `diff` compares lists.
 //! - [`telemetry`] counters, by list and by client, and the log line of a query; never blocks.
 //! - [`health`] what is wrong right now, in words.
 //! - [`admin`] HTTP; the only place that names the web framework.

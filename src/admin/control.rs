@@ -60,6 +60,20 @@ fn view(state: &AdminState, warning: Option<String>) -> PausesView {
     PausesView { now, pauses: state.pipeline.pauses().list(now), warning }
 }
 
+/// What was asked of the lists.
+#[derive(Serialize, Deserialize, Debug)]
+pub struct UpdateView {
+    /// Always true: the lists are being looked at, and `GET /api/v1/lists` tells what comes of it.
+    pub begun: bool,
+}
+
+/// `POST /api/v1/lists/update`: every list is read again, and those with a url are downloaded. The body is `{}`.
+pub async fn update(State(state): State<AdminState>, Json(_): Json<serde_json::Value>) -> Json<UpdateView> {
+    state.lists.reload();
+    state.lists.update();
+    Json(UpdateView { begun: true })
+}
+
 /// A client and how many of its questions looked for a way round this resolver.
 #[derive(Serialize)]
 pub struct BypassView {

@@ -2,13 +2,12 @@
 
 use crate::{
     dns::RrType,
-    lists::{ListPath, ListState, ListStatus, version_of},
+    lists::{ListPath, ListState, ListStatus, line_of, version_of},
     policy::{Asking, Cause, Client, Link, MatchedRule, Outcome, Policy, Reached, Role},
     query::Explanation,
     resolve::Security,
 };
 use serde::{Deserialize, Serialize};
-use std::borrow::Cow;
 
 /// What would happen to a question, and why.
 #[derive(Serialize, Deserialize, Debug)]
@@ -217,14 +216,16 @@ fn rule(policy: &Policy, asking: &Asking<'_>, cause: &Cause, links: &[Link], sta
 
 /// A line of a list as it stands there now, or a note that the list changed since it was loaded.
 pub fn rule_line(list: &ListState, line: u32) -> String {
-    let text: Option<Cow<'static, [u8]>> = match &list.path {
-        ListPath::Embedded(path) => crate::embedded::read(path),
-        ListPath::File(path) => std::fs::read(path).ok().map(Cow::Owned),
+    let found = match &list.path {
+        ListPath::File(file) | ListPath::Url { file, .. } => line_of(file, list.version, line),
+        ListPath::Embedded(path) => {
+            crate::embedded::read(path).filter(|text| version_of(text) == list.version).map(|text| {
+                text.split(|&byte| byte == b'\n').nth(line.saturating_sub(1) as usize).unwrap_or_default().to_vec()
+            })
+        }
     };
-    let same = |text: &Cow<'static, [u8]>| version_of(text) == list.version;
-    let Some(text) = text.filter(same) else {
-        return format!("line {line}, changed since load");
-    };
-    let found = text.split(|&byte| byte == b'\n').nth(line.saturating_sub(1) as usize).unwrap_or_default();
-    String::from_utf8_lossy(found.trim_ascii()).into_owned()
+    match found {
+        Some(found) => String::from_utf8_lossy(found.trim_ascii()).into_owned(),
+        None => format!("line {line}, changed since load"),
+    }
 }

@@ -7,13 +7,14 @@ mod control;
 mod explain;
 mod state;
 
-pub use control::{PauseAsked, PausesView};
+pub use control::{PauseAsked, PausesView, UpdateView};
 pub use explain::{Explained, Rule, explained};
 pub use state::{ListView, ListsView};
 
 use crate::{
     config::Admin,
     health::{Health, Readiness},
+    lists::Control,
     policy::{Client, ClientKey},
     query::Pipeline,
     telemetry::{Telemetry, render},
@@ -24,7 +25,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{get, post},
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -39,6 +40,7 @@ pub struct AdminState {
     pub pipeline: Arc<Pipeline>,
     pub telemetry: Arc<Telemetry>,
     pub health: Health,
+    pub lists: Control,
 }
 
 /// Serves until told to stop; returns the address bound.
@@ -55,6 +57,7 @@ pub async fn serve(
         .route("/metrics", get(metrics))
         .route("/api/v1/explain", get(explain_name))
         .route("/api/v1/lists", get(lists))
+        .route("/api/v1/lists/update", post(control::update))
         .route("/api/v1/bypass", get(control::bypass))
         .route("/api/v1/pause", get(control::pauses).post(control::pause))
         .layer(from_fn_with_state(token, admit));

@@ -3,6 +3,7 @@
 use crate::{
     health::Health,
     lists::{ListState, ListStatus},
+    policy::parse::Told,
     query::{MISSES_MAX, Pipeline},
     telemetry::{Gauges, ListGauge},
 };
@@ -38,7 +39,8 @@ fn list_gauge(list: &ListState) -> ListGauge {
         list: list.name.clone(),
         mode: list.mode,
         rules: list.rules,
-        skipped_lines: list.skipped_count,
+        skipped_lines: list.skipped.count,
+        held_rules: list.held.count,
         healthy: !list.is_held(),
         age_seconds: age.map_or(0.0, |age| age.as_secs_f64()),
     }
@@ -51,6 +53,15 @@ pub struct ListsView {
     pub lists: Vec<ListView>,
     pub folder_troubles: Vec<(String, String)>,
     pub unknown_services: Vec<String>,
+    /// What is wrong with the databases of networks and countries.
+    #[serde(default)]
+    pub databases: Vec<String>,
+    /// Rules that can't match for want of a database: on AS numbers, on countries.
+    #[serde(default)]
+    pub rules_without_database: (usize, usize),
+    /// The owner's exceptions that are over: place and last day.
+    #[serde(default)]
+    pub expired_exceptions: Vec<(String, String)>,
 }
 
 #[derive(Serialize, Deserialize, Debug)]
@@ -66,7 +77,16 @@ pub struct ListView {
     pub skipped_count: usize,
     /// Line numbers and reasons, the first of them.
     pub skipped: Vec<(u32, String)>,
-    /// Hash of the text in force, as hexadecimal digits.
+    /// Rules that the safety gate held back, likewise, and those that it took and warns of.
+    #[serde(default)]
+    pub held_count: usize,
+    #[serde(default)]
+    pub held: Vec<(u32, String)>,
+    #[serde(default)]
+    pub warned_count: usize,
+    #[serde(default)]
+    pub warned: Vec<(u32, String)>,
+    /// The first octets of the SHA-256 of the text in force, as hexadecimal digits.
     pub version: String,
     /// Seconds since 1970 when this text came into force.
     pub since: Option<u64>,
@@ -83,7 +103,14 @@ pub fn lists(status: &ListStatus) -> ListsView {
         lists: status.lists.iter().map(list_view).collect(),
         folder_troubles: status.folders.clone(),
         unknown_services: status.unknown_services.clone(),
+        databases: status.databases.clone(),
+        rules_without_database: status.rules_without_database,
+        expired_exceptions: status.expired_exceptions.clone(),
     }
+}
+
+fn told(told: &Told) -> Vec<(u32, String)> {
+    told.first.iter().map(|told| (told.line, told.reason.clone())).collect()
 }
 
 fn list_view(list: &ListState) -> ListView {
@@ -97,8 +124,12 @@ fn list_view(list: &ListState) -> ListView {
         format: list.format.word().to_owned(),
         rules: list.rules,
         exceptions: list.exceptions,
-        skipped_count: list.skipped_count,
-        skipped: list.skipped.iter().map(|skipped| (skipped.line, skipped.reason.clone())).collect(),
+        skipped_count: list.skipped.count,
+        skipped: told(&list.skipped),
+        held_count: list.held.count,
+        held: told(&list.held),
+        warned_count: list.warned.count,
+        warned: told(&list.warned),
         version: format!("{:016x}", list.version),
         since: list.since.map(seconds),
         from_store: list.from_store,

@@ -4,7 +4,8 @@ use super::{Failure, Outcome, say};
 use crate::{
     app,
     config::{Loaded, Origin},
-    lists::{ListState, Lists},
+    lists::{ListPath, ListState, Lists},
+    policy::parse::Told,
 };
 use std::sync::Arc;
 
@@ -27,9 +28,10 @@ pub fn check(loaded: Loaded, verbose: bool, strict: bool) -> Outcome {
         .map_err(|error| Failure::Configuration(error.to_string()))?;
     let published = lists.published();
     let status = published.status.load();
-    let (mut skipped, mut unusable) = (0, 0);
+    let (mut skipped, mut held, mut unusable) = (0, 0, 0);
     for list in &status.lists {
-        skipped += list.skipped_count;
+        skipped += list.skipped.count;
+        held += list.held.count;
         unusable += usize::from(list.is_held());
         show(list, verbose);
     }
@@ -42,7 +44,17 @@ pub fn check(loaded: Loaded, verbose: bool, strict: bool) -> Outcome {
     }
     let rules: usize = published.policy.load().as_ref().map_or(0, |policy| policy.rule_count());
     let lists = status.lists.len();
-    say(format!("{lists} lists, {rules} rules in force, {skipped} lines skipped, {unusable} lists unusable\n"));
+    for trouble in &status.databases {
+        unusable += 1;
+        say(format!("{trouble}\n"));
+    }
+    tell_of_inactive_rules(status.rules_without_database);
+    for (place, until) in &status.expired_exceptions {
+        say(format!("warning: {place}: the exception ended on {until} and no longer holds\n"));
+    }
+    say(format!(
+        "{lists} lists, {rules} rules in force, {skipped} lines skipped, {held} rules held back, {unusable} lists unusable\n"
+    ));
     if strict && (skipped > 0 || unusable > 0) {
         return Err(Failure::Configuration(format!(
             "{skipped} skipped lines and {unusable} unusable lists (--strict)"
@@ -52,7 +64,8 @@ pub fn check(loaded: Loaded, verbose: bool, strict: bool) -> Outcome {
 }
 
 fn show(list: &ListState, verbose: bool) {
-    let ListState { program, service, path, mode, rules, exceptions, skipped_count, .. } = list;
+    let ListState { program, service, path, mode, rules, exceptions, .. } = list;
+    let skipped_count = list.skipped.count;
     if let Some(trouble) = &list.trouble {
         say(format!("{path}: unusable: {trouble}\n"));
     } else if verbose {
@@ -61,10 +74,27 @@ fn show(list: &ListState, verbose: bool) {
             "{program}/{service}: {mode}, {names} names, {exceptions} exceptions, {skipped_count} lines skipped: {path}\n"
         ));
     }
+    // What a gate holds or warns of is for everybody to see; what is no rule, for those who ask.
+    tell(path, "held back", &list.held);
+    tell(path, "warning", &list.warned);
     if verbose {
-        list.skipped.iter().for_each(|skipped| say(format!("{path}:{}: {}\n", skipped.line, skipped.reason)));
-        if list.skipped.len() < *skipped_count {
-            say(format!("{path}: and {} lines more\n", skipped_count - list.skipped.len()));
+        tell(path, "skipped", &list.skipped);
+    }
+}
+
+/// Tells of lines with their reasons.
+fn tell(path: &ListPath, what: &str, told: &Told) {
+    told.first.iter().for_each(|line| say(format!("{path}:{}: {what}: {}\n", line.line, line.reason)));
+    if told.first.len() < told.count {
+        say(format!("{path}: {what}: and {} lines more\n", told.count - told.first.len()));
+    }
+}
+
+/// Tells how many rules wait for a database of networks or countries.
+pub fn tell_of_inactive_rules((asns, countries): (usize, usize)) {
+    for (count, what, option) in [(asns, "AS numbers", "asn_db"), (countries, "countries", "country_db")] {
+        if count > 0 {
+            say(format!("{count} rules on {what} are inactive: [policy] {option} names no database that can be used\n"));
         }
     }
 }

@@ -1,8 +1,8 @@
 //! `cleandns lists`: the running server's lists.
 
-use super::{Failure, Outcome, fetch, say};
+use super::{Failure, Outcome, ask_server, fetch, say};
 use crate::{
-    admin::{ListView, ListsView},
+    admin::{ListView, ListsView, UpdateView},
     config::Config,
     lists::{self, ServiceDiff},
     policy::parse::{Extent, Format},
@@ -15,6 +15,11 @@ pub fn status(config: &Config, verbose: bool) -> Outcome {
     say(format!("policy {}\n", view.epoch));
     for list in &view.lists {
         show(list, verbose);
+    }
+    view.databases.iter().for_each(|trouble| say(format!("! {trouble}\n")));
+    super::check::tell_of_inactive_rules(view.rules_without_database);
+    for (place, until) in &view.expired_exceptions {
+        say(format!("! {place}: the exception ended on {until} and no longer holds\n"));
     }
     view.folder_troubles.iter().for_each(|(program, why)| say(format!("! {program}: {why}\n")));
     Ok(())
@@ -29,9 +34,18 @@ fn show(list: &ListView, verbose: bool) {
     if let Some(trouble) = &list.trouble {
         say(format!("  ! {trouble}\n"));
     }
+    list.held.iter().for_each(|(line, reason)| say(format!("  {path}:{line}: held back: {reason}\n")));
+    list.warned.iter().for_each(|(line, reason)| say(format!("  {path}:{line}: warning: {reason}\n")));
     if verbose {
         list.skipped.iter().for_each(|(line, reason)| say(format!("  {path}:{line}: {reason}\n")));
     }
+}
+
+/// Has the running server look at its lists, and download those with a url.
+pub fn update(config: &Config) -> Outcome {
+    let _: UpdateView = ask_server(config, "/api/v1/lists/update", &[], Some(&serde_json::json!({})))?;
+    say("asked; `cleandns lists status` tells what comes of it\n");
+    Ok(())
 }
 
 /// Compares two files or folders of lists.

@@ -103,6 +103,8 @@ enum ListsCommand {
         #[arg(long)]
         verbose: bool,
     },
+    /// Have the running server read every list again, and download those with a url.
+    Update,
     /// Compare two list files, or two folders of them: rules added and removed, by service.
     Diff {
         old: PathBuf,
@@ -165,6 +167,7 @@ fn run_command(args: Args) -> Outcome {
             explain::explain(loaded.config, &explain::Asked { name, rr_type, client, json, offline })
         }
         Command::Lists { command: ListsCommand::Status { verbose } } => lists::status(&loaded.config, verbose),
+        Command::Lists { command: ListsCommand::Update } => lists::update(&loaded.config),
         Command::Lists { command: ListsCommand::Diff { old, new, count } } => lists::compare(&old, &new, count),
         Command::Pause { length, group, end } => pause::pause(&loaded.config, &pause::Asked { length, group, end }),
         Command::Health => ask::health(&loaded.config),

@@ -1,6 +1,7 @@
 //! Reading records from a message, and writing messages: header, question, records, OPT.
 
 use super::{Class, Name, NameError, Rcode, RrType};
+use std::net::IpAddr;
 
 /// Octets of a message header (RFC 1035 §4.1.1).
 pub const HEADER_BYTES: usize = 12;
@@ -55,6 +56,15 @@ pub struct Record {
 }
 
 impl Record {
+    /// The address that an A or AAAA record's data is.
+    pub fn address(&self) -> Option<IpAddr> {
+        match self.rr_type {
+            RrType::A => Some(<[u8; 4]>::try_from(self.data.as_slice()).ok()?.into()),
+            RrType::AAAA => Some(<[u8; 16]>::try_from(self.data.as_slice()).ok()?.into()),
+            _ => None,
+        }
+    }
+
     /// The name that a CNAME, DNAME, NS or PTR record's data is.
     pub fn target(&self) -> Option<Name> {
         match self.rr_type {

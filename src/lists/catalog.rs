@@ -1,23 +1,26 @@
 //! What lists there are, which of them changed, and the last good state of each. Time is an argument.
 
+mod url;
+
+use self::url::Remote;
 use super::{
-    read::{ReadFailure, Stamp, read},
+    fetch::{Delivery, Order},
+    read::{ReadFailure, Reading, Stamp, read, version_of},
+    spec,
     store::Store,
 };
 use crate::{
     config::{self, ListSource, Location},
+    dns::Name,
     policy::{
-        Role, RuleSet,
-        parse::{Format, Header, Options, Parsed, Skipped, Told, Unusable, parse},
+        Broad, Canaries, Gate, Role, RuleSet, change_too_large,
+        parse::{Admit, Format, Header, Options, Parsed, Parser, Told, Unusable, parse},
     },
 };
-use foldhash::fast::FixedState;
 use std::{
     borrow::Cow,
     collections::{BTreeSet, HashSet},
-    fmt, fs,
-    hash::BuildHasher,
-    io,
+    fmt, fs, io,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant, SystemTime},
@@ -36,6 +39,11 @@ const LIST_ENDINGS: [&str; 5] = ["list", "txt", "hosts", "rpz", "zone"];
 #[derive(Clone, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
 pub enum ListPath {
     File(PathBuf),
+    /// A url, and where what was downloaded from it lies.
+    Url {
+        url: String,
+        file: PathBuf,
+    },
     /// A file of the copy inside the binary.
     Embedded(String),
 }
@@ -44,6 +52,7 @@ impl fmt::Display for ListPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => path.display().fmt(f),
+            Self::Url { url, .. } => f.write_str(url),
             Self::Embedded(path) => write!(f, "{path} (built in)"),
         }
     }
@@ -54,7 +63,7 @@ impl ListPath {
     fn is_taken(&self) -> bool {
         match self {
             Self::File(path) => path.symlink_metadata().is_ok(),
-            Self::Embedded(_) => false,
+            Self::Url { .. } | Self::Embedded(_) => false,
         }
     }
 
@@ -62,7 +71,7 @@ impl ListPath {
     pub fn shortest_tail_unlike(&self, others: &[&Self]) -> String {
         let text = |path: &Self| match path {
             Self::File(path) => path.to_string_lossy().into_owned(),
-            Self::Embedded(path) => path.clone(),
+            Self::Url { url: path, .. } | Self::Embedded(path) => path.clone(),
         };
         let own = text(self);
         let others: Vec<String> = others.iter().map(|other| text(other)).collect();
@@ -79,21 +88,30 @@ pub struct Embedded {
     pub paths: fn() -> Vec<String>,
 }
 
-/// Tells one text of a list from another.
-pub fn version_of(text: &[u8]) -> u64 {
-    FixedState::with_seed(0).hash_one(text)
-}
-
 /// All lists that the configuration asks for.
 pub struct Catalog {
     sources: Vec<Source>,
     entries: Vec<Entry>,
     store: Option<Store>,
     embedded: Embedded,
+    downloading: Downloading,
+    /// What no broad rule may block.
+    canaries: Arc<Canaries>,
+}
+
+/// Whether lists with a url are downloaded.
+#[derive(Clone, Copy)]
+pub enum Downloading {
+    /// Only a running server does.
+    No,
+    /// At times that this seed and the list decide.
+    Yes { seed: u64 },
 }
 
 struct Source {
     role: Role,
+    /// The role in words that no other has.
+    owner: String,
     spec: ListSource,
     /// Every rule of it is an exception.
     exceptions: bool,
@@ -116,6 +134,8 @@ pub struct Entry {
     /// Since when a writer has been seen to hold it.
     unfinished_since: Option<Instant>,
     missing_since: Option<Instant>,
+    /// Of a list with a url, once it was looked at.
+    remote: Option<Remote>,
 }
 
 /// The last good state of a list.
@@ -123,10 +143,15 @@ pub struct Loaded {
     pub format: Format,
     pub header: Header,
     pub rules: Arc<RuleSet>,
-    pub skipped_count: usize,
-    pub skipped: Vec<Skipped>,
+    /// Lines that gave no rule.
+    pub skipped: Told,
+    /// Rules that the safety gate held back, and those that it warns of.
+    pub held: Told,
+    pub warned: Told,
     /// Hash of the text: tells one reading from another.
     pub version: u64,
+    /// Octets of the text.
+    length: u64,
     pub since: SystemTime,
     /// It is a copy from the state folder, not what stands on disk.
     pub from_store: bool,
@@ -143,6 +168,10 @@ pub struct Occasion {
     pub all: bool,
     /// Something happened, so what changed has been written to its end.
     pub events: bool,
+    /// Downloads that ended.
+    pub delivered: Vec<Delivery>,
+    /// Download everything, due or not.
+    pub update: bool,
 }
 
 /// What a look through the catalog found.
@@ -152,10 +181,14 @@ pub struct Findings {
     pub changed: Vec<ListPath>,
     /// Lists whose trouble is new: path and reason.
     pub troubles: Vec<(String, String)>,
+    /// What is obeyed and yet perhaps not meant: path and reason.
+    pub warnings: Vec<(String, String)>,
     /// Lists whose trouble is over without a change.
     pub recovered: bool,
-    /// Texts to be kept as last good copies.
-    pub to_store: Vec<(PathBuf, Vec<u8>)>,
+    /// Files of which a copy is to be kept, each in this version.
+    pub to_store: Vec<(PathBuf, u64)>,
+    /// Downloads to be made.
+    pub to_fetch: Vec<Order>,
     /// Lists that were deleted.
     pub deleted: Vec<PathBuf>,
     /// Something besides the lists changed that the policy depends on.
@@ -166,21 +199,38 @@ pub struct Findings {
     pub look_again: Option<Duration>,
 }
 
+impl Findings {
+    /// Adds what a later look found.
+    pub fn absorb(&mut self, later: Self) {
+        self.changed.extend(later.changed.into_iter().filter(|path| !self.changed.contains(path)).collect::<Vec<_>>());
+        self.troubles.extend(later.troubles);
+        self.warnings.extend(later.warnings);
+        self.recovered |= later.recovered;
+        self.to_store.extend(later.to_store);
+        self.to_fetch.extend(later.to_fetch);
+        self.deleted.extend(later.deleted);
+        self.others_changed |= later.others_changed;
+        (self.changing, self.look_again) = (later.changing, later.look_again);
+    }
+}
+
 impl Catalog {
-    pub fn new(config: &config::Config, store: Option<Store>, embedded: Embedded) -> Self {
+    pub fn new(config: &config::Config, store: Option<Store>, embedded: Embedded, downloading: Downloading) -> Self {
         let mut sources = Vec::new();
-        let mut add = |role, specs: &[ListSource], exceptions| {
+        let mut add = |role, owner: &str, specs: &[ListSource], exceptions| {
+            let owner = || owner.to_owned();
             let own = specs.iter().cloned();
-            sources.extend(own.map(|spec| Source { role, spec, exceptions, trouble: None }));
+            sources.extend(own.map(|spec| Source { role, owner: owner(), spec, exceptions, trouble: None }));
         };
         for (program, spec) in config.programs.iter().enumerate() {
-            add(Role::Program(program), &spec.lists, false);
-            add(Role::Program(program), &spec.exceptions, true);
+            add(Role::Program(program), &spec.name, &spec.lists, false);
+            add(Role::Program(program), &spec.name, &spec.exceptions, true);
         }
         for (exception, spec) in config.exceptions.iter().enumerate() {
-            add(Role::Owner(exception), &spec.lists, true);
+            add(Role::Owner(exception), &format!("exception {exception}"), &spec.lists, true);
         }
-        Self { sources, entries: Vec::new(), store, embedded }
+        let canaries = Arc::new(Canaries::new(sources.iter().filter_map(|source| list_host(&source.spec.location))));
+        Self { sources, entries: Vec::new(), store, embedded, downloading, canaries }
     }
 
     /// All lists, good or not, in the order of configuration and then of their names.
@@ -260,6 +310,9 @@ impl Catalog {
         match &self.sources[source].spec.location {
             // A file that the configuration names is a list even while it isn't there.
             Location::File(path) => (vec![ListPath::File(path.clone())], None),
+            Location::Url(url) => {
+                (vec![ListPath::Url { url: url.clone(), file: self.place_of_url(source, url) }], None)
+            }
             Location::Embedded(prefix) => {
                 let inside = |path: &String| {
                     path == prefix
@@ -273,7 +326,6 @@ impl Catalog {
                 Ok(paths) => (paths.into_iter().map(ListPath::File).collect(), None),
                 Err(error) => (vec![], Some(format!("the folder can't be read: {error}"))),
             },
-            Location::Url(_) => (vec![], Some("lists are not downloaded yet".to_owned())),
         }
     }
 
@@ -283,10 +335,11 @@ impl Catalog {
                 if entry.loaded.is_none()
                     && let Some(text) = (self.embedded.read)(path)
                 {
-                    self.take(entry, &text, findings);
+                    self.take_embedded(entry, &text, findings);
                 }
                 return;
             }
+            ListPath::Url { .. } => return self.refresh_url(entry, occasion, now, findings),
             ListPath::File(path) => path.clone(),
         };
         if entry.missing_since.is_some() {
@@ -319,13 +372,8 @@ impl Catalog {
             return sooner(&mut findings.look_again, LOOK_AGAIN_AFTER);
         }
         entry.candidate = None;
-        match read(&path) {
-            Ok(text) => {
-                (entry.stamp, entry.settled) = (Some(text.stamp), text.settled);
-                if self.take(entry, &text.octets, findings) {
-                    findings.to_store.push((path, text.octets));
-                }
-            }
+        match self.take_file(entry, &path, stamp, findings) {
+            Ok(()) => {}
             Err(ReadFailure::Changing) => {
                 findings.changing = true;
                 sooner(&mut findings.look_again, LOOK_AGAIN_AFTER);
@@ -340,60 +388,120 @@ impl Catalog {
         }
     }
 
-    /// Puts a text in force if it is good for anything; true if it is and is new.
-    fn take(&self, entry: &mut Entry, text: &[u8], findings: &mut Findings) -> bool {
-        let version = version_of(text);
-        if entry.loaded.as_ref().is_some_and(|loaded| loaded.version == version) {
-            if let Some(loaded) = &mut entry.loaded {
-                loaded.from_store = false;
+    /// Reads a file, and puts it in force if it is good for anything and new.
+    fn take_file(
+        &self,
+        entry: &mut Entry,
+        path: &Path,
+        stamp: Stamp,
+        findings: &mut Findings,
+    ) -> Result<(), ReadFailure> {
+        // What is as long as before may well be the same: to find out costs less than rules beside those in force.
+        if entry.loaded.as_ref().is_some_and(|loaded| loaded.length == stamp.length()) {
+            let reading = read(path, &mut |_| {})?;
+            if entry.is_in_force(reading.version) {
+                (entry.stamp, entry.settled) = (Some(reading.stamp), reading.settled);
+                entry.is_well(findings);
+                return Ok(());
             }
-            findings.recovered |= entry.trouble.take().is_some();
-            return false;
         }
-        match self.parse(entry, text) {
+        let (reading, parsed) = self.read_list(entry, path)?;
+        (entry.stamp, entry.settled) = (Some(reading.stamp), reading.settled);
+        match parsed {
+            Ok(_) if entry.is_in_force(reading.version) => entry.is_well(findings),
+            Ok(parsed) => {
+                if let Some(change) = self.too_large_a_change(entry, &parsed) {
+                    findings.warnings.push((entry.path.to_string(), change));
+                }
+                entry.put_in_force(parsed, &reading, findings);
+                findings.to_store.push((path.to_owned(), reading.version));
+            }
+            Err(unusable) => self.fail(entry, unusable.to_string(), findings),
+        }
+        Ok(())
+    }
+
+    fn take_embedded(&self, entry: &mut Entry, text: &[u8], findings: &mut Findings) {
+        let gate = self.gate(entry);
+        match self.meant(entry, parse(text, &self.options(entry, gate.as_ref()))) {
             Ok(parsed) => {
                 entry.trouble = None;
-                entry.loaded = Some(Loaded::new(parsed, version));
+                entry.loaded = Some(Loaded::new(parsed, version_of(text), text.len() as u64));
                 findings.changed.push(entry.path.clone());
-                true
             }
-            Err(unusable) => {
-                self.fail(entry, unusable.to_string(), findings);
-                false
-            }
+            Err(unusable) => self.fail(entry, unusable.to_string(), findings),
         }
     }
 
-    fn parse(&self, entry: &Entry, text: &[u8]) -> Result<Parsed, Unusable> {
+    /// Reads the file of a list as that list is to be read. The text is never in memory whole.
+    fn read_list(&self, entry: &Entry, path: &Path) -> Result<(Reading, Result<Parsed, Unusable>), ReadFailure> {
+        let length = path.metadata().map_or(0, |metadata| metadata.len());
+        let gate = self.gate(entry);
+        let options = self.options(entry, gate.as_ref());
+        let mut parser = Parser::new(&options, usize::try_from(length).unwrap_or(usize::MAX));
+        let reading = read(path, &mut |piece| parser.feed(piece))?;
+        Ok((reading, self.meant(entry, parser.finish())))
+    }
+
+    /// How the text of a list is to be read.
+    fn options<'a>(&self, entry: &Entry, gate: Option<&'a Gate>) -> Options<'a> {
+        let spec = self.spec(entry);
+        Options { format: spec.format, extent: spec.extent, admit: gate.map(|gate| gate as &dyn Admit) }
+    }
+
+    /// The gate that a list's rules pass. Who wrote a list decides unless the configuration does: strangers' mistakes
+    /// are held back, the owner is obeyed.
+    fn gate(&self, entry: &Entry) -> Option<Gate> {
+        let spec = self.spec(entry);
+        let by_author = match spec.location {
+            Location::Url(_) | Location::Embedded(_) => config::Gate::Hold,
+            Location::File(_) | Location::Folder(_) => config::Gate::Warn,
+        };
+        let broad = match spec.gate.unwrap_or(by_author) {
+            config::Gate::Hold => Broad::Hold,
+            config::Gate::Warn => Broad::Warn,
+            config::Gate::Off => return None,
+        };
+        Some(Gate::new(self.canaries.clone(), &spec.release, broad))
+    }
+
+    /// What a list's text means where it stands in the configuration.
+    fn meant(&self, entry: &Entry, parsed: Result<Parsed, Unusable>) -> Result<Parsed, Unusable> {
         let source = &self.sources[entry.source];
-        let mut parsed =
-            match parse(text, &Options { format: source.spec.format, extent: source.spec.extent, admit: None }) {
-                Err(Unusable::Empty | Unusable::OnlyComments) if source.spec.allow_empty => Parsed {
-                    format: source.spec.format,
-                    header: Header::default(),
-                    rules: RuleSet::default(),
-                    skipped: Told::default(),
-                    held: Told::default(),
-                    warned: Told::default(),
-                },
-                parsed => parsed?,
-            };
+        let mut parsed = match parsed {
+            Err(Unusable::Empty | Unusable::OnlyComments) if source.spec.allow_empty => Parsed {
+                format: source.spec.format,
+                header: Header::default(),
+                rules: RuleSet::default(),
+                skipped: Told::default(),
+                held: Told::default(),
+                warned: Told::default(),
+            },
+            parsed => parsed?,
+        };
+        if let Some((effect, action)) = source.spec.rpz_override.as_ref().and_then(spec::overriding) {
+            parsed.rules = parsed.rules.with_action(effect, &action);
+        }
         if source.exceptions {
             parsed.rules = parsed.rules.into_exceptions();
         }
         Ok(parsed)
     }
 
+    /// What to say of a list that became much longer or shorter than the one in force, if it did and that matters.
+    fn too_large_a_change(&self, entry: &Entry, parsed: &Parsed) -> Option<String> {
+        let spec = self.spec(entry);
+        let before = entry.loaded.as_ref().filter(|_| spec.gate != Some(config::Gate::Off))?;
+        change_too_large(before.rules.len(), parsed.rules.len(), spec.change_max)
+    }
+
     /// Notes that the file as it is can't be used. What was good stays; at the start the stored copy stands in.
     fn fail(&self, entry: &mut Entry, reason: String, findings: &mut Findings) {
         if entry.loaded.is_none()
             && let (Some(store), ListPath::File(path)) = (&self.store, &entry.path)
-            && let Ok(text) = store.load(path)
-            && let Ok(parsed) = self.parse(entry, &text)
+            && let Some(place) = store.place_of_file(path)
         {
-            let version = version_of(&text);
-            entry.loaded = Some(Loaded { from_store: true, ..Loaded::new(parsed, version) });
-            findings.changed.push(entry.path.clone());
+            self.load_copy(entry, &place, findings);
         }
         if entry.trouble.as_deref() != Some(reason.as_str()) {
             findings.troubles.push((entry.path.to_string(), reason.clone()));
@@ -401,13 +509,35 @@ impl Catalog {
         }
     }
 
-    /// Keeps copies of what was found good. Returns the first failure.
-    pub fn keep(&self, findings: &Findings) -> io::Result<()> {
+    /// Puts the copy at `place` in force, if it is good for anything.
+    fn load_copy(&self, entry: &mut Entry, place: &Path, findings: &mut Findings) {
+        if let Ok((reading, Ok(parsed))) = self.read_list(entry, place) {
+            let own = Loaded::new(parsed, reading.version, reading.stamp.length());
+            entry.loaded = Some(Loaded { from_store: true, ..own });
+            findings.changed.push(entry.path.clone());
+        }
+    }
+
+    /// Has copies kept of what was found good. It is done when there is time.
+    pub fn keep(&self, findings: &Findings) {
         let Some(store) = &self.store else {
-            return Ok(());
+            return;
         };
-        findings.deleted.iter().for_each(|path| store.forget(path));
-        findings.to_store.iter().try_for_each(|(path, text)| store.save(path, text))
+        findings.deleted.iter().for_each(|path| store.forget(path.clone()));
+        findings.to_store.iter().for_each(|(path, version)| store.keep(path.clone(), *version));
+    }
+
+    /// Has copies removed that no list of the configuration has needed for long.
+    pub fn tidy(&self) {
+        let Some(store) = &self.store else {
+            return;
+        };
+        let place = |entry: &Entry| match &entry.path {
+            ListPath::File(path) => store.place_of_file(path),
+            ListPath::Url { file, .. } => Some(file.clone()),
+            ListPath::Embedded(_) => None,
+        };
+        store.tidy(self.entries.iter().filter_map(place).collect());
     }
 
     /// Everything on disk that matters: files with all links on their way, and folders.
@@ -436,7 +566,8 @@ impl Catalog {
 
     /// True if an entry's text must be there for the program to start.
     pub fn missing_required(&self) -> Vec<(String, String)> {
-        let lacks = |entry: &&Entry| entry.loaded.is_none() && self.spec(entry).required;
+        let lacks =
+            |entry: &&Entry| entry.loaded.is_none() && self.spec(entry).required && !self.is_out_of_reach(entry);
         let entries = self.entries.iter().filter(lacks);
         entries.map(|entry| (entry.path.to_string(), entry.trouble.clone().unwrap_or_default())).collect()
     }
@@ -455,23 +586,53 @@ impl Entry {
             candidate: None,
             unfinished_since: None,
             missing_since: None,
+            remote: None,
         }
+    }
+
+    /// True if what is in force is the text of this version.
+    fn is_in_force(&self, version: u64) -> bool {
+        self.loaded.as_ref().is_some_and(|loaded| loaded.version == version)
+    }
+
+    /// Notes that what is in force is what is there.
+    fn is_well(&mut self, findings: &mut Findings) {
+        if let Some(loaded) = &mut self.loaded {
+            loaded.from_store = false;
+        }
+        findings.recovered |= self.trouble.take().is_some();
+    }
+
+    fn put_in_force(&mut self, parsed: Parsed, reading: &Reading, findings: &mut Findings) {
+        self.trouble = None;
+        self.loaded = Some(Loaded::new(parsed, reading.version, reading.stamp.length()));
+        findings.changed.push(self.path.clone());
     }
 }
 
 impl Loaded {
-    fn new(parsed: Parsed, version: u64) -> Self {
+    fn new(parsed: Parsed, version: u64, length: u64) -> Self {
         Self {
             format: parsed.format,
             header: parsed.header,
             rules: Arc::new(parsed.rules),
-            skipped_count: parsed.skipped.count,
-            skipped: parsed.skipped.first,
+            skipped: parsed.skipped,
+            held: parsed.held,
+            warned: parsed.warned,
             version,
+            length,
             since: SystemTime::now(),
             from_store: false,
         }
     }
+}
+
+/// The host that a list comes from: to block it would be to block the list's own updates.
+fn list_host(location: &Location) -> Option<(Name, String)> {
+    let Location::Url(url) = location else { return None };
+    let authority = url.strip_prefix("https://")?.split(['/', '?']).next()?;
+    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+    Some((host.parse().ok()?, "a list comes from there".to_owned()))
 }
 
 fn location(location: &Location) -> String {
@@ -480,6 +641,7 @@ fn location(location: &Location) -> String {
         Location::Embedded(path) | Location::Url(path) => path.clone(),
     }
 }
+
 
 fn sooner(when: &mut Option<Duration>, after: Duration) {
     *when = Some(when.map_or(after, |when| when.min(after)));
@@ -511,6 +673,60 @@ pub fn is_list_name(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A catalog of one list at `path`.
+    fn catalog(path: &Path, gate: Option<config::Gate>) -> Catalog {
+        let world = config::World {
+            current_folder: "/".into(),
+            ..config::World::of_process(config::Embedded { read: &|_| None, paths: &Vec::new }).unwrap()
+        };
+        let list = ListSource { gate, ..ListSource::plain(Location::File(path.to_owned())) };
+        let mut config = config::Config::default_for(&world);
+        config.programs.truncate(1);
+        config.programs[0].lists = vec![list];
+        let embedded = Embedded { read: |_| None, paths: Vec::new };
+        Catalog::new(&config, None, embedded, Downloading::No)
+    }
+
+    /// Writes a list of so many rules, and has it read.
+    fn look(catalog: &mut Catalog, path: &Path, rules: usize) -> Findings {
+        let text: String = (0..rules).map(|index| format!("n{index}.example\n")).collect();
+        fs::write(path, text).unwrap();
+        catalog.refresh(&Occasion { all: true, ..Occasion::default() }, Instant::now())
+    }
+
+    #[test]
+    fn an_owners_file_is_obeyed_however_much_it_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.txt");
+        for (gate, warnings) in [(None, 1), (Some(config::Gate::Hold), 1), (Some(config::Gate::Warn), 1), (Some(config::Gate::Off), 0)] {
+            let mut catalog = catalog(&path, gate);
+            for (rules, warnings) in [(100, 0), (10, warnings), (12, 0), (200, warnings), (200, 0)] {
+                let before = catalog.entries.first().and_then(|entry| Some(entry.loaded.as_ref()?.rules.len()));
+                let findings = look(&mut catalog, &path, rules);
+                assert_eq!(findings.warnings.len(), warnings, "{gate:?} {rules}: {:?}", findings.warnings);
+                assert_eq!(catalog.entries[0].loaded.as_ref().unwrap().rules.len(), rules);
+                let is_new = before != Some(rules);
+                assert_eq!((findings.changed.len(), findings.to_store.len()), (is_new.into(), is_new.into()));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_as_long_as_before_may_be_another_text() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.txt");
+        let mut catalog = catalog(&path, None);
+        let mut versions = HashSet::new();
+        for (text, is_new) in [("one.example\n", true), ("two.example\n", true), ("two.example\n", false)] {
+            fs::write(&path, text).unwrap();
+            let findings = catalog.refresh(&Occasion { all: true, ..Occasion::default() }, Instant::now());
+            assert_eq!(findings.changed.len(), usize::from(is_new), "{text}");
+            let version = catalog.entries[0].loaded.as_ref().unwrap().version;
+            assert_eq!(version, version_of(text.as_bytes()));
+            assert_eq!(versions.insert(version), is_new);
+        }
+    }
 
     #[test]
     fn which_files_of_a_folder_are_lists() {

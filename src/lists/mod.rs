@@ -2,20 +2,25 @@
 //!
 //! ```text
 //! watch (events, every 5 s, SIGHUP) → catalog (what is there, what changed) → gate: parse, or keep the last good
-//!      → publish: Policy::build, swap, one log line → store: last good copies for the next start
+//! fetch (urls, when due)           ↗   → publish: Policy::build, swap, one log line
+//!                                         → store: last good copies for the next start
 //! ```
 //!
-//! All of it runs on a thread of its own; a query never waits for it.
+//! All of it runs on threads of its own: one that watches, decides and publishes, up to four that download, one that
+//! writes copies. A query never waits for any.
 
 mod catalog;
 mod databases;
 mod diff;
+mod fetch;
 mod publish;
 mod read;
 mod spec;
 mod store;
 mod watch;
 
-pub use catalog::{Embedded, ListPath, version_of};
+pub use catalog::{Embedded, ListPath};
 pub use diff::{DiffError, ServiceDiff, diff};
-pub use publish::{ListState, ListStatus, Lists, OnPublish, Published, StartError, Watching};
+pub use fetch::{ConnectVia, Downloads, FetchLimits, LookUpHost};
+pub use publish::{ListState, ListStatus, Lists, OnPublish, Published, StartError, Watching, Control};
+pub use read::{line_of, version_of};

@@ -1,23 +1,24 @@
 //! Turns the catalog into policies and puts them in force, at the start and whenever something changed.
 
 use super::{
-    catalog::{Catalog, Embedded, Entry, Findings, ListPath, Occasion},
+    catalog::{Catalog, Downloading, Embedded, Entry, Findings, ListPath, Occasion},
     databases::Databases,
+    fetch::{Delivery, Downloads, Fetcher},
     spec,
     store::Store,
     watch::{Interest, Pending, Watch},
 };
 use crate::{
-    config::{Config, Override},
+    config::{Config, ListSource, Location, Override},
     policy::{
         BuildError, ListSpec, Mode, Policy, PolicySpec, Role, RuleView, What,
-        parse::{Format, Header, Skipped},
+        parse::{Format, Header, Told},
     },
 };
 use arc_swap::{ArcSwap, ArcSwapOption};
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         mpsc::{Receiver, RecvTimeoutError, Sender, channel},
@@ -31,6 +32,11 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// How long a start waits for lists that are being written.
 const START_WAITS_FOR_WRITERS: Duration = Duration::from_secs(2);
+/// How long a start waits for downloads of lists of which there is no copy, unless they are required: long enough for a
+/// working network, short enough that a house isn't without names because a list's server is down.
+const START_WAITS_FOR_DOWNLOADS: Duration = Duration::from_secs(10);
+/// How often a start that waits for downloads looks whether it has waited long enough.
+const WAIT_STEP: Duration = Duration::from_millis(100);
 
 /// What is in force, for everybody who reads it.
 pub struct Published {
@@ -50,6 +56,8 @@ pub struct ListStatus {
     pub folders: Vec<(String, String)>,
     /// Services that the configuration names and no list has.
     pub unknown_services: Vec<String>,
+    /// The owner's exceptions that are over: place and last day.
+    pub expired_exceptions: Vec<(String, String)>,
     /// What is wrong with the databases of networks and countries.
     pub databases: Vec<String>,
     /// Rules in force that can't match for want of a database: on AS numbers, on countries.
@@ -67,8 +75,11 @@ pub struct ListState {
     pub header: Header,
     pub rules: usize,
     pub exceptions: usize,
-    pub skipped_count: usize,
-    pub skipped: Vec<Skipped>,
+    /// Lines that gave no rule.
+    pub skipped: Told,
+    /// Rules that the safety gate held back, and those that it warns of.
+    pub held: Told,
+    pub warned: Told,
     /// Hash of the text in force; 0: nothing is.
     pub version: u64,
     pub since: Option<SystemTime>,
@@ -101,6 +112,10 @@ pub enum Signal {
     Rescan,
     /// Read everything again (SIGHUP).
     Reload,
+    /// Download everything again.
+    Update,
+    /// A download ended.
+    Delivered(Delivery),
     Stop,
 }
 
@@ -110,13 +125,32 @@ pub type OnPublish = Box<dyn Fn(&Policy, bool) + Send>;
 /// The lists, loaded.
 pub struct Lists {
     config: Arc<Config>,
+    /// `None`: nothing is downloaded. It stands before the catalog, whose store it writes to, so that it ends first.
+    fetcher: Option<Fetcher>,
     catalog: Catalog,
     databases: Databases,
     published: Arc<Published>,
     on_publish: OnPublish,
     seed: u64,
-    /// The store's trouble was said.
-    store_failed: bool,
+    /// The owner's exceptions that are known to be over.
+    expired: Vec<(String, String)>,
+    signals: (Sender<Signal>, Receiver<Signal>),
+}
+
+/// Tells the thread that keeps watch what somebody wants. Cheap to clone.
+#[derive(Clone)]
+pub struct Control(Sender<Signal>);
+
+impl Control {
+    /// Has everything read again.
+    pub fn reload(&self) {
+        let _ = self.0.send(Signal::Reload);
+    }
+
+    /// Has every list with a url downloaded, due or not.
+    pub fn update(&self) {
+        let _ = self.0.send(Signal::Update);
+    }
 }
 
 /// The thread that keeps watch.
@@ -126,30 +160,86 @@ pub struct Watching {
 }
 
 impl Lists {
-    /// Reads all lists and puts the first policy in force.
+    /// Reads all lists and puts the first policy in force, for whoever only looks at them: nothing is downloaded.
     pub fn load(config: Arc<Config>, embedded: Embedded, seed: u64, on_publish: OnPublish) -> Result<Self, StartError> {
-        let store = config.state_dir.as_deref().and_then(open_store);
+        Self::start(config, embedded, seed, None, on_publish)
+    }
+
+    /// The same for a server: lists with a url are downloaded. It may block for as long as required ones take.
+    pub fn load_and_download(
+        config: Arc<Config>,
+        embedded: Embedded,
+        seed: u64,
+        downloads: Downloads,
+        on_publish: OnPublish,
+    ) -> Result<Self, StartError> {
+        Self::start(config, embedded, seed, Some(downloads), on_publish)
+    }
+
+    fn start(
+        config: Arc<Config>,
+        embedded: Embedded,
+        seed: u64,
+        downloads: Option<Downloads>,
+        on_publish: OnPublish,
+    ) -> Result<Self, StartError> {
+        let store = open_store(&config, downloads.is_some());
         let published = Arc::new(Published { policy: Arc::default(), status: ArcSwap::default() });
-        let catalog = Catalog::new(&config, store, embedded);
+        let downloading = if downloads.is_some() { Downloading::Yes { seed } } else { Downloading::No };
+        let catalog = Catalog::new(&config, store, embedded, downloading);
+        let signals = channel();
+        let sender: Sender<Signal> = signals.0.clone();
+        let fetcher = downloads.map(|downloads| {
+            Fetcher::new(downloads, move |delivery| {
+                let _ = sender.send(Signal::Delivered(delivery));
+            })
+        });
         let databases = Databases::new(&config);
-        let mut lists = Self { config, catalog, databases, published, on_publish, seed, store_failed: false };
+        let mut lists = Self { config, catalog, databases, published, on_publish, seed, expired: Vec::new(), fetcher, signals };
         let started = Instant::now();
         let everything = || Occasion { all: true, ..Occasion::default() };
-        let mut findings = lists.catalog.refresh(&everything(), started);
+        let mut findings = lists.refresh(&everything(), started);
         // A list that changes while it is read is read again, for a while: to start without it would be to fail open.
         while findings.changing && started.elapsed() < START_WAITS_FOR_WRITERS {
             std::thread::sleep(Duration::from_millis(100));
-            findings = lists.catalog.refresh(&everything(), Instant::now());
+            let later = lists.refresh(&everything(), Instant::now());
+            findings.absorb(later);
         }
+        lists.wait_for_downloads(&mut findings, started);
         if let Some((path, reason)) = lists.catalog.missing_required().into_iter().next() {
             return Err(StartError::Required(path, reason));
         }
         let databases = lists.databases.refresh(true);
         lists.tell_of_databases(&databases.troubles);
+        lists.tell_of_expired();
         lists.publish(findings, started)?;
+        lists.catalog.tidy();
         lists.warn_of_unknown_services();
         lists.warn_of_missing_databases();
         Ok(lists)
+    }
+
+    /// Waits, for a while, for lists that no earlier run downloaded: to start without them is to fail open.
+    fn wait_for_downloads(&mut self, findings: &mut Findings, started: Instant) {
+        while self.catalog.awaits_downloads(started.elapsed() >= START_WAITS_FOR_DOWNLOADS) {
+            if let Ok(Signal::Delivered(delivery)) = self.signals.1.recv_timeout(WAIT_STEP) {
+                let occasion = Occasion { delivered: vec![delivery], ..Occasion::default() };
+                let later = self.refresh(&occasion, Instant::now());
+                findings.absorb(later);
+            }
+        }
+        self.catalog.tell_of_missing_downloads(findings);
+    }
+
+    /// Looks for what changed, and orders what is to be downloaded.
+    fn refresh(&mut self, occasion: &Occasion, now: Instant) -> Findings {
+        let mut findings = self.catalog.refresh(occasion, now);
+        for order in findings.to_fetch.drain(..) {
+            if let Some(fetcher) = &self.fetcher {
+                fetcher.order(order);
+            }
+        }
+        findings
     }
 
     /// What is in force.
@@ -157,16 +247,21 @@ impl Lists {
         self.published.clone()
     }
 
+    /// A way to tell what is wanted, once watch is kept.
+    pub fn control(&self) -> Control {
+        Control(self.signals.0.clone())
+    }
+
     /// Keeps watch from now on.
     pub fn watch(self) -> std::io::Result<Watching> {
-        let (signals, received) = channel();
+        let signals = self.signals.0.clone();
         let sender = signals.clone();
         let thread = std::thread::Builder::new().name("lists".into());
-        let thread = thread.spawn(move || self.run(Watch::new(sender), &received))?;
+        let thread = thread.spawn(move || self.run(Watch::new(sender)))?;
         Ok(Watching { signals, thread: Some(thread) })
     }
 
-    fn run(mut self, mut watch: Watch, signals: &Receiver<Signal>) {
+    fn run(mut self, mut watch: Watch) {
         let mut interest = self.interest();
         watch.follow(&interest);
         let mut pending = Pending::default();
@@ -177,14 +272,17 @@ impl Lists {
             let now = Instant::now();
             let due = pending.due_in(now);
             let wait = due.unwrap_or(Duration::MAX).min(next_look.saturating_duration_since(now));
-            if !wait.is_zero() && !occasion.all {
-                match signals.recv_timeout(wait) {
+            let is_asked = occasion.all || occasion.update || !occasion.delivered.is_empty();
+            if !wait.is_zero() && !is_asked {
+                match self.signals.1.recv_timeout(wait) {
                     Ok(Signal::Event(event)) => pending.note(&event, &interest, Instant::now()),
                     Ok(Signal::Rescan) => {
                         pending.forget_writers();
                         pending.touch(Instant::now());
                     }
                     Ok(Signal::Reload) => occasion.all = true,
+                    Ok(Signal::Update) => occasion.update = true,
+                    Ok(Signal::Delivered(delivery)) => occasion.delivered.push(delivery),
                     Ok(Signal::Stop) | Err(RecvTimeoutError::Disconnected) => return,
                     Err(RecvTimeoutError::Timeout) => {}
                 }
@@ -208,10 +306,11 @@ impl Lists {
     /// Looks for changes, and publishes if there are any. Returns when to look again.
     fn look(&mut self, occasion: &Occasion) -> Option<Duration> {
         let started = Instant::now();
-        let mut findings = self.catalog.refresh(occasion, started);
+        let mut findings = self.refresh(occasion, started);
         let databases = self.databases.refresh(occasion.events || occasion.all);
         self.tell_of_databases(&databases.troubles);
         findings.others_changed |= databases.changed;
+        findings.recovered |= self.tell_of_expired();
         let look_again = findings.look_again.into_iter().chain(databases.look_again).min();
         let is_news = !findings.changed.is_empty()
             || !findings.troubles.is_empty()
@@ -235,6 +334,9 @@ impl Lists {
         for (path, reason) in &findings.troubles {
             tracing::warn!(list = %path, reason, "a list is not used as it is now; its last good state stays in force");
         }
+        for (path, reason) in &findings.warnings {
+            tracing::warn!(list = %path, reason, "a list is used as it is now, but look at it");
+        }
         let before = self.published.policy.load_full();
         // Trouble alone changes no rule: then the policy stays, and only what is said of the lists is new.
         let policy = match &before {
@@ -244,6 +346,7 @@ impl Lists {
                 Arc::new(Policy::build(self.spec(epoch))?)
             }
         };
+        self.tell_of_gate(&findings.changed);
         let status = Arc::new(self.status(&policy));
         let held: Vec<String> =
             status.lists.iter().filter(|list| list.is_held()).map(|list| list.path.to_string()).collect();
@@ -265,11 +368,7 @@ impl Lists {
             millis,
             "policy in force"
         );
-        if let Err(error) = self.catalog.keep(&findings)
-            && !std::mem::replace(&mut self.store_failed, true)
-        {
-            tracing::warn!(%error, "last good copies of lists can't be kept in the state folder");
-        }
+        self.catalog.keep(&findings);
         Ok(())
     }
 
@@ -340,6 +439,7 @@ impl Lists {
             lists: used.chain(unused).map(|(mode, (entry, name))| self.state(mode, entry, name)).collect(),
             folders: self.catalog.folder_troubles().map(|(role, why)| (program(role), why)).collect(),
             unknown_services: self.unknown_services(),
+            expired_exceptions: spec::expired(&self.config, seconds_now()),
             databases: self.databases.troubles(),
             rules_without_database: policy.rules_without_database(),
         }
@@ -363,8 +463,9 @@ impl Lists {
             header: loaded.map(|loaded| loaded.header.clone()).unwrap_or_default(),
             rules: loaded.map_or(0, |loaded| loaded.rules.len()),
             exceptions: loaded.map_or(0, |loaded| loaded.rules.exceptions()),
-            skipped_count: loaded.map_or(0, |loaded| loaded.skipped_count),
             skipped: loaded.map(|loaded| loaded.skipped.clone()).unwrap_or_default(),
+            held: loaded.map(|loaded| loaded.held.clone()).unwrap_or_default(),
+            warned: loaded.map(|loaded| loaded.warned.clone()).unwrap_or_default(),
             version: loaded.map_or(0, |loaded| loaded.version),
             since: loaded.map(|loaded| loaded.since),
             from_store: loaded.is_some_and(|loaded| loaded.from_store),
@@ -382,6 +483,33 @@ impl Lists {
             }
         }
         unknown
+    }
+
+    /// Tells of the owner's exceptions that ended since it was last called; true if there are any.
+    fn tell_of_expired(&mut self) -> bool {
+        let expired = spec::expired(&self.config, seconds_now());
+        let is_new = |ended: &&(String, String)| !self.expired.contains(ended);
+        let news: Vec<_> = expired.iter().filter(is_new).cloned().collect();
+        for (place, until) in &news {
+            tracing::warn!(place, until, "an exception has ended: what it let pass is blocked again");
+        }
+        self.expired = expired;
+        !news.is_empty()
+    }
+
+    /// Tells of rules that the safety gate held back or warns of, in the lists that changed.
+    fn tell_of_gate(&self, changed: &[ListPath]) {
+        for entry in self.catalog.entries().iter().filter(|entry| changed.contains(&entry.path)) {
+            let Some(loaded) = &entry.loaded else { continue };
+            let tell = |told: &Told, what: &str| {
+                if let Some(first) = told.first.first() {
+                    let (list, line, reason) = (&entry.path, first.line, &first.reason);
+                    tracing::warn!(%list, rules = told.count, line, reason, "{what}");
+                }
+            };
+            tell(&loaded.held, "rules are held back as too broad to be meant; `release` them on the list if they are");
+            tell(&loaded.warned, "rules are very broad; they are obeyed");
+        }
     }
 
     fn tell_of_databases(&self, troubles: &[(String, String)]) {
@@ -418,6 +546,11 @@ impl Watching {
         let _ = self.signals.send(Signal::Reload);
     }
 
+    /// Has every list with a url downloaded, due or not.
+    pub fn update(&self) {
+        let _ = self.signals.send(Signal::Update);
+    }
+
     /// Ends the watch, and waits for it.
     pub fn stop(mut self) {
         let _ = self.signals.send(Signal::Stop);
@@ -434,13 +567,35 @@ impl Drop for Watching {
     }
 }
 
-fn open_store(state_dir: &Path) -> Option<Store> {
-    Store::open(state_dir)
-        .inspect_err(|error| {
+/// The store in the state folder, or else one for this run if something is downloaded.
+/// Seconds since 1970 (UTC).
+fn seconds_now() -> i64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64)
+}
+
+fn open_store(config: &Config, downloads: bool) -> Option<Store> {
+    let open = |state_dir: &PathBuf| {
+        let failed = |error: &std::io::Error| {
             let folder = state_dir.display();
             tracing::warn!(%folder, %error, "the state folder can't be used: no last good copies over a restart");
-        })
-        .ok()
+        };
+        Store::open(state_dir).inspect_err(failed).ok()
+    };
+    if let Some(store) = config.state_dir.as_ref().and_then(open) {
+        return Some(store);
+    }
+    let of_programs = config.programs.iter().flat_map(|program| program.lists.iter().chain(&program.exceptions));
+    let mut all = of_programs.chain(config.exceptions.iter().flat_map(|exception| &exception.lists));
+    let has_url = |list: &ListSource| matches!(list.location, Location::Url(_));
+    if !downloads || !all.any(has_url) {
+        return None;
+    }
+    let store = Store::temporary().inspect_err(|error| tracing::warn!(%error, "no list can be downloaded")).ok()?;
+    tracing::warn!(
+        folder = %store.folder().display(),
+        "there is no state folder: downloaded lists are kept for this run only, and downloaded again at the next start"
+    );
+    Some(store)
 }
 
 /// What a list belongs to, for people: its program, or the owner's exception.
@@ -454,6 +609,7 @@ fn role_name(config: &Config, role: Role) -> String {
 fn part_of_name(path: &ListPath, part: impl Fn(&Path) -> Option<&std::ffi::OsStr>) -> String {
     let path = match path {
         ListPath::File(path) => path.as_path(),
+        ListPath::Url { url, .. } => Path::new(url.split(['?', '#']).next().unwrap_or(url)),
         ListPath::Embedded(path) => Path::new(path),
     };
     part(path).unwrap_or_default().to_string_lossy().into_owned()

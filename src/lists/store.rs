@@ -1,16 +1,73 @@
-//! Last good copies of lists in the state folder: what a start falls back to when the file itself is of no use.
+//! Last good copies of lists: what a start falls back to when a file is of no use, and what was downloaded.
+//!
+//! Copies lie in the state folder, one file a list, written by a thread of their own once the policy made from them is
+//! in force. A copy is written aside and renamed into its place, so a crash leaves a whole old or a whole new one. A
+//! list with a url is its copy: the download, with what is known of it beside it. Without a state folder downloads lie
+//! in a private folder that ends with the program.
 
-use foldhash::fast::FixedState;
+use super::read::{ReadFailure, read, shown_version, version_of};
+use serde::{Deserialize, Serialize};
 use std::{
-    fs,
-    hash::BuildHasher,
-    io::{self, Write},
+    collections::HashSet,
+    fs::{self, DirBuilder, File},
+    io::{self, Read, Write},
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
+    sync::{
+        atomic::{AtomicU32, Ordering::Relaxed},
+        mpsc::{Receiver, Sender, channel},
+    },
+    thread::JoinHandle,
+    time::{Duration, SystemTime},
 };
+
+/// Copies of lists that the configuration no longer has are kept, since it may have them again; but not more than these,
+/// so that the folder doesn't grow for ever.
+const UNUSED_COPIES_MAX: usize = 200;
+/// What an interrupted writing left behind is removed after this: no writing and no download takes so long.
+const UNFINISHED_AFTER: Duration = Duration::from_secs(3600);
+/// Octets of what is known of a download: a few short lines.
+const DOWNLOAD_BYTES_MAX: u64 = 16 << 10;
+/// Octets of a list's own name in its copy's: file systems allow 255, and a hash and endings follow.
+const NAME_BYTES_MAX: usize = 80;
+/// Tries for a temporary folder of a new name.
+const TEMPORARY_TRIES: u32 = 100;
+
+const COPY_ENDING: &str = "last-good";
+const DOWNLOAD_ENDING: &str = "json";
+const UNFINISHED_ENDING: &str = "unfinished";
 
 /// The folder of copies.
 pub struct Store {
     folder: PathBuf,
+    /// It ends with the program, so that only downloads are kept in it.
+    is_temporary: bool,
+    jobs: Option<Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What is known of a downloaded copy.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Download {
+    pub url: String,
+    /// What the server calls this state of the list.
+    pub etag: Option<String>,
+    /// When the server says that it changed, as it says it.
+    pub last_modified: Option<String>,
+    /// Seconds since 1970 when it was downloaded.
+    pub fetched_at: u64,
+    /// Seconds since 1970 when the server last gave it or said that it is still the same.
+    pub checked_at: u64,
+    /// The copy's version, as sixteen hexadecimal digits. Of any other text nothing here is true.
+    pub version: String,
+}
+
+/// What the store's thread has to do.
+enum Job {
+    Keep { path: PathBuf, version: u64 },
+    Forget(PathBuf),
+    Note { place: PathBuf, download: Download },
+    Tidy { used: HashSet<PathBuf> },
 }
 
 impl Store {
@@ -18,37 +75,370 @@ impl Store {
     pub fn open(state_dir: &Path) -> io::Result<Self> {
         let folder = state_dir.join("lists");
         fs::create_dir_all(&folder)?;
-        Ok(Self { folder })
+        Self::start(folder, false)
     }
 
-    /// The copy of the list at `path`.
-    pub fn load(&self, path: &Path) -> io::Result<Vec<u8>> {
-        fs::read(self.place(path))
+    /// Makes a folder that nobody else can look into, and that is gone when the store is dropped.
+    pub fn temporary() -> io::Result<Self> {
+        let process = std::process::id();
+        let mut tries = (0..TEMPORARY_TRIES).map(|number| {
+            // Never one that is there already: it might be somebody else's.
+            let folder = std::env::temp_dir().join(format!("cleandns-{process}-{number}"));
+            DirBuilder::new().mode(0o700).create(&folder).map(|()| folder)
+        });
+        let folder = tries.find(|made| made.as_ref().map_or_else(|error| !is_taken(error), |_| true));
+        Self::start(folder.unwrap_or_else(|| Err(io::ErrorKind::AlreadyExists.into()))?, true)
     }
 
-    /// Keeps a copy of the list at `path`, whole or not at all.
-    pub fn save(&self, path: &Path, text: &[u8]) -> io::Result<()> {
-        let place = self.place(path);
-        if fs::read(&place).is_ok_and(|old| old == text) {
+    fn start(folder: PathBuf, is_temporary: bool) -> io::Result<Self> {
+        let (jobs, received) = channel();
+        let keeper = Keeper { folder: folder.clone(), has_failed: false };
+        let thread = std::thread::Builder::new().name("lists-store".into()).spawn(move || keeper.run(&received))?;
+        Ok(Self { folder, is_temporary, jobs: Some(jobs), thread: Some(thread) })
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Where the copy of the list at `path` lies; `None`: none is kept.
+    pub fn place_of_file(&self, path: &Path) -> Option<PathBuf> {
+        (!self.is_temporary).then(|| place_of_file(&self.folder, path))
+    }
+
+    /// Where a list from `url` lies that belongs to `owner`, which each has to itself.
+    pub fn place_of_url(&self, url: &str, owner: &str) -> PathBuf {
+        let path = url.split(['?', '#']).next().unwrap_or(url);
+        place(
+            &self.folder,
+            path.rsplit('/').find(|part| !part.is_empty()).unwrap_or(url),
+            format!("{owner} {url}").as_bytes(),
+        )
+    }
+
+    /// Has a copy of the list at `path` kept, if the text there is still the one of this version by then.
+    pub fn keep(&self, path: PathBuf, version: u64) {
+        if !self.is_temporary {
+            self.send(Job::Keep { path, version });
+        }
+    }
+
+    /// Has the copy of a list forgotten that was deleted.
+    pub fn forget(&self, path: PathBuf) {
+        if !self.is_temporary {
+            self.send(Job::Forget(path));
+        }
+    }
+
+    /// Has it written down what is known of the download at `place`.
+    pub fn note(&self, place: PathBuf, download: Download) {
+        self.send(Job::Note { place, download });
+    }
+
+    /// Has copies removed that are too many, and what interrupted writings left. Those at `used` stay.
+    pub fn tidy(&self, used: HashSet<PathBuf>) {
+        self.send(Job::Tidy { used });
+    }
+
+    fn send(&self, job: Job) {
+        if let Some(jobs) = &self.jobs {
+            let _ = jobs.send(job);
+        }
+    }
+
+    /// What is known of the download at `place`, if anything is.
+    pub fn download(&self, place: &Path) -> Option<Download> {
+        let mut text = Vec::new();
+        File::open(beside(place, DOWNLOAD_ENDING)).ok()?.take(DOWNLOAD_BYTES_MAX).read_to_end(&mut text).ok()?;
+        serde_json::from_slice(&text).ok()
+    }
+
+    /// A new file's path, for what is to be renamed to `place` once it is whole.
+    pub fn unfinished(&self, place: &Path) -> PathBuf {
+        unfinished(place)
+    }
+
+    /// Puts a download that is whole, at `from`, in its place.
+    pub fn accept(&self, from: &Path, place: &Path, download: Download) -> io::Result<()> {
+        fs::rename(from, place)?;
+        self.note(place.to_owned(), download);
+        Ok(())
+    }
+}
+
+impl Drop for Store {
+    /// Waits until everything is written that was to be.
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+        if self.is_temporary {
+            let _ = fs::remove_dir_all(&self.folder);
+        }
+    }
+}
+
+/// The store's thread.
+struct Keeper {
+    folder: PathBuf,
+    /// The trouble was said.
+    has_failed: bool,
+}
+
+impl Keeper {
+    fn run(mut self, jobs: &Receiver<Job>) {
+        for job in jobs {
+            let done = match job {
+                Job::Keep { path, version } => self.keep(&path, version),
+                Job::Forget(path) => {
+                    let _ = fs::remove_file(place_of_file(&self.folder, &path));
+                    Ok(())
+                }
+                Job::Note { place, download } => note(&place, &download),
+                Job::Tidy { used } => self.tidy(&used),
+            };
+            if let Err(error) = done
+                && !std::mem::replace(&mut self.has_failed, true)
+            {
+                let folder = self.folder.display();
+                tracing::warn!(%folder, %error, "last good copies of lists can't be kept in the state folder");
+            }
+        }
+    }
+
+    fn keep(&self, path: &Path, version: u64) -> io::Result<()> {
+        let place = place_of_file(&self.folder, path);
+        if is_copy(&place, path, version) {
             return Ok(());
         }
-        let unfinished = place.with_extension("unfinished");
-        let mut file = fs::File::create(&unfinished)?;
-        file.write_all(text)?;
-        file.sync_all()?;
-        fs::rename(&unfinished, &place)
+        write_whole(&place, |file| {
+            let mut written = Ok(());
+            let reading = read(path, &mut |piece| {
+                if written.is_ok() {
+                    written = file.write_all(piece);
+                }
+            });
+            written?;
+            // The list moved on: what it is now will be looked at, and kept if it is good.
+            let is_wanted = |reading: &super::read::Reading| reading.version == version;
+            Ok(reading.as_ref().is_ok_and(is_wanted))
+        })
     }
 
-    /// Forgets the copy of a list that was deleted.
-    pub fn forget(&self, path: &Path) {
-        let _ = fs::remove_file(self.place(path));
+    fn tidy(&self, used: &HashSet<PathBuf>) -> io::Result<()> {
+        let mut unused: Vec<(SystemTime, PathBuf)> = Vec::new();
+        for item in fs::read_dir(&self.folder)? {
+            let item = item?;
+            let (path, Ok(modified)) = (item.path(), item.metadata().and_then(|metadata| metadata.modified())) else {
+                continue;
+            };
+            match path.extension().and_then(|ending| ending.to_str()) {
+                Some(COPY_ENDING) if !used.contains(&path) => unused.push((modified, path)),
+                Some(UNFINISHED_ENDING) if modified.elapsed().is_ok_and(|age| age > UNFINISHED_AFTER) => {
+                    fs::remove_file(path)?;
+                }
+                _ => {}
+            }
+        }
+        unused.sort();
+        let too_many = unused.len().saturating_sub(UNUSED_COPIES_MAX);
+        for (_, path) in unused.drain(..too_many) {
+            let _ = fs::remove_file(beside(&path, DOWNLOAD_ENDING));
+            fs::remove_file(path)?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes what is known of a download beside it.
+fn note(place: &Path, download: &Download) -> io::Result<()> {
+    let text = serde_json::to_vec_pretty(download).map_err(io::Error::other)?;
+    write_whole(&beside(place, DOWNLOAD_ENDING), |file| file.write_all(&text).map(|()| true))
+}
+
+/// Replaces the file at `place` by what `write` writes, once that is whole and on the disk, if `write` says that it is
+/// wanted.
+fn write_whole(place: &Path, write: impl FnOnce(&mut File) -> io::Result<bool>) -> io::Result<()> {
+    let unfinished = unfinished(place);
+    let written = File::create_new(&unfinished).and_then(|mut file| {
+        let is_wanted = write(&mut file)?;
+        if is_wanted {
+            file.sync_all()?;
+            fs::rename(&unfinished, place)?;
+        }
+        Ok(is_wanted)
+    });
+    if !matches!(written, Ok(true)) {
+        let _ = fs::remove_file(&unfinished);
+    }
+    written.map(|_| ())
+}
+
+/// True if the file at `place` is a copy of the one at `path` in that version.
+fn is_copy(place: &Path, path: &Path, version: u64) -> bool {
+    let length = |path: &Path| path.metadata().map(|metadata| metadata.len()).ok();
+    let is_as_long = length(place).is_some_and(|own| Some(own) == length(path));
+    let same = |reading: Result<super::read::Reading, ReadFailure>| reading.is_ok_and(|own| own.version == version);
+    is_as_long && same(read(place, &mut |_| {}))
+}
+
+fn is_taken(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::AlreadyExists
+}
+
+fn place_of_file(folder: &Path, path: &Path) -> PathBuf {
+    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    place(folder, &path.file_name().unwrap_or_default().to_string_lossy(), whole.as_os_str().as_encoded_bytes())
+}
+
+/// One file a list: a name for people, a hash of what it is against mistaken identity.
+fn place(folder: &Path, name: &str, identity: &[u8]) -> PathBuf {
+    let plain = |octet: char| octet.is_ascii_alphanumeric() || "._-".contains(octet);
+    let name: String = name.chars().map(|octet| if plain(octet) { octet } else { '_' }).take(NAME_BYTES_MAX).collect();
+    folder.join(format!("{name}.{}.{COPY_ENDING}", shown_version(version_of(identity))))
+}
+
+/// The path with one more ending.
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(ending);
+    name.into()
+}
+
+/// A path that nobody else writes to, whatever else runs on this folder.
+fn unfinished(place: &Path) -> PathBuf {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    beside(place, &format!("{}-{}.{UNFINISHED_ENDING}", std::process::id(), NEXT.fetch_add(1, Relaxed)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    /// A state folder, and a store in it that does its jobs and is gone when `jobs` returns.
+    fn with_store(state: &Path, jobs: impl FnOnce(&Store)) {
+        jobs(&Store::open(state).unwrap());
     }
 
-    /// One file a path: the file's name for people, a hash of the whole path against mistaken identity.
-    fn place(&self, path: &Path) -> PathBuf {
-        let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        let hash = FixedState::with_seed(0).hash_one(&whole);
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        self.folder.join(format!("{name}.{hash:016x}.last-good"))
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<String> =
+            fs::read_dir(folder).unwrap().map(|item| item.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn only_the_text_that_was_found_good_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let list = folder.path().join("a.list");
+        let place = place_of_file(&folder.path().join("lists"), &list);
+        let keep = |wanted: &[u8]| with_store(folder.path(), |store| store.keep(list.clone(), version_of(wanted)));
+        fs::write(&list, "one").unwrap();
+        keep(b"one");
+        assert_eq!(fs::read(&place).unwrap(), b"one");
+        // It changed, or went away, before there was time to copy it.
+        fs::write(&list, "two!").unwrap();
+        keep(b"2222");
+        fs::remove_file(&list).unwrap();
+        keep(b"two!");
+        assert_eq!(fs::read(&place).unwrap(), b"one");
+        fs::write(&list, "two!").unwrap();
+        keep(b"two!");
+        assert_eq!(fs::read(&place).unwrap(), b"two!");
+        assert_eq!(names(&folder.path().join("lists")).len(), 1, "nothing unfinished is left");
+        with_store(folder.path(), |store| store.forget(list.clone()));
+        assert!(!place.exists());
+    }
+
+    #[test]
+    fn a_copy_that_is_there_is_not_written_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let list = folder.path().join("a.list");
+        fs::write(&list, "one").unwrap();
+        let keep = || with_store(folder.path(), |store| store.keep(list.clone(), version_of(b"one")));
+        let inode = || super::super::read::Stamp::of(&place_of_file(&folder.path().join("lists"), &list)).unwrap();
+        keep();
+        let first = inode();
+        keep();
+        assert_eq!(inode(), first);
+    }
+
+    #[test]
+    fn a_download_takes_its_place_with_what_is_known_of_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = "https://lists.example/some/hosts.txt?token=1";
+        let known = Download { url: url.into(), etag: Some("\"1\"".into()), fetched_at: 1, ..Download::default() };
+        let mut place = PathBuf::new();
+        with_store(folder.path(), |store| {
+            place = store.place_of_url(url, "p");
+            assert_ne!(place, store.place_of_url(url, "q"));
+            assert_eq!(store.download(&place), None);
+            let unfinished = store.unfinished(&place);
+            fs::write(&unfinished, "text").unwrap();
+            store.accept(&unfinished, &place, known.clone()).unwrap();
+        });
+        assert!(place.file_name().unwrap().to_str().unwrap().starts_with("hosts.txt."), "{place:?}");
+        with_store(folder.path(), |store| assert_eq!(store.download(&place), Some(known)));
+        assert_eq!(fs::read(&place).unwrap(), b"text");
+        // Damage is no download, and no panic.
+        for damaged in ["", "{", "[]", "{\"url\": 1}"] {
+            fs::write(beside(&place, DOWNLOAD_ENDING), damaged).unwrap();
+            with_store(folder.path(), |store| assert_eq!(store.download(&place), None, "{damaged}"));
+        }
+    }
+
+    #[test]
+    fn unused_copies_are_bounded_and_leftovers_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let lists = folder.path().join("lists");
+        fs::create_dir(&lists).unwrap();
+        let old = |name: &str, seconds: u64| {
+            let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+            File::create(lists.join(name)).unwrap().set_modified(time).unwrap();
+        };
+        (0..UNUSED_COPIES_MAX as u64 + 3).for_each(|number| old(&format!("{number:04}.last-good"), number));
+        old("0001.last-good.json", 1);
+        old("x.unfinished", 1);
+        File::create(lists.join("y.unfinished")).unwrap();
+        with_store(folder.path(), |store| store.tidy(HashSet::from([lists.join("0000.last-good")])));
+        let left = names(&lists);
+        for (name, expected) in [
+            ("0000.last-good", true),
+            ("0001.last-good", false),
+            ("0001.last-good.json", false),
+            ("0002.last-good", false),
+            ("0003.last-good", true),
+            ("x.unfinished", false),
+            ("y.unfinished", true),
+        ] {
+            assert_eq!(left.contains(&name.to_owned()), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_temporary_folder_is_private_and_ends_with_its_store() {
+        let (store, other) = (Store::temporary().unwrap(), Store::temporary().unwrap());
+        let folder = store.folder().to_owned();
+        assert_ne!(folder, other.folder());
+        assert_eq!(folder.metadata().unwrap().permissions().mode() & 0o777, 0o700);
+        store.note(store.place_of_url("https://a.example/", "p"), Download::default());
+        assert_eq!(store.place_of_file(Path::new("/a.list")), None);
+        drop(store);
+        assert!(!folder.exists());
+    }
+
+    #[test]
+    fn names_of_copies_fit_and_differ() {
+        let folder = Path::new("/state");
+        let long = format!("/{}", "ä".repeat(120));
+        for (one, other) in [("/a/x.list", "/b/x.list"), (&long, "/b")] {
+            let (one, other) = (place_of_file(folder, Path::new(one)), place_of_file(folder, Path::new(other)));
+            assert_ne!(one, other);
+            let name = one.file_name().unwrap().to_str().unwrap().to_owned();
+            assert!(name.is_ascii() && name.len() < 200, "{name}");
+        }
     }
 }

@@ -1,12 +1,12 @@
 //! The order of precedence, modes and groups as tables, and against a naive twin.
 
 use super::{
-    Asking, BlockAnswer, Client, ClientKey, Geo, GroupSpec, Link, ListSpec, Mode, OwnerException, OwnerPass, Pause,
-    Policy, PolicySpec, ProgramSpec, Role, RuleSet, Schedule, Scope, Trigger, Verdict, Zone,
+    Asking, BlockAnswer, Client, Geo, GroupSpec, Link, ListSpec, Mode, OwnerException, OwnerPass,
+    Policy, PolicySpec, ProgramSpec, Role, RuleSet, Scope, Trigger, Verdict,
     parse::{Options, parse},
 };
 use crate::dns::{Name, RrType};
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 /// Builds a policy from `(program, program mode, [(service, default mode, rules)])`; the first program is `p0`, then `p1`.
 struct Setup {

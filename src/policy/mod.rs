@@ -13,6 +13,7 @@
 
 mod build;
 mod decide;
+mod gate;
 mod geo;
 mod groups;
 mod index;
@@ -32,6 +33,7 @@ pub use build::{
     BuildError, GroupSpec, ListSpec, OwnerException, PROGRAMS_MAX, Pause, Policy, PolicySpec, ProgramSpec, Role,
 };
 pub use decide::{Asking, MatchedRule};
+pub use gate::{Broad, Canaries, Gate, change_too_large};
 pub use geo::{Database, DatabaseError, Geo};
 pub use groups::{CLIENTS_MAX, Client, ClientKey, ClientKeyError, GROUPS_MAX, Groups};
 pub use mode::{BlockAnswer, Mode, UnknownWord};

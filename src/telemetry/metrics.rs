@@ -36,6 +36,8 @@ pub struct ListGauge {
     pub mode: Mode,
     pub rules: usize,
     pub skipped_lines: usize,
+    /// Rules that the safety gate held back.
+    pub held_rules: usize,
     /// False while a last good state is in force instead of what is on disk.
     pub healthy: bool,
     /// Seconds since this reading of the list came into force.
@@ -155,9 +157,10 @@ fn state(page: &mut Page, telemetry: &Telemetry, gauges: &Gauges) {
 
 fn lists(page: &mut Page, lists: &[ListGauge]) {
     type Value = fn(&ListGauge) -> f64;
-    let metrics: [(&str, &str, Value); 4] = [
+    let metrics: [(&str, &str, Value); 5] = [
         ("cleandns_list_rules", "Rules of a list.", |list| list.rules as f64),
         ("cleandns_list_skipped_lines", "Lines of a list that gave no rule.", |list| list.skipped_lines as f64),
+        ("cleandns_list_held_rules", "Rules of a list that the safety gate held back.", |list| list.held_rules as f64),
         ("cleandns_list_healthy", "0 while a last good state stands in for a list.", |list| {
             f64::from(u8::from(list.healthy))
         }),

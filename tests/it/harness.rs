@@ -6,6 +6,7 @@ use cleandns::{
     config::{self, Config, Origin, World},
     dns::{Class, ExtendedError, MessageWriter, Name, Rcode, Record, RrType, Section, extended_error, read_records},
     embedded,
+    lists::FetchLimits,
 };
 use std::{
     borrow::Cow,
@@ -54,6 +55,17 @@ pub async fn try_start(
     near: &[SocketAddr],
     toml: &str,
 ) -> Result<Server, AppError> {
+    try_start_fetching(folder, internet, near, FetchLimits::default(), toml).await
+}
+
+/// The same, with bounds of its own for downloads.
+pub async fn try_start_fetching(
+    folder: TempDir,
+    internet: Option<&Internet>,
+    near: &[SocketAddr],
+    fetch: FetchLimits,
+    toml: &str,
+) -> Result<Server, AppError> {
     let config = configure(&folder, internet, toml);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let clock = Arc::new(AtomicU64::new(now));
@@ -65,6 +77,7 @@ pub async fn try_start(
         seed: 1,
         ports: Some(Arc::new(ports)),
         built_at: now - 3600,
+        fetch,
     };
     let running = app::start(config, outside).await?;
     Ok(Server { running, folder, clock })

@@ -380,7 +380,7 @@ fn services_are_on_or_off_as_said() {
     assert_eq!(status.unknown_services, Vec::<String>::new());
     let mut enforced: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for list in &status.lists {
-        assert_eq!((list.trouble.as_deref(), list.skipped_count), (None, 0), "{}", list.path);
+        assert_eq!((list.trouble.as_deref(), list.skipped.count, list.held.count, list.warned.count), (None, 0, 0, 0), "{}", list.path);
         match list.mode {
             Mode::Enforce => drop(enforced.entry(&list.program).or_default().insert(&list.service)),
             Mode::Shadow => assert!(IN_SHADOW.contains(&list.program.as_str()), "{}", list.path),
