@@ -70,7 +70,9 @@ impl Health {
         if self.published.policy.load().is_none() {
             return (Readiness::Starting, vec!["no policy is loaded yet".to_owned()]);
         }
-        let mut reasons = list_troubles(&self.published.status.load());
+        let status = self.published.status.load();
+        let mut reasons = list_troubles(&status);
+        reasons.extend(status.databases.iter().cloned());
         if self.upstream_is_silent() {
             reasons.push(UPSTREAM_SILENT.to_owned());
         }
@@ -98,5 +100,5 @@ fn list_troubles(status: &ListStatus) -> Vec<String> {
         };
         Some(format!("{}/{}: {}: {trouble}; {serving}", list.program, list.service, list.path))
     });
-    folders.chain(lists).chain(status.databases.iter().cloned()).collect()
+    folders.chain(lists).collect()
 }

@@ -3,39 +3,54 @@
 //! ```text
 //!         ┌────────────── app: builds everything from Config, binds, spawns, drains ──────────────┐
 //!  stub → listener → query → policy.on_question → resolve → policy.on_answer → response → listener → stub
-//!          sockets           Verdict (pure)      recursor/   Verdict (pure)      │
-//!                                ▲ swap          forwarder                       │ one QueryRecord, after the answer
+//!          sockets    ▲      Verdict (pure)      recursor/   Verdict (pure)      │
+//!     neighbours: MAC ┤          ▲ swap          forwarder,                      │ one QueryRecord, after the answer
+//!     pause: until    ┘          │               name servers                    │
 //!  blocklists/ → lists ───── Policy                                telemetry: counters · log line ←┘
-//!                                                                         ▲ reads
-//!                                                    cli → HTTP → admin: health, metrics, explain, lists
+//!               gate: what is too broad                                   ▲ reads
+//!                                                    cli → HTTP → admin: health, metrics, explain, lists, pause, bypass
 //! ```
 //!
 //! # Code map, in the order of the flow
 //!
 //! - [`listener`] UDP workers and TCP connections: bytes in, bytes out, every bound of the network side.
 //! - [`dns`] the shared vocabulary: names, questions, records, wire form and zone files. Plain values.
-//! - [`query`] the flow: `answer_now` at once, `answer` for what must be resolved; access; the owner's own
-//!   names; special-use names.
-//! - [`policy`] decides, purely: rules, parsers, the compiled index, and the order of precedence, written once.
-//! - [`resolve`] finds answers and validates them; the only place that names hickory_resolver and domain.
-//! - [`response`] writes messages; never decides.
-//! - [`lists`] the I/O around policy: files, downloads, watching, last good states, publishing.
+//! - [`query`] the flow: `answer_now` at once, `answer` for what must be resolved. In its order: `access`; `local`, the
+//!   owner's own names, with `hosts`; `special`, names that never leave this machine; the policy; `links`, what an answer
+//!   leads to; `record`, what is known at the end.
 //! - [`neighbours`] which MAC address stands behind a client's address; asks the kernel, never waits.
-//! - [`telemetry`] counters and the log line of a query; never blocks.
 //! - [`pause`] everything in shadow until a time; kept over restarts.
+//! - [`policy`] decides, purely. `rule` is what a line means, `parse` reads lines (one file a format), `gate` judges how much
+//!   they cover, `show` writes them; `set` packs a list, `index` with `pattern`, `places` and `geo` finds what matches;
+//!   `build` works out modes by group (`mode`, `groups`, `schedule`, `zone`); `decide` and `tally` are the order of
+//!   precedence, written once; `verdict` is what comes out.
+//! - [`resolve`] finds answers and validates them, and tells the name servers behind them; the only place that names
+//!   hickory_resolver and domain.
+//! - [`response`] writes messages, those to blocked questions in `policy`; never decides.
+//! - [`lists`] the I/O around policy: `catalog` is what lists there are and their last good states, `read` and `watch`
+//!   get them from files, `fetch` from elsewhere, `store` keeps copies, `databases` reads those of networks and countries,
+//!   `spec` turns the configuration into a policy's, `publish` swaps policies, `diff` compares lists.
+//! - [`telemetry`] counters, by list and by client, and the log line of a query; never blocks.
 //! - [`health`] what is wrong right now, in words.
 //! - [`admin`] HTTP; the only place that names the web framework.
 //! - [`config`] what the owner wrote, checked whole; [`embedded`] the copies inside the binary.
 //! - [`app`] puts it together; [`cli`] is what a person types.
 //!
+//! For users: `README.md`, `blocklists/README.md` (formats), `config/POLICY.md` (what beats what). What they can notice of
+//! a change belongs there too.
+//!
 //! # What always holds
 //!
 //! 1. Deciding is pure: `policy` has no I/O, clock, lock or await; a policy is immutable and swapped whole, and a
-//!    query is decided by one policy from its question to its answer.
+//!    query is decided by one policy, at one time, from its question to its answer.
 //! 2. Every verdict but "pass" carries program, service, list, line, trigger and chain; nothing recomputes it.
-//! 3. Sockets open after the first policy is in force. A list that became useless never replaces a good one.
-//! 4. Nothing on the answer path waits for a log, a disk, a metric or another client.
-//! 5. Every queue, connection count, line, body and wait has a bound with a name and a reason.
+//! 3. The index finds exactly what a naive scan of the same rules finds. A match is compared, never guessed.
+//! 4. A list or rule in shadow changes no octet of any answer, not even by an exception; off means it doesn't exist.
+//! 5. Nothing is read as more than it says: a line that can't be honoured is skipped and told, with its number.
+//! 6. A blocked question is not resolved. A policy answer never sets AD, and no client gets round it by CD, DO or type.
+//! 7. Sockets open after the first policy is in force. A list that became useless never replaces a good one.
+//! 8. Nothing on the answer path waits for a log, a disk, a metric or another client.
+//! 9. Every queue, connection count, line, body and wait has a bound with a name and a reason.
 //!
 //! `tests/it/architecture.rs` checks the arrows between the modules.
 

@@ -53,12 +53,9 @@ pub struct ListsView {
     pub lists: Vec<ListView>,
     pub folder_troubles: Vec<(String, String)>,
     pub unknown_services: Vec<String>,
-    /// What is wrong with the databases of networks and countries.
+    /// What keeps rules on AS numbers and countries from their work.
     #[serde(default)]
     pub databases: Vec<String>,
-    /// Rules that can't match for want of a database: on AS numbers, on countries.
-    #[serde(default)]
-    pub rules_without_database: (usize, usize),
     /// The owner's exceptions that are over: place and last day.
     #[serde(default)]
     pub expired_exceptions: Vec<(String, String)>,
@@ -103,8 +100,7 @@ pub fn lists(status: &ListStatus) -> ListsView {
         lists: status.lists.iter().map(list_view).collect(),
         folder_troubles: status.folders.clone(),
         unknown_services: status.unknown_services.clone(),
-        databases: status.databases.clone(),
-        rules_without_database: status.rules_without_database,
+        databases: status.database_troubles(),
         expired_exceptions: status.expired_exceptions.clone(),
     }
 }

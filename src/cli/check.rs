@@ -42,13 +42,11 @@ pub fn check(loaded: Loaded, verbose: bool, strict: bool) -> Outcome {
     for service in &status.unknown_services {
         say(format!("warning: {service}: the configuration names a service that no list has\n"));
     }
+    for why in &status.database_troubles() {
+        say(format!("warning: {why}\n"));
+    }
     let rules: usize = published.policy.load().as_ref().map_or(0, |policy| policy.rule_count());
     let lists = status.lists.len();
-    for trouble in &status.databases {
-        unusable += 1;
-        say(format!("{trouble}\n"));
-    }
-    tell_of_inactive_rules(status.rules_without_database);
     for (place, until) in &status.expired_exceptions {
         say(format!("warning: {place}: the exception ended on {until} and no longer holds\n"));
     }
@@ -87,16 +85,5 @@ fn tell(path: &ListPath, what: &str, told: &Told) {
     told.first.iter().for_each(|line| say(format!("{path}:{}: {what}: {}\n", line.line, line.reason)));
     if told.first.len() < told.count {
         say(format!("{path}: {what}: and {} lines more\n", told.count - told.first.len()));
-    }
-}
-
-/// Tells how many rules wait for a database of networks or countries.
-pub fn tell_of_inactive_rules((asns, countries): (usize, usize)) {
-    for (count, what, option) in [(asns, "AS numbers", "asn_db"), (countries, "countries", "country_db")] {
-        if count > 0 {
-            say(format!(
-                "{count} rules on {what} are inactive: [policy] {option} names no database that can be used\n"
-            ));
-        }
     }
 }

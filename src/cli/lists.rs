@@ -16,12 +16,11 @@ pub fn status(config: &Config, verbose: bool) -> Outcome {
     for list in &view.lists {
         show(list, verbose);
     }
-    view.databases.iter().for_each(|trouble| say(format!("! {trouble}\n")));
-    super::check::tell_of_inactive_rules(view.rules_without_database);
     for (place, until) in &view.expired_exceptions {
         say(format!("! {place}: the exception ended on {until} and no longer holds\n"));
     }
     view.folder_troubles.iter().for_each(|(program, why)| say(format!("! {program}: {why}\n")));
+    view.databases.iter().for_each(|why| say(format!("! {why}\n")));
     Ok(())
 }
 

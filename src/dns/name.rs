@@ -193,18 +193,40 @@ impl FromStr for Name {
 impl Name {
     /// Becomes the name that a text is, in place, because copies of names cost readers of millions of lines more than
     /// the reading. After an error it is the root.
-    pub(super) fn assign(&mut self, text: &[u8]) -> Result<(), NameError> {
+    pub fn assign(&mut self, text: &[u8]) -> Result<(), NameError> {
         (self.len, self.octets[0]) = (1, 0);
         match text {
             b"" => return Err(NameError::Empty),
             b"." => return Ok(()),
             _ => {}
         }
-        let assigned = self.assign_labels(text);
+        let is_plain = |octet: &u8| matches!(octet, b'!'..=b'~') & (*octet != b'\\');
+        let plain = text.len() < NAME_BYTES_MAX - 1 && text.iter().fold(true, |all, octet| all & is_plain(octet));
+        let assigned = if plain { self.assign_plain(text) } else { self.assign_labels(text) };
         if assigned.is_err() {
             self.octets[0] = 0;
         }
         assigned
+    }
+
+    /// Reads a text without escapes that is short enough: its octets stand in the name as they are, but for the dots.
+    fn assign_plain(&mut self, text: &[u8]) -> Result<(), NameError> {
+        let text = text.strip_suffix(b".").unwrap_or(text);
+        let end = text.len() + 1;
+        let to = &mut self.octets[1..end];
+        to.copy_from_slice(text);
+        to.make_ascii_lowercase();
+        let mut label_at = 0;
+        for at in 1..end {
+            if self.octets[at] == b'.' {
+                self.end_label(label_at, at)?;
+                label_at = at;
+            }
+        }
+        self.end_label(label_at, end)?;
+        self.octets[end] = 0;
+        self.len = end as u8 + 1;
+        Ok(())
     }
 
     fn assign_labels(&mut self, text: &[u8]) -> Result<(), NameError> {
@@ -366,6 +388,21 @@ mod tests {
         let four = [63, 63, 63, 61].map(|n| "b".repeat(n)).join(".");
         assert_eq!(name(&four).as_wire().len(), 255);
         assert_eq!(format!("{four}b").parse::<Name>(), Err(NameError::NameTooLong));
+    }
+
+    proptest::proptest! {
+        /// Texts without escapes are read in a faster way, to the same names and errors.
+        #[test]
+        fn plain_texts_are_read_as_others(text in "([a-cA-C-]{0,3}[.]?){0,8}([a-b.]{0,70}[.]){0,4}[a-b]{0,3}") {
+            let (mut fast, mut slow) = (Name::ROOT, Name::ROOT);
+            if !matches!(text.as_str(), "" | ".") {
+                let results = (fast.assign(text.as_bytes()), slow.assign_labels(text.as_bytes()));
+                proptest::prop_assert_eq!(results.0, results.1);
+                if results.1.is_ok() {
+                    proptest::prop_assert_eq!(fast, slow);
+                }
+            }
+        }
     }
 
     #[test]

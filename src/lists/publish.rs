@@ -89,6 +89,20 @@ pub struct ListState {
     pub trouble: Option<String>,
 }
 
+impl ListStatus {
+    /// What keeps rules on AS numbers and countries from their work: databases that can't be used as they are, and
+    /// rules that none is named for.
+    pub fn database_troubles(&self) -> Vec<String> {
+        let (asns, countries) = self.rules_without_database;
+        let idle = [(asns, "AS numbers", "policy.asn_db"), (countries, "countries", "policy.country_db")];
+        let idle = idle.into_iter().filter(|(count, ..)| *count > 0);
+        let idle = idle.map(|(count, what, option)| {
+            format!("{count} rules on {what} are inactive: {option} names no usable database")
+        });
+        self.databases.iter().cloned().chain(idle).collect()
+    }
+}
+
 impl ListState {
     /// True if its last good state serves in place of what is on disk, or if nothing does.
     pub fn is_held(&self) -> bool {

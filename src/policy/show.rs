@@ -90,13 +90,36 @@ impl fmt::Display for Matcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Name { scope: Scope::Subtree, name } if name.is_root() => f.write_char('*'),
-            Self::Name { scope, name } => write!(f, "{}{name}", scope.prefix()),
+            Self::Name { scope, name } => write!(f, "{}{}", scope.prefix(), Listed(name)),
             Self::Pattern(pattern) => write!(f, "{pattern}"),
             Self::Address(place) => write!(f, "{place}"),
-            Self::NsName { scope, name } => write!(f, "ns:{}{name}", scope.prefix()),
+            Self::NsName { scope: Scope::Subtree, name } if name.is_root() => f.write_str("ns:*"),
+            Self::NsName { scope, name } => write!(f, "ns:{}{}", scope.prefix(), Listed(name)),
             Self::NsAddress(place) => write!(f, "ns:{place}"),
             Self::Client(net) => write!(f, "client:{net}"),
         }
+    }
+}
+
+/// A name as it is written in a list: signs that mean something there are written as numbers.
+struct Listed<'a>(&'a Name);
+
+impl fmt::Display for Listed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_root() {
+            return f.write_char('.');
+        }
+        for (index, label) in self.0.labels().enumerate() {
+            f.write_str(if index > 0 { "." } else { "" })?;
+            for &octet in label {
+                match octet {
+                    b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => f.write_char(char::from(octet))?,
+                    b'.' => f.write_str("\\.")?,
+                    _ => write!(f, "\\{octet:03}")?,
+                }
+            }
+        }
+        Ok(())
     }
 }
 
@@ -108,9 +131,17 @@ impl fmt::Display for Place {
             Self::Asn(number) => write!(f, "AS{number}"),
             Self::Country([first, second]) => write!(f, "country:{}{}", char::from(*first), char::from(*second)),
             Self::Outside(places) => {
-                f.write_char('!')?;
+                let mut in_countries = false;
                 for (index, place) in places.iter().enumerate() {
-                    write!(f, "{}{place}", if index == 0 { "" } else { "," })?;
+                    f.write_char(if index == 0 { '!' } else { ',' })?;
+                    // Said once: two letters after it can be nothing else.
+                    match place {
+                        Self::Country(code) if in_countries => {
+                            code.iter().try_for_each(|&letter| f.write_char(char::from(letter)))?;
+                        }
+                        place => write!(f, "{place}")?,
+                    }
+                    in_countries |= matches!(place, Self::Country(_));
                 }
                 Ok(())
             }
@@ -342,6 +373,8 @@ mod tests {
             (on(Below, "."), "*.."),
             (on(Subtree, "_dmarc.x-.example"), "_dmarc.x-.example"),
             (on(Subtree, r"a\.b.x"), r"a\.b.x"),
+            (on(Subtree, "0/25.2.0.192.in-addr.arpa"), r"0\04725.2.0.192.in-addr.arpa"),
+            (on(Subtree, r"\*.x"), r"\042.x"),
             (on(Subtree, "1.2.3.4"), "1.2.3.4 (name)"),
             (Matcher::Address(net("192.0.2.0/24")), "192.0.2.0/24"),
             (Matcher::Address(net("192.0.2.1/32")), "192.0.2.1/32"),
@@ -352,6 +385,7 @@ mod tests {
             (on_ns(Subtree, "hichina.com"), "ns:hichina.com"),
             (on_ns(Exact, "hichina.com"), "ns:=hichina.com"),
             (on_ns(Below, "hichina.com"), "ns:*.hichina.com"),
+            (on_ns(Subtree, "."), "ns:*"),
             (Matcher::NsAddress(net("192.0.2.0/24")), "ns:192.0.2.0/24"),
             (Matcher::NsAddress(Place::Asn(1)), "ns:AS1"),
             (Matcher::NsAddress(Place::Country(*b"CN")), "ns:country:CN"),

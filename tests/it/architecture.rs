@@ -155,13 +155,20 @@ fn sources(module: &str) -> Vec<(PathBuf, String)> {
             let path = item.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
-            } else if path.extension().is_some_and(|ending| ending == "rs") {
+            } else if path.extension().is_some_and(|ending| ending == "rs") && !is_of_tests(&path) {
                 files.push(path);
             }
         }
     }
     assert!(!files.is_empty(), "no source of {module}");
     files.into_iter().map(|path| (path.clone(), fs::read_to_string(path).unwrap())).collect()
+}
+
+/// True for files that hold nothing but tests.
+fn is_of_tests(path: &Path) -> bool {
+    let is_tests = |part: &str| part == "tests" || part.ends_with("_tests") || part == "round_trip";
+    path.file_stem().and_then(|stem| stem.to_str()).is_some_and(is_tests)
+        || path.parent().and_then(Path::file_name).and_then(|folder| folder.to_str()).is_some_and(is_tests)
 }
 
 /// Lines of code with their numbers: no comments, and nothing after the tests begin.

@@ -598,7 +598,7 @@ fn a_bare_binary() {
     assert!(copied.success());
     let check = ended(bare(&program, &empty).args(["check", "--strict"]));
     assert_eq!(check.code, Some(0), "{check:?}");
-    has(&check.stdout, &["configuration: built in", "0 lines skipped, 0 lists unusable"]);
+    has(&check.stdout, &["configuration: built in", "0 lines skipped, 0 rules held back, 0 lists unusable"]);
     let explain = ended(bare(&program, &empty).args(["explain", "www.tiktok.com", "--offline"]));
     assert_eq!(explain.code, Some(0), "{explain:?}");
     let built_in = "blocklists/clean-store/tiktok.list (built in)";

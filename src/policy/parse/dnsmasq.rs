@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     dns::Name,
-    policy::{Effect, Matcher, Place, Rule, Scope},
+    policy::{Anchor, Effect, Matcher, Pattern, Place, Rule, Scope},
 };
 
 /// True for a line that only dnsmasq's configuration has.
@@ -23,6 +23,8 @@ pub fn line(text: &str, number: u32, sink: &mut dyn Sink) {
     if text.starts_with('#') {
         return;
     }
+    // On a command line options begin with dashes.
+    let text = text.strip_prefix("--").unwrap_or(text);
     // A comment begins at a `#` after white space; `address=/#/` has one that is none.
     let comment = text.as_bytes().windows(2).position(|pair| pair[0].is_ascii_whitespace() && pair[1] == b'#');
     let text = text[..comment.unwrap_or(text.len())].trim_end();
@@ -48,16 +50,38 @@ fn names(option: &str, value: &str, number: u32, sink: &mut dyn Sink) {
         return sink.skip(number, "it forwards the names to another server and blocks nothing", shown(target));
     }
     for text in names.split('/') {
-        let text = text.strip_prefix("*.").or_else(|| text.strip_prefix('.')).unwrap_or(text);
+        let (scope, text) = match text.strip_prefix('*') {
+            // A star stands for the beginning of a name, up to any place in it.
+            Some(rest) => match rest.strip_prefix('.') {
+                Some(name) => (Scope::Below, name),
+                None => {
+                    ends_with(rest, number, sink);
+                    continue;
+                }
+            },
+            // For historical reasons a dot before a name means nothing.
+            None => (Scope::Subtree, text.strip_prefix('.').unwrap_or(text)),
+        };
         match text {
             "#" => sink.name(Effect::Block, Scope::Subtree, &Name::ROOT, number),
             // `server=//` is about names without dots, which are not blocked for that.
             "" => sink.skip(number, "it names an empty domain", shown(value)),
             text => match read_name(text) {
-                Ok(name) => sink.name(Effect::Block, Scope::Subtree, &name, number),
+                Ok(name) => sink.name(Effect::Block, scope, &name, number),
                 Err((reason, detail)) => sink.skip(number, reason, detail),
             },
         }
+    }
+}
+
+/// `*text`: every name that ends so.
+fn ends_with(text: &str, number: u32, sink: &mut dyn Sink) {
+    match read_name(text) {
+        Ok(name) => {
+            let pattern = Pattern::Glob { start: Anchor::Anywhere, text: name.to_string(), end: true };
+            sink.rule(Rule::new(Effect::Block, Matcher::Pattern(pattern), number));
+        }
+        Err((reason, detail)) => sink.skip(number, reason, detail),
     }
 }
 
@@ -76,7 +100,10 @@ mod tests {
             ("address=/ads.example/#", "ads.example"),
             ("address=/#/0.0.0.0", "*"),
             ("address=/.ads.example/", "ads.example"),
-            ("address=/*.ads.example/", "ads.example"),
+            ("address=/*.ads.example/", "*.ads.example"),
+            ("address=/*ads.example/", "*ads.example^"),
+            ("--address=/ads.example/", "ads.example"),
+            ("address = /ads.example/", "ads.example"),
             ("local=/ads.example/", "ads.example"),
             ("server=/ads.example/", "ads.example"),
             ("server=/a.example/b.example/", "a.example b.example"),
@@ -102,6 +129,9 @@ mod tests {
             "ipset=/ads.example/blocked",
             "no-resolv",
             "address=/a..b/",
+            "address=//192.0.2.1",
+            "address=/*/192.0.2.1",
+            "ads.example",
         ] {
             skips("dnsmasq", line);
         }

@@ -21,6 +21,7 @@ mod unbound;
 use super::{Effect, Mode, Rule, RuleSet, Scope};
 use crate::dns::{Name, zonefile::RECORD_BYTES_MAX};
 use output::Output;
+use std::borrow::Cow;
 use text::TextReader;
 
 /// How a list's text is to be read. The words of configuration.
@@ -194,8 +195,9 @@ pub enum Unusable {
 
 /// How many lines of each kind are kept with their reasons; the rest is counted.
 pub const TOLD_KEPT: usize = 200;
-/// Octets of the longest line read; a longer one is skipped. AdBlock rules with long lists of names stay below it.
-const LINE_BYTES_MAX: usize = 4096;
+/// Octets of the longest line read; a longer one is skipped. It may hold the longest record of a zone; a negated rule of
+/// ours with all the places that it may have stays below.
+const LINE_BYTES_MAX: usize = RECORD_BYTES_MAX;
 /// Octets of a text that are looked at before it is decided what it is.
 const HEAD_BYTES: usize = 64 << 10;
 /// Of those, the octets that show whether it is text at all.
@@ -220,8 +222,12 @@ pub struct Parser<'a> {
     unusable: Option<Unusable>,
     /// A line whose end is still to come.
     partial: Vec<u8>,
-    /// The rest of the present line is passed over.
+    /// The rest of the present line is passed over; of what was read its first octet is left.
     too_long: bool,
+    /// Old files end their lines with CR alone; the editor that shows them counts them as lines.
+    ends_in_cr: bool,
+    /// In such a file: the last line ended with CR, so that an LF at once is part of its end.
+    after_cr: bool,
     line: u32,
     /// Something other than white space was seen.
     has_text: bool,
@@ -246,6 +252,8 @@ impl<'a> Parser<'a> {
             unusable: None,
             partial: Vec::new(),
             too_long: false,
+            ends_in_cr: false,
+            after_cr: false,
             line: 0,
             has_text: false,
             output: Output::new(options.admit, text_bytes),
@@ -292,7 +300,10 @@ impl<'a> Parser<'a> {
                 (Format::Rpz, Header::default())
             }
             Reader::Dnsmasq => (Format::Dnsmasq, Header::default()),
-            Reader::Unbound(_) => (Format::Unbound, Header::default()),
+            Reader::Unbound(unbound) => {
+                unbound.finish(&mut self.output);
+                (Format::Unbound, Header::default())
+            }
         };
         self.output.finish(format, header, self.line)
     }
@@ -312,19 +323,27 @@ impl<'a> Parser<'a> {
         self.reader = Some(match format {
             Format::Rpz => Reader::Rpz(Box::new(rpz::RpzReader::new())),
             Format::Dnsmasq => Reader::Dnsmasq,
-            Format::Unbound => Reader::Unbound(unbound::UnboundReader::default()),
+            Format::Unbound => Reader::Unbound(unbound::UnboundReader::new()),
             format => Reader::Text(TextReader::new(format, self.options.extent)),
         });
+        self.ends_in_cr = memchr::memchr(b'\n', text).is_none() && memchr::memchr(b'\r', text).is_some();
         self.lines(text);
     }
 
     fn lines(&mut self, piece: &[u8]) {
+        let next_end = |rest: &[u8], or_cr| match or_cr {
+            false => memchr::memchr(b'\n', rest),
+            true => memchr::memchr2(b'\n', b'\r', rest),
+        };
         let mut rest = piece;
-        while let Some(end) = memchr::memchr(b'\n', rest) {
+        while let Some(end) = next_end(rest, self.ends_in_cr) {
             let line = &rest[..end];
+            let is_in_crlf = std::mem::replace(&mut self.after_cr, rest[end] == b'\r') && rest[end] == b'\n';
             rest = &rest[end + 1..];
             if self.partial.is_empty() && !self.too_long {
-                self.end_line(line);
+                if !(is_in_crlf && line.is_empty()) {
+                    self.end_line(line);
+                }
             } else {
                 self.hold(line);
                 let whole = std::mem::take(&mut self.partial);
@@ -338,35 +357,35 @@ impl<'a> Parser<'a> {
 
     /// Keeps the beginning of a line, unless it is too long to be one.
     fn hold(&mut self, part: &[u8]) {
-        if self.partial.len() + part.len() > self.line_bytes_max() {
+        if self.partial.len() + part.len() > LINE_BYTES_MAX {
             self.too_long = true;
         }
-        if self.too_long {
-            self.partial.clear();
-        } else {
+        if !self.too_long {
             self.partial.extend_from_slice(part);
+        } else if self.partial.is_empty() {
+            self.partial.extend_from_slice(&part[..part.len().min(1)]);
+        } else {
+            self.partial.truncate(1);
         }
-    }
-
-    /// A zone file's records may be long, and its reader has a bound of its own.
-    fn line_bytes_max(&self) -> usize {
-        if matches!(self.reader, Some(Reader::Rpz(_))) { RECORD_BYTES_MAX } else { LINE_BYTES_MAX }
     }
 
     fn end_line(&mut self, line: &[u8]) {
-        // Old files end their lines with CR alone; the editor that shows them counts them as lines.
-        let mut parts = line.strip_suffix(b"\r").unwrap_or(line).split(|&byte| byte == b'\r');
-        let is_long = std::mem::take(&mut self.too_long) || line.len() > self.line_bytes_max();
-        if is_long {
-            self.line = self.line.saturating_add(1);
+        self.line = self.line.saturating_add(1);
+        if std::mem::take(&mut self.too_long) || line.len() > LINE_BYTES_MAX {
             self.has_text = true;
-            return output::skip(&mut self.output, self.line, "the line is too long to be a rule", String::new());
+            if !begins_comment(line) {
+                self.output.skip(self.line, "the line is too long to be a rule", String::new());
+            }
+            return;
         }
-        parts.by_ref().for_each(|part| self.read_line(part));
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        match memchr::memchr(b'\r', line) {
+            None => self.read_line(line),
+            Some(_) => line.split(|&byte| byte == b'\r').for_each(|part| self.read_line(part)),
+        }
     }
 
     fn read_line(&mut self, line: &[u8]) {
-        self.line = self.line.saturating_add(1);
         let (number, output) = (self.line, &mut self.output);
         let trimmed = line.trim_ascii();
         self.has_text |= !trimmed.is_empty();
@@ -378,19 +397,40 @@ impl<'a> Parser<'a> {
         if trimmed.is_empty() {
             return;
         }
-        let Ok(text) = std::str::from_utf8(trimmed) else {
-            return output::skip(output, number, "not UTF-8 text", String::new());
+        let text = match readable(trimmed) {
+            Ok(text) => text,
+            Err(reason) => return output.skip(number, reason, String::new()),
         };
-        if text.bytes().any(|byte| byte < 0x20 && byte != b'\t' || byte == 0x7f) {
-            return output::skip(output, number, "it has control characters", String::new());
-        }
         match reader {
-            Reader::Text(reader) => reader.line(text, number, output),
-            Reader::Dnsmasq => dnsmasq::line(text, number, output),
-            Reader::Unbound(reader) => reader.line(text, number, output),
+            Reader::Text(reader) => reader.line(&text, number, output),
+            Reader::Dnsmasq => dnsmasq::line(&text, number, output),
+            Reader::Unbound(reader) => reader.line(&text, number, output),
             Reader::Rpz(_) => {}
         }
     }
+}
+
+/// A line as text. In which encoding comments are written is of no importance.
+fn readable(line: &[u8]) -> Result<Cow<'_, str>, &'static str> {
+    if begins_comment(line) {
+        return Ok(String::from_utf8_lossy(line));
+    }
+    let text = std::str::from_utf8(line).or_else(|error| match text::comment_start(line) {
+        Some(at) if at <= error.valid_up_to() => std::str::from_utf8(line[..at].trim_ascii_end()),
+        _ => Err(error),
+    });
+    match text {
+        Ok(text) if text.bytes().any(|byte| byte < 0x20 && byte != b'\t' || byte == 0x7f) => {
+            Err("it has control characters")
+        }
+        Ok(text) => Ok(Cow::Borrowed(text)),
+        Err(_) => Err("not UTF-8 text"),
+    }
+}
+
+/// True for what begins a comment in every format but for rare rules that begin alike.
+fn begins_comment(line: &[u8]) -> bool {
+    matches!(line.first(), Some(b'#' | b'!' | b';'))
 }
 
 /// Where the readers put what they find.
@@ -415,12 +455,12 @@ fn refuse_non_lists(text: &[u8]) -> Result<(), Unusable> {
     if head.iter().any(is_control) {
         return Err(Unusable::Binary);
     }
-    let start = text.trim_ascii_start();
-    let opens_like = |tag: &[u8]| start.get(..tag.len()).is_some_and(|own| own.eq_ignore_ascii_case(tag));
-    if [b"<!doctype".as_slice(), b"<html", b"<head", b"<?xml", b"<body"].into_iter().any(opens_like) {
-        return Err(Unusable::Html);
+    // No list begins with a tag, whatever the page is.
+    let is_tag = |second: &u8| second.is_ascii_alphabetic() || matches!(second, b'!' | b'?');
+    match text.trim_ascii_start() {
+        [b'<', second, ..] if is_tag(second) => Err(Unusable::Html),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// Tells the format from the first lines.
@@ -433,9 +473,13 @@ fn detect(text: &[u8]) -> Format {
     if rpz::looks_like_zone(&text) {
         return Format::Rpz;
     }
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let lines = text.split(['\n', '\r']).map(str::trim);
+    let lines = lines.filter(|line| !line.is_empty() && !begins_comment(line.as_bytes()));
     let (mut all, mut counts) = (0, [0; 4]);
     for line in lines.take(HEAD_LINES) {
+        if line.starts_with('[') && adblock::is_unmistakable(line) {
+            return Format::Adblock;
+        }
         all += 1;
         let is = [
             dnsmasq::is_directive(line),

@@ -65,13 +65,14 @@ fn scoped_name(text: &str) -> Result<(Scope, Name), Problem> {
     if text == "*" {
         return Ok((Scope::Subtree, Name::ROOT));
     }
-    if let Some(name) = text.strip_prefix('=') {
-        return Ok((Scope::Exact, read_name(name)?));
-    }
-    if let Some(name) = text.strip_prefix("*.") {
-        return Ok((Scope::Below, read_name(name)?));
-    }
-    Ok((Scope::Subtree, read_name(text)?))
+    let (scope, name) = match (text.strip_prefix('='), text.strip_prefix("*.")) {
+        (Some(name), _) => (Scope::Exact, name),
+        (None, Some(name)) => (Scope::Below, name),
+        (None, None) => return Ok((Scope::Subtree, read_name(text)?)),
+    };
+    // The root alone, or all but the root: whoever writes that means it.
+    let name = if name == "." { Name::ROOT } else { read_name(name)? };
+    Ok((scope, name))
 }
 
 /// A place, if the text is one.

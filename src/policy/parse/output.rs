@@ -21,6 +21,8 @@ pub struct Output<'a> {
     warned: Told,
     /// Held rules with their reasons, for the second look.
     pending: Vec<(Rule, String)>,
+    /// Rules that were taken with a warning, likewise.
+    doubtful: Vec<Rule>,
     /// Exceptions on names: wanted for that second look alone.
     exceptions: HashMap<Name, Scope>,
     /// A bound was met, and told of.
@@ -36,6 +38,7 @@ impl<'a> Output<'a> {
             held: Told::default(),
             warned: Told::default(),
             pending: Vec::new(),
+            doubtful: Vec::new(),
             exceptions: HashMap::new(),
             is_full: Vec::new(),
         }
@@ -65,13 +68,19 @@ impl<'a> Output<'a> {
     /// Has the gate look again at what it held, now that all exceptions are known.
     fn settle(&mut self) {
         let Some(admit) = self.admit else { return };
+        let exceptions = std::mem::take(&mut self.exceptions);
+        let excepted = |name: &Name| {
+            (0..=name.label_count()).any(|above| {
+                let scope = exceptions.get(&name.ancestor(above));
+                scope.is_some_and(|scope| scope.covers(above))
+            })
+        };
+        for rule in std::mem::take(&mut self.doubtful) {
+            if let Admission::Warn(reason) | Admission::Hold(reason) = admit.settle(&rule, &excepted) {
+                self.warned.tell(rule.line, reason);
+            }
+        }
         for (rule, reason) in std::mem::take(&mut self.pending) {
-            let excepted = |name: &Name| {
-                (0..=name.label_count()).any(|above| {
-                    let scope = self.exceptions.get(&name.ancestor(above));
-                    scope.is_some_and(|scope| scope.covers(above))
-                })
-            };
             let line = rule.line;
             match admit.settle(&rule, &excepted) {
                 Admission::Hold(_) => self.held.tell(line, reason),
@@ -112,6 +121,14 @@ impl<'a> Output<'a> {
         }
     }
 
+    fn doubt(&mut self, rule: Rule, reason: String) {
+        if self.doubtful.len() < HELD_MAX {
+            self.doubtful.push(rule);
+        } else {
+            self.warned.tell(rule.line, reason);
+        }
+    }
+
     fn hold(&mut self, rule: Rule, reason: String) {
         if self.pending.len() < HELD_MAX {
             self.pending.push((rule, reason));
@@ -130,7 +147,7 @@ impl Sink for Output<'_> {
         if let Some(admit) = self.admit {
             match admit.admit(Candidate::Name(effect, scope, name)) {
                 Admission::Take => {}
-                Admission::Warn(reason) => self.warned.tell(line, reason),
+                Admission::Warn(reason) => self.doubt(Rule::on_name(effect, scope, *name, line), reason),
                 Admission::Hold(reason) => return self.hold(Rule::on_name(effect, scope, *name, line), reason),
             }
         }
@@ -141,12 +158,12 @@ impl Sink for Output<'_> {
 
     fn rule(&mut self, rule: Rule) {
         if let (Effect::Except, Matcher::Name { scope, name }) = (rule.effect, &rule.matcher) {
-            self.remember_exception(*scope, &name.clone());
+            self.remember_exception(*scope, name);
         }
         if let Some(admit) = self.admit {
             match admit.admit(Candidate::Rule(&rule)) {
                 Admission::Take => {}
-                Admission::Warn(reason) => self.warned.tell(rule.line, reason),
+                Admission::Warn(reason) => self.doubt(rule.clone(), reason),
                 Admission::Hold(reason) => return self.hold(rule, reason),
             }
         }
@@ -158,13 +175,9 @@ impl Sink for Output<'_> {
     }
 
     fn skip(&mut self, line: u32, reason: &'static str, detail: String) {
-        skip(self, line, reason, detail);
+        let reason = if detail.is_empty() { reason.to_owned() } else { format!("{reason}: {detail}") };
+        self.skipped.tell(line, reason);
     }
-}
-
-/// Tells of a line that gives no rule.
-pub fn skip(output: &mut Output<'_>, line: u32, reason: &'static str, detail: String) {
-    output.skipped.tell(line, if detail.is_empty() { reason.to_owned() } else { format!("{reason}: {detail}") });
 }
 
 impl Told {

@@ -1,7 +1,7 @@
 //! Lines and whole lists, as tables. What a line comes to is written as the rules it gives, in our own format.
 
 use super::*;
-use crate::policy::What;
+use crate::policy::{Matcher, What};
 use proptest::prelude::*;
 
 /// A sink that keeps everything.
@@ -36,7 +36,11 @@ pub fn read(format: &str, line: &str) -> Kept {
     let format = Format::ALL.into_iter().find(|own| own.word() == format).unwrap();
     match format {
         Format::Dnsmasq => dnsmasq::line(line, 1, &mut kept),
-        Format::Unbound => unbound::UnboundReader::default().line(line, 1, &mut kept),
+        Format::Unbound => {
+            let mut reader = unbound::UnboundReader::new();
+            reader.line(line, 1, &mut kept);
+            reader.finish(&mut kept);
+        }
         format => TextReader::new(format, Extent::Exact).line(line, 1, &mut kept),
     }
     kept
@@ -89,8 +93,8 @@ fn our_own_lines() {
         ("@192.0.2.0/24", "@192.0.2.0/24"),
         ("AS4134 # CHINANET", "AS4134"),
         ("country:cn", "country:CN"),
-        ("!country:US,CA", "!country:US,country:CA"),
-        ("!country:US,CA,AS7018,192.0.2.0/24", "!country:US,country:CA,AS7018,192.0.2.0/24"),
+        ("!country:US,CA", "!country:US,CA"),
+        ("!country:US,CA,AS7018,192.0.2.0/24", "!country:US,CA,AS7018,192.0.2.0/24"),
         ("!AS7018,AS701", "!AS7018,AS701"),
         ("!192.0.2.0/24", "!192.0.2.0/24"),
         ("ns:hichina.com", "ns:hichina.com"),
@@ -160,6 +164,26 @@ fn plain_lists() {
         ("regex", "^ads[0-9]+\\.", "/^ads[0-9]+\\./"),
         ("regex", "/^ads/", "/^ads/"),
         ("regex", "# comment", ""),
+        ("regex", "ads # why", "/ads/"),
+        // As a regular expression it would match every name.
+        ("regex", "||ads.example^", "ads.example"),
+        ("regex", "0.0.0.0 ads.example", "=ads.example"),
+        ("regex", "192.0.2.1", "192.0.2.1/32"),
+        ("regex", "(^|\\.)ads\\.example$", "/(^|\\.)ads\\.example$/"),
+        ("hosts", "0 ads.example", "=ads.example"),
+        ("hosts", "0.0.0.0 a.example#why b.example", "=a.example"),
+        ("hosts", "0.0.0.0 a.example b.example#", "=a.example =b.example"),
+        ("hosts", "192.0.2.1 # theirs", "192.0.2.1/32"),
+        ("ours", "127.0.0.1 # rebinding", "127.0.0.1/32"),
+        ("domains", "a.example#why", "=a.example"),
+        ("domains", "||a.example^", "a.example"),
+        ("domains", "@@||a.example^", "@a.example"),
+        ("domains", "/^ads/", "/^ads/"),
+        ("adblock", "a.example", "=a.example"),
+        ("adblock", "192.0.2.1", "192.0.2.1/32"),
+        ("adblock", "0.0.0.0 a.example", "=a.example"),
+        ("adblock", "[Adblock Plus 2.0]", ""),
+        ("domains", "[Adblock Plus 2.0]", ""),
     ] {
         takes(format, line, expected);
     }
@@ -169,6 +193,14 @@ fn plain_lists() {
         ("domains", "a..b"),
         ("hosts", "0.0.0.0 a..b"),
         ("domains", "x.example,y.example"),
+        // Names were taken out of the line; it was never a rule on the address.
+        ("hosts", "0.0.0.0 # a.example"),
+        ("hosts", "127.0.0.1 #a.example"),
+        ("domains", "x.example##.advert"),
+        ("domains", "x.example$third-party"),
+        ("domains", "192.0.2.300"),
+        ("regex", "a b"),
+        ("regex", "^ads;querytype=A"),
     ] {
         skips(format, line);
     }
@@ -186,6 +218,9 @@ fn the_format_is_told_from_the_text() {
     for (text, expected) in [
         ("#! cleandns\na.example\n", Format::Ours),
         ("a.example\nb.example\n", Format::Domains),
+        ("! title\n! x\n! y\n! z\n0.0.0.0 a.example\n", Format::Hosts),
+        ("[Adblock Plus 2.0]\na.example\nb.example\n", Format::Adblock),
+        ("# x\r||a.example^\r", Format::Adblock),
         ("# title\n0.0.0.0 a.example\n0.0.0.0 b.example\n", Format::Hosts),
         ("[Adblock Plus]\n||a.example^\n||b.example^\n", Format::Adblock),
         ("address=/a.example/0.0.0.0\naddress=/b.example/\n", Format::Dnsmasq),
@@ -214,8 +249,57 @@ fn lines_end_in_every_way_there_is() {
         let parsed = whole(text, Format::Auto, Extent::Subtree).unwrap();
         assert_eq!(rules_of(&parsed), ["1:a.example", "2:b.example"], "{text:?}");
     }
-    let parsed = whole("a.example\n\n# x\n\nb.example\n", Format::Auto, Extent::Subtree).unwrap();
-    assert_eq!(rules_of(&parsed), ["1:a.example", "5:b.example"]);
+    for (text, expected) in [
+        ("a.example\n\n# x\n\nb.example\n", ["1:a.example", "5:b.example"]),
+        ("a.example\r\n\r\n# x\r\n\r\nb.example", ["1:a.example", "5:b.example"]),
+        ("a.example\r\r# x\r\rb.example", ["1:a.example", "5:b.example"]),
+        // A CR in the middle ends a line of the list, but none that an editor counts.
+        ("# x\na.example\rb.example\n", ["2:a.example", "2:b.example"]),
+    ] {
+        let parsed = whole(text, Format::Auto, Extent::Subtree).unwrap();
+        assert_eq!(rules_of(&parsed), expected, "{text:?}");
+    }
+    // A whole list of such lines is many lines, however long it is; at its end it may change its mind.
+    let text = "ads.example\r".repeat(20_000) + "x.example\r\ny.example\nz.example";
+    let parsed = whole(&text, Format::Auto, Extent::Subtree).unwrap();
+    assert_eq!((parsed.rules.len(), parsed.skipped.count), (20_003, 0));
+    assert_eq!(&rules_of(&parsed)[20_000..], ["20001:x.example", "20002:y.example", "20003:z.example"]);
+}
+
+#[test]
+fn pieces_of_any_size_are_the_whole() {
+    let long = |bytes: usize| format!("{}.example", "a".repeat(bytes - ".example".len()));
+    for end in ["\n", "\r\n", "\r"] {
+        let lines = ["x.example".to_owned(), long(LINE_BYTES_MAX), long(LINE_BYTES_MAX + 1), "# é".to_owned()];
+        let text = lines.join(end) + end + &["y.example", end].concat().repeat(8000) + "z.example";
+        let whole = whole(&text, Format::Domains, Extent::Exact).unwrap();
+        assert_eq!((whole.rules.len(), rules_of(&whole).last().unwrap().as_str()), (8002, "8005:=z.example"));
+        assert_eq!(whole.skipped.first.iter().map(|skipped| skipped.line).collect::<Vec<_>>(), [2, 3]);
+        for size in [1, 2, 7, 4096, HEAD_BYTES - 1, HEAD_BYTES, HEAD_BYTES + 1, LINE_BYTES_MAX + 11] {
+            let mut parser = Parser::new(&Options { format: Format::Domains, ..Options::default() }, 0);
+            text.as_bytes().chunks(size).for_each(|piece| parser.feed(piece));
+            let parsed = parser.finish().unwrap();
+            assert_eq!((rules_of(&parsed), &parsed.skipped), (rules_of(&whole), &whole.skipped), "{end:?} {size}");
+        }
+    }
+}
+
+#[test]
+fn comments_may_be_written_in_any_encoding() {
+    let text = b"# Gr\xfc\xdfe\n! caf\xe9\na.example # f\xfcr\nb\xfc.example\n;\xff\n";
+    let mut long = text.to_vec();
+    long.extend_from_slice(&b"#".repeat(LINE_BYTES_MAX + 1));
+    let parsed = parse(&long, &Options { extent: Extent::Subtree, ..Options::default() }).unwrap();
+    assert_eq!(rules_of(&parsed), ["3:a.example"]);
+    let skipped: Vec<_> = parsed.skipped.first.iter().map(|skipped| (skipped.line, skipped.reason.as_str())).collect();
+    assert_eq!(skipped, [(4, "not UTF-8 text")]);
+}
+
+#[test]
+fn a_negated_rule_may_have_many_places() {
+    let nets: Vec<String> = (0..4000u32).map(|n| format!("10.{}.{}.0/24", n / 256, n % 256)).collect();
+    let parsed = whole(&format!("#! cleandns\n!{}\n", nets.join(",")), Format::Auto, Extent::Exact).unwrap();
+    assert_eq!((parsed.rules.len(), parsed.skipped.count), (1, 0));
 }
 
 #[test]
@@ -228,6 +312,9 @@ fn what_is_no_list_is_refused() {
         ("# only\n! comments\n", Unusable::OnlyComments),
         ("<!DOCTYPE html><title>Login</title>", Unusable::Html),
         ("\n\n <HTML>\n", Unusable::Html),
+        ("<!-- moved --><p>Moved</p>", Unusable::Html),
+        ("\u{feff}<script>location = 'x'</script>", Unusable::Html),
+        ("a\0b", Unusable::Binary),
     ] {
         assert_eq!(whole(text, Format::Auto, Extent::Exact).unwrap_err(), expected, "{text:?}");
     }
@@ -258,6 +345,10 @@ fn what_stands_inside_a_condition_is_left_out() {
     let parsed = whole(text, Format::Auto, Extent::Exact).unwrap();
     assert_eq!(rules_of(&parsed), ["1:a.example", "5:c.example"]);
     assert_eq!(parsed.skipped.count, 1);
+    // One that is never closed leaves out no more than so much.
+    let text = format!("!#if ext_ublock\n{}||c.example^\n", "||b.example^\n".repeat(10_000));
+    let parsed = whole(&text, Format::Auto, Extent::Exact).unwrap();
+    assert_eq!((rules_of(&parsed), parsed.skipped.count), (vec!["10002:c.example".to_owned()], 10_001));
 }
 
 /// Holds everything on `com`, and lets an exception settle it.
@@ -294,11 +385,39 @@ fn the_gate_is_asked_and_asked_again() {
     assert!(matches!(read("com\n").unwrap_err(), Unusable::AllHeld { first_line: 1, .. }));
 }
 
+/// Lines that mean the same in every text format but ours and that of regular expressions.
+const MIXED: [&str; 24] = [
+    "a.example",
+    "b.example # why",
+    "*.c.example",
+    "0.0.0.0 d.example e.example",
+    "127.0.0.1 localhost",
+    ":: f.example",
+    "192.0.2.7",
+    "2001:db8::/32",
+    "||g.example^",
+    "@@||h.example^",
+    "|i.example^",
+    "||j.example^$important",
+    "@@||k.example^$client=192.0.2.1",
+    "||ads*.example^",
+    "/^ads[0-9]/",
+    "/^ads/$dnstype=AAAA",
+    "||192.0.2.8^",
+    "||l.example^$badfilter",
+    "müller.example",
+    "# comment",
+    "! comment",
+    "; comment",
+    "",
+    "\t",
+];
+
 proptest! {
     #[test]
     fn any_octets_are_survived_and_pieces_make_no_difference(
         text in prop::collection::vec(prop_oneof![
-            any::<u8>(), Just(b'\n'), Just(b'.'), Just(b'|'), Just(b'^'), Just(b'a'), Just(b' '), Just(b'/'), Just(b'$')
+            any::<u8>(), Just(b'\n'), Just(b'\r'), Just(b'#'), Just(b'!'), Just(b'*'), Just(b'"'), Just(b':'), Just(b'@'), Just(b'.'), Just(b'|'), Just(b'^'), Just(b'a'), Just(b' '), Just(b'/'), Just(b'$')
         ], 0..400),
         format in prop::sample::select(Format::ALL.to_vec()),
         cut in 1usize..50,
@@ -314,6 +433,58 @@ proptest! {
             }
             (Err(at_once), Err(in_pieces)) => prop_assert_eq!(at_once, in_pieces),
             (at_once, in_pieces) => prop_assert!(false, "{:?} {:?}", at_once, in_pieces),
+        }
+    }
+
+    /// Good lines of every text format, in any order, with any end: the same rules, each with the number of its line.
+    #[test]
+    fn lines_of_all_text_formats_may_be_mixed(
+        lines in prop::collection::vec(prop::sample::select(MIXED.to_vec()), 1..30),
+        format in prop::sample::select(vec![Format::Domains, Format::Hosts, Format::Wildcard, Format::Adblock]),
+        end in prop::sample::select(vec!["\n", "\r\n", "\r"]),
+        is_closed in any::<bool>(),
+    ) {
+        let text = lines.join(end) + if is_closed { end } else { "" };
+        let mut expected = Vec::new();
+        for (line, number) in lines.iter().zip(1..).filter(|(line, _)| !line.trim().is_empty()) {
+            expected.extend(read(format.word(), line).rules.iter().map(|rule| format!("{number}:{rule}")));
+        }
+        expected.sort();
+        match whole(&text, format, Extent::Exact) {
+            Ok(parsed) => {
+                let mut found = rules_of(&parsed);
+                found.sort();
+                prop_assert_eq!(found, expected);
+                prop_assert_eq!(parsed.skipped.count, 0);
+            }
+            Err(error) => prop_assert!(
+                expected.is_empty() && matches!(error, Unusable::OnlyComments | Unusable::Empty),
+                "{}",
+                error
+            ),
+        }
+    }
+
+    /// Whatever octets a name has, its rule is read back from its text.
+    #[test]
+    fn rules_on_odd_names_read_back(
+        labels in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..5), 0..5),
+        scope in prop::sample::select(vec![Scope::Exact, Scope::Subtree, Scope::Below]),
+        is_ns in any::<bool>(),
+    ) {
+        let mut wire: Vec<u8> = labels.iter().flat_map(|label| [&[label.len() as u8], label.as_slice()].concat()).collect();
+        wire.push(0);
+        let name = Name::from_wire(&wire).unwrap();
+        let matcher = match is_ns {
+            true => Matcher::NsName { scope, name: Box::new(name) },
+            false => Matcher::Name { scope, name },
+        };
+        for effect in [Effect::Block, Effect::Except] {
+            let rule = Rule::new(effect, matcher.clone(), 1);
+            let shown = rule.to_string();
+            prop_assume!(!shown.ends_with(" (name)"));
+            let kept = read("ours", &shown);
+            prop_assert_eq!((kept.rules, kept.skipped), (vec![rule], vec![]), "{}", shown);
         }
     }
 

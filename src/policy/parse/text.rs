@@ -2,11 +2,14 @@
 
 use super::{
     Extent, Format, Header, Sink, adblock,
-    name::read_name,
+    name::{NOT_A_NAME, read_name, shown},
     ours::{self, network},
     output::Output,
 };
-use crate::policy::{Effect, Matcher, Pattern, Place, Rule, Scope};
+use crate::{
+    dns::Name,
+    policy::{Effect, Matcher, Pattern, Place, Rule, Scope},
+};
 use std::net::IpAddr;
 
 /// The names that stand in every hosts file for the machine itself; they are never rules.
@@ -29,6 +32,10 @@ const HOSTS_OWN_NAMES: [&str; 15] = [
 ];
 /// How deep `!#if` may stand in `!#if`: deeper is no list that anybody wrote.
 const IF_DEPTH_MAX: u32 = 64;
+/// Lines inside one `!#if`. After so many its `!#endif` is missing, and to leave out the rest of the list would be worse.
+const IF_LINES_MAX: u32 = 10_000;
+/// `key: value` lines kept of one list; ours have about ten.
+const HEADER_FIELDS_MAX: usize = 1000;
 
 /// Reads lines one after the other.
 pub struct TextReader {
@@ -37,11 +44,15 @@ pub struct TextReader {
     header: Header,
     /// How many `!#if` lines are open: what stands inside depends on what can't be known here.
     if_depth: u32,
+    /// Lines since the first of them.
+    if_lines: u32,
+    /// The name at hand, kept for its memory: copies of names cost more than the reading.
+    name: Name,
 }
 
 impl TextReader {
     pub fn new(format: Format, extent: Extent) -> Self {
-        Self { format, extent, header: Header::default(), if_depth: 0 }
+        Self { format, extent, header: Header::default(), if_depth: 0, if_lines: 0, name: Name::ROOT }
     }
 
     pub fn finish(self, _output: &mut Output<'_>) -> (Format, Header) {
@@ -53,32 +64,23 @@ impl TextReader {
         if self.is_no_rule(line, number, sink) {
             return;
         }
-        if is_plain_name(line) && !matches!(self.format, Format::Regex | Format::Adblock) {
-            let scope = match self.format {
-                Format::Ours => Scope::Subtree,
-                Format::Wildcard => Scope::Exact,
-                _ => self.extent.scope(),
-            };
-            return match read_name(line) {
-                Ok(name) => sink.name(Effect::Block, scope, &name, number),
-                Err((reason, detail)) => sink.skip(number, reason, detail),
-            };
+        if self.plain_line(line, number, sink) {
+            return;
         }
-        if self.format == Format::Regex && !is_slashed(line) {
-            let pattern = Pattern::Regex(line.to_owned());
-            return sink.rule(Rule::new(Effect::Block, Matcher::Pattern(pattern), number));
+        // An address and more is a hosts file's line in any format, and no other's; it is the commonest but names.
+        let (first, rest) = first_word(line);
+        if (is_address(first) || first == "0") && begins_name(rest) {
+            return self.hosts_line(rest, number, sink);
         }
         if adblock::is_unmistakable(line) {
             return adblock::line(line, number, sink);
         }
-        let line = without_comment(line);
-        let mut fields = line.split_ascii_whitespace();
-        let Some(first) = fields.next() else { return };
-        let mut more = fields.clone().peekable();
-        if is_address(first) && more.peek().is_some() {
-            return hosts_line(fields, self.extent.scope(), number, sink);
+        let bare_line = without_comment(line);
+        let (first, rest) = first_word(bare_line);
+        if self.format == Format::Regex && network(first).is_none() {
+            return regex(bare_line, number, sink);
         }
-        if more.peek().is_some() {
+        if !rest.is_empty() {
             let reason = "more than one word, and the first is not an address (a reason needs ` # ` before it)";
             return sink.skip(number, reason, String::new());
         }
@@ -92,8 +94,60 @@ impl TextReader {
                 Ok(rule) => sink.rule(rule),
                 Err((reason, detail)) => sink.skip(number, reason, detail),
             },
-            Format::Adblock => adblock::line(first, number, sink),
+            // Somebody took a name out of a hosts file: that is no rule on the address.
+            _ if bare_line.len() < line.len() && is_nowhere(first) => {
+                sink.skip(number, "an address that stands for nowhere, and no name", String::new());
+            }
+            Format::Adblock if network(first).is_none() => adblock::line(first, number, sink),
             format => bare(first, format, self.extent, number, sink),
+        }
+    }
+
+    /// Reads `name` and `*.name`, which nearly every line of nearly every list is. False: it is something else.
+    fn plain_line(&mut self, line: &str, number: u32, sink: &mut dyn Sink) -> bool {
+        let scope = match self.format {
+            // There they may be patterns.
+            Format::Regex | Format::Adblock => return false,
+            Format::Ours => Scope::Subtree,
+            Format::Wildcard => Scope::Exact,
+            _ => self.extent.scope(),
+        };
+        let (scope, text) = match line.strip_prefix("*.") {
+            Some(name) => (Scope::Below, name),
+            None => (scope, line),
+        };
+        let is_plain = is_plain_name(text);
+        if is_plain {
+            self.name(scope, text, number, sink);
+        }
+        is_plain
+    }
+
+    /// `name name…`, after the address.
+    fn hosts_line(&mut self, names: &str, number: u32, sink: &mut dyn Sink) {
+        for text in names.split_ascii_whitespace() {
+            // In a hosts file a comment may begin anywhere.
+            let name = before_mark(text);
+            let is_own = HOSTS_OWN_NAMES.iter().any(|own| own.eq_ignore_ascii_case(name.trim_end_matches('.')));
+            match self.extent.scope() {
+                _ if is_own || is_address(name) || name.is_empty() => {}
+                scope if is_plain_name(name) => self.name(scope, name, number, sink),
+                scope => match read_name(name) {
+                    Ok(name) => sink.name(Effect::Block, scope, &name, number),
+                    Err((reason, detail)) => sink.skip(number, reason, detail),
+                },
+            }
+            if name.len() < text.len() {
+                return;
+            }
+        }
+    }
+
+    /// Gives the rule on a plain name.
+    fn name(&mut self, scope: Scope, text: &str, number: u32, sink: &mut dyn Sink) {
+        match self.name.assign(text.as_bytes()) {
+            Ok(()) => sink.name(Effect::Block, scope, &self.name, number),
+            Err(error) => sink.skip(number, NOT_A_NAME, format!("`{}`: {error}", shown(text))),
         }
     }
 
@@ -104,6 +158,12 @@ impl TextReader {
             return true;
         }
         if self.if_depth > 0 {
+            self.if_lines += 1;
+            if self.if_lines > IF_LINES_MAX {
+                self.if_depth = 0;
+                sink.skip(number, "!#if is not closed within 10000 lines; what follows is read again", String::new());
+                return self.is_no_rule(line, number, sink);
+            }
             sink.skip(number, "it stands inside !#if, whose condition can't be known here", String::new());
             return true;
         }
@@ -128,7 +188,10 @@ impl TextReader {
     fn directive(&mut self, directive: &str, number: u32, sink: &mut dyn Sink) {
         let word = directive.trim_start().split([' ', '\t', '(']).next().unwrap_or_default();
         match word {
-            "if" => self.if_depth = (self.if_depth + 1).min(IF_DEPTH_MAX),
+            "if" => {
+                self.if_lines = if self.if_depth == 0 { 0 } else { self.if_lines };
+                self.if_depth = (self.if_depth + 1).min(IF_DEPTH_MAX);
+            }
             "endif" => self.if_depth = self.if_depth.saturating_sub(1),
             "include" => {
                 sink.skip(number, "includes are refused: name the other list in the configuration", String::new())
@@ -150,37 +213,55 @@ impl Header {
             }
             _ => {}
         }
+        if self.fields.len() == HEADER_FIELDS_MAX {
+            return Err("the list has more than 1000 of them".to_owned());
+        }
         self.fields.push((key.to_owned(), value.to_owned()));
         Ok(())
     }
 }
 
-/// True for a word that can only be a name: nearly every line of nearly every list, so it is told in one pass.
-fn is_plain_name(line: &str) -> bool {
-    let (mut letters, mut all) = (false, true);
-    for byte in line.bytes() {
-        letters |= byte.is_ascii_alphabetic() || byte == b'_';
-        all &= byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
-    }
+/// True for a word that can only be a name.
+fn is_plain_name(text: &str) -> bool {
+    const DIGIT: u8 = 0;
+    const LETTER: u8 = 1;
+    const OTHER: u8 = 2;
+    const KINDS: [u8; 256] = {
+        let mut kinds = [OTHER; 256];
+        let mut octet = 0;
+        while octet < 256 {
+            kinds[octet] = match octet as u8 {
+                b'a'..=b'z' | b'A'..=b'Z' | b'_' => LETTER,
+                b'0'..=b'9' | b'.' | b'-' => DIGIT,
+                _ => OTHER,
+            };
+            octet += 1;
+        }
+        kinds
+    };
+    let kinds = text.bytes().fold(DIGIT, |all, octet| all | KINDS[usize::from(octet)]);
     // Capitals at the start may be an AS number; without a letter it may be an address.
-    all && letters && !line.starts_with("AS")
+    kinds == LETTER && !text.starts_with("AS")
 }
 
 /// True for a word with a star anywhere but in front, where it is a scope.
 fn has_inner_star(word: &str) -> bool {
     let word = word.strip_prefix('@').unwrap_or(word);
     let word = word.strip_prefix("ns:").unwrap_or(word);
-    word != "*" && word.strip_prefix("*.").unwrap_or(word).contains('*')
+    let rest = word.strip_prefix("*.").unwrap_or(word);
+    // One after a backslash is a letter of a name.
+    word != "*" && memchr::memchr_iter(b'*', rest.as_bytes()).any(|at| !rest[..at].ends_with('\\'))
 }
 
 /// True for `address name…`.
 pub fn is_hosts_line(line: &str) -> bool {
-    let mut fields = without_comment(line).split_ascii_whitespace();
-    fields.next().is_some_and(is_address) && fields.next().is_some()
+    let (first, rest) = first_word(line);
+    (is_address(first) || first == "0") && begins_name(rest)
 }
 
 /// A word alone on its line in a format that isn't ours.
 fn bare(text: &str, format: Format, extent: Extent, number: u32, sink: &mut dyn Sink) {
+    let text = before_mark(text);
     if let Some(net) = network(text) {
         return sink.rule(Rule::new(Effect::Block, Matcher::Address(Place::Net(net)), number));
     }
@@ -189,47 +270,58 @@ fn bare(text: &str, format: Format, extent: Extent, number: u32, sink: &mut dyn 
         None if format == Format::Wildcard => (Scope::Exact, text),
         None => (extent.scope(), text),
     };
-    if name.contains('*') {
-        return adblock::line(text, number, sink);
-    }
     match read_name(name) {
         Ok(name) => sink.name(Effect::Block, scope, &name, number),
+        Err(_) if name.contains('*') => adblock::line(text, number, sink),
         Err((reason, detail)) => sink.skip(number, reason, detail),
     }
 }
 
-/// `name name…`, after the address.
-fn hosts_line<'a>(names: impl Iterator<Item = &'a str>, scope: Scope, number: u32, sink: &mut dyn Sink) {
-    for text in names {
-        let is_own = HOSTS_OWN_NAMES.iter().any(|own| own.eq_ignore_ascii_case(text.trim_end_matches('.')));
-        if is_own || is_address(text) {
-            continue;
-        }
-        match read_name(text) {
-            Ok(name) => sink.name(Effect::Block, scope, &name, number),
-            Err((reason, detail)) => sink.skip(number, reason, detail),
-        }
+/// A regular expression alone on its line.
+fn regex(text: &str, number: u32, sink: &mut dyn Sink) {
+    if text.contains(|c: char| c.is_whitespace()) {
+        return sink.skip(number, "a regular expression with white space, which no name has", shown(text));
     }
+    if [";querytype=", ";reply=", ";invert"].iter().any(|option| text.contains(option)) {
+        return sink.skip(number, "a regular expression with an option of Pi-hole's", shown(text));
+    }
+    let pattern = Pattern::Regex(text.to_owned());
+    sink.rule(Rule::new(Effect::Block, Matcher::Pattern(pattern), number));
+}
+
+/// A word up to the `#` of a comment that begins in the middle of it.
+fn before_mark(word: &str) -> &str {
+    &word[..memchr::memchr(b'#', word.as_bytes()).unwrap_or(word.len())]
+}
+
+/// The first word of a line, and what follows it.
+fn first_word(line: &str) -> (&str, &str) {
+    let end = line.bytes().position(|byte| byte.is_ascii_whitespace()).unwrap_or(line.len());
+    (&line[..end], line[end..].trim_ascii())
+}
+
+fn begins_name(rest: &str) -> bool {
+    !rest.is_empty() && !rest.starts_with('#')
 }
 
 fn is_address(text: &str) -> bool {
     // Most words of most lists are names: what can't be an address is told at a glance.
-    let first = text.as_bytes()[0];
-    if !(first.is_ascii_digit() || first == b':' || first.is_ascii_hexdigit() && text.contains(':')) {
-        return false;
-    }
-    let text = text.split('%').next().unwrap_or(text);
-    text.parse::<IpAddr>().is_ok()
+    let Some(&first) = text.as_bytes().first() else { return false };
+    let may_be = first.is_ascii_digit() || first == b':' || first.is_ascii_hexdigit() && text.contains(':');
+    may_be && text.split('%').next().unwrap_or(text).parse::<IpAddr>().is_ok()
 }
 
-/// True for a regular expression between slashes, perhaps with modifiers after it.
-fn is_slashed(line: &str) -> bool {
-    line.len() > 1 && line.starts_with('/') && (line.ends_with('/') || line.rfind("/$").is_some_and(|at| at > 0))
+/// True for the addresses that hosts files send blocked names to.
+fn is_nowhere(text: &str) -> bool {
+    text.parse::<IpAddr>().is_ok_and(|address| address.is_unspecified() || address.is_loopback())
 }
 
 /// The line up to a `#` that stands after white space.
 fn without_comment(line: &str) -> &str {
-    let bytes = line.as_bytes();
-    let comment = bytes.windows(2).position(|pair| pair[0].is_ascii_whitespace() && pair[1] == b'#');
-    line[..comment.unwrap_or(line.len())].trim_end()
+    line[..comment_start(line.as_bytes()).unwrap_or(line.len())].trim_ascii_end()
+}
+
+/// Where a `#` stands after white space.
+pub fn comment_start(line: &[u8]) -> Option<usize> {
+    memchr::memchr_iter(b'#', line).find(|&at| at > 0 && line[at - 1].is_ascii_whitespace())
 }
