@@ -11,7 +11,7 @@ use crate::dns::{Name, Rcode};
 use foldhash::fast::FixedState;
 use ipnet::IpNet;
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     hash::{BuildHasher, Hash, Hasher},
     sync::Arc,
 };
@@ -26,6 +26,8 @@ const OTHERS_MAX: usize = 1_000_000;
 const PATTERNS_MAX: usize = 10_000;
 /// Records of one answer that a list gives: more don't fit into a response that anybody sends.
 const LOCAL_RECORDS_MAX: usize = 256;
+/// Rules looked ahead where two versions of a list differ: a screen of lines that somebody added or removed.
+const LOOK_AHEAD: usize = 64;
 /// Octets before each packed name: one for the flags, three for the line.
 const PREFIX_BYTES: usize = 4;
 /// Set in the id of a rule that doesn't lie in the packed memory.
@@ -407,6 +409,42 @@ impl RuleSet {
     /// Ids are below this, but for those of rules on anything but names.
     pub fn id_end(&self) -> u32 {
         (self.packed.len() / 2) as u32
+    }
+
+    /// Ids of the rules on names, of this set and of another, that don't stand in both in the same order, as far as a look
+    /// ahead tells. A list's next version is mostly the same list with some lines more or less; then these are few.
+    pub fn unpaired_names(&self, other: &Self) -> (Vec<u32>, Vec<u32>) {
+        let (mut own, mut others) = (self.packed_ids(), other.packed_ids());
+        let (mut own_ahead, mut others_ahead) = (VecDeque::new(), VecDeque::new());
+        let (mut own_unpaired, mut others_unpaired) = (Vec::new(), Vec::new());
+        loop {
+            own_ahead.extend(own.by_ref().take(LOOK_AHEAD - own_ahead.len()));
+            others_ahead.extend(others.by_ref().take(LOOK_AHEAD - others_ahead.len()));
+            let (Some(&first), Some(&others_first)) = (own_ahead.front(), others_ahead.front()) else { break };
+            let is_same = |own: u32, twin: u32| self.says_the_same(own, other, twin);
+            if is_same(first, others_first) {
+                own_ahead.pop_front();
+                others_ahead.pop_front();
+            } else if let Some(missing) = others_ahead.iter().position(|&twin| is_same(first, twin)) {
+                others_unpaired.extend(others_ahead.drain(..missing));
+            } else if let Some(added) = own_ahead.iter().position(|&own| is_same(own, others_first)) {
+                own_unpaired.extend(own_ahead.drain(..added));
+            } else {
+                own_unpaired.extend(own_ahead.pop_front());
+                others_unpaired.extend(others_ahead.pop_front());
+            }
+        }
+        own_unpaired.extend(own_ahead.into_iter().chain(own));
+        others_unpaired.extend(others_ahead.into_iter().chain(others));
+        (own_unpaired, others_unpaired)
+    }
+
+    /// True if a rule on a name says what another set's says, wherever they stand.
+    fn says_the_same(&self, id: u32, other: &Self, twin: u32) -> bool {
+        let (own, twin_rule) = (self.packed_at(id), other.packed_at(twin));
+        own.name == twin_rule.name
+            && own.flags.identity() == twin_rule.flags.identity()
+            && (!own.flags.has_extra() && !twin_rule.flags.has_extra() || self.extra(id) == other.extra(twin))
     }
 
     /// The rule on a name with this id.
