@@ -86,7 +86,8 @@ pub fn explained(
     admitted: bool,
     status: &ListStatus,
 ) -> Explained {
-    let Explanation { policy, verdict, links, now, pauses, resolution, own_answer } = explanation;
+    let Explanation { policy, verdict, links, mac, now, pauses, resolution, own_answer } = explanation;
+    let client = Client { mac: *mac, ..client };
     let Some(Link { what: Reached::Name(name), .. }) = links.first() else {
         unreachable!("the first link is the name asked")
     };

@@ -60,7 +60,8 @@ fn offline(config: Config, name: Name, rr_type: RrType, client: IpAddr) -> Resul
     let (now, pauses) = ((app::Outside::real().clock)() as i64, Arc::default());
     let verdict = policy.on_question(&Asking { name: &name, rr_type, client, now, pauses: &[] });
     let links = vec![Link::name(name, Trigger::Qname)];
-    let explanation = Explanation { policy, verdict, links, now, pauses, resolution: None, own_answer: None };
+    let explanation =
+        Explanation { policy, verdict, links, mac: client.mac, now, pauses, resolution: None, own_answer: None };
     Ok(explained(&explanation, rr_type, client, access.allows(address), &published.status.load()))
 }
 

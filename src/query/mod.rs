@@ -109,6 +109,8 @@ pub struct Explanation {
     pub verdict: Verdict,
     /// The name asked, then each thing that its answer leads to.
     pub links: Vec<Link>,
+    /// The client's hardware address, as far as it told the group.
+    pub mac: Option<[u8; 6]>,
     /// Seconds since 1970 (UTC) at which it was decided.
     pub now: i64,
     pub pauses: Arc<Vec<Pause>>,
@@ -315,7 +317,7 @@ impl Pipeline {
         let question = Link::name(name, Trigger::Qname);
         if own_answer.is_some() || verdict.block().is_some() {
             let links = vec![question];
-            return Some(Explanation { policy, verdict, links, now, pauses, resolution: None, own_answer });
+            return Some(Explanation { policy, verdict, links, mac, now, pauses, resolution: None, own_answer });
         }
         let needs = policy.needs_for(&verdict);
         let wanted = Wanted { validated: true, name_servers: name_servers_wanted(needs) };
@@ -324,7 +326,8 @@ impl Pipeline {
         let resolution = behind(own_aliases, found);
         let (links, verdict) = judge(&policy, &asking, verdict, &resolution, needs, false);
         let links = std::iter::once(question).chain(links).collect();
-        Some(Explanation { policy, verdict, links, now, pauses, resolution: Some(resolution), own_answer: None })
+        let resolution = Some(resolution);
+        Some(Explanation { policy, verdict, links, mac, now, pauses, resolution, own_answer: None })
     }
 
     fn client(&self, address: IpAddr, transport: Transport, policy: &Policy) -> Client<'static> {

@@ -102,6 +102,7 @@ impl Writing<'_> {
             // What is blocked for some types only must not be denied for all.
             BlockAnswer::NxDomain if self.cause.by_type => self.negative(Rcode::NOERROR, out),
             BlockAnswer::NxDomain => self.negative(Rcode::NXDOMAIN, out),
+            _ if is_canary && self.cause.by_type => self.negative(Rcode::NOERROR, out),
             _ if is_canary => self.negative(Rcode::NXDOMAIN, out),
             BlockAnswer::Refused => self.bare(Rcode::REFUSED, out),
             BlockAnswer::Drop => Blocked::Dropped,

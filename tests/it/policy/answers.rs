@@ -111,6 +111,19 @@ async fn canaries_are_denied_whatever_blocked_clients_get() {
     }
 }
 
+/// A canary that is blocked for some types only is denied for those.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_canary_blocked_by_type_is_denied_for_that_type() {
+    let list = [("mine.list", "||mask.icloud.com^$dnstype=A|AAAA\n")];
+    for block in ["nxdomain", "null", "refused", "drop"] {
+        let server = serve(None, &list, &program("mine", &format!("block = \"{block}\""))).await;
+        let ask = Ask::new("mask.icloud.com", RrType::AAAA);
+        assert_denied(&ask, &server.ask_with(&ask).await, Rcode::NOERROR, "mask.icloud.com");
+        let answer = server.ask_with(&Ask { rd: false, ..Ask::new("mask.icloud.com", RrType::HTTPS) }).await;
+        assert_ne!(answer.ede_code(), 15, "{block}");
+    }
+}
+
 /// A pattern has no name that could own the SOA record, and the name of a rule on an alias lies in another zone.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_denial_is_owned_by_the_rules_name_or_the_name_asked() {

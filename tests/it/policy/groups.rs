@@ -5,8 +5,18 @@ use crate::{
     harness::{Ask, Server},
     internet::Internet,
 };
-use cleandns::dns::RrType;
-use std::sync::atomic::Ordering;
+use cleandns::{
+    admin::explained,
+    dns::{Rcode, RrType, Transport},
+    pause::Pauses,
+    policy::Client,
+    query::{AccessList, LocalData, Now, Pipeline, SpecialNames, Surroundings},
+};
+use std::{
+    net::IpAddr,
+    sync::{Arc, atomic::Ordering},
+    time::Instant,
+};
 
 /// Monday, 2030-01-07, 00:00 UTC.
 const MONDAY: u64 = 1_893_974_400;
@@ -215,4 +225,41 @@ async fn the_owners_exception_on_a_link_passes_the_whole_answer() {
     let answer = super::ask(&server, "to-blocked2.example.com A").await;
     assert_eq!(answer.shape(), "to-blocked2.example.com CNAME, edge.example.com CNAME, api.tiktokv.com A");
     assert_eq!(super::ask(&server, "api.tiktokv.com A").await.ede_code(), 15);
+}
+
+/// What the neighbour table says of a client's address goes before its network, in answers and explanations alike.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hardware_address_goes_before_a_network() {
+    let toml = program("mine", "")
+        + "[[group]]\nname = \"wide\"\nclients = [\"127.0.0.0/8\"]\nprograms = { mine = \"shadow\" }\n\
+           [[group]]\nname = \"laptop\"\nclients = [\"mac:02:00:00:00:00:01\"]\n";
+    let server = serve(None, &[("mine.list", &ours(&["signed.org"]))], &toml).await;
+    // The server's own policy, on a machine that knows one neighbour.
+    let published = server.running.published.clone();
+    let neighbour: IpAddr = "127.0.0.7".parse().unwrap();
+    let pipeline = Pipeline::new(
+        published.policy.clone(),
+        AccessList::new(vec!["127.0.0.0/8".parse().unwrap()]),
+        LocalData::new(&[]),
+        SpecialNames::new(std::iter::empty()),
+        Arc::new(server.running.health.resolver.clone()),
+        Arc::new(Pauses::load(None, vec!["wide".to_owned(), "laptop".to_owned()])),
+        Surroundings {
+            now: Arc::new(|| 0),
+            mac: Arc::new(move |client| (client == neighbour).then_some([2, 0, 0, 0, 0, 1])),
+        },
+    );
+    for (address, group, mode) in [("127.0.0.7", "laptop", "enforce"), ("127.0.0.8", "wide", "shadow")] {
+        let address: IpAddr = address.parse().unwrap();
+        let packet = Ask { rd: false, ..Ask::new("signed.org", RrType::A) }.packet();
+        let now = pipeline.answer_now(&packet, address, Transport::Udp, Instant::now(), &mut Vec::new());
+        let Now::Answered(record) = now else { panic!("{address} has to wait") };
+        let expected = if mode == "enforce" { Rcode::NXDOMAIN } else { Rcode::REFUSED };
+        assert_eq!((record.rcode, record.verdict.block().is_some()), (expected, mode == "enforce"), "{address}");
+        let client = Client { address, id: None, mac: None, tcp: false };
+        let explanation = pipeline.explain(crate::harness::name("signed.org"), RrType::A, client).await.unwrap();
+        let view = explained(&explanation, RrType::A, client, true, &published.status.load());
+        assert_eq!((view.group.as_str(), view.considered[0].mode.as_str()), (group, mode), "{address}");
+        assert_eq!(view.verdicts[0].rule.mode, mode, "{address}");
+    }
 }
