@@ -6,7 +6,7 @@ use super::{
 };
 use crate::dns::Name;
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap},
     sync::Arc,
     time::Duration,
 };
@@ -177,7 +177,7 @@ impl Policy {
         let groups = std::iter::once(None).chain(spec.groups.iter().map(Some));
         let modes: Vec<Vec<Mode>> =
             groups.map(|group| spec.lists.iter().map(|list| mode_of(&spec, list, group)).collect()).collect();
-        let needs = modes.iter().map(|modes| needs_of(&spec.lists, modes)).collect();
+        let needs = needs_of_groups(&spec, &modes);
         let label = |list: &ListSpec| match list.role {
             Role::Program(program) => format!("{}/{} {}:", spec.programs[program].name, list.service, list.name),
             Role::Owner(_) => format!("exception {}:", list.name),
@@ -194,7 +194,8 @@ impl Policy {
         let disabled = disabled_by_program(&spec);
         let is_disabled = |list: usize, rule: &RuleView<'_>| {
             let Role::Program(program) = roles[list] else { return false };
-            disabled.get(&program).is_some_and(|identities| identities.contains(&rule.identity()))
+            let by = disabled.get(&(program, rule.identity()));
+            by.is_some_and(|by| by.iter().any(|&other| modes.iter().all(|modes| modes[other] >= modes[list])))
         };
         let index = Index::build(sets, in_force, is_disabled, spec.seed);
         let groups = Groups::new(spec.groups.iter().map(|group| group.clients.as_slice()));
@@ -303,6 +304,16 @@ fn mode_of(spec: &PolicySpec, list: &ListSpec, group: Option<&GroupSpec>) -> Mod
     spec.mode.min(ceiling).min(of_group.unwrap_or(program.mode)).min(service)
 }
 
+/// What is needed for each group. Outside its schedule a group's clients have the modes of those in none.
+fn needs_of_groups(spec: &PolicySpec, modes: &[Vec<Mode>]) -> Vec<Needs> {
+    let of_nobody = needs_of(&spec.lists, &modes[0]);
+    let of_groups = spec.groups.iter().zip(&modes[1..]).map(|(group, modes)| {
+        let own = needs_of(&spec.lists, modes);
+        if group.schedule.is_some() { own.and(of_nobody) } else { own }
+    });
+    std::iter::once(of_nobody).chain(of_groups).collect()
+}
+
 fn needs_of(lists: &[ListSpec], modes: &[Mode]) -> Needs {
     let mut needs = Needs::default();
     for (list, _) in lists.iter().zip(modes).filter(|(_, mode)| **mode != Mode::Off) {
@@ -321,12 +332,14 @@ fn names_of(exception: &OwnerException) -> RuleSet {
     set
 }
 
-/// For each program the rules that its lists take back.
-fn disabled_by_program(spec: &PolicySpec) -> BTreeMap<usize, HashSet<u64>> {
-    let mut all: BTreeMap<usize, HashSet<u64>> = BTreeMap::new();
-    for list in &spec.lists {
-        if let (Some(program), false) = (list.program(), list.rules.disabled().is_empty()) {
-            all.entry(program).or_default().extend(list.rules.disabled());
+/// By program and identity the lists that take a rule back. One does so only where it goes as far as the rule's own list
+/// in every group: what is in shadow changes no answer, and what is off isn't there.
+fn disabled_by_program(spec: &PolicySpec) -> HashMap<(usize, u64), Vec<usize>> {
+    let mut all: HashMap<(usize, u64), Vec<usize>> = HashMap::new();
+    for (index, list) in spec.lists.iter().enumerate() {
+        let Some(program) = list.program() else { continue };
+        for &identity in list.rules.disabled() {
+            all.entry((program, identity)).or_default().push(index);
         }
     }
     all
