@@ -678,7 +678,8 @@ fn count_news(list: &ListSpec, unpaired: Option<Vec<u32>>, policy: &Policy, othe
     // Rules on anything but names are few, so they may be gathered.
     let of_service = |twin: &&ListSpec| program_of(twin, other) == Some(program) && twin.service == list.service;
     let twins = other.lists().iter().filter(of_service);
-    let known: HashSet<u64> = twins.flat_map(|twin| twin.rules.iter_others_views()).map(|rule| rule.identity()).collect();
+    let known: HashSet<u64> =
+        twins.flat_map(|twin| twin.rules.iter_others_views()).map(|rule| rule.identity()).collect();
     let others = list.rules.iter_others_views().filter(|rule| !known.contains(&rule.identity())).count();
     if names + others > 0 {
         *counts.entry(format!("{program}/{}", list.service)).or_default() += names + others;

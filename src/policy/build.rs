@@ -6,7 +6,7 @@ use super::{
 };
 use crate::dns::Name;
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap},
     sync::Arc,
     time::Duration,
 };
@@ -194,7 +194,8 @@ impl Policy {
         let disabled = disabled_by_program(&spec);
         let is_disabled = |list: usize, rule: &RuleView<'_>| {
             let Role::Program(program) = roles[list] else { return false };
-            disabled.get(&program).is_some_and(|identities| identities.contains(&rule.identity()))
+            let by = disabled.get(&(program, rule.identity()));
+            by.is_some_and(|by| by.iter().any(|&other| modes.iter().all(|modes| modes[other] >= modes[list])))
         };
         let index = Index::build(sets, in_force, is_disabled, spec.seed);
         let groups = Groups::new(spec.groups.iter().map(|group| group.clients.as_slice()));
@@ -331,12 +332,14 @@ fn names_of(exception: &OwnerException) -> RuleSet {
     set
 }
 
-/// For each program the rules that its lists take back.
-fn disabled_by_program(spec: &PolicySpec) -> BTreeMap<usize, HashSet<u64>> {
-    let mut all: BTreeMap<usize, HashSet<u64>> = BTreeMap::new();
-    for list in &spec.lists {
-        if let (Some(program), false) = (list.program(), list.rules.disabled().is_empty()) {
-            all.entry(program).or_default().extend(list.rules.disabled());
+/// By program and identity the lists that take a rule back. One does so only where it goes as far as the rule's own list
+/// in every group: what is in shadow changes no answer, and what is off isn't there.
+fn disabled_by_program(spec: &PolicySpec) -> HashMap<(usize, u64), Vec<usize>> {
+    let mut all: HashMap<(usize, u64), Vec<usize>> = HashMap::new();
+    for (index, list) in spec.lists.iter().enumerate() {
+        let Some(program) = list.program() else { continue };
+        for &identity in list.rules.disabled() {
+            all.entry((program, identity)).or_default().push(index);
         }
     }
     all

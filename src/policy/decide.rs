@@ -267,7 +267,7 @@ impl Policy {
             group => Some(&self.spec.groups[usize::from(group) - 1]),
         };
         let is_client = |who: &ClientIs| match who {
-            ClientIs::Net(net) => net.contains(&client.address),
+            ClientIs::Net(net) => net.contains(&client.address.to_canonical()),
             ClientIs::Id(id) => client.id.is_some_and(|own| own == id) || group.is_some_and(|group| group.name == *id),
         };
         let has_tag = |tag: &String| group.is_some_and(|group| group.tags.contains(tag));

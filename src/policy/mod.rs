@@ -49,5 +49,4 @@ pub use verdict::{Cause, Link, Outcome, OwnerPass, ProgramVerdict, Reached, Trig
 pub use zone::{UnknownZone, Zone};
 
 #[cfg(test)]
-#[path = "build_tests.rs"]
 mod tests;

@@ -59,7 +59,8 @@ impl Tally {
     pub fn finish(&self, ignored: u32, passed: Passed, verdict: &mut Verdict) {
         for (program, levels) in &self.0 {
             let bit = 1u32 << program;
-            if ignored & bit != 0 {
+            // What passes at both levels was told of with the question, or the owner wants none of it.
+            if (ignored | passed.enforce & passed.all) & bit != 0 {
                 continue;
             }
             let (enforce, all) = (levels.enforce.strongest(), levels.all.strongest());

@@ -46,6 +46,14 @@ fn main() {
         return;
     }
     drop(policy);
+    for (what, text, format) in [
+        ("200k-line hosts", names::hosts(200_000), Format::Hosts),
+        ("100k-line adblock", names::adblock(100_000), Format::Adblock),
+    ] {
+        let started = Instant::now();
+        black_box(self::rules(&text, format));
+        say(format!("parse {what:<17}{:>8.0} ms", millis(started)));
+    }
     let parts = split(&text, 60);
     lookups("60 lists", &self::policy(parts, vec![]), count);
     let groups = (0..200u8).map(|number| group(number, 100)).collect();

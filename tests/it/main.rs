@@ -3,11 +3,13 @@
 //! Nothing here needs a network, a privilege or a fixed port, and nothing waits for a time: tests wait for a condition
 //! with a deadline.
 
+mod allocations;
 mod architecture;
 mod blocking;
 mod command_line;
 mod delegations;
 mod forwarding;
+mod fuzz_corpus;
 mod harness;
 mod http;
 mod input;
@@ -15,10 +17,14 @@ mod internet;
 mod list_server;
 mod local;
 mod mmdb;
+#[path = "../bench/names.rs"]
+mod names;
 mod policy;
+mod real_lists;
 mod recursion;
 mod regression;
 mod reload;
 mod shipped_lists;
 mod start;
+mod twin;
 mod url_lists;
