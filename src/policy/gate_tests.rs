@@ -366,33 +366,3 @@ fn changes_of_size() {
         assert!(is_right, "{before} {after} {percent}: {found:?}, not {expected:?}");
     }
 }
-
-/// `cargo test --release --lib -- policy::gate --ignored`, and read the file.
-#[test]
-#[ignore = "a measurement"]
-fn what_a_rule_costs() {
-    let gate = gate(&[], Broad::Hold);
-    let mut report = String::new();
-    let mut measure = |what: &str, count: usize, run: &dyn Fn(usize) -> bool| {
-        let start = std::time::Instant::now();
-        let held = (0..count).filter(|&index| run(index)).count();
-        report += &format!("{what}: {} ns ({held} held)\n", start.elapsed().as_nanos() as usize / count);
-    };
-    for suffix in ["com", "org", "de", "co.uk", "com.br", "dev", "xn--p1ai"] {
-        let names: Vec<Name> = (0..4096).map(|i| name(&format!("w{}.e{}xample.{suffix}", i % 7, i * 7919))).collect();
-        for scope in [Scope::Exact, Scope::Subtree] {
-            measure(&format!("{suffix} {scope:?}"), 1_000_000, &|index| {
-                gate.admit(Candidate::Name(Effect::Block, scope, &names[index % 4096])) != Admission::Take
-            });
-        }
-        let names: Vec<Name> = (0..4096).map(|i| name(&format!("e{}xample.{suffix}", i * 7919))).collect();
-        measure(&format!("{suffix} Subtree, registrable"), 1_000_000, &|index| {
-            gate.admit(Candidate::Name(Effect::Block, Scope::Subtree, &names[index % 4096])) != Admission::Take
-        });
-    }
-    for text in ["~||ads*.evil.example^", "~ad*s", "/^ad[sx]?[0-9]{1,3}\\./", "/[a-z]{7}x/", "~-banner-"] {
-        let rule = rule(text);
-        measure(text, 10_000, &|_| gate.admit(Candidate::Rule(&rule)) != Admission::Take);
-    }
-    std::fs::write("/tmp/gate-cost.txt", report).unwrap();
-}

@@ -13,7 +13,7 @@ use crate::{
     policy::{Action, AliasTarget, Effect, LocalData, LocalRecord, Matcher, Place, Rule, Scope},
 };
 use foldhash::fast::FixedState;
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::IpNet;
 use smallvec::SmallVec;
 use std::{
     collections::HashMap,
@@ -40,6 +40,8 @@ struct Triggers {
     /// The zone's name: the SOA record's owner, or where none comes first, what names are relative to at the first
     /// trigger.
     zone: Option<Name>,
+    /// An SOA record has said it.
+    is_said: bool,
     /// The trigger of the last rule, and what its record said. Records of one trigger stand together in all but odd
     /// files, so this tells most contradictions.
     last: Option<(u64, Said)>,
@@ -65,7 +67,7 @@ pub(super) fn looks_like_zone(head: &str) -> bool {
 
 impl RpzReader {
     pub fn new() -> Self {
-        let triggers = Triggers { zone: None, last: None, answered: HashMap::default() };
+        let triggers = Triggers { zone: None, is_said: false, last: None, answered: HashMap::default() };
         Self { records: ZoneReader::new(), triggers }
     }
 
@@ -111,8 +113,10 @@ impl Triggers {
         let &ZoneRecord { ref owner, rr_type, .. } = record;
         match rr_type {
             RrType::CNAME => {}
-            RrType::SOA if self.zone.is_none_or(|zone| zone == *owner) => {
-                self.zone = Some(*owner);
+            // Only a guess is corrected: what stands above was read as it was meant, and what is relative below is
+            // relative to this from now on.
+            RrType::SOA if !self.is_said || self.zone == Some(*owner) => {
+                (self.zone, self.is_said) = (Some(*owner), true);
                 return Ok(None);
             }
             RrType::NS if self.zone.is_none_or(|zone| zone == *owner) => return Ok(None),
@@ -223,7 +227,13 @@ fn network(trigger: &Name) -> Result<IpNet, Refusal> {
             format!("{net}; the network is {}", net.trunc()),
         ));
     }
-    Ok(without_mapping(net))
+    match net.addr() {
+        // As IPv4 it might be `0.0.0.0/0`, which is refused above, or any other slip.
+        IpAddr::V6(address) if address.to_ipv4_mapped().is_some() => {
+            Err(("an IPv4 address is written as IPv6", format!("{net}; write it as IPv4")))
+        }
+        _ => Ok(net),
+    }
 }
 
 fn ipv4(reversed: &[&str]) -> Option<Ipv4Addr> {
@@ -255,13 +265,6 @@ fn number(text: &str, radix: u32, digits_max: usize) -> Option<u32> {
     if is_number { u32::from_str_radix(text, radix).ok() } else { None }
 }
 
-/// IPv4 written as IPv6 is IPv4, as everywhere else.
-fn without_mapping(net: IpNet) -> IpNet {
-    let IpNet::V6(ipv6) = net else { return net };
-    let mapped = ipv6.addr().to_ipv4_mapped().zip(ipv6.prefix_len().checked_sub(96));
-    mapped.and_then(|(address, length)| Ipv4Net::new(address, length).ok()).map_or(net, IpNet::V4)
-}
-
 /// What a CNAME says.
 fn alias(record: &ZoneRecord<'_>, trigger: &Name, zone: &Name) -> Result<(Effect, Action, Said), Refusal> {
     let said = Said::Alias(hash(record.data));
@@ -274,7 +277,7 @@ fn alias(record: &ZoneRecord<'_>, trigger: &Name, zone: &Name) -> Result<(Effect
         return Ok((Effect::Block, Action::NoData, said));
     }
     // The old way to let pass. Who forgets the final dot names the owner itself, which can mean nothing else.
-    if target == *trigger || target == record.owner {
+    if target == *trigger || target == record.owner || is_without_kind(&target, trigger) {
         return Ok((Effect::Except, Action::Given, said));
     }
     let action = match reserved(&target, zone)? {
@@ -286,6 +289,13 @@ fn alias(record: &ZoneRecord<'_>, trigger: &Name, zone: &Name) -> Result<(Effect
         None => own_alias(AliasTarget::Name(Box::new(target)), record.ttl),
     };
     Ok((Effect::Block, action, said))
+}
+
+/// True if a target is what a trigger names without its kind: `24.0.2.0.192.` is that of `24.0.2.0.192.rpz-ip`, which
+/// BIND lets pass too.
+fn is_without_kind(target: &Name, trigger: &Name) -> bool {
+    let is_kind = trigger.labels().last().is_some_and(|last| last.starts_with(RESERVED));
+    is_kind && !target.is_root() && without_last(trigger) == *target
 }
 
 /// The target if only this format can mean it.
