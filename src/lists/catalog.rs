@@ -702,7 +702,7 @@ mod tests {
             [(None, 1), (Some(config::Gate::Hold), 1), (Some(config::Gate::Warn), 1), (Some(config::Gate::Off), 0)]
         {
             let mut catalog = catalog(&path, gate);
-            for (rules, warnings) in [(100, 0), (10, warnings), (12, 0), (200, warnings), (200, 0)] {
+            for (rules, warnings) in [(100, 0), (10, warnings), (12, 0), (1200, warnings), (1200, 0)] {
                 let before = catalog.entries.first().and_then(|entry| Some(entry.loaded.as_ref()?.rules.len()));
                 let findings = look(&mut catalog, &path, rules);
                 assert_eq!(findings.warnings.len(), warnings, "{gate:?} {rules}: {:?}", findings.warnings);

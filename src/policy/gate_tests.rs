@@ -319,8 +319,9 @@ fn shipped_lists_pass() {
     let gate = gate(&[], Broad::Hold);
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("blocklists");
     let mut held = Vec::new();
-    for folder in std::fs::read_dir(root).unwrap() {
-        for file in std::fs::read_dir(folder.unwrap().path()).unwrap() {
+    let folders = std::fs::read_dir(root).unwrap().map(|item| item.unwrap().path()).filter(|path| path.is_dir());
+    for folder in folders {
+        for file in std::fs::read_dir(folder).unwrap() {
             let file = file.unwrap().path();
             if file.extension().is_some_and(|extension| extension == "list") {
                 let text = std::fs::read(&file).unwrap();

@@ -184,7 +184,7 @@ impl<'s> Twin<'s> {
                 match *role {
                     Role::Owner(exception) => self.note_owner(exception, asking, found),
                     Role::Program(program) => {
-                        found.bypass |= self.spec.programs[program].name == "bypass";
+                        found.bypass |= self.spec.programs.iter().position(|own| own.name == "bypass") == Some(program);
                         let mode = self.mode(asking, list, program);
                         let tcp_passes = rule.action == Action::TcpOnly && asking.client.tcp;
                         let effect = if tcp_passes { Effect::Except } else { rule.effect };

@@ -160,6 +160,10 @@ impl Sink for Output<'_> {
         if let (Effect::Except, Matcher::Name { scope, name }) = (rule.effect, &rule.matcher) {
             self.remember_exception(*scope, name);
         }
+        // What isn't taken anyway need not be judged, which takes its time for patterns.
+        if matches!(rule.matcher, Matcher::Pattern(_)) && self.is_full.contains(&PushError::Patterns) {
+            return self.refused(rule.line, PushError::Patterns);
+        }
         if let Some(admit) = self.admit {
             match admit.admit(Candidate::Rule(&rule)) {
                 Admission::Take => {}

@@ -285,6 +285,14 @@ fn regex(text: &str, number: u32, sink: &mut dyn Sink) {
     if [";querytype=", ";reply=", ";invert"].iter().any(|option| text.contains(option)) {
         return sink.skip(number, "a regular expression with an option of Pi-hole's", shown(text));
     }
+    // Between slashes it would have been read before.
+    if text.starts_with('/') {
+        return sink.skip(
+            number,
+            "a regular expression that begins with a slash and doesn't end with one",
+            shown(text),
+        );
+    }
     let pattern = Pattern::Regex(text.to_owned());
     sink.rule(Rule::new(Effect::Block, Matcher::Pattern(pattern), number));
 }

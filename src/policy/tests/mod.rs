@@ -6,8 +6,8 @@ mod precedence;
 mod zones;
 
 use super::{
-    Asking, BlockAnswer, Client, Geo, GroupSpec, Link, ListSpec, Mode, OwnerException, OwnerPass, Pause,
-    Policy, PolicySpec, ProgramSpec, Role, RuleSet, Schedule, Scope, Trigger, Verdict, Zone,
+    Asking, BlockAnswer, Client, Geo, GroupSpec, Link, ListSpec, Mode, OwnerException, OwnerPass, Pause, Policy,
+    PolicySpec, ProgramSpec, Role, RuleSet, Schedule, Scope, Trigger, Verdict, Zone,
     parse::{Options, parse},
 };
 use crate::dns::{Name, RrType};
