@@ -214,6 +214,8 @@ fn matcher(text: &str, has_conditions: bool) -> Result<Matcher, Refusal> {
     if let Some((regex, None)) = split_regex(text) {
         return if regex.contains("://") || regex.contains(r":\/\/") {
             Err((URL_RULE, excerpt(text)))
+        } else if regex.contains(char::is_control) {
+            Err((WHITE_SPACE, excerpt(text)))
         } else {
             Ok(Matcher::Pattern(Pattern::Regex(regex.to_owned())))
         };
