@@ -186,7 +186,9 @@ fn a_rule_holds_under_its_conditions() {
     let mapped = |asking: &mut Asking<'_>| asking.client.address = "::ffff:198.51.100.7".parse().unwrap();
     let laptop = |asking: &mut Asking<'_>| asking.client.id = Some("laptop");
     let aaaa = |asking: &mut Asking<'_>| asking.rr_type = RrType::AAAA;
-    let cases: [(&'static str, &str, &dyn Fn(&mut Asking<'_>), &str); 34] = [
+    /// Rules, name asked, what is changed of the asking, what comes of it.
+    type Case<'a> = (&'static str, &'a str, &'a dyn Fn(&mut Asking<'_>), &'a str);
+    let cases: [Case<'_>; 34] = [
         ("||a.test^$client=192.0.2.9", "a.test", &nothing, "block p0/s:2"),
         ("||a.test^$client=192.0.2.0/24", "a.test", &nothing, "block p0/s:2"),
         ("||a.test^$client=192.0.2.0/24", "a.test", &elsewhere, "pass"),
