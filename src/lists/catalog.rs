@@ -243,6 +243,11 @@ impl Catalog {
         self.sources.iter().filter_map(|source| Some((source.role, source.trouble.clone()?)))
     }
 
+    /// True if every rule of the list is an exception.
+    pub fn is_exceptions(&self, entry: &Entry) -> bool {
+        self.sources[entry.source].exceptions
+    }
+
     /// How the list of `entry` is configured.
     pub fn spec(&self, entry: &Entry) -> &ListSource {
         &self.sources[entry.source].spec

@@ -27,6 +27,8 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+/// What the lists of a program's `exceptions` are called among its services.
+const EXCEPTIONS: &str = "exceptions";
 /// How often the lists are looked at without being told, for file systems without events.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
@@ -394,7 +396,8 @@ impl Lists {
             Some(ListSpec {
                 role: entry.role,
                 service: self.service_of(entry),
-                default: loaded.header.default,
+                // A program's own exceptions go as far as the program does.
+                default: if self.catalog.is_exceptions(entry) { Some(Mode::Enforce) } else { loaded.header.default },
                 never_acts: self.catalog.spec(entry).rpz_override == Some(Override::Disabled),
                 name,
                 version: loaded.version,
@@ -416,6 +419,9 @@ impl Lists {
 
     /// The configuration's word, else the list's own, else the file's name without its ending.
     fn service_of(&self, entry: &Entry) -> String {
+        if self.catalog.is_exceptions(entry) {
+            return EXCEPTIONS.to_owned();
+        }
         let own = entry.loaded.as_ref().and_then(|loaded| loaded.header.service.clone());
         let configured = self.catalog.spec(entry).service.clone();
         configured.or(own).unwrap_or_else(|| part_of_name(&entry.path, Path::file_stem))

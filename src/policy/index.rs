@@ -29,6 +29,10 @@ pub const LISTS_MAX: usize = u16::MAX as usize;
 const PLACES_PER_RULE: (usize, usize) = (4, 3);
 /// Tags looked at together.
 const GROUP: usize = 8;
+/// Octets that the C library always maps by themselves.
+const MAPPED_BYTES: usize = 33 << 20;
+/// Places of a table that is not worth it.
+const SMALL_TABLE: usize = 100_000;
 /// Tag of a place where nothing lies.
 const EMPTY: u8 = 0;
 
@@ -115,7 +119,7 @@ impl Index {
 
     /// Octets of the table over names, without the lists' own.
     pub fn table_bytes(&self) -> usize {
-        self.names.tags.capacity() + self.names.refs.capacity() * size_of::<u32>()
+        self.names.tags.len() + self.names.refs.len() * size_of::<u32>()
     }
 
     /// Calls `found` for every rule that matches a name asked or an alias: suffixes from the shortest, then patterns.
@@ -250,8 +254,8 @@ impl Names {
             base
         };
         Self {
-            tags: vec![EMPTY; places],
-            refs: vec![0; places],
+            tags: given_back(places, EMPTY),
+            refs: given_back(places, 0),
             bases: lists.iter().map(base).collect(),
             hasher: FixedState::with_seed(seed),
             labels_max: 0,
@@ -324,6 +328,16 @@ impl Names {
         let list = self.bases.partition_point(|&base| base <= number) - 1;
         RuleRef { list: list as u16, id: number - self.bases[list] }
     }
+}
+
+/// A table that goes back to the system when it is dropped. The C library maps what is larger than 32 MiB by itself, and
+/// keeps for later what is smaller, once something as large was freed: then each reload of a long list would leave its
+/// table behind. What is reserved and never touched takes no memory.
+fn given_back<T: Clone>(places: usize, empty: T) -> Vec<T> {
+    let reserved = if places < SMALL_TABLE { 0 } else { MAPPED_BYTES / size_of::<T>() };
+    let mut table = Vec::with_capacity(places.max(reserved));
+    table.resize(places, empty);
+    table
 }
 
 /// Hashes a wire name label by label from the right, as `matches` does on its way; with the number of labels.

@@ -86,7 +86,10 @@ impl TextReader {
         }
         match self.format {
             // A star in the middle can only be a pattern's.
-            Format::Ours if has_inner_star(first) => adblock::line(first, number, sink),
+            Format::Ours if has_inner_star(first) => match first.strip_prefix('@') {
+                Some(pattern) => adblock::line(&format!("@@{pattern}"), number, sink),
+                None => adblock::line(first, number, sink),
+            },
             Format::Ours => match ours::read(first, number) {
                 Ok(Rule { effect, matcher: Matcher::Name { scope, name }, .. }) => {
                     sink.name(effect, scope, &name, number);
