@@ -192,7 +192,9 @@ impl UnboundReader {
             Some(waiting) => {
                 let (_, before) = waiting.data.get_or_insert_with(|| (number, LocalData::default()));
                 before.records.append(&mut own.records);
-                before.alias = before.alias.take().or(own.alias);
+                if before.alias.is_none() {
+                    (before.alias, before.alias_ttl) = (own.alias, own.alias_ttl);
+                }
             }
             None => rewrite(Scope::Exact, owner, own, number, sink),
         }
@@ -364,12 +366,15 @@ mod tests {
             ("x 60 A 192.0.2.1", Some(60)),
             ("x 1h IN A 192.0.2.1", Some(3600)),
             ("x IN 60 A 192.0.2.1", Some(60)),
+            ("x CNAME y.", None),
+            ("x 60 CNAME y.", Some(60)),
         ] {
             let (mut reader, mut kept) = (UnboundReader::new(), Kept::default());
             reader.line(&format!("local-data: \"{text}\""), 1, &mut kept);
             reader.finish(&mut kept);
             let Action::Rewrite(data) = &kept.rules[0].action else { panic!("{text}") };
-            assert_eq!(data.records[0].ttl, expected, "{text}");
+            let ttl = data.records.first().map_or(data.alias_ttl, |record| record.ttl);
+            assert_eq!(ttl, expected, "{text}");
         }
     }
 
