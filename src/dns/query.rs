@@ -96,6 +96,10 @@ pub fn parse_query(packet: &[u8]) -> Result<Query, Reject> {
     }
     let malformed = reject(Rcode::FORMERR, 0, None);
     let (name, at) = Name::read(packet, HEADER_BYTES).map_err(|_| malformed)?;
+    // Before the first name there is none to point at, only the header, which is another in the response.
+    if at != HEADER_BYTES + name.as_wire().len() {
+        return Err(malformed);
+    }
     let (Some(rr_type), Some(class)) = (read_u16(packet, at), read_u16(packet, at + 2)) else {
         return Err(malformed);
     };
@@ -200,6 +204,7 @@ mod tests {
         };
         let cut = |n: usize| packet([1, 0], [1, 0, 0, 0], b"")[..n].to_vec();
         let looped = [&packet([1, 0], [1, 0, 0, 0], b"")[..12], b"\xc0\x0c\0\x01\0\x01"].concat();
+        let pointing = |at: u8| [&packet([1, 0], [1, 0, 0, 0], b"")[..12], &[1, b'a', 0xc0, at, 0, 1, 0, 1]].concat();
         for (what, p, expected) in [
             ("empty", vec![], None),
             ("short", vec![0; 11], None),
@@ -217,6 +222,8 @@ mod tests {
             ("header only", cut(12), Some(Rcode::FORMERR)),
             ("no class", cut(21), Some(Rcode::FORMERR)),
             ("loop", looped, Some(Rcode::FORMERR)),
+            ("a pointer to the header's zeros", pointing(4), Some(Rcode::FORMERR)),
+            ("a pointer to the header's flags", pointing(2), Some(Rcode::FORMERR)),
             ("additional missing", packet([1, 0], [1, 0, 0, 1], b""), Some(Rcode::FORMERR)),
             ("two OPTs", packet([1, 0], [1, 0, 0, 2], &two_opts), Some(Rcode::FORMERR)),
             ("OPT not at the root", packet([1, 0], [1, 0, 0, 1], &[b"\x01a", OPT].concat()), Some(Rcode::FORMERR)),

@@ -5,7 +5,9 @@ pub mod recipe;
 pub mod twin;
 
 use cleandns::{
-    dns::{MessageWriter, Name, RrType, extended_error, parse_query, read_records},
+    dns::{
+        Class, HEADER_BYTES, MessageWriter, Name, Record, RrType, Section, extended_error, parse_query, read_records,
+    },
     policy::{
         Asking, BlockAnswer, Client, Geo, Link, ListSpec, Mode, OwnerException, Pause, Policy, PolicySpec, ProgramSpec,
         Reached, Role, RuleSet, Trigger,
@@ -291,6 +293,7 @@ pub fn message(data: &[u8]) {
         assert_eq!(Name::from_wire(wire).as_ref(), Ok(&query.question.name));
         let shown = query.question.name.to_string();
         assert_eq!(shown.parse::<Name>().as_ref(), Ok(&query.question.name), "{shown}");
+        answered(data, query.question_bytes);
     }
     let _ = extended_error(data);
     let Ok(records) = read_records(data) else { return };
@@ -300,4 +303,27 @@ pub fn message(data: &[u8]) {
     writer.finish();
     let again = read_records(&out).expect("what was written can be read");
     assert_eq!(again, records[..written]);
+}
+
+/// A response begins with the question's own octets; names after them may point into it, and read as they are.
+fn answered(data: &[u8], question_bytes: usize) {
+    let question = &data[HEADER_BYTES..HEADER_BYTES + question_bytes];
+    let (name, _) = Name::read(data, HEADER_BYTES).expect("it was read before");
+    let below: Result<Name, _> = Name::from_wire(&[b"\x01x".as_slice(), name.as_wire()].concat());
+    let owners = [Some(name), below.ok(), Some(name.ancestor(1)), name.ancestor(1).relative_to(&name.ancestor(2))];
+    let record = |owner: &Name| Record {
+        owner: *owner,
+        rr_type: RrType::CNAME,
+        class: Class::IN,
+        ttl: 1,
+        data: owner.as_wire().to_vec(),
+    };
+    let records: Vec<Record> = owners.iter().flatten().map(record).collect();
+    let mut out = Vec::new();
+    let mut writer = MessageWriter::new(&mut out, 4096, 1, [0x81, 0x80]);
+    writer.echo_question(question);
+    records.iter().for_each(|record| writer.record(Section::Answer, record).expect("four names fit"));
+    writer.finish();
+    let again = read_records(&out).expect("what was written can be read");
+    assert_eq!(again.into_iter().map(|(_, record)| record).collect::<Vec<_>>(), records);
 }
