@@ -119,15 +119,16 @@ impl Name {
         })
     }
 
-    /// Where each label's length octet stands in `as_wire`, from the left, with their number.
-    pub fn label_offsets(&self) -> ([u8; LABELS_MAX], usize) {
-        let (mut offsets, mut count, mut at) = ([0u8; LABELS_MAX], 0, 0u8);
+    /// Writes where each label's length octet stands in `as_wire`, from the left, and returns their number.
+    #[inline]
+    pub fn label_offsets(&self, offsets: &mut [u8; LABELS_MAX]) -> usize {
+        let (mut count, mut at) = (0, 0u8);
         while self.octets[usize::from(at)] != 0 {
             offsets[count] = at;
             count += 1;
             at += 1 + self.octets[usize::from(at)];
         }
-        (offsets, count)
+        count
     }
 
     /// The name without its `count` leftmost labels; the root if it has no more.

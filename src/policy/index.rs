@@ -1,8 +1,8 @@
 //! Finds every rule that matches, over all lists at once.
 //!
 //! Names, of which there are millions, lie in one open-addressing table over the suffixes that rules name: for each rule
-//! an octet of its hash and where the rule lies. A query's suffixes are looked up by those octets, eight at a time, and
-//! what fits is compared octet by octet, so a match is never a guess. Equal names of several lists sit near each other.
+//! two octets of its hash and where the rule lies. A query's suffixes are looked up by those octets, and what fits is
+//! compared octet by octet, so a match is never a guess. Equal names of several lists sit near each other.
 //! The lists' memory is shared with the policy before and after this one. Rules on anything else have indexes of
 //! their own beside it.
 
@@ -25,16 +25,18 @@ use std::{
 
 /// Lists one policy can hold.
 pub const LISTS_MAX: usize = u16::MAX as usize;
-/// Places for each three rules: three quarters full, nearly every look-up ends in the group where it began.
-const PLACES_PER_RULE: (usize, usize) = (4, 3);
-/// Tags looked at together.
-const GROUP: usize = 8;
+/// Places for each seven rules.
+const PLACES_PER_RULE: (usize, usize) = (8, 7);
+/// Places that share a line of the cache.
+const GROUP: usize = 10;
+/// Suffixes looked up at once: hardly any name has more.
+const AT_ONCE: usize = 8;
 /// Octets that the C library always maps by themselves.
 const MAPPED_BYTES: usize = 33 << 20;
-/// Places of a table that is not worth it.
-const SMALL_TABLE: usize = 100_000;
+/// A table that is not worth it.
+const SMALL_TABLE_BYTES: usize = 1 << 19;
 /// Tag of a place where nothing lies.
-const EMPTY: u8 = 0;
+const EMPTY: u16 = 0;
 
 /// A matching rule.
 #[derive(Clone, Copy, Debug)]
@@ -119,20 +121,20 @@ impl Index {
 
     /// Octets of the table over names, without the lists' own.
     pub fn table_bytes(&self) -> usize {
-        self.names.tags.len() + self.names.refs.len() * size_of::<u32>()
+        self.names.groups.len() * size_of::<Group>()
     }
 
     /// Calls `found` for every rule that matches a name asked or an alias: suffixes from the shortest, then patterns.
     pub fn on_name<'a>(&'a self, name: &Name, mut found: impl FnMut(Hit<'a>)) {
         self.names.matches(name, &self.lists, |rule, labels, below| {
-            let set = &self.lists[usize::from(rule.list)];
-            let flags = set.packed_at(rule.id).flags;
-            if flags.scope().covers(below) {
-                let specificity = match flags.scope() {
+            let view = self.lists[usize::from(rule.list)].view(rule.id);
+            let scope = view.flags.scope();
+            if scope.covers(below) {
+                let specificity = match scope {
                     Scope::Exact => 3 << 8 | u16::from(labels),
                     Scope::Subtree | Scope::Below => 2 << 8 | u16::from(labels),
                 };
-                found(Hit { rule, view: set.view(rule.id), specificity, labels, scope: flags.scope() });
+                found(Hit { rule, view, specificity, labels, scope });
             }
         });
         if !self.patterns.is_empty() {
@@ -165,7 +167,8 @@ impl Index {
             return;
         }
         let wire = name.as_wire();
-        let (offsets, count) = name.label_offsets();
+        let mut offsets = [0; LABELS_MAX];
+        let count = name.label_offsets(&mut offsets);
         for below in (0..=count).rev() {
             let start = if below == count { wire.len() - 1 } else { usize::from(offsets[below]) };
             let labels = (count - below) as u8;
@@ -230,10 +233,7 @@ fn write_text(name: &Name, text: &mut [u8; NAME_BYTES_MAX]) -> usize {
 
 /// The table over names.
 struct Names {
-    /// One octet of each rule's hash, `EMPTY` where no rule lies; a whole number of groups.
-    tags: Vec<u8>,
-    /// Where the rule lies, in the numbering of `bases`.
-    refs: Vec<u32>,
+    groups: Vec<Group>,
     /// For each list the number that its first rule has; ascending.
     bases: Vec<u32>,
     hasher: FixedState,
@@ -243,9 +243,58 @@ struct Names {
     has_root: bool,
 }
 
+/// Places for rules in one line of the processor's cache, so that looking into a group costs one access to memory.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+struct Group {
+    /// Lanes of 16 bits, the lowest first: ten tags, each part of its rule's hash or `EMPTY` where no rule lies; then
+    /// `overflow` in two.
+    lanes: [u64; 3],
+    /// Where each rule lies, in the numbering of `bases`.
+    refs: [u32; GROUP],
+}
+
+/// A bit for each place of a group, as `place_of` numbers them.
+type Fitting = u64;
+
+impl Group {
+    const EMPTY: Self = Self { lanes: [0; 3], refs: [0; GROUP] };
+
+    /// The places whose tag is `tag`.
+    #[inline]
+    fn fitting(&self, tag: u16) -> Fitting {
+        let wanted = u64::from(tag) * LOW_BITS;
+        let [first, second, third] = self.lanes.map(|lanes| zero_lanes(lanes ^ wanted));
+        first | second >> 1 | (third & u64::from(u32::MAX)) >> 2
+    }
+
+    /// For each rule that belongs here and lies further on, because the group was full, a bit of its hash: who looks for
+    /// a rule that isn't there hardly ever looks further.
+    #[inline]
+    fn overflow(&self) -> u32 {
+        (self.lanes[2] >> 32) as u32
+    }
+
+    fn put(&mut self, place: usize, tag: u16, number: u32) {
+        self.lanes[place / 4] |= u64::from(tag) << (place % 4 * 16);
+        self.refs[place] = number;
+    }
+
+    fn add_overflow(&mut self, bit: u32) {
+        self.lanes[2] |= u64::from(bit) << 32;
+    }
+}
+
+/// The place that the lowest bit stands for.
+#[inline]
+fn place_of(fitting: Fitting) -> usize {
+    let bit = fitting.trailing_zeros() as usize;
+    (15 - bit % 16) * 4 + bit / 16
+}
+
 impl Names {
     fn new(lists: &[Arc<RuleSet>], count: usize, seed: u64) -> Self {
-        let places = (count * PLACES_PER_RULE.0 / PLACES_PER_RULE.1 + 1).next_multiple_of(GROUP);
+        let groups = count * PLACES_PER_RULE.0 / PLACES_PER_RULE.1 / GROUP + 1;
         let mut next = 0u32;
         let base = |set: &Arc<RuleSet>| {
             let base = next;
@@ -254,8 +303,7 @@ impl Names {
             base
         };
         Self {
-            tags: given_back(places, EMPTY),
-            refs: given_back(places, 0),
+            groups: given_back(groups, Group::EMPTY),
             bases: lists.iter().map(base).collect(),
             hasher: FixedState::with_seed(seed),
             labels_max: 0,
@@ -267,60 +315,75 @@ impl Names {
         let (hash, labels) = hash_whole(&self.hasher, wire);
         self.labels_max = self.labels_max.max(labels);
         self.has_root |= labels == 0;
-        let groups = self.tags.len() / GROUP;
-        let mut group = home(hash, groups);
+        let mut at = home(hash, self.groups.len());
         loop {
-            let own = &mut self.tags[group * GROUP..][..GROUP];
-            if let Some(at) = own.iter().position(|&tag| tag == EMPTY) {
-                own[at] = tag(hash);
-                self.refs[group * GROUP + at] = self.bases[usize::from(list)] + id;
-                return;
+            let group = &mut self.groups[at];
+            let free = group.fitting(EMPTY);
+            if free != 0 {
+                return group.put(place_of(free), tag(hash), self.bases[usize::from(list)] + id);
             }
-            group = if group + 1 == groups { 0 } else { group + 1 };
+            group.add_overflow(overflow_bit(hash));
+            at = self.after(at);
         }
     }
 
     /// Calls `found` for every rule whose name is `name` or above it, with the rule's labels and how many the name has
     /// more; shortest suffix first.
+    #[inline]
     fn matches(&self, name: &Name, lists: &[Arc<RuleSet>], mut found: impl FnMut(RuleRef, u8, usize)) {
         let wire = name.as_wire();
-        let (offsets, count) = name.label_offsets();
+        let mut offsets = [0; LABELS_MAX];
+        let count = name.label_offsets(&mut offsets);
         let mut hasher = self.hasher.build_hasher();
         if self.has_root {
             self.probe(hasher.clone().finish(), &wire[wire.len() - 1..], lists, |rule| found(rule, 0, count));
         }
-        for below in (count.saturating_sub(self.labels_max)..count).rev() {
-            let start = usize::from(offsets[below]);
-            hasher.write(&wire[start..start + 1 + usize::from(wire[start])]);
-            let hash = hasher.clone().finish();
-            self.probe(hash, &wire[start..], lists, |rule| found(rule, (count - below) as u8, below));
+        // Suffixes are looked up several at a time, step by step: so the processor waits for the groups of all of them
+        // at once, not for one after the other.
+        let (mut end, first) = (count, count.saturating_sub(self.labels_max));
+        while end > first {
+            let begin = end.saturating_sub(AT_ONCE).max(first);
+            let (mut hashes, mut marks) = ([0u64; AT_ONCE], [0u64; AT_ONCE]);
+            for (hash, &start) in hashes.iter_mut().zip(offsets[begin..end].iter().rev()) {
+                let start = usize::from(start);
+                hasher.write(&wire[start..start + 1 + usize::from(wire[start])]);
+                *hash = hasher.clone().finish();
+            }
+            let mut any = 0;
+            for (mark, &hash) in marks.iter_mut().zip(&hashes[..end - begin]) {
+                let group = &self.groups[home(hash, self.groups.len())];
+                *mark = group.fitting(tag(hash)) | u64::from(group.overflow() & overflow_bit(hash));
+                any |= *mark;
+            }
+            if any != 0 {
+                for at in (0..end - begin).filter(|&at| marks[at] != 0) {
+                    let below = end - 1 - at;
+                    let suffix = &wire[usize::from(offsets[below])..];
+                    self.probe(hashes[at], suffix, lists, |rule| found(rule, (count - below) as u8, below));
+                }
+            }
+            end = begin;
         }
     }
 
     /// Calls `found` for every rule whose name is exactly the wire name `suffix`.
     #[inline]
     fn probe(&self, hash: u64, suffix: &[u8], lists: &[Arc<RuleSet>], mut found: impl FnMut(RuleRef)) {
-        let groups = self.tags.len() / GROUP;
-        let mut group = home(hash, groups);
-        let wanted = u64::from(tag(hash)) * LOW_BITS;
+        let mut at = home(hash, self.groups.len());
         loop {
-            let tags = self.tags[group * GROUP..].first_chunk::<GROUP>().map_or(0, |tags| u64::from_le_bytes(*tags));
-            let mut fitting = zero_octets(tags ^ wanted);
+            let group = &self.groups[at];
+            let mut fitting = group.fitting(tag(hash));
             while fitting != 0 {
-                let at = group * GROUP + fitting.trailing_zeros() as usize / 8;
+                let rule = self.locate(group.refs[place_of(fitting)]);
                 fitting &= fitting - 1;
-                if self.tags[at] != tag(hash) {
-                    continue;
-                }
-                let rule = self.locate(self.refs[at]);
                 if lists[usize::from(rule.list)].name_is(rule.id, suffix) {
                     found(rule);
                 }
             }
-            if zero_octets(tags) != 0 {
+            if group.overflow() & overflow_bit(hash) == 0 {
                 return;
             }
-            group = if group + 1 == groups { 0 } else { group + 1 };
+            at = self.after(at);
         }
     }
 
@@ -328,13 +391,17 @@ impl Names {
         let list = self.bases.partition_point(|&base| base <= number) - 1;
         RuleRef { list: list as u16, id: number - self.bases[list] }
     }
+
+    fn after(&self, group: usize) -> usize {
+        if group + 1 == self.groups.len() { 0 } else { group + 1 }
+    }
 }
 
 /// A table that goes back to the system when it is dropped. The C library maps what is larger than 32 MiB by itself, and
 /// keeps for later what is smaller, once something as large was freed: then each reload of a long list would leave its
 /// table behind. What is reserved and never touched takes no memory.
 fn given_back<T: Clone>(places: usize, empty: T) -> Vec<T> {
-    let reserved = if places < SMALL_TABLE { 0 } else { MAPPED_BYTES / size_of::<T>() };
+    let reserved = if places * size_of::<T>() < SMALL_TABLE_BYTES { 0 } else { MAPPED_BYTES / size_of::<T>() };
     let mut table = Vec::with_capacity(places.max(reserved));
     table.resize(places, empty);
     table
@@ -361,18 +428,24 @@ fn home(hash: u64, groups: usize) -> usize {
     ((u128::from(hash) * groups as u128) >> 64) as usize
 }
 
-/// The low octet, which `home` hardly uses; never `EMPTY`.
-fn tag(hash: u64) -> u8 {
-    (hash as u8).max(1)
+/// The lowest bit of each lane.
+const LOW_BITS: u64 = 0x0001_0001_0001_0001;
+
+/// The highest bit of each lane of 16 bits that is zero, and no other.
+#[inline]
+fn zero_lanes(lanes: u64) -> u64 {
+    const ALL_BUT_HIGH: u64 = LOW_BITS * 0x7fff;
+    !(((lanes & ALL_BUT_HIGH) + ALL_BUT_HIGH) | lanes | ALL_BUT_HIGH)
 }
 
-const LOW_BITS: u64 = 0x0101_0101_0101_0101;
-const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
+/// The low octets, which `home` hardly uses; never `EMPTY`.
+fn tag(hash: u64) -> u16 {
+    (hash as u16).max(1)
+}
 
-/// The high bit of each octet that is zero, and of none below the lowest such that is not; one above it may be wrongly
-/// set, so whoever takes one octet for zero looks at it.
-fn zero_octets(octets: u64) -> u64 {
-    octets.wrapping_sub(LOW_BITS) & !octets & HIGH_BITS
+/// One of 32 bits, told by octets of the hash that neither `tag` nor, for any table there can be, `home` uses.
+fn overflow_bit(hash: u64) -> u32 {
+    1 << (hash >> 16 & 31)
 }
 
 #[cfg(test)]

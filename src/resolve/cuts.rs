@@ -5,7 +5,7 @@
 //! zone. A zone's own servers may add to what its parent says of it, never take away, and never prolong it.
 
 use super::{Delegation, NameServer};
-use crate::dns::Name;
+use crate::dns::{LABELS_MAX, Name};
 use std::{
     collections::HashMap,
     net::IpAddr,
@@ -179,7 +179,8 @@ impl ZoneCuts {
 
     /// The deepest zone known at or above `name`, fresh or stale.
     pub fn closest(&mut self, name: &Name) -> Option<Name> {
-        let (offsets, count) = name.label_offsets();
+        let mut offsets = [0; LABELS_MAX];
+        let count = name.label_offsets(&mut offsets);
         let wire = name.as_wire();
         let depth = (0..count).find(|&label| self.zones.get(&wire[usize::from(offsets[label])..]).is_some());
         match depth {
