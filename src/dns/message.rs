@@ -340,13 +340,20 @@ impl<'a> MessageWriter<'a> {
 
     fn stands_at(&self, mut at: usize, mut suffix: &[u8]) -> bool {
         loop {
-            let length = usize::from(self.out[at]);
+            // The name that is being written ends where nothing stands yet: `a.a.example` after its first label.
+            let Some(length) = self.out.get(at).copied().map(usize::from) else {
+                return false;
+            };
             if length >= 0xc0 {
-                at = (length & 0x3f) << 8 | usize::from(self.out[at + 1]);
+                let Some(&low) = self.out.get(at + 1) else {
+                    return false;
+                };
+                at = (length & 0x3f) << 8 | usize::from(low);
                 continue;
             }
-            let label = &self.out[at..at + 1 + length];
-            if !suffix.get(..1 + length).is_some_and(|own| own.eq_ignore_ascii_case(label)) {
+            let label = self.out.get(at..at + 1 + length);
+            let own = suffix.get(..1 + length);
+            if !label.zip(own).is_some_and(|(label, own)| own.eq_ignore_ascii_case(label)) {
                 return false;
             }
             if length == 0 {
@@ -377,6 +384,22 @@ mod tests {
 
     fn wire(name: &str) -> Vec<u8> {
         name.parse::<Name>().unwrap().as_wire().to_vec()
+    }
+
+    #[test]
+    fn labels_may_repeat_in_a_name() {
+        let names = ["a.a.example", "a.a.a.example", "x.a.a.a.example", "b.b", "b.b.b.b", "a.a", "a"];
+        let records: Vec<_> = (names.iter().zip(names.iter().rev()))
+            .map(|(owner, target)| (Section::Answer, record(owner, RrType::CNAME, &wire(target))))
+            .collect();
+        let mut out = Vec::new();
+        let mut writer = MessageWriter::new(&mut out, 4096, 9, [0x81, 0x80]);
+        writer.question(&"q.q.example".parse().unwrap(), RrType::A, Class::IN);
+        for (section, record) in &records {
+            writer.record(*section, record).unwrap();
+        }
+        writer.finish();
+        assert_eq!(read_records(&out).unwrap(), records);
     }
 
     #[test]

@@ -324,9 +324,9 @@ fn is_host_name(name: &Name) -> bool {
     !name.is_root() && name.labels().all(|label| label.iter().all(is_plain)) && !looks_like_address(name)
 }
 
-/// True for four labels that are numbers, which every format takes for an address.
+/// True for four labels that are numbers, which every format takes for an address, or for one that is none.
 fn looks_like_address(name: &Name) -> bool {
-    name.as_wire().len() <= "255.255.255.255".len() + 2 && name.to_string().parse::<Ipv4Addr>().is_ok()
+    name.label_count() == 4 && name.labels().all(|label| label.iter().all(u8::is_ascii_digit))
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ const PATTERN_BYTES_MIN: usize = 3;
 
 const NO_PATTERN: &str = "the rule has no name and no pattern";
 const NOT_A_NAME: &str = "not a name";
-const URL_RULE: &str = "a rule on URLs; a resolver sees only names";
+pub(super) const URL_RULE: &str = "a rule on URLs; a resolver sees only names";
 const COSMETIC_RULE: &str = "a rule on the parts of pages; a resolver sees only names";
 const DIRECTIVE: &str = "a directive, which this program doesn't follow";
 const WHITE_SPACE: &str = "white space inside a rule";
@@ -204,6 +204,11 @@ fn split_regex(text: &str) -> Option<(&str, Option<&str>)> {
     Some((&inner[..at], Some(&inner[at + 2..])))
 }
 
+/// True for a regular expression that no name matches, since it is about URLs.
+pub(super) fn is_on_urls(regex: &str) -> bool {
+    regex.contains("://") || regex.contains(r":\/\/")
+}
+
 /// True if the text ends in a backslash that isn't escaped itself.
 fn ends_in_escape(text: &str) -> bool {
     text.bytes().rev().take_while(|&octet| octet == b'\\').count() % 2 == 1
@@ -212,7 +217,7 @@ fn ends_in_escape(text: &str) -> bool {
 /// What a rule looks at, from the text before its modifiers.
 fn matcher(text: &str, has_conditions: bool) -> Result<Matcher, Refusal> {
     if let Some((regex, None)) = split_regex(text) {
-        return if regex.contains("://") || regex.contains(r":\/\/") {
+        return if is_on_urls(regex) {
             Err((URL_RULE, excerpt(text)))
         } else if regex.contains(char::is_control) {
             Err((WHITE_SPACE, excerpt(text)))

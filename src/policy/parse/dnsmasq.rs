@@ -77,6 +77,8 @@ fn names(option: &str, value: &str, number: u32, sink: &mut dyn Sink) {
 /// `*text`: every name that ends so.
 fn ends_with(text: &str, number: u32, sink: &mut dyn Sink) {
     match read_name(text) {
+        // A pattern has no way to say that a dot is no separator.
+        Ok(_) if text.contains('\\') => sink.skip(number, "a star and a backslash don't go together", shown(text)),
         Ok(name) => {
             let pattern = Pattern::Glob { start: Anchor::Anywhere, text: name.to_string(), end: true };
             sink.rule(Rule::new(Effect::Block, Matcher::Pattern(pattern), number));
@@ -131,6 +133,7 @@ mod tests {
             "address=/a..b/",
             "address=//192.0.2.1",
             "address=/*/192.0.2.1",
+            "address=/*a\\.b.example/",
             "ads.example",
         ] {
             skips("dnsmasq", line);

@@ -201,6 +201,7 @@ fn plain_lists() {
         ("domains", "192.0.2.300"),
         ("regex", "a b"),
         ("regex", "^ads;querytype=A"),
+        ("regex", "^https?://ads"),
     ] {
         skips(format, line);
     }

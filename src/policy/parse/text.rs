@@ -173,7 +173,11 @@ impl TextReader {
         if self.format == Format::Ours
             && let Some(field) = line.strip_prefix("#:")
         {
-            if let Err(reason) = self.header.read(field) {
+            // It begins like a comment, which may hold anything.
+            let field = field.replace('\t', " ");
+            let is_text = !field.contains(char::is_control);
+            let read = if is_text { self.header.read(&field) } else { Err("it has control characters".to_owned()) };
+            if let Err(reason) = read {
                 sink.skip(number, "bad header line", reason);
             }
             return true;
@@ -287,6 +291,9 @@ fn regex(text: &str, number: u32, sink: &mut dyn Sink) {
     }
     if [";querytype=", ";reply=", ";invert"].iter().any(|option| text.contains(option)) {
         return sink.skip(number, "a regular expression with an option of Pi-hole's", shown(text));
+    }
+    if adblock::is_on_urls(text) {
+        return sink.skip(number, adblock::URL_RULE, shown(text));
     }
     // Between slashes it would have been read before.
     if text.starts_with('/') {

@@ -129,7 +129,9 @@ impl UnboundReader {
     pub fn finish(mut self, sink: &mut dyn Sink) {
         self.settle_last(sink);
         let mut waiting: Vec<_> = self.waiting.into_iter().collect();
-        waiting.sort_by_key(|(_, waiting)| waiting.zone.or(waiting.data.as_ref().map(|(line, _)| *line)));
+        let line = |waiting: &Waiting| waiting.zone.or(waiting.data.as_ref().map(|(line, _)| *line));
+        // One line may have given several.
+        waiting.sort_by(|(name, own), (other_name, other)| (line(own), name).cmp(&(line(other), other_name)));
         for (wire, Waiting { zone, data }) in waiting {
             let Ok(name) = Name::from_wire(&wire) else { continue };
             match (zone, data) {

@@ -37,6 +37,9 @@ pub(super) fn names_known(text: &str) -> bool {
 
 /// Reads the modifiers of a rule.
 pub(super) fn read(text: &str, effect: Effect) -> Result<Modifiers, Refusal> {
+    if text.contains(char::is_control) {
+        return Err(("a modifier with control characters", excerpt(text)));
+    }
     let mut modifiers = Modifiers::default();
     let mut seen: Vec<&str> = Vec::new();
     for modifier in split(text, b',') {

@@ -609,6 +609,7 @@ fn lines_that_are_no_rules() {
         "not a name",
         &["||1.2.3.4.^", "1.2.3.4.", "||a..b^", "||.x.com^", "|a..b^", "||x\"y^", "||x,y^", "||x'^", "{}", "||x(y)^"],
     );
+    check_skipped("a modifier with control characters", &["||x.com^$client=a\tb", "||x.com^$ctag=a\tb"]);
     check_skipped(WHITE_SPACE, &["||x.com y.com^", "x.com y.com", "0.0.0.0 x.com", "||x.com^ $important", "|| x.com^"]);
     check_skipped(SHORT_PATTERN, &["a*", "*a", "x^", ".a", "|a"]);
     check_skipped("a pattern with letters beyond ASCII; write A-labels (xn--…)", &["||mü*^", "||müller", "*ü*"]);
