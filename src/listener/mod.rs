@@ -11,10 +11,16 @@ mod udp;
 pub use bind::{BindError, Sockets, bind};
 
 use crate::{
-    query::{Pipeline, QueryRecord},
+    dns::Transport,
+    query::{Now, Pipeline, QueryRecord},
     telemetry::Telemetry,
 };
-use std::sync::Arc;
+use std::{
+    net::IpAddr,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Instant,
+};
 use tokio::sync::watch;
 
 /// What every listener needs. Cheap to clone.
@@ -30,6 +36,17 @@ impl Service {
     /// True when it is time to leave: told so, or nobody is left to tell.
     fn is_over(&self) -> bool {
         *self.stopping.borrow() || self.stopping.has_changed().is_err()
+    }
+
+    /// Answers a packet, or says that it takes longer. A fault of this program costs the one query, not the thread that
+    /// all others wait for: it gets no answer, and is counted.
+    fn answer_now(&self, packet: &[u8], client: IpAddr, transport: Transport, out: &mut Vec<u8>) -> Now {
+        let received = Instant::now();
+        let answering = AssertUnwindSafe(|| self.pipeline.answer_now(packet, client, transport, received, out));
+        catch_unwind(answering).unwrap_or_else(|_| {
+            self.telemetry.fault();
+            Now::Silent
+        })
     }
 
     fn record(&self, record: &QueryRecord) {

@@ -9,7 +9,7 @@ use std::{
     collections::HashMap,
     net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex},
-    time::{Duration, Instant},
+    time::Duration,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -144,8 +144,7 @@ async fn read(mut stream: OwnedReadHalf, client: SocketAddr, service: &Service, 
             return;
         };
         let mut response = Vec::new();
-        let received = Instant::now();
-        match service.pipeline.answer_now(&packet, client.ip(), Transport::Tcp, received, &mut response) {
+        match service.answer_now(&packet, client.ip(), Transport::Tcp, &mut response) {
             // Nothing that speaks DNS sends such a thing over TCP; there is no use in reading on.
             Now::Silent => {
                 service.telemetry.silent(Transport::Tcp);

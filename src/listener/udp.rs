@@ -14,7 +14,7 @@ use std::{
     net::UdpSocket,
     sync::Arc,
     thread::{self, JoinHandle},
-    time::{Duration, Instant},
+    time::Duration,
 };
 use tokio::runtime::Handle;
 
@@ -40,9 +40,7 @@ fn work(endpoint: &Arc<Endpoint>, service: &Service, runtime: &Handle) {
             // A time-out of ours, a signal, or an ICMP error about a response sent before: nothing is wrong.
             Err(_) => continue,
         };
-        let received = Instant::now();
-        match service.pipeline.answer_now(&packet[..length], peer.client.ip(), Transport::Udp, received, &mut response)
-        {
+        match service.answer_now(&packet[..length], peer.client.ip(), Transport::Udp, &mut response) {
             Now::Silent => service.telemetry.silent(Transport::Udp),
             Now::Dropped(record) => service.record(&record),
             Now::Answered(record) => {

@@ -50,6 +50,8 @@ pub struct Counters {
     pub queries: [[AtomicU64; RCODES]; TRANSPORTS],
     pub silent: [AtomicU64; TRANSPORTS],
     pub unsent: AtomicU64,
+    /// Queries whose handling broke off.
+    pub faults: AtomicU64,
     pub connections_refused: AtomicU64,
     pub owner_passed: AtomicU64,
     /// Queries that a program left without an answer.

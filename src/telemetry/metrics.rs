@@ -78,6 +78,12 @@ fn queries(page: &mut Page, telemetry: &Telemetry) {
         "Responses the system refused to send.",
         read(&counters.unsent),
     );
+    page.single(
+        "cleandns_faults_total",
+        "counter",
+        "Queries whose handling broke off: a fault of this program, with a report in its log.",
+        read(&counters.faults),
+    );
     let refused = read(&counters.connections_refused);
     page.single("cleandns_tcp_connections_refused_total", "counter", "TCP connections beyond a bound.", refused);
     page.head("cleandns_query_duration_seconds", "histogram", "From reception of a query to its finished response.");

@@ -54,6 +54,11 @@ impl Telemetry {
         add(&self.counters.unsent);
     }
 
+    /// Counts a query whose handling broke off, which is a fault of this program.
+    pub fn fault(&self) {
+        add(&self.counters.faults);
+    }
+
     /// Counts a TCP connection beyond a bound.
     pub fn connection_refused(&self) {
         add(&self.counters.connections_refused);

@@ -5,10 +5,20 @@ use crate::{
     internet::Internet,
     recursion::PROMISE,
 };
-use cleandns::dns::{Name, Rcode, RrType};
+use cleandns::{
+    dns::{Name, Rcode, RrType},
+    listener::{self, Service},
+    pause::Pauses,
+    query::{AccessList, LocalData, Pipeline, SpecialNames, Surroundings},
+    telemetry::{Gauges, Telemetry, render},
+};
 use std::{
     collections::HashSet,
     net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 use tokio::{
@@ -475,4 +485,44 @@ async fn questions_we_do_not_take_are_answered_by_convention() {
     assert_eq!(internet.asked("www.signed.org"), 0);
     let qname = Name::read(&asking(QUESTION), 12).unwrap().0;
     assert_eq!(qname.to_string(), "www.example.com", "the question made by hand is right");
+}
+
+/// A fault of this program costs the query that met it, and no thread that others wait for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fault_costs_one_query() {
+    // A server's own policy, with a clock that fails when told to.
+    let server = start(folder(), None, "").await;
+    let fails = Arc::new(AtomicBool::new(false));
+    let own_fails = fails.clone();
+    let now = move || {
+        assert!(!own_fails.swap(false, Ordering::Relaxed), "a fault, as this test wants it");
+        0
+    };
+    let pipeline = Pipeline::new(
+        server.running.published.policy.clone(),
+        AccessList::new(vec!["127.0.0.0/8".parse().unwrap()]),
+        LocalData::new(&[]),
+        SpecialNames::new(std::iter::empty()),
+        Arc::new(server.running.health.resolver.clone()),
+        Arc::new(Pauses::load(None, vec![])),
+        Surroundings { now: Arc::new(now), mac: Arc::new(|_| None) },
+    );
+    let telemetry = Arc::new(Telemetry::new(false));
+    let (_stop, stopping) = tokio::sync::watch::channel(false);
+    let sockets = listener::bind(&["127.0.0.1:0".parse().unwrap()], 1).unwrap();
+    let address = sockets.addresses[0];
+    listener::serve(sockets, &Service { pipeline: Arc::new(pipeline), telemetry: telemetry.clone(), stopping })
+        .unwrap();
+    let query = Ask { rd: false, ..Ask::new("www.example.com", RrType::A) }.packet();
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    socket.connect(address).await.unwrap();
+    fails.store(true, Ordering::Relaxed);
+    socket.send(&query).await.unwrap();
+    eventually("the fault", || async { !fails.load(Ordering::Relaxed) }).await;
+    assert!(over_udp(address, &query).await.is_some(), "the worker is gone");
+    fails.store(true, Ordering::Relaxed);
+    assert_eq!(over_tcp(address, &query).await, None);
+    assert!(over_tcp(address, &query).await.is_some());
+    let page = render(&telemetry, &Gauges::default());
+    assert!(page.contains("\ncleandns_faults_total 2\n"), "{page}");
 }
