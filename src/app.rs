@@ -7,7 +7,7 @@ use crate::{
     embedded,
     health::{Health, UPSTREAM_SILENT},
     listener::{self, BindError, Service},
-    lists::{Downloads, Embedded, FetchLimits, Lists, LookUpHost, OnPublish, Published, StartError, Watching},
+    lists::{Chance, Downloads, Embedded, FetchLimits, Lists, LookUpHost, OnPublish, Published, StartError, Watching},
     neighbours::Neighbours,
     pause::Pauses,
     query::{AccessList, HostsFile, LocalData, Pipeline, SpecialNames, Surroundings, read_hosts},
@@ -60,6 +60,13 @@ impl Outside {
             built_at: env!("CLEANDNS_BUILT_AT").parse().unwrap_or(0),
             fetch: FetchLimits::default(),
         }
+    }
+}
+
+impl Outside {
+    /// What the lists take of it.
+    pub fn chance(&self) -> Chance {
+        Chance { seed: self.seed, clock: self.clock.clone() }
     }
 }
 
@@ -120,33 +127,20 @@ pub async fn start(config: Config, outside: Outside) -> Result<Running, AppError
     let started = Instant::now();
     let telemetry = Arc::new(Telemetry::new(config.log.queries));
     let counters = Arc::new(UpstreamCounters::default());
-    let (clock, seed, limits) = (outside.clock.clone(), outside.seed, outside.fetch.clone());
+    let (clock, chance, limits) = (outside.clock.clone(), outside.chance(), outside.fetch.clone());
     let resolver = resolver(&config, outside, counters.clone())?;
     let downloads = Downloads { look_up_host: look_up_host(&config, &resolver), limits };
     let (own_config, on_publish) = (config.clone(), count_reloads(&telemetry));
     // It waits for disks and downloads, and the resolver that downloads need runs on this runtime.
     let loading = tokio::task::spawn_blocking(move || {
-        Lists::load_and_download(own_config, embedded_files(), seed, downloads, on_publish)
+        Lists::load_and_download(own_config, embedded_files(), chance, downloads, on_publish)
     });
     let lists = loading.await.context("reading the lists broke off")??;
     let published = lists.published();
     let (stop, stopping) = watch::channel(false);
-    let pauses = Arc::new(Pauses::load(
-        config.state_dir.as_deref(),
-        config.groups.iter().map(|group| group.name.clone()).collect(),
-    ));
-    let (local, warnings) = local_data(&config)?;
+    let (pipeline, warnings) = pipeline(&config, &published, Arc::new(resolver.clone()), clock)?;
     warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-    let zones = config.resolve.forwards.iter().map(|forward| forward.zone);
-    let pipeline = Arc::new(Pipeline::new(
-        published.policy.clone(),
-        AccessList::new(config.access.clone()),
-        local,
-        SpecialNames::new(zones),
-        Arc::new(resolver.clone()),
-        pauses.clone(),
-        Surroundings { now: Arc::new(move || clock() as i64), mac: mac_addresses(&config) },
-    ));
+    let pipeline = Arc::new(pipeline);
     let health = Health { published: published.clone(), counters, resolver, started, stopping: stopping.clone() };
     let workers = match config.listen.workers {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
@@ -175,6 +169,35 @@ pub async fn start(config: Config, outside: Outside) -> Result<Running, AppError
     let watching = lists.watch().context("could not start the thread that watches the lists")?;
     let contact = tokio::spawn(make_contact(health.clone()));
     Ok(Running { dns, admin, published, health, pipeline, watching, stop, workers, contact })
+}
+
+/// The flow of queries with all it takes, and what in the owner's hosts files can't be used.
+fn pipeline(
+    config: &Config,
+    published: &Published,
+    resolver: Arc<dyn Resolve>,
+    clock: Clock,
+) -> Result<(Pipeline, Vec<String>), AppError> {
+    let (local, warnings) = local_data(config)?;
+    let groups = config.groups.iter().map(|group| group.name.clone()).collect();
+    let pipeline = Pipeline::new(
+        published.policy.clone(),
+        AccessList::new(config.access.clone()),
+        local,
+        SpecialNames::new(config.resolve.forwards.iter().map(|forward| forward.zone)),
+        resolver,
+        Arc::new(Pauses::load(config.state_dir.as_deref(), groups)),
+        Surroundings { now: Arc::new(move || clock() as i64), mac: mac_addresses(config) },
+    );
+    Ok((pipeline, warnings))
+}
+
+/// The flow of queries for whoever asks without a server: it decides on questions, and nothing is resolved.
+pub fn offline_pipeline(config: &Config, published: &Published) -> Result<Pipeline, AppError> {
+    let outside = Outside::real();
+    let clock = outside.clock.clone();
+    let resolver = resolver(config, outside, Arc::default())?;
+    pipeline(config, published, Arc::new(resolver), clock).map(|(pipeline, _)| pipeline)
 }
 
 impl Running {

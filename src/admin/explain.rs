@@ -3,7 +3,7 @@
 use crate::{
     dns::RrType,
     lists::{ListPath, ListState, ListStatus, line_of, version_of},
-    policy::{Asking, Cause, Client, Link, MatchedRule, Outcome, Policy, Reached, Role},
+    policy::{Asking, Cause, Client, Link, MatchedRule, Outcome, OwnerException, Policy, Reached, Role},
     query::Explanation,
     resolve::Security,
 };
@@ -33,7 +33,11 @@ pub struct Explained {
     pub owner_exception: Option<(String, String)>,
     /// The name asked, then the names and addresses its answer led to, each with what it is.
     pub chain: Vec<(String, String)>,
-    /// Every rule in force that matched a name of the chain, decisive or not.
+    /// Why nothing is blocked for now, if that is so: a pause, with its end.
+    #[serde(default)]
+    pub paused: Option<String>,
+    /// Every rule in force that matched a name of the chain, decisive or not. The owner's exceptions stand among them
+    /// with `ended` or `other groups` as their mode where they don't hold.
     pub considered: Vec<Rule>,
     /// `None`: nothing was resolved.
     pub answer: Option<Answer>,
@@ -108,6 +112,10 @@ pub fn explained(
     let of_client = policy.matching_rules(&asking, 0, &Link::address(client.address, crate::policy::Trigger::Client));
     let all = of_client.into_iter().chain(links.iter().enumerate().flat_map(matching));
     let considered = all.map(|matched| rule(&matched.cause)).collect();
+    let paused = policy.paused_until(&asking).map(|until| {
+        let minutes = (until - now).max(0).div_euclid(60) + 1;
+        format!("nothing is blocked for another {minutes} minutes (`cleandns pause --end` ends it)")
+    });
     let is_blocked = verdict.block().is_some();
     let is_bogus = resolution.as_ref().is_some_and(|resolution| resolution.security == Security::Bogus);
     let summary = match own_answer {
@@ -115,7 +123,7 @@ pub fn explained(
         None if is_bogus => {
             format!("{} fails: its answer breaks DNSSEC, so what it leads to was not looked at", name)
         }
-        None => summary(&name.to_string(), &verdicts, owner_exception.as_ref(), is_blocked),
+        None => summary(&name.to_string(), &verdicts, owner_exception.as_ref(), is_blocked, paused.is_some()),
     };
     Explained {
         name: name.to_string(),
@@ -129,6 +137,7 @@ pub fn explained(
         verdicts,
         owner_exception,
         chain: links.iter().map(|link| (link.what.to_string(), link.trigger.word().to_owned())).collect(),
+        paused,
         considered,
         answer: resolution.as_ref().map(|resolution| Answer {
             rcode: resolution.rcode.to_string(),
@@ -140,7 +149,13 @@ pub fn explained(
     }
 }
 
-fn summary(name: &str, verdicts: &[Said], owner: Option<&(String, String)>, is_blocked: bool) -> String {
+fn summary(
+    name: &str,
+    verdicts: &[Said],
+    owner: Option<&(String, String)>,
+    is_blocked: bool,
+    is_paused: bool,
+) -> String {
     if let (Some((place, reason)), false) = (owner, is_blocked) {
         let because = if reason.is_empty() { String::new() } else { format!(": {reason}") };
         return format!("{name} passes: the owner's exception at {place}{because}");
@@ -159,7 +174,8 @@ fn summary(name: &str, verdicts: &[Said], owner: Option<&(String, String)>, is_b
         return format!("{name} is blocked by {}{by}", place(said));
     }
     if let Some(said) = with(Outcome::WouldBlock) {
-        return format!("{name} passes; {} would block it if it were enforced", place(said));
+        let unless = if is_paused { "were there no pause, or if it were enforced" } else { "if it were enforced" };
+        return format!("{name} passes; {} would block it {unless}", place(said));
     }
     match with(Outcome::Except) {
         Some(said) => format!("{name} passes: an exception of {}", place(said)),
@@ -193,12 +209,17 @@ fn rule(policy: &Policy, asking: &Asking<'_>, cause: &Cause, links: &[Link], sta
     };
     let Some(list) = policy.lists().get(index) else {
         // The names of one of the owner's exceptions, which stand in the configuration itself.
-        let exception = policy.list_role(index);
-        let place = match exception {
-            Role::Owner(index) => policy.owner_exceptions()[index].place.clone(),
-            Role::Program(_) => String::new(),
+        let own = match policy.list_role(index) {
+            Role::Owner(index) => policy.owner_exceptions().get(index),
+            Role::Program(_) => None,
         };
-        return Rule { list: "policy.exception".to_owned(), path: place, text: shown, ..common };
+        return Rule {
+            list: "policy.exception".to_owned(),
+            path: own.map(|exception| exception.place.clone()).unwrap_or_default(),
+            text: shown,
+            mode: own.map_or(common.mode.as_str(), |exception| standing(exception, policy, asking)).to_owned(),
+            ..common
+        };
     };
     // The status is of the same policy but for a moment after a reload; then the text can't be vouched for.
     let state = status.lists.get(index).filter(|state| status.epoch == policy.epoch() && state.name == list.name);
@@ -212,6 +233,15 @@ fn rule(policy: &Policy, asking: &Asking<'_>, cause: &Cause, links: &[Link], sta
             None => format!("line {}, the lists changed just now", cause.line),
         },
         ..common
+    }
+}
+
+/// Whether one of the owner's exceptions holds for a query.
+fn standing(exception: &OwnerException, policy: &Policy, asking: &Asking<'_>) -> &'static str {
+    match exception.until {
+        _ if exception.holds(asking.now, policy.group_of(&asking.client)) => "holds",
+        Some(until) if asking.now >= until => "ended",
+        _ => "other groups",
     }
 }
 

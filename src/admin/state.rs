@@ -89,6 +89,9 @@ pub struct ListView {
     pub since: Option<u64>,
     pub from_store: bool,
     pub trouble: Option<String>,
+    /// What is in force perhaps isn't meant: why.
+    #[serde(default)]
+    pub doubt: Option<String>,
     /// What the list says of itself.
     pub header: Vec<(String, String)>,
 }
@@ -130,6 +133,7 @@ fn list_view(list: &ListState) -> ListView {
         since: list.since.map(seconds),
         from_store: list.from_store,
         trouble: list.trouble.clone(),
+        doubt: list.doubt.clone(),
         header: list.header.fields.clone(),
     }
 }

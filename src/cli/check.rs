@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 /// Checks configuration and lists. Wrong configuration never gets here: it was reported while it was read.
 pub fn check(loaded: Loaded, verbose: bool, strict: bool) -> Outcome {
-    let mut config = loaded.config;
+    let config = loaded.config;
     match &config.origin {
         Origin::File(path) => say(format!("configuration: {}\n", path.display())),
         Origin::Embedded => say("configuration: built in, no file was found\n"),
@@ -23,8 +23,7 @@ pub fn check(loaded: Loaded, verbose: bool, strict: bool) -> Outcome {
     let (_, warnings) = app::local_data(&config).map_err(|error| Failure::Configuration(error.to_string()))?;
     warnings.iter().for_each(|warning| say(format!("warning: {warning}\n")));
     // A check leaves no trace: it neither writes last good copies nor falls back to them.
-    config.state_dir = None;
-    let lists = Lists::load(Arc::new(config), app::embedded_files(), 0, Box::new(|_, _| {}))
+    let lists = Lists::load(Arc::new(config), app::embedded_files(), app::Outside::real().chance())
         .map_err(|error| Failure::Configuration(error.to_string()))?;
     let published = lists.published();
     let status = published.status.load();
@@ -64,12 +63,17 @@ pub fn check(loaded: Loaded, verbose: bool, strict: bool) -> Outcome {
 fn show(list: &ListState, verbose: bool) {
     let ListState { program, service, path, mode, rules, exceptions, .. } = list;
     let skipped_count = list.skipped.count;
+    let is_remote = matches!(path, ListPath::Url { .. });
     if let Some(trouble) = &list.trouble {
         say(format!("{path}: unusable: {trouble}\n"));
+    } else if is_remote && list.since.is_none() {
+        say(format!("{path}: not downloaded yet, so it is not checked; a server downloads it\n"));
     } else if verbose {
-        let names = rules - exceptions;
+        let blocking = rules - exceptions;
+        let copy = if is_remote { ", as downloaded before" } else { "" };
         say(format!(
-            "{program}/{service}: {mode}, {names} names, {exceptions} exceptions, {skipped_count} lines skipped: {path}\n"
+            "{program}/{service}: {mode}, {blocking} rules, {exceptions} exceptions, {skipped_count} lines skipped: \
+             {path}{copy}\n"
         ));
     }
     // What a gate holds or warns of is for everybody to see; what is no rule, for those who ask.

@@ -7,8 +7,7 @@ use crate::{
     config::Config,
     dns::{Name, RrType},
     lists::Lists,
-    policy::{Asking, Client, Link, Trigger},
-    query::{AccessList, Explanation},
+    policy::Client,
 };
 use std::{fmt::Write, net::IpAddr, sync::Arc};
 
@@ -38,8 +37,10 @@ pub fn explain(config: Config, asked: &Asked) -> Outcome {
         say(json + "\n");
     } else {
         if asked.offline {
-            say("Offline: compiled from the files, not asked of the running server. Nothing was resolved, so aliases \
-                 were not looked at.\n");
+            say(
+                "Offline: compiled from the files and from what was downloaded before, not asked of the running server. \
+                 Nothing was resolved, so aliases were not looked at.\n",
+            );
         }
         say(for_a_person(&view));
     }
@@ -48,21 +49,16 @@ pub fn explain(config: Config, asked: &Asked) -> Outcome {
 
 /// Compiles the lists from their files and decides on the question alone.
 fn offline(config: Config, name: Name, rr_type: RrType, client: IpAddr) -> Result<Explained, Failure> {
-    let access = AccessList::new(config.access.clone());
-    // The files as they are now: no last good copy stands in, and none is written.
-    let config = Config { state_dir: None, ..config };
-    let lists = Lists::load(Arc::new(config), app::embedded_files(), 0, Box::new(|_, _| {}))
+    let lists = Lists::load(Arc::new(config.clone()), app::embedded_files(), app::Outside::real().chance())
         .map_err(|error| Failure::Configuration(error.to_string()))?;
     let published = lists.published();
-    let policy = published.policy.load_full().ok_or_else(|| Failure::Other("no policy could be built".into()))?;
-    let address = client.to_canonical();
-    let client = Client { address, id: None, mac: None, tcp: false };
-    let (now, pauses) = ((app::Outside::real().clock)() as i64, Arc::default());
-    let verdict = policy.on_question(&Asking { name: &name, rr_type, client, now, pauses: &[] });
-    let links = vec![Link::name(name, Trigger::Qname)];
-    let explanation =
-        Explanation { policy, verdict, links, mac: client.mac, now, pauses, resolution: None, own_answer: None };
-    Ok(explained(&explanation, rr_type, client, access.allows(address), &published.status.load()))
+    let pipeline =
+        app::offline_pipeline(&config, &published).map_err(|error| Failure::Configuration(error.to_string()))?;
+    let client = Client { address: client.to_canonical(), id: None, mac: None, tcp: false };
+    let (_, explanation) = pipeline
+        .explain_question(name, rr_type, client)
+        .ok_or_else(|| Failure::Other("no policy could be built".into()))?;
+    Ok(explained(&explanation, rr_type, client, pipeline.admits(client.address), &published.status.load()))
 }
 
 fn for_a_person(view: &Explained) -> String {
@@ -88,6 +84,7 @@ fn for_a_person(view: &Explained) -> String {
         let names: Vec<String> = view.chain.iter().map(|(name, trigger)| format!("{name} ({trigger})")).collect();
         line("chain", &names.join(" → "));
     }
+    view.paused.iter().for_each(|paused| line("pause", paused));
     match &view.answer {
         Some(answer) => {
             line("answer", &format!("{}, {}, {} records", answer.rcode, answer.security, answer.records));
@@ -108,5 +105,11 @@ fn for_a_person(view: &Explained) -> String {
 /// `block tiktok.com in clean-store/tiktok tiktok.list:18 (enforce), matched www.tiktok.com by qname`.
 fn rule(rule: &Rule) -> String {
     let Rule { effect, name, program, service, list, line, mode, matched, trigger, .. } = rule;
+    if program.is_empty() {
+        return format!(
+            "{effect} {name} by the owner's exception at {} ({mode}), matched {matched} by {trigger}",
+            rule.path
+        );
+    }
     format!("{effect} {name} in {program}/{service} {list}:{line} ({mode}), matched {matched} by {trigger}")
 }

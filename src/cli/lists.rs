@@ -25,14 +25,13 @@ pub fn status(config: &Config, verbose: bool) -> Outcome {
 }
 
 fn show(list: &ListView, verbose: bool) {
-    let names = list.rules - list.exceptions;
+    let blocking = list.rules - list.exceptions;
     let ListView { program, service, mode, exceptions, skipped_count, path, version, .. } = list;
     say(format!(
-        "{program}/{service}\t{mode}\t{names} names\t{exceptions} exceptions\t{skipped_count} lines skipped\t{version}\t{path}\n"
+        "{program}/{service}\t{mode}\t{blocking} rules\t{exceptions} exceptions\t{skipped_count} lines skipped\t{version}\t{path}\n"
     ));
-    if let Some(trouble) = &list.trouble {
-        say(format!("  ! {trouble}\n"));
-    }
+    list.trouble.iter().for_each(|trouble| say(format!("  ! {trouble}\n")));
+    list.doubt.iter().for_each(|doubt| say(format!("  ! in force, but look at it: {doubt}\n")));
     list.held.iter().for_each(|(line, reason)| say(format!("  {path}:{line}: held back: {reason}\n")));
     list.warned.iter().for_each(|(line, reason)| say(format!("  {path}:{line}: warning: {reason}\n")));
     if verbose {
@@ -48,9 +47,8 @@ pub fn update(config: &Config) -> Outcome {
 }
 
 /// Compares two files or folders of lists.
-pub fn compare(old: &Path, new: &Path, count: bool) -> Outcome {
-    let diffs =
-        lists::diff(old, new, Format::Auto, Extent::Exact).map_err(|error| Failure::Other(error.to_string()))?;
+pub fn compare(old: &Path, new: &Path, format: Format, extent: Extent, count: bool) -> Outcome {
+    let diffs = lists::diff(old, new, format, extent).map_err(|error| Failure::Other(error.to_string()))?;
     for ServiceDiff { service, added, removed } in &diffs {
         say(format!("{service}: {} added, {} removed\n", added.len(), removed.len()));
         if !count {

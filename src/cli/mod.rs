@@ -13,6 +13,7 @@ mod wire_client;
 use crate::{
     config::{self, Config, Loaded, World},
     embedded,
+    policy::parse::{Extent, Format},
 };
 use clap::{Parser, Subcommand};
 use std::{borrow::Cow, ffi::OsString, io::Write, net::IpAddr, path::PathBuf, process::ExitCode, time::Duration};
@@ -109,6 +110,12 @@ enum ListsCommand {
     Diff {
         old: PathBuf,
         new: PathBuf,
+        /// How the files are to be read, as in the configuration; `auto` looks at the text.
+        #[arg(long, default_value = "auto", value_parser = format)]
+        format: Format,
+        /// What a bare name covers, as in the configuration: `exact` or `subtree`.
+        #[arg(long = "match", default_value = "exact", value_parser = extent)]
+        extent: Extent,
         /// Only how many.
         #[arg(long)]
         count: bool,
@@ -156,21 +163,24 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn run_command(args: Args) -> Outcome {
-    let loaded = load_config(args.config)?;
+    let load = || load_config(args.config);
     match args.command.unwrap_or(Command::Serve) {
-        Command::Serve => serve::serve(loaded),
-        Command::Check { verbose, strict } => check::check(loaded, verbose, strict),
+        Command::Serve => serve::serve(load()?),
+        Command::Check { verbose, strict } => check::check(load()?, verbose, strict),
         Command::Query { name, rr_type, tcp, dnssec, cd } => {
-            ask::ask(&loaded.config, &name, &rr_type, ask::Options { tcp, dnssec, cd })
+            ask::ask(&load()?.config, &name, &rr_type, ask::Options { tcp, dnssec, cd })
         }
         Command::Explain { name, rr_type, client, json, offline } => {
-            explain::explain(loaded.config, &explain::Asked { name, rr_type, client, json, offline })
+            explain::explain(load()?.config, &explain::Asked { name, rr_type, client, json, offline })
         }
-        Command::Lists { command: ListsCommand::Status { verbose } } => lists::status(&loaded.config, verbose),
-        Command::Lists { command: ListsCommand::Update } => lists::update(&loaded.config),
-        Command::Lists { command: ListsCommand::Diff { old, new, count } } => lists::compare(&old, &new, count),
-        Command::Pause { length, group, end } => pause::pause(&loaded.config, &pause::Asked { length, group, end }),
-        Command::Health => ask::health(&loaded.config),
+        Command::Lists { command: ListsCommand::Status { verbose } } => lists::status(&load()?.config, verbose),
+        Command::Lists { command: ListsCommand::Update } => lists::update(&load()?.config),
+        // Two files can be compared whatever is wrong with the configuration.
+        Command::Lists { command: ListsCommand::Diff { old, new, format, extent, count } } => {
+            lists::compare(&old, &new, format, extent, count)
+        }
+        Command::Pause { length, group, end } => pause::pause(&load()?.config, &pause::Asked { length, group, end }),
+        Command::Health => ask::health(&load()?.config),
     }
 }
 
@@ -185,6 +195,21 @@ fn load_config(file: Option<PathBuf>) -> Result<Loaded, Failure> {
 /// A duration as in the configuration.
 fn duration(text: &str) -> Result<Duration, String> {
     config::duration(text)
+}
+
+/// A list format as in the configuration.
+fn format(text: &str) -> Result<Format, String> {
+    let words = || Format::ALL.map(Format::word).join(", ");
+    Format::ALL.into_iter().find(|format| format.word() == text).ok_or_else(|| format!("is none of {}", words()))
+}
+
+/// What a bare name covers, as in the configuration.
+fn extent(text: &str) -> Result<Extent, String> {
+    match text {
+        "exact" => Ok(Extent::Exact),
+        "subtree" => Ok(Extent::Subtree),
+        _ => Err("is neither exact nor subtree".to_owned()),
+    }
 }
 
 /// Prints, whether or not anybody still reads.

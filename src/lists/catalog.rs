@@ -100,10 +100,10 @@ pub struct Catalog {
 }
 
 /// Whether lists with a url are downloaded.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub enum Downloading {
-    /// Only a running server does.
-    No,
+    /// Only a running server does. What it downloaded lies in this folder, if there is one.
+    No { copies: Option<PathBuf> },
     /// At times that this seed and the list decide.
     Yes { seed: u64 },
 }
@@ -127,6 +127,8 @@ pub struct Entry {
     pub loaded: Option<Loaded>,
     /// Why the file as it is now is not in force.
     pub trouble: Option<String>,
+    /// What is in force perhaps isn't meant: why.
+    pub doubt: Option<String>,
     stamp: Option<Stamp>,
     settled: bool,
     /// A changed stamp seen by a look without events: read once it stays.
@@ -415,10 +417,8 @@ impl Catalog {
         match parsed {
             Ok(_) if entry.is_in_force(reading.version) => entry.is_well(findings),
             Ok(parsed) => {
-                if let Some(change) = self.too_large_a_change(entry, &parsed) {
-                    findings.warnings.push((entry.path.to_string(), change));
-                }
-                entry.put_in_force(parsed, &reading, findings);
+                let change = self.too_large_a_change(entry, &parsed);
+                entry.put_in_force(parsed, &reading, change, findings);
                 findings.to_store.push((path.to_owned(), reading.version));
             }
             Err(unusable) => self.fail(entry, unusable.to_string(), findings),
@@ -586,6 +586,7 @@ impl Entry {
             path,
             loaded: None,
             trouble: None,
+            doubt: None,
             stamp: None,
             settled: false,
             candidate: None,
@@ -608,8 +609,10 @@ impl Entry {
         findings.recovered |= self.trouble.take().is_some();
     }
 
-    fn put_in_force(&mut self, parsed: Parsed, reading: &Reading, findings: &mut Findings) {
-        self.trouble = None;
+    /// `doubt`: why it perhaps isn't meant.
+    fn put_in_force(&mut self, parsed: Parsed, reading: &Reading, doubt: Option<String>, findings: &mut Findings) {
+        findings.warnings.extend(doubt.iter().map(|doubt| (self.path.to_string(), doubt.clone())));
+        (self.trouble, self.doubt) = (None, doubt);
         self.loaded = Some(Loaded::new(parsed, reading.version, reading.stamp.length()));
         findings.changed.push(self.path.clone());
     }
@@ -689,7 +692,7 @@ mod tests {
         config.programs.truncate(1);
         config.programs[0].lists = vec![list];
         let embedded = Embedded { read: |_| None, paths: Vec::new };
-        Catalog::new(&config, None, embedded, Downloading::No)
+        Catalog::new(&config, None, embedded, Downloading::No { copies: None })
     }
 
     /// Writes a list of so many rules, and has it read.

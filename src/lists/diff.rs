@@ -29,9 +29,14 @@ pub enum DiffError {
     Unusable(PathBuf, crate::policy::parse::Unusable),
 }
 
-/// Compares two files, or two folders of lists. Services without a difference are left out.
+/// Compares two files, or two folders of lists. Services without a difference are left out. Two files are versions of one
+/// list, whatever they are called.
 pub fn diff(old: &Path, new: &Path, format: Format, extent: Extent) -> Result<Vec<ServiceDiff>, DiffError> {
-    let (old, new) = (load(old, format, extent)?, load(new, format, extent)?);
+    let are_files = old.is_file() && new.is_file();
+    let (mut old, new) = (load(old, format, extent)?, load(new, format, extent)?);
+    if let (true, Some((_, rules)), Some(service)) = (are_files, old.first_key_value(), new.keys().next()) {
+        old = BTreeMap::from([(service.clone(), rules.clone())]);
+    }
     let services: std::collections::BTreeSet<&String> = old.keys().chain(new.keys()).collect();
     let none = Vec::new();
     let compare = |service: &String| {

@@ -22,5 +22,5 @@ mod watch;
 pub use catalog::{Embedded, ListPath};
 pub use diff::{DiffError, ServiceDiff, diff};
 pub use fetch::{ConnectVia, Downloads, FetchLimits, LookUpHost};
-pub use publish::{Control, ListState, ListStatus, Lists, OnPublish, Published, StartError, Watching};
+pub use publish::{Chance, Control, ListState, ListStatus, Lists, OnPublish, Published, StartError, Watching};
 pub use read::{line_of, version_of};

@@ -5,7 +5,7 @@ use super::{
     databases::Databases,
     fetch::{Delivery, Downloads, Fetcher},
     spec,
-    store::Store,
+    store::{self, Store},
     watch::{Interest, Pending, Watch},
 };
 use crate::{
@@ -89,6 +89,8 @@ pub struct ListState {
     pub from_store: bool,
     /// Why the file as it is now is not in force.
     pub trouble: Option<String>,
+    /// What is in force perhaps isn't meant: why.
+    pub doubt: Option<String>,
 }
 
 impl ListStatus {
@@ -135,6 +137,15 @@ pub enum Signal {
     Stop,
 }
 
+/// What the lists take from the world besides their texts.
+#[derive(Clone)]
+pub struct Chance {
+    /// Keys the index's hash, and spreads downloads over time.
+    pub seed: u64,
+    /// Seconds since 1970 (UTC).
+    pub clock: Arc<dyn Fn() -> u64 + Send + Sync>,
+}
+
 /// Called with each new policy before it is in force, and with whether lists are held.
 pub type OnPublish = Box<dyn Fn(&Policy, bool) + Send>;
 
@@ -147,7 +158,7 @@ pub struct Lists {
     databases: Databases,
     published: Arc<Published>,
     on_publish: OnPublish,
-    seed: u64,
+    chance: Chance,
     /// The owner's exceptions that are known to be over.
     expired: Vec<(String, String)>,
     signals: (Sender<Signal>, Receiver<Signal>),
@@ -176,32 +187,37 @@ pub struct Watching {
 }
 
 impl Lists {
-    /// Reads all lists and puts the first policy in force, for whoever only looks at them: nothing is downloaded.
-    pub fn load(config: Arc<Config>, embedded: Embedded, seed: u64, on_publish: OnPublish) -> Result<Self, StartError> {
-        Self::start(config, embedded, seed, None, on_publish)
+    /// Reads all lists and puts the first policy in force, for whoever only looks at them: nothing is downloaded and
+    /// nothing written. Of lists with a url, what a server downloaded before counts; files count as they are now.
+    pub fn load(config: Arc<Config>, embedded: Embedded, chance: Chance) -> Result<Self, StartError> {
+        Self::start(config, embedded, chance, None, Box::new(|_, _| {}))
     }
 
     /// The same for a server: lists with a url are downloaded. It may block for as long as required ones take.
     pub fn load_and_download(
         config: Arc<Config>,
         embedded: Embedded,
-        seed: u64,
+        chance: Chance,
         downloads: Downloads,
         on_publish: OnPublish,
     ) -> Result<Self, StartError> {
-        Self::start(config, embedded, seed, Some(downloads), on_publish)
+        Self::start(config, embedded, chance, Some(downloads), on_publish)
     }
 
     fn start(
         config: Arc<Config>,
         embedded: Embedded,
-        seed: u64,
+        chance: Chance,
         downloads: Option<Downloads>,
         on_publish: OnPublish,
     ) -> Result<Self, StartError> {
-        let store = open_store(&config, downloads.is_some());
+        let seed = chance.seed;
+        let store = if downloads.is_some() { open_store(&config) } else { None };
         let published = Arc::new(Published { policy: Arc::default(), status: ArcSwap::default() });
-        let downloading = if downloads.is_some() { Downloading::Yes { seed } } else { Downloading::No };
+        let downloading = match downloads {
+            Some(_) => Downloading::Yes { seed },
+            None => Downloading::No { copies: config.state_dir.as_deref().map(store::folder_in) },
+        };
         let catalog = Catalog::new(&config, store, embedded, downloading);
         let signals = channel();
         let sender: Sender<Signal> = signals.0.clone();
@@ -212,7 +228,7 @@ impl Lists {
         });
         let databases = Databases::new(&config);
         let mut lists =
-            Self { config, catalog, databases, published, on_publish, seed, expired: Vec::new(), fetcher, signals };
+            Self { config, catalog, databases, published, on_publish, chance, expired: Vec::new(), fetcher, signals };
         let started = Instant::now();
         let everything = || Occasion { all: true, ..Occasion::default() };
         let mut findings = lists.refresh(&everything(), started);
@@ -413,7 +429,7 @@ impl Lists {
             owner_exceptions: spec::owner_exceptions(config),
             groups: spec::groups(config),
             geo: self.databases.geo(),
-            seed: self.seed,
+            seed: self.chance.seed,
         }
     }
 
@@ -460,7 +476,7 @@ impl Lists {
             lists: used.chain(unused).map(|(mode, (entry, name))| self.state(mode, entry, name)).collect(),
             folders: self.catalog.folder_troubles().map(|(role, why)| (program(role), why)).collect(),
             unknown_services: self.unknown_services(),
-            expired_exceptions: spec::expired(&self.config, seconds_now()),
+            expired_exceptions: spec::expired(&self.config, (self.chance.clock)()),
             databases: self.databases.troubles(),
             rules_without_database: policy.rules_without_database(),
         }
@@ -491,6 +507,7 @@ impl Lists {
             since: loaded.map(|loaded| loaded.since),
             from_store: loaded.is_some_and(|loaded| loaded.from_store),
             trouble: entry.trouble.clone(),
+            doubt: entry.doubt.clone(),
         }
     }
 
@@ -508,7 +525,7 @@ impl Lists {
 
     /// Tells of the owner's exceptions that ended since it was last called; true if there are any.
     fn tell_of_expired(&mut self) -> bool {
-        let expired = spec::expired(&self.config, seconds_now());
+        let expired = spec::expired(&self.config, (self.chance.clock)());
         let is_new = |ended: &&(String, String)| !self.expired.contains(ended);
         let news: Vec<_> = expired.iter().filter(is_new).cloned().collect();
         for (place, until) in &news {
@@ -589,12 +606,7 @@ impl Drop for Watching {
 }
 
 /// The store in the state folder, or else one for this run if something is downloaded.
-/// Seconds since 1970 (UTC).
-fn seconds_now() -> i64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64)
-}
-
-fn open_store(config: &Config, downloads: bool) -> Option<Store> {
+fn open_store(config: &Config) -> Option<Store> {
     let open = |state_dir: &PathBuf| {
         let failed = |error: &std::io::Error| {
             let folder = state_dir.display();
@@ -608,7 +620,7 @@ fn open_store(config: &Config, downloads: bool) -> Option<Store> {
     let of_programs = config.programs.iter().flat_map(|program| program.lists.iter().chain(&program.exceptions));
     let mut all = of_programs.chain(config.exceptions.iter().flat_map(|exception| &exception.lists));
     let has_url = |list: &ListSource| matches!(list.location, Location::Url(_));
-    if !downloads || !all.any(has_url) {
+    if !all.any(has_url) {
         return None;
     }
     let store = Store::temporary().inspect_err(|error| tracing::warn!(%error, "no list can be downloaded")).ok()?;

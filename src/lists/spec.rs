@@ -56,7 +56,8 @@ pub fn owner_exceptions(config: &Config) -> Vec<OwnerException> {
 }
 
 /// The owner's exceptions that are over at `now` (seconds since 1970): place and last day.
-pub fn expired(config: &Config, now: i64) -> Vec<(String, String)> {
+pub fn expired(config: &Config, now: u64) -> Vec<(String, String)> {
+    let now = i64::try_from(now).unwrap_or(i64::MAX);
     let is_over = |exception: &&crate::config::Exception| exception.until.is_some_and(|until| now >= until);
     let over = config.exceptions.iter().filter(is_over);
     over.map(|exception| (exception.place.clone(), exception.until_text.clone())).collect()

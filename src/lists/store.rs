@@ -70,10 +70,22 @@ enum Job {
     Tidy { used: HashSet<PathBuf> },
 }
 
+/// The folder of copies below the state folder.
+pub fn folder_in(state_dir: &Path) -> PathBuf {
+    state_dir.join("lists")
+}
+
+/// Where in the folder of copies a list from `url` lies that belongs to `owner`, which each has to itself.
+pub fn place_of_url(folder: &Path, url: &str, owner: &str) -> PathBuf {
+    let path = url.split(['?', '#']).next().unwrap_or(url);
+    let name = path.rsplit('/').find(|part| !part.is_empty()).unwrap_or(url);
+    place(folder, name, format!("{owner} {url}").as_bytes())
+}
+
 impl Store {
     /// Opens the folder below the state folder, making both if need be.
     pub fn open(state_dir: &Path) -> io::Result<Self> {
-        let folder = state_dir.join("lists");
+        let folder = folder_in(state_dir);
         fs::create_dir_all(&folder)?;
         Self::start(folder, false)
     }
@@ -108,12 +120,7 @@ impl Store {
 
     /// Where a list from `url` lies that belongs to `owner`, which each has to itself.
     pub fn place_of_url(&self, url: &str, owner: &str) -> PathBuf {
-        let path = url.split(['?', '#']).next().unwrap_or(url);
-        place(
-            &self.folder,
-            path.rsplit('/').find(|part| !part.is_empty()).unwrap_or(url),
-            format!("{owner} {url}").as_bytes(),
-        )
+        place_of_url(&self.folder, url, owner)
     }
 
     /// Has a copy of the list at `path` kept, if the text there is still the one of this version by then.

@@ -98,7 +98,7 @@ pub struct OwnerException {
 
 impl OwnerException {
     /// True if it holds at `now` for clients of `group`.
-    pub(super) fn holds(&self, now: i64, group: u16) -> bool {
+    pub fn holds(&self, now: i64, group: u16) -> bool {
         self.until.is_none_or(|until| now < until) && (self.groups.is_empty() || self.groups.contains(&group))
     }
 }
@@ -125,6 +125,13 @@ pub struct Pause {
     pub group: Option<u16>,
     /// Seconds since 1970 (UTC).
     pub until: i64,
+}
+
+impl Pause {
+    /// True if it holds at `now` for clients of `group`.
+    pub fn holds(&self, now: i64, group: u16) -> bool {
+        now < self.until && self.group.is_none_or(|paused| paused == group)
+    }
 }
 
 /// A spec that no policy can be built from.

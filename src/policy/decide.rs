@@ -170,6 +170,17 @@ impl Policy {
         self.index.has(rule, is_own)
     }
 
+    /// The group of a client: 0 for nobody's.
+    pub fn group_of(&self, client: &Client<'_>) -> u16 {
+        self.groups.find(client)
+    }
+
+    /// When the pause that holds for this query ends, in seconds since 1970 (UTC); `None` if none does.
+    pub fn paused_until(&self, asking: &Asking<'_>) -> Option<i64> {
+        let group = self.group_of(&asking.client);
+        asking.pauses.iter().filter(|pause| pause.holds(asking.now, group)).map(|pause| pause.until).max()
+    }
+
     /// The mode that a list has for this query.
     pub fn mode_for(&self, asking: &Asking<'_>, list: usize) -> Mode {
         self.situation(asking).mode(self, list)
@@ -201,9 +212,14 @@ impl Policy {
                 off |= 1 << index;
             }
         }
-        let is_paused = |pause: &Pause| asking.now < pause.until && pause.group.is_none_or(|paused| paused == group);
         let modes = &self.modes[if applies { usize::from(group) } else { 0 }];
-        Situation { asking, group, modes, off, paused: asking.pauses.iter().any(is_paused) }
+        Situation {
+            asking,
+            group,
+            modes,
+            off,
+            paused: asking.pauses.iter().any(|pause| pause.holds(asking.now, group)),
+        }
     }
 
     /// Notes a rule that matched, if it holds.

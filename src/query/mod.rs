@@ -103,6 +103,14 @@ struct Later {
     pauses: Arc<Vec<Pause>>,
 }
 
+/// What this resolver says by itself, and what it must look for.
+enum Own {
+    /// Code and records; the name or zone that is denied, if one is.
+    Answer(Rcode, Vec<Record>, Option<Name>),
+    /// Aliases, and the name that they lead to.
+    Leads(Vec<Record>, Name),
+}
+
 /// What would become of a question, and why; for people who ask.
 pub struct Explanation {
     pub policy: Arc<Policy>,
@@ -272,8 +280,7 @@ impl Pipeline {
         mut record: QueryRecord,
         out: &mut Vec<u8>,
     ) -> Box<QueryRecord> {
-        let wanted = Wanted { validated: true, name_servers: NameServersWanted::No };
-        let found = self.find(target, query.question.rr_type, wanted, deadline, permit).await;
+        let found = self.find_target(target, query.question.rr_type, deadline, permit).await;
         let is_of_use = found.rcode != Rcode::SERVFAIL && found.security != Security::Bogus;
         let policy = record.policy.clone();
         let written = policy
@@ -294,6 +301,31 @@ impl Pipeline {
 
     /// What would become of a question from a client, by the very steps that an answer takes.
     pub async fn explain(&self, name: Name, rr_type: RrType, client: Client<'_>) -> Option<Explanation> {
+        let (own_aliases, explanation) = self.explain_question(name, rr_type, client)?;
+        if explanation.own_answer.is_some() || explanation.verdict.block().is_some() {
+            return Some(explanation);
+        }
+        let Explanation { policy, verdict, mut links, mac, now, pauses, .. } = explanation;
+        let asking = Asking { name: &name, rr_type, client: Client { mac, ..client }, now, pauses: &pauses };
+        let needs = policy.needs_for(&verdict);
+        let wanted = Wanted { validated: true, name_servers: name_servers_wanted(needs) };
+        let sought = own_aliases.last().and_then(Record::target).unwrap_or(name);
+        let found = self.find(sought, rr_type, wanted, Instant::now() + ANSWER_WITHIN, None).await;
+        let resolution = behind(own_aliases, found);
+        let (of_answer, verdict) = judge(&policy, &asking, verdict, &resolution, needs, false);
+        links.extend(of_answer);
+        let resolution = Some(resolution);
+        Some(Explanation { policy, verdict, links, mac, now, pauses, resolution, own_answer: None })
+    }
+
+    /// The part of an explanation that takes no resolution, and the owner's aliases that lead from the name asked to
+    /// the one that would be resolved.
+    pub fn explain_question(
+        &self,
+        name: Name,
+        rr_type: RrType,
+        client: Client<'_>,
+    ) -> Option<(Vec<Record>, Explanation)> {
         let policy = self.policy.load_full()?;
         let (now, pauses) = ((self.surroundings.now)(), self.pauses.current().clone());
         let mac = client.mac.or_else(|| self.mac(client.address, &policy));
@@ -314,20 +346,8 @@ impl Pipeline {
             RrType::AXFR | RrType::IXFR => Some("zone transfers are refused"),
             _ => None,
         };
-        let question = Link::name(name, Trigger::Qname);
-        if own_answer.is_some() || verdict.block().is_some() {
-            let links = vec![question];
-            return Some(Explanation { policy, verdict, links, mac, now, pauses, resolution: None, own_answer });
-        }
-        let needs = policy.needs_for(&verdict);
-        let wanted = Wanted { validated: true, name_servers: name_servers_wanted(needs) };
-        let sought = own_aliases.last().and_then(Record::target).unwrap_or(name);
-        let found = self.find(sought, rr_type, wanted, Instant::now() + ANSWER_WITHIN, None).await;
-        let resolution = behind(own_aliases, found);
-        let (links, verdict) = judge(&policy, &asking, verdict, &resolution, needs, false);
-        let links = std::iter::once(question).chain(links).collect();
-        let resolution = Some(resolution);
-        Some(Explanation { policy, verdict, links, mac, now, pauses, resolution, own_answer: None })
+        let links = vec![Link::name(name, Trigger::Qname)];
+        Some((own_aliases, Explanation { policy, verdict, links, mac, now, pauses, resolution: None, own_answer }))
     }
 
     fn client(&self, address: IpAddr, transport: Transport, policy: &Policy) -> Client<'static> {
@@ -398,35 +418,71 @@ impl Pipeline {
         record: QueryRecord,
         out: &mut Vec<u8>,
     ) -> Now {
-        let LocalAnswer { mut records, name, end } = local;
-        let (mut rcode, mut denied) = (Rcode::NOERROR, None);
-        match (end, self.special.find(&name)) {
-            (LocalEnd::Data, _) => {}
-            (LocalEnd::NoData, _) => denied = Some(name),
-            (LocalEnd::Elsewhere, Some(special)) => {
-                let rr_type = query.question.rr_type;
-                let (code, data) = special.answer(&name, rr_type);
-                (rcode, denied) = (code, data.is_none().then(|| special.zone()));
-                records.extend(data.map(|data| response::own_record(name, rr_type, data)));
-            }
+        let (rcode, records, denied) = match self.own(local, query.question.rr_type) {
+            Own::Answer(rcode, records, denied) => (rcode, records, denied),
             // Without recursion, this is all there is.
-            (LocalEnd::Elsewhere, None) if !query.rd => {}
-            (LocalEnd::Elsewhere, None) => {
-                if let Some(policy) = self.policy.load().as_ref() {
-                    let later = Later {
-                        verdict: Verdict::default(),
-                        follow: None,
-                        aliases: records,
-                        client: self.client(record.client, record.transport, policy),
-                        now: (self.surroundings.now)(),
-                        pauses: self.pauses.current().clone(),
-                    };
-                    return self.answer_later(reply, query, packet, policy, later, record, out);
-                }
+            Own::Leads(records, _) if !query.rd => (Rcode::NOERROR, records, None),
+            Own::Leads(aliases, _) => {
+                let guard = self.policy.load();
+                let Some(policy) = guard.as_ref() else {
+                    response::local(reply, Rcode::NOERROR, &aliases, None, out);
+                    return record.answered(Rcode::NOERROR, None);
+                };
+                let later = Later {
+                    verdict: Verdict::default(),
+                    follow: None,
+                    aliases,
+                    client: self.client(record.client, record.transport, policy),
+                    now: (self.surroundings.now)(),
+                    pauses: self.pauses.current().clone(),
+                };
+                return self.answer_later(reply, query, packet, policy, later, record, out);
             }
-        }
+        };
         response::local(reply, rcode, &records, denied, out);
         record.answered(rcode, None)
+    }
+
+    /// How local data goes on where it leads elsewhere: to a special-use name, or to one to be looked for.
+    fn own(&self, local: LocalAnswer, rr_type: RrType) -> Own {
+        let LocalAnswer { mut records, name, end } = local;
+        match (end, self.special.find(&name)) {
+            (LocalEnd::Data, _) => Own::Answer(Rcode::NOERROR, records, None),
+            (LocalEnd::NoData, _) => Own::Answer(Rcode::NOERROR, records, Some(name)),
+            (LocalEnd::Elsewhere, Some(special)) => {
+                let (rcode, data) = special.answer(&name, rr_type);
+                let denied = data.is_none().then(|| special.zone());
+                records.extend(data.map(|data| response::own_record(name, rr_type, data)));
+                Own::Answer(rcode, records, denied)
+            }
+            (LocalEnd::Elsewhere, None) => Own::Leads(records, name),
+        }
+    }
+
+    /// What the name that a list's own alias leads to has: the owner's names and special-use names stand before any
+    /// resolution, here as in a question.
+    async fn find_target(
+        &self,
+        target: Name,
+        rr_type: RrType,
+        deadline: Instant,
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> Resolution {
+        let elsewhere = || LocalAnswer { records: Vec::new(), name: target, end: LocalEnd::Elsewhere };
+        match self.own(self.local.find(&target, rr_type).unwrap_or_else(elsewhere), rr_type) {
+            Own::Answer(rcode, answer, denied) => Resolution {
+                rcode,
+                answer,
+                authority: denied.map(response::local_denial).into_iter().collect(),
+                security: Security::Insecure,
+                ede: None,
+                delegations: Vec::new(),
+            },
+            Own::Leads(aliases, name) => {
+                let wanted = Wanted { validated: true, name_servers: NameServersWanted::No };
+                behind(aliases, self.find(name, rr_type, wanted, deadline, permit).await)
+            }
+        }
     }
 
     /// Answers what by convention never leaves this resolver (RFC 6761, RFC 6303).

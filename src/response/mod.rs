@@ -130,10 +130,15 @@ pub fn own_record(owner: Name, rr_type: RrType, data: Vec<u8>) -> Record {
 
 /// Writes a response from the owner's records: aliases and data, or a denial by the SOA of the name or zone `denied`.
 pub fn local(reply: &Reply<'_>, rcode: Rcode, answer: &[Record], denied: Option<Name>, out: &mut Vec<u8>) {
-    let soa = denied.map(|zone| soa(zone, LOCAL_DENIAL_TTL_SECONDS));
+    let soa = denied.map(local_denial);
     let answer = answer.iter().map(|record| (Section::Answer, record));
     let records: Vec<_> = answer.chain(soa.iter().map(|soa| (Section::Authority, soa))).collect();
     reply.write(rcode, false, &records, None, out);
+}
+
+/// The SOA record with which the owner's records deny a name or type.
+pub fn local_denial(zone: Name) -> Record {
+    soa(zone, LOCAL_DENIAL_TTL_SECONDS)
 }
 
 /// Writes a response with one record of our own.

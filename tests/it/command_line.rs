@@ -327,8 +327,8 @@ fn check_of_lists() {
     let ended = place.run(&["check", "--verbose"]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
     has(&ended.stdout, &["spotty.list:3: ", "spotty.list:5: ", "spotty.list:6: ", "more than one word"]);
-    has(&ended.stdout, &["test-program/spotty: enforce, 1 names", "3 lines skipped"]);
-    has(&ended.stdout, &["test-program/idle: off, 2 names", "test-program/watched: shadow"]);
+    has(&ended.stdout, &["test-program/spotty: enforce, 1 rules", "3 lines skipped"]);
+    has(&ended.stdout, &["test-program/idle: off, 2 rules", "test-program/watched: shadow"]);
     for args in [&["check", "--strict"][..], &["check", "--verbose", "--strict"]] {
         let ended = place.run(args);
         assert_eq!(ended.code, Some(78), "{ended:?}");
@@ -500,7 +500,7 @@ fn the_lists_of_a_running_server() {
     until("its trouble", || place.run(&["lists", "status"]).stdout.contains("it is a web page"));
     let ended = place.run(&["lists", "status", "--verbose"]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    has(&ended.stdout, &["test-program/blocking\tenforce\t1 names\t1 exceptions", "test-program/idle\toff\t2 names"]);
+    has(&ended.stdout, &["test-program/blocking\tenforce\t1 rules\t1 exceptions", "test-program/idle\toff\t2 rules"]);
 }
 
 #[test]
@@ -580,6 +580,49 @@ fn explain_offline_says_so() {
     let json: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON alone, without a remark");
     assert_eq!(json["action"], "block", "{json}");
     assert!(!place.path("state").exists());
+}
+
+/// What is answered before any policy, and what keeps a policy from blocking, count offline too.
+#[test]
+fn explain_offline_knows_what_stands_before_the_policy() {
+    let place = Place::new(
+        "[local]\nrecords = [\"nas.blocked.example. A 192.0.2.7\"]\n\
+         [[policy.exception]]\nnames = [\"=www.blocked.example\"]\nreason = \"we need it\"\n\
+         [[policy.exception]]\nnames = [\"old.blocked.example\"]\nuntil = \"2020-01-31\"\n",
+    );
+    let explain = |name: &str| place.run(&["explain", name, "--offline"]).stdout;
+    has(&explain("nas.blocked.example"), &["a name of your own ([local])"]);
+    has(&explain("printer.local"), &["a special-use name"]);
+    has(&explain("www.blocked.example"), &["passes: the owner's exception", "we need it", "cleandns.toml"]);
+    let ended = explain("old.blocked.example");
+    has(
+        &ended,
+        &["is blocked by test-program/blocking", "except old.blocked.example by the owner's exception at", "(ended)"],
+    );
+    fs::create_dir(place.path("state")).unwrap();
+    fs::write(place.path("state/pauses.json"), r#"[{"group":null,"until":99999999999}]"#).unwrap();
+    has(&explain("blocked.example"), &["would block it were there no pause", "pause  ", "pause --end"]);
+    assert_eq!(fs::read_dir(place.path("state")).unwrap().count(), 1, "it left something behind");
+}
+
+/// Two files can be compared in any format, whatever is wrong with the configuration.
+#[test]
+fn lists_are_compared_in_their_format() {
+    let place = Place::new("");
+    fs::write(place.path("cleandns.toml"), "nonsense = [\n").unwrap();
+    fs::write(place.path("old.txt"), "a.example\nb.example\n").unwrap();
+    fs::write(place.path("new.txt"), "*.a.example\nb.example\n").unwrap();
+    let diff = |more: &[&str]| {
+        let files = [place.path("old.txt"), place.path("new.txt")].map(|path| path.to_str().unwrap().to_owned());
+        place.run(&[&["lists", "diff", &files[0], &files[1]], more].concat())
+    };
+    let ended = diff(&["--format", "wildcard"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    has(&ended.stdout, &["1 added, 1 removed", "- =a.example", "+ *.a.example"]);
+    has(&diff(&["--format", "domains", "--match", "subtree"]).stdout, &["- a.example"]);
+    let ended = diff(&["--format", "tables"]);
+    assert_eq!(ended.code, Some(64), "{ended:?}");
+    has(&ended.stderr, &["is none of auto, ours, domains"]);
 }
 
 // ---- alone ---------------------------------------------------------------------------------------------------------

@@ -162,6 +162,37 @@ async fn aliases_to_the_world_are_followed_and_judged() {
     }
 }
 
+/// A list's own alias to a name that is answered here is answered here, not asked for upstream.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lists_own_alias_may_lead_to_an_own_name() {
+    let internet = Internet::start().await;
+    let folder = folder();
+    fs::write(folder.path().join("hosts"), HOSTS).unwrap();
+    let list: String = ["nas.lan", "www.lan", "localhost", "printer.local", "search.lan", "tv.lan"]
+        .map(|target| format!("||to.{target}.example^$dnsrewrite=NOERROR;CNAME;{target}\n"))
+        .concat();
+    fs::write(folder.path().join("own.list"), list).unwrap();
+    let server = start(folder, Some(&internet), LOCAL).await;
+    for (text, expected) in [
+        ("to.nas.lan.example A", "NOERROR to.nas.lan.example CNAME, nas.lan A"),
+        ("to.nas.lan.example AAAA", "NOERROR to.nas.lan.example CNAME, nas.lan AAAA"),
+        ("to.nas.lan.example MX", "NOERROR to.nas.lan.example CNAME"),
+        ("to.www.lan.example A", "NOERROR to.www.lan.example CNAME, www.lan CNAME, nas.lan A"),
+        ("to.localhost.example A", "NOERROR to.localhost.example CNAME, localhost A"),
+        ("to.printer.local.example A", "NXDOMAIN to.printer.local.example CNAME"),
+        ("to.search.lan.example A", "NOERROR to.search.lan.example CNAME, search.lan CNAME, www.signed.org A"),
+        ("to.tv.lan.example A", "NOERROR to.tv.lan.example CNAME, tv.lan A"),
+    ] {
+        let (name, rr_type) = question(text);
+        let answer = server.ask(name, rr_type).await;
+        assert_eq!(format!("{} {}", answer.rcode, answer.shape()), expected, "{text}");
+        assert_eq!(answer.ede_code(), 15, "{text}");
+    }
+    for name in ["nas.lan", "www.lan", "search.lan", "localhost", "printer.local", "tv.lan"] {
+        assert_eq!(internet.asked(name), 0, "{name} was asked for upstream");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hosts_file_has_warnings_and_must_be_readable() {
     let folder = folder();

@@ -82,6 +82,22 @@ async fn a_list_is_downloaded_before_the_first_answer_and_again_only_if_it_chang
     assert_eq!(explained["verdicts"][0]["rule"]["text"], "newer.example", "{explained}");
     assert_eq!(explained["verdicts"][0]["rule"]["path"], scene.url, "{explained}");
     assert_eq!(scene.server.metric("cleandns_list_healthy", &["list=\"a.list\""]).await, 1.0);
+    // Without the server, what it downloaded is looked at.
+    let config = scene.server.folder.path().join("cleandns.toml");
+    let run = |args: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_cleandns")).arg("--config").arg(&config).args(args).output();
+        String::from_utf8(output.unwrap().stdout).unwrap()
+    };
+    let explained = run(&["explain", "newer.example", "--offline"]);
+    assert!(explained.contains("newer.example is blocked by"), "{explained}");
+    let checked = run(&["check", "--verbose"]);
+    assert!(
+        checked.contains(&format!("2 rules, 0 exceptions, 0 lines skipped: {}, as downloaded before", scene.url)),
+        "{checked}"
+    );
+    fs::rename(scene.server.folder.path().join("state/lists"), scene.server.folder.path().join("elsewhere")).unwrap();
+    let checked = run(&["check"]);
+    assert!(checked.contains(&format!("{}: not downloaded yet", scene.url)), "{checked}");
     scene.end().await;
 }
 

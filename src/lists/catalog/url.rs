@@ -8,7 +8,7 @@ use crate::{
     lists::{
         fetch::{Delivery, Fetched, Order, Schedule, Validators},
         read::shown_version,
-        store::{Download, Store},
+        store::{Download, Store, place_of_url},
     },
 };
 use std::{
@@ -31,12 +31,16 @@ impl Catalog {
     /// Where a source's download lies.
     pub(super) fn place_of_url(&self, source: usize, url: &str) -> PathBuf {
         let owner = &self.sources[source].owner;
-        self.store.as_ref().map(|store| store.place_of_url(url, owner)).unwrap_or_default()
+        match (&self.store, &self.downloading) {
+            (Some(store), _) => store.place_of_url(url, owner),
+            (None, Downloading::No { copies: Some(folder) }) => place_of_url(folder, url, owner),
+            (None, _) => PathBuf::new(),
+        }
     }
 
     /// True for a list that only a running server would download.
     pub(super) fn is_out_of_reach(&self, entry: &Entry) -> bool {
-        matches!((&entry.path, self.downloading), (ListPath::Url { .. }, Downloading::No))
+        matches!((&entry.path, &self.downloading), (ListPath::Url { .. }, Downloading::No { .. }))
     }
 
     /// Takes in what was downloaded, and asks for what is due. What an earlier run downloaded comes first.
@@ -45,6 +49,9 @@ impl Catalog {
             return;
         };
         let Downloading::Yes { seed } = self.downloading else {
+            if entry.loaded.is_none() {
+                self.load_copy(entry, &file, findings);
+            }
             return;
         };
         let Some(store) = &self.store else {
@@ -126,13 +133,13 @@ impl Catalog {
         let read = self.read_list(entry, &order.into);
         let (reading, parsed) = read.map_err(|_| "what was downloaded can't be read back".to_owned())?;
         let parsed = parsed.map_err(|unusable| format!("what was downloaded is of no use: {unusable}"))?;
-        if let Some(change) = self.too_large_a_change(entry, &parsed) {
-            if self.spec(entry).gate.unwrap_or(Gate::Hold) == Gate::Hold {
-                let last_good = entry.remote.as_ref().map(Remote::last_good).unwrap_or_default();
-                self.fail(entry, held(&change, &last_good), findings);
-                return Ok(());
-            }
-            findings.warnings.push((entry.path.to_string(), change));
+        let change = self.too_large_a_change(entry, &parsed);
+        if let Some(change) = &change
+            && self.spec(entry).gate.unwrap_or(Gate::Hold) == Gate::Hold
+        {
+            let last_good = entry.remote.as_ref().map(Remote::last_good).unwrap_or_default();
+            self.fail(entry, held(change, &last_good), findings);
+            return Ok(());
         }
         let download = Download {
             url: order.url.clone(),
@@ -150,7 +157,7 @@ impl Catalog {
         if entry.is_in_force(reading.version) {
             entry.is_well(findings);
         } else {
-            entry.put_in_force(parsed, &reading, findings);
+            entry.put_in_force(parsed, &reading, change, findings);
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use super::{assert_counted, explain, ours, program, reason, serve, shown};
 use crate::{
-    harness::{Ask, Server},
+    harness::{Ask, Server, eventually},
     internet::Internet,
 };
 use cleandns::{
@@ -210,9 +210,32 @@ async fn the_owners_exceptions_hold_for_whom_and_what_they_say() {
     assert_eq!(explained["action"], "pass");
     let explained = explain(&server, "www.signed.org A", "").await;
     assert_eq!((&explained["owner_exception"][1], &explained["action"]), (&"of one program".into(), &"block".into()));
+    let standing = |explained: &serde_json::Value| -> Vec<String> {
+        let considered = explained["considered"].as_array().unwrap().iter();
+        let own = considered.filter(|rule| rule["list"] == "policy.exception");
+        own.map(|rule| format!("{} {}", rule["name"].as_str().unwrap(), rule["mode"].as_str().unwrap())).collect()
+    };
+    for (text, from, expected) in [
+        ("secure.test A", "127.0.0.8", "=secure.test holds"),
+        ("secure.test A", "127.0.0.1", "=secure.test other groups"),
+        ("to-blocked.example.com A", "127.0.0.1", "to-blocked.example.com holds"),
+    ] {
+        let explained = explain(&server, text, &format!("&client={from}")).await;
+        assert_eq!(standing(&explained), [expected], "{text} {from}: {explained}");
+    }
+    assert_eq!(server.json("/api/v1/lists").await["expired_exceptions"], serde_json::json!([]));
     server.clock.store(FEBRUARY_2030, Ordering::Relaxed);
     let answer = super::ask(&server, "to-blocked.example.com A").await;
     assert_eq!(reason(&answer), "one/one one.list:6", "over by itself");
+    let explained = explain(&server, "to-blocked.example.com A", "").await;
+    assert_eq!(standing(&explained), ["to-blocked.example.com ended"], "{explained}");
+    assert_eq!(explained["action"], "block");
+    server.running.reload();
+    eventually("the report of the exception that is over", || async {
+        let lists = server.json("/api/v1/lists").await;
+        lists["expired_exceptions"].as_array().is_some_and(|ended| ended.len() == 1 && ended[0][1] == "2030-01-31")
+    })
+    .await;
 }
 
 /// An exception on an alias or address of the answer, which the question itself doesn't show.

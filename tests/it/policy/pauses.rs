@@ -1,6 +1,6 @@
 //! Pauses: everything in shadow until a time, for everybody or one group.
 
-use super::{ask, assert_counted, ours, program, reason, serve};
+use super::{ask, assert_counted, explain, ours, program, reason, serve};
 use crate::{
     harness::{Ask, Server, start},
     internet::Internet,
@@ -37,6 +37,9 @@ async fn a_pause_is_for_all_or_one_group_and_ends_by_itself() {
 
     assert_eq!(pause(&server, None, 600).await.0, 200);
     assert_eq!(blocked(&server).await, (false, false));
+    let explained = explain(&server, "www.signed.org A", "").await;
+    assert!(explained["paused"].as_str().unwrap().contains("another 11 minutes"), "{explained}");
+    assert!(explained["summary"].as_str().unwrap().contains("were there no pause"), "{explained}");
     assert_counted(&server, "cleandns_would_block_total", &["program=\"mine\""], 2).await;
     let view = server.json("/api/v1/pause").await;
     assert_eq!((&view["now"], &view["pauses"]), (&json!(now), &json!([{ "group": null, "until": now + 600 }])));
