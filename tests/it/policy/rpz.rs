@@ -273,6 +273,8 @@ async fn the_first_zone_with_a_match_decides() {
                 ("alias.signed.org A", "qname two.zone:4 alias.signed.org"),
                 ("www.example.com A", ""),
                 ("alias.example.com A", ""),
+                // The first zone has a rule on its address, which isn't seen, since a blocked question isn't resolved.
+                ("www.target.org A", "qname two.zone:5 www.target.org"),
             ],
         ),
         (
@@ -283,6 +285,7 @@ async fn the_first_zone_with_a_match_decides() {
                 ("alias.signed.org A", "qname two.zone:4 alias.signed.org"),
                 ("www.example.com A", "address three.zone:5 203.0.113.11"),
                 ("alias.example.com A", "address three.zone:5 203.0.113.11"),
+                ("www.target.org A", "qname two.zone:5 www.target.org"),
             ],
         ),
     ] {
