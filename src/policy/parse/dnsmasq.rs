@@ -77,8 +77,10 @@ fn names(option: &str, value: &str, number: u32, sink: &mut dyn Sink) {
 /// `*text`: every name that ends so.
 fn ends_with(text: &str, number: u32, sink: &mut dyn Sink) {
     match read_name(text) {
-        // A pattern has no way to say that a dot is no separator.
-        Ok(_) if text.contains('\\') => sink.skip(number, "a star and a backslash don't go together", shown(text)),
+        // A pattern has no way to say that a dot is no separator, or a star no star.
+        Ok(name) if !name.labels().flatten().all(|octet| octet.is_ascii_alphanumeric() || b"-_".contains(octet)) => {
+            sink.skip(number, "a star and signs that no host name has", shown(text));
+        }
         Ok(name) => {
             let pattern = Pattern::Glob { start: Anchor::Anywhere, text: name.to_string(), end: true };
             sink.rule(Rule::new(Effect::Block, Matcher::Pattern(pattern), number));
@@ -134,6 +136,7 @@ mod tests {
             "address=//192.0.2.1",
             "address=/*/192.0.2.1",
             "address=/*a\\.b.example/",
+            "address=/*+.b.example/",
             "ads.example",
         ] {
             skips("dnsmasq", line);
