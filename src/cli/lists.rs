@@ -32,10 +32,16 @@ fn show(list: &ListView, verbose: bool) {
     ));
     list.trouble.iter().for_each(|trouble| say(format!("  ! {trouble}\n")));
     list.doubt.iter().for_each(|doubt| say(format!("  ! in force, but look at it: {doubt}\n")));
-    list.held.iter().for_each(|(line, reason)| say(format!("  {path}:{line}: held back: {reason}\n")));
-    list.warned.iter().for_each(|(line, reason)| say(format!("  {path}:{line}: warning: {reason}\n")));
+    let tell = |what: &str, told: &[(u32, String)], count: usize| {
+        told.iter().for_each(|(line, reason)| say(format!("  {path}:{line}: {what}: {reason}\n")));
+        if told.len() < count {
+            say(format!("  {path}: {what}: and {} lines more\n", count - told.len()));
+        }
+    };
+    tell("held back", &list.held, list.held_count);
+    tell("warning", &list.warned, list.warned_count);
     if verbose {
-        list.skipped.iter().for_each(|(line, reason)| say(format!("  {path}:{line}: {reason}\n")));
+        tell("skipped", &list.skipped, list.skipped_count);
     }
 }
 

@@ -163,32 +163,39 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn run_command(args: Args) -> Outcome {
-    let load = || load_config(args.config);
+    let load = || load_config(args.config.clone(), false);
+    // Whoever asks the running server must be answered even while a list is gone.
+    let load_to_ask = || load_config(args.config.clone(), true);
     match args.command.unwrap_or(Command::Serve) {
         Command::Serve => serve::serve(load()?),
         Command::Check { verbose, strict } => check::check(load()?, verbose, strict),
         Command::Query { name, rr_type, tcp, dnssec, cd } => {
-            ask::ask(&load()?.config, &name, &rr_type, ask::Options { tcp, dnssec, cd })
+            ask::ask(&load_to_ask()?.config, &name, &rr_type, ask::Options { tcp, dnssec, cd })
         }
         Command::Explain { name, rr_type, client, json, offline } => {
-            explain::explain(load()?.config, &explain::Asked { name, rr_type, client, json, offline })
+            let loaded = if offline { load()? } else { load_to_ask()? };
+            explain::explain(loaded.config, &explain::Asked { name, rr_type, client, json, offline })
         }
-        Command::Lists { command: ListsCommand::Status { verbose } } => lists::status(&load()?.config, verbose),
-        Command::Lists { command: ListsCommand::Update } => lists::update(&load()?.config),
+        Command::Lists { command: ListsCommand::Status { verbose } } => lists::status(&load_to_ask()?.config, verbose),
+        Command::Lists { command: ListsCommand::Update } => lists::update(&load_to_ask()?.config),
         // Two files can be compared whatever is wrong with the configuration.
         Command::Lists { command: ListsCommand::Diff { old, new, format, extent, count } } => {
             lists::compare(&old, &new, format, extent, count)
         }
-        Command::Pause { length, group, end } => pause::pause(&load()?.config, &pause::Asked { length, group, end }),
-        Command::Health => ask::health(&load()?.config),
+        Command::Pause { length, group, end } => {
+            pause::pause(&load_to_ask()?.config, &pause::Asked { length, group, end })
+        }
+        Command::Health => ask::health(&load_to_ask()?.config),
     }
 }
 
-fn load_config(file: Option<PathBuf>) -> Result<Loaded, Failure> {
+/// `may_lack_files`: the files that the configuration names are not going to be read.
+fn load_config(file: Option<PathBuf>, may_lack_files: bool) -> Result<Loaded, Failure> {
     let paths = || embedded::paths().into_iter().map(Cow::Owned).collect();
     let embedded = config::Embedded { read: &embedded::read, paths: &paths };
     let world = World::of_process(embedded)
         .map_err(|error| Failure::Other(format!("the current folder can't be told: {error}")))?;
+    let world = World { may_lack_files, ..world };
     config::load(file.as_deref(), &world).map_err(|problems| Failure::Configuration(problems.to_string()))
 }
 

@@ -47,13 +47,16 @@ pub fn diff(old: &Path, new: &Path, format: Format, extent: Extent) -> Result<Ve
     Ok(services.into_iter().filter_map(compare).collect())
 }
 
-/// The rules of some sets that no other has.
+/// The rules of some sets that no other has. What a set takes back (`$badfilter`) isn't there.
 fn missing(some: &[RuleSet], others: &[RuleSet]) -> Vec<String> {
-    let known: HashSet<u64> = others.iter().flat_map(RuleSet::iter).map(|(_, rule)| rule.identity()).collect();
+    let disabled = |sets: &[RuleSet]| -> HashSet<u64> { sets.iter().flat_map(RuleSet::disabled).copied().collect() };
+    let (gone, others_gone) = (disabled(some), disabled(others));
+    let known = others.iter().flat_map(RuleSet::iter).map(|(_, rule)| rule.identity());
+    let known: HashSet<u64> = known.filter(|identity| !others_gone.contains(identity)).collect();
     let mut told = HashSet::new();
-    let own = some.iter().flat_map(RuleSet::iter).map(|(_, rule)| rule);
-    own.filter(|rule| !known.contains(&rule.identity()) && told.insert(rule.identity()))
-        .map(|rule| rule.unpack().to_string())
+    let own = some.iter().flat_map(RuleSet::iter).map(|(_, rule)| (rule.identity(), rule));
+    own.filter(|(identity, _)| !known.contains(identity) && !gone.contains(identity) && told.insert(*identity))
+        .map(|(_, rule)| rule.unpack().to_string())
         .collect()
 }
 

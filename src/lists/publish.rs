@@ -468,7 +468,7 @@ impl Lists {
         let entries = self.catalog.entries().iter().zip(self.names());
         let (used, unused): (Vec<_>, Vec<_>) = entries.partition(|(entry, _)| entry.loaded.is_some());
         let used = used.into_iter().enumerate().map(|(index, entry)| (policy.list_mode(index), entry));
-        let unused = unused.into_iter().map(|entry| (Mode::Off, entry));
+        let unused = unused.into_iter().map(|(entry, name)| (self.mode_meant(entry), (entry, name)));
         let program = |role: Role| role_name(&self.config, role);
         ListStatus {
             epoch: policy.epoch(),
@@ -480,6 +480,14 @@ impl Lists {
             databases: self.databases.troubles(),
             rules_without_database: policy.rules_without_database(),
         }
+    }
+
+    /// The mode that the configuration has for a list of which nothing is in force.
+    fn mode_meant(&self, entry: &Entry) -> Mode {
+        let Role::Program(program) = entry.role else { return Mode::Enforce };
+        let program = &self.config.programs[program];
+        let own = program.services.get(&self.service_of(entry)).or(program.services.get("*"));
+        self.config.policy.mode.min(program.mode).min(own.copied().unwrap_or(Mode::Enforce))
     }
 
     /// When `policy` came into force: now, unless it is in force already.

@@ -156,6 +156,8 @@ pub struct Policy {
     pub(super) needs: Vec<Needs>,
     /// Whose list each is: those of the spec, then one for the names of each of the owner's exceptions.
     pub(super) roles: Vec<Role>,
+    /// For each list whether it is a response policy zone.
+    pub(super) zones: Vec<bool>,
     /// `program/service list:` of each list, for the text of an Extended DNS Error.
     labels: Vec<String>,
     pub(super) groups: Groups,
@@ -194,6 +196,7 @@ impl Policy {
         let roles: Vec<Role> = spec.lists.iter().map(|list| list.role).chain((0..own_lists).map(Role::Owner)).collect();
         let mut sets: Vec<Arc<RuleSet>> = spec.lists.iter().map(|list| list.rules.clone()).collect();
         sets.extend(spec.owner_exceptions.iter().map(|exception| Arc::new(names_of(exception))));
+        let zones = spec.lists.iter().map(|list| list.rules.zone().is_some()).collect();
         let in_force = |list: usize| match roles[list] {
             Role::Owner(_) => true,
             Role::Program(program) => Some(program) == bypass || modes.iter().any(|modes| modes[list] != Mode::Off),
@@ -206,7 +209,7 @@ impl Policy {
         };
         let index = Index::build(sets, in_force, is_disabled, spec.seed);
         let groups = Groups::new(spec.groups.iter().map(|group| group.clients.as_slice()));
-        Ok(Self { spec, modes, needs, roles, labels, groups, bypass, index })
+        Ok(Self { spec, modes, needs, roles, zones, labels, groups, bypass, index })
     }
 
     pub fn epoch(&self) -> u64 {

@@ -16,8 +16,8 @@
 //! what would. So a list in shadow never changes an octet, not even by an exception.
 
 use super::{
-    Cause, Client, ClientIs, Conditions, Effect, Link, Mode, Needs, OwnerPass, Pause, Policy, Reached, Role, RuleView,
-    Trigger, Verdict, index::Hit, tally::Tally, verdict::Passed,
+    AliasTarget, Cause, Client, ClientIs, Conditions, Effect, Link, Mode, Needs, OwnerPass, Pause, Policy, Reached,
+    Role, RuleView, Trigger, Verdict, index::Hit, tally::Tally, verdict::Passed,
 };
 use crate::dns::{Name, RrType};
 
@@ -153,7 +153,7 @@ impl Policy {
                     Role::Program(program) => Some(program),
                     Role::Owner(_) => None,
                 };
-                let cause = cause_of(&situation, &hit, number, link.trigger);
+                let cause = cause_of(&situation, &hit, name, number, link.trigger);
                 matched.push(MatchedRule { program, mode, cause });
             }
         });
@@ -246,8 +246,7 @@ impl Policy {
                 *bypass |= Some(program) == self.bypass;
                 let mode = situation.mode(self, list);
                 if mode != Mode::Off {
-                    let is_rpz = self.spec.lists[list].rules.zone().is_some();
-                    tally.add(program as u8, mode, is_rpz, cause_of(situation, &hit, link, trigger));
+                    tally.add(program as u8, mode, self.zones[list], cause_of(situation, &hit, name, link, trigger));
                 }
             }
         }
@@ -319,10 +318,15 @@ fn any_and_none<T>(items: &[(bool, T)], is_so: impl Fn(&T) -> bool) -> bool {
     some && !items.iter().any(|(want, item)| !want && is_so(item))
 }
 
-fn cause_of(situation: &Situation<'_, '_>, hit: &Hit<'_>, link: u8, trigger: Trigger) -> Cause {
+fn cause_of(situation: &Situation<'_, '_>, hit: &Hit<'_>, name: Option<&Name>, link: u8, trigger: Trigger) -> Cause {
     let flags = hit.view.flags;
-    // Over TCP a rule that lets only TCP through lets pass.
-    let passes = flags.is_tcp_only() && situation.asking.client.tcp;
+    // Over TCP a rule that lets only TCP through lets pass; and what a list answers with an alias to itself passes: an
+    // alias of every name below one, such as to the safe version of a site, may lead to one of them.
+    let is_own_alias = || {
+        let alias = hit.view.extra.and_then(|extra| extra.rewrite.as_ref()?.alias.as_ref());
+        matches!((alias, name), (Some(AliasTarget::Name(target)), Some(name)) if **target == *name)
+    };
+    let passes = flags.is_tcp_only() && situation.asking.client.tcp || flags.has_extra() && is_own_alias();
     let of_some_types =
         hit.view.extra.and_then(|extra| extra.conditions.as_ref()).is_some_and(|own| own.types.is_some());
     Cause {

@@ -4,9 +4,9 @@
 //! part of the list, entries as listed), a name of the canary table, or a great part of all addresses. Rules on one
 //! name alone, and exceptions, are never held back. A rule's conditions don't excuse it.
 //!
-//! A pattern is tried on the canaries, and on made-up names below big top-level domains. So it finds patterns that
-//! match everything, whole top-level domains or well-known names, and not those that match most names of another
-//! kind, such as all with an `e`.
+//! A pattern is tried on the canaries, and on made-up names below big top-level domains and below every public suffix
+//! that stands in the pattern itself. So it finds patterns that match everything, whole public suffixes or well-known
+//! names, and not those that match most names of another kind, such as all with an `e`.
 
 use super::{
     Compiled, Effect, Matcher, Pattern, Place, Rule, Scope,
@@ -38,6 +38,8 @@ const FLAT: [&[u8]; 12] =
     [b"com", b"net", b"org", b"info", b"xyz", b"top", b"shop", b"site", b"online", b"store", b"club", b"app"];
 /// Labels of the longest entries of the ICANN part, and one to spare: `pvt.k12.ma.us` has four.
 const SUFFIX_LABELS_MAX: usize = 5;
+/// Words of a pattern looked at; who writes more than that means no public suffix.
+const PATTERN_WORDS_MAX: usize = 64;
 /// Shorter prefixes cover more than 1/256 of all IPv4 addresses, which nobody has but the whole Internet's registries.
 const V4_PREFIX_MIN: u8 = 8;
 /// IPv6 has seven /12 in use, one a registry or two; nobody else has more than a /16.
@@ -203,7 +205,10 @@ impl Gate {
         let text = match pattern {
             Pattern::Glob { text, .. } | Pattern::Regex(text) => text,
         };
+        let mut in_text: Vec<Suffix> = named_suffixes(text).filter_map(|suffix| Suffix::new(&suffix)).collect();
+        in_text.sort_by_key(|suffix| suffix.name.label_count());
         if let Pattern::Glob { text, .. } = pattern
+            && in_text.is_empty()
             && text.split('*').any(|piece| memmem::find(&self.canaries.text, piece.as_bytes()).is_none())
         {
             return None;
@@ -215,13 +220,23 @@ impl Gate {
         if text.trim_matches(['*', '.']).parse().is_ok_and(|name| is_released(&name)) {
             return None;
         }
-        let suffixes: Vec<&Suffix> = self.canaries.made_up.iter().filter(|suffix| !is_released(&suffix.name)).collect();
-        let covers = |suffix: &&&Suffix| suffix.made_up.iter().any(|names| names.iter().all(is_match));
-        let covered: Vec<_> = suffixes.iter().filter(covers).collect();
+        let covers = |suffix: &&Suffix| suffix.made_up.iter().any(|names| names.iter().all(is_match));
+        let mut covered: Vec<&Suffix> = self.canaries.made_up.iter().filter(covers).collect();
+        if covered.len() == self.canaries.made_up.len() {
+            return Some(Hit::Whole("covers every name".to_owned()));
+        }
+        for suffix in in_text.iter().filter(covers) {
+            if !covered.iter().any(|known| suffix.name.is_at_or_below(&known.name)) {
+                covered.push(suffix);
+            }
+        }
+        let covers_any = !covered.is_empty();
+        covered.retain(|suffix| !is_released(&suffix.name));
         match covered[..] {
+            // A rule passes by the name that it was told of under, whatever lies below that.
+            [] if covers_any => return None,
             [] => {}
             [suffix] => return Some(Hit::Whole(format!("covers all of .{}", suffix.name))),
-            [..] if covered.len() == suffixes.len() => return Some(Hit::Whole("covers every name".to_owned())),
             [suffix, ref others @ ..] => {
                 let more = others.len();
                 return Some(Hit::Whole(format!("covers all of .{} and of {more} more public suffixes", suffix.name)));
@@ -311,6 +326,32 @@ fn is_public_suffix(name: &Name) -> bool {
         }
         _ => false,
     }
+}
+
+/// The public suffixes that stand in the text of a pattern, each label between other signs: `co.za` and `za` in
+/// `\.co\.za$`.
+fn named_suffixes(text: &str) -> impl Iterator<Item = String> {
+    let mut words: Vec<String> = vec![String::new()];
+    let mut signs = text.chars();
+    while let (Some(sign), true) = (signs.next(), words.len() <= PATTERN_WORDS_MAX) {
+        match (sign, words.last_mut()) {
+            ('a'..='z' | 'A'..='Z' | '0'..='9' | '-', Some(word)) => word.push(sign.to_ascii_lowercase()),
+            (sign, last) => {
+                // What is escaped is a sign or a class of them, and no letter.
+                if sign == '\\' {
+                    signs.next();
+                }
+                if last.is_none_or(|word| !word.is_empty()) {
+                    words.push(String::new());
+                }
+            }
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    let ends = (0..words.len())
+        .flat_map(|first| (first + 1..=words.len().min(first + SUFFIX_LABELS_MAX)).map(move |end| (first, end)));
+    let candidates: Vec<String> = ends.map(|(first, end)| words[first..end].join(".")).collect();
+    candidates.into_iter().filter(|text| text.parse().is_ok_and(|name| is_public_suffix(&name)))
 }
 
 /// Reports a network that is a great part of all addresses of its family.

@@ -208,7 +208,19 @@ fn rules_one_by_one() {
         (r"/\.(xyz|top)$/", "covers all of .xyz and of 1 more public suffixes"),
         (r"/.\.ru$/", "covers all of .ru"),
         ("~.co.jp^", "covers all of .co.jp"),
+        // However small they are.
+        (r"/\.pl$/", "covers all of .pl"),
+        (r"/\.(se|es|kr)$/", "covers all of .se and of 2 more public suffixes"),
+        (r"/^[^.]+\.tk$/", "covers all of .tk"),
+        (r"/\.co\.za$/", "covers all of .co.za"),
+        (r"/\.xn--p1ai$/", "covers all of .xn--p1ai"),
+        ("~||*.*.pl^", "covers all of .pl"),
+        ("~.tw", "covers all of .tw"),
+        ("~*pl^", "covers all of .pl"),
+        (r"/\.pl\.evil\.example$/", ""),
+        ("~ads.pl^", ""),
         // Released.
+        ("~.co.uk^", ""),
         ("~.zip^", ""),
         ("~*.zip^", ""),
         (r"/\.zip$/", ""),
@@ -216,7 +228,7 @@ fn rules_one_by_one() {
         (r"/\.(zip|xyz)$/", "covers all of .xyz"),
         ("~b-cdn.net", ""),
         // Of canaries.
-        ("~google", "would block "),
+        ("~google", "covers all of .google"),
         ("~captive", "would block captive.apple.com (Apple)"),
         ("~||captive.*^", "would block captive.apple.com (Apple)"),
         ("~||*.apple.com^", "would block "),
@@ -259,6 +271,27 @@ fn a_warning_takes_the_rule() {
             (Admission::Take, Admission::Take) => assert!(!is_broad, "{text}"),
             other => panic!("{text} {other:?}"),
         }
+    }
+}
+
+/// Only what lets the canary pass whoever asks, and stays in force, makes a broad rule good.
+#[test]
+fn exceptions_that_except_nothing_excuse_nothing() {
+    let gate = gate(&[], Broad::Hold);
+    for (block, exception, is_held) in [
+        ("||upstream.test^", "@@||dns.upstream.test^", false),
+        ("||upstream.test^", "@@||upstream.test^$important", false),
+        ("||upstream.test^", "@@|dns.upstream.test^", false),
+        ("||upstream.test^$important", "@@||dns.upstream.test^", true),
+        ("||upstream.test^$important", "@@||dns.upstream.test^$important", false),
+        ("||upstream.test^", "@@||dns.upstream.test^$client=10.9.9.9", true),
+        ("||upstream.test^", "@@||dns.upstream.test^$dnstype=TXT", true),
+        ("||upstream.test^", "@@||dns.upstream.test^\n@@||dns.upstream.test^$badfilter", true),
+        ("||upstream.test^", "@@||dns.upstream.test^\n@@|dns.upstream.test^$badfilter", false),
+    ] {
+        let text = format!("[Adblock Plus]\n{block}\n{exception}\n||other.example^\n");
+        let parsed = parse(text.as_bytes(), &Options { admit: Some(&gate), ..Options::default() }).unwrap();
+        assert_eq!(parsed.held.count, usize::from(is_held), "{block} {exception}: {:?}", parsed.held);
     }
 }
 

@@ -126,8 +126,8 @@ impl Index {
 
     /// Calls `found` for every rule that matches a name asked or an alias: suffixes from the shortest, then patterns.
     pub fn on_name<'a>(&'a self, name: &Name, mut found: impl FnMut(Hit<'a>)) {
-        self.names.matches(name, &self.lists, |rule, labels, below| {
-            let view = self.lists[usize::from(rule.list)].view(rule.id);
+        self.names.matches(name, &self.lists, |rule, wire_bytes, labels, below| {
+            let view = self.lists[usize::from(rule.list)].view_of_name(rule.id, wire_bytes);
             let scope = view.flags.scope();
             if scope.covers(below) {
                 let specificity = match scope {
@@ -285,6 +285,20 @@ impl Group {
     }
 }
 
+/// What a group says to a hash: the places that fit, and whether more may lie in the next.
+#[derive(Clone, Copy, Default)]
+struct Mark {
+    at: usize,
+    fitting: Fitting,
+    goes_on: bool,
+}
+
+impl Mark {
+    fn is_any(self) -> bool {
+        self.fitting != 0 || self.goes_on
+    }
+}
+
 /// The place that the lowest bit stands for.
 #[inline]
 fn place_of(fitting: Fitting) -> usize {
@@ -327,39 +341,40 @@ impl Names {
         }
     }
 
-    /// Calls `found` for every rule whose name is `name` or above it, with the rule's labels and how many the name has
-    /// more; shortest suffix first.
+    /// Calls `found` for every rule whose name is `name` or above it, with the octets and the labels of the rule's name and
+    /// how many labels `name` has more; shortest suffix first.
     #[inline]
-    fn matches(&self, name: &Name, lists: &[Arc<RuleSet>], mut found: impl FnMut(RuleRef, u8, usize)) {
+    fn matches(&self, name: &Name, lists: &[Arc<RuleSet>], mut found: impl FnMut(RuleRef, usize, u8, usize)) {
         let wire = name.as_wire();
         let mut offsets = [0; LABELS_MAX];
         let count = name.label_offsets(&mut offsets);
         let mut hasher = self.hasher.build_hasher();
         if self.has_root {
-            self.probe(hasher.clone().finish(), &wire[wire.len() - 1..], lists, |rule| found(rule, 0, count));
+            self.probe(hasher.clone().finish(), &wire[wire.len() - 1..], lists, |rule| found(rule, 1, 0, count));
         }
         // Suffixes are looked up several at a time, step by step: so the processor waits for the groups of all of them
         // at once, not for one after the other.
         let (mut end, first) = (count, count.saturating_sub(self.labels_max));
         while end > first {
             let begin = end.saturating_sub(AT_ONCE).max(first);
-            let (mut hashes, mut marks) = ([0u64; AT_ONCE], [0u64; AT_ONCE]);
+            let (mut hashes, mut marks) = ([0u64; AT_ONCE], [Mark::default(); AT_ONCE]);
             for (hash, &start) in hashes.iter_mut().zip(offsets[begin..end].iter().rev()) {
                 let start = usize::from(start);
                 hasher.write(&wire[start..start + 1 + usize::from(wire[start])]);
                 *hash = hasher.clone().finish();
             }
-            let mut any = 0;
+            let mut any = false;
             for (mark, &hash) in marks.iter_mut().zip(&hashes[..end - begin]) {
-                let group = &self.groups[home(hash, self.groups.len())];
-                *mark = group.fitting(tag(hash)) | u64::from(group.overflow() & overflow_bit(hash));
-                any |= *mark;
+                *mark = self.look(home(hash, self.groups.len()), hash);
+                any |= mark.is_any();
             }
-            if any != 0 {
-                for at in (0..end - begin).filter(|&at| marks[at] != 0) {
+            if any {
+                for at in (0..end - begin).filter(|&at| marks[at].is_any()) {
                     let below = end - 1 - at;
                     let suffix = &wire[usize::from(offsets[below])..];
-                    self.probe(hashes[at], suffix, lists, |rule| found(rule, (count - below) as u8, below));
+                    let labels = (count - below) as u8;
+                    let found = |rule| found(rule, suffix.len(), labels, below);
+                    self.follow(marks[at], hashes[at], suffix, lists, found);
                 }
             }
             end = begin;
@@ -367,23 +382,32 @@ impl Names {
     }
 
     /// Calls `found` for every rule whose name is exactly the wire name `suffix`.
+    fn probe(&self, hash: u64, suffix: &[u8], lists: &[Arc<RuleSet>], found: impl FnMut(RuleRef)) {
+        self.follow(self.look(home(hash, self.groups.len()), hash), hash, suffix, lists, found);
+    }
+
+    /// What a group says to a hash.
     #[inline]
-    fn probe(&self, hash: u64, suffix: &[u8], lists: &[Arc<RuleSet>], mut found: impl FnMut(RuleRef)) {
-        let mut at = home(hash, self.groups.len());
+    fn look(&self, at: usize, hash: u64) -> Mark {
+        let group = &self.groups[at];
+        Mark { at, fitting: group.fitting(tag(hash)), goes_on: group.overflow() & overflow_bit(hash) != 0 }
+    }
+
+    /// Compares the names of the rules that fit, from the group of the mark on.
+    #[inline]
+    fn follow(&self, mut mark: Mark, hash: u64, suffix: &[u8], lists: &[Arc<RuleSet>], mut found: impl FnMut(RuleRef)) {
         loop {
-            let group = &self.groups[at];
-            let mut fitting = group.fitting(tag(hash));
-            while fitting != 0 {
-                let rule = self.locate(group.refs[place_of(fitting)]);
-                fitting &= fitting - 1;
+            while mark.fitting != 0 {
+                let rule = self.locate(self.groups[mark.at].refs[place_of(mark.fitting)]);
+                mark.fitting &= mark.fitting - 1;
                 if lists[usize::from(rule.list)].name_is(rule.id, suffix) {
                     found(rule);
                 }
             }
-            if group.overflow() & overflow_bit(hash) == 0 {
+            if !mark.goes_on {
                 return;
             }
-            at = self.after(at);
+            mark = self.look(self.after(mark.at), hash);
         }
     }
 

@@ -192,6 +192,16 @@ pub struct Conditions {
     pub denyallow: Vec<Name>,
 }
 
+impl Conditions {
+    /// Puts the values of each in the one order that they are compared in: those that hold first. Types are in theirs
+    /// from the start.
+    pub fn sort(&mut self) {
+        self.clients.sort_by_cached_key(|(holds, who)| (!holds, format!("{who:?}")));
+        self.tags.sort_by(|(holds, tag), (other_holds, other)| (!holds, tag).cmp(&(!other_holds, other)));
+        self.denyallow.sort_by(|a, b| a.as_wire().cmp(b.as_wire()));
+    }
+}
+
 /// Who a client is.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum ClientIs {

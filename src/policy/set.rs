@@ -264,12 +264,14 @@ impl RuleSet {
     /// Takes back every rule that says the same as this one, in this list and in others of its program
     /// (`$badfilter`).
     pub fn disable(&mut self, rule: Rule) {
+        self.disabled.extend(Self::identity_of(rule));
+    }
+
+    /// What `RuleView::identity` would say of a rule; `None` for one that no set takes.
+    pub fn identity_of(rule: Rule) -> Option<u64> {
         let mut one = Self::default();
-        if one.push(rule).is_ok()
-            && let Some((_, view)) = one.iter().next()
-        {
-            self.disabled.push(view.identity());
-        }
+        one.push(rule).ok()?;
+        one.iter().next().map(|(_, view)| view.identity())
     }
 
     /// What of an answer the rules look at.
@@ -477,6 +479,16 @@ impl RuleSet {
         let rule = self.packed_at(id);
         let extra = if rule.flags.has_extra() { self.extra(id) } else { None };
         RuleView { flags: rule.flags, line: rule.line(), what: What::Name(rule.name), extra }
+    }
+
+    /// The same for a rule on a name whose wire form is known to have so many octets.
+    #[inline]
+    pub fn view_of_name(&self, id: u32, wire_bytes: usize) -> RuleView<'_> {
+        let entry = &self.packed[id as usize * 2..][..PREFIX_BYTES + wire_bytes];
+        let flags = Flags(entry[0]);
+        let extra = if flags.has_extra() { self.extra(id) } else { None };
+        let line = u32::from_le_bytes([entry[1], entry[2], entry[3], 0]);
+        RuleView { flags, line, what: What::Name(&entry[PREFIX_BYTES..]), extra }
     }
 
     fn packed_ids(&self) -> impl Iterator<Item = u32> + use<'_> {

@@ -33,6 +33,7 @@ struct Strongest {
 
 impl Tally {
     /// Notes a rule that matched; `mode` is that of its list, and not off.
+    #[inline]
     pub fn add(&mut self, program: u8, mode: Mode, is_rpz: bool, cause: Cause) {
         let levels = self.levels(program);
         levels.all.add(is_rpz, cause);
@@ -64,7 +65,7 @@ impl Tally {
                 continue;
             }
             let (enforce, all) = (levels.enforce.strongest(), levels.all.strongest());
-            let is = |cause: &Option<Cause>, effect| cause.is_some_and(|cause| cause.effect == effect);
+            let is = |cause: Option<&Cause>, effect| cause.is_some_and(|cause| cause.effect == effect);
             let (outcome, cause) = match (enforce, all) {
                 (Some(block), _) if block.effect == Effect::Block && passed.enforce & bit == 0 => {
                     (Outcome::Block, block)
@@ -76,13 +77,13 @@ impl Tally {
                 (_, Some(except)) if except.effect == Effect::Except => (Outcome::Except, except),
                 _ => continue,
             };
-            if is(&enforce, Effect::Except) {
+            if is(enforce, Effect::Except) {
                 verdict.passed.enforce |= bit;
             }
-            if is(&all, Effect::Except) {
+            if is(all, Effect::Except) {
                 verdict.passed.all |= bit;
             }
-            let said = ProgramVerdict { program: *program, outcome, cause };
+            let said = ProgramVerdict { program: *program, outcome, cause: *cause };
             match verdict.programs.iter_mut().find(|other| other.program == said.program) {
                 // A block further down the answer outweighs an exception or a would-be block before it.
                 Some(before) if strength(outcome) > strength(before.outcome) => *before = said,
@@ -119,10 +120,10 @@ impl Strongest {
     }
 
     /// The one that decides.
-    fn strongest(&self) -> Option<Cause> {
-        match (self.plain, self.rpz) {
-            (Some(plain), Some(rpz)) if plain_rank(&rpz) > plain_rank(&plain) => Some(rpz),
-            (plain, rpz) => plain.or(rpz),
+    fn strongest(&self) -> Option<&Cause> {
+        match (&self.plain, &self.rpz) {
+            (Some(plain), Some(rpz)) if plain_rank(rpz) > plain_rank(plain) => Some(rpz),
+            (plain, rpz) => plain.as_ref().or(rpz.as_ref()),
         }
     }
 

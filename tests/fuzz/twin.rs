@@ -4,8 +4,8 @@
 use cleandns::{
     dns::Name,
     policy::{
-        Action, Anchor, Asking, Client, ClientIs, ClientKey, Conditions, Effect, GroupSpec, Link, Matcher, Mode,
-        Outcome, Pattern, Place, PolicySpec, Reached, Role, Rule, Scope, Trigger, Verdict,
+        Action, AliasTarget, Anchor, Asking, Client, ClientIs, ClientKey, Conditions, Effect, GroupSpec, Link, Matcher,
+        Mode, Outcome, Pattern, Place, PolicySpec, Reached, Role, Rule, Scope, Trigger, Verdict,
     },
 };
 use ipnet::IpNet;
@@ -187,7 +187,13 @@ impl<'s> Twin<'s> {
                         found.bypass |= self.spec.programs.iter().position(|own| own.name == "bypass") == Some(program);
                         let mode = self.mode(asking, list, program);
                         let tcp_passes = rule.action == Action::TcpOnly && asking.client.tcp;
-                        let effect = if tcp_passes { Effect::Except } else { rule.effect };
+                        let leads_to_itself = match (&rule.action, name) {
+                            (Action::Rewrite(data), Some(name)) => {
+                                matches!(&data.alias, Some(AliasTarget::Name(target)) if **target == *name)
+                            }
+                            _ => false,
+                        };
+                        let effect = if tcp_passes || leads_to_itself { Effect::Except } else { rule.effect };
                         let (line, important) = (rule.line, rule.important);
                         if mode != Mode::Off {
                             let one =

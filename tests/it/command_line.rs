@@ -256,7 +256,14 @@ lists = [{ path = "lists", requird = true }]
 x = 1
 "#;
     fs::write(place.path("cleandns.toml"), text).unwrap();
-    for args in [&["check"][..], &[], &["explain", "a.example"], &["health"]] {
+    // Who only asks a running server reads no files, but the configuration's text like everybody.
+    for args in [&["explain", "a.example"][..], &["health"]] {
+        let ended = place.run(args);
+        assert_eq!(ended.code, Some(78), "{args:?}: {ended:?}");
+        has(&ended.stderr, &["cleandns.toml:2:9: ", "cleandns.toml:18:8: ", "cleandns.toml:21:", "workers", "domains"]);
+        assert!(!ended.stderr.contains("no-such-folder"), "{ended:?}");
+    }
+    for args in [&["check"][..], &[], &["explain", "a.example", "--offline"]] {
         let ended = place.run(args);
         assert_eq!(ended.code, Some(78), "{args:?}: {ended:?}");
         let positions = [
@@ -605,6 +612,24 @@ fn explain_offline_knows_what_stands_before_the_policy() {
     assert_eq!(fs::read_dir(place.path("state")).unwrap().count(), 1, "it left something behind");
 }
 
+/// A list that is gone is the server's trouble, not that of whoever asks it.
+#[test]
+fn a_server_is_asked_whatever_became_of_its_lists() {
+    let (place, serving) = Place::serve("");
+    fs::rename(place.path("lists"), place.path("elsewhere")).unwrap();
+    let ended = place.run(&["health"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    has(&place.run(&["explain", "blocked.example"]).stdout, &["is blocked by test-program/blocking"]);
+    has(&place.run(&["query", "blocked.example"]).stdout, &["NXDOMAIN"]);
+    until("it is said", || place.run(&["lists", "status"]).stdout.contains("the folder can't be read"));
+    for args in [&["check"][..], &["explain", "blocked.example", "--offline"]] {
+        let ended = place.run(args);
+        assert_eq!(ended.code, Some(78), "{ended:?}");
+        has(&ended.stderr, &["there is no such file or folder"]);
+    }
+    drop(serving);
+}
+
 /// Two files can be compared in any format, whatever is wrong with the configuration.
 #[test]
 fn lists_are_compared_in_their_format() {
@@ -620,6 +645,10 @@ fn lists_are_compared_in_their_format() {
     assert_eq!(ended.code, Some(0), "{ended:?}");
     has(&ended.stdout, &["1 added, 1 removed", "- =a.example", "+ *.a.example"]);
     has(&diff(&["--format", "domains", "--match", "subtree"]).stdout, &["- a.example"]);
+    fs::write(place.path("old.txt"), "||a.example^\n||b.example^$client=10.0.0.1|10.0.0.2\n").unwrap();
+    let withdrawn = "||a.example^\n||a.example^$badfilter\n||b.example^$client=10.0.0.1|10.0.0.2\n";
+    fs::write(place.path("new.txt"), format!("{withdrawn}||b.example^$client=10.0.0.2|10.0.0.1,badfilter\n")).unwrap();
+    has(&diff(&[]).stdout, &["0 added, 2 removed", "- a.example", "- ||b.example^$client="]);
     let ended = diff(&["--format", "tables"]);
     assert_eq!(ended.code, Some(64), "{ended:?}");
     has(&ended.stderr, &["is none of auto, ours, domains"]);

@@ -38,6 +38,7 @@ pub(super) fn world(folder: &Path) -> World<'static> {
         xdg_state_home: None,
         home: None,
         embedded: EMBEDDED,
+        may_lack_files: false,
     }
 }
 

@@ -33,6 +33,8 @@ pub struct World<'a> {
     /// `HOME`.
     pub home: Option<PathBuf>,
     pub embedded: Embedded<'a>,
+    /// Lists and other files needn't be there: whoever only asks a running server doesn't read them.
+    pub may_lack_files: bool,
 }
 
 /// The files inside the binary.
@@ -56,6 +58,7 @@ impl<'a> World<'a> {
             xdg_state_home: folder("XDG_STATE_HOME"),
             home: folder("HOME"),
             embedded,
+            may_lack_files: false,
         })
     }
 
@@ -104,7 +107,13 @@ impl<'a> World<'a> {
             }
         };
         let or_embedded = *origin == Origin::Embedded;
-        Base { folders, or_embedded, embedded: self.embedded, current_folder: &self.current_folder }
+        Base {
+            folders,
+            or_embedded,
+            embedded: self.embedded,
+            may_lack_files: self.may_lack_files,
+            current_folder: &self.current_folder,
+        }
     }
 }
 
@@ -115,6 +124,7 @@ pub struct Base<'a> {
     /// What isn't there is taken from inside the binary.
     or_embedded: bool,
     embedded: Embedded<'a>,
+    may_lack_files: bool,
     current_folder: &'a Path,
 }
 
@@ -142,6 +152,9 @@ impl Base<'_> {
                 Err(error) if is_absence(&error) => {}
                 Err(error) => return Err(format!("{} can't be looked at: {error}", candidate.display())),
             }
+        }
+        if let (true, Some(first)) = (self.may_lack_files, candidates.first()) {
+            return Ok(Location::File(first.clone()));
         }
         let looked: Vec<_> = candidates.iter().map(|path| path.display().to_string()).collect();
         Err(format!("there is no such file or folder; looked for {}", looked.join(" and ")))

@@ -465,7 +465,9 @@ fn refuse_non_lists(text: &[u8]) -> Result<(), Unusable> {
 
 /// Tells the format from the first lines.
 fn detect(text: &[u8]) -> Format {
-    if text.starts_with(b"#! cleandns") {
+    let first = text.trim_ascii_start().split(|octet| matches!(octet, b'\n' | b'\r')).next().unwrap_or_default();
+    let mut words = first.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    if words.next() == Some(b"#!") && words.next() == Some(b"cleandns") {
         return Format::Ours;
     }
     // What is cut in the middle of a character is of no importance here.

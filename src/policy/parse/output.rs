@@ -5,7 +5,7 @@ use crate::{
     dns::Name,
     policy::{Effect, Matcher, PushError, Rule, RuleSet, Scope},
 };
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Rules held back that are looked at again at the end of the list; a list with more is not one that was looked over.
 const HELD_MAX: usize = 1000;
@@ -23,8 +23,10 @@ pub struct Output<'a> {
     pending: Vec<(Rule, String)>,
     /// Rules that were taken with a warning, likewise.
     doubtful: Vec<Rule>,
-    /// Exceptions on names: wanted for that second look alone.
-    exceptions: HashMap<Name, Scope>,
+    /// Exceptions on names that hold for everybody and every type, with their scopes and whether they are important:
+    /// wanted for that second look alone.
+    exceptions: HashMap<Name, Vec<(Scope, bool)>>,
+    remembered: usize,
     /// A bound was met, and told of.
     is_full: Vec<PushError>,
 }
@@ -40,6 +42,7 @@ impl<'a> Output<'a> {
             pending: Vec::new(),
             doubtful: Vec::new(),
             exceptions: HashMap::new(),
+            remembered: 0,
             is_full: Vec::new(),
         }
     }
@@ -68,20 +71,36 @@ impl<'a> Output<'a> {
     /// Has the gate look again at what it held, now that all exceptions are known.
     fn settle(&mut self) {
         let Some(admit) = self.admit else { return };
-        let exceptions = std::mem::take(&mut self.exceptions);
-        let excepted = |name: &Name| {
+        let mut exceptions = std::mem::take(&mut self.exceptions);
+        if !self.rules.disabled().is_empty() {
+            // What the list takes back itself excepts nothing.
+            let disabled: HashSet<u64> = self.rules.disabled().iter().copied().collect();
+            let is_gone = |name: &Name, scope: Scope, important: bool| {
+                let rule = Rule { important, ..Rule::on_name(Effect::Except, scope, *name, 0) };
+                RuleSet::identity_of(rule).is_some_and(|identity| disabled.contains(&identity))
+            };
+            for (name, own) in &mut exceptions {
+                own.retain(|&(scope, important)| !is_gone(name, scope, important));
+            }
+        }
+        // An important block gives way to important exceptions alone.
+        let excepted = |name: &Name, is_block_important: bool| {
             (0..=name.label_count()).any(|above| {
-                let scope = exceptions.get(&name.ancestor(above));
-                scope.is_some_and(|scope| scope.covers(above))
+                let own = exceptions.get(&name.ancestor(above));
+                own.into_iter()
+                    .flatten()
+                    .any(|(scope, important)| scope.covers(above) && (*important || !is_block_important))
             })
         };
         for rule in std::mem::take(&mut self.doubtful) {
+            let excepted = |name: &Name| excepted(name, rule.important);
             if let Admission::Warn(reason) | Admission::Hold(reason) = admit.settle(&rule, &excepted) {
                 self.warned.tell(rule.line, reason);
             }
         }
         for (rule, reason) in std::mem::take(&mut self.pending) {
             let line = rule.line;
+            let excepted = |name: &Name| excepted(name, rule.important);
             match admit.settle(&rule, &excepted) {
                 Admission::Hold(_) => self.held.tell(line, reason),
                 Admission::Warn(reason) => {
@@ -112,12 +131,10 @@ impl<'a> Output<'a> {
         }
     }
 
-    fn remember_exception(&mut self, scope: Scope, name: &Name) {
-        if self.admit.is_some() && self.exceptions.len() < EXCEPTIONS_MAX {
-            let own = self.exceptions.entry(*name).or_insert(scope);
-            if *own != scope {
-                *own = Scope::Subtree;
-            }
+    fn remember_exception(&mut self, scope: Scope, name: &Name, important: bool) {
+        if self.admit.is_some() && self.remembered < EXCEPTIONS_MAX {
+            self.remembered += 1;
+            self.exceptions.entry(*name).or_default().push((scope, important));
         }
     }
 
@@ -142,7 +159,7 @@ impl Sink for Output<'_> {
     #[inline]
     fn name(&mut self, effect: Effect, scope: Scope, name: &Name, line: u32) {
         if effect == Effect::Except {
-            self.remember_exception(scope, name);
+            self.remember_exception(scope, name, false);
         }
         if let Some(admit) = self.admit {
             match admit.admit(Candidate::Name(effect, scope, name)) {
@@ -157,8 +174,8 @@ impl Sink for Output<'_> {
     }
 
     fn rule(&mut self, rule: Rule) {
-        if let (Effect::Except, Matcher::Name { scope, name }) = (rule.effect, &rule.matcher) {
-            self.remember_exception(*scope, name);
+        if let (Effect::Except, Matcher::Name { scope, name }, None) = (rule.effect, &rule.matcher, &rule.conditions) {
+            self.remember_exception(*scope, name, rule.important);
         }
         // What isn't taken anyway need not be judged, which takes its time for patterns.
         if matches!(rule.matcher, Matcher::Pattern(_)) && self.is_full.contains(&PushError::Patterns) {

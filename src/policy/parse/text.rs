@@ -69,7 +69,7 @@ impl TextReader {
         }
         // An address and more is a hosts file's line in any format, and no other's; it is the commonest but names.
         let (first, rest) = first_word(line);
-        if (is_address(first) || first == "0") && begins_name(rest) {
+        if begins_name(rest) && is_any_address(first) {
             return self.hosts_line(rest, number, sink);
         }
         if adblock::is_unmistakable(line) {
@@ -130,9 +130,16 @@ impl TextReader {
     fn hosts_line(&mut self, names: &str, number: u32, sink: &mut dyn Sink) {
         for text in names.split_ascii_whitespace() {
             // In a hosts file a comment may begin anywhere.
+            if text.starts_with(';') || text.starts_with("//") {
+                return;
+            }
             let name = before_mark(text);
             let is_own = HOSTS_OWN_NAMES.iter().any(|own| own.eq_ignore_ascii_case(name.trim_end_matches('.')));
-            match self.extent.scope() {
+            let (scope, name) = match name.strip_prefix("*.") {
+                Some(below) => (Scope::Below, below),
+                None => (self.extent.scope(), name),
+            };
+            match scope {
                 _ if is_own || is_address(name) || name.is_empty() => {}
                 scope if is_plain_name(name) => self.name(scope, name, number, sink),
                 scope => match read_name(name) {
@@ -140,7 +147,7 @@ impl TextReader {
                     Err((reason, detail)) => sink.skip(number, reason, detail),
                 },
             }
-            if name.len() < text.len() {
+            if text.contains('#') {
                 return;
             }
         }
@@ -263,7 +270,7 @@ fn has_inner_star(word: &str) -> bool {
 /// True for `address name…`.
 pub fn is_hosts_line(line: &str) -> bool {
     let (first, rest) = first_word(line);
-    (is_address(first) || first == "0") && begins_name(rest)
+    begins_name(rest) && is_any_address(first)
 }
 
 /// A word alone on its line in a format that isn't ours.
@@ -279,8 +286,24 @@ fn bare(text: &str, format: Format, extent: Extent, number: u32, sink: &mut dyn 
     };
     match read_name(name) {
         Ok(name) => sink.name(Effect::Block, scope, &name, number),
-        Err(_) if name.contains('*') => adblock::line(text, number, sink),
+        Err(_) if name.contains('*') => star(text, scope, number, sink),
         Err((reason, detail)) => sink.skip(number, reason, detail),
+    }
+}
+
+/// A word with stars in it: it stands for whole names, as the words of these formats do, and not for parts of names.
+fn star(text: &str, scope: Scope, number: u32, sink: &mut dyn Sink) {
+    let text = text.strip_suffix('.').unwrap_or(text);
+    let start = match scope {
+        // Whatever stands before it, the star takes.
+        _ if text.starts_with('*') => "",
+        Scope::Exact => "|",
+        Scope::Subtree | Scope::Below => "||",
+    };
+    let end = if text.ends_with('*') { "" } else { "^" };
+    match text.contains(['^', '|', '$']) {
+        true => adblock::line(text, number, sink),
+        false => adblock::line(&format!("{start}{text}{end}"), number, sink),
     }
 }
 
@@ -327,6 +350,20 @@ fn is_address(text: &str) -> bool {
     let Some(&first) = text.as_bytes().first() else { return false };
     let may_be = first.is_ascii_digit() || first == b':' || first.is_ascii_hexdigit() && text.contains(':');
     may_be && text.split('%').next().unwrap_or(text).parse::<IpAddr>().is_ok()
+}
+
+/// True for an address in whatever way people write it before a name: `0`, `127.1`, `0x7f.1`, `[::]`.
+fn is_any_address(text: &str) -> bool {
+    let is_number = |part: &str| match part.strip_prefix("0x") {
+        Some(digits) => !digits.is_empty() && digits.bytes().all(|octet| octet.is_ascii_hexdigit()),
+        None => !part.is_empty() && part.bytes().all(|octet| octet.is_ascii_digit()),
+    };
+    let is_old = || text.split('.').count() <= 4 && text.split('.').all(is_number);
+    let first = text.as_bytes().first();
+    match text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(inner) => is_address(inner),
+        None => is_address(text) || first.is_some_and(u8::is_ascii_digit) && is_old(),
+    }
 }
 
 /// True for the addresses that hosts files send blocked names to.

@@ -172,6 +172,14 @@ impl UnboundReader {
     }
 
     fn data(&mut self, text: &str, number: u32, sink: &mut dyn Sink) -> Result<(), Problem> {
+        let ascii;
+        let text = match text.split_once(char::is_whitespace) {
+            Some((owner, rest)) if !owner.is_ascii() => {
+                ascii = format!("{} {rest}", read_name(owner)?);
+                ascii.as_str()
+            }
+            _ => text,
+        };
         let Record { owner, rr_type, ttl, data, .. } =
             record(text).map_err(|error| ("not a record", format!("`{}`: {error}", shown(text))))?;
         let last = self.last.as_ref().filter(|last| last.name == owner).map(|last| last.kind);
@@ -300,6 +308,8 @@ mod tests {
             ("local-data: \"ads.example A 0.0.0.0\"", "=ads.example"),
             ("local-data: 'ads.example. 300 IN AAAA ::'", "=ads.example"),
             ("local-data: \"ads.example A 127.0.0.1\"", "=ads.example"),
+            ("local-data: \"müller.example A 0.0.0.0\"", "=xn--mller-kva.example"),
+            ("local-data: 'müller.example 60 IN A 192.0.2.1'", "=xn--mller-kva.example (60 A 192.0.2.1)"),
             ("local-zone: \"a.example\" redirect local-data: \"a.example A 0.0.0.0\"", "a.example"),
             ("local-zone:\"ads.example\" inform_deny", "ads.example"),
             ("server: local-zone: ads.example deny", "ads.example"),

@@ -112,6 +112,25 @@ async fn rules_hold_for_whom_they_say() {
     }
 }
 
+/// An alias of all names below one, such as to the safe version of a site, may lead to one of them, which then is itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_alias_to_itself_passes() {
+    const REAL: &str = "NOERROR www.secure.test A 203.0.113.31";
+    let internet = Internet::start().await;
+    for list in [
+        "||secure.test^$dnsrewrite=NOERROR;CNAME;www.secure.test\n",
+        "server:\nlocal-zone: secure.test redirect\nlocal-data: 'secure.test CNAME www.secure.test.'\n",
+        "@ SOA a.b. c.d. 1 1 1 1 1\n*.secure.test CNAME www.secure.test.\n",
+    ] {
+        let list = list.replace("@ SOA", "$ORIGIN rpz.test.\n@ SOA");
+        let server = serve(Some(&internet), &[("mine.list", &list)], &program("mine", "")).await;
+        assert_eq!(shown(&ask(&server, "www.secure.test A").await), REAL, "{list}");
+        let answer = ask(&server, "ns1.secure.test A").await;
+        let expected = "NOERROR ns1.secure.test CNAME www.secure.test, www.secure.test A 203.0.113.31";
+        assert_eq!(shown(&answer), expected, "{list}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn exceptions_importance_and_withdrawn_rules() {
     let one = "||deny.example^$denyallow=ok.deny.example|fine.deny.example

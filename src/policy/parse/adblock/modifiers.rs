@@ -54,6 +54,8 @@ pub(super) fn read(text: &str, effect: Effect) -> Result<Modifiers, Refusal> {
         seen.push(name);
         modifiers.add(name, value, effect)?;
     }
+    // The same values in another order are the same rule, which `$badfilter` takes back.
+    modifiers.conditions.sort();
     Ok(modifiers)
 }
 

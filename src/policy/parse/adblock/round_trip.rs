@@ -61,11 +61,10 @@ fn conditions() -> impl Strategy<Value = Conditions> {
         prop_oneof![network().prop_map(ClientIs::Net), "[a-zA-Z0-9 ,|'\"~$\\\\#ü./:=-]{1,10}".prop_map(ClientIs::Id),];
     let clients = vec((any::<bool>(), client), 0..4);
     let tags = vec((any::<bool>(), "[a-z_]{1,8}"), 0..3);
-    (option::of(types), clients, tags, vec(name(), 0..3)).prop_map(|(types, clients, tags, denyallow)| Conditions {
-        types,
-        clients,
-        tags,
-        denyallow,
+    (option::of(types), clients, tags, vec(name(), 0..3)).prop_map(|(types, clients, tags, denyallow)| {
+        let mut conditions = Conditions { types, clients, tags, denyallow };
+        conditions.sort();
+        conditions
     })
 }
 

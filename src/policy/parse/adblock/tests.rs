@@ -250,7 +250,7 @@ fn clients_and_tags() {
         ("||x^$client=kids", "||x^$client=kids"),
         ("||x^$client='kids'", "||x^$client=kids"),
         ("||x^$client=\"kids\"", "||x^$client=kids"),
-        ("||x^$client=~kids|10.0.0.1", "||x^$client=~kids|10.0.0.1"),
+        ("||x^$client=~kids|10.0.0.1", "||x^$client=10.0.0.1|~kids"),
         ("||x^$client='Frank\\'s laptop'", "||x^$client='Frank\\'s laptop'"),
         ("||x^$client=\"Frank's laptop\"", "||x^$client='Frank\\'s laptop'"),
         ("||x^$client=Frank's", "||x^$client='Frank\\'s'"),
