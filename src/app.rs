@@ -138,10 +138,18 @@ pub async fn start(config: Config, outside: Outside) -> Result<Running, AppError
     let lists = loading.await.context("reading the lists broke off")??;
     let published = lists.published();
     let (stop, stopping) = watch::channel(false);
-    let (pipeline, warnings) = pipeline(&config, &published, Arc::new(resolver.clone()), clock)?;
+    let (pipeline, warnings) = pipeline(&config, &published, Arc::new(resolver.clone()), clock.clone())?;
     warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let pipeline = Arc::new(pipeline);
-    let health = Health { published: published.clone(), counters, resolver, started, stopping: stopping.clone() };
+    let health = Health {
+        published: published.clone(),
+        counters,
+        resolver,
+        pauses: pipeline.pauses().clone(),
+        clock,
+        started,
+        stopping: stopping.clone(),
+    };
     let workers = match config.listen.workers {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         workers => workers,

@@ -2,7 +2,8 @@
 
 use crate::{
     lists::{ListStatus, Published},
-    resolve::{Resolver, UpstreamCounters},
+    pause::Pauses,
+    resolve::{Clock, Resolver, UpstreamCounters},
 };
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -57,6 +58,9 @@ pub struct Health {
     pub published: Arc<Published>,
     pub counters: Arc<UpstreamCounters>,
     pub resolver: Resolver,
+    pub pauses: Arc<Pauses>,
+    /// Seconds since 1970 (UTC).
+    pub clock: Clock,
     pub started: Instant,
     pub stopping: watch::Receiver<bool>,
 }
@@ -73,6 +77,7 @@ impl Health {
         let status = self.published.status.load();
         let mut reasons = list_troubles(&status);
         reasons.extend(status.databases.iter().cloned());
+        reasons.extend(self.pauses_told());
         if self.upstream_is_silent() {
             reasons.push(UPSTREAM_SILENT.to_owned());
         }
@@ -80,6 +85,11 @@ impl Health {
             reasons.push(CLOCK_WRONG.to_owned());
         }
         (if reasons.is_empty() { Readiness::Ready } else { Readiness::Degraded }, reasons)
+    }
+
+    /// The pauses that hold now, in words.
+    pub fn pauses_told(&self) -> Vec<String> {
+        self.pauses.told((self.clock)() as i64)
     }
 
     /// True if name servers were asked and none ever answered.

@@ -48,6 +48,13 @@ impl Pauses {
     pub fn load(state_dir: Option<&Path>, groups: Vec<String>) -> Self {
         let file = state_dir.map(|folder| folder.join(FILE_NAME));
         let kept = file.as_deref().map_or_else(Vec::new, read);
+        for Kept { group, until } in &kept {
+            tracing::warn!(
+                group = group.as_deref().unwrap_or("everybody"),
+                until = shown_time(*until),
+                "a pause kept from before"
+            );
+        }
         let pauses = Self { groups, file, kept: Mutex::default(), current: ArcSwap::default() };
         pauses.put_in_force(kept);
         pauses
@@ -82,7 +89,21 @@ impl Pauses {
             kept.push(Kept { group: group.map(str::to_owned), until });
         }
         self.put_in_force(kept.clone());
+        let who = group.unwrap_or("everybody");
+        match now < until {
+            true => tracing::warn!(group = who, until = shown_time(until), "paused: nothing is blocked until then"),
+            false => tracing::info!(group = who, "the pause has ended"),
+        }
         self.file.as_deref().map_or(Ok(()), |file| write(file, &kept)).map_err(PauseError::NotKept)
+    }
+
+    /// The pauses that are not over at `now`, in words.
+    pub fn told(&self, now: i64) -> Vec<String> {
+        let told = |pause: Kept| {
+            let who = pause.group.map_or("everybody".to_owned(), |group| format!("group {group}"));
+            format!("paused: nothing is blocked for {who} until {}", shown_time(pause.until))
+        };
+        self.list(now).into_iter().map(told).collect()
     }
 
     fn put_in_force(&self, kept: Vec<Kept>) {
@@ -101,6 +122,12 @@ impl Pauses {
         self.current.store(Arc::new(kept.iter().filter_map(pause).collect()));
         *self.kept.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = kept;
     }
+}
+
+/// Seconds since 1970 as `2026-11-23 08:05 UTC`.
+fn shown_time(seconds: i64) -> String {
+    let time = jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::MAX);
+    time.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
 
 fn read(file: &Path) -> Vec<Kept> {

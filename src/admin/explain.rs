@@ -111,9 +111,14 @@ pub fn explained(
     };
     let of_client = policy.matching_rules(&asking, 0, &Link::address(client.address, crate::policy::Trigger::Client));
     let all = of_client.into_iter().chain(links.iter().enumerate().flat_map(matching));
-    let considered = all.map(|matched| rule(&matched.cause)).collect();
+    let matched: Vec<MatchedRule> = all.collect();
+    let considered: Vec<Rule> = matched.iter().map(|matched| rule(&matched.cause)).collect();
+    let is_off = matched.iter().zip(&considered).find(|(matched, rule)| {
+        matched.mode == crate::policy::Mode::Off && matched.program.is_some() && rule.effect == "block"
+    });
+    let off = is_off.map(|(_, rule)| format!("{}/{}", rule.program, rule.service));
     let paused = policy.paused_until(&asking).map(|until| {
-        let minutes = (until - now).max(0).div_euclid(60) + 1;
+        let minutes = ((until - now).max(0) + 59).div_euclid(60);
         format!("nothing is blocked for another {minutes} minutes (`cleandns pause --end` ends it)")
     });
     let is_blocked = verdict.block().is_some();
@@ -123,7 +128,11 @@ pub fn explained(
         None if is_bogus => {
             format!("{} fails: its answer breaks DNSSEC, so what it leads to was not looked at", name)
         }
-        None => summary(&name.to_string(), &verdicts, owner_exception.as_ref(), is_blocked, paused.is_some()),
+        None => summary(&name.to_string(), &verdicts, owner_exception.as_ref(), is_blocked, paused.is_some(), off),
+    };
+    let summary = match admitted {
+        true => summary,
+        false => format!("this client is outside [access] allow and is refused; were it admitted: {summary}"),
     };
     Explained {
         name: name.to_string(),
@@ -155,6 +164,7 @@ fn summary(
     owner: Option<&(String, String)>,
     is_blocked: bool,
     is_paused: bool,
+    off: Option<String>,
 ) -> String {
     if let (Some((place, reason)), false) = (owner, is_blocked) {
         let because = if reason.is_empty() { String::new() } else { format!(": {reason}") };
@@ -179,7 +189,10 @@ fn summary(
     }
     match with(Outcome::Except) {
         Some(said) => format!("{name} passes: an exception of {}", place(said)),
-        None => format!("{name} passes: no rule matches"),
+        None => match off {
+            Some(service) => format!("{name} passes: {service} is off for this client at this time"),
+            None => format!("{name} passes: no rule matches"),
+        },
     }
 }
 

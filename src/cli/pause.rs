@@ -32,7 +32,8 @@ pub fn pause(config: &Config, asked: &Asked) -> Outcome {
     }
     for pause in &view.pauses {
         let who = pause.group.as_deref().map_or("everybody".to_owned(), |group| format!("group {group}"));
-        let minutes = (pause.until - view.now).max(0).div_euclid(60);
+        // Begun minutes count.
+        let minutes = ((pause.until - view.now).max(0) + 59).div_euclid(60);
         say(format!("{who}: nothing is blocked for another {minutes} minutes\n"));
     }
     view.warning.iter().for_each(|warning| say(format!("! {warning}\n")));

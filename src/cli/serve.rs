@@ -120,6 +120,9 @@ fn greeting(config: &Config, running: &Running) -> String {
         let mode = running.published.policy.load().as_ref().map_or(Mode::Off, |policy| policy.program_mode(index));
         let _ = writeln!(text, "  {:<12} {:<8} {}", program.name, mode.word(), names_by_mode(&status, &program.name));
     }
+    for reason in running.health.pauses_told() {
+        let _ = writeln!(text, "  ! {reason}");
+    }
     for list in status.lists.iter().filter(|list| list.is_held()) {
         let why = list.trouble.as_deref().unwrap_or_default();
         let _ = writeln!(text, "  ! {}/{}: {}: {why}", list.program, list.service, list.path);
@@ -133,7 +136,7 @@ fn greeting(config: &Config, running: &Running) -> String {
     text
 }
 
-/// `263 names in 5 services enforced, 12 services off`.
+/// `263 rules in 5 lists enforced, 12 lists switched off`.
 fn names_by_mode(status: &ListStatus, program: &str) -> String {
     let mut by_mode: BTreeMap<Mode, (usize, usize)> = BTreeMap::new();
     for list in status.lists.iter().filter(|list| list.program == program) {
@@ -143,8 +146,8 @@ fn names_by_mode(status: &ListStatus, program: &str) -> String {
     }
     let part = |(mode, (names, services)): (&Mode, &(usize, usize))| match mode {
         Mode::Off => format!("{services} lists switched off"),
-        Mode::Shadow => format!("{names} names in {services} lists watched"),
-        Mode::Enforce => format!("{names} names in {services} lists blocked"),
+        Mode::Shadow => format!("{names} rules in {services} lists watched"),
+        Mode::Enforce => format!("{names} rules in {services} lists enforced"),
     };
     let parts: Vec<String> = by_mode.iter().rev().map(part).collect();
     if parts.is_empty() { "no list".to_owned() } else { parts.join(", ") }

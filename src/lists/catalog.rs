@@ -4,7 +4,7 @@ mod url;
 
 use self::url::Remote;
 use super::{
-    fetch::{Delivery, Order},
+    fetch::{Delivery, Order, certificates},
     read::{ReadFailure, Reading, Stamp, read, version_of},
     spec,
     store::Store,
@@ -567,6 +567,12 @@ impl Catalog {
             Location::Folder(path) => Some(path.as_path()),
             _ => None,
         })
+    }
+
+    /// Files of certificates that hold none, with reasons.
+    pub fn unusable_ca_files(&self) -> impl Iterator<Item = (PathBuf, String)> {
+        let paths = self.sources.iter().filter_map(|source| source.spec.ca_file.as_ref());
+        paths.filter_map(|path| Some((path.clone(), certificates(path).err()?)))
     }
 
     /// True if an entry's text must be there for the program to start.

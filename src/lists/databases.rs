@@ -17,6 +17,9 @@ const DATABASE_BYTES_MAX: u64 = 1 << 30;
 /// When a file that changed is looked at again: it is read once it stays as it is.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(250);
 
+/// The option that names a database of autonomous systems.
+const ASN_OPTION: &str = "policy.asn_db";
+
 /// Both databases.
 pub struct Databases {
     asn: Option<Source>,
@@ -58,7 +61,7 @@ impl Databases {
             })
         };
         Self {
-            asn: source("policy.asn_db", &config.policy.asn_db),
+            asn: source(ASN_OPTION, &config.policy.asn_db),
             country: source("policy.country_db", &config.policy.country_db),
         }
     }
@@ -118,12 +121,24 @@ impl Source {
             return;
         }
         (self.stamp, self.candidate) = (Some(stamp), None);
-        match read(&self.path) {
+        match read(&self.path).and_then(|database| self.fits(database)) {
             Ok(database) => {
                 (self.database, self.trouble) = (Some(Arc::new(database)), None);
                 findings.changed = true;
             }
             Err(reason) => self.fail(reason, findings),
+        }
+    }
+
+    /// The database, unless it is of another kind than its option wants.
+    fn fits(&self, database: Database) -> Result<Database, String> {
+        let (wanted, is_known) = match (self.option, database.knows()) {
+            (ASN_OPTION, (asns, _)) => ("AS numbers", asns),
+            (_, (_, countries)) => ("countries", countries),
+        };
+        match is_known {
+            true => Ok(database),
+            false => Err(format!("it tells of no {wanted}; its maker calls it \"{}\"", database.kind().escape_debug())),
         }
     }
 

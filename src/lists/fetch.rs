@@ -241,7 +241,7 @@ fn agent(order: &Order, downloads: &Downloads) -> Result<Agent, String> {
 }
 
 /// The certificates in a PEM file.
-fn certificates(path: &Path) -> Result<Vec<Certificate<'static>>, String> {
+pub fn certificates(path: &Path) -> Result<Vec<Certificate<'static>>, String> {
     let mut text = Vec::new();
     let read = File::open(path).and_then(|file| file.take(CA_BYTES_MAX).read_to_end(&mut text));
     read.map_err(|error| format!("it can't be read: {error}"))?;

@@ -64,6 +64,8 @@ pub struct ListStatus {
     pub databases: Vec<String>,
     /// Rules in force that can't match for want of a database: on AS numbers, on countries.
     pub rules_without_database: (usize, usize),
+    /// There are rules on name servers in force, and every name is forwarded, so that no name server is heard of.
+    pub name_servers_unheard: bool,
 }
 
 /// The state of one list.
@@ -94,6 +96,10 @@ pub struct ListState {
 }
 
 impl ListStatus {
+    /// Said while rules on name servers can't match.
+    const NAME_SERVERS_UNHEARD: &str = "rules on name servers (ns:, rpz-nsdname, rpz-nsip) are inactive: every name is \
+                                        forwarded, and a forwarder doesn't tell whose answer it passes on";
+
     /// What keeps rules on AS numbers and countries from their work: databases that can't be used as they are, and
     /// rules that none is named for.
     pub fn database_troubles(&self) -> Vec<String> {
@@ -103,7 +109,8 @@ impl ListStatus {
         let idle = idle.map(|(count, what, option)| {
             format!("{count} rules on {what} are inactive: {option} names no usable database")
         });
-        self.databases.iter().cloned().chain(idle).collect()
+        let unheard = self.name_servers_unheard.then(|| Self::NAME_SERVERS_UNHEARD.to_owned());
+        self.databases.iter().cloned().chain(idle).chain(unheard).collect()
     }
 }
 
@@ -119,6 +126,8 @@ impl ListState {
 pub enum StartError {
     #[error("{0}: a required list is of no use: {1}")]
     Required(String, String),
+    #[error("ca_file: {0}: {1}; write a PEM file of certificates")]
+    CaFile(String, String),
     #[error(transparent)]
     Build(#[from] BuildError),
 }
@@ -239,6 +248,9 @@ impl Lists {
             findings.absorb(later);
         }
         lists.wait_for_downloads(&mut findings, started);
+        if let Some((path, reason)) = lists.catalog.unusable_ca_files().next() {
+            return Err(StartError::CaFile(path.display().to_string(), reason));
+        }
         if let Some((path, reason)) = lists.catalog.missing_required().into_iter().next() {
             return Err(StartError::Required(path, reason));
         }
@@ -365,7 +377,13 @@ impl Lists {
 
     fn publish(&mut self, findings: Findings, started: Instant) -> Result<(), BuildError> {
         for (path, reason) in &findings.troubles {
-            tracing::warn!(list = %path, reason, "a list is not used as it is now; its last good state stays in force");
+            let is_own = |entry: &&Entry| entry.path.to_string() == *path;
+            let entry = self.catalog.entries().iter().find(is_own);
+            if entry.is_some_and(|entry| entry.loaded.is_none()) {
+                tracing::warn!(list = %path, reason, "a list can't be used, and nothing of it is in force");
+            } else {
+                tracing::warn!(list = %path, reason, "a list is not used as it is now; its last good state stays in force");
+            }
         }
         for (path, reason) in &findings.warnings {
             tracing::warn!(list = %path, reason, "a list is used as it is now, but look at it");
@@ -440,7 +458,8 @@ impl Lists {
         }
         let own = entry.loaded.as_ref().and_then(|loaded| loaded.header.service.clone());
         let configured = self.catalog.spec(entry).service.clone();
-        configured.or(own).unwrap_or_else(|| part_of_name(&entry.path, Path::file_stem))
+        let given = || own.unwrap_or_else(|| part_of_name(&entry.path, Path::file_stem));
+        configured.unwrap_or_else(|| spec::service_word(&given()))
     }
 
     /// The name of each list of the catalog: the configured one or the file's, with as much of its path before it as
@@ -479,6 +498,8 @@ impl Lists {
             expired_exceptions: spec::expired(&self.config, (self.chance.clock)()),
             databases: self.databases.troubles(),
             rules_without_database: policy.rules_without_database(),
+            name_servers_unheard: policy.looks_at_name_servers()
+                && self.config.resolve.forwards.iter().any(|forward| forward.zone.is_root()),
         }
     }
 
@@ -527,7 +548,13 @@ impl Lists {
             for service in program.services.keys().filter(|service| *service != "*" && !known.contains(service)) {
                 unknown.push(format!("{}/{service}", program.name));
             }
+            let of_groups = self.config.groups.iter().flat_map(|group| group.services.keys());
+            for (_, service) in of_groups.filter(|(own, service)| *own == program.name && !known.contains(service)) {
+                unknown.push(format!("{}/{service}", program.name));
+            }
         }
+        unknown.sort();
+        unknown.dedup();
         unknown
     }
 
@@ -565,6 +592,9 @@ impl Lists {
     }
 
     fn warn_of_missing_databases(&self) {
+        if self.published.status.load().name_servers_unheard {
+            tracing::warn!("{}", ListStatus::NAME_SERVERS_UNHEARD);
+        }
         let (asns, countries) = self.published.status.load().rules_without_database;
         for (count, what, option) in
             [(asns, "AS numbers", "policy.asn_db"), (countries, "countries", "policy.country_db")]

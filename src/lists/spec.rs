@@ -7,6 +7,9 @@ use crate::{
 };
 use std::sync::Arc;
 
+/// Characters of a service's name, as the configuration bounds them.
+const SERVICE_CHARS_MAX: usize = 40;
+
 /// The programs, in the order of configuration.
 pub fn programs(config: &Config) -> Vec<ProgramSpec> {
     let programs = config.programs.iter().map(|program| ProgramSpec {
@@ -61,6 +64,20 @@ pub fn expired(config: &Config, now: u64) -> Vec<(String, String)> {
     let is_over = |exception: &&crate::config::Exception| exception.until.is_some_and(|until| now >= until);
     let over = config.exceptions.iter().filter(is_over);
     over.map(|exception| (exception.place.clone(), exception.until_text.clone())).collect()
+}
+
+/// A service's name as the configuration can name it: up to forty lower-case letters, digits, `-` and `_`; anything else
+/// in a list's header or file name becomes a hyphen.
+pub fn service_word(text: &str) -> String {
+    let plain = |sign: char| match sign.to_ascii_lowercase() {
+        sign @ ('a'..='z' | '0'..='9' | '_') => sign,
+        _ => '-',
+    };
+    let word: String = text.chars().map(plain).take(SERVICE_CHARS_MAX).collect();
+    match word.trim_matches('-') {
+        "" => "list".to_owned(),
+        word => word.to_owned(),
+    }
 }
 
 /// What an override makes of every rule of a zone; `None`: it leaves them as they are.

@@ -280,6 +280,11 @@ impl Policy {
         self.index.len()
     }
 
+    /// True if a list that isn't off for everybody has rules on name servers.
+    pub fn looks_at_name_servers(&self) -> bool {
+        self.needs.iter().any(|needs| needs.ns_names || needs.ns_addresses)
+    }
+
     /// Octets held by the index and the lists.
     pub fn bytes(&self) -> usize {
         self.index.table_bytes() + self.spec.lists.iter().map(|list| list.rules.bytes()).sum::<usize>()

@@ -142,13 +142,14 @@ impl Policy {
         if question.is_owners() { Needs::default() } else { self.needs[usize::from(question.group)] }
     }
 
-    /// Every rule in force that matches the question (link 0) or a link of the answer, and holds.
+    /// Every rule that matches the question (link 0) or a link of the answer, and whose conditions hold; its mode is off
+    /// where the client's group or a schedule says so.
     pub fn matching_rules(&self, asking: &Asking<'_>, number: u8, link: &Link) -> Vec<MatchedRule> {
         let situation = self.situation(asking);
         let mut matched = Vec::new();
         self.each_match(link, |hit, name| {
             let mode = situation.mode(self, usize::from(hit.rule.list));
-            if mode != Mode::Off && self.holds(&situation, &hit, name) {
+            if self.holds(&situation, &hit, name) {
                 let program = match self.roles[usize::from(hit.rule.list)] {
                     Role::Program(program) => Some(program),
                     Role::Owner(_) => None,

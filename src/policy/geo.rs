@@ -3,9 +3,12 @@
 //! MaxMind's file format, whoever made the file: MaxMind, DB-IP, IPinfo. A database is a piece of memory; looking
 //! something up in it is as pure as looking into a list.
 
-use maxminddb::Reader;
+use maxminddb::{Reader, WithinOptions};
 use serde::Deserialize;
 use std::{net::IpAddr, sync::Arc};
+
+/// Networks looked at to see what a database tells of: a database of anything else has none that fits.
+const NETWORKS_TRIED: usize = 10_000;
 
 /// The databases there are.
 #[derive(Clone, Default)]
@@ -42,6 +45,23 @@ enum Country {
 impl Database {
     pub fn new(octets: Vec<u8>) -> Result<Self, DatabaseError> {
         Reader::from_source(octets).map(Self).map_err(|error| DatabaseError(error.to_string()))
+    }
+
+    /// Whether some network among the first has an AS number, and whether one has a country.
+    pub fn knows(&self) -> (bool, bool) {
+        let (mut asns, mut countries) = (false, false);
+        for network in self.0.networks(WithinOptions::default()).into_iter().flatten().flatten().take(NETWORKS_TRIED) {
+            if let Ok(Some(entry)) = network.decode::<Entry>() {
+                asns |= entry.autonomous_system_number.is_some() || entry.asn.is_some();
+                countries |= entry.country.is_some() || entry.country_code.is_some();
+            }
+        }
+        (asns, countries)
+    }
+
+    /// What its maker calls it.
+    pub fn kind(&self) -> &str {
+        &self.0.metadata().database_type
     }
 
     fn entry(&self, address: IpAddr) -> Option<Entry> {

@@ -489,6 +489,11 @@ impl Pipeline {
     fn answer_special(&self, reply: &Reply<'_>, query: &Query, out: &mut Vec<u8>) -> Option<Rcode> {
         let Question { name, rr_type, .. } = query.question;
         let special = self.special.find(&name)?;
+        // RFC 6303 §3: each of these zones has a SOA record.
+        if rr_type == RrType::SOA && name == special.zone() {
+            response::local(reply, Rcode::NOERROR, &[response::conventional_soa(name)], None, out);
+            return Some(Rcode::NOERROR);
+        }
         let (rcode, data) = special.answer(&name, rr_type);
         match data {
             Some(data) => response::conventional_answer(reply, name, rr_type, &data, out),

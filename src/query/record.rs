@@ -27,7 +27,7 @@ pub struct QueryRecord {
     /// `None` if nothing was resolved.
     pub security: Option<Security>,
     pub verdict: Verdict,
-    /// The policy that decided, if it had anything to say: its indexes are the verdict's.
+    /// The policy that decided, if it had anything to say or has the client in a group: its indexes are the verdict's.
     pub policy: Option<Arc<Policy>>,
     /// What the answer led to.
     pub links: Vec<Link>,
@@ -56,9 +56,9 @@ impl QueryRecord {
         }
     }
 
-    /// Notes the verdict; the policy is kept only if it said something.
+    /// Notes the verdict; the policy is kept only if it said something, or has the client in a group.
     pub(super) fn decided(&mut self, policy: &Arc<Policy>, verdict: Verdict, links: Vec<Link>) {
-        if !verdict.is_pass() {
+        if !verdict.is_pass() || verdict.group != 0 {
             self.policy = Some(policy.clone());
         }
         self.bypass |= verdict.bypass;

@@ -136,6 +136,11 @@ pub fn local(reply: &Reply<'_>, rcode: Rcode, answer: &[Record], denied: Option<
     reply.write(rcode, false, &records, None, out);
 }
 
+/// The SOA record of a zone that exists by convention alone.
+pub fn conventional_soa(zone: Name) -> Record {
+    soa(zone, OWN_TTL_SECONDS)
+}
+
 /// The SOA record with which the owner's records deny a name or type.
 pub fn local_denial(zone: Name) -> Record {
     soa(zone, LOCAL_DENIAL_TTL_SECONDS)

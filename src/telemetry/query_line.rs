@@ -35,7 +35,7 @@ pub fn log(record: &QueryRecord) {
 
 /// `block clean-store/tiktok tiktok.list:12 (qname)`, for each program that said something; `pass` if none did.
 fn verdict(record: &QueryRecord) -> String {
-    let Some(policy) = &record.policy else {
+    let Some(policy) = record.policy.as_ref().filter(|_| !record.verdict.is_pass()) else {
         return "pass".to_owned();
     };
     let owner = record.verdict.owner.map(|pass| &policy.owner_exceptions()[usize::from(pass.exception)].place);

@@ -409,7 +409,7 @@ fn what_a_person_sees_at_the_start() {
     let (dns, admin) = (place.dns.to_string(), format!("http://{}", place.admin));
     has(&text, &[env!("CARGO_PKG_VERSION"), &dns, "UDP and TCP", &admin, &config]);
     let program = text.lines().find(|line| line.trim_start().starts_with("test-program")).unwrap();
-    has(program, &["enforce", "1 names", "1 names in 1 lists watched", "1 lists switched off"]);
+    has(program, &["enforce", "1 rules in 1 lists enforced", "1 rules in 1 lists watched", "1 lists switched off"]);
     has(&text, &[&format!("dig @127.0.0.1 -p {} ", place.dns.port()), "cleandns explain"]);
     // The log has a line of the policy, and goes elsewhere.
     serving.stderr.until("policy in force");
@@ -630,6 +630,37 @@ fn a_server_is_asked_whatever_became_of_its_lists() {
     drop(serving);
 }
 
+/// Whatever a list is called, its service has a name that the configuration can say.
+#[test]
+fn services_have_names_that_can_be_configured() {
+    let place = Place::new(
+        "[[program]]\nname = \"p\"\nlists = [{ path = \"more\" }]\nservices = { stevenblack = \"off\", bad-name = \"shadow\" }\n\
+         [[group]]\nname = \"g\"\nclients = [\"10.0.0.1\"]\nservices = { \"p/stevenblak\" = \"off\" }\n",
+    );
+    fs::create_dir(place.path("more")).unwrap();
+    fs::write(place.path("more/StevenBlack.hosts"), "0.0.0.0 a.example\n").unwrap();
+    fs::write(place.path("more/x.list"), "#! cleandns\n#: service: Bad Name!\nb.example\nns:ns.example\n").unwrap();
+    let ended = place.run(&["check", "--verbose"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    has(&ended.stdout, &["p/stevenblack: off, 1 rules", "p/bad-name: shadow, 2 rules"]);
+    has(&ended.stdout, &["p/stevenblak: the configuration names a service that no list has"]);
+    // Here every name is forwarded.
+    has(&ended.stdout, &["rules on name servers (ns:, rpz-nsdname, rpz-nsip) are inactive"]);
+    let ended = place.run(&["explain", "a.example", "--offline"]);
+    has(&ended.stdout, &["no rule matches"]);
+}
+
+#[test]
+fn a_file_of_certificates_must_hold_some() {
+    let list = "[[program]]\nname = \"p\"\nlists = [{ url = \"HTTPS://lists.example/a\", ca_file = \"root.hints\" }]\n";
+    let place = Place::new(list);
+    for args in [&["check"][..], &[]] {
+        let ended = place.run(args);
+        assert_eq!(ended.code, Some(78), "{ended:?}");
+        has(&ended.stderr, &["ca_file: ", "root.hints: it holds no certificate"]);
+    }
+}
+
 /// Two files can be compared in any format, whatever is wrong with the configuration.
 #[test]
 fn lists_are_compared_in_their_format() {
@@ -717,8 +748,10 @@ fn files_where_it_is_started() {
 
 #[test]
 fn one_line_a_query_when_asked_for() {
-    let (place, mut serving) = Place::serve("[log]\nqueries = true\n");
+    let group = "[[group]]\nname = \"here\"\nclients = [\"127.0.0.1\"]\n";
+    let (place, mut serving) = Place::serve(&format!("[log]\nqueries = true\n{group}"));
     for args in [
+        &["query", "other.example", "ANY"][..],
         &["query", "blocked.example"][..],
         &["query", "watched.example", "ANY", "--tcp"],
         &["query", "pass.blocked.example", "ANY"],
@@ -729,7 +762,7 @@ fn one_line_a_query_when_asked_for() {
     let lines = || -> Vec<String> {
         serving.stderr.text().lines().filter(|line| line.contains("cleandns::queries")).map(str::to_owned).collect()
     };
-    until("four lines", || lines().len() >= 4);
+    until("five lines", || lines().len() >= 5);
     let lines = lines();
     let of = |name: &str| -> &str {
         let own: Vec<&String> = lines.iter().filter(|line| line.contains(&format!("name=\"{name}\""))).collect();
@@ -740,6 +773,7 @@ fn one_line_a_query_when_asked_for() {
     has(of("blocked.example"), &["block test-program/blocking blocking.list:4 (qname)"]);
     has(of("watched.example"), &["tcp", "NOERROR", "would-block test-program/watched watched.list:2 (qname)"]);
     has(of("pass.blocked.example"), &["except test-program/blocking blocking.list:5 (qname)"]);
+    has(of("other.example"), &["verdict=\"pass\"", "group=\"here\""]);
     has(of("localhost"), &["type=\"AAAA\"", "NOERROR", "verdict=\"pass\""]);
     serving.signal("-TERM");
     assert_eq!(serving.code(), Some(0));

@@ -107,6 +107,7 @@ async fn names_without_records_fall_through() {
     let server = server(&internet).await;
     for (text, rcode, ede) in [
         ("other.local A", "NXDOMAIN", 0),
+        ("10.in-addr.arpa SOA", "NOERROR", 0),
         ("1.1.168.192.in-addr.arpa PTR", "NOERROR", 0),
         ("9.1.168.192.in-addr.arpa PTR", "NXDOMAIN", 0),
         ("blocked.example A", "NXDOMAIN", 15),

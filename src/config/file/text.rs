@@ -183,7 +183,8 @@ pub fn forward_server(text: &str) -> Result<WrittenServer, String> {
 /// `https://lists.example/path`: where a list is downloaded from.
 pub fn list_url(text: &str) -> Result<String, String> {
     let wrong = |what: &str| Err(format!("{} {what}", shown(text)));
-    let Some(rest) = text.strip_prefix("https://") else {
+    let scheme = text.split_once("://").filter(|(scheme, _)| scheme.eq_ignore_ascii_case("https"));
+    let Some((_, rest)) = scheme else {
         return match text.split_once("://") {
             Some((_, rest)) => {
                 wrong(&format!("could be changed on its way; write {}", shown(&format!("https://{rest}"))))

@@ -206,3 +206,21 @@ async fn rules_without_a_database_are_inactive_and_told() {
     assert!(told.contains("2 rules on countries") && told.contains("policy.country_db"), "{told}");
     assert_eq!(reasons(&server, "_db").await, Vec::<String>::new());
 }
+
+/// A database of another kind would match nothing, in silence.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_of_another_kind_is_told_of() {
+    let folder = folder();
+    put(&folder.path().join("asn.mmdb"), &countries(&[("203.0.113.0/28", "CN")]));
+    put(&folder.path().join("country.mmdb"), &systems(&[("203.0.113.20/31", 64496)]));
+    fs::write(folder.path().join("mine.list"), ours(&["AS64496", "country:CN"])).unwrap();
+    let server = start(folder, None, &format!("{OPTIONS}{}", program("mine", ""))).await;
+    let troubles = database_troubles(&server).await;
+    for part in ["it tells of no AS numbers", "it tells of no countries", "1 rules on AS numbers are inactive"] {
+        assert!(troubles.contains(part), "no `{part}` in {troubles}");
+    }
+    assert_eq!(reasons(&server, ".mmdb").await.len(), 2);
+    // The right one, as soon as it is there.
+    put(&server.folder.path().join("asn.mmdb"), &systems(&[("203.0.113.20/31", 64496)]));
+    eventually("one is right", || async { reasons(&server, ".mmdb").await.len() == 1 }).await;
+}

@@ -86,7 +86,7 @@ async fn clients_get_the_modes_of_their_smallest_network() {
         ("127.0.0.16", "www.target.org A", "enforce"),
         ("127.0.0.16", "www.secure.test A", "shadow"),
         ("127.0.0.17", "www.signed.org A", "shadow"),
-        ("127.0.0.1", "www.signed.org A", ""),
+        ("127.0.0.1", "www.signed.org A", "off"),
     ] {
         assert_eq!(group_and_mode(&server, client, text).await.1, expected, "{client} {text}");
     }
@@ -248,6 +248,23 @@ async fn the_owners_exception_on_a_link_passes_the_whole_answer() {
     let answer = super::ask(&server, "to-blocked2.example.com A").await;
     assert_eq!(answer.shape(), "to-blocked2.example.com CNAME, edge.example.com CNAME, api.tiktokv.com A");
     assert_eq!(super::ask(&server, "api.tiktokv.com A").await.ede_code(), 15);
+}
+
+/// Rules that match and are off for who asks are told of.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn explain_says_what_is_off() {
+    let toml = program("mine", "")
+        + "[[group]]\nname = \"kids\"\nclients = [\"127.0.0.8/29\"]\nprograms = { mine = \"off\" }\n";
+    let internet = Internet::start().await;
+    let server = serve(Some(&internet), &[("mine.list", &ours(&["signed.org"]))], &toml).await;
+    let explained = explain(&server, "www.signed.org A", "&client=127.0.0.8").await;
+    assert_eq!(
+        explained["summary"], "www.signed.org passes: mine/mine is off for this client at this time",
+        "{explained}"
+    );
+    assert_eq!((&explained["considered"][0]["mode"], &explained["verdicts"]), (&"off".into(), &serde_json::json!([])));
+    let explained = explain(&server, "www.signed.org A", "&client=8.8.8.8").await;
+    assert!(explained["summary"].as_str().unwrap().starts_with("this client is outside [access] allow"), "{explained}");
 }
 
 /// What the neighbour table says of a client's address goes before its network, in answers and explanations alike.

@@ -37,8 +37,10 @@ async fn a_pause_is_for_all_or_one_group_and_ends_by_itself() {
 
     assert_eq!(pause(&server, None, 600).await.0, 200);
     assert_eq!(blocked(&server).await, (false, false));
+    let (_, ready) = server.get("/readyz").await;
+    assert!(ready.contains("paused: nothing is blocked for everybody until 20"), "{ready}");
     let explained = explain(&server, "www.signed.org A", "").await;
-    assert!(explained["paused"].as_str().unwrap().contains("another 11 minutes"), "{explained}");
+    assert!(explained["paused"].as_str().unwrap().contains("another 10 minutes"), "{explained}");
     assert!(explained["summary"].as_str().unwrap().contains("were there no pause"), "{explained}");
     assert_counted(&server, "cleandns_would_block_total", &["program=\"mine\""], 2).await;
     let view = server.json("/api/v1/pause").await;
