@@ -20,6 +20,8 @@ const REGEX_SET_BYTES_MAX: usize = 32 << 20;
 const REGEX_DEPTH_MAX: u32 = 50;
 /// Regular expressions of a set that matched that are tried one by one to find out which: a tenth of a microsecond each.
 const TRIED_ONE_BY_ONE_MAX: usize = 64;
+/// Octets of all fixed texts of which tables are made: those of some two thousand patterns, in five megabytes.
+const TABLE_TEXT_BYTES_MAX: usize = 20_000;
 /// Octets of a fixed text that is worth looking for: one letter is in every name.
 const LITERAL_BYTES_MIN: usize = 2;
 
@@ -146,8 +148,11 @@ impl<T: Copy> Patterns<T> {
             always.append(&mut in_set);
         }
         let found = (!texts.is_empty()).then(|| {
+            let octets: usize = texts.keys().map(|text| text.len()).sum();
+            // A table for each state takes one access a letter, and a quarter of a kilobyte an octet of text.
+            let is_small = octets <= TABLE_TEXT_BYTES_MAX;
             AhoCorasick::builder()
-                .kind(Some(AhoCorasickKind::ContiguousNFA))
+                .kind(Some(if is_small { AhoCorasickKind::DFA } else { AhoCorasickKind::ContiguousNFA }))
                 .match_kind(MatchKind::Standard)
                 .build(texts.keys())
                 .ok()

@@ -143,15 +143,16 @@ impl Strongest {
     }
 }
 
-/// Larger is stronger.
-type Rank = (u16, u16, u16, Reverse<u16>, Reverse<u32>);
+/// Larger is stronger. What tells two rules of one line apart comes last, so that no order of finding them matters.
+type Rank = (u16, u16, u16, Reverse<u16>, Reverse<(u32, u32)>);
 
 fn plain_rank(cause: &Cause) -> Rank {
-    (class(cause), cause.specificity, 0, Reverse(cause.rule.list), Reverse(cause.line))
+    (class(cause), cause.specificity, 0, Reverse(cause.rule.list), Reverse((cause.line, cause.rule.id)))
 }
 
 fn rpz_rank(cause: &Cause) -> Rank {
-    (u16::MAX - cause.rule.list, cause.trigger.rpz_rank().into(), cause.specificity, Reverse(0), Reverse(cause.line))
+    let place = Reverse((cause.line, cause.rule.id));
+    (u16::MAX - cause.rule.list, cause.trigger.rpz_rank().into(), cause.specificity, Reverse(0), place)
 }
 
 fn class(cause: &Cause) -> u16 {
