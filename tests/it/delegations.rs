@@ -28,6 +28,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// How often a measurement is tried again on a machine that was busy meanwhile.
+const TRIES_MAX: usize = 10;
 use NameServersWanted::{Addresses, Names, No};
 
 /// A resolver in the miniature Internet.
@@ -132,6 +134,24 @@ async fn each_name_has_the_zone_it_came_from() {
     }
 }
 
+/// Questions to name servers for each of the names, asked twice in turn. On a busy machine an answer may come too late, so
+/// that its question is asked again, which says nothing of what is measured: then all is measured again.
+async fn cost_in_time(internet: &Internet, names: &[&str], wanted: NameServersWanted) -> Vec<u64> {
+    for _ in 0..TRIES_MAX {
+        let resolving = Resolving::new(internet, &[], "");
+        let mut cost = Vec::new();
+        for asked in names.iter().chain(names) {
+            let before = resolving.asked();
+            resolving.resolve(asked, RrType::A, wanted).await;
+            cost.push(resolving.asked() - before);
+        }
+        if resolving.asked() == resolving.counters.answered.load(Relaxed) {
+            return cost;
+        }
+    }
+    panic!("this machine is too busy: in each of {TRIES_MAX} tries some answer came too late");
+}
+
 /// What it costs, in questions to name servers, for answers that were not known before and for those that were.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_asked_for_it_that_was_heard() {
@@ -140,13 +160,7 @@ async fn nothing_is_asked_for_it_that_was_heard() {
         ["www.example.com", "alias2.example.com", "www.tiktok.com", "nx.com", "x.nx.com", "www.inner.example.com"];
     let mut costs = Vec::new();
     for wanted in [No, Names, Addresses] {
-        let resolving = Resolving::new(&internet, &[], "");
-        let mut cost = Vec::new();
-        for asked in names.iter().chain(&names) {
-            let before = resolving.asked();
-            resolving.resolve(asked, RrType::A, wanted).await;
-            cost.push(resolving.asked() - before);
-        }
+        let cost = cost_in_time(&internet, &names, wanted).await;
         assert!(cost[names.len()..].iter().all(|asked| *asked == 0), "{wanted:?}: {cost:?}");
         costs.push(cost);
     }
