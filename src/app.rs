@@ -61,9 +61,7 @@ impl Outside {
             fetch: FetchLimits::default(),
         }
     }
-}
 
-impl Outside {
     /// What the lists take of it.
     pub fn chance(&self) -> Chance {
         Chance { seed: self.seed, clock: self.clock.clone() }

@@ -1,6 +1,6 @@
 //! Pauses: everything is in shadow until a time, for everybody or for one group. Kept over restarts.
 
-use crate::policy::Pause;
+use crate::policy::{Pause, shown_time};
 use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -124,10 +124,9 @@ impl Pauses {
     }
 }
 
-/// Seconds since 1970 as `2026-11-23 08:05 UTC`.
-fn shown_time(seconds: i64) -> String {
-    let time = jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::MAX);
-    time.strftime("%Y-%m-%d %H:%M UTC").to_string()
+/// Minutes until a pause ends, a begun one counted.
+pub fn minutes_left(until: i64, now: i64) -> i64 {
+    ((until - now).max(0) + 59) / 60
 }
 
 fn read(file: &Path) -> Vec<Kept> {

@@ -3,6 +3,7 @@
 use crate::{
     dns::RrType,
     lists::{ListPath, ListState, ListStatus, line_of, version_of},
+    pause::minutes_left,
     policy::{Asking, Cause, Client, Link, MatchedRule, Outcome, OwnerException, Policy, Reached, Role},
     query::Explanation,
     resolve::Security,
@@ -36,8 +37,8 @@ pub struct Explained {
     /// Why nothing is blocked for now, if that is so: a pause, with its end.
     #[serde(default)]
     pub paused: Option<String>,
-    /// Every rule in force that matched a name of the chain, decisive or not. The owner's exceptions stand among them
-    /// with `ended` or `other groups` as their mode where they don't hold.
+    /// Every rule that matched a name of the chain, decisive or not; `off` is the mode of one that is off for this client
+    /// or hour. The owner's exceptions stand among them with `holds`, `ended` or `other groups` as their mode.
     pub considered: Vec<Rule>,
     /// `None`: nothing was resolved.
     pub answer: Option<Answer>,
@@ -118,7 +119,7 @@ pub fn explained(
     });
     let off = is_off.map(|(_, rule)| format!("{}/{}", rule.program, rule.service));
     let paused = policy.paused_until(&asking).map(|until| {
-        let minutes = ((until - now).max(0) + 59).div_euclid(60);
+        let minutes = minutes_left(until, *now);
         format!("nothing is blocked for another {minutes} minutes (`cleandns pause --end` ends it)")
     });
     let is_blocked = verdict.block().is_some();
@@ -187,12 +188,10 @@ fn summary(
         let unless = if is_paused { "were there no pause, or if it were enforced" } else { "if it were enforced" };
         return format!("{name} passes; {} would block it {unless}", place(said));
     }
-    match with(Outcome::Except) {
-        Some(said) => format!("{name} passes: an exception of {}", place(said)),
-        None => match off {
-            Some(service) => format!("{name} passes: {service} is off for this client at this time"),
-            None => format!("{name} passes: no rule matches"),
-        },
+    match (with(Outcome::Except), off) {
+        (Some(said), _) => format!("{name} passes: an exception of {}", place(said)),
+        (None, Some(service)) => format!("{name} passes: {service} is off for this client at this time"),
+        (None, None) => format!("{name} passes: no rule matches"),
     }
 }
 

@@ -212,11 +212,8 @@ fn format(text: &str) -> Result<Format, String> {
 
 /// What a bare name covers, as in the configuration.
 fn extent(text: &str) -> Result<Extent, String> {
-    match text {
-        "exact" => Ok(Extent::Exact),
-        "subtree" => Ok(Extent::Subtree),
-        _ => Err("is neither exact nor subtree".to_owned()),
-    }
+    let words = || Extent::ALL.map(Extent::word).join(", ");
+    Extent::ALL.into_iter().find(|extent| extent.word() == text).ok_or_else(|| format!("is none of {}", words()))
 }
 
 /// Prints, whether or not anybody still reads.

@@ -4,6 +4,7 @@ use super::{Failure, Outcome, ask_server, say};
 use crate::{
     admin::{PauseAsked, PausesView},
     config::Config,
+    pause::minutes_left,
 };
 use std::time::Duration;
 
@@ -32,8 +33,7 @@ pub fn pause(config: &Config, asked: &Asked) -> Outcome {
     }
     for pause in &view.pauses {
         let who = pause.group.as_deref().map_or("everybody".to_owned(), |group| format!("group {group}"));
-        // Begun minutes count.
-        let minutes = ((pause.until - view.now).max(0) + 59).div_euclid(60);
+        let minutes = minutes_left(pause.until, view.now);
         say(format!("{who}: nothing is blocked for another {minutes} minutes\n"));
     }
     view.warning.iter().for_each(|warning| say(format!("! {warning}\n")));

@@ -118,7 +118,7 @@ fn greeting(config: &Config, running: &Running) -> String {
     let _ = writeln!(text, "\nPrograms:");
     for (index, program) in config.programs.iter().enumerate() {
         let mode = running.published.policy.load().as_ref().map_or(Mode::Off, |policy| policy.program_mode(index));
-        let _ = writeln!(text, "  {:<12} {:<8} {}", program.name, mode.word(), names_by_mode(&status, &program.name));
+        let _ = writeln!(text, "  {:<12} {:<8} {}", program.name, mode.word(), rules_by_mode(&status, &program.name));
     }
     for reason in running.health.pauses_told() {
         let _ = writeln!(text, "  ! {reason}");
@@ -137,17 +137,17 @@ fn greeting(config: &Config, running: &Running) -> String {
 }
 
 /// `263 rules in 5 lists enforced, 12 lists switched off`.
-fn names_by_mode(status: &ListStatus, program: &str) -> String {
+fn rules_by_mode(status: &ListStatus, program: &str) -> String {
     let mut by_mode: BTreeMap<Mode, (usize, usize)> = BTreeMap::new();
     for list in status.lists.iter().filter(|list| list.program == program) {
-        let (names, services) = by_mode.entry(list.mode).or_default();
-        *names += list.rules - list.exceptions;
-        *services += 1;
+        let (rules, lists) = by_mode.entry(list.mode).or_default();
+        *rules += list.rules - list.exceptions;
+        *lists += 1;
     }
-    let part = |(mode, (names, services)): (&Mode, &(usize, usize))| match mode {
-        Mode::Off => format!("{services} lists switched off"),
-        Mode::Shadow => format!("{names} rules in {services} lists watched"),
-        Mode::Enforce => format!("{names} rules in {services} lists enforced"),
+    let part = |(mode, (rules, lists)): (&Mode, &(usize, usize))| match mode {
+        Mode::Off => format!("{lists} lists switched off"),
+        Mode::Shadow => format!("{rules} rules in {lists} lists watched"),
+        Mode::Enforce => format!("{rules} rules in {lists} lists enforced"),
     };
     let parts: Vec<String> = by_mode.iter().rev().map(part).collect();
     if parts.is_empty() { "no list".to_owned() } else { parts.join(", ") }

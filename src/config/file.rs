@@ -16,7 +16,7 @@ mod text;
 mod world;
 
 pub use self::{
-    text::duration,
+    text::{WORD_BYTES_MAX, duration},
     world::{CONFIG_PATH, Embedded, World},
 };
 

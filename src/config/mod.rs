@@ -3,7 +3,7 @@
 mod file;
 mod report;
 
-pub use file::{CONFIG_PATH, Embedded, Loaded, World, duration, load, read};
+pub use file::{CONFIG_PATH, Embedded, Loaded, WORD_BYTES_MAX, World, duration, load, read};
 pub use report::{Problem, Problems};
 
 use crate::{

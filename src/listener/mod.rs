@@ -39,14 +39,11 @@ impl Service {
     }
 
     /// Answers a packet, or says that it takes longer. A fault of this program costs the one query, not the thread that
-    /// all others wait for: it gets no answer, and is counted.
-    fn answer_now(&self, packet: &[u8], client: IpAddr, transport: Transport, out: &mut Vec<u8>) -> Now {
+    /// all others wait for: then there is `None`, and it is counted.
+    fn answer_now(&self, packet: &[u8], client: IpAddr, transport: Transport, out: &mut Vec<u8>) -> Option<Now> {
         let received = Instant::now();
         let answering = AssertUnwindSafe(|| self.pipeline.answer_now(packet, client, transport, received, out));
-        catch_unwind(answering).unwrap_or_else(|_| {
-            self.telemetry.fault();
-            Now::Silent
-        })
+        catch_unwind(answering).inspect_err(|_| self.telemetry.fault()).ok()
     }
 
     fn record(&self, record: &QueryRecord) {

@@ -145,17 +145,18 @@ async fn read(mut stream: OwnedReadHalf, client: SocketAddr, service: &Service, 
         };
         let mut response = Vec::new();
         match service.answer_now(&packet, client.ip(), Transport::Tcp, &mut response) {
+            None => return,
             // Nothing that speaks DNS sends such a thing over TCP; there is no use in reading on.
-            Now::Silent => {
+            Some(Now::Silent) => {
                 service.telemetry.silent(Transport::Tcp);
                 return;
             }
-            Now::Dropped(record) => service.record(&record),
-            Now::Answered(record) => {
+            Some(Now::Dropped(record)) => service.record(&record),
+            Some(Now::Answered(record)) => {
                 place.send(response);
                 service.record(&record);
             }
-            Now::Later(pending) => {
+            Some(Now::Later(pending)) => {
                 tokio::spawn(answer_later(*pending, service.clone(), place));
             }
         }

@@ -41,13 +41,14 @@ fn work(endpoint: &Arc<Endpoint>, service: &Service, runtime: &Handle) {
             Err(_) => continue,
         };
         match service.answer_now(&packet[..length], peer.client.ip(), Transport::Udp, &mut response) {
-            Now::Silent => service.telemetry.silent(Transport::Udp),
-            Now::Dropped(record) => service.record(&record),
-            Now::Answered(record) => {
+            None => {}
+            Some(Now::Silent) => service.telemetry.silent(Transport::Udp),
+            Some(Now::Dropped(record)) => service.record(&record),
+            Some(Now::Answered(record)) => {
                 send(endpoint, &response, &peer, service);
                 service.record(&record);
             }
-            Now::Later(pending) => {
+            Some(Now::Later(pending)) => {
                 runtime.spawn(answer_later(endpoint.clone(), *pending, peer, service.clone()));
             }
         }

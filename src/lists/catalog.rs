@@ -181,8 +181,8 @@ pub struct Occasion {
 pub struct Findings {
     /// Lists whose rules are others now, or that are new or gone, for the log.
     pub changed: Vec<ListPath>,
-    /// Lists whose trouble is new: path and reason.
-    pub troubles: Vec<(String, String)>,
+    /// New trouble.
+    pub troubles: Vec<Trouble>,
     /// What is obeyed and yet perhaps not meant: path and reason.
     pub warnings: Vec<(String, String)>,
     /// Lists whose trouble is over without a change.
@@ -199,6 +199,14 @@ pub struct Findings {
     pub changing: bool,
     /// When to look again without being told.
     pub look_again: Option<Duration>,
+}
+
+/// Why a list or a folder of them is not used as it is now.
+pub struct Trouble {
+    pub place: String,
+    pub reason: String,
+    /// Its last good state stays in force.
+    pub serves: bool,
 }
 
 impl Findings {
@@ -276,7 +284,7 @@ impl Catalog {
             let source = &mut self.sources[index];
             if trouble.is_some() && source.trouble != trouble {
                 let reason = trouble.clone().unwrap_or_default();
-                findings.troubles.push((location(&source.spec.location), reason));
+                findings.troubles.push(Trouble { place: location(&source.spec.location), reason, serves: true });
             }
             findings.recovered |= trouble.is_none() && source.trouble.is_some();
             let folder_is_gone = trouble.is_some();
@@ -509,7 +517,8 @@ impl Catalog {
             self.load_copy(entry, &place, findings);
         }
         if entry.trouble.as_deref() != Some(reason.as_str()) {
-            findings.troubles.push((entry.path.to_string(), reason.clone()));
+            let (place, serves) = (entry.path.to_string(), entry.loaded.is_some());
+            findings.troubles.push(Trouble { place, reason: reason.clone(), serves });
             entry.trouble = Some(reason);
         }
     }

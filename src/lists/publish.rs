@@ -1,7 +1,7 @@
 //! Turns the catalog into policies and puts them in force, at the start and whenever something changed.
 
 use super::{
-    catalog::{Catalog, Downloading, Embedded, Entry, Findings, ListPath, Occasion},
+    catalog::{Catalog, Downloading, Embedded, Entry, Findings, ListPath, Occasion, Trouble},
     databases::Databases,
     fetch::{Delivery, Downloads, Fetcher},
     spec,
@@ -376,13 +376,12 @@ impl Lists {
     }
 
     fn publish(&mut self, findings: Findings, started: Instant) -> Result<(), BuildError> {
-        for (path, reason) in &findings.troubles {
-            let is_own = |entry: &&Entry| entry.path.to_string() == *path;
-            let entry = self.catalog.entries().iter().find(is_own);
-            if entry.is_some_and(|entry| entry.loaded.is_none()) {
-                tracing::warn!(list = %path, reason, "a list can't be used, and nothing of it is in force");
-            } else {
-                tracing::warn!(list = %path, reason, "a list is not used as it is now; its last good state stays in force");
+        for Trouble { place, reason, serves } in &findings.troubles {
+            match serves {
+                true => {
+                    tracing::warn!(list = %place, reason, "a list is not used as it is now; its last good state stays in force")
+                }
+                false => tracing::warn!(list = %place, reason, "a list can't be used, and nothing of it is in force"),
             }
         }
         for (path, reason) in &findings.warnings {
@@ -487,7 +486,8 @@ impl Lists {
         let entries = self.catalog.entries().iter().zip(self.names());
         let (used, unused): (Vec<_>, Vec<_>) = entries.partition(|(entry, _)| entry.loaded.is_some());
         let used = used.into_iter().enumerate().map(|(index, entry)| (policy.list_mode(index), entry));
-        let unused = unused.into_iter().map(|(entry, name)| (self.mode_meant(entry), (entry, name)));
+        let mode_meant = |entry: &Entry| policy.mode_meant(entry.role, &self.service_of(entry));
+        let unused = unused.into_iter().map(|(entry, name)| (mode_meant(entry), (entry, name)));
         let program = |role: Role| role_name(&self.config, role);
         ListStatus {
             epoch: policy.epoch(),
@@ -501,14 +501,6 @@ impl Lists {
             name_servers_unheard: policy.looks_at_name_servers()
                 && self.config.resolve.forwards.iter().any(|forward| forward.zone.is_root()),
         }
-    }
-
-    /// The mode that the configuration has for a list of which nothing is in force.
-    fn mode_meant(&self, entry: &Entry) -> Mode {
-        let Role::Program(program) = entry.role else { return Mode::Enforce };
-        let program = &self.config.programs[program];
-        let own = program.services.get(&self.service_of(entry)).or(program.services.get("*"));
-        self.config.policy.mode.min(program.mode).min(own.copied().unwrap_or(Mode::Enforce))
     }
 
     /// When `policy` came into force: now, unless it is in force already.

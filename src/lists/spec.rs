@@ -2,13 +2,10 @@
 
 use crate::dns::Rcode;
 use crate::{
-    config::{Config, DEFAULT_GROUP, Override},
+    config::{Config, DEFAULT_GROUP, Override, WORD_BYTES_MAX},
     policy::{Action, AliasTarget, Effect, GroupSpec, LocalData, OwnerException, ProgramSpec},
 };
 use std::sync::Arc;
-
-/// Characters of a service's name, as the configuration bounds them.
-const SERVICE_CHARS_MAX: usize = 40;
 
 /// The programs, in the order of configuration.
 pub fn programs(config: &Config) -> Vec<ProgramSpec> {
@@ -73,7 +70,7 @@ pub fn service_word(text: &str) -> String {
         sign @ ('a'..='z' | '0'..='9' | '_') => sign,
         _ => '-',
     };
-    let word: String = text.chars().map(plain).take(SERVICE_CHARS_MAX).collect();
+    let word: String = text.chars().map(plain).take(WORD_BYTES_MAX).collect();
     match word.trim_matches('-') {
         "" => "list".to_owned(),
         word => word.to_owned(),

@@ -255,6 +255,20 @@ impl Policy {
         self.spec.mode.min(self.spec.programs[program].mode)
     }
 
+    /// The mode that a list would have of which nothing is in force, for clients in no group.
+    pub fn mode_meant(&self, role: Role, service: &str) -> Mode {
+        let list = ListSpec {
+            role,
+            service: service.to_owned(),
+            default: None,
+            never_acts: false,
+            name: String::new(),
+            version: 0,
+            rules: Arc::default(),
+        };
+        mode_of(&self.spec, &list, None)
+    }
+
     /// `program/service list:`, to which an Extended DNS Error's text appends the line.
     pub fn list_label(&self, list: usize) -> &str {
         &self.labels[list]

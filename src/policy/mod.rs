@@ -46,7 +46,7 @@ pub use rule::{
 pub use schedule::{SCHEDULE_BYTES_MAX, Schedule, ScheduleError};
 pub use set::{Extra, Flags, Needs, OtherMatcher, PackedRule, PushError, RuleSet, RuleView, What};
 pub use verdict::{Cause, Link, Outcome, OwnerPass, ProgramVerdict, Reached, Trigger, Verdict};
-pub use zone::{UnknownZone, Zone};
+pub use zone::{UnknownZone, Zone, shown_time};
 
 #[cfg(test)]
 mod tests;

@@ -476,9 +476,7 @@ impl RuleSet {
             let what = What::Other(&other.matcher);
             return RuleView { flags: other.flags, line: other.line, what, extra: other.extra.as_deref() };
         }
-        let rule = self.packed_at(id);
-        let extra = if rule.flags.has_extra() { self.extra(id) } else { None };
-        RuleView { flags: rule.flags, line: rule.line(), what: What::Name(rule.name), extra }
+        self.view_of_name(id, self.packed_at(id).name.len())
     }
 
     /// The same for a rule on a name whose wire form is known to have so many octets.

@@ -99,6 +99,12 @@ fn nearest_zone(name: &str) -> Option<String> {
     (far <= city(&wanted).chars().count() / 3 + 1).then_some(zone)
 }
 
+/// Seconds since 1970 (UTC) as `2026-11-23 08:05 UTC`, for reports.
+pub fn shown_time(seconds: i64) -> String {
+    let time = jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::MAX);
+    time.strftime("%Y-%m-%d %H:%M UTC").to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,6 +152,21 @@ mod tests {
     fn what_is_no_zone_is_refused() {
         for name in ["", "Etc/Unknown", "Local", "/etc/localtime", "../UTC", "U\nTC", &"a".repeat(10_000)] {
             assert!(Zone::named(name).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn times_are_shown_as_dates() {
+        for (seconds, expected) in [
+            (0, "1970-01-01 00:00 UTC"),
+            (951_782_399, "2000-02-28 23:59 UTC"),
+            (951_782_400, "2000-02-29 00:00 UTC"),
+            (951_868_800, "2000-03-01 00:00 UTC"),
+            (1_767_225_599, "2025-12-31 23:59 UTC"),
+            (1_767_225_600, "2026-01-01 00:00 UTC"),
+            (i64::MAX, "9999-12-30 22:00 UTC"),
+        ] {
+            assert_eq!(shown_time(seconds), expected, "{seconds}");
         }
     }
 }

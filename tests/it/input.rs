@@ -525,4 +525,6 @@ async fn a_fault_costs_one_query() {
     assert!(over_tcp(address, &query).await.is_some());
     let page = render(&telemetry, &Gauges::default());
     assert!(page.contains("\ncleandns_faults_total 2\n"), "{page}");
+    // They are queries, so they are not counted among the packets that are none.
+    assert!(page.contains("cleandns_packets_dropped_total{transport=\"udp\"} 0\n"), "{page}");
 }

@@ -45,7 +45,8 @@ const FORMATS: [(&str, Option<Format>); 10] = [
     ("unbound", Some(Format::Unbound)),
 ];
 /// The words of `match`.
-const EXTENTS: [(&str, Option<Extent>); 2] = [("exact", Some(Extent::Exact)), ("subtree", Some(Extent::Subtree))];
+const EXTENTS: [(&str, Option<Extent>); 2] =
+    [(Extent::Exact.word(), Some(Extent::Exact)), (Extent::Subtree.word(), Some(Extent::Subtree))];
 /// The words of `gate`.
 const GATES: [(&str, Option<Gate>); 3] =
     [("hold", Some(Gate::Hold)), ("warn", Some(Gate::Warn)), ("off", Some(Gate::Off))];

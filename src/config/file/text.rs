@@ -16,7 +16,7 @@ use std::{
 /// Characters of a value that a message repeats: enough to find it, too few to flood a log.
 const SHOWN_CHARS_MAX: usize = 60;
 /// Octets of a program's or service's name: three of them fit in the 120 octets of an EDE text.
-const WORD_BYTES_MAX: usize = 40;
+pub const WORD_BYTES_MAX: usize = 40;
 /// Octets of a list's name, for the same reason.
 const TITLE_BYTES_MAX: usize = 60;
 /// Octets of a URL: servers refuse much longer ones.

@@ -10,6 +10,7 @@ use crate::{
         read::shown_version,
         store::{Download, Store, place_of_url},
     },
+    policy::shown_time,
 };
 use std::{
     fs,
@@ -195,7 +196,9 @@ impl Remote {
     /// When what is in force was downloaded, as an aside.
     fn last_good(&self) -> String {
         match &self.download {
-            Some(download) => format!(" (last downloaded {})", shown_time(download.fetched_at)),
+            Some(download) => {
+                format!(" (last downloaded {})", shown_time(i64::try_from(download.fetched_at).unwrap_or(i64::MAX)))
+            }
             None => String::new(),
         }
     }
@@ -210,30 +213,4 @@ fn held(change: &str, last_good: &str) -> String {
 
 fn seconds_now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
-
-/// Seconds since 1970 as `2026-11-23 08:05 UTC`.
-fn shown_time(seconds: u64) -> String {
-    let time = i64::try_from(seconds).ok().and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
-    time.unwrap_or(jiff::Timestamp::MAX).strftime("%Y-%m-%d %H:%M UTC").to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_shown_as_dates() {
-        for (seconds, expected) in [
-            (0, "1970-01-01 00:00 UTC"),
-            (951_782_399, "2000-02-28 23:59 UTC"),
-            (951_782_400, "2000-02-29 00:00 UTC"),
-            (951_868_800, "2000-03-01 00:00 UTC"),
-            (1_767_225_599, "2025-12-31 23:59 UTC"),
-            (1_767_225_600, "2026-01-01 00:00 UTC"),
-            (u64::MAX, "9999-12-30 22:00 UTC"),
-        ] {
-            assert_eq!(shown_time(seconds), expected, "{seconds}");
-        }
-    }
 }

@@ -90,6 +90,16 @@ pub enum Extent {
 }
 
 impl Extent {
+    pub const ALL: [Self; 2] = [Self::Exact, Self::Subtree];
+
+    /// The word of configuration.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Exact => "exact",
+            Self::Subtree => "subtree",
+        }
+    }
+
     pub fn scope(self) -> Scope {
         match self {
             Self::Exact => Scope::Exact,
