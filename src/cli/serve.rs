@@ -139,7 +139,9 @@ fn greeting(config: &Config, running: &Running) -> String {
 /// `263 rules in 5 lists enforced, 12 lists switched off`.
 fn rules_by_mode(status: &ListStatus, program: &str) -> String {
     let mut by_mode: BTreeMap<Mode, (usize, usize)> = BTreeMap::new();
-    for list in status.lists.iter().filter(|list| list.program == program) {
+    let own = || status.lists.iter().filter(|list| list.program == program);
+    // What never came is told of by itself.
+    for list in own().filter(|list| list.since.is_some()) {
         let (rules, lists) = by_mode.entry(list.mode).or_default();
         *rules += list.rules - list.exceptions;
         *lists += 1;
@@ -150,5 +152,9 @@ fn rules_by_mode(status: &ListStatus, program: &str) -> String {
         Mode::Enforce => format!("{rules} rules in {lists} lists enforced"),
     };
     let parts: Vec<String> = by_mode.iter().rev().map(part).collect();
-    if parts.is_empty() { "no list".to_owned() } else { parts.join(", ") }
+    match (parts.is_empty(), own().next()) {
+        (false, _) => parts.join(", "),
+        (true, Some(_)) => "none of its lists is in force".to_owned(),
+        (true, None) => "no list".to_owned(),
+    }
 }

@@ -403,13 +403,17 @@ fn nobody_reads_on() {
 
 #[test]
 fn what_a_person_sees_at_the_start() {
-    let (place, mut serving) = Place::serve("");
+    // A program of which nothing is in force, since what it names holds no rule.
+    let (place, mut serving) =
+        Place::serve("[[program]]\nname = \"idle\"\nlists = [{ path = \"root.hints\", format = \"ours\" }]\n");
     let text = serving.stdout.text();
     let config = place.path("cleandns.toml").display().to_string();
     let (dns, admin) = (place.dns.to_string(), format!("http://{}", place.admin));
     has(&text, &[env!("CARGO_PKG_VERSION"), &dns, "UDP and TCP", &admin, &config]);
     let program = text.lines().find(|line| line.trim_start().starts_with("test-program")).unwrap();
     has(program, &["enforce", "1 rules in 1 lists enforced", "1 rules in 1 lists watched", "1 lists switched off"]);
+    let idle = text.lines().find(|line| line.trim_start().starts_with("idle")).unwrap();
+    has(idle, &["enforce", "none of its lists is in force"]);
     has(&text, &[&format!("dig @127.0.0.1 -p {} ", place.dns.port()), "cleandns explain"]);
     // The log has a line of the policy, and goes elsewhere.
     serving.stderr.until("policy in force");
