@@ -21,7 +21,7 @@
 //! - [`neighbours`] which MAC address stands behind a client's address; asks the kernel, never waits.
 //! - [`pause`] everything in shadow until a time; kept over restarts.
 //! - [`policy`] decides, purely. `rule` is what a line means, `parse` reads lines (one file a format), `gate` judges how much
-//!   they cover, `show` writes them; `set` packs a list, `index` with `pattern`, `places` and `geo` finds what matches;
+//!   they cover, `show` writes them; `set` packs a list, `index` with `table`, `pattern`, `places` and `geo` finds what matches;
 //!   `build` works out modes by group (`mode`, `groups`, `schedule`, `zone`); `decide` and `tally` are the order of
 //!   precedence, written once; `verdict` is what comes out.
 //! - [`resolve`] finds answers and validates them, and tells the name servers behind them; the only place that names
@@ -66,6 +66,7 @@ pub mod lists;
 pub mod neighbours;
 pub mod pause;
 pub mod policy;
+pub mod prefetch;
 pub mod query;
 pub mod resolve;
 pub mod response;

@@ -53,25 +53,42 @@ impl Name {
     /// after its last octet in place. Each pointer must point before the labels read so far, so loops can't occur.
     pub fn read(message: &[u8], start: usize) -> Result<(Self, usize), NameError> {
         let mut name = Self::ROOT;
-        let (mut len, mut at, mut end, mut floor) = (0usize, start, None, start);
+        let end = name.read_into(message, start)?;
+        Ok((name, end))
+    }
+
+    /// The same into this name, which is the root if it fails. Returns the offset after the name's last octet in place.
+    pub fn read_into(&mut self, message: &[u8], start: usize) -> Result<usize, NameError> {
+        self.read_labels(message, start).inspect_err(|_| (self.len, self.octets[0]) = (1, 0))
+    }
+
+    fn read_labels(&mut self, message: &[u8], start: usize) -> Result<usize, NameError> {
+        // Most names are uncompressed: then their octets stand in a row.
+        let (mut at, mut end, mut floor, mut len) = (start, None, start, 0usize);
         loop {
-            let length = usize::from(*message.get(at).ok_or(NameError::Truncated)?);
+            let run = at;
+            let length = loop {
+                let length = usize::from(*message.get(at).ok_or(NameError::Truncated)?);
+                if length == 0 || length as u8 & POINTER_BITS != 0 {
+                    break length;
+                }
+                at += 1 + length;
+                // The final zero must fit too, so a label may end at 254 at most.
+                if len + at - run >= NAME_BYTES_MAX {
+                    return Err(if at > message.len() { NameError::Truncated } else { NameError::NameTooLong });
+                }
+            };
+            let octets = &message[run..at];
+            // Length octets are below 64, where no letter stands, so all may be lowered alike.
+            let to = &mut self.octets[len..len + octets.len()];
+            to.copy_from_slice(octets);
+            to.make_ascii_lowercase();
+            len += octets.len();
             match length as u8 & POINTER_BITS {
                 0 => {
-                    let label = message.get(at..at + 1 + length).ok_or(NameError::Truncated)?;
-                    // The final zero must fit too, so a label may end at 254 at most.
-                    if length > 0 && len + 1 + length >= NAME_BYTES_MAX {
-                        return Err(NameError::NameTooLong);
-                    }
-                    let to = &mut name.octets[len..len + 1 + length];
-                    to.copy_from_slice(label);
-                    to[1..].make_ascii_lowercase();
-                    len += 1 + length;
-                    at += 1 + length;
-                    if length == 0 {
-                        name.len = len as u8;
-                        return Ok((name, end.unwrap_or(at)));
-                    }
+                    self.octets[len] = 0;
+                    self.len = len as u8 + 1;
+                    return Ok(end.unwrap_or(at + 1));
                 }
                 POINTER_BITS => {
                     let low = usize::from(*message.get(at + 1).ok_or(NameError::Truncated)?);
@@ -98,6 +115,13 @@ impl Name {
     /// The name's lower-case wire octets, final zero included.
     pub fn as_wire(&self) -> &[u8] {
         &self.octets[..usize::from(self.len)]
+    }
+
+    /// The octets from `start` in `as_wire` on, and what follows in memory: whoever reads a label needs its length octet
+    /// first, and then may read as many octets as suit the processor.
+    #[inline]
+    pub fn octets_at(&self, start: usize) -> &[u8] {
+        &self.octets[start..]
     }
 
     /// True for `.` alone.

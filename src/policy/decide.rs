@@ -16,8 +16,8 @@
 //! what would. So a list in shadow never changes an octet, not even by an exception.
 
 use super::{
-    AliasTarget, Cause, Client, ClientIs, Conditions, Effect, Link, Mode, Needs, OwnerPass, Pause, Policy, Reached,
-    Role, RuleView, Trigger, Verdict, index::Hit, tally::Tally, verdict::Passed,
+    AliasTarget, Cause, Client, ClientIs, Conditions, Effect, Foreseen, Link, Mode, Needs, OwnerPass, Pause, Policy,
+    Reached, Role, RuleView, Trigger, Verdict, index::Hit, tally::Tally, verdict::Passed,
 };
 use crate::dns::{Name, RrType};
 
@@ -65,15 +65,28 @@ struct OwnersWord {
 }
 
 impl Policy {
+    /// Begins to decide on questions for these names, of which there are at most as many as `foreseen`: whoever has
+    /// several waits for memory once for all of them.
+    pub fn foresee(&self, names: &[&Name], foreseen: &mut [Foreseen]) {
+        self.index.foresee(names, foreseen);
+    }
+
     /// Decides on the question.
     pub fn on_question(&self, asking: &Asking<'_>) -> Verdict {
+        let mut foreseen = Foreseen::NOTHING;
+        self.foresee(&[asking.name], std::slice::from_mut(&mut foreseen));
+        self.on_question_foreseen(asking, &foreseen)
+    }
+
+    /// Decides on a question for a name that `foresee` of this very policy was told of.
+    pub fn on_question_foreseen(&self, asking: &Asking<'_>, foreseen: &Foreseen) -> Verdict {
         let situation = self.situation(asking);
         let mut verdict = Verdict { group: situation.group, ..Verdict::default() };
         let (mut tally, mut owner) = (Tally::default(), OwnersWord::default());
         self.index.on_client(asking.client.address, |hit| {
             self.note(&situation, hit, None, 0, Trigger::Client, &mut tally, &mut owner, &mut verdict.bypass);
         });
-        self.index.on_name(asking.name, |hit| {
+        self.index.on_name_foreseen(asking.name, foreseen, |hit| {
             let name = Some(asking.name);
             self.note(&situation, hit, name, 0, Trigger::Qname, &mut tally, &mut owner, &mut verdict.bypass);
         });
@@ -83,7 +96,9 @@ impl Policy {
         }
         tally.finish(owner.ignored, Passed::default(), &mut verdict);
         // What several programs said is kept in the order of configuration.
-        verdict.programs.sort_unstable_by_key(|said| said.program);
+        if verdict.programs.len() > 1 {
+            verdict.programs.sort_unstable_by_key(|said| said.program);
+        }
         verdict.passed = verdict.passed.and(owner.ignored);
         verdict
     }

@@ -1,10 +1,7 @@
 //! Finds every rule that matches, over all lists at once.
 //!
-//! Names, of which there are millions, lie in one open-addressing table over the suffixes that rules name: for each rule
-//! two octets of its hash and where the rule lies. A query's suffixes are looked up by those octets, and what fits is
-//! compared octet by octet, so a match is never a guess. Equal names of several lists sit near each other.
-//! The lists' memory is shared with the policy before and after this one. Rules on anything else have indexes of
-//! their own beside it.
+//! Names, of which there are millions, lie in one `table`. The lists' memory is shared with the policy before and after
+//! this one. Rules on anything else have indexes of their own beside it.
 
 use super::{
     geo::Geo,
@@ -12,32 +9,14 @@ use super::{
     places::{By, Places, RuleRef},
     rule::Scope,
     set::{OtherMatcher, RuleSet, RuleView, What},
+    table::{Foreseen, Table},
 };
 use crate::dns::{LABELS_MAX, NAME_BYTES_MAX, Name};
-use foldhash::fast::FixedState;
 use smallvec::SmallVec;
-use std::{
-    collections::HashMap,
-    hash::{BuildHasher, Hasher},
-    net::IpAddr,
-    sync::Arc,
-};
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 /// Lists one policy can hold.
 pub const LISTS_MAX: usize = u16::MAX as usize;
-/// Places for each seven rules.
-const PLACES_PER_RULE: (usize, usize) = (8, 7);
-/// Places that share a line of the cache.
-const GROUP: usize = 10;
-/// Suffixes looked up at once: hardly any name has more.
-const AT_ONCE: usize = 8;
-/// Octets that the C library always maps by themselves.
-const MAPPED_BYTES: usize = 33 << 20;
-/// A table that is not worth it.
-const SMALL_TABLE_BYTES: usize = 1 << 19;
-/// Tag of a place where nothing lies.
-const EMPTY: u16 = 0;
-
 /// A matching rule.
 #[derive(Clone, Copy, Debug)]
 pub struct Hit<'a> {
@@ -57,7 +36,7 @@ type NsNames = HashMap<Box<[u8]>, SmallVec<[(Scope, RuleRef); 1]>>;
 
 /// The compiled form of all rules that are in force.
 pub struct Index {
-    names: Names,
+    names: Table,
     patterns: Patterns<RuleRef>,
     addresses: Places,
     ns_names: NsNames,
@@ -79,7 +58,7 @@ impl Index {
         assert!(lists.len() <= LISTS_MAX, "the builder refuses more than {LISTS_MAX} lists");
         let used = |index: &usize| in_force(*index);
         let count: usize = (0..lists.len()).filter(used).map(|index| lists[index].name_count()).sum();
-        let mut names = Names::new(&lists, count, seed);
+        let mut names = Table::new(&lists, count, seed);
         let mut patterns: Vec<(Arc<Compiled>, RuleRef)> = Vec::new();
         let (mut addresses, mut ns_addresses, mut clients) = <(Places, Places, Places)>::default();
         let mut ns_names = NsNames::new();
@@ -121,12 +100,30 @@ impl Index {
 
     /// Octets of the table over names, without the lists' own.
     pub fn table_bytes(&self) -> usize {
-        self.names.groups.len() * size_of::<Group>()
+        self.names.bytes()
+    }
+
+    /// Begins to look names up, each `foreseen` for the name beside it.
+    pub fn foresee(&self, names: &[&Name], foreseen: &mut [Foreseen]) {
+        for (name, foreseen) in names.iter().zip(&mut *foreseen) {
+            self.names.hash(name, 0, foreseen);
+        }
+        for (_, foreseen) in names.iter().zip(foreseen) {
+            self.names.look(foreseen, &self.lists);
+        }
     }
 
     /// Calls `found` for every rule that matches a name asked or an alias: suffixes from the shortest, then patterns.
-    pub fn on_name<'a>(&'a self, name: &Name, mut found: impl FnMut(Hit<'a>)) {
-        self.names.matches(name, &self.lists, |rule, wire_bytes, labels, below| {
+    pub fn on_name<'a>(&'a self, name: &Name, found: impl FnMut(Hit<'a>)) {
+        let mut foreseen = Foreseen::NOTHING;
+        self.foresee(&[name], std::slice::from_mut(&mut foreseen));
+        self.on_name_foreseen(name, &foreseen, found);
+    }
+
+    /// The same for a name that `foresee` was told of.
+    #[inline]
+    pub fn on_name_foreseen<'a>(&'a self, name: &Name, foreseen: &Foreseen, mut found: impl FnMut(Hit<'a>)) {
+        self.names.matches(name, foreseen, &self.lists, |rule, wire_bytes, labels, below| {
             let view = self.lists[usize::from(rule.list)].view_of_name(rule.id, wire_bytes);
             let scope = view.flags.scope();
             if scope.covers(below) {
@@ -187,8 +184,7 @@ impl Index {
         let identity = rule.identity();
         let is_same = |own: RuleRef| is_list(usize::from(own.list)) && self.view(own).identity() == identity;
         let mut found = false;
-        let (hash, _) = hash_whole(&self.names.hasher, wire);
-        self.names.probe(hash, wire, &self.lists, |own| found = found || is_same(own));
+        self.names.named(wire, &self.lists, |own| found = found || is_same(own));
         found
     }
 
@@ -229,247 +225,6 @@ fn write_text(name: &Name, text: &mut [u8; NAME_BYTES_MAX]) -> usize {
         at = next;
     }
     length
-}
-
-/// The table over names.
-struct Names {
-    groups: Vec<Group>,
-    /// For each list the number that its first rule has; ascending.
-    bases: Vec<u32>,
-    hasher: FixedState,
-    /// Labels of the longest rule: names are not looked up any deeper.
-    labels_max: usize,
-    /// A rule names the root.
-    has_root: bool,
-}
-
-/// Places for rules in one line of the processor's cache, so that looking into a group costs one access to memory.
-#[derive(Clone, Copy)]
-#[repr(align(64))]
-struct Group {
-    /// Lanes of 16 bits, the lowest first: ten tags, each part of its rule's hash or `EMPTY` where no rule lies; then
-    /// `overflow` in two.
-    lanes: [u64; 3],
-    /// Where each rule lies, in the numbering of `bases`.
-    refs: [u32; GROUP],
-}
-
-/// A bit for each place of a group, as `place_of` numbers them.
-type Fitting = u64;
-
-impl Group {
-    const EMPTY: Self = Self { lanes: [0; 3], refs: [0; GROUP] };
-
-    /// The places whose tag is `tag`.
-    #[inline]
-    fn fitting(&self, tag: u16) -> Fitting {
-        let wanted = u64::from(tag) * LOW_BITS;
-        let [first, second, third] = self.lanes.map(|lanes| zero_lanes(lanes ^ wanted));
-        first | second >> 1 | (third & u64::from(u32::MAX)) >> 2
-    }
-
-    /// For each rule that belongs here and lies further on, because the group was full, a bit of its hash: who looks for
-    /// a rule that isn't there hardly ever looks further.
-    #[inline]
-    fn overflow(&self) -> u32 {
-        (self.lanes[2] >> 32) as u32
-    }
-
-    fn put(&mut self, place: usize, tag: u16, number: u32) {
-        self.lanes[place / 4] |= u64::from(tag) << (place % 4 * 16);
-        self.refs[place] = number;
-    }
-
-    fn add_overflow(&mut self, bit: u32) {
-        self.lanes[2] |= u64::from(bit) << 32;
-    }
-}
-
-/// What a group says to a hash: the places that fit, and whether more may lie in the next.
-#[derive(Clone, Copy, Default)]
-struct Mark {
-    at: usize,
-    fitting: Fitting,
-    goes_on: bool,
-}
-
-impl Mark {
-    fn is_any(self) -> bool {
-        self.fitting != 0 || self.goes_on
-    }
-}
-
-/// The place that the lowest bit stands for.
-#[inline]
-fn place_of(fitting: Fitting) -> usize {
-    let bit = fitting.trailing_zeros() as usize;
-    (15 - bit % 16) * 4 + bit / 16
-}
-
-impl Names {
-    fn new(lists: &[Arc<RuleSet>], count: usize, seed: u64) -> Self {
-        let groups = count * PLACES_PER_RULE.0 / PLACES_PER_RULE.1 / GROUP + 1;
-        let mut next = 0u32;
-        let base = |set: &Arc<RuleSet>| {
-            let base = next;
-            // The builder refuses what goes beyond.
-            next = next.saturating_add(set.id_end());
-            base
-        };
-        Self {
-            groups: given_back(groups, Group::EMPTY),
-            bases: lists.iter().map(base).collect(),
-            hasher: FixedState::with_seed(seed),
-            labels_max: 0,
-            has_root: false,
-        }
-    }
-
-    fn insert(&mut self, wire: &[u8], list: u16, id: u32) {
-        let (hash, labels) = hash_whole(&self.hasher, wire);
-        self.labels_max = self.labels_max.max(labels);
-        self.has_root |= labels == 0;
-        let mut at = home(hash, self.groups.len());
-        loop {
-            let group = &mut self.groups[at];
-            let free = group.fitting(EMPTY);
-            if free != 0 {
-                return group.put(place_of(free), tag(hash), self.bases[usize::from(list)] + id);
-            }
-            group.add_overflow(overflow_bit(hash));
-            at = self.after(at);
-        }
-    }
-
-    /// Calls `found` for every rule whose name is `name` or above it, with the octets and the labels of the rule's name and
-    /// how many labels `name` has more; shortest suffix first.
-    #[inline]
-    fn matches(&self, name: &Name, lists: &[Arc<RuleSet>], mut found: impl FnMut(RuleRef, usize, u8, usize)) {
-        let wire = name.as_wire();
-        let mut offsets = [0; LABELS_MAX];
-        let count = name.label_offsets(&mut offsets);
-        let mut hasher = self.hasher.build_hasher();
-        if self.has_root {
-            self.probe(hasher.clone().finish(), &wire[wire.len() - 1..], lists, |rule| found(rule, 1, 0, count));
-        }
-        // Suffixes are looked up several at a time, step by step: so the processor waits for the groups of all of them
-        // at once, not for one after the other.
-        let (mut end, first) = (count, count.saturating_sub(self.labels_max));
-        while end > first {
-            let begin = end.saturating_sub(AT_ONCE).max(first);
-            let (mut hashes, mut marks) = ([0u64; AT_ONCE], [Mark::default(); AT_ONCE]);
-            for (hash, &start) in hashes.iter_mut().zip(offsets[begin..end].iter().rev()) {
-                let start = usize::from(start);
-                hasher.write(&wire[start..start + 1 + usize::from(wire[start])]);
-                *hash = hasher.clone().finish();
-            }
-            let mut any = false;
-            for (mark, &hash) in marks.iter_mut().zip(&hashes[..end - begin]) {
-                *mark = self.look(home(hash, self.groups.len()), hash);
-                any |= mark.is_any();
-            }
-            if any {
-                for at in (0..end - begin).filter(|&at| marks[at].is_any()) {
-                    let below = end - 1 - at;
-                    let suffix = &wire[usize::from(offsets[below])..];
-                    let labels = (count - below) as u8;
-                    let found = |rule| found(rule, suffix.len(), labels, below);
-                    self.follow(marks[at], hashes[at], suffix, lists, found);
-                }
-            }
-            end = begin;
-        }
-    }
-
-    /// Calls `found` for every rule whose name is exactly the wire name `suffix`.
-    fn probe(&self, hash: u64, suffix: &[u8], lists: &[Arc<RuleSet>], found: impl FnMut(RuleRef)) {
-        self.follow(self.look(home(hash, self.groups.len()), hash), hash, suffix, lists, found);
-    }
-
-    /// What a group says to a hash.
-    #[inline]
-    fn look(&self, at: usize, hash: u64) -> Mark {
-        let group = &self.groups[at];
-        Mark { at, fitting: group.fitting(tag(hash)), goes_on: group.overflow() & overflow_bit(hash) != 0 }
-    }
-
-    /// Compares the names of the rules that fit, from the group of the mark on.
-    #[inline]
-    fn follow(&self, mut mark: Mark, hash: u64, suffix: &[u8], lists: &[Arc<RuleSet>], mut found: impl FnMut(RuleRef)) {
-        loop {
-            while mark.fitting != 0 {
-                let rule = self.locate(self.groups[mark.at].refs[place_of(mark.fitting)]);
-                mark.fitting &= mark.fitting - 1;
-                if lists[usize::from(rule.list)].name_is(rule.id, suffix) {
-                    found(rule);
-                }
-            }
-            if !mark.goes_on {
-                return;
-            }
-            mark = self.look(self.after(mark.at), hash);
-        }
-    }
-
-    fn locate(&self, number: u32) -> RuleRef {
-        let list = self.bases.partition_point(|&base| base <= number) - 1;
-        RuleRef { list: list as u16, id: number - self.bases[list] }
-    }
-
-    fn after(&self, group: usize) -> usize {
-        if group + 1 == self.groups.len() { 0 } else { group + 1 }
-    }
-}
-
-/// A table that goes back to the system when it is dropped. The C library maps what is larger than 32 MiB by itself, and
-/// keeps for later what is smaller, once something as large was freed: then each reload of a long list would leave its
-/// table behind. What is reserved and never touched takes no memory.
-fn given_back<T: Clone>(places: usize, empty: T) -> Vec<T> {
-    let reserved = if places * size_of::<T>() < SMALL_TABLE_BYTES { 0 } else { MAPPED_BYTES / size_of::<T>() };
-    let mut table = Vec::with_capacity(places.max(reserved));
-    table.resize(places, empty);
-    table
-}
-
-/// Hashes a wire name label by label from the right, as `matches` does on its way; with the number of labels.
-fn hash_whole(state: &FixedState, wire: &[u8]) -> (u64, usize) {
-    let (mut starts, mut count, mut at) = ([0u8; LABELS_MAX], 0, 0usize);
-    while wire[at] != 0 {
-        starts[count] = at as u8;
-        count += 1;
-        at += 1 + usize::from(wire[at]);
-    }
-    let mut hasher = state.build_hasher();
-    for &start in starts[..count].iter().rev() {
-        let start = usize::from(start);
-        hasher.write(&wire[start..start + 1 + usize::from(wire[start])]);
-    }
-    (hasher.finish(), count)
-}
-
-/// The group where a hash belongs: its high bits scaled to the number of groups, which need not be a power of two.
-fn home(hash: u64, groups: usize) -> usize {
-    ((u128::from(hash) * groups as u128) >> 64) as usize
-}
-
-/// The lowest bit of each lane.
-const LOW_BITS: u64 = 0x0001_0001_0001_0001;
-
-/// The highest bit of each lane of 16 bits that is zero, and no other.
-#[inline]
-fn zero_lanes(lanes: u64) -> u64 {
-    const ALL_BUT_HIGH: u64 = LOW_BITS * 0x7fff;
-    !(((lanes & ALL_BUT_HIGH) + ALL_BUT_HIGH) | lanes | ALL_BUT_HIGH)
-}
-
-/// The low octets, which `home` hardly uses; never `EMPTY`.
-fn tag(hash: u64) -> u16 {
-    (hash as u16).max(1)
-}
-
-/// One of 32 bits, told by octets of the hash that neither `tag` nor, for any table there can be, `home` uses.
-fn overflow_bit(hash: u64) -> u32 {
-    1 << (hash >> 16 & 31)
 }
 
 #[cfg(test)]
@@ -517,9 +272,13 @@ mod tests {
 
     /// Names over a tiny alphabet, so that suffixes are shared all the time.
     fn any_name() -> impl Strategy<Value = Name> {
-        prop::collection::vec("[ab]{1,2}", 0..6).prop_map(|labels| match labels.join(".") {
-            text if text.is_empty() => Name::ROOT,
-            text => text.parse().unwrap(),
+        let labels = prop_oneof![8 => "[ab]{1,2}", 1 => "[ab]{15,17}"];
+        let count = prop_oneof![4 => 0..6usize, 1 => 6..13usize];
+        count.prop_flat_map(move |count| prop::collection::vec(labels.clone(), count)).prop_map(|labels| {
+            match labels.join(".") {
+                text if text.is_empty() => Name::ROOT,
+                text => text.parse().unwrap(),
+            }
         })
     }
 
@@ -538,6 +297,20 @@ mod tests {
         fn agrees_with_a_naive_scan(lists in any_lists(), names in prop::collection::vec(any_name(), 1..20), seed: u64) {
             for name in &names {
                 prop_assert_eq!(compiled(&lists, name, seed), naive(&lists, name), "{}", name);
+            }
+        }
+
+        #[test]
+        fn together_is_as_one_by_one(lists in any_lists(), names in prop::collection::vec(any_name(), 1..9), seed: u64) {
+            let index = index(&lists, seed);
+            let all: Vec<&Name> = names.iter().collect();
+            let mut foreseen = vec![Foreseen::NOTHING; names.len()];
+            index.foresee(&all, &mut foreseen);
+            for (name, foreseen) in names.iter().zip(&foreseen) {
+                let (mut together, mut alone) = (Vec::new(), Vec::new());
+                index.on_name_foreseen(name, foreseen, |hit| together.push((hit.rule, hit.labels)));
+                index.on_name(name, |hit| alone.push((hit.rule, hit.labels)));
+                prop_assert_eq!(together, alone);
             }
         }
 

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! - `rule`: what a line means. `set`: a list's rules packed. `parse`: text to rules. `gate`: what is too broad to be meant.
-//! - `index`: finds what matches: names here, `pattern`, `places` (with `geo`).
+//! - `index`: finds what matches: names by `table`, `pattern`, `places` (with `geo`).
 //! - `build`: modes by group, worked out beforehand. `groups`, `schedule`: who, and when.
 //! - `decide`: what is looked at, in which order. `tally`: the order of precedence. `verdict`: what comes out.
 
@@ -25,6 +25,7 @@ mod rule;
 mod schedule;
 mod set;
 mod show;
+mod table;
 mod tally;
 mod verdict;
 mod zone;
@@ -45,6 +46,7 @@ pub use rule::{
 };
 pub use schedule::{SCHEDULE_BYTES_MAX, Schedule, ScheduleError};
 pub use set::{Extra, Flags, Needs, OtherMatcher, PackedRule, PushError, RuleSet, RuleView, What};
+pub use table::Foreseen;
 pub use verdict::{Cause, Link, Outcome, OwnerPass, ProgramVerdict, Reached, Trigger, Verdict};
 pub use zone::{UnknownZone, Zone, shown_time};
 

@@ -7,7 +7,10 @@ use super::{
     pattern::{Compiled, PatternError},
     rule::{Action, Conditions, Effect, LocalData, Matcher, Place, Rule, Scope},
 };
-use crate::dns::{Name, Rcode};
+use crate::{
+    dns::{Name, Rcode},
+    prefetch::prefetch,
+};
 use foldhash::fast::FixedState;
 use ipnet::IpNet;
 use std::{
@@ -406,6 +409,15 @@ impl RuleSet {
         let start = id as usize * 2 + PREFIX_BYTES;
         // The final zero is part of both, so nothing longer has the same octets.
         self.packed.get(start..start + wire.len()) == Some(wire)
+    }
+
+    /// Asks for the memory that `name_is` and `view_of_name` read for a name of so many octets.
+    #[inline]
+    pub fn prefetch(&self, id: u32, wire_bytes: usize) {
+        let start = id as usize * 2;
+        let last = self.packed.len().saturating_sub(1).min(start + PREFIX_BYTES + wire_bytes - 1);
+        prefetch(&self.packed[start]);
+        prefetch(&self.packed[last]);
     }
 
     /// Ids are below this, but for those of rules on anything but names.

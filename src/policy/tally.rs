@@ -15,7 +15,19 @@ use std::cmp::Reverse;
 
 /// The strongest rules found, by program.
 #[derive(Default)]
-pub struct Tally(SmallVec<[(u8, Levels); 4]>);
+pub struct Tally {
+    /// The first rule found, while it is the only one: so it is for nearly all names that any rule is found for.
+    only: Option<Found>,
+    programs: SmallVec<[(u8, Levels); 4]>,
+}
+
+#[derive(Clone, Copy)]
+struct Found {
+    program: u8,
+    mode: Mode,
+    is_rpz: bool,
+    cause: Cause,
+}
 
 /// Of one program: over enforcing rules, and over all.
 #[derive(Clone, Copy, Default)]
@@ -35,16 +47,35 @@ impl Tally {
     /// Notes a rule that matched; `mode` is that of its list, and not off.
     #[inline]
     pub fn add(&mut self, program: u8, mode: Mode, is_rpz: bool, cause: Cause) {
-        let levels = self.levels(program);
-        levels.all.add(is_rpz, cause);
-        if mode == Mode::Enforce {
-            levels.enforce.add(is_rpz, cause);
+        let found = Found { program, mode, is_rpz, cause };
+        if self.only.is_none() && self.programs.is_empty() {
+            self.only = Some(found);
+        } else {
+            self.spread();
+            self.weigh(found);
+        }
+    }
+
+    /// Puts the only rule among those of its program, where others will be weighed against it.
+    fn spread(&mut self) {
+        if let Some(only) = self.only.take() {
+            self.weigh(only);
+        }
+    }
+
+    fn weigh(&mut self, found: Found) {
+        let levels = self.levels(found.program);
+        levels.all.add(found.is_rpz, found.cause);
+        if found.mode == Mode::Enforce {
+            levels.enforce.add(found.is_rpz, found.cause);
         }
     }
 
     /// Takes over what response policy zones said of one link of an answer: among zones, all links are one.
     pub fn take_rpz(&mut self, link: &mut Self) {
-        for (program, from) in &mut link.0 {
+        link.spread();
+        self.spread();
+        for (program, from) in &mut link.programs {
             let to = self.levels(*program);
             for (from, to) in [(&mut from.enforce, &mut to.enforce), (&mut from.all, &mut to.all)] {
                 from.settle();
@@ -58,47 +89,59 @@ impl Tally {
     /// Adds what was found to `verdict`, unless the program said something stronger before. `ignored` programs have
     /// nothing to say; `passed` ones let pass what was found.
     pub fn finish(&self, ignored: u32, passed: Passed, verdict: &mut Verdict) {
-        for (program, levels) in &self.0 {
-            let bit = 1u32 << program;
-            // What passes at both levels was told of with the question, or the owner wants none of it.
-            if (ignored | passed.enforce & passed.all) & bit != 0 {
-                continue;
-            }
-            let (enforce, all) = (levels.enforce.strongest(), levels.all.strongest());
-            let is = |cause: Option<&Cause>, effect| cause.is_some_and(|cause| cause.effect == effect);
-            let (outcome, cause) = match (enforce, all) {
-                (Some(block), _) if block.effect == Effect::Block && passed.enforce & bit == 0 => {
-                    (Outcome::Block, block)
-                }
-                (_, Some(block)) if block.effect == Effect::Block && passed.all & bit == 0 => {
-                    (Outcome::WouldBlock, block)
-                }
-                (Some(except), _) if except.effect == Effect::Except => (Outcome::Except, except),
-                (_, Some(except)) if except.effect == Effect::Except => (Outcome::Except, except),
-                _ => continue,
-            };
-            if is(enforce, Effect::Except) {
-                verdict.passed.enforce |= bit;
-            }
-            if is(all, Effect::Except) {
-                verdict.passed.all |= bit;
-            }
-            let said = ProgramVerdict { program: *program, outcome, cause: *cause };
-            match verdict.programs.iter_mut().find(|other| other.program == said.program) {
-                // A block further down the answer outweighs an exception or a would-be block before it.
-                Some(before) if strength(outcome) > strength(before.outcome) => *before = said,
-                Some(_) => {}
-                None => verdict.programs.push(said),
-            }
+        if let Some(Found { program, mode, cause, .. }) = &self.only {
+            let enforce = (*mode == Mode::Enforce).then_some(cause);
+            conclude(*program, enforce, Some(cause), ignored, passed, verdict);
+        }
+        for (program, levels) in &self.programs {
+            conclude(*program, levels.enforce.strongest(), levels.all.strongest(), ignored, passed, verdict);
         }
     }
 
     fn levels(&mut self, program: u8) -> &mut Levels {
-        let at = self.0.iter().position(|(own, _)| *own == program).unwrap_or_else(|| {
-            self.0.push((program, Levels::default()));
-            self.0.len() - 1
+        let at = self.programs.iter().position(|(own, _)| *own == program).unwrap_or_else(|| {
+            self.programs.push((program, Levels::default()));
+            self.programs.len() - 1
         });
-        &mut self.0[at].1
+        &mut self.programs[at].1
+    }
+}
+
+/// Adds what a program says, by the strongest of its enforcing rules and of all.
+#[inline]
+fn conclude(
+    program: u8,
+    enforce: Option<&Cause>,
+    all: Option<&Cause>,
+    ignored: u32,
+    passed: Passed,
+    verdict: &mut Verdict,
+) {
+    let bit = 1u32 << program;
+    // What passes at both levels was told of with the question, or the owner wants none of it.
+    if (ignored | passed.enforce & passed.all) & bit != 0 {
+        return;
+    }
+    let is = |cause: Option<&Cause>, effect| cause.is_some_and(|cause| cause.effect == effect);
+    let (outcome, cause) = match (enforce, all) {
+        (Some(block), _) if block.effect == Effect::Block && passed.enforce & bit == 0 => (Outcome::Block, block),
+        (_, Some(block)) if block.effect == Effect::Block && passed.all & bit == 0 => (Outcome::WouldBlock, block),
+        (Some(except), _) if except.effect == Effect::Except => (Outcome::Except, except),
+        (_, Some(except)) if except.effect == Effect::Except => (Outcome::Except, except),
+        _ => return,
+    };
+    if is(enforce, Effect::Except) {
+        verdict.passed.enforce |= bit;
+    }
+    if is(all, Effect::Except) {
+        verdict.passed.all |= bit;
+    }
+    let said = ProgramVerdict { program, outcome, cause: *cause };
+    match verdict.programs.iter_mut().find(|other| other.program == said.program) {
+        // A block further down the answer outweighs an exception or a would-be block before it.
+        Some(before) if strength(outcome) > strength(before.outcome) => *before = said,
+        Some(_) => {}
+        None => verdict.programs.push(said),
     }
 }
 

@@ -1,0 +1,437 @@
+//! Finds the rules on a name and on every name above it, among millions.
+//!
+//! One open-addressing table over the names of all lists: for each rule two octets of its name's hash and where the rule
+//! lies. A name's suffixes are looked up by those octets, and what fits is compared octet by octet, so a match is never a
+//! guess. Equal names of several lists sit near each other.
+//!
+//! A table of millions lies beyond the processor's caches, and there one access to memory takes as long as all the rest
+//! of a decision; a name that is found takes two in a row, to its group and to the rule. So looking up goes in three
+//! steps, each for several names before the next: `hash` asks for the groups, `look` reads them and asks for the rules
+//! that fit, `matches` compares. Whoever has several names pays the wait once for all.
+
+use super::{places::RuleRef, set::RuleSet};
+use crate::{
+    dns::{LABELS_MAX, Name},
+    prefetch::prefetch,
+};
+use foldhash::fast::FixedState;
+use std::{hash::BuildHasher, sync::Arc};
+
+/// Places for each seven rules.
+const PLACES_PER_RULE: (usize, usize) = (8, 7);
+/// Places that share a line of the cache.
+const GROUP: usize = 10;
+/// Suffixes looked up at once: hardly any name has more.
+const AT_ONCE: usize = 8;
+/// Octets that the C library always maps by themselves.
+const MAPPED_BYTES: usize = 33 << 20;
+/// A table that is not worth it.
+const SMALL_TABLE_BYTES: usize = 1 << 19;
+/// Tag of a place where nothing lies.
+const EMPTY: u16 = 0;
+
+/// The table over names.
+pub struct Table {
+    groups: Vec<Group>,
+    /// For each list the number that its first rule has; ascending.
+    bases: Vec<u32>,
+    keys: Keys,
+    /// For each number of labels that rules' names have, which of 256 hashes: hardly any rule is on a name of one label
+    /// or of seven, so most such suffixes need not be looked up.
+    depths: Vec<[u64; 4]>,
+}
+
+/// What the table says of a name's suffixes, as far as it was read ahead.
+#[derive(Clone, Copy)]
+pub struct Foreseen {
+    suffixes: [Suffix; AT_ONCE],
+    count: u8,
+    /// Suffixes of so many labels, and shorter ones, were looked at.
+    done: u8,
+    /// Labels of the name.
+    labels: u8,
+    /// Octets of the name's wire form.
+    wire_bytes: u8,
+}
+
+/// A suffix that may stand in the table.
+#[derive(Clone, Copy)]
+struct Suffix {
+    hash: u64,
+    /// Places of its group that fit.
+    fitting: Fitting,
+    group: u32,
+    /// More may lie in the next group.
+    goes_on: bool,
+    /// Where it begins in the name's wire form.
+    start: u8,
+    labels: u8,
+}
+
+impl Foreseen {
+    /// Of a name that nothing is known of yet.
+    pub const NOTHING: Self = Self {
+        suffixes: [Suffix { hash: 0, fitting: 0, group: 0, goes_on: false, start: 0, labels: 0 }; AT_ONCE],
+        count: 0,
+        done: 0,
+        labels: 0,
+        wire_bytes: 0,
+    };
+
+    fn suffixes(&self) -> &[Suffix] {
+        &self.suffixes[..usize::from(self.count).min(AT_ONCE)]
+    }
+}
+
+/// Places for rules in one line of the processor's cache, so that looking into a group costs one access to memory.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+struct Group {
+    /// Lanes of 16 bits, the lowest first: ten tags, each part of its rule's hash or `EMPTY` where no rule lies; then
+    /// `overflow` in two.
+    lanes: [u64; 3],
+    /// Where each rule lies, in the numbering of `bases`.
+    refs: [u32; GROUP],
+}
+
+/// A bit for each place of a group, as `place_of` numbers them.
+type Fitting = u64;
+
+impl Group {
+    const EMPTY: Self = Self { lanes: [0; 3], refs: [0; GROUP] };
+
+    /// The places whose tag is `tag`.
+    #[inline]
+    fn fitting(&self, tag: u16) -> Fitting {
+        let wanted = u64::from(tag) * LOW_BITS;
+        let [first, second, third] = self.lanes.map(|lanes| zero_lanes(lanes ^ wanted));
+        first | second >> 1 | (third & u64::from(u32::MAX)) >> 2
+    }
+
+    /// For each rule that belongs here and lies further on, because the group was full, a bit of its hash: who looks for
+    /// a rule that isn't there hardly ever looks further.
+    #[inline]
+    fn overflow(&self) -> u32 {
+        (self.lanes[2] >> 32) as u32
+    }
+
+    fn put(&mut self, place: usize, tag: u16, number: u32) {
+        self.lanes[place / 4] |= u64::from(tag) << (place % 4 * 16);
+        self.refs[place] = number;
+    }
+
+    fn add_overflow(&mut self, bit: u32) {
+        self.lanes[2] |= u64::from(bit) << 32;
+    }
+}
+
+/// The place that the lowest bit stands for.
+#[inline]
+fn place_of(fitting: Fitting) -> usize {
+    let bit = fitting.trailing_zeros() as usize;
+    (15 - bit % 16) * 4 + bit / 16
+}
+
+impl Table {
+    /// An empty table with room for `count` rules of these lists. `seed` keys the hash.
+    pub fn new(lists: &[Arc<RuleSet>], count: usize, seed: u64) -> Self {
+        let groups = count * PLACES_PER_RULE.0 / PLACES_PER_RULE.1 / GROUP + 1;
+        let mut next = 0u32;
+        let base = |set: &Arc<RuleSet>| {
+            let base = next;
+            // The builder refuses what goes beyond.
+            next = next.saturating_add(set.id_end());
+            base
+        };
+        Self {
+            groups: given_back(groups, Group::EMPTY),
+            bases: lists.iter().map(base).collect(),
+            keys: Keys::new(seed),
+            depths: Vec::new(),
+        }
+    }
+
+    /// Octets of the table, without the lists' own.
+    pub fn bytes(&self) -> usize {
+        self.groups.len() * size_of::<Group>()
+    }
+
+    /// Adds a rule by the wire form of its name.
+    pub fn insert(&mut self, wire: &[u8], list: u16, id: u32) {
+        let (hash, labels) = self.keys.hash_name(wire);
+        if labels >= self.depths.len() {
+            self.depths.resize(labels + 1, [0; 4]);
+        }
+        let (word, bit) = depth_bit(hash);
+        self.depths[labels][word] |= bit;
+        let mut at = home(hash, self.groups.len());
+        loop {
+            let group = &mut self.groups[at];
+            let free = group.fitting(EMPTY);
+            if free != 0 {
+                return group.put(place_of(free), tag(hash), self.bases[usize::from(list)] + id);
+            }
+            group.add_overflow(overflow_bit(hash));
+            at = self.after(at);
+        }
+    }
+
+    /// The first step for a name: its suffixes of more than `done` labels, the shortest first, as many as there is room
+    /// for.
+    #[inline]
+    pub fn hash(&self, name: &Name, done: usize, foreseen: &mut Foreseen) {
+        let wire = name.as_wire();
+        let mut offsets = [0; LABELS_MAX];
+        let labels = name.label_offsets(&mut offsets);
+        let (mut state, mut count, mut seen) = (self.keys.start, 0, 0);
+        for (&offset, depth) in offsets[..labels].iter().rev().zip(self.depths.iter().skip(1)) {
+            if count == AT_ONCE {
+                break;
+            }
+            state = self.keys.label(state, name.octets_at(usize::from(offset)));
+            seen += 1;
+            let hash = self.keys.finish(state);
+            let (word, bit) = depth_bit(hash);
+            // Written in any case and counted if it may be there, because a branch would be foretold wrongly too often.
+            let group = home(hash, self.groups.len());
+            prefetch(&self.groups[group]);
+            foreseen.suffixes[count] =
+                Suffix { hash, fitting: 0, group: group as u32, goes_on: false, start: offset, labels: seen as u8 };
+            count += usize::from(depth[word] & bit != 0 && seen > done);
+        }
+        foreseen.count = count as u8;
+        foreseen.done = seen as u8;
+        foreseen.labels = labels as u8;
+        foreseen.wire_bytes = wire.len() as u8;
+    }
+
+    /// The second step: what the groups say.
+    #[inline]
+    pub fn look(&self, foreseen: &mut Foreseen, lists: &[Arc<RuleSet>]) {
+        let count = usize::from(foreseen.count).min(AT_ONCE);
+        for suffix in &mut foreseen.suffixes[..count] {
+            let group = &self.groups[suffix.group as usize];
+            suffix.fitting = group.fitting(tag(suffix.hash));
+            suffix.goes_on = group.overflow() & overflow_bit(suffix.hash) != 0;
+            let mut fitting = suffix.fitting;
+            while fitting != 0 {
+                let rule = self.locate(group.refs[place_of(fitting)]);
+                let suffix_bytes = foreseen.wire_bytes.saturating_sub(suffix.start);
+                lists[usize::from(rule.list)].prefetch(rule.id, usize::from(suffix_bytes));
+                fitting &= fitting - 1;
+            }
+        }
+    }
+
+    /// The last step: calls `found` for every rule whose name is `name` or above it, with the octets and the labels of
+    /// the rule's name and how many labels `name` has more; shortest suffix first. `foreseen` comes from the steps before,
+    /// for this name and from 0 labels on.
+    #[inline]
+    pub fn matches(
+        &self,
+        name: &Name,
+        foreseen: &Foreseen,
+        lists: &[Arc<RuleSet>],
+        mut found: impl FnMut(RuleRef, usize, u8, usize),
+    ) {
+        if self.depths.first().is_some_and(|root| *root != [0; 4]) {
+            self.named(&[0], lists, |rule| found(rule, 1, 0, usize::from(foreseen.labels)));
+        }
+        self.follow_all(name, foreseen, lists, &mut found);
+        let mut done = usize::from(foreseen.done);
+        while done + 1 < self.depths.len() && done < usize::from(foreseen.labels) {
+            let mut next = Foreseen::NOTHING;
+            self.hash(name, done, &mut next);
+            self.look(&mut next, lists);
+            self.follow_all(name, &next, lists, &mut found);
+            done = usize::from(next.done);
+        }
+    }
+
+    /// Calls `found` for every rule whose name is exactly the wire name `wire`.
+    pub fn named(&self, wire: &[u8], lists: &[Arc<RuleSet>], found: impl FnMut(RuleRef)) {
+        let (hash, _) = self.keys.hash_name(wire);
+        let at = home(hash, self.groups.len());
+        self.follow(at, self.groups[at].fitting(tag(hash)), true, hash, wire, lists, found);
+    }
+
+    #[inline]
+    fn follow_all(
+        &self,
+        name: &Name,
+        foreseen: &Foreseen,
+        lists: &[Arc<RuleSet>],
+        found: &mut impl FnMut(RuleRef, usize, u8, usize),
+    ) {
+        for suffix in foreseen.suffixes() {
+            if suffix.fitting != 0 || suffix.goes_on {
+                let wire = &name.as_wire()[usize::from(suffix.start)..];
+                let below = usize::from(foreseen.labels - suffix.labels);
+                let found = |rule| found(rule, wire.len(), suffix.labels, below);
+                let at = suffix.group as usize;
+                self.follow(at, suffix.fitting, suffix.goes_on, suffix.hash, wire, lists, found);
+            }
+        }
+    }
+
+    /// Compares the names of the rules that fit in a group, and in those after it if it goes on.
+    #[expect(clippy::too_many_arguments, reason = "a suffix, what was found of it, and where")]
+    #[inline]
+    fn follow(
+        &self,
+        mut at: usize,
+        mut fitting: Fitting,
+        mut goes_on: bool,
+        hash: u64,
+        suffix: &[u8],
+        lists: &[Arc<RuleSet>],
+        mut found: impl FnMut(RuleRef),
+    ) {
+        loop {
+            while fitting != 0 {
+                let rule = self.locate(self.groups[at].refs[place_of(fitting)]);
+                fitting &= fitting - 1;
+                if lists[usize::from(rule.list)].name_is(rule.id, suffix) {
+                    found(rule);
+                }
+            }
+            if !goes_on || self.groups[at].overflow() & overflow_bit(hash) == 0 {
+                return;
+            }
+            at = self.after(at);
+            (fitting, goes_on) = (self.groups[at].fitting(tag(hash)), true);
+        }
+    }
+
+    fn locate(&self, number: u32) -> RuleRef {
+        let list = self.bases.partition_point(|&base| base <= number) - 1;
+        RuleRef { list: list as u16, id: number - self.bases[list] }
+    }
+
+    fn after(&self, group: usize) -> usize {
+        if group + 1 == self.groups.len() { 0 } else { group + 1 }
+    }
+}
+
+/// A table that goes back to the system when it is dropped. The C library maps what is larger than 32 MiB by itself, and
+/// keeps for later what is smaller, once something as large was freed: then each reload of a long list would leave its
+/// table behind. What is reserved and never touched takes no memory.
+fn given_back<T: Clone>(places: usize, empty: T) -> Vec<T> {
+    let reserved = if places * size_of::<T>() < SMALL_TABLE_BYTES { 0 } else { MAPPED_BYTES / size_of::<T>() };
+    let mut table = Vec::with_capacity(places.max(reserved));
+    table.resize(places, empty);
+    table
+}
+
+/// A keyed hash of names, label by label from the right. Labels of up to fifteen octets, almost all there are, take the
+/// same few steps whatever their length, since a wrongly foretold branch costs as much as hashing three of them.
+struct Keys {
+    start: u64,
+    label: u64,
+    end: u64,
+}
+
+/// Octets taken at once.
+const BLOCK: usize = 16;
+/// For each number of octets, the bits that they are of a block's two halves.
+const OF_BLOCK: [[u64; 2]; BLOCK + 1] = {
+    let (mut all, mut length) = ([[0; 2]; BLOCK + 1], 1);
+    while length <= BLOCK {
+        let bits = u128::MAX >> ((BLOCK - length) * 8);
+        all[length] = [bits as u64, (bits >> 64) as u64];
+        length += 1;
+    }
+    all
+};
+
+impl Keys {
+    fn new(seed: u64) -> Self {
+        let [start, label, end] = [0u8, 1, 2].map(|key| FixedState::with_seed(seed).hash_one(key));
+        Self { start, label, end }
+    }
+
+    /// Goes on with a label; `octets` begin with its length octet.
+    #[inline]
+    fn label(&self, state: u64, octets: &[u8]) -> u64 {
+        let length = 1 + usize::from(octets[0]);
+        let block = octets.first_chunk::<BLOCK>().map_or_else(|| padded(octets), |block| *block);
+        let mut state = self.block(state, block, length);
+        let mut at = BLOCK;
+        while at < length {
+            let rest = &octets[at..length];
+            state = self.block(state, padded(rest), rest.len());
+            at += BLOCK;
+        }
+        state
+    }
+
+    /// Mixes in the first `length` octets of a block, or all.
+    #[inline]
+    fn block(&self, state: u64, block: [u8; BLOCK], length: usize) -> u64 {
+        let all = u128::from_le_bytes(block);
+        let [low, high] = OF_BLOCK[length.min(BLOCK)];
+        folded(state ^ all as u64 & low, self.label ^ (all >> 64) as u64 & high)
+    }
+
+    #[inline]
+    fn finish(&self, state: u64) -> u64 {
+        folded(state, self.end)
+    }
+
+    /// Hashes a whole wire name; with the number of its labels.
+    fn hash_name(&self, wire: &[u8]) -> (u64, usize) {
+        let (mut starts, mut count, mut at) = ([0u8; LABELS_MAX], 0, 0usize);
+        while wire[at] != 0 {
+            starts[count] = at as u8;
+            count += 1;
+            at += 1 + usize::from(wire[at]);
+        }
+        let label = |state, &start: &u8| self.label(state, &wire[usize::from(start)..]);
+        (self.finish(starts[..count].iter().rev().fold(self.start, label)), count)
+    }
+}
+
+/// The octets, as many as there is room for, and zeros.
+fn padded(octets: &[u8]) -> [u8; BLOCK] {
+    let mut block = [0; BLOCK];
+    let length = octets.len().min(BLOCK);
+    block[..length].copy_from_slice(&octets[..length]);
+    block
+}
+
+/// The halves of a product, mixed: each bit of the result depends on all of both.
+#[inline]
+fn folded(a: u64, b: u64) -> u64 {
+    let product = u128::from(a) * u128::from(b);
+    product as u64 ^ (product >> 64) as u64
+}
+
+/// The group where a hash belongs: its high bits scaled to the number of groups, which need not be a power of two.
+fn home(hash: u64, groups: usize) -> usize {
+    ((u128::from(hash) * groups as u128) >> 64) as usize
+}
+
+/// The lowest bit of each lane.
+const LOW_BITS: u64 = 0x0001_0001_0001_0001;
+
+/// The highest bit of each lane of 16 bits that is zero, and no other.
+#[inline]
+fn zero_lanes(lanes: u64) -> u64 {
+    const ALL_BUT_HIGH: u64 = LOW_BITS * 0x7fff;
+    !(((lanes & ALL_BUT_HIGH) + ALL_BUT_HIGH) | lanes | ALL_BUT_HIGH)
+}
+
+/// The low octets, which `home` hardly uses; never `EMPTY`.
+fn tag(hash: u64) -> u16 {
+    (hash as u16).max(1)
+}
+
+/// One of the bits of a depth: its word and its value.
+fn depth_bit(hash: u64) -> (usize, u64) {
+    ((hash >> 30 & 3) as usize, 1 << (hash >> 24 & 63))
+}
+
+/// One of 32 bits, told by octets of the hash that neither `tag` nor, for any table there can be, `home` uses.
+fn overflow_bit(hash: u64) -> u32 {
+    1 << (hash >> 16 & 31)
+}
