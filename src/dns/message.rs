@@ -1,6 +1,7 @@
 //! Reading records from a message, and writing messages: header, question, records, OPT.
 
 use super::{Class, Name, NameError, Rcode, RrType};
+use smallvec::SmallVec;
 use std::net::IpAddr;
 
 /// Octets of a message header (RFC 1035 §4.1.1).
@@ -191,7 +192,7 @@ pub struct MessageWriter<'a> {
     limit: usize,
     counts: [u16; 4],
     /// Offsets of names already written, as targets for compression.
-    names: Vec<u16>,
+    names: SmallVec<[u16; 32]>,
 }
 
 /// A record didn't fit into the limit; the message is whole without it.
@@ -205,7 +206,7 @@ impl<'a> MessageWriter<'a> {
         out.extend_from_slice(&id.to_be_bytes());
         out.extend_from_slice(&flags);
         out.extend_from_slice(&[0; 8]);
-        Self { out, limit, counts: [0; 4], names: Vec::new() }
+        Self { out, limit, counts: [0; 4], names: SmallVec::new() }
     }
 
     /// Copies a question section of one question, octet for octet, so that the client sees its own spelling.
@@ -216,6 +217,32 @@ impl<'a> MessageWriter<'a> {
         self.remember_name(HEADER_BYTES, octets);
         self.out.extend_from_slice(octets);
         self.counts[0] = 1;
+    }
+
+    /// The same for a message whose records name nothing by `name`.
+    pub fn echo_question_alone(&mut self, octets: &[u8]) {
+        self.out.extend_from_slice(octets);
+        self.counts[0] = u16::from(!octets.is_empty());
+    }
+
+    /// Appends a SOA record to the authority section, its owner the name that stands at `owner_at`, its two names as they
+    /// are, and its numbers (RFC 1035 §3.3.13).
+    pub fn soa(&mut self, owner_at: usize, names: &[u8], numbers: &[u32; 5], ttl: u32) -> Result<(), Full> {
+        let data_bytes = names.len() + 4 * numbers.len();
+        if self.out.len() + 12 + data_bytes > self.limit {
+            return Err(Full);
+        }
+        match self.out.get(owner_at) {
+            Some(0) => self.out.push(0),
+            _ => self.out.extend_from_slice(&(0xc000 | owner_at as u16).to_be_bytes()),
+        }
+        self.out.extend_from_slice(&[0, RrType::SOA.0 as u8, 0, Class::IN.0 as u8]);
+        self.out.extend_from_slice(&ttl.to_be_bytes());
+        self.out.extend_from_slice(&(data_bytes as u16).to_be_bytes());
+        self.out.extend_from_slice(names);
+        self.out.extend(numbers.iter().flat_map(|number| number.to_be_bytes()));
+        self.counts[1 + Section::Authority as usize] += 1;
+        Ok(())
     }
 
     /// Writes a question from its parts.

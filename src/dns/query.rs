@@ -46,6 +46,17 @@ pub struct Query {
 }
 
 impl Query {
+    /// A place for `read` to fill: copies of names cost more than reading them.
+    pub const BLANK: Self = Self {
+        id: 0,
+        rd: false,
+        ad: false,
+        cd: false,
+        question: Question { name: Name::ROOT, rr_type: RrType(0), class: Class::IN },
+        question_bytes: 0,
+        edns: None,
+    };
+
     /// True if the client asked for DNSSEC records.
     pub fn wants_dnssec(&self) -> bool {
         self.edns.is_some_and(|edns| edns.dnssec_ok)
@@ -78,49 +89,62 @@ pub fn is_query(packet: &[u8]) -> bool {
 
 /// Reads a query (RFC 1035 §4.1, RFC 6891 §6.1).
 pub fn parse_query(packet: &[u8]) -> Result<Query, Reject> {
-    if !is_query(packet) {
-        return Err(Reject::Silent);
+    let mut query = Query::BLANK;
+    query.read(packet)?;
+    Ok(query)
+}
+
+impl Query {
+    /// The same in place. After an error nothing here is of use.
+    pub fn read(&mut self, packet: &[u8]) -> Result<(), Reject> {
+        if !is_query(packet) {
+            return Err(Reject::Silent);
+        }
+        let opcode = Opcode(packet[2] >> 3 & 0x0f);
+        let (id, rd, cd) = (read_u16(packet, 0).unwrap_or(0), packet[2] & 0x01 != 0, packet[3] & 0x10 != 0);
+        let reject = |rcode, question_bytes, edns| Reject::Answer { rcode, id, opcode, rd, cd, question_bytes, edns };
+        match opcode {
+            Opcode::QUERY => {}
+            Opcode::NOTIFY | Opcode::UPDATE => return Err(reject(Rcode::REFUSED, 0, None)),
+            _ => return Err(reject(Rcode::NOTIMP, 0, None)),
+        }
+        let count = |at| read_u16(packet, at).unwrap_or(0);
+        let (questions, answers, authorities, additionals) = (count(4), count(6), count(8), count(10));
+        if questions != 1 || answers != 0 || authorities != 0 {
+            return Err(reject(Rcode::FORMERR, 0, None));
+        }
+        let malformed = reject(Rcode::FORMERR, 0, None);
+        let name = &mut self.question.name;
+        let at = name.read_into(packet, HEADER_BYTES).map_err(|_| malformed)?;
+        // Before the first name there is none to point at, only the header, which is another in the response.
+        if at != HEADER_BYTES + name.as_wire().len() {
+            return Err(malformed);
+        }
+        let (Some(rr_type), Some(class)) = (read_u16(packet, at), read_u16(packet, at + 2)) else {
+            return Err(malformed);
+        };
+        let question_end = at + 4;
+        let question_bytes = question_end - HEADER_BYTES;
+        let edns = read_edns(packet, question_end, additionals).map_err(|()| malformed)?;
+        let (rr_type, class) = (RrType(rr_type), Class(class));
+        let refuse = |rcode| Err(reject(rcode, question_bytes, edns));
+        if edns.is_some_and(|edns| edns.version != 0) {
+            return refuse(Rcode::BADVERS);
+        }
+        if class != Class::IN {
+            return refuse(Rcode::REFUSED);
+        }
+        match rr_type {
+            RrType::AXFR | RrType::IXFR => return refuse(Rcode::REFUSED),
+            RrType::MAILA | RrType::MAILB | RrType::TKEY | RrType::TSIG => return refuse(Rcode::NOTIMP),
+            RrType::OPT | RrType(0) => return refuse(Rcode::FORMERR),
+            _ => {}
+        }
+        (self.question.rr_type, self.question.class) = (rr_type, class);
+        (self.id, self.rd, self.ad, self.cd) = (id, rd, packet[3] & 0x20 != 0, cd);
+        (self.question_bytes, self.edns) = (question_bytes, edns);
+        Ok(())
     }
-    let opcode = Opcode(packet[2] >> 3 & 0x0f);
-    let (id, rd, cd) = (read_u16(packet, 0).unwrap_or(0), packet[2] & 0x01 != 0, packet[3] & 0x10 != 0);
-    let reject = |rcode, question_bytes, edns| Reject::Answer { rcode, id, opcode, rd, cd, question_bytes, edns };
-    match opcode {
-        Opcode::QUERY => {}
-        Opcode::NOTIFY | Opcode::UPDATE => return Err(reject(Rcode::REFUSED, 0, None)),
-        _ => return Err(reject(Rcode::NOTIMP, 0, None)),
-    }
-    let count = |at| read_u16(packet, at).unwrap_or(0);
-    let (questions, answers, authorities, additionals) = (count(4), count(6), count(8), count(10));
-    if questions != 1 || answers != 0 || authorities != 0 {
-        return Err(reject(Rcode::FORMERR, 0, None));
-    }
-    let malformed = reject(Rcode::FORMERR, 0, None);
-    let (name, at) = Name::read(packet, HEADER_BYTES).map_err(|_| malformed)?;
-    // Before the first name there is none to point at, only the header, which is another in the response.
-    if at != HEADER_BYTES + name.as_wire().len() {
-        return Err(malformed);
-    }
-    let (Some(rr_type), Some(class)) = (read_u16(packet, at), read_u16(packet, at + 2)) else {
-        return Err(malformed);
-    };
-    let question_end = at + 4;
-    let question_bytes = question_end - HEADER_BYTES;
-    let edns = read_edns(packet, question_end, additionals).map_err(|()| malformed)?;
-    let question = Question { name, rr_type: RrType(rr_type), class: Class(class) };
-    let refuse = |rcode| Err(reject(rcode, question_bytes, edns));
-    if edns.is_some_and(|edns| edns.version != 0) {
-        return refuse(Rcode::BADVERS);
-    }
-    if question.class != Class::IN {
-        return refuse(Rcode::REFUSED);
-    }
-    match question.rr_type {
-        RrType::AXFR | RrType::IXFR => return refuse(Rcode::REFUSED),
-        RrType::MAILA | RrType::MAILB | RrType::TKEY | RrType::TSIG => return refuse(Rcode::NOTIMP),
-        RrType::OPT | RrType(0) => return refuse(Rcode::FORMERR),
-        _ => {}
-    }
-    Ok(Query { id, rd, ad: packet[3] & 0x20 != 0, cd, question, question_bytes, edns })
 }
 
 /// Finds the OPT record among `count` additional records; more than one, or one not at the root, is an error
@@ -128,7 +152,11 @@ pub fn parse_query(packet: &[u8]) -> Result<Query, Reject> {
 fn read_edns(packet: &[u8], mut at: usize, count: u16) -> Result<Option<Edns>, ()> {
     let mut edns = None;
     for _ in 0..count {
-        let (owner, fixed) = Name::read(packet, at).map_err(|_| ())?;
+        // An OPT record's owner is one octet, and hardly any query has another record.
+        let (is_root, fixed) = match packet.get(at) {
+            Some(0) => (true, at + 1),
+            _ => Name::read(packet, at).map(|(owner, end)| (owner.is_root(), end)).map_err(|_| ())?,
+        };
         let fixed_part = packet.get(fixed..fixed + 10).ok_or(())?;
         let data_bytes = usize::from(read_u16(fixed_part, 8).ok_or(())?);
         at = fixed + 10 + data_bytes;
@@ -136,7 +164,7 @@ fn read_edns(packet: &[u8], mut at: usize, count: u16) -> Result<Option<Edns>, (
             return Err(());
         }
         if read_u16(fixed_part, 0) == Some(RrType::OPT.0) {
-            if edns.is_some() || !owner.is_root() || !options_are_whole(&packet[fixed + 10..at]) {
+            if edns.is_some() || !is_root || !options_are_whole(&packet[fixed + 10..at]) {
                 return Err(());
             }
             edns = Some(Edns {

@@ -12,7 +12,7 @@ pub use bind::{BindError, Sockets, bind};
 
 use crate::{
     dns::Transport,
-    query::{Now, Pipeline, QueryRecord},
+    query::{Asked, Now, Pipeline, QueryRecord, Turn},
     telemetry::Telemetry,
 };
 use std::{
@@ -38,16 +38,35 @@ impl Service {
         *self.stopping.borrow() || self.stopping.has_changed().is_err()
     }
 
-    /// Answers a packet, or says that it takes longer. A fault of this program costs the one query, not the thread that
-    /// all others wait for: then there is `None`, and it is counted.
-    fn answer_now(&self, packet: &[u8], client: IpAddr, transport: Transport, out: &mut Vec<u8>) -> Option<Now> {
-        let received = Instant::now();
-        let answering = AssertUnwindSafe(|| self.pipeline.answer_now(packet, client, transport, received, out));
-        catch_unwind(answering).inspect_err(|_| self.telemetry.fault()).ok()
+    /// Reads a packet. A fault of this program costs the one packet, not the thread that all others wait for; so it is in
+    /// all that follows.
+    fn read(&self, asked: &mut Asked, packet: &[u8], client: IpAddr, transport: Transport, received: Instant) {
+        if self.guard(|| asked.read(packet, client, transport, received)).is_none() {
+            asked.discard();
+        }
     }
 
-    fn record(&self, record: &QueryRecord) {
-        self.telemetry.record(record);
+    /// Begins to answer packets that were read.
+    fn turn(&self, asked: &mut [Asked]) -> Turn {
+        let turn = self.pipeline.turn();
+        if self.guard(|| self.pipeline.foresee(&turn, asked)).is_none() {
+            asked.iter_mut().for_each(Asked::discard);
+        }
+        turn
+    }
+
+    /// Answers a packet, or says that it takes longer. After a fault there is `None`, and it is counted.
+    fn answer_now<'q>(&self, turn: &'q Turn, asked: &'q Asked, packet: &[u8], out: &mut Vec<u8>) -> Option<Now<'q>> {
+        self.guard(|| self.pipeline.answer_now(turn, asked, packet, out))
+    }
+
+    fn record(&self, mut record: QueryRecord<'_>, finished: Instant) {
+        record.latency = finished.saturating_duration_since(record.received);
+        self.telemetry.record(&record);
+    }
+
+    fn guard<T>(&self, act: impl FnOnce() -> T) -> Option<T> {
+        catch_unwind(AssertUnwindSafe(act)).inspect_err(|_| self.telemetry.fault()).ok()
     }
 }
 

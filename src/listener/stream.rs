@@ -3,13 +3,13 @@
 use super::Service;
 use crate::{
     dns::Transport,
-    query::{Now, Pending},
+    query::{Asked, Now, Pending},
 };
 use std::{
     collections::HashMap,
     net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -121,7 +121,7 @@ async fn connection(stream: TcpStream, client: SocketAddr, service: Service, _sl
 
 /// Reads queries and has them answered; ends when the client does, or breaks a bound.
 async fn read(mut stream: OwnedReadHalf, client: SocketAddr, service: &Service, responses: mpsc::Sender<Vec<u8>>) {
-    let mut packet = Vec::new();
+    let (mut packet, mut asked) = (Vec::new(), Asked::default());
     loop {
         // A place for the response first: a client that doesn't read its answers can't ask more.
         let Ok(Ok(place)) = timeout(IDLE, responses.clone().reserve_owned()).await else {
@@ -144,32 +144,34 @@ async fn read(mut stream: OwnedReadHalf, client: SocketAddr, service: &Service, 
             return;
         };
         let mut response = Vec::new();
-        match service.answer_now(&packet, client.ip(), Transport::Tcp, &mut response) {
+        service.read(&mut asked, &packet, client.ip(), Transport::Tcp, Instant::now());
+        let turn = service.turn(std::slice::from_mut(&mut asked));
+        match service.answer_now(&turn, &asked, &packet, &mut response) {
             None => return,
             // Nothing that speaks DNS sends such a thing over TCP; there is no use in reading on.
             Some(Now::Silent) => {
                 service.telemetry.silent(Transport::Tcp);
                 return;
             }
-            Some(Now::Dropped(record)) => service.record(&record),
+            Some(Now::Dropped(record)) => service.record(record, Instant::now()),
             Some(Now::Answered(record)) => {
                 place.send(response);
-                service.record(&record);
+                service.record(record, Instant::now());
             }
             Some(Now::Later(pending)) => {
-                tokio::spawn(answer_later(*pending, service.clone(), place));
+                tokio::spawn(answer_later(pending, service.clone(), place));
             }
         }
     }
 }
 
-async fn answer_later(pending: Pending, service: Service, place: mpsc::OwnedPermit<Vec<u8>>) {
+async fn answer_later(mut pending: Box<Pending>, service: Service, place: mpsc::OwnedPermit<Vec<u8>>) {
     let mut response = Vec::new();
-    let record = service.pipeline.answer(pending, &mut response).await;
+    let record = service.pipeline.answer(&mut pending, &mut response).await;
     if !record.dropped {
         place.send(response);
     }
-    service.record(&record);
+    service.record(record, Instant::now());
 }
 
 /// Writes responses in the order in which they become ready.

@@ -1,72 +1,106 @@
-//! UDP workers: a thread and a socket each. What can be answered at once is answered in the same turn; only what must
-//! be resolved crosses to the runtime.
+//! UDP workers: a thread and a socket each. Packets that came in together are answered together. What can be answered at
+//! once is answered in the same turn; only what must be resolved crosses to the runtime.
 
 use super::{
     Service,
-    endpoint::{Endpoint, Peer},
+    endpoint::{BATCH, Batch, Endpoint, Outbox, Peer},
 };
 use crate::{
     dns::Transport,
-    query::{Now, Pending},
+    query::{Asked, Now, Pending, QueryRecord, TURN_PACKETS_MAX},
 };
+use smallvec::SmallVec;
 use std::{
     io,
     net::UdpSocket,
     sync::Arc,
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::runtime::Handle;
 
-/// Octets of the largest datagram read. Queries are small; what is longer than this is cut and found malformed.
-const PACKET_BYTES: usize = 4096;
+/// Octets that a response's buffer has from the start: enough for what goes over UDP.
+const RESPONSE_BYTES: usize = 1232;
 /// How often an idle worker looks whether it is time to leave.
 const WAKE_UP_EVERY: Duration = Duration::from_millis(200);
+
+const _: () = assert!(BATCH <= TURN_PACKETS_MAX);
 
 /// Starts a worker. Must be called within the runtime that resolves.
 pub fn spawn(index: usize, socket: UdpSocket, service: Service) -> io::Result<JoinHandle<()>> {
     socket.set_read_timeout(Some(WAKE_UP_EVERY))?;
     let runtime = Handle::current();
     let endpoint = Arc::new(Endpoint::new(socket)?);
-    thread::Builder::new().name(format!("udp-{index}")).spawn(move || work(&endpoint, &service, &runtime))
+    thread::Builder::new().name(format!("udp-{index}")).spawn(move || Worker::new(endpoint, service, runtime).work())
 }
 
-fn work(endpoint: &Arc<Endpoint>, service: &Service, runtime: &Handle) {
-    let mut packet = vec![0u8; PACKET_BYTES];
-    let mut response = Vec::with_capacity(PACKET_BYTES);
-    while !service.is_over() {
-        let (length, peer) = match endpoint.receive(&mut packet) {
-            Ok(received) => received,
-            // A time-out of ours, a signal, or an ICMP error about a response sent before: nothing is wrong.
-            Err(_) => continue,
-        };
-        match service.answer_now(&packet[..length], peer.client.ip(), Transport::Udp, &mut response) {
-            None => {}
-            Some(Now::Silent) => service.telemetry.silent(Transport::Udp),
-            Some(Now::Dropped(record)) => service.record(&record),
-            Some(Now::Answered(record)) => {
-                send(endpoint, &response, &peer, service);
-                service.record(&record);
-            }
-            Some(Now::Later(pending)) => {
-                runtime.spawn(answer_later(endpoint.clone(), *pending, peer, service.clone()));
+/// One thread's own things, used again for each batch.
+struct Worker {
+    endpoint: Arc<Endpoint>,
+    service: Service,
+    runtime: Handle,
+    asked: Vec<Asked>,
+    responses: Vec<Vec<u8>>,
+    outbox: Outbox,
+}
+
+impl Worker {
+    fn new(endpoint: Arc<Endpoint>, service: Service, runtime: Handle) -> Self {
+        let asked = (0..BATCH).map(|_| Asked::default()).collect();
+        let responses = (0..BATCH).map(|_| Vec::with_capacity(RESPONSE_BYTES)).collect();
+        Self { endpoint, service, runtime, asked, responses, outbox: Outbox::new() }
+    }
+
+    fn work(mut self) {
+        let mut batch = Batch::new();
+        while !self.service.is_over() {
+            // On failure: a time-out of ours, a signal, or an ICMP error about a response sent before. Nothing is wrong.
+            if self.endpoint.receive(&mut batch).is_ok() {
+                self.answer(&batch);
             }
         }
     }
-}
 
-async fn answer_later(endpoint: Arc<Endpoint>, pending: Pending, peer: Peer, service: Service) {
-    let mut response = Vec::with_capacity(1024);
-    let record = service.pipeline.answer(pending, &mut response).await;
-    if !record.dropped {
-        send(&endpoint, &response, &peer, &service);
+    /// Answers packets that came in together.
+    fn answer(&mut self, batch: &Batch) {
+        let Self { endpoint, service, runtime, asked, responses, outbox } = self;
+        let received = Instant::now();
+        let packets: SmallVec<[(&[u8], &Peer); BATCH]> = batch.packets().collect();
+        let asked = &mut asked[..packets.len()];
+        for (asked, (packet, peer)) in asked.iter_mut().zip(&packets) {
+            service.read(asked, packet, peer.client.ip(), Transport::Udp, received);
+        }
+        let turn = service.turn(asked);
+        let mut records: SmallVec<[QueryRecord<'_>; BATCH]> = SmallVec::new();
+        let mut ready: SmallVec<[(&[u8], &Peer); BATCH]> = SmallVec::new();
+        for ((asked, (packet, peer)), response) in asked.iter().zip(&packets).zip(responses) {
+            match service.answer_now(&turn, asked, packet, response) {
+                None => {}
+                Some(Now::Silent) => service.telemetry.silent(Transport::Udp),
+                Some(Now::Dropped(record)) => records.push(record),
+                Some(Now::Answered(record)) => {
+                    ready.push((response, peer));
+                    records.push(record);
+                }
+                Some(Now::Later(pending)) => {
+                    runtime.spawn(answer_later(endpoint.clone(), pending, **peer, service.clone()));
+                }
+            }
+        }
+        for _ in 0..endpoint.send_all(&ready, outbox) {
+            service.telemetry.unsent();
+        }
+        let finished = Instant::now();
+        records.into_iter().for_each(|record| service.record(record, finished));
     }
-    service.record(&record);
 }
 
-/// Sends; a response that the system refuses is lost, as the network may lose it, and counted.
-fn send(endpoint: &Endpoint, response: &[u8], peer: &Peer, service: &Service) {
-    if endpoint.send(response, peer).is_err() {
+async fn answer_later(endpoint: Arc<Endpoint>, mut pending: Box<Pending>, peer: Peer, service: Service) {
+    let mut response = Vec::with_capacity(RESPONSE_BYTES);
+    let record = service.pipeline.answer(&mut pending, &mut response).await;
+    // A response that the system refuses is lost, as the network may lose it, and counted.
+    if !record.dropped && endpoint.send(&response, &peer).is_err() {
         service.telemetry.unsent();
     }
+    service.record(record, Instant::now());
 }

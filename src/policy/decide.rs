@@ -65,16 +65,16 @@ struct OwnersWord {
 }
 
 impl Policy {
-    /// Begins to decide on questions for these names, of which there are at most as many as `foreseen`: whoever has
-    /// several waits for memory once for all of them.
-    pub fn foresee(&self, names: &[&Name], foreseen: &mut [Foreseen]) {
-        self.index.foresee(names, foreseen);
+    /// Begins to decide on questions for these names: whoever has several waits for memory once for all of them. More
+    /// than some dozens fall out of the processor's cache again before they are decided.
+    pub fn foresee<'n>(&self, names: impl Iterator<Item = (&'n Name, &'n mut Foreseen)>) {
+        self.index.foresee(names);
     }
 
     /// Decides on the question.
     pub fn on_question(&self, asking: &Asking<'_>) -> Verdict {
         let mut foreseen = Foreseen::NOTHING;
-        self.foresee(&[asking.name], std::slice::from_mut(&mut foreseen));
+        self.foresee(std::iter::once((asking.name, &mut foreseen)));
         self.on_question_foreseen(asking, &foreseen)
     }
 

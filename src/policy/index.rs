@@ -104,11 +104,13 @@ impl Index {
     }
 
     /// Begins to look names up, each `foreseen` for the name beside it.
-    pub fn foresee(&self, names: &[&Name], foreseen: &mut [Foreseen]) {
-        for (name, foreseen) in names.iter().zip(&mut *foreseen) {
+    pub fn foresee<'n>(&self, names: impl Iterator<Item = (&'n Name, &'n mut Foreseen)>) {
+        let mut begun: SmallVec<[&mut Foreseen; 32]> = SmallVec::new();
+        for (name, foreseen) in names {
             self.names.hash(name, 0, foreseen);
+            begun.push(foreseen);
         }
-        for (_, foreseen) in names.iter().zip(foreseen) {
+        for foreseen in begun {
             self.names.look(foreseen, &self.lists);
         }
     }
@@ -116,7 +118,7 @@ impl Index {
     /// Calls `found` for every rule that matches a name asked or an alias: suffixes from the shortest, then patterns.
     pub fn on_name<'a>(&'a self, name: &Name, found: impl FnMut(Hit<'a>)) {
         let mut foreseen = Foreseen::NOTHING;
-        self.foresee(&[name], std::slice::from_mut(&mut foreseen));
+        self.foresee(std::iter::once((name, &mut foreseen)));
         self.on_name_foreseen(name, &foreseen, found);
     }
 
@@ -303,9 +305,8 @@ mod tests {
         #[test]
         fn together_is_as_one_by_one(lists in any_lists(), names in prop::collection::vec(any_name(), 1..9), seed: u64) {
             let index = index(&lists, seed);
-            let all: Vec<&Name> = names.iter().collect();
             let mut foreseen = vec![Foreseen::NOTHING; names.len()];
-            index.foresee(&all, &mut foreseen);
+            index.foresee(names.iter().zip(&mut foreseen));
             for (name, foreseen) in names.iter().zip(&foreseen) {
                 let (mut together, mut alone) = (Vec::new(), Vec::new());
                 index.on_name_foreseen(name, foreseen, |hit| together.push((hit.rule, hit.labels)));

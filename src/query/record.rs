@@ -1,8 +1,7 @@
 //! What is known of a query once it is answered: the one thing that logs, metrics and measurement are made from.
 
-use super::Now;
 use crate::{
-    dns::{ExtendedError, Question, Rcode, Transport},
+    dns::{Question, Rcode, Transport},
     policy::{Link, Policy, Verdict},
     resolve::Security,
 };
@@ -13,11 +12,11 @@ use std::{
 };
 
 /// One query and its outcome, written after the answer and never in its way.
-pub struct QueryRecord {
+pub struct QueryRecord<'q> {
     pub client: IpAddr,
     pub transport: Transport,
     /// `None` if it couldn't be read.
-    pub question: Option<Question>,
+    pub question: Option<&'q Question>,
     pub rcode: Rcode,
     /// Extended DNS Error code given, if any.
     pub ede: Option<u16>,
@@ -28,7 +27,7 @@ pub struct QueryRecord {
     pub security: Option<Security>,
     pub verdict: Verdict,
     /// The policy that decided, if it had anything to say or has the client in a group: its indexes are the verdict's.
-    pub policy: Option<Arc<Policy>>,
+    pub policy: Option<&'q Arc<Policy>>,
     /// What the answer led to.
     pub links: Vec<Link>,
     /// The client looks for a way round this resolver, or uses one.
@@ -37,7 +36,7 @@ pub struct QueryRecord {
     pub dropped: bool,
 }
 
-impl QueryRecord {
+impl<'q> QueryRecord<'q> {
     pub(super) fn new(client: IpAddr, transport: Transport, received: Instant) -> Self {
         Self {
             client,
@@ -57,29 +56,25 @@ impl QueryRecord {
     }
 
     /// Notes the verdict; the policy is kept only if it said something, or has the client in a group.
-    pub(super) fn decided(&mut self, policy: &Arc<Policy>, verdict: Verdict, links: Vec<Link>) {
+    pub(super) fn decided(&mut self, policy: &'q Arc<Policy>, verdict: Verdict, links: Vec<Link>) {
         if !verdict.is_pass() || verdict.group != 0 {
-            self.policy = Some(policy.clone());
+            self.policy = Some(policy);
         }
         self.bypass |= verdict.bypass;
         (self.verdict, self.links) = (verdict, links);
     }
 
-    pub(super) fn finished(mut self, rcode: Rcode) -> Box<Self> {
-        (self.rcode, self.latency) = (rcode, self.received.elapsed());
-        Box::new(self)
+    /// Notes how it was answered.
+    pub(super) fn answered(mut self, rcode: Rcode, ede: Option<u16>) -> Self {
+        self.rcode = rcode;
+        self.ede = ede.or(self.ede);
+        self
     }
 
-    /// Without an answer.
-    pub(super) fn dropped(mut self) -> Box<Self> {
+    /// Notes that it got no answer.
+    pub(super) fn dropped(mut self) -> Self {
         self.dropped = true;
-        self.finished(Rcode::NOERROR)
-    }
-
-    pub(super) fn answered(mut self, rcode: Rcode, ede: Option<ExtendedError>) -> Now {
-        if let Some(ede) = ede {
-            self.ede = Some(ede.code);
-        }
-        Now::Answered(self.finished(rcode))
+        self.rcode = Rcode::NOERROR;
+        self
     }
 }

@@ -54,6 +54,42 @@ impl<'a> Reply<'a> {
         self.write(rcode, false, &[], ede.map(|ede| (ede.code, ede.text.as_str())), out);
     }
 
+    /// Writes a denial of our own by the SOA record of the name asked, or of the name that many labels above it. The same
+    /// octets as by way of a record, without one: nearly all answers to blocked questions are such.
+    fn deny(
+        &self,
+        rcode: Rcode,
+        name: &Name,
+        above: usize,
+        ttl_seconds: u32,
+        ede: Option<(u16, &str)>,
+        out: &mut Vec<u8>,
+    ) {
+        let mut owner_at = HEADER_BYTES;
+        for label in name.labels().take(above) {
+            owner_at += 1 + label.len();
+        }
+        let mut writer = MessageWriter::new(out, self.limit, self.id, self.flags(rcode, false));
+        writer.echo_question_alone(self.question);
+        // The longest name leaves room for this and an OPT record in what every client takes.
+        let _ = writer.soa(owner_at, &SOA_NAMES, &soa_numbers(ttl_seconds), ttl_seconds);
+        self.close(writer, rcode, ede);
+    }
+
+    /// Writes the OPT record, if the client understands it, and ends the message.
+    fn close(&self, mut writer: MessageWriter<'_>, rcode: Rcode, ede: Option<(u16, &str)>) {
+        if let Some(edns) = self.edns {
+            let size = UDP_PAYLOAD_BYTES as u16;
+            let ede = ede.map(|(code, text)| (code, shortened(text)));
+            let without_text = ede.map(|(code, _)| (code, ""));
+            let _ = writer
+                .edns(size, edns.dnssec_ok, rcode, ede)
+                .or_else(|_| writer.edns(size, edns.dnssec_ok, rcode, without_text))
+                .or_else(|_| writer.edns(size, edns.dnssec_ok, rcode, None));
+        }
+        writer.finish();
+    }
+
     /// Writes an empty response that has the client ask again over TCP (RFC 1035 §4.1.1, TC).
     fn truncated(&self, ede: Option<(u16, &str)>, out: &mut Vec<u8>) {
         self.write(Rcode::NOERROR, false, &[], ede, out);
@@ -81,16 +117,7 @@ impl<'a> Reply<'a> {
         } else {
             writer.release(reserved);
         }
-        if let Some(edns) = self.edns {
-            let size = UDP_PAYLOAD_BYTES as u16;
-            let ede = ede.map(|(code, text)| (code, shortened(text)));
-            let without_text = ede.map(|(code, _)| (code, ""));
-            let _ = writer
-                .edns(size, edns.dnssec_ok, rcode, ede)
-                .or_else(|_| writer.edns(size, edns.dnssec_ok, rcode, without_text))
-                .or_else(|_| writer.edns(size, edns.dnssec_ok, rcode, None));
-        }
-        writer.finish();
+        self.close(writer, rcode, ede);
     }
 }
 
@@ -103,15 +130,19 @@ fn shortened(text: &str) -> &str {
     &text[..end]
 }
 
+/// MNAME and RNAME of our own SOA records.
+const SOA_NAMES: [u8; 34] = *b"\x08cleandns\x07invalid\x00\x06nobody\x07invalid\x00";
+
+/// Serial, refresh, retry, expire: nobody transfers these zones. Minimum: how long the denial is remembered.
+fn soa_numbers(ttl_seconds: u32) -> [u32; 5] {
+    [1, 3600, 600, 86_400, ttl_seconds]
+}
+
 /// A SOA record for a negative response of our own; TTL and MINIMUM are the same (RFC 2308 §3).
 fn soa(owner: Name, ttl_seconds: u32) -> Record {
-    const MNAME: &[u8] = b"\x08cleandns\x07invalid\x00";
-    const RNAME: &[u8] = b"\x06nobody\x07invalid\x00";
     let mut data = Vec::with_capacity(64);
-    data.extend_from_slice(MNAME);
-    data.extend_from_slice(RNAME);
-    // Serial, refresh, retry, expire: nobody transfers this zone. Minimum: how long the denial is remembered.
-    for field in [1, 3600, 600, 86_400, ttl_seconds] {
+    data.extend_from_slice(&SOA_NAMES);
+    for field in soa_numbers(ttl_seconds) {
         data.extend_from_slice(&field.to_be_bytes());
     }
     Record { owner, rr_type: RrType::SOA, class: Class::IN, ttl: ttl_seconds, data }

@@ -6,7 +6,11 @@ use crate::{
     policy::{Action, AliasTarget, BlockAnswer, Cause, LocalData, Policy, Trigger, Verdict},
     resolve::Resolution,
 };
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use smallvec::SmallVec;
+use std::{
+    fmt::{self, Write},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
 
 /// Names that an application asks for to hear whether it may go round this resolver: only a negative answer says no, so
 /// they get one whatever blocked clients get otherwise. Firefox's canary, and Apple's Private Relay.
@@ -25,8 +29,34 @@ pub enum Blocked {
 }
 
 /// The Extended DNS Error text of a block: `program/service list:line`.
-pub fn block_reason(policy: &Policy, cause: &Cause) -> String {
-    format!("{}{}", policy.list_label(cause.list()), cause.line)
+pub fn block_reason(policy: &Policy, cause: &Cause) -> Reason {
+    let mut reason = Reason::default();
+    // Writing to memory doesn't fail.
+    let _ = write!(reason, "{}{}", policy.list_label(cause.list()), cause.line);
+    reason
+}
+
+/// A text that is short as a rule, and then takes no memory but its own.
+#[derive(Default)]
+pub struct Reason(SmallVec<[u8; 160]>);
+
+impl fmt::Write for Reason {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.extend_from_slice(text.as_bytes());
+        Ok(())
+    }
+}
+
+impl Reason {
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 /// Writes the response to a blocked query, as far as it can be written at once. `answer` is what was resolved before the
@@ -42,8 +72,9 @@ pub fn blocked(
     let said = verdict.block()?;
     let program = &policy.programs()[usize::from(said.program)];
     let cause = &said.cause;
-    let reason = block_reason(policy, cause);
-    let writing = Writing { reply, query, policy, cause, ede: (program.ede, &reason) };
+    // Only who sent an OPT record will hear of it.
+    let reason = reply.edns.map(|_| block_reason(policy, cause)).unwrap_or_default();
+    let writing = Writing { reply, query, policy, cause, ede: (program.ede, reason.as_str()) };
     Some(match policy.rule(cause).action() {
         Action::Given => writing.as_program_says(&program.block, out),
         Action::NoData => writing.negative(Rcode::NOERROR, out),
@@ -71,7 +102,7 @@ pub fn followed(
     let said = verdict.block()?;
     let program = &policy.programs()[usize::from(said.program)];
     let reason = block_reason(policy, &said.cause);
-    let writing = Writing { reply, query, policy, cause: &said.cause, ede: (program.ede, &reason) };
+    let writing = Writing { reply, query, policy, cause: &said.cause, ede: (program.ede, reason.as_str()) };
     let Action::Rewrite(data) = policy.rule(&said.cause).action() else { return None };
     let (mut chain, owner) = writing.chain(answer);
     chain.push(writing.alias(owner, &data)?);
@@ -121,11 +152,13 @@ impl Writing<'_> {
     /// and for rules without a name, it is the name asked.
     fn negative(&self, rcode: Rcode, out: &mut Vec<u8>) -> Blocked {
         let name = &self.query.question.name;
-        let owner = match (self.cause.trigger, self.cause.labels) {
-            (Trigger::Qname, labels @ 1..) => name.ancestor(name.label_count().saturating_sub(usize::from(labels))),
-            _ => *name,
+        let above = match (self.cause.trigger, self.cause.labels) {
+            (Trigger::Qname, labels @ 1..) => name.label_count().saturating_sub(usize::from(labels)),
+            _ => 0,
         };
-        self.denial(rcode, owner, &[], out)
+        let ttl = self.policy.block_ttl_seconds();
+        self.reply.deny(rcode, name, above, ttl, Some(self.ede), out);
+        Blocked::Written(rcode, self.ede.0)
     }
 
     fn denial(&self, rcode: Rcode, owner: Name, chain: &[Record], out: &mut Vec<u8>) -> Blocked {

@@ -21,7 +21,7 @@ pub const LATENCY_BOUNDS_MICROS: [u64; 16] = [
     4_000_000,
 ];
 /// Response codes counted by name; what is beyond them is counted together.
-const RCODES: usize = 17;
+pub const RCODES: usize = 17;
 const TRANSPORTS: usize = Transport::ALL.len();
 
 /// How a reload ended.
@@ -61,6 +61,41 @@ pub struct Counters {
     /// The last is for what took longer than every bound.
     pub latency: [AtomicU64; LATENCY_BOUNDS_MICROS.len() + 1],
     pub latency_sum_micros: AtomicU64,
+}
+
+/// Counters by thread: two threads that count in one place wait for each other.
+pub struct Shards<T>(Box<[Shard<T>]>);
+
+/// One thread's, on lines of the cache that no other thread writes to.
+#[derive(Default)]
+#[repr(align(128))]
+struct Shard<T>(T);
+
+/// More threads than this share.
+const SHARDS: usize = 16;
+
+thread_local! {
+    static SHARD: usize = NEXT_SHARD.fetch_add(1, Relaxed) as usize % SHARDS;
+}
+static NEXT_SHARD: AtomicU64 = AtomicU64::new(0);
+
+impl<T: Default> Default for Shards<T> {
+    fn default() -> Self {
+        Self((0..SHARDS).map(|_| Shard::default()).collect())
+    }
+}
+
+impl<T> Shards<T> {
+    /// Those of this thread.
+    #[inline]
+    pub fn own(&self) -> &T {
+        &self.0[SHARD.with(|shard| *shard)].0
+    }
+
+    /// The sum of one of them over all threads.
+    pub fn sum(&self, of: impl Fn(&T) -> &AtomicU64) -> u64 {
+        self.0.iter().map(|shard| of(&shard.0).load(Relaxed)).sum()
+    }
 }
 
 /// Adds one.
@@ -110,11 +145,11 @@ pub type ListKey = (String, String, String);
 
 /// Matches of one list, by outcome and trigger.
 #[derive(Default)]
-pub struct ListHits([[AtomicU64; Trigger::ALL.len()]; Outcome::ALL.len()]);
+pub struct ListHits(Shards<[[AtomicU64; Trigger::ALL.len()]; Outcome::ALL.len()]>);
 
 impl ListHits {
     pub fn of(&self, outcome: Outcome, trigger: Trigger) -> u64 {
-        self.0[outcome as usize][trigger as usize].load(Relaxed)
+        self.0.sum(|own| &own[outcome as usize][trigger as usize])
     }
 }
 
@@ -154,7 +189,7 @@ impl Hits {
             table.by_key.get(&key(policy, list))
         };
         if let Some(hits) = hits {
-            add(&hits.0[outcome as usize][trigger as usize]);
+            add(&hits.0.own()[outcome as usize][trigger as usize]);
         }
     }
 

@@ -2,16 +2,13 @@
 
 use super::{
     Telemetry,
-    counters::{LATENCY_BOUNDS_MICROS, Reload},
+    counters::{LATENCY_BOUNDS_MICROS, RCODES, Reload},
 };
 use crate::{
     dns::{Rcode, Transport},
     policy::{Mode, Outcome, Trigger},
 };
-use std::{
-    fmt::{Display, Write},
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
-};
+use std::fmt::{Display, Write};
 
 /// What stands now, read from elsewhere when metrics are asked for.
 #[derive(Default)]
@@ -58,8 +55,8 @@ fn queries(page: &mut Page, telemetry: &Telemetry) {
     let counters = &telemetry.counters;
     page.head("cleandns_queries_total", "counter", "Queries answered, by transport and response code.");
     for transport in Transport::ALL {
-        for (rcode, count) in counters.queries[transport as usize].iter().enumerate() {
-            let count = read(count);
+        for rcode in 0..RCODES {
+            let count = counters.sum(|own| &own.queries[transport as usize][rcode]);
             // Codes that never occurred would only be noise; NOERROR is there from the start.
             if count > 0 || rcode == 0 {
                 let rcode = Rcode(rcode as u16).to_string();
@@ -69,33 +66,33 @@ fn queries(page: &mut Page, telemetry: &Telemetry) {
     }
     page.head("cleandns_packets_dropped_total", "counter", "Packets that are no queries and got no answer.");
     for transport in Transport::ALL {
-        let count = read(&counters.silent[transport as usize]);
+        let count = counters.sum(|own| &own.silent[transport as usize]);
         page.line("cleandns_packets_dropped_total", &[("transport", transport.label())], count);
     }
     page.single(
         "cleandns_responses_unsent_total",
         "counter",
         "Responses the system refused to send.",
-        read(&counters.unsent),
+        counters.sum(|own| &own.unsent),
     );
     page.single(
         "cleandns_faults_total",
         "counter",
         "Queries whose handling broke off: a fault of this program, with a report in its log.",
-        read(&counters.faults),
+        counters.sum(|own| &own.faults),
     );
-    let refused = read(&counters.connections_refused);
+    let refused = counters.sum(|own| &own.connections_refused);
     page.single("cleandns_tcp_connections_refused_total", "counter", "TCP connections beyond a bound.", refused);
     page.head("cleandns_query_duration_seconds", "histogram", "From reception of a query to its finished response.");
     let mut cumulative = 0;
-    for (bound, count) in LATENCY_BOUNDS_MICROS.iter().zip(&counters.latency) {
-        cumulative += read(count);
+    for (place, bound) in LATENCY_BOUNDS_MICROS.iter().enumerate() {
+        cumulative += counters.sum(|own| &own.latency[place]);
         let bound = (*bound as f64 / 1e6).to_string();
         page.line("cleandns_query_duration_seconds_bucket", &[("le", &bound)], cumulative);
     }
-    cumulative += counters.latency.last().map_or(0, read);
+    cumulative += counters.sum(|own| &own.latency[LATENCY_BOUNDS_MICROS.len()]);
     page.line("cleandns_query_duration_seconds_bucket", &[("le", "+Inf")], cumulative);
-    page.line("cleandns_query_duration_seconds_sum", &[], read(&counters.latency_sum_micros) as f64 / 1e6);
+    page.line("cleandns_query_duration_seconds_sum", &[], counters.sum(|own| &own.latency_sum_micros) as f64 / 1e6);
     page.line("cleandns_query_duration_seconds_count", &[], cumulative);
 }
 
@@ -121,16 +118,16 @@ fn verdicts(page: &mut Page, telemetry: &Telemetry) {
             }
         });
     }
-    let dropped = read(&telemetry.counters.dropped);
+    let dropped = telemetry.counters.sum(|own| &own.dropped);
     page.single("cleandns_queries_dropped_total", "counter", "Queries that a program left without an answer.", dropped);
-    let bypass = read(&telemetry.counters.bypass);
+    let bypass = telemetry.counters.sum(|own| &own.bypass);
     page.single(
         "cleandns_bypass_questions_total",
         "counter",
         "Questions that look for a way round this resolver.",
         bypass,
     );
-    let passed = read(&telemetry.counters.owner_passed);
+    let passed = telemetry.counters.sum(|own| &own.owner_passed);
     page.single("cleandns_owner_excepted_total", "counter", "Queries that the owner's exceptions let pass.", passed);
 }
 
@@ -156,7 +153,7 @@ fn state(page: &mut Page, telemetry: &Telemetry, gauges: &Gauges) {
     );
     page.head("cleandns_reloads_total", "counter", "Policies built after a change, by outcome.");
     for reload in Reload::ALL {
-        let count = read(&telemetry.counters.reloads[reload as usize]);
+        let count = telemetry.counters.sum(|own| &own.reloads[reload as usize]);
         page.line("cleandns_reloads_total", &[("outcome", reload.word())], count);
     }
 }
@@ -209,8 +206,4 @@ impl Page {
         let close = if labels.is_empty() { "" } else { "}" };
         let _ = writeln!(self.0, "{close} {value}");
     }
-}
-
-fn read(counter: &AtomicU64) -> u64 {
-    counter.load(Relaxed)
 }

@@ -8,12 +8,12 @@ pub use counters::Reload;
 pub use metrics::{Gauges, ListGauge, render};
 
 use crate::{dns::Transport, policy::Policy, query::QueryRecord};
-use counters::{BypassCounts, Counters, Hits, add};
+use counters::{BypassCounts, Counters, Hits, Shards, add};
 use std::net::IpAddr;
 
 /// All counters of the program.
 pub struct Telemetry {
-    counters: Counters,
+    counters: Shards<Counters>,
     hits: Hits,
     bypass: BypassCounts,
     /// One log line a query.
@@ -22,21 +22,22 @@ pub struct Telemetry {
 
 impl Telemetry {
     pub fn new(log_queries: bool) -> Self {
-        Self { counters: Counters::default(), hits: Hits::default(), bypass: BypassCounts::default(), log_queries }
+        Self { counters: Shards::default(), hits: Hits::default(), bypass: BypassCounts::default(), log_queries }
     }
 
     /// Counts a query, after its answer went out.
-    pub fn record(&self, record: &QueryRecord) {
+    pub fn record(&self, record: &QueryRecord<'_>) {
+        let counters = self.counters.own();
         if record.dropped {
-            add(&self.counters.dropped);
+            add(&counters.dropped);
         } else {
-            self.counters.answered(record.transport, record.rcode, record.latency);
+            counters.answered(record.transport, record.rcode, record.latency);
         }
         if record.bypass {
-            add(&self.counters.bypass);
+            add(&counters.bypass);
             self.bypass.add(record.client);
         }
-        if let Some(policy) = &record.policy {
+        if let Some(policy) = record.policy {
             self.count_verdict(record, policy);
         }
         if self.log_queries {
@@ -46,27 +47,27 @@ impl Telemetry {
 
     /// Counts a packet that got no answer on purpose.
     pub fn silent(&self, transport: Transport) {
-        add(&self.counters.silent[transport as usize]);
+        add(&self.counters.own().silent[transport as usize]);
     }
 
     /// Counts a response that the system didn't take.
     pub fn unsent(&self) {
-        add(&self.counters.unsent);
+        add(&self.counters.own().unsent);
     }
 
     /// Counts a query whose handling broke off, which is a fault of this program.
     pub fn fault(&self) {
-        add(&self.counters.faults);
+        add(&self.counters.own().faults);
     }
 
     /// Counts a TCP connection beyond a bound.
     pub fn connection_refused(&self) {
-        add(&self.counters.connections_refused);
+        add(&self.counters.own().connections_refused);
     }
 
     /// Counts a reload.
     pub fn reloaded(&self, outcome: Reload) {
-        add(&self.counters.reloads[outcome as usize]);
+        add(&self.counters.own().reloads[outcome as usize]);
     }
 
     /// Makes ready for counting by the lists of a policy that is about to be in force.
@@ -79,9 +80,9 @@ impl Telemetry {
         self.bypass.list()
     }
 
-    fn count_verdict(&self, record: &QueryRecord, policy: &Policy) {
+    fn count_verdict(&self, record: &QueryRecord<'_>, policy: &Policy) {
         if record.verdict.owner.is_some() {
-            add(&self.counters.owner_passed);
+            add(&self.counters.own().owner_passed);
         }
         for said in &record.verdict.programs {
             self.hits.count(policy, said.cause.list(), said.outcome, said.cause.trigger);

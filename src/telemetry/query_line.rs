@@ -8,9 +8,9 @@ use crate::{
 };
 
 /// Writes the line. The log's own queue is bounded and lossy, so this never waits.
-pub fn log(record: &QueryRecord) {
+pub fn log(record: &QueryRecord<'_>) {
     let QueryRecord { client, transport, rcode, ede, latency, .. } = record;
-    let (name, rr_type) = match &record.question {
+    let (name, rr_type) = match record.question {
         Some(question) => (question.name.to_string(), question.rr_type.to_string()),
         None => Default::default(),
     };
@@ -25,7 +25,7 @@ pub fn log(record: &QueryRecord) {
         micros = latency.as_micros() as u64,
         security = record.security.map(|security| security.word()),
         verdict = verdict(record),
-        group = record.policy.as_ref().map(|policy| policy.group_name(record.verdict.group)),
+        group = record.policy.map(|policy| policy.group_name(record.verdict.group)),
         answer = if record.verdict.block().is_some() && !record.verdict.answer_seen { Some("not seen") } else { None },
         dropped = record.dropped.then_some(true),
         bypass = record.bypass.then_some(true),
@@ -34,8 +34,8 @@ pub fn log(record: &QueryRecord) {
 }
 
 /// `block clean-store/tiktok tiktok.list:12 (qname)`, for each program that said something; `pass` if none did.
-fn verdict(record: &QueryRecord) -> String {
-    let Some(policy) = record.policy.as_ref().filter(|_| !record.verdict.is_pass()) else {
+fn verdict(record: &QueryRecord<'_>) -> String {
+    let Some(policy) = record.policy.filter(|_| !record.verdict.is_pass()) else {
         return "pass".to_owned();
     };
     let owner = record.verdict.owner.map(|pass| &policy.owner_exceptions()[usize::from(pass.exception)].place);
@@ -50,7 +50,7 @@ fn program(policy: &Policy, said: &ProgramVerdict) -> String {
     format!("{word} {} ({})", block_reason(policy, &said.cause), said.cause.trigger.word())
 }
 
-fn chain(record: &QueryRecord) -> String {
+fn chain(record: &QueryRecord<'_>) -> String {
     let names: Vec<String> = record.links.iter().map(|link| link.what.to_string()).collect();
     names.join(" ")
 }

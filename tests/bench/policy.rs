@@ -108,8 +108,7 @@ fn lookups(what: &str, policy: &Policy, count: usize) {
         };
         let mut foreseen = [Foreseen::NOTHING; BATCH];
         let together = |names: &[Name]| {
-            let all: [&Name; BATCH] = std::array::from_fn(|at| &names[at]);
-            policy.foresee(&all, &mut foreseen);
+            policy.foresee(names.iter().zip(&mut foreseen));
             for (name, foreseen) in names.iter().zip(&foreseen) {
                 black_box(policy.on_question_foreseen(black_box(&asking(name)), foreseen));
             }

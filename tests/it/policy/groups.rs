@@ -10,7 +10,7 @@ use cleandns::{
     dns::{Rcode, RrType, Transport},
     pause::Pauses,
     policy::Client,
-    query::{AccessList, LocalData, Now, Pipeline, SpecialNames, Surroundings},
+    query::{AccessList, Asked, LocalData, Now, Pipeline, SpecialNames, Surroundings},
 };
 use std::{
     net::IpAddr,
@@ -292,8 +292,13 @@ async fn a_hardware_address_goes_before_a_network() {
     for (address, group, mode) in [("127.0.0.7", "laptop", "enforce"), ("127.0.0.8", "wide", "shadow")] {
         let address: IpAddr = address.parse().unwrap();
         let packet = Ask { rd: false, ..Ask::new("signed.org", RrType::A) }.packet();
-        let now = pipeline.answer_now(&packet, address, Transport::Udp, Instant::now(), &mut Vec::new());
-        let Now::Answered(record) = now else { panic!("{address} has to wait") };
+        let mut asked = Asked::default();
+        asked.read(&packet, address, Transport::Udp, Instant::now());
+        let turn = pipeline.turn();
+        pipeline.foresee(&turn, std::slice::from_mut(&mut asked));
+        let Now::Answered(record) = pipeline.answer_now(&turn, &asked, &packet, &mut Vec::new()) else {
+            panic!("{address} has to wait")
+        };
         let expected = if mode == "enforce" { Rcode::NXDOMAIN } else { Rcode::REFUSED };
         assert_eq!((record.rcode, record.verdict.block().is_some()), (expected, mode == "enforce"), "{address}");
         let client = Client { address, id: None, mac: None, tcp: false };

@@ -1,0 +1,84 @@
+//! What would become of a question, for people who ask: by the very steps that an answer takes.
+
+use super::{
+    ANSWER_WITHIN, Pipeline,
+    later::{behind, judge},
+    links::name_servers_wanted,
+    local::{LocalAnswer, LocalEnd},
+};
+use crate::{
+    dns::{Name, Record, RrType},
+    policy::{Asking, Client, Link, Pause, Policy, Trigger, Verdict},
+    resolve::{Resolution, Wanted},
+};
+use std::{sync::Arc, time::Instant};
+
+/// What would become of a question, and why; for people who ask.
+pub struct Explanation {
+    pub policy: Arc<Policy>,
+    pub verdict: Verdict,
+    /// The name asked, then each thing that its answer leads to.
+    pub links: Vec<Link>,
+    /// The client's hardware address, as far as it told the group.
+    pub mac: Option<[u8; 6]>,
+    /// Seconds since 1970 (UTC) at which it was decided.
+    pub now: i64,
+    pub pauses: Arc<Vec<Pause>>,
+    /// `None`: the question alone decided.
+    pub resolution: Option<Resolution>,
+    /// Why nothing is resolved although nothing is blocked: this resolver answers such a question by itself.
+    pub own_answer: Option<&'static str>,
+}
+
+impl Pipeline {
+    /// What would become of a question from a client, by the very steps that an answer takes.
+    pub async fn explain(&self, name: Name, rr_type: RrType, client: Client<'_>) -> Option<Explanation> {
+        let (own_aliases, explanation) = self.explain_question(name, rr_type, client)?;
+        if explanation.own_answer.is_some() || explanation.verdict.block().is_some() {
+            return Some(explanation);
+        }
+        let Explanation { policy, verdict, mut links, mac, now, pauses, .. } = explanation;
+        let asking = Asking { name: &name, rr_type, client: Client { mac, ..client }, now, pauses: &pauses };
+        let needs = policy.needs_for(&verdict);
+        let wanted = Wanted { validated: true, name_servers: name_servers_wanted(needs) };
+        let sought = own_aliases.last().and_then(Record::target).unwrap_or(name);
+        let found = self.find(sought, rr_type, wanted, Instant::now() + ANSWER_WITHIN, None).await;
+        let resolution = behind(own_aliases, found);
+        let (of_answer, verdict) = judge(&policy, &asking, verdict, &resolution, needs, false);
+        links.extend(of_answer);
+        let resolution = Some(resolution);
+        Some(Explanation { policy, verdict, links, mac, now, pauses, resolution, own_answer: None })
+    }
+
+    /// The part of an explanation that takes no resolution, and the owner's aliases that lead from the name asked to
+    /// the one that would be resolved.
+    pub fn explain_question(
+        &self,
+        name: Name,
+        rr_type: RrType,
+        client: Client<'_>,
+    ) -> Option<(Vec<Record>, Explanation)> {
+        let policy = self.policy.load_full()?;
+        let (now, pauses) = ((self.surroundings.now)(), self.pauses.current().clone());
+        let mac = client.mac.or_else(|| self.mac(client.address, &policy));
+        let asking = Asking { name: &name, rr_type, client: Client { mac, ..client }, now, pauses: &pauses };
+        let local = self.local.find(&name, rr_type);
+        let (is_local, is_special) = (local.is_some(), local.is_none() && self.special.find(&name).is_some());
+        let leads_on =
+            |local: &LocalAnswer| local.end == LocalEnd::Elsewhere && self.special.find(&local.name).is_none();
+        let own_aliases = local.filter(leads_on).map_or(Vec::new(), |local| local.records);
+        let verdict = if is_local || is_special { Verdict::default() } else { policy.on_question(&asking) };
+        let own_answer = match rr_type {
+            _ if verdict.block().is_some() => None,
+            _ if is_local && own_aliases.is_empty() => {
+                Some("a name of your own ([local]), answered here before any policy")
+            }
+            _ if is_special => Some("a special-use name, answered here before any policy"),
+            RrType::ANY => Some("questions for ANY get the minimal answer of RFC 8482"),
+            RrType::AXFR | RrType::IXFR => Some("zone transfers are refused"),
+            _ => None,
+        };
+        let links = vec![Link::name(name, Trigger::Qname)];
+        Some((own_aliases, Explanation { policy, verdict, links, mac, now, pauses, resolution: None, own_answer }))
+    }
+}

@@ -1,0 +1,201 @@
+//! The slow half of the flow: what must be looked for.
+
+use super::{
+    ANSWER_WITHIN, Pipeline, QueryRecord, RESOLVE_WITHIN,
+    links::{links, name_servers_wanted},
+    local::{LocalAnswer, LocalEnd},
+    own::Own,
+    response_bytes_max, special,
+};
+use crate::{
+    dns::{ExtendedError, Name, Query, Question, Rcode, Record, RrType, Transport},
+    policy::{Asking, Client, Link, Needs, Pause, Policy, Verdict},
+    resolve::{NameServersWanted, Resolution, Security, Wanted},
+    response::{self, Blocked, Reply},
+};
+use smallvec::SmallVec;
+use std::{sync::Arc, time::Instant};
+use tokio::sync::OwnedSemaphorePermit;
+
+/// A query on its way to its answer.
+pub struct Pending {
+    pub(super) query: Query,
+    pub(super) header_and_question: SmallVec<[u8; 64]>,
+    pub(super) policy: Arc<Policy>,
+    pub(super) later: Later,
+    pub(super) transport: Transport,
+    pub(super) received: Instant,
+    /// Held until the resolution ends, even if its client was answered before.
+    pub(super) permit: Option<OwnedSemaphorePermit>,
+}
+
+/// What was decided at once, for the half that comes later.
+pub(super) struct Later {
+    pub verdict: Verdict,
+    /// What the list's own answer leads to, if the question is blocked by one.
+    pub follow: Option<Name>,
+    /// The owner's own aliases that lead from the question to the name that is looked for.
+    pub aliases: Vec<Record>,
+    pub client: Client<'static>,
+    /// Seconds since 1970 (UTC), as the question was decided.
+    pub now: i64,
+    pub pauses: Arc<Vec<Pause>>,
+}
+
+impl Pipeline {
+    /// Looks for the answer that `answer_now` had not, writes it, and returns what happened; nothing is written for a
+    /// query that gets no answer. Takes no longer than `ANSWER_WITHIN` from when the query came in.
+    pub async fn answer<'q>(&self, pending: &'q mut Pending, out: &mut Vec<u8>) -> QueryRecord<'q> {
+        let permit = pending.permit.take();
+        let Pending { query, header_and_question, policy, later, transport, received, .. } = &*pending;
+        let Later { verdict, follow, aliases, client, now, pauses } = later;
+        let verdict = verdict.clone();
+        let mut record = QueryRecord::new(client.address, *transport, *received);
+        record.question = Some(&query.question);
+        record.bypass = special::asks_for_a_way_round(&query.question.name);
+        let reply = Reply::to(query, header_and_question, response_bytes_max(*transport, query.udp_size()));
+        let deadline = *received + ANSWER_WITHIN;
+        if let Some(target) = follow {
+            record.decided(policy, verdict, Vec::new());
+            return self.answer_followed(&reply, query, &[], *target, deadline, permit, record, out).await;
+        }
+        let Question { name, rr_type, .. } = &query.question;
+        let asking = Asking { name, rr_type: *rr_type, client: *client, now: *now, pauses };
+        let needs = policy.needs_for(&verdict);
+        let wanted = Wanted { validated: !query.cd, name_servers: name_servers_wanted(needs) };
+        let sought = aliases.last().and_then(Record::target).unwrap_or(*name);
+        let found = self.find(sought, *rr_type, wanted, deadline, permit).await;
+        let resolution = behind(aliases.clone(), found);
+        record.security = Some(resolution.security);
+        let (links, verdict) = judge(policy, &asking, verdict, &resolution, needs, query.cd);
+        record.decided(policy, verdict, links);
+        match response::blocked(&reply, query, policy, &record.verdict, &resolution.answer, out) {
+            None => {}
+            Some(Blocked::Written(rcode, ede)) => return record.answered(rcode, Some(ede)),
+            Some(Blocked::Dropped) => {
+                out.clear();
+                return record.dropped();
+            }
+            Some(Blocked::Follow(target)) => {
+                let chain = &resolution.answer;
+                return self.answer_followed(&reply, query, chain, target, deadline, None, record, out).await;
+            }
+        }
+        let rcode = response::resolved(&reply, query, &resolution, out);
+        record.answered(rcode, resolution.ede.map(|ede| ede.code))
+    }
+
+    /// Writes the answer that a list gives in the form of an alias: what the alias leads to is looked for, and given as
+    /// it is, for the list has had its word.
+    #[expect(clippy::too_many_arguments, reason = "what a query on its way consists of")]
+    async fn answer_followed<'q>(
+        &self,
+        reply: &Reply<'_>,
+        query: &Query,
+        chain: &[Record],
+        target: Name,
+        deadline: Instant,
+        permit: Option<OwnedSemaphorePermit>,
+        record: QueryRecord<'q>,
+        out: &mut Vec<u8>,
+    ) -> QueryRecord<'q> {
+        let found = self.find_target(target, query.question.rr_type, deadline, permit).await;
+        let is_of_use = found.rcode != Rcode::SERVFAIL && found.security != Security::Bogus;
+        let written = record
+            .policy
+            .filter(|_| is_of_use)
+            .and_then(|policy| response::followed(reply, query, policy, &record.verdict, chain, &found, out));
+        match written {
+            Some((rcode, ede)) => record.answered(rcode, Some(ede)),
+            None => {
+                reply.bare(Rcode::SERVFAIL, found.ede.as_ref(), out);
+                record.answered(Rcode::SERVFAIL, found.ede.map(|ede| ede.code))
+            }
+        }
+    }
+
+    /// What the name that a list's own alias leads to has: the owner's names and special-use names stand before any
+    /// resolution, here as in a question.
+    async fn find_target(
+        &self,
+        target: Name,
+        rr_type: RrType,
+        deadline: Instant,
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> Resolution {
+        let elsewhere = || LocalAnswer { records: Vec::new(), name: target, end: LocalEnd::Elsewhere };
+        match self.own(self.local.find(&target, rr_type).unwrap_or_else(elsewhere), rr_type) {
+            Own::Answer(rcode, answer, denied) => Resolution {
+                rcode,
+                answer,
+                authority: denied.map(response::local_denial).into_iter().collect(),
+                security: Security::Insecure,
+                ede: None,
+                delegations: Vec::new(),
+            },
+            Own::Leads(aliases, name) => {
+                let wanted = Wanted { validated: true, name_servers: NameServersWanted::No };
+                behind(aliases, self.find(name, rr_type, wanted, deadline, permit).await)
+            }
+        }
+    }
+
+    /// Resolves in a task of its own: a client that goes away, or is told that time is up, stops nothing that another
+    /// may be waiting for.
+    pub(super) async fn find(
+        &self,
+        name: Name,
+        rr_type: RrType,
+        wanted: Wanted,
+        deadline: Instant,
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> Resolution {
+        let resolving = self.resolver.resolve(name, rr_type, wanted);
+        let task = tokio::spawn(async move {
+            let result = tokio::time::timeout(RESOLVE_WITHIN, resolving).await;
+            drop(permit);
+            result
+        });
+        match tokio::time::timeout_at(deadline.into(), task).await {
+            Ok(Ok(Ok(resolution))) => resolution,
+            Ok(Err(error)) => {
+                tracing::error!(%name, %rr_type, %error, "resolution failed unexpectedly");
+                Resolution::failed(ExtendedError::new(0, "internal error"))
+            }
+            Err(_) | Ok(Ok(Err(_))) => Resolution::failed(ExtendedError::new(
+                ExtendedError::NO_REACHABLE_AUTHORITY,
+                format!("no name server answered for {name} in time"),
+            )),
+        }
+    }
+}
+
+/// The verdict on what an answer leads to, and that. One that breaks DNSSEC leads nowhere, unless the client wants it all
+/// the same (`cd`).
+pub(super) fn judge(
+    policy: &Policy,
+    asking: &Asking<'_>,
+    verdict: Verdict,
+    resolution: &Resolution,
+    needs: Needs,
+    cd: bool,
+) -> (Vec<Link>, Verdict) {
+    if resolution.security == Security::Bogus && !cd {
+        return (Vec::new(), verdict);
+    }
+    let links = links(asking.name, asking.rr_type, resolution, needs);
+    let verdict = policy.on_answer(&verdict, asking, &links);
+    (links, verdict)
+}
+
+/// An answer behind the owner's own aliases, which nobody signed.
+pub(super) fn behind(mut aliases: Vec<Record>, mut resolution: Resolution) -> Resolution {
+    if !aliases.is_empty() {
+        aliases.append(&mut resolution.answer);
+        resolution.answer = aliases;
+        if resolution.security == Security::Secure {
+            resolution.security = Security::Insecure;
+        }
+    }
+    resolution
+}
