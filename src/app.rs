@@ -10,7 +10,7 @@ use crate::{
     lists::{Chance, Downloads, Embedded, FetchLimits, Lists, LookUpHost, OnPublish, Published, StartError, Watching},
     neighbours::Neighbours,
     pause::Pauses,
-    query::{AccessList, HostsFile, LocalData, Pipeline, SpecialNames, Surroundings, read_hosts},
+    query::{AccessList, HostsFile, Keeping, LocalData, Pipeline, SpecialNames, Surroundings, read_hosts},
     resolve::{
         Clock, Hints, NameServersWanted, PortMap, Resolution, Resolve, Resolver, ResolverSetup, Security,
         TrustAnchorText, UpstreamCounters, Wanted,
@@ -29,6 +29,8 @@ use std::{
 };
 use tokio::{sync::watch, task::JoinHandle};
 
+/// The part of the cache's memory that is left to resolution: one in so many. What it keeps is mostly about name servers.
+const RESOLVER_SHARE: u64 = 4;
 /// How long queries in flight are waited for when it is time to leave.
 const DRAIN_WITHIN: Duration = Duration::from_secs(5);
 /// How often the first contact with name servers is tried until there is one.
@@ -126,6 +128,7 @@ pub async fn start(config: Config, outside: Outside) -> Result<Running, AppError
     let telemetry = Arc::new(Telemetry::new(config.log.queries));
     let counters = Arc::new(UpstreamCounters::default());
     let (clock, chance, limits) = (outside.clock.clone(), outside.chance(), outside.fetch.clone());
+    let seed = outside.seed;
     let resolver = resolver(&config, outside, counters.clone())?;
     let downloads = Downloads { look_up_host: look_up_host(&config, &resolver), limits };
     let (own_config, on_publish) = (config.clone(), count_reloads(&telemetry));
@@ -136,7 +139,7 @@ pub async fn start(config: Config, outside: Outside) -> Result<Running, AppError
     let lists = loading.await.context("reading the lists broke off")??;
     let published = lists.published();
     let (stop, stopping) = watch::channel(false);
-    let (pipeline, warnings) = pipeline(&config, &published, Arc::new(resolver.clone()), clock.clone())?;
+    let (pipeline, warnings) = pipeline(&config, &published, Arc::new(resolver.clone()), clock.clone(), seed)?;
     warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let pipeline = Arc::new(pipeline);
     let health = Health {
@@ -183,8 +186,15 @@ fn pipeline(
     published: &Published,
     resolver: Arc<dyn Resolve>,
     clock: Clock,
+    seed: u64,
 ) -> Result<(Pipeline, Vec<String>), AppError> {
     let (local, warnings) = local_data(config)?;
+    let keeping = Keeping {
+        bytes: config.cache.bytes - config.cache.bytes / RESOLVER_SHARE,
+        seed,
+        stale: config.cache.stale,
+        refresh: config.cache.prefetch,
+    };
     let groups = config.groups.iter().map(|group| group.name.clone()).collect();
     let pipeline = Pipeline::new(
         published.policy.clone(),
@@ -192,6 +202,7 @@ fn pipeline(
         local,
         SpecialNames::new(config.resolve.forwards.iter().map(|forward| forward.zone)),
         resolver,
+        keeping,
         Arc::new(Pauses::load(config.state_dir.as_deref(), groups)),
         Surroundings { now: Arc::new(move || clock() as i64), mac: mac_addresses(config) },
     );
@@ -201,9 +212,9 @@ fn pipeline(
 /// The flow of queries for whoever asks without a server: it decides on questions, and nothing is resolved.
 pub fn offline_pipeline(config: &Config, published: &Published) -> Result<Pipeline, AppError> {
     let outside = Outside::real();
-    let clock = outside.clock.clone();
+    let (clock, seed) = (outside.clock.clone(), outside.seed);
     let resolver = resolver(config, outside, Arc::default())?;
-    pipeline(config, published, Arc::new(resolver), clock).map(|(pipeline, _)| pipeline)
+    pipeline(config, published, Arc::new(resolver), clock, seed).map(|(pipeline, _)| pipeline)
 }
 
 impl Running {
@@ -306,7 +317,7 @@ fn resolver(config: &Config, outside: Outside, counters: Arc<UpstreamCounters>) 
     };
     let setup = ResolverSetup {
         config: settings,
-        cache_bytes: config.cache.bytes,
+        cache_bytes: config.cache.bytes / RESOLVER_SHARE,
         hints,
         anchors,
         built_at: outside.built_at,

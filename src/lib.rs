@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!         ┌────────────── app: builds everything from Config, binds, spawns, drains ──────────────┐
-//!  stub → listener → query → policy.on_question → resolve → policy.on_answer → response → listener → stub
-//!          sockets    ▲      Verdict (pure)      recursor/   Verdict (pure)      │
+//!  stub → listener → query → policy.on_question → cache → resolve → policy.on_answer → response → listener → stub
+//!          sockets    ▲      Verdict (pure)              recursor/  Verdict (pure)    │
 //!     neighbours: MAC ┤          ▲ swap          forwarder,                      │ one QueryRecord, after the answer
 //!     pause: until    ┘          │               name servers                    │
 //!  blocklists/ → lists ───── Policy                                telemetry: counters · log line ←┘
@@ -15,9 +15,12 @@
 //!
 //! - [`listener`] UDP workers and TCP connections: bytes in, bytes out, every bound of the network side.
 //! - [`dns`] the shared vocabulary: names, questions, records, wire form and zone files. Plain values.
-//! - [`query`] the flow: `answer_now` at once, `answer` for what must be resolved. In its order: `access`; `local`, the
-//!   owner's own names, with `hosts`; `special`, names that never leave this machine; the policy; `links`, what an answer
-//!   leads to; `record`, what is known at the end.
+//! - [`query`] the flow: `now` at once and by the batch, `later` for what must be resolved, `explain` for people. In its
+//!   order: `access`; `own`, which is `local` (the owner's names, with `hosts`) and `special` (names that never leave this
+//!   machine); the policy; `finder`, which knows what is kept and what is in flight; `links`, what an answer leads to;
+//!   `record`, what is known at the end.
+//! - [`cache`] answers kept in wire form, bounded by octets; facts of DNS, and no verdict.
+//! - [`prefetch`] asks for memory before it is needed; the only line that isn't safe Rust.
 //! - [`neighbours`] which MAC address stands behind a client's address; asks the kernel, never waits.
 //! - [`pause`] everything in shadow until a time; kept over restarts.
 //! - [`policy`] decides, purely. `rule` is what a line means, `parse` reads lines (one file a format), `gate` judges how much
@@ -56,6 +59,7 @@
 
 pub mod admin;
 pub mod app;
+pub mod cache;
 pub mod cli;
 pub mod config;
 pub mod dns;

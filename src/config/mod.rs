@@ -109,6 +109,10 @@ pub struct Local {
 pub struct Cache {
     /// Ceiling in octets.
     pub bytes: u64,
+    /// How long an answer may be given past its time.
+    pub stale: Duration,
+    /// Popular answers are asked for again when their time is over.
+    pub prefetch: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]

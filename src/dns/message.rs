@@ -26,6 +26,7 @@ pub struct ExtendedError {
 
 impl ExtendedError {
     pub const STALE_ANSWER: u16 = 3;
+    pub const STALE_DENIAL: u16 = 19;
     pub const DNSSEC_BOGUS: u16 = 6;
     pub const SIGNATURE_EXPIRED: u16 = 7;
     pub const SIGNATURE_NOT_YET_VALID: u16 = 8;
@@ -242,6 +243,18 @@ impl<'a> MessageWriter<'a> {
         self.out.extend_from_slice(names);
         self.out.extend(numbers.iter().flat_map(|number| number.to_be_bytes()));
         self.counts[1 + Section::Authority as usize] += 1;
+        Ok(())
+    }
+
+    /// Appends sections that `write` has ready, with the number of records in each of the three, unless they don't fit.
+    pub fn sections(&mut self, write: impl FnOnce(&mut Vec<u8>) -> [u16; 3]) -> Result<(), Full> {
+        let start = self.out.len();
+        let counts = write(self.out);
+        if self.out.len() > self.limit {
+            self.out.truncate(start);
+            return Err(Full);
+        }
+        self.counts[1..].copy_from_slice(&counts);
         Ok(())
     }
 

@@ -47,12 +47,18 @@ impl Service {
     }
 
     /// Begins to answer packets that were read.
-    fn turn(&self, asked: &mut [Asked]) -> Turn {
-        let turn = self.pipeline.turn();
-        if self.guard(|| self.pipeline.foresee(&turn, asked)).is_none() {
-            asked.iter_mut().for_each(Asked::discard);
+    fn turn(&self, asked: &mut [Asked]) -> Option<Turn> {
+        let turn = self.guard(|| self.pipeline.turn())?;
+        let together = AssertUnwindSafe(|| self.pipeline.foresee(&turn, asked));
+        if catch_unwind(together).is_err() {
+            // Whose fault it is shows one by one.
+            for asked in asked {
+                if self.guard(|| self.pipeline.foresee(&turn, std::slice::from_mut(asked))).is_none() {
+                    asked.discard();
+                }
+            }
         }
-        turn
+        Some(turn)
     }
 
     /// Answers a packet, or says that it takes longer. After a fault there is `None`, and it is counted.

@@ -145,7 +145,7 @@ async fn read(mut stream: OwnedReadHalf, client: SocketAddr, service: &Service, 
         };
         let mut response = Vec::new();
         service.read(&mut asked, &packet, client.ip(), Transport::Tcp, Instant::now());
-        let turn = service.turn(std::slice::from_mut(&mut asked));
+        let Some(turn) = service.turn(std::slice::from_mut(&mut asked)) else { return };
         match service.answer_now(&turn, &asked, &packet, &mut response) {
             None => return,
             // Nothing that speaks DNS sends such a thing over TCP; there is no use in reading on.

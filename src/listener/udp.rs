@@ -70,7 +70,7 @@ impl Worker {
         for (asked, (packet, peer)) in asked.iter_mut().zip(&packets) {
             service.read(asked, packet, peer.client.ip(), Transport::Udp, received);
         }
-        let turn = service.turn(asked);
+        let Some(turn) = service.turn(asked) else { return };
         let mut records: SmallVec<[QueryRecord<'_>; BATCH]> = SmallVec::new();
         let mut ready: SmallVec<[(&[u8], &Peer); BATCH]> = SmallVec::new();
         for ((asked, (packet, peer)), response) in asked.iter().zip(&packets).zip(responses) {

@@ -176,6 +176,14 @@ impl Policy {
         matched
     }
 
+    /// Whether any rule at all looks at this link, whatever its conditions, mode and program. What none does needs no
+    /// decision, by any client, while this policy is in force.
+    pub fn touches(&self, link: &Link) -> bool {
+        let mut found = false;
+        self.each_match(link, |_, _| found = true);
+        found
+    }
+
     /// True if some list of a program's service has a rule on a name that says the same.
     pub fn has_name_rule(&self, program: &str, service: &str, rule: &RuleView<'_>) -> bool {
         let is_own = |list: usize| {

@@ -2,6 +2,7 @@
 
 use super::{
     ANSWER_WITHIN, Pipeline,
+    finder::Sought,
     later::{behind, judge},
     links::name_servers_wanted,
     local::{LocalAnswer, LocalEnd},
@@ -9,7 +10,7 @@ use super::{
 use crate::{
     dns::{Name, Record, RrType},
     policy::{Asking, Client, Link, Pause, Policy, Trigger, Verdict},
-    resolve::{Resolution, Wanted},
+    resolve::Resolution,
 };
 use std::{sync::Arc, time::Instant};
 
@@ -40,10 +41,16 @@ impl Pipeline {
         let Explanation { policy, verdict, mut links, mac, now, pauses, .. } = explanation;
         let asking = Asking { name: &name, rr_type, client: Client { mac, ..client }, now, pauses: &pauses };
         let needs = policy.needs_for(&verdict);
-        let wanted = Wanted { validated: true, name_servers: name_servers_wanted(needs) };
-        let sought = own_aliases.last().and_then(Record::target).unwrap_or(name);
-        let found = self.find(sought, rr_type, wanted, Instant::now() + ANSWER_WITHIN, None).await;
-        let resolution = behind(own_aliases, found);
+        let sought = Sought {
+            name: own_aliases.last().and_then(Record::target).unwrap_or(name),
+            rr_type,
+            dnssec_ok: false,
+            cd: false,
+            name_servers: name_servers_wanted(needs),
+        };
+        let begun = Instant::now();
+        let found = self.finder.find(sought, begun, begun + ANSWER_WITHIN, None).await;
+        let resolution = Resolution::clone(&behind(&own_aliases, found.resolution));
         let (of_answer, verdict) = judge(&policy, &asking, verdict, &resolution, needs, false);
         links.extend(of_answer);
         let resolution = Some(resolution);

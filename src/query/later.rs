@@ -1,17 +1,18 @@
 //! The slow half of the flow: what must be looked for.
 
 use super::{
-    ANSWER_WITHIN, Pipeline, QueryRecord, RESOLVE_WITHIN,
+    ANSWER_WITHIN, Pipeline, QueryRecord,
+    finder::{Found, Sought, Source},
     links::{links, name_servers_wanted},
     local::{LocalAnswer, LocalEnd},
     own::Own,
     response_bytes_max, special,
 };
 use crate::{
-    dns::{ExtendedError, Name, Query, Question, Rcode, Record, RrType, Transport},
+    dns::{Name, Query, Question, Rcode, Record, RrType, Transport},
     policy::{Asking, Client, Link, Needs, Pause, Policy, Verdict},
-    resolve::{NameServersWanted, Resolution, Security, Wanted},
-    response::{self, Blocked, Reply},
+    resolve::{NameServersWanted, Resolution, Security},
+    response::{self, Age, Blocked, Reply},
 };
 use smallvec::SmallVec;
 use std::{sync::Arc, time::Instant};
@@ -62,11 +63,17 @@ impl Pipeline {
         let Question { name, rr_type, .. } = &query.question;
         let asking = Asking { name, rr_type: *rr_type, client: *client, now: *now, pauses };
         let needs = policy.needs_for(&verdict);
-        let wanted = Wanted { validated: !query.cd, name_servers: name_servers_wanted(needs) };
-        let sought = aliases.last().and_then(Record::target).unwrap_or(*name);
-        let found = self.find(sought, *rr_type, wanted, deadline, permit).await;
-        let resolution = behind(aliases.clone(), found);
+        let sought = Sought {
+            name: aliases.last().and_then(Record::target).unwrap_or(*name),
+            rr_type: *rr_type,
+            dnssec_ok: query.wants_dnssec(),
+            cd: query.cd,
+            name_servers: name_servers_wanted(needs),
+        };
+        let Found { resolution, source } = self.finder.find(sought, *received, deadline, permit).await;
+        let resolution = behind(aliases, resolution);
         record.security = Some(resolution.security);
+        record.cache = Some(source.cache_use());
         let (links, verdict) = judge(policy, &asking, verdict, &resolution, needs, query.cd);
         record.decided(policy, verdict, links);
         match response::blocked(&reply, query, policy, &record.verdict, &resolution.answer, out) {
@@ -81,8 +88,15 @@ impl Pipeline {
                 return self.answer_followed(&reply, query, chain, target, deadline, None, record, out).await;
             }
         }
-        let rcode = response::resolved(&reply, query, &resolution, out);
-        record.answered(rcode, resolution.ede.map(|ede| ede.code))
+        let (rcode, ede) = match source {
+            Source::Stale(entry) if aliases.is_empty() => response::kept(&reply, query, &entry, Age::Stale, out),
+            Source::Kept(entry) if aliases.is_empty() => {
+                let age = entry.life(self.finder.seconds(Instant::now())).age();
+                response::kept(&reply, query, &entry, Age::Fresh(age), out)
+            }
+            _ => response::resolved(&reply, query, &resolution, out),
+        };
+        record.answered(rcode, ede)
     }
 
     /// Writes the answer that a list gives in the form of an alias: what the alias leads to is looked for, and given as
@@ -134,38 +148,11 @@ impl Pipeline {
                 delegations: Vec::new(),
             },
             Own::Leads(aliases, name) => {
-                let wanted = Wanted { validated: true, name_servers: NameServersWanted::No };
-                behind(aliases, self.find(name, rr_type, wanted, deadline, permit).await)
+                let name_servers = NameServersWanted::No;
+                let sought = Sought { name, rr_type, dnssec_ok: false, cd: false, name_servers };
+                let found = self.finder.find(sought, Instant::now(), deadline, permit).await;
+                Resolution::clone(&behind(&aliases, found.resolution))
             }
-        }
-    }
-
-    /// Resolves in a task of its own: a client that goes away, or is told that time is up, stops nothing that another
-    /// may be waiting for.
-    pub(super) async fn find(
-        &self,
-        name: Name,
-        rr_type: RrType,
-        wanted: Wanted,
-        deadline: Instant,
-        permit: Option<OwnedSemaphorePermit>,
-    ) -> Resolution {
-        let resolving = self.resolver.resolve(name, rr_type, wanted);
-        let task = tokio::spawn(async move {
-            let result = tokio::time::timeout(RESOLVE_WITHIN, resolving).await;
-            drop(permit);
-            result
-        });
-        match tokio::time::timeout_at(deadline.into(), task).await {
-            Ok(Ok(Ok(resolution))) => resolution,
-            Ok(Err(error)) => {
-                tracing::error!(%name, %rr_type, %error, "resolution failed unexpectedly");
-                Resolution::failed(ExtendedError::new(0, "internal error"))
-            }
-            Err(_) | Ok(Ok(Err(_))) => Resolution::failed(ExtendedError::new(
-                ExtendedError::NO_REACHABLE_AUTHORITY,
-                format!("no name server answered for {name} in time"),
-            )),
         }
     }
 }
@@ -189,13 +176,14 @@ pub(super) fn judge(
 }
 
 /// An answer behind the owner's own aliases, which nobody signed.
-pub(super) fn behind(mut aliases: Vec<Record>, mut resolution: Resolution) -> Resolution {
-    if !aliases.is_empty() {
-        aliases.append(&mut resolution.answer);
-        resolution.answer = aliases;
-        if resolution.security == Security::Secure {
-            resolution.security = Security::Insecure;
-        }
+pub(super) fn behind(aliases: &[Record], resolution: Arc<Resolution>) -> Arc<Resolution> {
+    if aliases.is_empty() {
+        return resolution;
     }
-    resolution
+    let mut whole = Resolution::clone(&resolution);
+    whole.answer.splice(0..0, aliases.iter().cloned());
+    if whole.security == Security::Secure {
+        whole.security = Security::Insecure;
+    }
+    Arc::new(whole)
 }

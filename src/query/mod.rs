@@ -6,6 +6,7 @@
 
 mod access;
 mod explain;
+mod finder;
 mod hosts;
 mod later;
 mod links;
@@ -17,11 +18,12 @@ mod special;
 
 pub use access::AccessList;
 pub use explain::Explanation;
+pub use finder::{Finder, Keeping};
 pub use hosts::{HostsFile, read_hosts};
 pub use later::Pending;
 pub use local::LocalData;
 pub use now::{Asked, Now, TURN_PACKETS_MAX, Turn};
-pub use record::QueryRecord;
+pub use record::{CacheUse, QueryRecord};
 pub use special::SpecialNames;
 
 use crate::{
@@ -51,7 +53,7 @@ pub struct Pipeline {
     access: AccessList,
     local: LocalData,
     special: SpecialNames,
-    resolver: Arc<dyn Resolve>,
+    finder: Arc<Finder>,
     misses: Arc<Semaphore>,
     pauses: Arc<Pauses>,
     surroundings: Surroundings,
@@ -67,17 +69,25 @@ pub struct Surroundings {
 }
 
 impl Pipeline {
+    #[expect(clippy::too_many_arguments, reason = "everything that the flow is made of")]
     pub fn new(
         policy: Arc<ArcSwapOption<Policy>>,
         access: AccessList,
         local: LocalData,
         special: SpecialNames,
         resolver: Arc<dyn Resolve>,
+        keeping: Keeping,
         pauses: Arc<Pauses>,
         surroundings: Surroundings,
     ) -> Self {
         let misses = Arc::new(Semaphore::new(MISSES_MAX));
-        Self { policy, access, local, special, resolver, misses, pauses, surroundings }
+        let finder = Arc::new(Finder::new(resolver, keeping, misses.clone(), surroundings.now.clone()));
+        Self { policy, access, local, special, finder, misses, pauses, surroundings }
+    }
+
+    /// What answers are kept.
+    pub fn finder(&self) -> &Finder {
+        &self.finder
     }
 
     fn client(&self, address: IpAddr, transport: Transport, policy: &Policy) -> Client<'static> {

@@ -1,22 +1,25 @@
 //! The fast half of the flow: what is answered at once.
 
 use super::{
-    Pipeline, QueryRecord,
-    later::{Later, Pending},
+    CacheUse, Pipeline, QueryRecord,
+    later::{Later, Pending, judge},
+    links::{links, name_servers_wanted},
     local::LocalAnswer,
     own::Own,
     response_bytes_max, special,
 };
 use crate::{
+    cache::{Entry, Key, Life},
     dns::{ExtendedError, HEADER_BYTES, Name, Query, Question, Rcode, Reject, RrType, Transport},
-    policy::{Asking, Foreseen, Pause, Policy, Verdict},
-    response::{self, Blocked, Reply},
+    policy::{Asking, Foreseen, Link, Needs, Pause, Policy, Verdict},
+    resolve::Security,
+    response::{self, Age, Blocked, Reply},
 };
 use arc_swap::Guard;
 use smallvec::SmallVec;
 use std::{
     net::{IpAddr, Ipv4Addr},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::Instant,
 };
 
@@ -159,9 +162,70 @@ impl Pipeline {
             let ede = ExtendedError::new(ExtendedError::NOT_AUTHORITATIVE, "recursion was not desired");
             return refuse(&reply, record, Rcode::REFUSED, &ede, out);
         }
+        let key = Key { name: name.as_wire(), rr_type: *rr_type, dnssec_ok: query.wants_dnssec(), cd: query.cd };
+        if follow.is_none()
+            && let Some(entry) = self.finder.cache.find(&key)
+            && let Some(given) = self.give(&reply, query, policy, &asking, &verdict, &entry, *received, out)
+        {
+            record.security = Some(entry.security());
+            record.cache = Some(given.cache);
+            record.decided(policy, given.verdict, given.links);
+            return match given.written {
+                Some((rcode, ede)) => Now::Answered(record.answered(rcode, ede)),
+                None => Now::Dropped(record.dropped()),
+            };
+        }
         let pauses = Arc::clone(&turn.pauses);
         let later = Later { verdict, follow, aliases: Vec::new(), client, now: turn.now, pauses };
         self.answer_later(&reply, query, packet, policy, later, record, out)
+    }
+
+    /// Gives a kept answer, if it is of use: judged by the policy of this turn, for this client, now. `None` leaves the
+    /// query to the slow half.
+    #[expect(clippy::too_many_arguments, reason = "everything that is known of the query by then")]
+    #[inline]
+    fn give(
+        &self,
+        reply: &Reply<'_>,
+        query: &Query,
+        policy: &Policy,
+        asking: &Asking<'_>,
+        verdict: &Verdict,
+        entry: &Arc<Entry>,
+        received: Instant,
+        out: &mut Vec<u8>,
+    ) -> Option<Given> {
+        let life = self.finder.usable(entry, self.finder.seconds(received))?;
+        let needs = policy.needs_for(verdict);
+        if !entry.tells(name_servers_wanted(needs)) {
+            return None;
+        }
+        let cache = if matches!(life, Life::Fresh { .. }) { CacheUse::Hit } else { CacheUse::Stale };
+        let mut given = Given { verdict: verdict.clone(), links: Vec::new(), written: None, cache };
+        if touches(policy, entry, query) {
+            let resolution = entry.resolution();
+            (given.links, given.verdict) = judge(policy, asking, given.verdict, &resolution, needs, query.cd);
+            match response::blocked(reply, query, policy, &given.verdict, &resolution.answer, out) {
+                None => {}
+                Some(Blocked::Written(rcode, ede)) => {
+                    given.written = Some((rcode, Some(ede)));
+                    return Some(given);
+                }
+                Some(Blocked::Dropped) => return Some(given),
+                Some(Blocked::Follow(_)) => return None,
+            }
+        } else {
+            given.verdict.answer_seen = !verdict.is_owners() && (entry.security() != Security::Bogus || query.cd);
+        }
+        let age = match life {
+            Life::Fresh { age, life } => {
+                self.finder.given(entry, age, life);
+                Age::Fresh(age)
+            }
+            Life::Over { .. } => Age::Stale,
+        };
+        given.written = Some(response::kept(reply, query, entry, age, out));
+        Some(given)
     }
 
     /// Leaves a query to the slow half, if there is room. The name after the aliases is looked for.
@@ -228,6 +292,31 @@ impl Pipeline {
         response::local(reply, rcode, &records, denied, out);
         Now::Answered(record.answered(rcode, None))
     }
+}
+
+/// A kept answer, given.
+struct Given {
+    verdict: Verdict,
+    links: Vec<Link>,
+    /// Code, and that of the Extended DNS Error; `None` if a program says that there is no answer.
+    written: Option<(Rcode, Option<u16>)>,
+    cache: CacheUse,
+}
+
+/// Whether any rule of the policy looks at anything that a kept answer leads to. Found out once for each policy: the
+/// entry keeps no verdict, for that depends on who asks and when, only whether there is anything to judge.
+fn touches(policy: &Policy, entry: &Entry, query: &Query) -> bool {
+    // 0: never looked.
+    let stamp = |touches: bool| (policy.epoch() + 1) << 1 | u64::from(touches);
+    let found = entry.stamp.load(Relaxed);
+    if found == stamp(false) || found == stamp(true) {
+        return found == stamp(true);
+    }
+    let everything = Needs { addresses: true, ns_names: true, ns_addresses: true };
+    let links = links(&query.question.name, query.question.rr_type, &entry.resolution(), everything);
+    let touches = links.iter().any(|link| policy.touches(link));
+    entry.stamp.store(stamp(touches), Relaxed);
+    touches
 }
 
 /// Answers with an error alone.

@@ -25,6 +25,8 @@ pub struct QueryRecord<'q> {
     pub latency: Duration,
     /// `None` if nothing was resolved.
     pub security: Option<Security>,
+    /// `None` if no answer was looked for.
+    pub cache: Option<CacheUse>,
     pub verdict: Verdict,
     /// The policy that decided, if it had anything to say or has the client in a group: its indexes are the verdict's.
     pub policy: Option<&'q Arc<Policy>>,
@@ -34,6 +36,30 @@ pub struct QueryRecord<'q> {
     pub bypass: bool,
     /// It got no answer, because a program says so.
     pub dropped: bool,
+}
+
+/// What the cache had to say to a query.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum CacheUse {
+    /// It had the answer.
+    Hit,
+    /// It had one past its time, and there was no better.
+    Stale,
+    /// The answer was resolved.
+    Miss,
+}
+
+impl CacheUse {
+    pub const ALL: [Self; 3] = [Self::Hit, Self::Stale, Self::Miss];
+
+    /// The word used in logs and labels.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Hit => "hit",
+            Self::Stale => "stale",
+            Self::Miss => "miss",
+        }
+    }
 }
 
 impl<'q> QueryRecord<'q> {
@@ -47,6 +73,7 @@ impl<'q> QueryRecord<'q> {
             received,
             latency: Duration::ZERO,
             security: None,
+            cache: None,
             verdict: Verdict::default(),
             policy: None,
             links: Vec::new(),

@@ -10,6 +10,7 @@ use crate::{
     config::{Forward, ForwardProtocol},
     dns::{ExtendedError, Name, RrType},
 };
+use arc_swap::ArcSwap;
 use hickory_resolver::{
     NameServerPool, PoolContext, ResponseCache, TlsConfig, TtlConfig,
     config::{ConnectionConfig, NameServerConfig, ResolverOpts},
@@ -33,7 +34,8 @@ pub struct Forwarder {
     pub zone: Name,
     pub validate: bool,
     pool: NameServerPool<Wire>,
-    cache: ResponseCache,
+    cache: ArcSwap<ResponseCache>,
+    entries: u64,
 }
 
 impl Forwarder {
@@ -58,21 +60,28 @@ impl Forwarder {
             zone: forward.zone,
             validate: forward.validate,
             pool: NameServerPool::from_config(servers, context, wire),
-            cache: ResponseCache::new(entries, TtlConfig::default()),
+            cache: ArcSwap::from_pointee(ResponseCache::new(entries, TtlConfig::default())),
+            entries,
         })
+    }
+
+    /// Forgets all answers.
+    pub fn forget(&self) {
+        self.cache.store(Arc::new(ResponseCache::new(self.entries, TtlConfig::default())));
     }
 
     /// Asks for one name and type. The answer holds the whole alias chain that the server gave.
     pub async fn ask(&self, name: &Name, rr_type: RrType) -> LinkResult {
         let query = Query::query(to_hickory(name), to_hickory_type(rr_type));
         let now = Instant::now();
-        let result = match self.cache.get(&query, now) {
+        let cache = self.cache.load_full();
+        let result = match cache.get(&query, now) {
             Some(cached) => cached,
             None => {
                 let result = self.send(query.clone()).await;
                 // Failures other than "there is none" are not the answer's own and may be over by the next question.
                 if matches!(result, Ok(_) | Err(NetError::Dns(DnsError::NoRecordsFound(_)))) {
-                    self.cache.insert(query, result.clone(), now);
+                    cache.insert(query, result.clone(), now);
                 }
                 result
             }

@@ -36,6 +36,14 @@ use std::{future::Future, net::IpAddr, pin::Pin};
 pub trait Resolve: Send + Sync {
     /// Finds the answer to a question of class IN. Cancelling the future cancels the work.
     fn resolve(&self, name: Name, rr_type: RrType, wanted: Wanted) -> Pin<Box<dyn Future<Output = Resolution> + Send>>;
+
+    /// Forgets answers that it keeps for itself.
+    fn forget(&self) {}
+
+    /// False while answers are given that would be other ones soon, and so must not be kept.
+    fn answers_last(&self) -> bool {
+        true
+    }
 }
 
 /// What a client wants of an answer besides its data.
@@ -47,7 +55,7 @@ pub struct Wanted {
 }
 
 /// How much is wanted of the zones behind an answer.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub enum NameServersWanted {
     /// Nothing: no question is asked for it.
     #[default]

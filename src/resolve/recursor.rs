@@ -8,13 +8,14 @@ use super::{
     observed::Observed,
 };
 use crate::dns::{ExtendedError, Name, Rcode, RrType};
+use arc_swap::ArcSwap;
 use hickory_resolver::{
     net::NetError,
     proto::op::Query,
     recursor::{DnssecPolicy, Recursor as HickoryRecursor, RecursorError, RecursorOptions},
 };
 use ipnet::IpNet;
-use std::time::Instant;
+use std::{net::IpAddr, sync::Arc, time::Instant};
 
 /// Octets that a cached response of hickory's takes, signatures included: a guess on the safe side, since its cache
 /// counts responses only.
@@ -25,7 +26,12 @@ const CACHED_ZONE_BYTES: u64 = 16 * 1024;
 const CACHED_ZONES_MIN: u64 = 512;
 
 /// Resolves from the root.
-pub struct Recursor(HickoryRecursor<Observed>);
+pub struct Recursor {
+    recursor: ArcSwap<HickoryRecursor<Observed>>,
+    hints: Vec<IpAddr>,
+    options: RecursorOptions,
+    wire: Observed,
+}
 
 impl Recursor {
     /// `cache_bytes` is shared out between responses (three quarters) and zones.
@@ -40,13 +46,23 @@ impl Recursor {
             allow_server: hinted.iter().copied().map(IpNet::from).collect(),
             ..RecursorOptions::default()
         };
-        HickoryRecursor::new(&hints.0, DnssecPolicy::ValidationDisabled, None, options, wire).map(Self)
+        let recursor = ArcSwap::from_pointee(cold(&hints.0, &options, &wire)?);
+        Ok(Self { recursor, hints: hints.0.clone(), options, wire })
+    }
+
+    /// Forgets everything: hickory's caches can't be emptied, so another takes its place.
+    pub fn forget(&self) {
+        match cold(&self.hints, &self.options, &self.wire) {
+            Ok(recursor) => self.recursor.store(Arc::new(recursor)),
+            // It was made of the same before.
+            Err(error) => tracing::error!(%error, "what recursion keeps could not be forgotten"),
+        }
     }
 
     /// Asks for one name and type.
     pub async fn ask(&self, name: &Name, rr_type: RrType) -> LinkResult {
         let query = Query::query(to_hickory(name), to_hickory_type(rr_type));
-        match self.0.resolve(query, Instant::now(), true).await {
+        match self.recursor.load_full().resolve(query, Instant::now(), true).await {
             Ok(message) => {
                 from_hickory(from_hickory_rcode(message.response_code)?, message.answers, message.authorities)
             }
@@ -57,6 +73,14 @@ impl Recursor {
             Err(error) => Err(failure(name, &error)),
         }
     }
+}
+
+fn cold(
+    hints: &[IpAddr],
+    options: &RecursorOptions,
+    wire: &Observed,
+) -> Result<HickoryRecursor<Observed>, RecursorError> {
+    HickoryRecursor::new(hints, DnssecPolicy::ValidationDisabled, None, options.clone(), wire.clone())
 }
 
 /// What went wrong, as an Extended DNS Error. hickory gives most of it as text alone.

@@ -153,6 +153,16 @@ impl Resolve for Resolver {
     fn resolve(&self, name: Name, rr_type: RrType, wanted: Wanted) -> Pin<Box<dyn Future<Output = Resolution> + Send>> {
         Box::pin(self.clone().find(name, rr_type, wanted))
     }
+
+    /// Not before the clock is set: then answers are validated.
+    fn answers_last(&self) -> bool {
+        !self.clock_is_wrong()
+    }
+
+    fn forget(&self) {
+        self.routes.recursor.forget();
+        self.routes.forwarders.iter().for_each(Forwarder::forget);
+    }
 }
 
 impl Routes {

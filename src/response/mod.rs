@@ -5,10 +5,11 @@ mod policy;
 pub use policy::{Blocked, block_reason, blocked, followed};
 
 use crate::{
+    cache::Entry,
     dns::{
         Class, Edns, ExtendedError, HEADER_BYTES, MessageWriter, Name, Opcode, Query, Rcode, Record, RrType, Section,
     },
-    resolve::{Resolution, Security},
+    resolve::{NameServersWanted, Resolution, Security},
 };
 
 /// Largest UDP answer sent, whatever the client takes: what passes everywhere unfragmented (DNS flag day 2020).
@@ -21,6 +22,9 @@ const EDE_TEXT_BYTES_MAX: usize = 120;
 const OWN_TTL_SECONDS: u32 = 86_400;
 /// TTL of the news that a name of the owner's has nothing of some type: short, because the owner may add it.
 const LOCAL_DENIAL_TTL_SECONDS: u32 = 300;
+
+/// TTL of an answer that is given past its time (RFC 8767 §4).
+const STALE_TTL_SECONDS: u32 = 30;
 
 /// What every response copies from the query it answers.
 #[derive(Clone, Copy)]
@@ -183,35 +187,55 @@ pub fn conventional_answer(reply: &Reply<'_>, owner: Name, rr_type: RrType, data
     reply.write(Rcode::NOERROR, false, &[(Section::Answer, &record)], None, out);
 }
 
-/// Writes the response to a resolved query: what the client asked for and understands of the answer.
-pub fn resolved(reply: &Reply<'_>, query: &Query, resolution: &Resolution, out: &mut Vec<u8>) -> Rcode {
-    let is_failure = resolution.rcode == Rcode::SERVFAIL || resolution.security == Security::Bogus && !query.cd;
-    if is_failure {
-        reply.bare(Rcode::SERVFAIL, resolution.ede.as_ref(), out);
-        return Rcode::SERVFAIL;
-    }
-    let wants_proofs = query.wants_dnssec();
-    let is_shown = |record: &&Record| {
-        wants_proofs || !record.rr_type.is_dnssec_proof() || record.rr_type == query.question.rr_type
-    };
-    let negative_ttl = negative_ttl(&resolution.authority);
-    // RFC 2308 §5: a denial lives as long as the lesser of its SOA's TTL and MINIMUM, and its proofs with it.
-    let authority: Vec<Record> = (resolution.authority.iter().filter(is_shown))
-        .map(|record| Record { ttl: negative_ttl.map_or(record.ttl, |ttl| record.ttl.min(ttl)), ..record.clone() })
-        .collect();
-    let answer = resolution.answer.iter().filter(is_shown).map(|record| (Section::Answer, record));
-    let records: Vec<_> = answer.chain(authority.iter().map(|record| (Section::Authority, record))).collect();
-    let authentic = resolution.security == Security::Secure && query.wants_ad() && !query.cd;
-    let ede = resolution.ede.as_ref().map(|ede| (ede.code, ede.text.as_str()));
-    reply.write(resolution.rcode, authentic, &records, ede, out);
-    resolution.rcode
+/// What becomes of a kept answer's TTLs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Age {
+    /// So many seconds of them are over.
+    Fresh(u32),
+    /// All are over, and the answer is given for want of a better one (RFC 8767).
+    Stale,
 }
 
-/// The lesser of TTL and MINIMUM of the SOA record, if there is one.
-fn negative_ttl(authority: &[Record]) -> Option<u32> {
-    let soa = authority.iter().find(|record| record.rr_type == RrType::SOA)?;
-    let minimum = soa.data.last_chunk::<4>().map(|octets| u32::from_be_bytes(*octets))?;
-    Some(soa.ttl.min(minimum))
+/// Writes the response to a resolved query: what the client asked for and understands of the answer. Returns its code and
+/// that of the Extended DNS Error.
+pub fn resolved(reply: &Reply<'_>, query: &Query, resolution: &Resolution, out: &mut Vec<u8>) -> (Rcode, Option<u16>) {
+    let forms = (query.wants_dnssec(), query.cd);
+    let entry = Entry::new(&query.question, forms, NameServersWanted::No, resolution, 0, 0);
+    kept(reply, query, &entry, Age::Fresh(0), out)
+}
+
+/// Writes the response to a query whose answer is kept. The entry must be for its question.
+pub fn kept(reply: &Reply<'_>, query: &Query, entry: &Entry, age: Age, out: &mut Vec<u8>) -> (Rcode, Option<u16>) {
+    let rcode = entry.rcode();
+    let stale = match (age, rcode) {
+        (Age::Fresh(_), _) => None,
+        (Age::Stale, Rcode::NXDOMAIN) => Some((ExtendedError::STALE_DENIAL, "")),
+        (Age::Stale, _) => Some((ExtendedError::STALE_ANSWER, "")),
+    };
+    let ede = stale.or(entry.ede().map(|ede| (ede.code, ede.text.as_str())));
+    let code = ede.map(|(code, _)| code);
+    if entry.is_failure() {
+        reply.write(Rcode::SERVFAIL, false, &[], ede, out);
+        return (Rcode::SERVFAIL, code);
+    }
+    let authentic = entry.security() == Security::Secure && query.wants_ad() && !query.cd;
+    let flags = reply.flags(rcode, authentic);
+    let mut writer = MessageWriter::new(out, reply.limit, reply.id, flags);
+    writer.echo_question_alone(reply.question);
+    writer.reserve(if reply.edns.is_some() { OPT_BYTES } else { 0 });
+    let written = writer.sections(|out| match age {
+        Age::Fresh(age) => entry.write(out, |ttl| ttl.saturating_sub(age)),
+        Age::Stale => entry.write(out, |ttl| ttl.min(STALE_TTL_SECONDS)),
+    });
+    if written.is_err() {
+        writer = MessageWriter::new(out, reply.limit, reply.id, flags);
+        writer.echo_question_alone(reply.question);
+        writer.truncated();
+    } else if reply.edns.is_some() {
+        writer.release(OPT_BYTES);
+    }
+    reply.close(writer, rcode, ede);
+    (rcode, code)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use cleandns::{
     dns::{Name, Rcode, RrType},
     listener::{self, Service},
     pause::Pauses,
-    query::{AccessList, LocalData, Pipeline, SpecialNames, Surroundings},
+    query::{AccessList, Keeping, LocalData, Pipeline, SpecialNames, Surroundings},
     telemetry::{Gauges, Telemetry, render},
 };
 use std::{
@@ -504,6 +504,7 @@ async fn a_fault_costs_one_query() {
         LocalData::new(&[]),
         SpecialNames::new(std::iter::empty()),
         Arc::new(server.running.health.resolver.clone()),
+        Keeping { bytes: 1 << 20, seed: 1, stale: Duration::ZERO, refresh: false },
         Arc::new(Pauses::load(None, vec![])),
         Surroundings { now: Arc::new(now), mac: Arc::new(|_| None) },
     );

@@ -52,9 +52,9 @@ const LISTEN_DO53: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST),
 const LISTEN_ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8053);
 const CACHE_BYTES: u64 = 128 << 20;
 const LOG_FILTER: &str = "info,hickory_server=warn,hickory_resolver=error,hickory_net=error,hickory_proto=error";
+const CACHE_STALE: Duration = Duration::from_secs(86_400);
 
 // What later versions will do unless told otherwise.
-const CACHE_STALE: Duration = Duration::from_secs(86_400);
 const QUERY_LOG_KEEP: Duration = Duration::from_secs(30 * 86_400);
 const QUERY_LOG_BYTES: u64 = 1 << 30;
 
@@ -257,9 +257,11 @@ fn read_servers(table: &Table<'_>) -> Vec<ForwardServer> {
 }
 
 fn read_cache(table: &Table<'_>) -> Cache {
-    table.not_yet_unless("stale", "\"1d\"", |value| value.parse("1d", text::duration), CACHE_STALE);
-    table.not_yet_unless("prefetch", "true", Value::boolean, true);
-    Cache { bytes: table.size("size", CACHE_BYTES) }
+    Cache {
+        bytes: table.size("size", CACHE_BYTES),
+        stale: table.parse("stale", CACHE_STALE, "1d", text::duration),
+        prefetch: table.boolean("prefetch", true),
+    }
 }
 
 fn read_log(table: &Table<'_>) -> Log {

@@ -10,12 +10,12 @@ use cleandns::{
     dns::{Rcode, RrType, Transport},
     pause::Pauses,
     policy::Client,
-    query::{AccessList, Asked, LocalData, Now, Pipeline, SpecialNames, Surroundings},
+    query::{AccessList, Asked, Keeping, LocalData, Now, Pipeline, SpecialNames, Surroundings},
 };
 use std::{
     net::IpAddr,
     sync::{Arc, atomic::Ordering},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 /// Monday, 2030-01-07, 00:00 UTC.
@@ -283,6 +283,7 @@ async fn a_hardware_address_goes_before_a_network() {
         LocalData::new(&[]),
         SpecialNames::new(std::iter::empty()),
         Arc::new(server.running.health.resolver.clone()),
+        Keeping { bytes: 1 << 20, seed: 1, stale: Duration::ZERO, refresh: false },
         Arc::new(Pauses::load(None, vec!["wide".to_owned(), "laptop".to_owned()])),
         Surroundings {
             now: Arc::new(|| 0),

@@ -1,0 +1,321 @@
+//! One answer in wire form, with what must be known to give it again.
+
+use super::Seconds;
+use crate::{
+    dns::{
+        Class, ExtendedError, HEADER_BYTES, MessageWriter, Name, Question, Rcode, Record, RrType, Section, read_records,
+    },
+    resolve::{Delegation, NameServersWanted, Resolution, Security},
+};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
+
+/// The longest that an answer is kept: a week, as long as RFC 8767 §4 lets any TTL last.
+const LIFE_MAX: u32 = 604_800;
+/// The longest that a denial is kept (RFC 2308 §5 says one to three hours).
+const DENIAL_LIFE_MAX: u32 = 3 * 3600;
+/// How long it is kept that no answer could be had (RFC 9520 §3.2: one second to five minutes).
+const FAILURE_LIFE: u32 = 5;
+
+/// What an answer is kept under: what differs here may differ in the answer.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Key<'a> {
+    /// Wire form of the name asked, lower case.
+    pub name: &'a [u8],
+    pub rr_type: RrType,
+    /// With signatures and proofs (DO).
+    pub dnssec_ok: bool,
+    /// Unvalidated (CD).
+    pub cd: bool,
+}
+
+/// A kept answer.
+pub struct Entry {
+    /// The name asked; what follows the question in a message that holds the answer, whose names may point into the
+    /// question; then where in that message its TTLs stand, two octets each.
+    octets: Box<[u8]>,
+    name_bytes: u8,
+    dnssec_ok: bool,
+    cd: bool,
+    security: Security,
+    /// How much is known of the name servers behind it.
+    name_servers: NameServersWanted,
+    rr_type: RrType,
+    rcode: Rcode,
+    /// Records in each section.
+    counts: [u16; 3],
+    ttl_count: u16,
+    stored: Seconds,
+    /// Seconds from then on.
+    life: u32,
+    /// Seconds before which nobody is asked again, because that was in vain.
+    retry: AtomicU32,
+    /// Times it was given shortly before its end.
+    late: AtomicU8,
+    /// For whoever judges answers: what was found of this one, and when.
+    pub stamp: AtomicU64,
+    rare: Option<Box<Rare>>,
+}
+
+/// What few answers have.
+#[derive(Clone)]
+struct Rare {
+    ede: Option<ExtendedError>,
+    delegations: Vec<Delegation>,
+}
+
+/// How old an entry is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Life {
+    /// Of so many seconds, so many are over.
+    Fresh { age: u32, life: u32 },
+    /// It ended so many seconds ago.
+    Over { since: u32 },
+}
+
+impl Life {
+    /// Seconds of its life that are over.
+    pub fn age(self) -> u32 {
+        match self {
+            Self::Fresh { age, .. } => age,
+            Self::Over { .. } => u32::MAX,
+        }
+    }
+}
+
+impl Entry {
+    /// An entry for the answer to a question. `stored` is now by the cache's clock, `now` by the calendar in seconds
+    /// since 1970 (UTC).
+    pub fn new(
+        question: &Question,
+        (dnssec_ok, cd): (bool, bool),
+        name_servers: NameServersWanted,
+        resolution: &Resolution,
+        stored: Seconds,
+        now: i64,
+    ) -> Self {
+        let is_failure = is_failure(resolution, cd);
+        let is_shown =
+            |record: &&Record| dnssec_ok || !record.rr_type.is_dnssec_proof() || record.rr_type == question.rr_type;
+        let negative_ttl = negative_ttl(&resolution.authority);
+        let mut message = Vec::new();
+        let mut writer = MessageWriter::new(&mut message, usize::from(u16::MAX), 0, [0; 2]);
+        writer.question(&question.name, question.rr_type, Class::IN);
+        let mut life = LIFE_MAX;
+        let mut counts = [0u16; 3];
+        for record in resolution.answer.iter().filter(is_shown) {
+            life = life.min(record.ttl).min(signature_life(record, now));
+            counts[0] += u16::from(writer.record(Section::Answer, record).is_ok());
+        }
+        for record in resolution.authority.iter().filter(is_shown) {
+            // RFC 2308 §5: a denial lives as long as the lesser of its SOA's TTL and MINIMUM, and its proofs with it.
+            let ttl = negative_ttl.map_or(record.ttl, |ttl| record.ttl.min(ttl).min(DENIAL_LIFE_MAX));
+            life = life.min(ttl).min(signature_life(record, now));
+            counts[1] += u16::from(writer.record(Section::Authority, &Record { ttl, ..record.clone() }).is_ok());
+        }
+        writer.finish();
+        life = match is_failure {
+            true => FAILURE_LIFE,
+            // RFC 2308 §5: a denial without a SOA record must not be kept.
+            false if counts[0] == 0 && negative_ttl.is_none() => 0,
+            false => life,
+        };
+        let body_at = HEADER_BYTES + question.name.as_wire().len() + 4;
+        let ttls = ttl_offsets(&message, body_at, counts.iter().map(|&count| usize::from(count)).sum());
+        let mut octets = Vec::with_capacity(message.len() - HEADER_BYTES + 2 * ttls.len());
+        octets.extend_from_slice(question.name.as_wire());
+        octets.extend_from_slice(&message[body_at..]);
+        ttls.iter().for_each(|offset| octets.extend_from_slice(&offset.to_be_bytes()));
+        let rare = Rare { ede: resolution.ede.clone(), delegations: resolution.delegations.clone() };
+        let is_rare = rare.ede.is_some() || !rare.delegations.is_empty();
+        Self {
+            octets: octets.into(),
+            name_bytes: question.name.as_wire().len() as u8,
+            dnssec_ok,
+            cd,
+            security: resolution.security,
+            name_servers,
+            rr_type: question.rr_type,
+            rcode: if is_failure { Rcode::SERVFAIL } else { resolution.rcode },
+            counts,
+            ttl_count: ttls.len() as u16,
+            stored,
+            life,
+            retry: AtomicU32::new(0),
+            late: AtomicU8::new(0),
+            stamp: AtomicU64::new(0),
+            rare: is_rare.then(|| Box::new(rare)),
+        }
+    }
+
+    pub fn key(&self) -> Key<'_> {
+        let name = &self.octets[..usize::from(self.name_bytes)];
+        Key { name, rr_type: self.rr_type, dnssec_ok: self.dnssec_ok, cd: self.cd }
+    }
+
+    #[inline]
+    pub fn is_for(&self, key: &Key<'_>) -> bool {
+        self.key() == *key
+    }
+
+    /// Octets that it takes, as far as they are its own.
+    pub fn bytes(&self) -> usize {
+        let of_server = |server: &crate::resolve::NameServer| size_of_val(server) + size_of_val(&server.addresses[..]);
+        let of_zone = |zone: &Delegation| size_of_val(zone) + zone.servers.iter().map(of_server).sum::<usize>();
+        let rare = self.rare.as_ref().map_or(0, |rare| {
+            let text = rare.ede.as_ref().map_or(0, |ede| ede.text.len());
+            size_of::<Rare>() + text + rare.delegations.iter().map(of_zone).sum::<usize>()
+        });
+        size_of::<Self>() + self.octets.len() + rare
+    }
+
+    pub fn rcode(&self) -> Rcode {
+        self.rcode
+    }
+
+    pub fn security(&self) -> Security {
+        self.security
+    }
+
+    pub fn ede(&self) -> Option<&ExtendedError> {
+        self.rare.as_ref()?.ede.as_ref()
+    }
+
+    /// No answer could be had, or none that may be given.
+    pub fn is_failure(&self) -> bool {
+        self.rcode == Rcode::SERVFAIL
+    }
+
+    pub fn name_servers(&self) -> NameServersWanted {
+        self.name_servers
+    }
+
+    /// Whether as much is known of the name servers behind it as is wanted.
+    pub fn tells(&self, wanted: NameServersWanted) -> bool {
+        self.name_servers >= wanted
+    }
+
+    #[inline]
+    pub fn life(&self, now: Seconds) -> Life {
+        let age = now.saturating_sub(self.stored);
+        match age.checked_sub(self.life) {
+            None => Life::Fresh { age, life: self.life },
+            Some(since) => Life::Over { since },
+        }
+    }
+
+    /// Whether it may be kept at all.
+    pub fn lives(&self) -> bool {
+        self.life > 0
+    }
+
+    /// Notes that nobody need be asked before that time, because nobody answered.
+    pub fn failed(&self, retry: Seconds) {
+        self.retry.store(retry, Relaxed);
+    }
+
+    /// True while nobody need be asked.
+    pub fn is_hopeless(&self, now: Seconds) -> bool {
+        now < self.retry.load(Relaxed)
+    }
+
+    /// Notes that it was given shortly before its end; true the second time, and no other.
+    pub fn given_late(&self) -> bool {
+        self.late.load(Relaxed) < 2 && self.late.fetch_add(1, Relaxed) == 1
+    }
+
+    /// Appends what follows the question in a response, every TTL as `ttl` says of what it was when it was stored.
+    /// Returns the number of records in each section.
+    pub fn write(&self, out: &mut Vec<u8>, ttl: impl Fn(u32) -> u32) -> [u16; 3] {
+        let start = out.len();
+        let ttls_at = self.octets.len() - 2 * usize::from(self.ttl_count);
+        out.extend_from_slice(&self.octets[usize::from(self.name_bytes)..ttls_at]);
+        for offset in self.octets[ttls_at..].as_chunks::<2>().0 {
+            let at = start + usize::from(u16::from_be_bytes(*offset));
+            if let Some(field) = out.get_mut(at..).and_then(|rest| rest.first_chunk_mut::<4>()) {
+                *field = ttl(u32::from_be_bytes(*field)).to_be_bytes();
+            }
+        }
+        self.counts
+    }
+
+    /// The answer as it was before it was written, TTLs as they were then: what isn't shown to the clients of this entry
+    /// is missing.
+    pub fn resolution(&self) -> Resolution {
+        let mut message = Vec::with_capacity(HEADER_BYTES + self.octets.len() + 4);
+        message.extend_from_slice(&[0, 0, 0, 0, 0, 1]);
+        self.counts.iter().for_each(|count| message.extend_from_slice(&count.to_be_bytes()));
+        message.extend_from_slice(self.key().name);
+        message.extend_from_slice(&self.rr_type.0.to_be_bytes());
+        message.extend_from_slice(&Class::IN.0.to_be_bytes());
+        self.write(&mut message, |ttl| ttl);
+        let records = read_records(&message).unwrap_or_default();
+        let of = |wanted: Section| {
+            let own = records.iter().filter(move |(section, _)| *section == wanted);
+            own.map(|(_, record)| record.clone()).collect()
+        };
+        let rare = self.rare.as_deref();
+        Resolution {
+            rcode: self.rcode,
+            answer: of(Section::Answer),
+            authority: of(Section::Authority),
+            security: self.security,
+            ede: rare.and_then(|rare| rare.ede.clone()),
+            delegations: rare.map_or_else(Vec::new, |rare| rare.delegations.clone()),
+        }
+    }
+
+    /// The name asked.
+    pub fn name(&self) -> Name {
+        Name::from_wire(self.key().name).unwrap_or(Name::ROOT)
+    }
+}
+
+/// True for a resolution that isn't to be given to a client.
+fn is_failure(resolution: &Resolution, cd: bool) -> bool {
+    resolution.rcode == Rcode::SERVFAIL || resolution.security == Security::Bogus && !cd
+}
+
+/// The lesser of TTL and MINIMUM of the SOA record, if there is one.
+fn negative_ttl(authority: &[Record]) -> Option<u32> {
+    let soa = authority.iter().find(|record| record.rr_type == RrType::SOA)?;
+    let minimum = soa.data.last_chunk::<4>().map(|octets| u32::from_be_bytes(*octets))?;
+    Some(soa.ttl.min(minimum))
+}
+
+/// How long a signature holds yet (RFC 4035 §5.3.3); for ever, for other records and for signatures that don't hold now,
+/// which somebody else judges.
+fn signature_life(record: &Record, now: i64) -> u32 {
+    if record.rr_type != RrType::RRSIG {
+        return u32::MAX;
+    }
+    let Some(expiration) = record.data.get(8..12).and_then(|octets| <[u8; 4]>::try_from(octets).ok()) else {
+        return u32::MAX;
+    };
+    // Serial numbers (RFC 1982), which will have gone round by 2106.
+    match u32::from_be_bytes(expiration).wrapping_sub(now as u32) {
+        left if left < 1 << 31 => left,
+        _ => u32::MAX,
+    }
+}
+
+/// Where the TTLs of so many records stand, counted from `start`.
+fn ttl_offsets(message: &[u8], start: usize, records: usize) -> Vec<u16> {
+    let (mut offsets, mut at) = (Vec::with_capacity(records), start);
+    for _ in 0..records {
+        let Some(fixed_at) = skip_name(message, at) else { break };
+        let Some(length) = message.get(fixed_at + 8..fixed_at + 10) else { break };
+        offsets.push((fixed_at + 4 - start) as u16);
+        at = fixed_at + 10 + usize::from(u16::from_be_bytes([length[0], length[1]]));
+    }
+    offsets
+}
+
+fn skip_name(message: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        match *message.get(at)? {
+            0 => return Some(at + 1),
+            length if length >= 0xc0 => return Some(at + 2),
+            length => at += 1 + usize::from(length),
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Answers kept in wire form, to be given again: facts of DNS, never verdicts. Knows no policy and no clock; who asks says
+//! what time it is.
+//!
+//! Bounded by octets. What is asked again stays, and a flood of names that are asked once passes through without
+//! pushing it out (the order is quick_cache's, a Clock-PRO of hot, cold and remembered places). An entry whose time is over
+//! stays until it is pushed out, for when nobody can be reached (RFC 8767).
+
+mod entry;
+
+pub use entry::{Entry, Key, Life};
+
+use foldhash::fast::FixedState;
+use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter, sync};
+use std::{
+    hash::BuildHasher,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+/// Octets that a usual entry takes: how many places are made ready.
+const USUAL_ENTRY_BYTES: u64 = 512;
+/// Octets that an entry takes beside its own: its place in the order, its place in the table of hashes, half a place for
+/// a name that was pushed out and is remembered, and what the allocator adds. Measured; `stays_within_its_size` checks it.
+const PLACE_BYTES: u64 = 120;
+/// Parts, each with a lock of its own, held for some tens of nanoseconds.
+const SHARDS: usize = 32;
+
+/// Seconds by whatever clock the owner of the cache goes by; it never goes back.
+pub type Seconds = u32;
+
+/// Kept answers.
+pub struct Cache {
+    entries: sync::Cache<u64, Arc<Entry>, Bytes>,
+    hasher: FixedState,
+    /// Octets at most.
+    size: u64,
+    counts: Counts,
+}
+
+/// What happened to questions that were looked up here.
+#[derive(Default)]
+struct Counts {
+    stored: AtomicU64,
+    flushed: AtomicU64,
+}
+
+/// What there is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Stats {
+    pub entries: usize,
+    /// As far as they are counted; `size` is the ceiling.
+    pub bytes: u64,
+    pub size: u64,
+    /// Since the start.
+    pub stored: u64,
+    pub flushed: u64,
+}
+
+#[derive(Clone)]
+struct Bytes;
+
+impl Weighter<u64, Arc<Entry>> for Bytes {
+    fn weight(&self, _: &u64, entry: &Arc<Entry>) -> u64 {
+        entry.bytes() as u64 + PLACE_BYTES
+    }
+}
+
+impl Cache {
+    /// A cache of at most `size` octets; `seed` keys its hashes.
+    pub fn new(size: u64, seed: u64) -> Self {
+        let options = OptionsBuilder::new()
+            .shards(SHARDS)
+            .estimated_items_capacity((size / USUAL_ENTRY_BYTES).max(64) as usize)
+            .weight_capacity(size)
+            .build()
+            .expect("all that an option needs is given");
+        let entries =
+            sync::Cache::with_options(options, Bytes, DefaultHashBuilder::default(), sync::DefaultLifecycle::default());
+        Self { entries, hasher: FixedState::with_seed(seed), size, counts: Counts::default() }
+    }
+
+    /// The entry for a question, however old.
+    #[inline]
+    pub fn find(&self, key: &Key<'_>) -> Option<Arc<Entry>> {
+        // Two questions may have one hash: then only one is kept at a time, and the other isn't it.
+        self.entries.get(&self.hash(key)).filter(|entry| entry.is_for(key))
+    }
+
+    /// Keeps an entry in place of what was there for its question.
+    pub fn store(&self, entry: Arc<Entry>) {
+        self.counts.stored.fetch_add(1, Relaxed);
+        self.entries.insert(self.hash(&entry.key()), entry);
+    }
+
+    /// Forgets the entries that `is_gone` says; returns their number.
+    pub fn flush(&self, is_gone: impl Fn(&Key<'_>) -> bool) -> u64 {
+        let gone = AtomicU64::new(0);
+        self.entries.retain(|_, entry| {
+            let is_gone = is_gone(&entry.key());
+            gone.fetch_add(u64::from(is_gone), Relaxed);
+            !is_gone
+        });
+        let gone = gone.into_inner();
+        self.counts.flushed.fetch_add(gone, Relaxed);
+        gone
+    }
+
+    /// All entries, in no order.
+    pub fn entries(&self) -> impl Iterator<Item = Arc<Entry>> + '_ {
+        self.entries.iter().map(|(_, entry)| entry)
+    }
+
+    pub fn stats(&self) -> Stats {
+        Stats {
+            entries: self.entries.len(),
+            bytes: self.entries.weight(),
+            size: self.size,
+            stored: self.counts.stored.load(Relaxed),
+            flushed: self.counts.flushed.load(Relaxed),
+        }
+    }
+
+    fn hash(&self, key: &Key<'_>) -> u64 {
+        self.hasher.hash_one(key)
+    }
+}

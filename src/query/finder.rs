@@ -1,0 +1,285 @@
+//! Finds answers: those that are kept, else by resolving, once for all who ask the same at the same time.
+
+use super::{CacheUse, MISSES_MAX, RESOLVE_WITHIN};
+use crate::{
+    cache::{Cache, Entry, Key, Life, Seconds},
+    dns::{Class, ExtendedError, Name, Question, Rcode, RrType},
+    resolve::{NameServersWanted, Resolution, Resolve, Security, Wanted},
+};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+use tokio::{
+    runtime::Handle,
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+};
+
+/// How long a client whose answer is kept past its time waits for a new one (RFC 8767 §5).
+const STALE_AFTER: Duration = Duration::from_millis(1800);
+/// Seconds in which nobody is asked again for what is kept past its time, once that was in vain (RFC 8767 §5).
+const RETRY_AFTER: Seconds = 30;
+/// Answers of a shorter life are not asked for again before somebody wants them.
+const REFRESHED_LIFE_MIN: u32 = 10;
+
+/// What is looked for, and for whom.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Sought {
+    pub name: Name,
+    pub rr_type: RrType,
+    /// The client wants signatures and proofs (DO).
+    pub dnssec_ok: bool,
+    /// The client validates by itself (CD).
+    pub cd: bool,
+    pub name_servers: NameServersWanted,
+}
+
+/// What was found.
+pub struct Found {
+    pub resolution: Arc<Resolution>,
+    pub source: Source,
+}
+
+/// Where an answer came from.
+#[derive(Clone)]
+pub enum Source {
+    /// It was resolved for this query, or for one that asked the same at the same time.
+    Resolved,
+    /// It was kept, and its time isn't over.
+    Kept(Arc<Entry>),
+    /// It was kept, and given past its time because nothing better was to be had.
+    Stale(Arc<Entry>),
+}
+
+impl Source {
+    pub fn cache_use(&self) -> CacheUse {
+        match self {
+            Self::Resolved => CacheUse::Miss,
+            Self::Kept(_) => CacheUse::Hit,
+            Self::Stale(_) => CacheUse::Stale,
+        }
+    }
+}
+
+/// How answers are kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Keeping {
+    /// Octets at most.
+    pub bytes: u64,
+    /// Keys the cache's hashes.
+    pub seed: u64,
+    /// How long an answer may be given past its time.
+    pub stale: Duration,
+    /// Popular answers are asked for again when their time is over.
+    pub refresh: bool,
+}
+
+/// The same questions of the same moment are one resolution.
+type Flights = Mutex<HashMap<Sought, watch::Receiver<Option<Arc<Resolution>>>>>;
+
+/// Finds answers. Shared by all that ask.
+pub struct Finder {
+    pub cache: Cache,
+    resolver: Arc<dyn Resolve>,
+    flights: Flights,
+    keeping: Keeping,
+    misses: Arc<Semaphore>,
+    /// The cache's clock begins here.
+    started: Instant,
+    /// Seconds since 1970 (UTC).
+    now: Arc<dyn Fn() -> i64 + Send + Sync>,
+    /// `None`: nothing is asked for before somebody wants it.
+    runtime: Option<Handle>,
+}
+
+impl Finder {
+    pub fn new(
+        resolver: Arc<dyn Resolve>,
+        keeping: Keeping,
+        misses: Arc<Semaphore>,
+        now: Arc<dyn Fn() -> i64 + Send + Sync>,
+    ) -> Self {
+        Self {
+            cache: Cache::new(keeping.bytes, keeping.seed),
+            resolver,
+            flights: Mutex::default(),
+            keeping,
+            misses,
+            started: Instant::now(),
+            now,
+            runtime: Handle::try_current().ok(),
+        }
+    }
+
+    /// The time by the cache's clock.
+    pub fn seconds(&self, at: Instant) -> Seconds {
+        at.saturating_duration_since(self.started).as_secs() as Seconds
+    }
+
+    /// What is kept and may be given at once: its age, or that its time is over and there is no use in asking.
+    #[inline]
+    pub fn usable(&self, entry: &Entry, now: Seconds) -> Option<Life> {
+        match entry.life(now) {
+            life @ Life::Fresh { .. } => Some(life),
+            life if entry.is_hopeless(now) && self.may_be_stale(entry, now) => Some(life),
+            Life::Over { .. } => None,
+        }
+    }
+
+    /// Finds an answer by `deadline`. The permit is held until the resolution ends.
+    pub async fn find(
+        self: &Arc<Self>,
+        sought: Sought,
+        received: Instant,
+        deadline: Instant,
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> Found {
+        let now = self.seconds(Instant::now());
+        let kept = self.cache.find(&sought.key()).filter(|entry| entry.tells(sought.name_servers));
+        if let Some(entry) = &kept
+            && let Some(life) = self.usable(entry, now)
+        {
+            let is_fresh = matches!(life, Life::Fresh { .. });
+            return Found::kept(entry, if is_fresh { Source::Kept } else { Source::Stale });
+        }
+        let stale = kept.filter(|entry| self.may_be_stale(entry, now));
+        let patience = if stale.is_some() { deadline.min(received + STALE_AFTER) } else { deadline };
+        let mut flight = self.join(sought, permit);
+        let landed = tokio::time::timeout_at(patience.into(), flight.wait_for(Option::is_some)).await;
+        let resolution = match landed {
+            Ok(Ok(resolution)) => resolution.clone(),
+            // It broke off.
+            Ok(Err(_)) => Some(Arc::new(Resolution::failed(ExtendedError::new(0, "internal error")))),
+            Err(_) => None,
+        };
+        match (resolution, stale) {
+            (Some(resolution), None) => Found { resolution, source: Source::Resolved },
+            (Some(resolution), Some(_)) if !has_failed(&resolution) => Found { resolution, source: Source::Resolved },
+            (_, Some(stale)) => Found::kept(&stale, Source::Stale),
+            (None, None) => Found { resolution: Arc::new(no_answer(&sought.name)), source: Source::Resolved },
+        }
+    }
+
+    /// Notes that an entry was given with so many seconds to live. A popular one is asked for again when its time is
+    /// over, before the next client wants it.
+    pub fn given(self: &Arc<Self>, entry: &Arc<Entry>, age: u32, life: u32) {
+        let is_late = (life - age) <= life / 10 && life >= REFRESHED_LIFE_MIN;
+        if !is_late || !self.keeping.refresh || entry.is_failure() || !entry.given_late() {
+            return;
+        }
+        let Some(runtime) = &self.runtime else { return };
+        let key = entry.key();
+        let (dnssec_ok, cd, name_servers) = (key.dnssec_ok, key.cd, entry.name_servers());
+        let sought = Sought { name: entry.name(), rr_type: key.rr_type, dnssec_ok, cd, name_servers };
+        let (finder, left) = (self.clone(), Duration::from_secs(u64::from(life - age)));
+        runtime.spawn(async move {
+            tokio::time::sleep(left).await;
+            // Clients that wait go first.
+            if finder.misses.available_permits() > MISSES_MAX / 2
+                && let Ok(permit) = finder.misses.clone().try_acquire_owned()
+            {
+                finder.join(sought, Some(permit));
+            }
+        });
+    }
+
+    /// Forgets what is kept of a name, and of all names below it; of all names, if it is the root with those below.
+    pub fn flush(&self, name: &Name, subtree: bool) -> u64 {
+        // What the resolver keeps for itself would come back otherwise.
+        self.resolver.forget();
+        let own = name.as_wire();
+        self.cache.flush(|key| match subtree {
+            false => key.name == own,
+            true => Name::from_wire(key.name).is_ok_and(|kept| kept.is_at_or_below(name)),
+        })
+    }
+
+    /// The resolution that is in flight for this, or a new one.
+    fn join(
+        self: &Arc<Self>,
+        sought: Sought,
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> watch::Receiver<Option<Arc<Resolution>>> {
+        let mut flights = self.flights.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(flight) = flights.get(&sought) {
+            return flight.clone();
+        }
+        let (sender, receiver) = watch::channel(None);
+        flights.insert(sought, receiver.clone());
+        drop(flights);
+        let wanted = Wanted { validated: !sought.cd, name_servers: sought.name_servers };
+        let resolving = self.resolver.resolve(sought.name, sought.rr_type, wanted);
+        // A task of its own: a client that goes away, or is told that time is up, stops nothing that another may wait for.
+        let landing = Landing { finder: self.clone(), sought };
+        tokio::spawn(async move {
+            let resolution = tokio::time::timeout(RESOLVE_WITHIN, resolving).await;
+            drop(permit);
+            let resolution = Arc::new(resolution.unwrap_or_else(|_| no_answer(&sought.name)));
+            landing.finder.keep(&sought, &resolution);
+            drop(landing);
+            sender.send_replace(Some(resolution));
+        });
+        receiver
+    }
+
+    fn keep(&self, sought: &Sought, resolution: &Resolution) {
+        if !self.resolver.answers_last() {
+            return;
+        }
+        let now = self.seconds(Instant::now());
+        let question = Question { name: sought.name, rr_type: sought.rr_type, class: Class::IN };
+        let forms = (sought.dnssec_ok, sought.cd);
+        let entry = Entry::new(&question, forms, sought.name_servers, resolution, now, (self.now)());
+        if has_failed(resolution)
+            && let Some(before) = self.cache.find(&sought.key()).filter(|before| self.may_be_stale(before, now))
+        {
+            before.failed(now + RETRY_AFTER);
+        } else if entry.lives() {
+            self.cache.store(Arc::new(entry));
+        }
+    }
+
+    /// Whether an entry may be given although its time is over.
+    fn may_be_stale(&self, entry: &Entry, now: Seconds) -> bool {
+        match entry.life(now) {
+            Life::Fresh { .. } => false,
+            Life::Over { since } => !entry.is_failure() && u64::from(since) < self.keeping.stale.as_secs(),
+        }
+    }
+}
+
+/// Takes a flight off the list, however it ends.
+struct Landing {
+    finder: Arc<Finder>,
+    sought: Sought,
+}
+
+impl Drop for Landing {
+    fn drop(&mut self) {
+        let mut flights = self.finder.flights.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        flights.remove(&self.sought);
+    }
+}
+
+impl Sought {
+    pub fn key(&self) -> Key<'_> {
+        Key { name: self.name.as_wire(), rr_type: self.rr_type, dnssec_ok: self.dnssec_ok, cd: self.cd }
+    }
+}
+
+impl Found {
+    fn kept(entry: &Arc<Entry>, source: impl FnOnce(Arc<Entry>) -> Source) -> Self {
+        Self { resolution: Arc::new(entry.resolution()), source: source(entry.clone()) }
+    }
+}
+
+/// True if nobody gave an answer. One that breaks DNSSEC is an answer, and what was kept before must not stand for it.
+fn has_failed(resolution: &Resolution) -> bool {
+    resolution.rcode == Rcode::SERVFAIL && resolution.security != Security::Bogus
+}
+
+fn no_answer(name: &Name) -> Resolution {
+    let text = format!("no name server answered for {name} in time");
+    Resolution::failed(ExtendedError::new(ExtendedError::NO_REACHABLE_AUTHORITY, text))
+}
