@@ -100,7 +100,7 @@ pub struct Running {
     pub admin: Option<SocketAddr>,
     pub published: Arc<Published>,
     pub health: Health,
-    pipeline: Arc<Pipeline>,
+    pub pipeline: Arc<Pipeline>,
     watching: Watching,
     stop: watch::Sender<bool>,
     workers: Vec<std::thread::JoinHandle<()>>,

@@ -1,10 +1,15 @@
-//! What the API changes: pauses. And who looks for ways round this resolver.
+//! What the API changes: pauses, and what answers are kept. And who looks for ways round this resolver.
 //!
 //! A change is asked for by a JSON body. A page of another origin can't send one without asking first (CORS), which
 //! nothing here answers.
 
 use super::AdminState;
-use crate::pause::{Kept, PauseError};
+use crate::{
+    cache::Stats,
+    dns::Name,
+    pause::{Kept, PauseError},
+    query::CacheUse,
+};
 use axum::{
     Json,
     extract::State,
@@ -86,4 +91,62 @@ pub async fn bypass(State(state): State<AdminState>) -> Json<Vec<BypassView>> {
     let all = state.telemetry.bypass_by_client();
     let view = |(client, questions): (std::net::IpAddr, u64)| BypassView { client: client.to_string(), questions };
     Json(all.into_iter().map(view).collect())
+}
+
+/// The answers that are kept.
+#[derive(Serialize, Deserialize, Debug)]
+pub struct CacheView {
+    pub entries: usize,
+    /// Octets that they take, of `size` at most.
+    pub bytes: u64,
+    pub size: u64,
+    /// Answers stored, and forgotten on demand, since the start.
+    pub stored: u64,
+    pub flushed: u64,
+    /// Questions whose answer was kept; was kept and given past its time; was resolved.
+    pub hits: u64,
+    pub stale: u64,
+    pub misses: u64,
+}
+
+/// `GET /api/v1/cache`
+pub async fn cache(State(state): State<AdminState>) -> Json<CacheView> {
+    let Stats { entries, bytes, size, stored, flushed } = state.pipeline.finder().cache.stats();
+    let [hits, stale, misses] = CacheUse::ALL.map(|cache| state.telemetry.cache_uses(cache));
+    Json(CacheView { entries, bytes, size, stored, flushed, hits, stale, misses })
+}
+
+/// What is to be forgotten.
+#[derive(Serialize, Deserialize, Debug)]
+pub struct FlushAsked {
+    /// `None`: everything.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// All names below it too.
+    #[serde(default)]
+    pub subtree: bool,
+}
+
+/// What was forgotten.
+#[derive(Serialize, Deserialize, Debug)]
+pub struct Flushed {
+    pub answers: u64,
+}
+
+/// `POST /api/v1/cache/flush`
+pub async fn flush(State(state): State<AdminState>, Json(asked): Json<FlushAsked>) -> Response {
+    let (name, subtree) = match asked.name.as_deref().map(str::parse::<Name>) {
+        None => (Name::ROOT, true),
+        Some(Ok(name)) => (name, asked.subtree),
+        Some(Err(error)) => {
+            let name = asked.name.unwrap_or_default();
+            return (StatusCode::BAD_REQUEST, format!("name `{name}`: {error}\n")).into_response();
+        }
+    };
+    // It looks at every entry.
+    let flushing = tokio::task::spawn_blocking(move || state.pipeline.finder().flush(&name, subtree));
+    match flushing.await {
+        Ok(answers) => Json(Flushed { answers }).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
 }

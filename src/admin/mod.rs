@@ -7,7 +7,7 @@ mod control;
 mod explain;
 mod state;
 
-pub use control::{PauseAsked, PausesView, UpdateView};
+pub use control::{CacheView, FlushAsked, Flushed, PauseAsked, PausesView, UpdateView};
 pub use explain::{Explained, Rule, explained};
 pub use state::{ListView, ListsView};
 
@@ -59,6 +59,8 @@ pub async fn serve(
         .route("/api/v1/lists", get(lists))
         .route("/api/v1/lists/update", post(control::update))
         .route("/api/v1/bypass", get(control::bypass))
+        .route("/api/v1/cache", get(control::cache))
+        .route("/api/v1/cache/flush", post(control::flush))
         .route("/api/v1/pause", get(control::pauses).post(control::pause))
         .layer(from_fn_with_state(token, admit));
     let open = Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz));
@@ -114,7 +116,7 @@ fn equal(a: &str, b: &str) -> bool {
 }
 
 async fn index() -> &'static str {
-    "cleandns\n\n/healthz\n/readyz\n/metrics\n/api/v1/explain?name=www.tiktok.com&type=A\n/api/v1/lists\n/api/v1/pause\n/api/v1/bypass\n"
+    "cleandns\n\n/healthz\n/readyz\n/metrics\n/api/v1/explain?name=www.tiktok.com&type=A\n/api/v1/lists\n/api/v1/cache\n/api/v1/pause\n/api/v1/bypass\n"
 }
 
 async fn healthz() -> &'static str {

@@ -25,6 +25,7 @@ pub fn gauges(health: &Health, pipeline: &Pipeline) -> Gauges {
         policy_bytes: policy.as_ref().map_or(0, |policy| policy.bytes()),
         upstream_asked: health.counters.asked.load(Relaxed),
         upstream_answered: health.counters.answered.load(Relaxed),
+        cache: pipeline.finder().cache.stats(),
         misses_in_flight: MISSES_MAX - pipeline.misses_free(),
         ready: readiness.serves(),
         lists: status.lists.iter().map(list_gauge).collect(),

@@ -3,6 +3,7 @@
 //! Exit codes: 0 fine, 64 wrong usage, 78 wrong configuration (both as in sysexits.h), 1 anything else.
 
 mod ask;
+mod cache;
 mod check;
 mod explain;
 mod lists;
@@ -92,8 +93,26 @@ enum Command {
         #[arg(long, conflicts_with = "length")]
         end: bool,
     },
+    /// Look at the answers that the running server keeps, or have it forget some.
+    Cache {
+        #[command(subcommand)]
+        command: CacheCommand,
+    },
     /// Leave with 0 if the running server answers.
     Health,
+}
+
+#[derive(Subcommand)]
+enum CacheCommand {
+    /// Show how many answers are kept, and how often they were of use.
+    Stats,
+    /// Forget what is known of a name, so that the next question for it is resolved anew; of all names, without one.
+    Flush {
+        name: Option<String>,
+        /// All names below it too.
+        #[arg(long, requires = "name")]
+        subtree: bool,
+    },
 }
 
 #[derive(Subcommand)]
@@ -184,6 +203,10 @@ fn run_command(args: Args) -> Outcome {
         }
         Command::Pause { length, group, end } => {
             pause::pause(&load_to_ask()?.config, &pause::Asked { length, group, end })
+        }
+        Command::Cache { command: CacheCommand::Stats } => cache::stats(&load_to_ask()?.config),
+        Command::Cache { command: CacheCommand::Flush { name, subtree } } => {
+            cache::flush(&load_to_ask()?.config, name, subtree)
         }
         Command::Health => ask::health(&load_to_ask()?.config),
     }

@@ -8,7 +8,10 @@ use crate::{
 };
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 use tokio::{
@@ -87,6 +90,8 @@ pub struct Finder {
     misses: Arc<Semaphore>,
     /// The cache's clock begins here.
     started: Instant,
+    /// Seconds by which it is ahead.
+    ahead: AtomicU32,
     /// Seconds since 1970 (UTC).
     now: Arc<dyn Fn() -> i64 + Send + Sync>,
     /// `None`: nothing is asked for before somebody wants it.
@@ -107,6 +112,7 @@ impl Finder {
             keeping,
             misses,
             started: Instant::now(),
+            ahead: AtomicU32::new(0),
             now,
             runtime: Handle::try_current().ok(),
         }
@@ -114,7 +120,12 @@ impl Finder {
 
     /// The time by the cache's clock.
     pub fn seconds(&self, at: Instant) -> Seconds {
-        at.saturating_duration_since(self.started).as_secs() as Seconds
+        at.saturating_duration_since(self.started).as_secs() as Seconds + self.ahead.load(Relaxed)
+    }
+
+    /// Lets so many seconds pass by the cache's clock. For tests, which don't wait.
+    pub fn let_pass(&self, seconds: Seconds) {
+        self.ahead.fetch_add(seconds, Relaxed);
     }
 
     /// What is kept and may be given at once: its age, or that its time is over and there is no use in asking.

@@ -3,6 +3,7 @@
 use crate::{
     dns::{Rcode, Transport},
     policy::{Outcome, Policy, Trigger},
+    query::CacheUse,
 };
 use arc_swap::ArcSwap;
 use std::{
@@ -57,6 +58,7 @@ pub struct Counters {
     /// Queries that a program left without an answer.
     pub dropped: AtomicU64,
     pub bypass: AtomicU64,
+    pub cache: [AtomicU64; CacheUse::ALL.len()],
     pub reloads: [AtomicU64; Reload::ALL.len()],
     /// The last is for what took longer than every bound.
     pub latency: [AtomicU64; LATENCY_BOUNDS_MICROS.len() + 1],

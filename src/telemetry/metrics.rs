@@ -5,8 +5,10 @@ use super::{
     counters::{LATENCY_BOUNDS_MICROS, RCODES, Reload},
 };
 use crate::{
+    cache::Stats,
     dns::{Rcode, Transport},
     policy::{Mode, Outcome, Trigger},
+    query::CacheUse,
 };
 use std::fmt::{Display, Write};
 
@@ -20,6 +22,7 @@ pub struct Gauges {
     pub policy_bytes: usize,
     pub upstream_asked: u64,
     pub upstream_answered: u64,
+    pub cache: Stats,
     /// Resolutions in flight.
     pub misses_in_flight: usize,
     pub ready: bool,
@@ -140,6 +143,15 @@ fn state(page: &mut Page, telemetry: &Telemetry, gauges: &Gauges) {
     );
     let answered = gauges.upstream_answered;
     page.single("cleandns_upstream_answers_total", "counter", "Answers received from name servers.", answered);
+    let help = "Questions whose answer was kept, was kept and given past its time, or was resolved.";
+    page.head("cleandns_cache_lookups_total", "counter", help);
+    for cache in CacheUse::ALL {
+        page.line("cleandns_cache_lookups_total", &[("state", cache.word())], telemetry.cache_uses(cache));
+    }
+    page.single("cleandns_cache_entries", "gauge", "Answers kept.", gauges.cache.entries);
+    page.single("cleandns_cache_bytes", "gauge", "Memory that kept answers take.", gauges.cache.bytes);
+    page.single("cleandns_cache_size_bytes", "gauge", "Memory that kept answers may take.", gauges.cache.size);
+    page.single("cleandns_cache_stored_total", "counter", "Answers stored.", gauges.cache.stored);
     page.single("cleandns_resolutions_in_flight", "gauge", "Questions being resolved.", gauges.misses_in_flight);
     page.single("cleandns_policy_epoch", "gauge", "Number of the policy in force.", gauges.policy_epoch);
     page.single("cleandns_policy_age_seconds", "gauge", "Age of the policy in force.", gauges.policy_age_seconds);

@@ -7,7 +7,11 @@ mod query_line;
 pub use counters::Reload;
 pub use metrics::{Gauges, ListGauge, render};
 
-use crate::{dns::Transport, policy::Policy, query::QueryRecord};
+use crate::{
+    dns::Transport,
+    policy::Policy,
+    query::{CacheUse, QueryRecord},
+};
 use counters::{BypassCounts, Counters, Hits, Shards, add};
 use std::net::IpAddr;
 
@@ -33,6 +37,9 @@ impl Telemetry {
         } else {
             counters.answered(record.transport, record.rcode, record.latency);
         }
+        if let Some(cache) = record.cache {
+            add(&counters.cache[cache as usize]);
+        }
         if record.bypass {
             add(&counters.bypass);
             self.bypass.add(record.client);
@@ -43,6 +50,11 @@ impl Telemetry {
         if self.log_queries {
             query_line::log(record);
         }
+    }
+
+    /// Questions to which the cache had this to say.
+    pub fn cache_uses(&self, cache: CacheUse) -> u64 {
+        self.counters.sum(|own| &own.cache[cache as usize])
     }
 
     /// Counts a packet that got no answer on purpose.

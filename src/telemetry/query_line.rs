@@ -23,6 +23,7 @@ pub fn log(record: &QueryRecord<'_>) {
         %rcode,
         ede,
         micros = latency.as_micros() as u64,
+        cache = record.cache.map(|cache| cache.word()),
         security = record.security.map(|security| security.word()),
         verdict = verdict(record),
         group = record.policy.map(|policy| policy.group_name(record.verdict.group)),

@@ -6,6 +6,7 @@
 mod allocations;
 mod architecture;
 mod blocking;
+mod cache;
 mod command_line;
 mod delegations;
 mod forwarding;

@@ -1,0 +1,288 @@
+//! Answers that are kept: what is asked again, what is mixed up, what a change of policy does to them. Nothing here waits
+//! for time to pass: the cache's clock is moved.
+
+use crate::{
+    harness::{Answer, Ask, Server, eventually, folder, list_text, over_udp, start, write_list},
+    internet::Internet,
+};
+use cleandns::{
+    dns::{Rcode, RrType},
+    resolve::Resolve as _,
+};
+use std::{sync::atomic::Ordering, time::Duration};
+
+/// A day and more: no answer of the miniature Internet lives longer.
+const LONG: u32 = 200_000;
+
+async fn serve(internet: &Internet, toml: &str) -> Server {
+    start(folder(), Some(internet), toml).await
+}
+
+/// Waits until so many questions were looked up with this outcome: they are counted after their answers went out.
+async fn looked_up(server: &Server, state: &str, count: f64) {
+    let label = format!("state=\"{state}\"");
+    let label = [label.as_str()];
+    let looked_up = || server.metric("cleandns_cache_lookups_total", &label);
+    eventually("the lookups to be counted", || async { looked_up().await >= count }).await;
+    assert_eq!(looked_up().await, count, "{state}");
+}
+
+/// The smallest TTL in an answer.
+fn ttl(answer: &Answer) -> u32 {
+    answer.answer.iter().chain(&answer.authority).map(|record| record.ttl).min().expect("records")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_is_asked_for_once_and_counts_down() {
+    let internet = Internet::start().await;
+    let server = serve(&internet, "").await;
+    let first = server.ask("www.signed.org", RrType::A).await;
+    let asked = internet.asked_total();
+    let again = server.ask("www.signed.org", RrType::A).await;
+    assert_eq!(first.shape(), again.shape());
+    server.running.pipeline.finder().let_pass(7);
+    let later = server.ask("www.signed.org", RrType::A).await;
+    assert_eq!(ttl(&later) + 7, ttl(&first));
+    assert_eq!(internet.asked_total(), asked, "nobody was asked again");
+    looked_up(&server, "hit", 2.0).await;
+    // The question comes back in the client's own spelling.
+    let mut shouted = Ask::new("www.signed.org", RrType::A).packet();
+    shouted[13..16].copy_from_slice(b"WWW");
+    let heard = over_udp(server.dns(), &shouted).await.unwrap();
+    assert_eq!(&heard[12..16], b"\x03WWW");
+    server.running.pipeline.finder().let_pass(LONG);
+    let asked = internet.asked("www.signed.org");
+    server.ask("www.signed.org", RrType::A).await;
+    // What resolution keeps has a clock of its own, so it may be given; but not by the cache.
+    looked_up(&server, "miss", 2.0).await;
+    assert!(internet.asked("www.signed.org") >= asked);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_clients_want_never_mixes() {
+    let internet = Internet::start().await;
+    let server = serve(&internet, "").await;
+    let forms = [(false, false), (true, false), (false, true), (true, true)];
+    let ask = |(dnssec_ok, cd)| Ask { dnssec_ok, cd, ..Ask::new("www.signed.org", RrType::A) };
+    let mut cold = Vec::new();
+    for form in forms {
+        cold.push(server.ask_with(&ask(form)).await);
+    }
+    for (form, cold) in forms.into_iter().zip(&cold) {
+        let warm = server.ask_with(&ask(form)).await;
+        assert_eq!(warm.shape(), cold.shape(), "{form:?}");
+        let signed = warm.answer.iter().any(|record| record.rr_type == RrType::RRSIG);
+        assert_eq!(signed, form.0, "{form:?}");
+        assert_eq!(warm.cd, form.1, "{form:?}: CD comes back");
+    }
+    looked_up(&server, "hit", 4.0).await;
+    // Other types are other questions.
+    assert_ne!(server.ask("www.signed.org", RrType::AAAA).await.shape(), cold[0].shape());
+    // A client without EDNS gets no OPT record although one with it asked first.
+    let plain = server.ask_with(&Ask { edns: false, ..Ask::new("www.signed.org", RrType::A) }).await;
+    assert_eq!((plain.answer, plain.octets[11]), (cold[0].answer.clone(), 0), "no additional record");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn denials_and_failures_are_kept_each_for_its_time() {
+    let internet = Internet::start().await;
+    let server = serve(&internet, "").await;
+    let finder = server.running.pipeline.finder();
+    let first = server.ask("no-such-name.signed.org", RrType::A).await;
+    assert_eq!(first.rcode, Rcode::NXDOMAIN);
+    let asked = internet.asked_total();
+    finder.let_pass(3);
+    let again = server.ask("no-such-name.signed.org", RrType::A).await;
+    assert_eq!((again.rcode, ttl(&again) + 3), (Rcode::NXDOMAIN, ttl(&first)));
+    assert_eq!(internet.asked_total(), asked);
+    // A failure is told again for a few seconds, and nobody is asked meanwhile.
+    let failed = server.ask("www.bogus-sig.org", RrType::A).await;
+    assert_eq!(failed.rcode, Rcode::SERVFAIL);
+    let asked = internet.asked_total();
+    let again = server.ask("www.bogus-sig.org", RrType::A).await;
+    assert_eq!((again.shape(), again.ede_code()), (failed.shape(), failed.ede_code()));
+    assert_eq!(internet.asked_total(), asked);
+    looked_up(&server, "miss", 2.0).await;
+    finder.let_pass(6);
+    server.ask("www.bogus-sig.org", RrType::A).await;
+    looked_up(&server, "miss", 3.0).await;
+}
+
+/// RFC 8767: when nobody answers, what was known is better than nothing; what is bogus is not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_over_is_given_when_nobody_answers() {
+    let internet = Internet::start().await;
+    let server = serve(&internet, "[cache]\nstale = \"30d\"\n").await;
+    let finder = server.running.pipeline.finder();
+    let first = server.ask("www.signed.org", RrType::A).await;
+    server.ask("no-such-name.signed.org", RrType::A).await;
+    internet.set_silent(true);
+    finder.let_pass(LONG);
+    // What resolution keeps beside the cache knows nothing of the cache's clock.
+    server.running.health.resolver.forget();
+    let stale = server.ask("www.signed.org", RrType::A).await;
+    assert_eq!((stale.rcode, stale.ede_code(), ttl(&stale)), (Rcode::NOERROR, 3, 30));
+    assert_eq!(stale.answer.len(), first.answer.len());
+    let denied = server.ask("no-such-name.signed.org", RrType::A).await;
+    assert_eq!((denied.rcode, denied.ede_code()), (Rcode::NXDOMAIN, 19));
+    // Until it is worth trying again, they are given at once.
+    eventually("the failure is known", || async {
+        let asked = internet.asked_total();
+        let begun = std::time::Instant::now();
+        server.ask("www.signed.org", RrType::A).await.ede_code() == 3
+            && internet.asked_total() == asked
+            && begun.elapsed() < Duration::from_millis(1500)
+    })
+    .await;
+    internet.set_silent(false);
+    finder.let_pass(31);
+    eventually("a fresh answer", || async { server.ask("www.signed.org", RrType::A).await.ede_code() == 0 }).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_stale_answers_silence_is_a_failure() {
+    let internet = Internet::start().await;
+    let server = serve(&internet, "[cache]\nstale = \"0s\"\n").await;
+    server.ask("www.signed.org", RrType::A).await;
+    internet.set_silent(true);
+    server.running.pipeline.finder().let_pass(LONG);
+    server.running.health.resolver.forget();
+    assert_eq!(server.ask("www.signed.org", RrType::A).await.rcode, Rcode::SERVFAIL);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn equal_questions_in_flight_are_one() {
+    let internet = Internet::start().await;
+    let server = serve(&internet, "").await;
+    // Warm: the zone is known, so that one question is one more.
+    server.ask("www.signed.org", RrType::A).await;
+    internet.set_delay(Duration::from_millis(300));
+    let before = internet.asked("api.signed.org");
+    let asking = (0..10).map(|_| server.ask("api.signed.org", RrType::TXT));
+    let answers = futures_all(asking).await;
+    assert!(answers.iter().all(|answer| answer.shape() == answers[0].shape()));
+    let asked = internet.asked("api.signed.org") - before;
+    // For TXT, and for an alias that a denial may hide.
+    assert!(asked <= 2, "{asked} questions upstream for ten equal ones");
+}
+
+async fn futures_all<T>(all: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T> {
+    let mut waiting: Vec<_> = all.map(|one| Some(Box::pin(one))).collect();
+    let mut done: Vec<Option<T>> = waiting.iter().map(|_| None).collect();
+    std::future::poll_fn(|context| {
+        for (one, place) in waiting.iter_mut().zip(&mut done) {
+            if let Some(future) = one
+                && let std::task::Poll::Ready(value) = future.as_mut().poll(context)
+            {
+                (*place, *one) = (Some(value), None);
+            }
+        }
+        if waiting.iter().all(Option::is_none) { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+    })
+    .await;
+    done.into_iter().flatten().collect()
+}
+
+/// A program `mine` with its list, and what else is given.
+fn program(more: &str) -> String {
+    format!("[[program]]\nname = \"mine\"\nmode = \"enforce\"\nlists = [{{ path = \"mine.list\" }}]\n{more}")
+}
+
+/// An alias, and what it leads to: whether that is blocked shows only in the answer, which is kept.
+const ALIAS: &str = "to-blocked.example.com";
+const TARGET: &str = "www.tiktok.com";
+
+/// Two groups in turn on one kept answer, and a pause on both: no verdict stands in the cache.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn groups_and_pauses_hold_for_kept_answers() {
+    let internet = Internet::start().await;
+    let folder = folder();
+    write_list(&folder.path().join("mine.list"), &[TARGET]);
+    let toml = program(
+        "[[group]]\nname = \"free\"\nclients = [\"127.0.0.9\"]\nprograms = { mine = \"off\" }\n\
+         [[group]]\nname = \"strict\"\nclients = [\"127.0.0.8\"]\n",
+    );
+    let server = start(folder, Some(&internet), &toml).await;
+    let ask = Ask::new(ALIAS, RrType::A);
+    for round in 0..3 {
+        let free = server.ask_from("127.0.0.9", &ask).await;
+        let strict = server.ask_from("127.0.0.8", &ask).await;
+        assert_eq!((free.rcode, free.ede_code()), (Rcode::NOERROR, 0), "{round}");
+        assert_eq!(strict.ede_code(), 15, "{round}");
+    }
+    looked_up(&server, "miss", 1.0).await;
+    assert_eq!(server.post("/api/v1/pause", r#"{"group":"strict","seconds":60}"#).await.0, 200);
+    assert_eq!(server.ask_from("127.0.0.8", &ask).await.ede_code(), 0);
+    assert_eq!(server.post("/api/v1/pause", r#"{"group":"strict","seconds":0}"#).await.0, 200);
+    assert_eq!(server.ask_from("127.0.0.8", &ask).await.ede_code(), 15);
+    looked_up(&server, "miss", 1.0).await;
+}
+
+/// An exception's last day ends while the answer is kept.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_exception_ends_for_kept_answers() {
+    let internet = Internet::start().await;
+    let folder = folder();
+    write_list(&folder.path().join("mine.list"), &[TARGET]);
+    let toml = program(&format!(
+        "[[policy.exception]]\nnames = [\"{TARGET}\"]\nreason = \"for a while\"\nuntil = \"2031-01-01\"\n\
+         [policy]\ntime_zone = \"UTC\"\n"
+    ));
+    let server = start(folder, Some(&internet), &toml).await;
+    let before = server.clock.load(Ordering::Relaxed);
+    let ask = Ask { cd: true, ..Ask::new(ALIAS, RrType::A) };
+    assert_eq!(server.ask_with(&ask).await.ede_code(), 0);
+    assert_eq!(server.ask_with(&ask).await.ede_code(), 0);
+    // 2031-01-02 00:00 UTC.
+    server.clock.store(1_925_078_400, Ordering::Relaxed);
+    assert_eq!(server.ask_with(&ask).await.ede_code(), 15);
+    server.clock.store(before, Ordering::Relaxed);
+    assert_eq!(server.ask_with(&ask).await.ede_code(), 0);
+    looked_up(&server, "miss", 1.0).await;
+}
+
+/// A list that is reloaded holds for the very next query, of a kept answer too, and so does its being taken back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reload_holds_for_kept_answers() {
+    let internet = Internet::start().await;
+    let folder = folder();
+    write_list(&folder.path().join("mine.list"), &["elsewhere.example"]);
+    let server = start(folder, Some(&internet), &program("")).await;
+    assert_eq!(server.ask(ALIAS, RrType::A).await.ede_code(), 0);
+    for (rules, code) in [(vec![TARGET], 15), (vec!["elsewhere.example"], 0), (vec![TARGET], 15)] {
+        std::fs::write(server.path("mine.list"), list_text(&rules)).unwrap();
+        server.running.reload();
+        eventually("the reload", || async { server.ask(ALIAS, RrType::A).await.ede_code() == code }).await;
+    }
+    looked_up(&server, "miss", 1.0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_flushed_is_asked_for_again() {
+    let internet = Internet::start().await;
+    let server = serve(&internet, "").await;
+    let fill = async || {
+        for name in ["www.signed.org", "api.signed.org", "www.example.com"] {
+            server.ask(name, RrType::A).await;
+        }
+    };
+    for (body, forgotten, asked_again) in [
+        (r#"{"name":"www.signed.org"}"#, 1, vec!["www.signed.org"]),
+        (r#"{"name":"signed.org","subtree":true}"#, 2, vec!["www.signed.org", "api.signed.org"]),
+        (r#"{"name":"signed.org"}"#, 0, vec![]),
+        ("{}", 3, vec!["www.signed.org", "api.signed.org", "www.example.com"]),
+    ] {
+        fill().await;
+        let before: Vec<usize> = asked_again.iter().map(|name| internet.asked(name)).collect();
+        let (status, text) = server.post("/api/v1/cache/flush", body).await;
+        assert_eq!((status, text.trim()), (200, format!("{{\"answers\":{forgotten}}}").as_str()), "{body}");
+        fill().await;
+        for (name, before) in asked_again.iter().zip(before) {
+            assert!(internet.asked(name) > before, "{body}: {name} was not asked for again");
+        }
+    }
+    let (status, text) = server.post("/api/v1/cache/flush", r#"{"name":"a..b"}"#).await;
+    assert_eq!(status, 400, "{text}");
+    let view = server.json("/api/v1/cache").await;
+    assert_eq!((view["entries"].as_u64(), view["flushed"].as_u64()), (Some(3), Some(6)), "{view}");
+}
