@@ -1,12 +1,13 @@
 //! The composition root: builds everything from the configuration, binds, serves, drains. Decides nothing else.
 
+pub use crate::listener::Start;
 use crate::{
     admin::{self, AdminState},
     config::Config,
     dns::{Name, Rcode, Record, RrType},
     embedded,
     health::{Health, UPSTREAM_SILENT},
-    listener::{self, BindError, Service},
+    listener::{self, BindError, Service, Serving, packets_lost},
     lists::{Chance, Downloads, Embedded, FetchLimits, Lists, LookUpHost, OnPublish, Published, StartError, Watching},
     neighbours::Neighbours,
     pause::Pauses,
@@ -50,6 +51,8 @@ pub struct Outside {
     /// Seconds since 1970 when this program was built.
     pub built_at: u64,
     pub fetch: FetchLimits,
+    /// Whether another process may have the addresses yet.
+    pub start: Start,
 }
 
 impl Outside {
@@ -61,6 +64,7 @@ impl Outside {
             ports: None,
             built_at: env!("CLEANDNS_BUILT_AT").parse().unwrap_or(0),
             fetch: FetchLimits::default(),
+            start: Start::Alone,
         }
     }
 
@@ -103,7 +107,7 @@ pub struct Running {
     pub pipeline: Arc<Pipeline>,
     watching: Watching,
     stop: watch::Sender<bool>,
-    workers: Vec<std::thread::JoinHandle<()>>,
+    serving: Serving,
     contact: JoinHandle<()>,
 }
 
@@ -128,7 +132,7 @@ pub async fn start(config: Config, outside: Outside) -> Result<Running, AppError
     let telemetry = Arc::new(Telemetry::new(config.log.queries));
     let counters = Arc::new(UpstreamCounters::default());
     let (clock, chance, limits) = (outside.clock.clone(), outside.chance(), outside.fetch.clone());
-    let seed = outside.seed;
+    let (seed, start_mode) = (outside.seed, outside.start);
     let resolver = resolver(&config, outside, counters.clone())?;
     let downloads = Downloads { look_up_host: look_up_host(&config, &resolver), limits };
     let (own_config, on_publish) = (config.clone(), count_reloads(&telemetry));
@@ -155,7 +159,7 @@ pub async fn start(config: Config, outside: Outside) -> Result<Running, AppError
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         workers => workers,
     };
-    let sockets = listener::bind(&config.listen.do53, workers)?;
+    let sockets = listener::bind(&config.listen.do53, workers, start_mode)?;
     let dns = sockets.addresses.clone();
     let admin = match &config.admin {
         None => None,
@@ -165,19 +169,23 @@ pub async fn start(config: Config, outside: Outside) -> Result<Running, AppError
                 telemetry: telemetry.clone(),
                 health: health.clone(),
                 lists: lists.control(),
+                packets_lost: Arc::new({
+                    let addresses = dns.clone();
+                    move || packets_lost(&addresses)
+                }),
             };
             Some(
-                admin::serve(admin, state, stopping.clone())
+                admin::serve(admin, state, start_mode == Start::TakeOver, stopping.clone())
                     .await
                     .map_err(|error| AppError::from(BindError::new("admin.listen", admin.listen, "HTTP", &error)))?,
             )
         }
     };
     let service = Service { pipeline: pipeline.clone(), telemetry, stopping };
-    let workers = listener::serve(sockets, &service).context("could not start serving")?;
+    let serving = listener::serve(sockets, &service).context("could not start serving")?;
     let watching = lists.watch().context("could not start the thread that watches the lists")?;
     let contact = tokio::spawn(make_contact(health.clone()));
-    Ok(Running { dns, admin, published, health, pipeline, watching, stop, workers, contact })
+    Ok(Running { dns, admin, published, health, pipeline, watching, stop, serving, contact })
 }
 
 /// The flow of queries with all it takes, and what in the owner's hosts files can't be used.
@@ -228,23 +236,27 @@ impl Running {
         self.watching.update();
     }
 
-    /// Takes no more queries, waits for those in flight, and leaves.
+    /// Answers what has come, takes no more, and leaves.
     pub async fn stop(self) {
         let _ = self.stop.send(true);
         self.contact.abort();
-        let drained = async {
-            while self.pipeline.misses_free() < crate::query::MISSES_MAX {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        let _ = tokio::time::timeout(DRAIN_WITHIN, drained).await;
-        let (workers, watching) = (self.workers, self.watching);
+        let Serving { workers, streams } = self.serving;
+        let watching = self.watching;
         let joined = tokio::task::spawn_blocking(move || {
             watching.stop();
             workers.into_iter().for_each(|worker| drop(worker.join()));
         });
-        // Both end within a fraction of a second, unless a file system keeps one waiting.
-        let _ = tokio::time::timeout(DRAIN_WITHIN, joined).await;
+        let drained = async {
+            // They end within a fraction of a second, unless a file system keeps one waiting.
+            let _ = joined.await;
+            while self.pipeline.misses_free() < crate::query::MISSES_MAX {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            for stream in streams {
+                let _ = stream.await;
+            }
+        };
+        let _ = tokio::time::timeout(DRAIN_WITHIN, drained).await;
     }
 }
 

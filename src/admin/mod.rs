@@ -32,7 +32,13 @@ use std::{
     net::{IpAddr, SocketAddr},
     sync::Arc,
 };
-use tokio::{net::TcpListener, sync::watch};
+use tokio::{
+    net::{TcpListener, TcpSocket},
+    sync::watch,
+};
+
+/// Connections that may wait to be accepted.
+const BACKLOG: u32 = 128;
 
 /// What the pages are made from.
 #[derive(Clone)]
@@ -41,15 +47,18 @@ pub struct AdminState {
     pub telemetry: Arc<Telemetry>,
     pub health: Health,
     pub lists: Control,
+    /// Packets that the kernel dropped before they were read.
+    pub packets_lost: Arc<dyn Fn() -> u64 + Send + Sync>,
 }
 
-/// Serves until told to stop; returns the address bound.
+/// Serves until told to stop; returns the address bound. `shared`: another process may have it yet.
 pub async fn serve(
     config: &Admin,
     state: AdminState,
+    shared: bool,
     mut stopping: watch::Receiver<bool>,
 ) -> std::io::Result<SocketAddr> {
-    let listener = TcpListener::bind(config.listen).await?;
+    let listener = listen(config.listen, shared)?;
     let address = listener.local_addr()?;
     let token = config.token.clone().map(Arc::from);
     let guarded = Router::new()
@@ -74,6 +83,19 @@ pub async fn serve(
         }
     });
     Ok(address)
+}
+
+/// Binds an address so that a new process can take it over; unless `shared`, nobody may have it yet.
+fn listen(address: SocketAddr, shared: bool) -> std::io::Result<TcpListener> {
+    let bind = |address: SocketAddr, shared| {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        socket.set_reuseaddr(true)?;
+        socket.set_reuseport(shared)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    let address = if shared { address } else { bind(address, false)?.local_addr()? };
+    bind(address, true)
 }
 
 /// Lets a request through that names this server plainly and, where one is asked for, shows the token.
@@ -136,7 +158,7 @@ async fn readyz(State(state): State<AdminState>) -> impl IntoResponse {
 }
 
 async fn metrics(State(state): State<AdminState>) -> impl IntoResponse {
-    let text = render(&state.telemetry, &state::gauges(&state.health, &state.pipeline));
+    let text = render(&state.telemetry, &state::gauges(&state));
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
 }
 

@@ -1,10 +1,10 @@
 //! What stands now, for metrics and the list view.
 
+use super::AdminState;
 use crate::{
-    health::Health,
     lists::{ListState, ListStatus},
     policy::parse::Told,
-    query::{MISSES_MAX, Pipeline},
+    query::MISSES_MAX,
     telemetry::{Gauges, ListGauge},
 };
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,8 @@ use std::{
 };
 
 /// Gathers the gauges.
-pub fn gauges(health: &Health, pipeline: &Pipeline) -> Gauges {
+pub fn gauges(state: &AdminState) -> Gauges {
+    let AdminState { health, pipeline, packets_lost, .. } = state;
     let status = health.published.status.load();
     let policy = health.published.policy.load();
     let (readiness, _) = health.look();
@@ -26,6 +27,7 @@ pub fn gauges(health: &Health, pipeline: &Pipeline) -> Gauges {
         upstream_asked: health.counters.asked.load(Relaxed),
         upstream_answered: health.counters.answered.load(Relaxed),
         cache: pipeline.finder().cache.stats(),
+        packets_lost: packets_lost(),
         misses_in_flight: MISSES_MAX - pipeline.misses_free(),
         ready: readiness.serves(),
         lists: status.lists.iter().map(list_gauge).collect(),

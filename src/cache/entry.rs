@@ -5,6 +5,7 @@ use crate::{
     dns::{
         Class, ExtendedError, HEADER_BYTES, MessageWriter, Name, Question, Rcode, Record, RrType, Section, read_records,
     },
+    prefetch::prefetch,
     resolve::{Delegation, NameServersWanted, Resolution, Security},
 };
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -150,6 +151,16 @@ impl Entry {
     pub fn key(&self) -> Key<'_> {
         let name = &self.octets[..usize::from(self.name_bytes)];
         Key { name, rr_type: self.rr_type, dnssec_ok: self.dnssec_ok, cd: self.cd }
+    }
+
+    /// The octets that all else is written from.
+    pub(super) fn octets(&self) -> &[u8] {
+        &self.octets
+    }
+
+    /// Asks for the end of what lies here; whoever holds this has asked for the beginning.
+    pub(super) fn foresee_end(&self) {
+        prefetch(&self.rare);
     }
 
     #[inline]
@@ -317,5 +328,103 @@ fn skip_name(message: &[u8], mut at: usize) -> Option<usize> {
             length if length >= 0xc0 => return Some(at + 2),
             length => at += 1 + usize::from(length),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(owner: &str, rr_type: RrType, ttl: u32, data: &[u8]) -> Record {
+        Record { owner: owner.parse().unwrap(), rr_type, class: Class::IN, ttl, data: data.to_vec() }
+    }
+
+    fn wire(name: &str) -> Vec<u8> {
+        name.parse::<Name>().unwrap().as_wire().to_vec()
+    }
+
+    fn soa(ttl: u32, minimum: u32) -> Record {
+        let numbers = [1, 2, 3, 4, minimum].map(u32::to_be_bytes).concat();
+        record("example.com", RrType::SOA, ttl, &[wire("ns.example.com"), wire("x.example.com"), numbers].concat())
+    }
+
+    fn resolution(rcode: Rcode, answer: Vec<Record>, authority: Vec<Record>) -> Resolution {
+        let security = Security::Secure;
+        Resolution { rcode, answer, authority, security, ede: None, delegations: vec![] }
+    }
+
+    fn entry(dnssec_ok: bool, resolution: &Resolution, now: i64) -> Entry {
+        let name = "www.example.com".parse().unwrap();
+        let question = Question { name, rr_type: RrType::A, class: Class::IN };
+        Entry::new(&question, (dnssec_ok, false), NameServersWanted::No, resolution, 100, now)
+    }
+
+    /// A signature that ends at a time.
+    fn signature(expiration: u32) -> Record {
+        let fixed = [&[0, 1, 13, 3][..], &[0, 0, 1, 44], &expiration.to_be_bytes(), &[0; 6], &wire("example.com")];
+        record("www.example.com", RrType::RRSIG, 300, &fixed.concat())
+    }
+
+    #[test]
+    fn an_answer_comes_back_as_it_was() {
+        let chain = vec![
+            record("www.example.com", RrType::CNAME, 300, &wire("a.cdn.example.com")),
+            record("a.cdn.example.com", RrType::A, 60, &[192, 0, 2, 1]),
+            record("a.cdn.example.com", RrType::A, 60, &[192, 0, 2, 2]),
+        ];
+        for resolution in [
+            resolution(Rcode::NOERROR, chain, vec![]),
+            resolution(Rcode::NXDOMAIN, vec![], vec![soa(50, 50)]),
+            resolution(Rcode::NOERROR, vec![], vec![]),
+            Resolution { ede: Some(ExtendedError::new(7, "x")), ..resolution(Rcode::NOERROR, vec![], vec![soa(9, 9)]) },
+        ] {
+            assert_eq!(entry(true, &resolution, 0).resolution(), resolution);
+        }
+    }
+
+    #[test]
+    fn it_lives_as_long_as_the_shortest_of_its_parts() {
+        let a = |ttl| record("www.example.com", RrType::A, ttl, &[192, 0, 2, 1]);
+        let bogus = Resolution { security: Security::Bogus, ..resolution(Rcode::NOERROR, vec![a(300)], vec![]) };
+        let rows: [(&str, bool, Resolution, u32); 12] = [
+            ("the lesser TTL", false, resolution(Rcode::NOERROR, vec![a(300), a(20)], vec![]), 20),
+            ("a week at most", false, resolution(Rcode::NOERROR, vec![a(u32::MAX)], vec![]), 604_800),
+            ("none", false, resolution(Rcode::NOERROR, vec![a(0)], vec![]), 0),
+            ("a denial: MINIMUM", false, resolution(Rcode::NXDOMAIN, vec![], vec![soa(900, 60)]), 60),
+            ("a denial: the SOA record's TTL", false, resolution(Rcode::NOERROR, vec![], vec![soa(60, 900)]), 60),
+            ("three hours for denials", false, resolution(Rcode::NXDOMAIN, vec![], vec![soa(90_000, 90_000)]), 10_800),
+            ("no SOA record", false, resolution(Rcode::NXDOMAIN, vec![], vec![]), 0),
+            ("a failure", false, resolution(Rcode::SERVFAIL, vec![a(300)], vec![]), 5),
+            ("bogus", false, bogus, 5),
+            ("a signature's end", true, resolution(Rcode::NOERROR, vec![a(300), signature(1007)], vec![]), 7),
+            ("a signature that is over", true, resolution(Rcode::NOERROR, vec![a(300), signature(999)], vec![]), 300),
+            ("a signature not shown", false, resolution(Rcode::NOERROR, vec![a(300), signature(1007)], vec![]), 300),
+        ];
+        for (what, dnssec_ok, resolution, life) in rows {
+            let entry = entry(dnssec_ok, &resolution, 1000);
+            assert_eq!(entry.lives(), life > 0, "{what}");
+            let last = Life::Fresh { age: life.saturating_sub(1), life };
+            assert!(life == 0 || entry.life(100 + life - 1) == last, "{what}: {:?}", entry.life(100 + life - 1));
+            assert_eq!(entry.life(100 + life), Life::Over { since: 0 }, "{what}");
+        }
+    }
+
+    #[test]
+    fn every_ttl_counts_down_and_nothing_else_changes() {
+        let resolution = resolution(
+            Rcode::NOERROR,
+            vec![
+                record("www.example.com", RrType::CNAME, 300, &wire("b.example.com")),
+                record("b.example.com", RrType::TXT, 60, b"\x03abc"),
+            ],
+            vec![soa(200, 900)],
+        );
+        let entry = entry(false, &resolution, 0);
+        let (mut fresh, mut aged) = (Vec::new(), Vec::new());
+        assert_eq!(entry.write(&mut fresh, |ttl| ttl), [2, 1, 0]);
+        entry.write(&mut aged, |ttl| ttl - 50);
+        let differing = fresh.iter().zip(&aged).filter(|(fresh, aged)| fresh != aged).count();
+        // 300 → 250, 60 → 10, 200 → 150: two octets, one, one.
+        assert_eq!((fresh.len(), differing), (aged.len(), 4));
     }
 }

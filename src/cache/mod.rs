@@ -6,16 +6,21 @@
 //! stays until it is pushed out, for when nobody can be reached (RFC 8767).
 
 mod entry;
+mod front;
 
 pub use entry::{Entry, Key, Life};
+pub use front::Front;
 
 use foldhash::fast::FixedState;
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter, sync};
 use std::{
-    hash::BuildHasher,
+    hash::{BuildHasher, Hasher},
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{
+            AtomicU64,
+            Ordering::{Acquire, Relaxed, Release},
+        },
     },
 };
 
@@ -37,6 +42,8 @@ pub struct Cache {
     /// Octets at most.
     size: u64,
     counts: Counts,
+    /// Grows with each flush.
+    generation: AtomicU64,
 }
 
 /// What happened to questions that were looked up here.
@@ -78,20 +85,58 @@ impl Cache {
             .expect("all that an option needs is given");
         let entries =
             sync::Cache::with_options(options, Bytes, DefaultHashBuilder::default(), sync::DefaultLifecycle::default());
-        Self { entries, hasher: FixedState::with_seed(seed), size, counts: Counts::default() }
+        Self {
+            entries,
+            hasher: FixedState::with_seed(seed),
+            size,
+            counts: Counts::default(),
+            generation: AtomicU64::new(0),
+        }
+    }
+
+    /// Places of one worker's own in front of this.
+    pub fn front(&self) -> Front {
+        Front::new(self)
+    }
+
+    /// What an answer is found by.
+    #[inline]
+    pub fn hash(&self, key: &Key<'_>) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write(key.name);
+        let forms = u32::from(key.dnssec_ok) << 17 | u32::from(key.cd) << 16;
+        hasher.write_u32(u32::from(key.rr_type.0) | forms);
+        hasher.finish()
+    }
+
+    /// The entry for a question by its hash, however old.
+    #[inline]
+    pub fn find(&self, hash: u64, key: &Key<'_>) -> Option<Arc<Entry>> {
+        // Two questions may have one hash: then only one is kept at a time, and the other isn't it.
+        self.entries.get(&hash).filter(|entry| entry.is_for(key))
     }
 
     /// The entry for a question, however old.
-    #[inline]
-    pub fn find(&self, key: &Key<'_>) -> Option<Arc<Entry>> {
-        // Two questions may have one hash: then only one is kept at a time, and the other isn't it.
-        self.entries.get(&self.hash(key)).filter(|entry| entry.is_for(key))
+    pub fn find_by_key(&self, key: &Key<'_>) -> Option<Arc<Entry>> {
+        self.find(self.hash(key), key)
     }
 
     /// Keeps an entry in place of what was there for its question.
     pub fn store(&self, entry: Arc<Entry>) {
         self.counts.stored.fetch_add(1, Relaxed);
         self.entries.insert(self.hash(&entry.key()), entry);
+    }
+
+    /// Hears that an entry was given in front of the cache: it is kept yet, or again.
+    fn remind(&self, hash: u64, entry: &Arc<Entry>) {
+        if self.entries.get(&hash).is_none() {
+            self.entries.insert(hash, entry.clone());
+        }
+    }
+
+    /// How often something was flushed.
+    fn generation(&self) -> u64 {
+        self.generation.load(Acquire)
     }
 
     /// Forgets the entries that `is_gone` says; returns their number.
@@ -103,6 +148,7 @@ impl Cache {
             !is_gone
         });
         let gone = gone.into_inner();
+        self.generation.fetch_add(1, Release);
         self.counts.flushed.fetch_add(gone, Relaxed);
         gone
     }
@@ -120,9 +166,5 @@ impl Cache {
             stored: self.counts.stored.load(Relaxed),
             flushed: self.counts.flushed.load(Relaxed),
         }
-    }
-
-    fn hash(&self, key: &Key<'_>) -> u64 {
-        self.hasher.hash_one(key)
     }
 }

@@ -33,7 +33,11 @@ struct Args {
 #[derive(Subcommand)]
 enum Command {
     /// Answer queries until told to stop (the default).
-    Serve,
+    Serve {
+        /// Share the addresses with a cleandns that runs already, which is to be stopped once this one is ready.
+        #[arg(long)]
+        take_over: bool,
+    },
     /// Read the configuration and all lists, and say what is wrong.
     Check {
         /// Show every list, and every line that gave no rule.
@@ -185,8 +189,8 @@ fn run_command(args: Args) -> Outcome {
     let load = || load_config(args.config.clone(), false);
     // Whoever asks the running server must be answered even while a list is gone.
     let load_to_ask = || load_config(args.config.clone(), true);
-    match args.command.unwrap_or(Command::Serve) {
-        Command::Serve => serve::serve(load()?),
+    match args.command.unwrap_or(Command::Serve { take_over: false }) {
+        Command::Serve { take_over } => serve::serve(load()?, take_over),
         Command::Check { verbose, strict } => check::check(load()?, verbose, strict),
         Command::Query { name, rr_type, tcp, dnssec, cd } => {
             ask::ask(&load_to_ask()?.config, &name, &rr_type, ask::Options { tcp, dnssec, cd })

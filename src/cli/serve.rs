@@ -2,7 +2,7 @@
 
 use super::{Failure, Outcome, say};
 use crate::{
-    app::{self, AppError, Outside, Running},
+    app::{self, AppError, Outside, Running, Start},
     config::{Config, Loaded, Log, Origin},
     health::{Health, UPSTREAM_SILENT},
     lists::{ListPath, ListStatus},
@@ -21,7 +21,7 @@ const FILES_WANTED: u64 = 16_384;
 const LOG_LINES_MAX: usize = 65_536;
 
 /// Runs until a signal ends it.
-pub fn serve(loaded: Loaded) -> Outcome {
+pub fn serve(loaded: Loaded, take_over: bool) -> Outcome {
     let _flushed_at_the_end = start_log(&loaded.config.log)?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
@@ -31,15 +31,16 @@ pub fn serve(loaded: Loaded) -> Outcome {
         .enable_all()
         .build()
         .map_err(|error| Failure::Other(format!("the runtime can't be started: {error}")))?;
-    runtime.block_on(run(loaded.config))
+    runtime.block_on(run(loaded.config, take_over))
 }
 
-async fn run(config: Config) -> Outcome {
+async fn run(config: Config, take_over: bool) -> Outcome {
     let failed = |error: std::io::Error| Failure::Other(format!("signals can't be handled: {error}"));
     let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    let running = app::start(config.clone(), Outside::real()).await.map_err(|error| match error {
+    let outside = Outside { start: if take_over { Start::TakeOver } else { Start::Alone }, ..Outside::real() };
+    let running = app::start(config.clone(), outside).await.map_err(|error| match error {
         AppError::Configuration(text) => Failure::Configuration(text),
         AppError::Other(error) => Failure::Other(format!("{error:#}")),
     })?;

@@ -58,15 +58,30 @@ impl BindError {
     }
 }
 
+/// Whether another process may have the addresses already.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Start {
+    /// No: who has one of them is told of.
+    #[default]
+    Alone,
+    /// An older cleandns of the same user, which is about to leave; until then both answer.
+    TakeOver,
+}
+
 /// Binds every address for UDP, once for each of `workers`, and for TCP.
-pub fn bind(addresses: &[SocketAddr], workers: usize) -> Result<Sockets, BindError> {
+pub fn bind(addresses: &[SocketAddr], workers: usize, start: Start) -> Result<Sockets, BindError> {
     let mut sockets = Sockets { udp: Vec::new(), tcp: Vec::new(), addresses: Vec::new() };
     for &asked in addresses {
         let both_families = serves_both_families(asked, addresses);
-        let (tcp, address) = bind_alone(asked, both_families)?;
+        let address = match start {
+            Start::Alone => free(asked, both_families)?,
+            Start::TakeOver => asked,
+        };
+        let fail = |protocol: &'static str| move |error: io::Error| BindError::new(OPTION, asked, protocol, &error);
+        let tcp = tcp_listener(address, both_families).map_err(fail("TCP"))?;
+        let address = tcp.local_addr().map_err(fail("TCP"))?;
         for _ in 0..workers.max(1) {
-            let udp = udp_socket(address, both_families, true);
-            sockets.udp.push(udp.map_err(|error| BindError::new(OPTION, asked, "UDP", &error))?);
+            sockets.udp.push(udp_socket(address, both_families, true).map_err(fail("UDP"))?);
         }
         sockets.tcp.push(tcp);
         sockets.addresses.push(address);
@@ -74,17 +89,25 @@ pub fn bind(addresses: &[SocketAddr], workers: usize) -> Result<Sockets, BindErr
     Ok(sockets)
 }
 
-/// Binds TCP, and makes sure that nobody has the UDP port. Workers share that port among themselves, and the kernel
-/// would let another process of the same user share it, too, and take half the queries.
-fn bind_alone(asked: SocketAddr, both_families: bool) -> Result<(TcpListener, SocketAddr), BindError> {
+/// Makes sure that nobody has the address; returns it with a port that is free, where any will do. Workers share a port
+/// among themselves, and the kernel would let another process of the same user share it, too, and take half the queries.
+fn free(asked: SocketAddr, both_families: bool) -> Result<SocketAddr, BindError> {
     let fail = |protocol: &'static str| move |error: io::Error| BindError::new(OPTION, asked, protocol, &error);
     let mut tries_left = if asked.port() == 0 { FREE_PORT_TRIES_MAX } else { 1 };
     loop {
-        let tcp = tcp_listener(asked, both_families).map_err(fail("TCP"))?;
+        let tcp = new_socket(asked, both_families, Type::STREAM, Protocol::TCP)
+            .and_then(|socket| {
+                // A connection of the old process that lingers is no obstacle; a listener is.
+                socket.set_reuse_address(true)?;
+                socket.bind(&SockAddr::from(asked))?;
+                socket.listen(1)?;
+                Ok(TcpListener::from(socket))
+            })
+            .map_err(fail("TCP"))?;
         let address = tcp.local_addr().map_err(fail("TCP"))?;
         tries_left -= 1;
         match udp_socket(address, both_families, false) {
-            Ok(_) => return Ok((tcp, address)),
+            Ok(_) => return Ok(address),
             Err(error) if tries_left == 0 => return Err(fail("UDP")(error)),
             Err(_) => {}
         }
@@ -105,6 +128,8 @@ fn tcp_listener(address: SocketAddr, both_families: bool) -> io::Result<TcpListe
     let socket = new_socket(address, both_families, Type::STREAM, Protocol::TCP)?;
     // Lets a restart bind while connections of the old process linger in TIME_WAIT.
     socket.set_reuse_address(true)?;
+    // Lets a new process take over.
+    socket.set_reuse_port(true)?;
     socket.bind(&SockAddr::from(address))?;
     socket.listen(TCP_BACKLOG)?;
     socket.set_nonblocking(true)?;

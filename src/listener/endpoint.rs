@@ -15,7 +15,7 @@ use nix::{
 use smallvec::SmallVec;
 use std::{
     io::{self, IoSlice, IoSliceMut},
-    net::{SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket},
     os::fd::AsRawFd,
 };
 
@@ -59,6 +59,20 @@ impl Endpoint {
             setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?;
         }
         Ok(Self { socket, is_wildcard })
+    }
+
+    /// Takes no more packets than have come, of which `receive` then gives the rest without waiting: a socket that is
+    /// connected hears its peer alone, and among several at one address the kernel passes it over.
+    pub fn leave(&self) -> io::Result<()> {
+        let own = self.socket.local_addr()?;
+        let nobody = match own.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::from(Ipv4Addr::LOCALHOST),
+            IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::from(Ipv6Addr::LOCALHOST),
+            ip => ip,
+        };
+        // The discard service, from which no answer comes.
+        self.socket.connect((nobody, 9))?;
+        self.socket.set_nonblocking(true)
     }
 
     /// Waits for a packet, at most as long as the socket's read time-out, and takes all that have come.

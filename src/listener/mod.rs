@@ -4,13 +4,16 @@
 //! connections, and can't send a response that is already in wire form.
 
 mod bind;
+mod drops;
 mod endpoint;
 mod stream;
 mod udp;
 
-pub use bind::{BindError, Sockets, bind};
+pub use bind::{BindError, Sockets, Start, bind};
+pub use drops::packets_lost;
 
 use crate::{
+    cache::Front,
     dns::Transport,
     query::{Asked, Now, Pipeline, QueryRecord, Turn},
     telemetry::Telemetry,
@@ -47,13 +50,13 @@ impl Service {
     }
 
     /// Begins to answer packets that were read.
-    fn turn(&self, asked: &mut [Asked]) -> Option<Turn> {
+    fn turn(&self, asked: &mut [Asked], mut front: Option<&mut Front>) -> Option<Turn> {
         let turn = self.guard(|| self.pipeline.turn())?;
-        let together = AssertUnwindSafe(|| self.pipeline.foresee(&turn, asked));
+        let together = AssertUnwindSafe(|| self.pipeline.foresee(&turn, asked, front.as_deref_mut()));
         if catch_unwind(together).is_err() {
             // Whose fault it is shows one by one.
             for asked in asked {
-                if self.guard(|| self.pipeline.foresee(&turn, std::slice::from_mut(asked))).is_none() {
+                if self.guard(|| self.pipeline.foresee(&turn, std::slice::from_mut(asked), None)).is_none() {
                     asked.discard();
                 }
             }
@@ -62,13 +65,21 @@ impl Service {
     }
 
     /// Answers a packet, or says that it takes longer. After a fault there is `None`, and it is counted.
-    fn answer_now<'q>(&self, turn: &'q Turn, asked: &'q Asked, packet: &[u8], out: &mut Vec<u8>) -> Option<Now<'q>> {
-        self.guard(|| self.pipeline.answer_now(turn, asked, packet, out))
+    fn answer_now<'q>(
+        &self,
+        turn: &'q Turn,
+        asked: &'q Asked,
+        packet: &[u8],
+        front: Option<&mut Front>,
+        record: &mut QueryRecord<'q>,
+        out: &mut Vec<u8>,
+    ) -> Option<Now> {
+        self.guard(|| self.pipeline.answer_now(turn, asked, packet, front, record, out))
     }
 
-    fn record(&self, mut record: QueryRecord<'_>, finished: Instant) {
+    fn record(&self, record: &mut QueryRecord<'_>, finished: Instant) {
         record.latency = finished.saturating_duration_since(record.received);
-        self.telemetry.record(&record);
+        self.telemetry.record(record);
     }
 
     fn guard<T>(&self, act: impl FnOnce() -> T) -> Option<T> {
@@ -76,15 +87,23 @@ impl Service {
     }
 }
 
+/// What serves.
+pub struct Serving {
+    /// End soon after it is time to leave, when all packets that had come are answered.
+    pub workers: Vec<std::thread::JoinHandle<()>>,
+    /// End when all connections have.
+    pub streams: Vec<tokio::task::JoinHandle<()>>,
+}
+
 /// Serves on bound sockets until told to stop. Must be called within the runtime that resolves.
-pub fn serve(sockets: Sockets, service: &Service) -> std::io::Result<Vec<std::thread::JoinHandle<()>>> {
-    let mut workers = Vec::new();
+pub fn serve(sockets: Sockets, service: &Service) -> std::io::Result<Serving> {
+    let mut serving = Serving { workers: Vec::new(), streams: Vec::new() };
     for (index, socket) in sockets.udp.into_iter().enumerate() {
-        workers.push(udp::spawn(index, socket, service.clone())?);
+        serving.workers.push(udp::spawn(index, socket, service.clone())?);
     }
     for listener in sockets.tcp {
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        tokio::spawn(stream::serve(listener, service.clone()));
+        serving.streams.push(tokio::spawn(stream::serve(listener, service.clone())));
     }
-    Ok(workers)
+    Ok(serving)
 }

@@ -7,7 +7,7 @@ use crate::{
 };
 use std::{
     collections::HashMap,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv6Addr, SocketAddr},
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -23,7 +23,8 @@ use tokio::{
 
 /// Connections open at once, over all clients; each holds a few kilobytes and a file descriptor.
 const CONNECTIONS_MAX: usize = 1024;
-/// Connections open at once for one client address: resolvers behind it need a few, an attacker wants all.
+/// Connections open at once for one client, which is an IPv4 address or an IPv6 network of 64 bits: resolvers behind it
+/// need a few, an attacker wants all.
 const CONNECTIONS_PER_CLIENT_MAX: usize = 64;
 /// How long a connection may stand idle between queries (RFC 7766 §6.2.3 asks for a few seconds).
 const IDLE: Duration = Duration::from_secs(10);
@@ -33,6 +34,10 @@ const QUERY_WITHIN: Duration = Duration::from_secs(5);
 const WRITE_WITHIN: Duration = Duration::from_secs(5);
 /// How long a connection may live in all, busy or not.
 const LIFETIME: Duration = Duration::from_secs(600);
+/// How long, when it is time to leave, queries are still read from connections.
+const LAST_QUERIES_WITHIN: Duration = Duration::from_millis(100);
+/// How long nobody connects before it is taken that nobody will.
+const LEAVING: Duration = Duration::from_millis(10);
 /// Octets of the longest query read. A legitimate one has a few hundred; the connection ends at a longer one.
 const QUERY_BYTES_MAX: usize = 4096;
 /// Queries of one connection in work at once; reading stops until one is answered.
@@ -45,21 +50,42 @@ pub async fn serve(listener: TcpListener, service: Service) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            _ = stopping.wait_for(|&stopping| stopping) => return,
+            _ = stopping.wait_for(|&stopping| stopping) => break,
         };
-        match accepted {
-            Ok((stream, client)) => match Slot::take(&open, client.ip().to_canonical()) {
-                Some(slot) => {
-                    tokio::spawn(connection(stream, client, service.clone(), slot));
-                }
-                None => service.telemetry.connection_refused(),
-            },
-            Err(error) => {
-                // Out of descriptors, most likely: the connections that are open will end.
-                tracing::warn!(%error, "could not accept a TCP connection");
-                tokio::time::sleep(Duration::from_millis(50)).await;
+        accept(accepted, &open, &service).await;
+    }
+    // What had come is served yet; then the address is left to whoever takes it over.
+    while let Ok(accepted) = timeout(LEAVING, listener.accept()).await {
+        accept(accepted, &open, &service).await;
+    }
+    drop(listener);
+    let has_ended = || open.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).total == 0;
+    while !has_ended() {
+        tokio::time::sleep(LEAVING).await;
+    }
+}
+
+async fn accept(accepted: std::io::Result<(TcpStream, SocketAddr)>, open: &Arc<Mutex<Open>>, service: &Service) {
+    match accepted {
+        Ok((stream, client)) => match Slot::take(open, client.ip().to_canonical()) {
+            Some(slot) => {
+                tokio::spawn(connection(stream, client, service.clone(), slot));
             }
+            None => service.telemetry.connection_refused(),
+        },
+        Err(error) => {
+            // Out of descriptors, most likely: the connections that are open will end.
+            tracing::warn!(%error, "could not accept a TCP connection");
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
+    }
+}
+
+/// Whom a connection counts for: an address, or the network of IPv6 addresses that one client has to choose from.
+fn holder(client: IpAddr) -> IpAddr {
+    match client {
+        IpAddr::V4(_) => client,
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
     }
 }
 
@@ -78,6 +104,7 @@ struct Slot {
 
 impl Slot {
     fn take(open: &Arc<Mutex<Open>>, client: IpAddr) -> Option<Self> {
+        let client = holder(client);
         let mut all = open.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let own = all.by_client.get(&client).copied().unwrap_or(0);
         if all.total >= CONNECTIONS_MAX || own >= CONNECTIONS_PER_CLIENT_MAX {
@@ -106,11 +133,15 @@ async fn connection(stream: TcpStream, client: SocketAddr, service: Service, _sl
     let (reading, writing) = stream.into_split();
     let (responses, ready) = mpsc::channel(PIPELINED_MAX);
     let mut stopping = service.stopping.clone();
-    // When it is time to leave, nothing more is read; what was read is still answered.
+    // When it is time to leave, a little more is read: who connected just before has not asked yet. What was read is
+    // answered.
     let reading = async {
         tokio::select! {
             () = read(reading, client, &service, responses) => {}
-            _ = stopping.wait_for(|&stopping| stopping) => {}
+            () = async {
+                let _ = stopping.wait_for(|&stopping| stopping).await;
+                tokio::time::sleep(LAST_QUERIES_WITHIN).await;
+            } => {}
         }
     };
     let life = async {
@@ -145,18 +176,19 @@ async fn read(mut stream: OwnedReadHalf, client: SocketAddr, service: &Service, 
         };
         let mut response = Vec::new();
         service.read(&mut asked, &packet, client.ip(), Transport::Tcp, Instant::now());
-        let Some(turn) = service.turn(std::slice::from_mut(&mut asked)) else { return };
-        match service.answer_now(&turn, &asked, &packet, &mut response) {
+        let Some(turn) = service.turn(std::slice::from_mut(&mut asked), None) else { return };
+        let mut record = service.pipeline.record(&asked);
+        match service.answer_now(&turn, &asked, &packet, None, &mut record, &mut response) {
             None => return,
             // Nothing that speaks DNS sends such a thing over TCP; there is no use in reading on.
             Some(Now::Silent) => {
                 service.telemetry.silent(Transport::Tcp);
                 return;
             }
-            Some(Now::Dropped(record)) => service.record(record, Instant::now()),
-            Some(Now::Answered(record)) => {
+            Some(Now::Dropped) => service.record(&mut record, Instant::now()),
+            Some(Now::Answered) => {
                 place.send(response);
-                service.record(record, Instant::now());
+                service.record(&mut record, Instant::now());
             }
             Some(Now::Later(pending)) => {
                 tokio::spawn(answer_later(pending, service.clone(), place));
@@ -167,11 +199,11 @@ async fn read(mut stream: OwnedReadHalf, client: SocketAddr, service: &Service, 
 
 async fn answer_later(mut pending: Box<Pending>, service: Service, place: mpsc::OwnedPermit<Vec<u8>>) {
     let mut response = Vec::new();
-    let record = service.pipeline.answer(&mut pending, &mut response).await;
+    let mut record = service.pipeline.answer(&mut pending, &mut response).await;
     if !record.dropped {
         place.send(response);
     }
-    service.record(record, Instant::now());
+    service.record(&mut record, Instant::now());
 }
 
 /// Writes responses in the order in which they become ready.

@@ -6,6 +6,7 @@ use super::{
     endpoint::{BATCH, Batch, Endpoint, Outbox, Peer},
 };
 use crate::{
+    cache::Front,
     dns::Transport,
     query::{Asked, Now, Pending, QueryRecord, TURN_PACKETS_MAX},
 };
@@ -42,13 +43,15 @@ struct Worker {
     asked: Vec<Asked>,
     responses: Vec<Vec<u8>>,
     outbox: Outbox,
+    front: Front,
 }
 
 impl Worker {
     fn new(endpoint: Arc<Endpoint>, service: Service, runtime: Handle) -> Self {
         let asked = (0..BATCH).map(|_| Asked::default()).collect();
         let responses = (0..BATCH).map(|_| Vec::with_capacity(RESPONSE_BYTES)).collect();
-        Self { endpoint, service, runtime, asked, responses, outbox: Outbox::new() }
+        let front = service.pipeline.front();
+        Self { endpoint, service, runtime, asked, responses, outbox: Outbox::new(), front }
     }
 
     fn work(mut self) {
@@ -59,31 +62,42 @@ impl Worker {
                 self.answer(&batch);
             }
         }
+        // A new process may have the address too by now. What had come here is answered here, and no more comes.
+        if self.endpoint.leave().is_ok() {
+            while self.endpoint.receive(&mut batch).is_ok() {
+                self.answer(&batch);
+            }
+        }
     }
 
     /// Answers packets that came in together.
     fn answer(&mut self, batch: &Batch) {
-        let Self { endpoint, service, runtime, asked, responses, outbox } = self;
+        let Self { endpoint, service, runtime, asked, responses, outbox, front } = self;
         let received = Instant::now();
         let packets: SmallVec<[(&[u8], &Peer); BATCH]> = batch.packets().collect();
         let asked = &mut asked[..packets.len()];
         for (asked, (packet, peer)) in asked.iter_mut().zip(&packets) {
             service.read(asked, packet, peer.client.ip(), Transport::Udp, received);
         }
-        let Some(turn) = service.turn(asked) else { return };
+        let Some(turn) = service.turn(asked, Some(front)) else { return };
         let mut records: SmallVec<[QueryRecord<'_>; BATCH]> = SmallVec::new();
         let mut ready: SmallVec<[(&[u8], &Peer); BATCH]> = SmallVec::new();
         for ((asked, (packet, peer)), response) in asked.iter().zip(&packets).zip(responses) {
-            match service.answer_now(&turn, asked, packet, response) {
-                None => {}
-                Some(Now::Silent) => service.telemetry.silent(Transport::Udp),
-                Some(Now::Dropped(record)) => records.push(record),
-                Some(Now::Answered(record)) => {
-                    ready.push((response, peer));
-                    records.push(record);
-                }
-                Some(Now::Later(pending)) => {
-                    runtime.spawn(answer_later(endpoint.clone(), pending, **peer, service.clone()));
+            records.push(service.pipeline.record(asked));
+            let Some(record) = records.last_mut() else { return };
+            match service.answer_now(&turn, asked, packet, Some(front), record, response) {
+                Some(Now::Answered) => ready.push((response, peer)),
+                Some(Now::Dropped) => {}
+                other => {
+                    records.pop();
+                    match other {
+                        Some(Now::Later(pending)) => {
+                            runtime.spawn(answer_later(endpoint.clone(), pending, **peer, service.clone()));
+                        }
+                        Some(_) => service.telemetry.silent(Transport::Udp),
+                        // A fault, which is counted.
+                        None => {}
+                    }
                 }
             }
         }
@@ -91,16 +105,16 @@ impl Worker {
             service.telemetry.unsent();
         }
         let finished = Instant::now();
-        records.into_iter().for_each(|record| service.record(record, finished));
+        records.iter_mut().for_each(|record| service.record(record, finished));
     }
 }
 
 async fn answer_later(endpoint: Arc<Endpoint>, mut pending: Box<Pending>, peer: Peer, service: Service) {
     let mut response = Vec::with_capacity(RESPONSE_BYTES);
-    let record = service.pipeline.answer(&mut pending, &mut response).await;
+    let mut record = service.pipeline.answer(&mut pending, &mut response).await;
     // A response that the system refuses is lost, as the network may lose it, and counted.
     if !record.dropped && endpoint.send(&response, &peer).is_err() {
         service.telemetry.unsent();
     }
-    service.record(record, Instant::now());
+    service.record(&mut record, Instant::now());
 }

@@ -147,7 +147,7 @@ impl Finder {
         permit: Option<OwnedSemaphorePermit>,
     ) -> Found {
         let now = self.seconds(Instant::now());
-        let kept = self.cache.find(&sought.key()).filter(|entry| entry.tells(sought.name_servers));
+        let kept = self.cache.find_by_key(&sought.key()).filter(|entry| entry.tells(sought.name_servers));
         if let Some(entry) = &kept
             && let Some(life) = self.usable(entry, now)
         {
@@ -243,7 +243,7 @@ impl Finder {
         let forms = (sought.dnssec_ok, sought.cd);
         let entry = Entry::new(&question, forms, sought.name_servers, resolution, now, (self.now)());
         if has_failed(resolution)
-            && let Some(before) = self.cache.find(&sought.key()).filter(|before| self.may_be_stale(before, now))
+            && let Some(before) = self.cache.find_by_key(&sought.key()).filter(|before| self.may_be_stale(before, now))
         {
             before.failed(now + RETRY_AFTER);
         } else if entry.lives() {

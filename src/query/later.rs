@@ -78,10 +78,14 @@ impl Pipeline {
         record.decided(policy, verdict, links);
         match response::blocked(&reply, query, policy, &record.verdict, &resolution.answer, out) {
             None => {}
-            Some(Blocked::Written(rcode, ede)) => return record.answered(rcode, Some(ede)),
+            Some(Blocked::Written(rcode, ede)) => {
+                record.answered(rcode, Some(ede));
+                return record;
+            }
             Some(Blocked::Dropped) => {
                 out.clear();
-                return record.dropped();
+                record.dropped();
+                return record;
             }
             Some(Blocked::Follow(target)) => {
                 let chain = &resolution.answer;
@@ -96,7 +100,8 @@ impl Pipeline {
             }
             _ => response::resolved(&reply, query, &resolution, out),
         };
-        record.answered(rcode, ede)
+        record.answered(rcode, ede);
+        record
     }
 
     /// Writes the answer that a list gives in the form of an alias: what the alias leads to is looked for, and given as
@@ -110,7 +115,7 @@ impl Pipeline {
         target: Name,
         deadline: Instant,
         permit: Option<OwnedSemaphorePermit>,
-        record: QueryRecord<'q>,
+        mut record: QueryRecord<'q>,
         out: &mut Vec<u8>,
     ) -> QueryRecord<'q> {
         let found = self.find_target(target, query.question.rr_type, deadline, permit).await;
@@ -123,9 +128,10 @@ impl Pipeline {
             Some((rcode, ede)) => record.answered(rcode, Some(ede)),
             None => {
                 reply.bare(Rcode::SERVFAIL, found.ede.as_ref(), out);
-                record.answered(Rcode::SERVFAIL, found.ede.map(|ede| ede.code))
+                record.answered(Rcode::SERVFAIL, found.ede.map(|ede| ede.code));
             }
         }
+        record
     }
 
     /// What the name that a list's own alias leads to has: the owner's names and special-use names stand before any

@@ -9,9 +9,9 @@ use super::{
     response_bytes_max, special,
 };
 use crate::{
-    cache::{Entry, Key, Life},
+    cache::{Entry, Front, Key, Life, Seconds},
     dns::{ExtendedError, HEADER_BYTES, Name, Query, Question, Rcode, Reject, RrType, Transport},
-    policy::{Asking, Foreseen, Link, Needs, Pause, Policy, Verdict},
+    policy::{Asking, Foreseen, Needs, Pause, Policy, Verdict},
     resolve::Security,
     response::{self, Age, Blocked, Reply},
 };
@@ -42,18 +42,20 @@ pub struct Asked {
     read: Result<(), Reject>,
     /// Of use if `read` is fine.
     query: Query,
+    /// What its answer is found by.
+    hash: u64,
     foreseen: Foreseen,
 }
 
 /// What became of a packet at once.
-pub enum Now<'q> {
+pub enum Now {
     /// It is no query, and gets no answer.
     Silent,
     /// It gets no answer because a program says so.
-    Dropped(QueryRecord<'q>),
+    Dropped,
     /// The response is in the buffer.
-    Answered(QueryRecord<'q>),
-    /// The answer must be looked for.
+    Answered,
+    /// The answer must be looked for; its record is made then.
     Later(Box<Pending>),
 }
 
@@ -65,6 +67,7 @@ impl Default for Asked {
             received: Instant::now(),
             read: Err(Reject::Silent),
             query: Query::BLANK,
+            hash: 0,
             foreseen: Foreseen::NOTHING,
         }
     }
@@ -77,8 +80,8 @@ impl Asked {
         self.read = self.query.read(packet);
     }
 
-    fn halves(&mut self) -> (&Name, &mut Foreseen) {
-        (&self.query.question.name, &mut self.foreseen)
+    fn halves(&mut self) -> Option<(&Name, &mut Foreseen)> {
+        self.read.is_ok().then_some((&self.query.question.name, &mut self.foreseen))
     }
 
     /// Takes the packet for none, after a fault in reading it.
@@ -93,18 +96,44 @@ impl Pipeline {
         Turn { policy: self.policy.load(), pauses: self.pauses.current(), now: (self.surroundings.now)() }
     }
 
+    /// What a worker keeps for itself, to be handed in with each packet.
+    pub fn front(&self) -> Front {
+        self.finder.cache.front()
+    }
+
     /// Begins to answer packets that were read, of which `TURN_PACKETS_MAX` at most gain by it.
-    pub fn foresee(&self, turn: &Turn, asked: &mut [Asked]) {
-        let Some(policy) = turn.policy.as_ref() else { return };
-        for asked in asked.chunks_mut(TURN_PACKETS_MAX) {
-            policy.foresee(asked.iter_mut().filter(|asked| asked.read.is_ok()).map(Asked::halves));
+    pub fn foresee(&self, turn: &Turn, asked: &mut [Asked], front: Option<&mut Front>) {
+        let cache = &self.finder.cache;
+        for asked in asked.iter_mut().filter(|asked| asked.read.is_ok()) {
+            asked.hash = cache.hash(&key(&asked.query));
         }
+        let Some(policy) = turn.policy.as_ref() else { return };
+        let Some(front) = front else {
+            return policy.foresee(asked.iter_mut().filter_map(Asked::halves));
+        };
+        front.begin(cache);
+        asked.iter().for_each(|asked| front.foresee_place(asked.hash));
+        policy.foresee(asked.iter_mut().filter_map(Asked::halves));
+        asked.iter().for_each(|asked| front.foresee_entry(asked.hash));
+        asked.iter().for_each(|asked| front.foresee_octets(asked.hash));
+    }
+
+    /// A record for a packet, to be filled in by `answer_now`.
+    pub fn record<'q>(&self, asked: &Asked) -> QueryRecord<'q> {
+        QueryRecord::new(asked.client, asked.transport, asked.received)
     }
 
     /// Answers a packet, or says that it takes longer. Never blocks. `foresee` was told of it, in this turn.
-    pub fn answer_now<'q>(&self, turn: &'q Turn, asked: &'q Asked, packet: &[u8], out: &mut Vec<u8>) -> Now<'q> {
-        let Asked { client, transport, received, read, query, foreseen } = asked;
-        let mut record = QueryRecord::new(*client, *transport, *received);
+    pub fn answer_now<'q>(
+        &self,
+        turn: &'q Turn,
+        asked: &'q Asked,
+        packet: &[u8],
+        front: Option<&mut Front>,
+        record: &mut QueryRecord<'q>,
+        out: &mut Vec<u8>,
+    ) -> Now {
+        let Asked { client, transport, received, read, query, hash, foreseen } = asked;
         match read {
             Ok(()) => {}
             Err(Reject::Silent) => return Now::Silent,
@@ -116,7 +145,8 @@ impl Pipeline {
                 let refused = (!self.access.allows(*client)).then(|| access_refusal(*client));
                 let rcode = if refused.is_some() { Rcode::REFUSED } else { *rcode };
                 reply.bare(rcode, refused.as_ref(), out);
-                return Now::Answered(record.answered(rcode, refused.map(|ede| ede.code)));
+                record.answered(rcode, refused.map(|ede| ede.code));
+                return Now::Answered;
             }
         }
         record.question = Some(&query.question);
@@ -129,7 +159,8 @@ impl Pipeline {
             return self.answer_local(turn, &reply, query, packet, local, record, out);
         }
         if let Some(rcode) = self.answer_special(&reply, query, out) {
-            return Now::Answered(record.answered(rcode, None));
+            record.answered(rcode, None);
+            return Now::Answered;
         }
         let Some(policy) = turn.policy.as_ref() else {
             let ede = ExtendedError::new(ExtendedError::NOT_READY, "no policy is loaded yet");
@@ -138,43 +169,44 @@ impl Pipeline {
         let client = self.client(*client, *transport, policy);
         let Question { name, rr_type, .. } = &query.question;
         let asking = Asking { name, rr_type: *rr_type, client, now: turn.now, pauses: &turn.pauses };
-        let verdict = policy.on_question_foreseen(&asking, foreseen);
+        record.verdict = policy.on_question_foreseen(&asking, foreseen);
+        record.is_decided(policy);
         let mut follow = None;
-        match response::blocked(&reply, query, policy, &verdict, &[], out) {
+        match response::blocked(&reply, query, policy, &record.verdict, &[], out) {
             None => {}
             Some(Blocked::Written(rcode, ede)) => {
-                record.decided(policy, verdict, Vec::new());
-                return Now::Answered(record.answered(rcode, Some(ede)));
+                record.answered(rcode, Some(ede));
+                return Now::Answered;
             }
             Some(Blocked::Dropped) => {
-                record.decided(policy, verdict, Vec::new());
-                return Now::Dropped(record.dropped());
+                record.dropped();
+                return Now::Dropped;
             }
             Some(Blocked::Follow(target)) => follow = Some(target),
         }
         if *rr_type == RrType::ANY && follow.is_none() {
-            record.decided(policy, verdict, Vec::new());
             answer_any(&reply, query, out);
-            return Now::Answered(record.answered(Rcode::NOERROR, None));
+            record.answered(Rcode::NOERROR, None);
+            return Now::Answered;
         }
         if !query.rd {
-            record.decided(policy, verdict, Vec::new());
             let ede = ExtendedError::new(ExtendedError::NOT_AUTHORITATIVE, "recursion was not desired");
             return refuse(&reply, record, Rcode::REFUSED, &ede, out);
         }
-        let key = Key { name: name.as_wire(), rr_type: *rr_type, dnssec_ok: query.wants_dnssec(), cd: query.cd };
-        if follow.is_none()
-            && let Some(entry) = self.finder.cache.find(&key)
-            && let Some(given) = self.give(&reply, query, policy, &asking, &verdict, &entry, *received, out)
-        {
-            record.security = Some(entry.security());
-            record.cache = Some(given.cache);
-            record.decided(policy, given.verdict, given.links);
-            return match given.written {
-                Some((rcode, ede)) => Now::Answered(record.answered(rcode, ede)),
-                None => Now::Dropped(record.dropped()),
+        if follow.is_none() {
+            let (key, now) = (key(query), self.finder.seconds(*received));
+            let given = match front {
+                Some(front) => front
+                    .find(&self.finder.cache, *hash, &key, now)
+                    .and_then(|entry| self.give(&reply, query, policy, &asking, entry, now, record, out)),
+                None => (self.finder.cache.find(*hash, &key))
+                    .and_then(|entry| self.give(&reply, query, policy, &asking, &entry, now, record, out)),
             };
+            if let Some(given) = given {
+                return given;
+            }
         }
+        let verdict = std::mem::take(&mut record.verdict);
         let pauses = Arc::clone(&turn.pauses);
         let later = Later { verdict, follow, aliases: Vec::new(), client, now: turn.now, pauses };
         self.answer_later(&reply, query, packet, policy, later, record, out)
@@ -184,38 +216,47 @@ impl Pipeline {
     /// query to the slow half.
     #[expect(clippy::too_many_arguments, reason = "everything that is known of the query by then")]
     #[inline]
-    fn give(
+    fn give<'q>(
         &self,
         reply: &Reply<'_>,
         query: &Query,
-        policy: &Policy,
+        policy: &'q Arc<Policy>,
         asking: &Asking<'_>,
-        verdict: &Verdict,
         entry: &Arc<Entry>,
-        received: Instant,
+        now: Seconds,
+        record: &mut QueryRecord<'q>,
         out: &mut Vec<u8>,
-    ) -> Option<Given> {
-        let life = self.finder.usable(entry, self.finder.seconds(received))?;
-        let needs = policy.needs_for(verdict);
+    ) -> Option<Now> {
+        let life = self.finder.usable(entry, now)?;
+        let needs = policy.needs_for(&record.verdict);
         if !entry.tells(name_servers_wanted(needs)) {
             return None;
         }
-        let cache = if matches!(life, Life::Fresh { .. }) { CacheUse::Hit } else { CacheUse::Stale };
-        let mut given = Given { verdict: verdict.clone(), links: Vec::new(), written: None, cache };
         if touches(policy, entry, query) {
             let resolution = entry.resolution();
-            (given.links, given.verdict) = judge(policy, asking, given.verdict, &resolution, needs, query.cd);
-            match response::blocked(reply, query, policy, &given.verdict, &resolution.answer, out) {
-                None => {}
-                Some(Blocked::Written(rcode, ede)) => {
-                    given.written = Some((rcode, Some(ede)));
-                    return Some(given);
-                }
-                Some(Blocked::Dropped) => return Some(given),
+            let (links, verdict) = judge(policy, asking, record.verdict.clone(), &resolution, needs, query.cd);
+            match response::blocked(reply, query, policy, &verdict, &resolution.answer, out) {
                 Some(Blocked::Follow(_)) => return None,
+                blocked => {
+                    record.decided(policy, verdict, links);
+                    (record.security, record.cache) = (Some(entry.security()), Some(cache_use(life)));
+                    match blocked {
+                        None | Some(Blocked::Follow(_)) => {}
+                        Some(Blocked::Written(rcode, ede)) => {
+                            record.answered(rcode, Some(ede));
+                            return Some(Now::Answered);
+                        }
+                        Some(Blocked::Dropped) => {
+                            record.dropped();
+                            return Some(Now::Dropped);
+                        }
+                    }
+                }
             }
         } else {
-            given.verdict.answer_seen = !verdict.is_owners() && (entry.security() != Security::Bogus || query.cd);
+            let is_seen = !record.verdict.is_owners() && (entry.security() != Security::Bogus || query.cd);
+            record.verdict.answer_seen = is_seen;
+            (record.security, record.cache) = (Some(entry.security()), Some(cache_use(life)));
         }
         let age = match life {
             Life::Fresh { age, life } => {
@@ -224,8 +265,9 @@ impl Pipeline {
             }
             Life::Over { .. } => Age::Stale,
         };
-        given.written = Some(response::kept(reply, query, entry, age, out));
-        Some(given)
+        let (rcode, ede) = response::kept(reply, query, entry, age, out);
+        record.answered(rcode, ede);
+        Some(Now::Answered)
     }
 
     /// Leaves a query to the slow half, if there is room. The name after the aliases is looked for.
@@ -237,9 +279,9 @@ impl Pipeline {
         packet: &[u8],
         policy: &'q Arc<Policy>,
         later: Later,
-        mut record: QueryRecord<'q>,
+        record: &mut QueryRecord<'q>,
         out: &mut Vec<u8>,
-    ) -> Now<'q> {
+    ) -> Now {
         let Ok(permit) = self.misses.clone().try_acquire_owned() else {
             record.decided(policy, later.verdict, Vec::new());
             let ede = ExtendedError::new(0, "too many questions are being resolved");
@@ -266,9 +308,9 @@ impl Pipeline {
         query: &Query,
         packet: &[u8],
         local: LocalAnswer,
-        record: QueryRecord<'q>,
+        record: &mut QueryRecord<'q>,
         out: &mut Vec<u8>,
-    ) -> Now<'q> {
+    ) -> Now {
         let (rcode, records, denied) = match self.own(local, query.question.rr_type) {
             Own::Answer(rcode, records, denied) => (rcode, records, denied),
             // Without recursion, this is all there is.
@@ -276,7 +318,8 @@ impl Pipeline {
             Own::Leads(aliases, _) => {
                 let Some(policy) = turn.policy.as_ref() else {
                     response::local(reply, Rcode::NOERROR, &aliases, None, out);
-                    return Now::Answered(record.answered(Rcode::NOERROR, None));
+                    record.answered(Rcode::NOERROR, None);
+                    return Now::Answered;
                 };
                 let later = Later {
                     verdict: Verdict::default(),
@@ -290,17 +333,20 @@ impl Pipeline {
             }
         };
         response::local(reply, rcode, &records, denied, out);
-        Now::Answered(record.answered(rcode, None))
+        record.answered(rcode, None);
+        Now::Answered
     }
 }
 
-/// A kept answer, given.
-struct Given {
-    verdict: Verdict,
-    links: Vec<Link>,
-    /// Code, and that of the Extended DNS Error; `None` if a program says that there is no answer.
-    written: Option<(Rcode, Option<u16>)>,
-    cache: CacheUse,
+/// What a query's answer is kept under.
+#[inline]
+fn key(query: &Query) -> Key<'_> {
+    let Question { name, rr_type, .. } = &query.question;
+    Key { name: name.as_wire(), rr_type: *rr_type, dnssec_ok: query.wants_dnssec(), cd: query.cd }
+}
+
+fn cache_use(life: Life) -> CacheUse {
+    if matches!(life, Life::Fresh { .. }) { CacheUse::Hit } else { CacheUse::Stale }
 }
 
 /// Whether any rule of the policy looks at anything that a kept answer leads to. Found out once for each policy: the
@@ -320,15 +366,16 @@ fn touches(policy: &Policy, entry: &Entry, query: &Query) -> bool {
 }
 
 /// Answers with an error alone.
-fn refuse<'q>(
+fn refuse(
     reply: &Reply<'_>,
-    record: QueryRecord<'q>,
+    record: &mut QueryRecord<'_>,
     rcode: Rcode,
     ede: &ExtendedError,
     out: &mut Vec<u8>,
-) -> Now<'q> {
+) -> Now {
     reply.bare(rcode, Some(ede), out);
-    Now::Answered(record.answered(rcode, Some(ede.code)))
+    record.answered(rcode, Some(ede.code));
+    Now::Answered
 }
 
 fn access_refusal(client: IpAddr) -> ExtendedError {

@@ -63,7 +63,7 @@ impl CacheUse {
 }
 
 impl<'q> QueryRecord<'q> {
-    pub(super) fn new(client: IpAddr, transport: Transport, received: Instant) -> Self {
+    pub fn new(client: IpAddr, transport: Transport, received: Instant) -> Self {
         Self {
             client,
             transport,
@@ -82,26 +82,30 @@ impl<'q> QueryRecord<'q> {
         }
     }
 
-    /// Notes the verdict; the policy is kept only if it said something, or has the client in a group.
+    /// Notes the verdict.
     pub(super) fn decided(&mut self, policy: &'q Arc<Policy>, verdict: Verdict, links: Vec<Link>) {
-        if !verdict.is_pass() || verdict.group != 0 {
+        (self.verdict, self.links) = (verdict, links);
+        self.is_decided(policy);
+    }
+
+    /// Notes who gave the verdict; the policy is kept only if it said something, or has the client in a group.
+    #[inline]
+    pub(super) fn is_decided(&mut self, policy: &'q Arc<Policy>) {
+        if !self.verdict.is_pass() || self.verdict.group != 0 {
             self.policy = Some(policy);
         }
-        self.bypass |= verdict.bypass;
-        (self.verdict, self.links) = (verdict, links);
+        self.bypass |= self.verdict.bypass;
     }
 
     /// Notes how it was answered.
-    pub(super) fn answered(mut self, rcode: Rcode, ede: Option<u16>) -> Self {
+    pub(super) fn answered(&mut self, rcode: Rcode, ede: Option<u16>) {
         self.rcode = rcode;
         self.ede = ede.or(self.ede);
-        self
     }
 
     /// Notes that it got no answer.
-    pub(super) fn dropped(mut self) -> Self {
+    pub(super) fn dropped(&mut self) {
         self.dropped = true;
         self.rcode = Rcode::NOERROR;
-        self
     }
 }

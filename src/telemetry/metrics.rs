@@ -23,6 +23,8 @@ pub struct Gauges {
     pub upstream_asked: u64,
     pub upstream_answered: u64,
     pub cache: Stats,
+    /// Packets that the kernel dropped before they were read.
+    pub packets_lost: u64,
     /// Resolutions in flight.
     pub misses_in_flight: usize,
     pub ready: bool,
@@ -47,14 +49,14 @@ pub struct ListGauge {
 /// Renders everything.
 pub fn render(telemetry: &Telemetry, gauges: &Gauges) -> String {
     let mut page = Page(String::with_capacity(16 * 1024));
-    queries(&mut page, telemetry);
+    queries(&mut page, telemetry, gauges);
     verdicts(&mut page, telemetry);
     state(&mut page, telemetry, gauges);
     lists(&mut page, &gauges.lists);
     page.0
 }
 
-fn queries(page: &mut Page, telemetry: &Telemetry) {
+fn queries(page: &mut Page, telemetry: &Telemetry, gauges: &Gauges) {
     let counters = &telemetry.counters;
     page.head("cleandns_queries_total", "counter", "Queries answered, by transport and response code.");
     for transport in Transport::ALL {
@@ -77,6 +79,12 @@ fn queries(page: &mut Page, telemetry: &Telemetry) {
         "counter",
         "Responses the system refused to send.",
         counters.sum(|own| &own.unsent),
+    );
+    page.single(
+        "cleandns_packets_lost_total",
+        "counter",
+        "Packets that the kernel dropped because they came faster than they were read.",
+        gauges.packets_lost,
     );
     page.single(
         "cleandns_faults_total",

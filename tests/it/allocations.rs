@@ -3,12 +3,14 @@
 use crate::names;
 use allocation_counter::measure;
 use cleandns::{
-    dns::{Name, RrType},
+    cache::{Cache, Entry, Key, Life},
+    dns::{Class, Name, Question, Rcode, Record, RrType},
     policy::{
         Asking, BlockAnswer, Client, ClientKey, Geo, GroupSpec, ListSpec, Mode, OwnerException, Policy, PolicySpec,
         ProgramSpec, Role, Schedule, Scope, Verdict, Zone,
         parse::{Options, parse},
     },
+    resolve::{NameServersWanted, Resolution, Security},
 };
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 
@@ -108,4 +110,110 @@ fn on_question_allocates_nothing() {
             }
         }
     }
+}
+
+/// An answer of one address, with as many signatures' octets besides as given.
+fn entry(name: &str, extra: usize) -> Arc<Entry> {
+    let owner: Name = name.parse().unwrap();
+    let record = |rr_type, data: Vec<u8>| Record { owner, rr_type, class: Class::IN, ttl: 300, data };
+    let mut answer = vec![record(RrType::A, vec![192, 0, 2, 1])];
+    if extra > 0 {
+        answer.push(record(RrType::TXT, vec![b'x'; extra]));
+    }
+    let question = Question { name: owner, rr_type: RrType::A, class: Class::IN };
+    let resolution = Resolution {
+        rcode: Rcode::NOERROR,
+        answer,
+        authority: vec![],
+        security: Security::Insecure,
+        ede: None,
+        delegations: vec![],
+    };
+    Arc::new(Entry::new(&question, (false, false), NameServersWanted::No, &resolution, 0, 0))
+}
+
+fn key(name: &Name) -> Key<'_> {
+    Key { name: name.as_wire(), rr_type: RrType::A, dnssec_ok: false, cd: false }
+}
+
+/// `[cache] size` is what the cache takes of memory, whatever the answers are, and it isn't far below.
+#[test]
+fn the_cache_stays_within_its_size() {
+    for size in [1 << 20, 16 << 20] {
+        for extra in [0, 100, 1500] {
+            let mut kept = None;
+            let taken = measure(|| {
+                let cache = Cache::new(size, 7);
+                for number in 0..3 * size as usize / (200 + extra) {
+                    cache.store(entry(&format!("n{number}.example-{}.test", number % 977), extra));
+                }
+                kept = Some(cache);
+            });
+            let (taken, size) = (taken.bytes_current as f64, size as f64);
+            assert!(taken < 1.1 * size, "{size} octets asked for, {extra} a name: {taken} taken");
+            assert!(taken > 0.7 * size, "{size} octets asked for, {extra} a name: only {taken} taken");
+            drop(kept);
+        }
+    }
+}
+
+/// Names that are asked once don't push out those that are asked again and again.
+#[test]
+fn a_flood_of_random_names_leaves_popular_ones_alone() {
+    let cache = Cache::new(1 << 20, 7);
+    let popular: Vec<Name> = (0..500).map(|number| format!("p{number}.test").parse().unwrap()).collect();
+    popular.iter().for_each(|name| cache.store(entry(&name.to_string(), 0)));
+    let asked = |name: &Name| cache.find_by_key(&key(name)).is_some();
+    assert!(popular.iter().all(asked));
+    for flood in 0..50_000 {
+        cache.store(entry(&format!("r{flood}.flooded.test"), 0));
+        // One question in ten is for a popular name.
+        if flood % 10 == 0 {
+            asked(&popular[flood / 10 % popular.len()]);
+        }
+    }
+    let left = popular.iter().filter(|name| asked(name)).count();
+    assert!(left >= 475, "{left} of 500 are left");
+    assert!(cache.stats().bytes <= cache.stats().size);
+}
+
+/// What a worker keeps in front of the cache is the cache's own, and ends when that ends.
+#[test]
+fn a_front_gives_what_the_cache_would() {
+    let cache = Cache::new(1 << 20, 7);
+    let mut front = cache.front();
+    let names: Vec<Name> = (0..2000).map(|number| format!("n{number}.test").parse().unwrap()).collect();
+    let find = |front: &mut cleandns::cache::Front, name: &Name, now| {
+        let hash = cache.hash(&key(name));
+        front.begin(&cache);
+        front.foresee_place(hash);
+        front.foresee_entry(hash);
+        front.foresee_octets(hash);
+        front.find(&cache, hash, &key(name), now).cloned()
+    };
+    assert!(find(&mut front, &names[0], 0).is_none());
+    names.iter().for_each(|name| cache.store(entry(&name.to_string(), 3000 * usize::from(name.label_count() == 9))));
+    for round in 0..3 {
+        for name in &names {
+            let found = find(&mut front, name, round).expect("it was stored");
+            assert_eq!(found.name(), *name);
+        }
+    }
+    // A new answer takes an old one's place once that is over.
+    let newer = entry("n0.test", 10);
+    cache.store(newer.clone());
+    let found = find(&mut front, &names[0], 301).unwrap();
+    assert!(Arc::ptr_eq(&found, &newer) && matches!(found.life(301), Life::Over { since: 1 }));
+    // A flush holds here too.
+    cache.flush(|key| key.name == names[1].as_wire());
+    assert!(find(&mut front, &names[1], 0).is_none());
+    assert!(find(&mut front, &names[2], 0).is_some());
+    let again = || {
+        let mut found = true;
+        let counted = measure(|| found = find(&mut front, &names[3], 0).is_some());
+        (found, counted.count_total)
+    };
+    let mut again = again;
+    again();
+    assert_eq!(again(), (true, 0), "what was found here is found again without allocation");
 }

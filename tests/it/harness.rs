@@ -2,7 +2,7 @@
 
 use crate::internet::Internet;
 use cleandns::{
-    app::{self, AppError, Outside, Running},
+    app::{self, AppError, Outside, Running, Start},
     config::{self, Config, Origin, World},
     dns::{Class, ExtendedError, MessageWriter, Name, Rcode, Record, RrType, Section, extended_error, read_records},
     embedded,
@@ -67,6 +67,26 @@ pub async fn try_start_fetching(
     toml: &str,
 ) -> Result<Server, AppError> {
     let config = configure(&folder, internet, toml);
+    try_start_as(folder, internet, near, fetch, config, Start::Alone).await
+}
+
+/// Takes over from another server: answers on its address beside it.
+pub async fn take_over(folder: TempDir, internet: &Internet, from: &Server, toml: &str) -> Server {
+    let (dns, admin) = (from.dns(), from.running.admin.expect("an admin address"));
+    let toml = format!("[listen]\ndo53 = [\"{dns}\"]\nworkers = 2\n[admin]\nlisten = \"{admin}\"\n{toml}");
+    let config = configure(&folder, Some(internet), &toml);
+    let started = try_start_as(folder, Some(internet), &[], FetchLimits::default(), config, Start::TakeOver).await;
+    started.unwrap_or_else(|error| panic!("does not take over: {error}"))
+}
+
+async fn try_start_as(
+    folder: TempDir,
+    internet: Option<&Internet>,
+    near: &[SocketAddr],
+    fetch: FetchLimits,
+    config: Config,
+    start: Start,
+) -> Result<Server, AppError> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let clock = Arc::new(AtomicU64::new(now));
     let own_clock = clock.clone();
@@ -78,6 +98,7 @@ pub async fn try_start_fetching(
         ports: Some(Arc::new(ports)),
         built_at: now - 3600,
         fetch,
+        start,
     };
     let running = app::start(config, outside).await?;
     Ok(Server { running, folder, clock })

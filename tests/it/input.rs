@@ -510,7 +510,7 @@ async fn a_fault_costs_one_query() {
     );
     let telemetry = Arc::new(Telemetry::new(false));
     let (_stop, stopping) = tokio::sync::watch::channel(false);
-    let sockets = listener::bind(&["127.0.0.1:0".parse().unwrap()], 1).unwrap();
+    let sockets = listener::bind(&["127.0.0.1:0".parse().unwrap()], 1, listener::Start::Alone).unwrap();
     let address = sockets.addresses[0];
     listener::serve(sockets, &Service { pipeline: Arc::new(pipeline), telemetry: telemetry.clone(), stopping })
         .unwrap();

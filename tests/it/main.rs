@@ -27,5 +27,6 @@ mod regression;
 mod reload;
 mod shipped_lists;
 mod start;
+mod takeover;
 mod twin;
 mod url_lists;

@@ -296,10 +296,10 @@ async fn a_hardware_address_goes_before_a_network() {
         let mut asked = Asked::default();
         asked.read(&packet, address, Transport::Udp, Instant::now());
         let turn = pipeline.turn();
-        pipeline.foresee(&turn, std::slice::from_mut(&mut asked));
-        let Now::Answered(record) = pipeline.answer_now(&turn, &asked, &packet, &mut Vec::new()) else {
-            panic!("{address} has to wait")
-        };
+        pipeline.foresee(&turn, std::slice::from_mut(&mut asked), None);
+        let mut record = pipeline.record(&asked);
+        let now = pipeline.answer_now(&turn, &asked, &packet, None, &mut record, &mut Vec::new());
+        let Now::Answered = now else { panic!("{address} has to wait") };
         let expected = if mode == "enforce" { Rcode::NXDOMAIN } else { Rcode::REFUSED };
         assert_eq!((record.rcode, record.verdict.block().is_some()), (expected, mode == "enforce"), "{address}");
         let client = Client { address, id: None, mac: None, tcp: false };

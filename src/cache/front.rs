@@ -1,0 +1,110 @@
+//! One worker's own places for the answers that it gives most.
+//!
+//! Finding an answer among all takes a lock and four accesses to memory in a row, each of them beyond the processor's
+//! caches; that is more than all else that is done for it. Here they are asked for ahead, by the batch, and no other
+//! thread looks in. An answer here is one of the cache's own; what becomes of it there is noticed in time: its life ends
+//! here as there, a flush empties this too, and now and then it is looked for there, so that it stays.
+
+use super::{Cache, Entry, Key, Seconds};
+use crate::{cache::Life, prefetch::prefetch};
+use std::sync::Arc;
+
+/// Places, if the cache is large enough; each takes 24 octets.
+const PLACES_MAX: u64 = 16384;
+const PLACES_MIN: u64 = 16;
+/// One place for so many octets of the cache: what stands here may have been pushed out there, and then counts twice.
+const CACHE_BYTES_A_PLACE: u64 = 4096;
+/// Larger answers are left to the cache.
+const ENTRY_BYTES_MAX: usize = 2048;
+/// An answer given here is looked for in the cache one time in so many.
+const CACHE_TOLD_EVERY: u32 = 16;
+/// Lines of the processor's cache asked for of an answer; most have no more.
+const LINES: usize = 4;
+const LINE_BYTES: usize = 64;
+
+/// The places.
+pub struct Front {
+    places: Vec<Place>,
+    generation: u64,
+}
+
+#[derive(Clone, Default)]
+struct Place {
+    hash: u64,
+    entry: Option<Arc<Entry>>,
+    given: u32,
+}
+
+impl Front {
+    pub(super) fn new(cache: &Cache) -> Self {
+        let places = (cache.size / CACHE_BYTES_A_PLACE).clamp(PLACES_MIN, PLACES_MAX).next_power_of_two();
+        Self { places: vec![Place::default(); places as usize], generation: cache.generation() }
+    }
+
+    /// Begins to look answers up, by `Cache::hash` of their keys: the first of three steps, each for all before the next.
+    pub fn begin(&mut self, cache: &Cache) {
+        let generation = cache.generation();
+        if generation != self.generation {
+            self.generation = generation;
+            self.places.fill(Place::default());
+        }
+    }
+
+    #[inline]
+    pub fn foresee_place(&self, hash: u64) {
+        prefetch(&self.places[self.place_of(hash)]);
+    }
+
+    #[inline]
+    pub fn foresee_entry(&self, hash: u64) {
+        if let Some(entry) = self.at(hash) {
+            prefetch(&**entry);
+            entry.foresee_end();
+        }
+    }
+
+    #[inline]
+    pub fn foresee_octets(&self, hash: u64) {
+        if let Some(entry) = self.at(hash) {
+            entry.octets().iter().step_by(LINE_BYTES).take(LINES).for_each(prefetch);
+        }
+    }
+
+    /// The entry for a question, however old: from here, or from the cache, of which it is kept here then.
+    #[inline]
+    pub fn find(&mut self, cache: &Cache, hash: u64, key: &Key<'_>, now: Seconds) -> Option<&Arc<Entry>> {
+        let at = self.place_of(hash);
+        let place = &mut self.places[at];
+        let is_own = place.hash == hash
+            && place
+                .entry
+                .as_ref()
+                .is_some_and(|entry| matches!(entry.life(now), Life::Fresh { .. }) && entry.is_for(key));
+        if !is_own {
+            let entry = cache.find(hash, key)?;
+            *place = Place { hash, given: 0, entry: Some(entry) };
+        } else {
+            place.given += 1;
+            if place.given.is_multiple_of(CACHE_TOLD_EVERY)
+                && let Some(entry) = &place.entry
+            {
+                cache.remind(hash, entry);
+            }
+        }
+        // What is too large stays for this once, and is the first to go.
+        if place.entry.as_ref().is_some_and(|entry| entry.bytes() > ENTRY_BYTES_MAX) {
+            place.hash = !hash;
+        }
+        place.entry.as_ref()
+    }
+
+    fn at(&self, hash: u64) -> Option<&Arc<Entry>> {
+        let place = &self.places[self.place_of(hash)];
+        place.entry.as_ref().filter(|_| place.hash == hash)
+    }
+
+    #[inline]
+    fn place_of(&self, hash: u64) -> usize {
+        hash as usize & (self.places.len() - 1)
+    }
+}
