@@ -31,7 +31,7 @@ use std::{
 use tokio::{sync::watch, task::JoinHandle};
 
 /// The part of the cache's memory that is left to resolution: one in so many. What it keeps is mostly about name servers.
-const RESOLVER_SHARE: u64 = 4;
+const RESOLVER_SHARE: u64 = 8;
 /// How long queries in flight are waited for when it is time to leave.
 const DRAIN_WITHIN: Duration = Duration::from_secs(5);
 /// How often the first contact with name servers is tried until there is one.

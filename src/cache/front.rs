@@ -9,11 +9,11 @@ use super::{Cache, Entry, Key, Seconds};
 use crate::{cache::Life, prefetch::prefetch};
 use std::sync::Arc;
 
-/// Places, if the cache is large enough; each takes 24 octets.
-const PLACES_MAX: u64 = 16384;
-const PLACES_MIN: u64 = 16;
-/// One place for so many octets of the cache: what stands here may have been pushed out there, and then counts twice.
-const CACHE_BYTES_A_PLACE: u64 = 4096;
+/// Pairs of places, if the cache is large enough; each pair takes a line of the processor's cache.
+const PAIRS_MAX: u64 = 8192;
+const PAIRS_MIN: u64 = 16;
+/// One pair for so many octets of the cache: what stands here may have been pushed out there, and then counts twice.
+const CACHE_BYTES_A_PAIR: u64 = 8192;
 /// Larger answers are left to the cache.
 const ENTRY_BYTES_MAX: usize = 2048;
 /// An answer given here is looked for in the cache one time in so many.
@@ -24,9 +24,14 @@ const LINE_BYTES: usize = 64;
 
 /// The places.
 pub struct Front {
-    places: Vec<Place>,
+    pairs: Vec<Pair>,
     generation: u64,
 }
+
+/// Two answers that may stand in the same place; the one given last comes first, and the other goes first.
+#[derive(Clone, Default)]
+#[repr(align(64))]
+struct Pair([Place; 2]);
 
 #[derive(Clone, Default)]
 struct Place {
@@ -37,8 +42,8 @@ struct Place {
 
 impl Front {
     pub(super) fn new(cache: &Cache) -> Self {
-        let places = (cache.size / CACHE_BYTES_A_PLACE).clamp(PLACES_MIN, PLACES_MAX).next_power_of_two();
-        Self { places: vec![Place::default(); places as usize], generation: cache.generation() }
+        let pairs = (cache.size / CACHE_BYTES_A_PAIR).clamp(PAIRS_MIN, PAIRS_MAX).next_power_of_two();
+        Self { pairs: vec![Pair::default(); pairs as usize], generation: cache.generation() }
     }
 
     /// Begins to look answers up, by `Cache::hash` of their keys: the first of three steps, each for all before the next.
@@ -46,13 +51,13 @@ impl Front {
         let generation = cache.generation();
         if generation != self.generation {
             self.generation = generation;
-            self.places.fill(Place::default());
+            self.pairs.fill(Pair::default());
         }
     }
 
     #[inline]
     pub fn foresee_place(&self, hash: u64) {
-        prefetch(&self.places[self.place_of(hash)]);
+        prefetch(&self.pairs[self.pair_of(hash)]);
     }
 
     #[inline]
@@ -73,23 +78,23 @@ impl Front {
     /// The entry for a question, however old: from here, or from the cache, of which it is kept here then.
     #[inline]
     pub fn find(&mut self, cache: &Cache, hash: u64, key: &Key<'_>, now: Seconds) -> Option<&Arc<Entry>> {
-        let at = self.place_of(hash);
-        let place = &mut self.places[at];
-        let is_own = place.hash == hash
-            && place
-                .entry
-                .as_ref()
-                .is_some_and(|entry| matches!(entry.life(now), Life::Fresh { .. }) && entry.is_for(key));
-        if !is_own {
-            let entry = cache.find(hash, key)?;
-            *place = Place { hash, given: 0, entry: Some(entry) };
-        } else {
+        let at = self.pair_of(hash);
+        let pair = &mut self.pairs[at].0;
+        if pair[0].hash != hash {
+            pair.swap(0, 1);
+        }
+        let place = &mut pair[0];
+        let is_fresh = |entry: &Arc<Entry>| matches!(entry.life(now), Life::Fresh { .. }) && entry.is_for(key);
+        if place.hash == hash && place.entry.as_ref().is_some_and(is_fresh) {
             place.given += 1;
             if place.given.is_multiple_of(CACHE_TOLD_EVERY)
                 && let Some(entry) = &place.entry
             {
                 cache.remind(hash, entry);
             }
+        } else {
+            let entry = cache.find(hash, key)?;
+            *place = Place { hash, given: 0, entry: Some(entry) };
         }
         // What is too large stays for this once, and is the first to go.
         if place.entry.as_ref().is_some_and(|entry| entry.bytes() > ENTRY_BYTES_MAX) {
@@ -99,12 +104,12 @@ impl Front {
     }
 
     fn at(&self, hash: u64) -> Option<&Arc<Entry>> {
-        let place = &self.places[self.place_of(hash)];
-        place.entry.as_ref().filter(|_| place.hash == hash)
+        let place = self.pairs[self.pair_of(hash)].0.iter().find(|place| place.hash == hash)?;
+        place.entry.as_ref()
     }
 
     #[inline]
-    fn place_of(&self, hash: u64) -> usize {
-        hash as usize & (self.places.len() - 1)
+    fn pair_of(&self, hash: u64) -> usize {
+        hash as usize & (self.pairs.len() - 1)
     }
 }

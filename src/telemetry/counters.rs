@@ -108,7 +108,7 @@ pub fn add(counter: &AtomicU64) {
 impl Counters {
     pub fn answered(&self, transport: Transport, rcode: Rcode, latency: Duration) {
         add(&self.queries[transport as usize][usize::from(rcode.0).min(RCODES - 1)]);
-        let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
+        let micros = latency.as_secs() * 1_000_000 + u64::from(latency.subsec_micros());
         let bucket = LATENCY_BOUNDS_MICROS.partition_point(|&bound| bound < micros);
         add(&self.latency[bucket]);
         self.latency_sum_micros.fetch_add(micros, Relaxed);

@@ -6,7 +6,7 @@ use std::{
 };
 
 /// Module, words it must not mention, why.
-const ARROWS: [(&str, &[&str], &str); 14] = [
+const ARROWS: [(&str, &[&str], &str); 16] = [
     (
         "policy",
         &[
@@ -33,6 +33,21 @@ const ARROWS: [(&str, &[&str], &str); 14] = [
         &["crate::policy", "crate::query", "crate::config", "crate::resolve", "tokio", "std::fs"],
         "the vocabulary needs nobody",
     ),
+    (
+        "cache",
+        &[
+            "crate::policy",
+            "crate::query",
+            "crate::response",
+            "crate::lists",
+            "tokio",
+            "Instant",
+            "SystemTime",
+            "std::fs",
+        ],
+        "it keeps facts of DNS, by a clock that others read",
+    ),
+    ("prefetch", &["crate::", "std::fs"], "a hint to the processor"),
     (
         "response",
         &["crate::query", "crate::lists", "crate::config", "tokio", "on_question", "on_answer"],

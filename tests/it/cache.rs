@@ -150,6 +150,26 @@ async fn without_stale_answers_silence_is_a_failure() {
     assert_eq!(server.ask("www.signed.org", RrType::A).await.rcode, Rcode::SERVFAIL);
 }
 
+/// Who is asked for shortly before its time is over, twice, is asked for again then, without anybody wanting it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn popular_answers_are_asked_for_again_by_themselves() {
+    let internet = Internet::start().await;
+    for (toml, again) in [("", 1.0), ("[cache]\nprefetch = false\n", 0.0)] {
+        let server = serve(&internet, toml).await;
+        let finder = server.running.pipeline.finder();
+        let first = server.ask("www.signed.org", RrType::A).await;
+        let stored = async || server.metric("cleandns_cache_stored_total", &[]).await;
+        let before = stored().await;
+        finder.let_pass(ttl(&first) - 1);
+        server.ask("www.signed.org", RrType::A).await;
+        server.ask("www.signed.org", RrType::A).await;
+        if again == 1.0 {
+            eventually("it is stored again", || async { stored().await == before + again }).await;
+        }
+        looked_up(&server, "miss", 1.0).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn equal_questions_in_flight_are_one() {
     let internet = Internet::start().await;
