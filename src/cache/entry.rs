@@ -3,7 +3,8 @@
 use super::Seconds;
 use crate::{
     dns::{
-        Class, ExtendedError, HEADER_BYTES, MessageWriter, Name, Question, Rcode, Record, RrType, Section, read_records,
+        Class, ExtendedError, Full, HEADER_BYTES, MessageWriter, Name, Question, Rcode, Record, RrType, Section,
+        read_records,
     },
     prefetch::prefetch,
     resolve::{Delegation, NameServersWanted, Resolution, Security},
@@ -45,6 +46,8 @@ pub struct Entry {
     /// Records in each section.
     counts: [u16; 3],
     ttl_count: u16,
+    /// It has more records than a message holds.
+    is_cut: bool,
     stored: Seconds,
     /// Seconds from then on.
     life: u32,
@@ -102,22 +105,28 @@ impl Entry {
         let mut writer = MessageWriter::new(&mut message, usize::from(u16::MAX), 0, [0; 2]);
         writer.question(&question.name, question.rr_type, Class::IN);
         let mut life = LIFE_MAX;
-        let mut counts = [0u16; 3];
+        let (mut counts, mut is_cut) = ([0u16; 3], false);
         for record in resolution.answer.iter().filter(is_shown) {
             life = life.min(record.ttl).min(signature_life(record, now));
-            counts[0] += u16::from(writer.record(Section::Answer, record).is_ok());
+            match writer.record(Section::Answer, record) {
+                Ok(()) => counts[0] += 1,
+                Err(Full) => is_cut = true,
+            }
         }
         for record in resolution.authority.iter().filter(is_shown) {
             // RFC 2308 §5: a denial lives as long as the lesser of its SOA's TTL and MINIMUM, and its proofs with it.
             let ttl = negative_ttl.map_or(record.ttl, |ttl| record.ttl.min(ttl).min(DENIAL_LIFE_MAX));
             life = life.min(ttl).min(signature_life(record, now));
-            counts[1] += u16::from(writer.record(Section::Authority, &Record { ttl, ..record.clone() }).is_ok());
+            match writer.record(Section::Authority, &Record { ttl, ..record.clone() }) {
+                Ok(()) => counts[1] += 1,
+                Err(Full) => is_cut = true,
+            }
         }
         writer.finish();
         life = match is_failure {
             true => FAILURE_LIFE,
             // RFC 2308 §5: a denial without a SOA record must not be kept.
-            false if counts[0] == 0 && negative_ttl.is_none() => 0,
+            false if is_denial(question, resolution) && negative_ttl.is_none() => 0,
             false => life,
         };
         let body_at = HEADER_BYTES + question.name.as_wire().len() + 4;
@@ -139,6 +148,7 @@ impl Entry {
             rcode: if is_failure { Rcode::SERVFAIL } else { resolution.rcode },
             counts,
             ttl_count: ttls.len() as u16,
+            is_cut,
             stored,
             life,
             retry: AtomicU32::new(0),
@@ -214,6 +224,11 @@ impl Entry {
         }
     }
 
+    /// True if no message holds all of it.
+    pub fn is_cut(&self) -> bool {
+        self.is_cut
+    }
+
     /// Whether it may be kept at all.
     pub fn lives(&self) -> bool {
         self.life > 0
@@ -284,6 +299,12 @@ impl Entry {
 /// True for a resolution that isn't to be given to a client.
 fn is_failure(resolution: &Resolution, cd: bool) -> bool {
     resolution.rcode == Rcode::SERVFAIL || resolution.security == Security::Bogus && !cd
+}
+
+/// True if the name asked, or the last that its aliases lead to, doesn't exist or has nothing of the type asked.
+fn is_denial(question: &Question, resolution: &Resolution) -> bool {
+    let is_asked = |record: &Record| record.rr_type == question.rr_type;
+    resolution.rcode == Rcode::NXDOMAIN || !resolution.answer.iter().any(is_asked)
 }
 
 /// The lesser of TTL and MINIMUM of the SOA record, if there is one.
@@ -386,7 +407,8 @@ mod tests {
     fn it_lives_as_long_as_the_shortest_of_its_parts() {
         let a = |ttl| record("www.example.com", RrType::A, ttl, &[192, 0, 2, 1]);
         let bogus = Resolution { security: Security::Bogus, ..resolution(Rcode::NOERROR, vec![a(300)], vec![]) };
-        let rows: [(&str, bool, Resolution, u32); 12] = [
+        let alias = record("www.example.com", RrType::CNAME, 300, &wire("b.example.com"));
+        let rows: [(&str, bool, Resolution, u32); 13] = [
             ("the lesser TTL", false, resolution(Rcode::NOERROR, vec![a(300), a(20)], vec![]), 20),
             ("a week at most", false, resolution(Rcode::NOERROR, vec![a(u32::MAX)], vec![]), 604_800),
             ("none", false, resolution(Rcode::NOERROR, vec![a(0)], vec![]), 0),
@@ -394,6 +416,7 @@ mod tests {
             ("a denial: the SOA record's TTL", false, resolution(Rcode::NOERROR, vec![], vec![soa(60, 900)]), 60),
             ("three hours for denials", false, resolution(Rcode::NXDOMAIN, vec![], vec![soa(90_000, 90_000)]), 10_800),
             ("no SOA record", false, resolution(Rcode::NXDOMAIN, vec![], vec![]), 0),
+            ("no SOA record, behind an alias", false, resolution(Rcode::NOERROR, vec![alias], vec![]), 0),
             ("a failure", false, resolution(Rcode::SERVFAIL, vec![a(300)], vec![]), 5),
             ("bogus", false, bogus, 5),
             ("a signature's end", true, resolution(Rcode::NOERROR, vec![a(300), signature(1007)], vec![]), 7),

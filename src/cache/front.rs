@@ -12,10 +12,13 @@ use std::sync::Arc;
 /// Pairs of places, if the cache is large enough; each pair takes a line of the processor's cache.
 const PAIRS_MAX: u64 = 8192;
 const PAIRS_MIN: u64 = 16;
-/// One pair for so many octets of the cache: what stands here may have been pushed out there, and then counts twice.
-const CACHE_BYTES_A_PAIR: u64 = 8192;
+/// The part of the cache's memory that all workers' fronts are reckoned with, one in so many: what stands here may have
+/// been pushed out there.
+pub(super) const SHARE: u64 = 8;
+/// Octets that a usual answer takes.
+const USUAL_BYTES: u64 = 512;
 /// Larger answers are left to the cache.
-const ENTRY_BYTES_MAX: usize = 2048;
+const ENTRY_BYTES_MAX: usize = 1024;
 /// An answer given here is looked for in the cache one time in so many.
 const CACHE_TOLD_EVERY: u32 = 16;
 /// Lines of the processor's cache asked for of an answer; most have no more.
@@ -41,9 +44,11 @@ struct Place {
 }
 
 impl Front {
-    pub(super) fn new(cache: &Cache) -> Self {
-        let pairs = (cache.size / CACHE_BYTES_A_PAIR).clamp(PAIRS_MIN, PAIRS_MAX).next_power_of_two();
-        Self { pairs: vec![Pair::default(); pairs as usize], generation: cache.generation() }
+    /// One of so many.
+    pub(super) fn new(cache: &Cache, fronts: usize) -> Self {
+        let pairs = cache.size / SHARE / fronts.max(1) as u64 / (2 * USUAL_BYTES);
+        let pairs = 1 << pairs.clamp(PAIRS_MIN, PAIRS_MAX).ilog2();
+        Self { pairs: vec![Pair::default(); pairs], generation: cache.generation() }
     }
 
     /// Begins to look answers up, by `Cache::hash` of their keys: the first of three steps, each for all before the next.

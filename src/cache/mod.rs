@@ -75,12 +75,13 @@ impl Weighter<u64, Arc<Entry>> for Bytes {
 }
 
 impl Cache {
-    /// A cache of at most `size` octets; `seed` keys its hashes.
+    /// A cache of at most `size` octets, fronts included; `seed` keys its hashes.
     pub fn new(size: u64, seed: u64) -> Self {
+        let own_size = size - size / front::SHARE;
         let options = OptionsBuilder::new()
             .shards(SHARDS)
-            .estimated_items_capacity((size / USUAL_ENTRY_BYTES).max(64) as usize)
-            .weight_capacity(size)
+            .estimated_items_capacity((own_size / USUAL_ENTRY_BYTES).max(64) as usize)
+            .weight_capacity(own_size)
             .build()
             .expect("all that an option needs is given");
         let entries =
@@ -94,9 +95,9 @@ impl Cache {
         }
     }
 
-    /// Places of one worker's own in front of this.
-    pub fn front(&self) -> Front {
-        Front::new(self)
+    /// Places of one worker's own in front of this, of which there are so many in all.
+    pub fn front(&self, fronts: usize) -> Front {
+        Front::new(self, fronts)
     }
 
     /// What an answer is found by.

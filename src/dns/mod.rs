@@ -11,7 +11,7 @@ pub mod types;
 pub mod zonefile;
 
 pub use message::{
-    Edns, ExtendedError, HEADER_BYTES, MessageWriter, ReadError, Record, Section, extended_error, read_records,
+    Edns, ExtendedError, Full, HEADER_BYTES, MessageWriter, ReadError, Record, Section, extended_error, read_records,
 };
 pub use name::{LABELS_MAX, NAME_BYTES_MAX, Name, NameError};
 pub use query::{Query, Question, Reject, Transport, is_query, parse_query};

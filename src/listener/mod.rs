@@ -98,8 +98,9 @@ pub struct Serving {
 /// Serves on bound sockets until told to stop. Must be called within the runtime that resolves.
 pub fn serve(sockets: Sockets, service: &Service) -> std::io::Result<Serving> {
     let mut serving = Serving { workers: Vec::new(), streams: Vec::new() };
+    let workers = sockets.udp.len();
     for (index, socket) in sockets.udp.into_iter().enumerate() {
-        serving.workers.push(udp::spawn(index, socket, service.clone())?);
+        serving.workers.push(udp::spawn(index, workers, socket, service.clone())?);
     }
     for listener in sockets.tcp {
         let listener = tokio::net::TcpListener::from_std(listener)?;

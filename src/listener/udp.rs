@@ -25,14 +25,19 @@ const RESPONSE_BYTES: usize = 1232;
 /// How often an idle worker looks whether it is time to leave.
 const WAKE_UP_EVERY: Duration = Duration::from_millis(200);
 
+/// Batches answered when it is time to leave: more than a socket's buffer holds.
+const LAST_BATCHES_MAX: usize = 4096;
+
 const _: () = assert!(BATCH <= TURN_PACKETS_MAX);
 
-/// Starts a worker. Must be called within the runtime that resolves.
-pub fn spawn(index: usize, socket: UdpSocket, service: Service) -> io::Result<JoinHandle<()>> {
+/// Starts one of so many workers. Must be called within the runtime that resolves.
+pub fn spawn(index: usize, workers: usize, socket: UdpSocket, service: Service) -> io::Result<JoinHandle<()>> {
     socket.set_read_timeout(Some(WAKE_UP_EVERY))?;
     let runtime = Handle::current();
     let endpoint = Arc::new(Endpoint::new(socket)?);
-    thread::Builder::new().name(format!("udp-{index}")).spawn(move || Worker::new(endpoint, service, runtime).work())
+    thread::Builder::new()
+        .name(format!("udp-{index}"))
+        .spawn(move || Worker::new(endpoint, workers, service, runtime).work())
 }
 
 /// One thread's own things, used again for each batch.
@@ -47,10 +52,10 @@ struct Worker {
 }
 
 impl Worker {
-    fn new(endpoint: Arc<Endpoint>, service: Service, runtime: Handle) -> Self {
+    fn new(endpoint: Arc<Endpoint>, workers: usize, service: Service, runtime: Handle) -> Self {
         let asked = (0..BATCH).map(|_| Asked::default()).collect();
         let responses = (0..BATCH).map(|_| Vec::with_capacity(RESPONSE_BYTES)).collect();
-        let front = service.pipeline.front();
+        let front = service.pipeline.front(workers);
         Self { endpoint, service, runtime, asked, responses, outbox: Outbox::new(), front }
     }
 
@@ -63,9 +68,15 @@ impl Worker {
             }
         }
         // A new process may have the address too by now. What had come here is answered here, and no more comes.
-        if self.endpoint.leave().is_ok() {
-            while self.endpoint.receive(&mut batch).is_ok() {
-                self.answer(&batch);
+        if self.endpoint.leave().is_err() {
+            return;
+        }
+        for _ in 0..LAST_BATCHES_MAX {
+            match self.endpoint.receive(&mut batch) {
+                Ok(()) => self.answer(&batch),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                // About a response sent before.
+                Err(_) => {}
             }
         }
     }

@@ -78,6 +78,11 @@ pub struct Keeping {
     pub refresh: bool,
 }
 
+/// Answers that wait for the end of their time at most, to be asked for again.
+const REFRESHES_MAX: usize = 4096;
+/// Seconds before its end from which on an answer that is given counts as popular, if its life is long.
+const LATE_MAX: u32 = 300;
+
 /// The same questions of the same moment are one resolution.
 type Flights = Mutex<HashMap<Sought, watch::Receiver<Option<Arc<Resolution>>>>>;
 
@@ -88,6 +93,7 @@ pub struct Finder {
     flights: Flights,
     keeping: Keeping,
     misses: Arc<Semaphore>,
+    refreshes: Arc<Semaphore>,
     /// The cache's clock begins here.
     started: Instant,
     /// Seconds by which it is ahead.
@@ -111,6 +117,7 @@ impl Finder {
             flights: Mutex::default(),
             keeping,
             misses,
+            refreshes: Arc::new(Semaphore::new(REFRESHES_MAX)),
             started: Instant::now(),
             ahead: AtomicU32::new(0),
             now,
@@ -175,19 +182,25 @@ impl Finder {
     /// Notes that an entry was given with so many seconds to live. A popular one is asked for again when its time is
     /// over, before the next client wants it.
     pub fn given(self: &Arc<Self>, entry: &Arc<Entry>, age: u32, life: u32) {
-        let is_late = (life - age) <= life / 10 && life >= REFRESHED_LIFE_MIN;
+        let left = life - age;
+        let is_late = left <= (life / 10).min(LATE_MAX) && life >= REFRESHED_LIFE_MIN;
         if !is_late || !self.keeping.refresh || entry.is_failure() || !entry.given_late() {
             return;
         }
         let Some(runtime) = &self.runtime else { return };
+        let Ok(place) = self.refreshes.clone().try_acquire_owned() else { return };
         let key = entry.key();
         let (dnssec_ok, cd, name_servers) = (key.dnssec_ok, key.cd, entry.name_servers());
         let sought = Sought { name: entry.name(), rr_type: key.rr_type, dnssec_ok, cd, name_servers };
-        let (finder, left) = (self.clone(), Duration::from_secs(u64::from(life - age)));
+        let finder = self.clone();
         runtime.spawn(async move {
-            tokio::time::sleep(left).await;
+            tokio::time::sleep(Duration::from_secs(u64::from(left))).await;
+            drop(place);
+            let kept = finder.cache.find_by_key(&sought.key());
+            let is_over = kept.is_none_or(|entry| finder.usable(&entry, finder.seconds(Instant::now())).is_none());
             // Clients that wait go first.
-            if finder.misses.available_permits() > MISSES_MAX / 2
+            if is_over
+                && finder.misses.available_permits() > MISSES_MAX / 2
                 && let Ok(permit) = finder.misses.clone().try_acquire_owned()
             {
                 finder.join(sought, Some(permit));

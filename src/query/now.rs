@@ -96,9 +96,9 @@ impl Pipeline {
         Turn { policy: self.policy.load(), pauses: self.pauses.current(), now: (self.surroundings.now)() }
     }
 
-    /// What a worker keeps for itself, to be handed in with each packet.
-    pub fn front(&self) -> Front {
-        self.finder.cache.front()
+    /// What one of so many workers keeps for itself, to be handed in with each packet.
+    pub fn front(&self, workers: usize) -> Front {
+        self.finder.cache.front(workers)
     }
 
     /// Begins to answer packets that were read, of which `TURN_PACKETS_MAX` at most gain by it.

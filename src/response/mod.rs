@@ -227,7 +227,7 @@ pub fn kept(reply: &Reply<'_>, query: &Query, entry: &Entry, age: Age, out: &mut
         Age::Fresh(age) => entry.write(out, |ttl| ttl.saturating_sub(age)),
         Age::Stale => entry.write(out, |ttl| ttl.min(STALE_TTL_SECONDS)),
     });
-    if written.is_err() {
+    if written.is_err() || entry.is_cut() {
         writer = MessageWriter::new(out, reply.limit, reply.id, flags);
         writer.echo_question_alone(reply.question);
         writer.truncated();

@@ -38,7 +38,7 @@ fn main() {
             black_box(cache.find(cache.hash(&key), &key)).expect("an entry");
         }
     });
-    let mut front = cache.front();
+    let mut front = cache.front(1);
     stage("find, in front of it, by the batch", || {
         for queries in queries.chunks(BATCH) {
             let mut hashes = [0; BATCH];

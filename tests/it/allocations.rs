@@ -181,7 +181,7 @@ fn a_flood_of_random_names_leaves_popular_ones_alone() {
 #[test]
 fn a_front_gives_what_the_cache_would() {
     let cache = Cache::new(1 << 20, 7);
-    let mut front = cache.front();
+    let mut front = cache.front(1);
     let names: Vec<Name> = (0..2000).map(|number| format!("n{number}.test").parse().unwrap()).collect();
     let find = |front: &mut cleandns::cache::Front, name: &Name, now| {
         let hash = cache.hash(&key(name));
