@@ -104,19 +104,22 @@ impl Entry {
         let mut message = Vec::new();
         let mut writer = MessageWriter::new(&mut message, usize::from(u16::MAX), 0, [0; 2]);
         writer.question(&question.name, question.rr_type, Class::IN);
-        let mut life = LIFE_MAX;
+        // Whether or not the client sees the signatures, the answer is good as long as they are.
+        let all = || resolution.answer.iter().chain(&resolution.authority);
+        let cap = all().map(|record| signature_life(record, now)).min().unwrap_or(LIFE_MAX).min(LIFE_MAX);
+        let mut life = cap;
         let (mut counts, mut is_cut) = ([0u16; 3], false);
         for record in resolution.answer.iter().filter(is_shown) {
-            life = life.min(record.ttl).min(signature_life(record, now));
-            match writer.record(Section::Answer, record) {
+            life = life.min(record.ttl);
+            match writer.record(Section::Answer, &Record { ttl: record.ttl.min(cap), ..record.clone() }) {
                 Ok(()) => counts[0] += 1,
                 Err(Full) => is_cut = true,
             }
         }
         for record in resolution.authority.iter().filter(is_shown) {
             // RFC 2308 §5: a denial lives as long as the lesser of its SOA's TTL and MINIMUM, and its proofs with it.
-            let ttl = negative_ttl.map_or(record.ttl, |ttl| record.ttl.min(ttl).min(DENIAL_LIFE_MAX));
-            life = life.min(ttl).min(signature_life(record, now));
+            let ttl = negative_ttl.map_or(record.ttl, |ttl| record.ttl.min(ttl).min(DENIAL_LIFE_MAX)).min(cap);
+            life = life.min(ttl);
             match writer.record(Section::Authority, &Record { ttl, ..record.clone() }) {
                 Ok(()) => counts[1] += 1,
                 Err(Full) => is_cut = true,
@@ -264,16 +267,16 @@ impl Entry {
         self.counts
     }
 
-    /// The answer as it was before it was written, TTLs as they were then: what isn't shown to the clients of this entry
-    /// is missing.
-    pub fn resolution(&self) -> Resolution {
+    /// The answer as it was before it was written, every TTL as `ttl` says of what it was then: what isn't shown to the
+    /// clients of this entry is missing.
+    pub fn resolution(&self, ttl: impl Fn(u32) -> u32) -> Resolution {
         let mut message = Vec::with_capacity(HEADER_BYTES + self.octets.len() + 4);
         message.extend_from_slice(&[0, 0, 0, 0, 0, 1]);
         self.counts.iter().for_each(|count| message.extend_from_slice(&count.to_be_bytes()));
         message.extend_from_slice(self.key().name);
         message.extend_from_slice(&self.rr_type.0.to_be_bytes());
         message.extend_from_slice(&Class::IN.0.to_be_bytes());
-        self.write(&mut message, |ttl| ttl);
+        self.write(&mut message, ttl);
         let records = read_records(&message).unwrap_or_default();
         let of = |wanted: Section| {
             let own = records.iter().filter(move |(section, _)| *section == wanted);
@@ -399,7 +402,7 @@ mod tests {
             resolution(Rcode::NOERROR, vec![], vec![]),
             Resolution { ede: Some(ExtendedError::new(7, "x")), ..resolution(Rcode::NOERROR, vec![], vec![soa(9, 9)]) },
         ] {
-            assert_eq!(entry(true, &resolution, 0).resolution(), resolution);
+            assert_eq!(entry(true, &resolution, 0).resolution(|ttl| ttl), resolution);
         }
     }
 
@@ -421,7 +424,7 @@ mod tests {
             ("bogus", false, bogus, 5),
             ("a signature's end", true, resolution(Rcode::NOERROR, vec![a(300), signature(1007)], vec![]), 7),
             ("a signature that is over", true, resolution(Rcode::NOERROR, vec![a(300), signature(999)], vec![]), 300),
-            ("a signature not shown", false, resolution(Rcode::NOERROR, vec![a(300), signature(1007)], vec![]), 300),
+            ("a signature not shown", false, resolution(Rcode::NOERROR, vec![a(300), signature(1007)], vec![]), 7),
         ];
         for (what, dnssec_ok, resolution, life) in rows {
             let entry = entry(dnssec_ok, &resolution, 1000);

@@ -28,6 +28,8 @@ const LINE_BYTES: usize = 64;
 /// The places.
 pub struct Front {
     pairs: Vec<Pair>,
+    /// The last that was too large for a place.
+    large: Option<Arc<Entry>>,
     generation: u64,
 }
 
@@ -48,7 +50,7 @@ impl Front {
     pub(super) fn new(cache: &Cache, fronts: usize) -> Self {
         let pairs = cache.size / SHARE / fronts.max(1) as u64 / (2 * USUAL_BYTES);
         let pairs = 1 << pairs.clamp(PAIRS_MIN, PAIRS_MAX).ilog2();
-        Self { pairs: vec![Pair::default(); pairs], generation: cache.generation() }
+        Self { pairs: vec![Pair::default(); pairs], large: None, generation: cache.generation() }
     }
 
     /// Begins to look answers up, by `Cache::hash` of their keys: the first of three steps, each for all before the next.
@@ -91,19 +93,19 @@ impl Front {
         let place = &mut pair[0];
         let is_fresh = |entry: &Arc<Entry>| matches!(entry.life(now), Life::Fresh { .. }) && entry.is_for(key);
         if place.hash == hash && place.entry.as_ref().is_some_and(is_fresh) {
-            place.given += 1;
+            place.given = place.given.wrapping_add(1);
             if place.given.is_multiple_of(CACHE_TOLD_EVERY)
                 && let Some(entry) = &place.entry
             {
-                cache.remind(hash, entry);
+                cache.remind(hash, entry, self.generation);
             }
         } else {
             let entry = cache.find(hash, key)?;
+            if entry.bytes() > ENTRY_BYTES_MAX {
+                self.large = Some(entry);
+                return self.large.as_ref();
+            }
             *place = Place { hash, given: 0, entry: Some(entry) };
-        }
-        // What is too large stays for this once, and is the first to go.
-        if place.entry.as_ref().is_some_and(|entry| entry.bytes() > ENTRY_BYTES_MAX) {
-            place.hash = !hash;
         }
         place.entry.as_ref()
     }

@@ -128,9 +128,14 @@ impl Cache {
         self.entries.insert(self.hash(&entry.key()), entry);
     }
 
-    /// Hears that an entry was given in front of the cache: it is kept yet, or again.
-    fn remind(&self, hash: u64, entry: &Arc<Entry>) {
-        if self.entries.get(&hash).is_none() {
+    /// Forgets the entry for a question.
+    pub fn remove(&self, key: &Key<'_>) {
+        self.entries.remove_if(&self.hash(key), |entry| entry.is_for(key));
+    }
+
+    /// Hears that an entry was given in front of the cache, which was filled since so many flushes: it is kept yet, or again.
+    fn remind(&self, hash: u64, entry: &Arc<Entry>, generation: u64) {
+        if self.generation() == generation && self.entries.get(&hash).is_none() {
             self.entries.insert(hash, entry.clone());
         }
     }
@@ -143,6 +148,8 @@ impl Cache {
     /// Forgets the entries that `is_gone` says; returns their number.
     pub fn flush(&self, is_gone: impl Fn(&Key<'_>) -> bool) -> u64 {
         let gone = AtomicU64::new(0);
+        // Before and after: what stands in front must not come back meanwhile.
+        self.generation.fetch_add(1, Release);
         self.entries.retain(|_, entry| {
             let is_gone = is_gone(&entry.key());
             gone.fetch_add(u64::from(is_gone), Relaxed);

@@ -1,6 +1,9 @@
 //! Packets that the kernel dropped because a socket's buffer was full.
 
-use std::{fs, net::SocketAddr};
+use std::{
+    fs,
+    net::{IpAddr, SocketAddr},
+};
 
 /// Where the kernel tells of UDP sockets, one a line.
 const TABLES: [&str; 2] = ["/proc/net/udp", "/proc/net/udp6"];
@@ -14,14 +17,24 @@ pub fn packets_lost(addresses: &[SocketAddr]) -> u64 {
 
 /// The same from a table's text.
 fn lost(text: &str, addresses: &[SocketAddr]) -> u64 {
+    let own: Vec<String> = addresses.iter().map(as_written).collect();
     let of_line = |line: &str| {
         // Number, local address and port in hexadecimal, …; drops come last.
         let local = line.split_whitespace().nth(1)?;
-        let port = u16::from_str_radix(local.rsplit_once(':')?.1, 16).ok()?;
-        let is_own = addresses.iter().any(|address| address.port() == port);
+        let is_own = own.iter().any(|own| own == local);
         is_own.then(|| line.split_whitespace().next_back()?.parse::<u64>().ok())?
     };
     text.lines().skip(1).filter_map(of_line).sum()
+}
+
+/// An address as the kernel writes it: words of 32 bits in the machine's own order, in hexadecimal.
+fn as_written(address: &SocketAddr) -> String {
+    let octets = match address.ip() {
+        IpAddr::V4(ip) => ip.octets().to_vec(),
+        IpAddr::V6(ip) => ip.octets().to_vec(),
+    };
+    let words = octets.as_chunks::<4>().0.iter().map(|word| format!("{:08X}", u32::from_ne_bytes(*word)));
+    format!("{}:{:04X}", words.collect::<String>(), address.port())
 }
 
 #[cfg(test)]
@@ -35,7 +48,8 @@ mod tests {
              291: 0100007F:14B4 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 19206 2 0000000000000000 5\n  \
              292: 0100007F:0035 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 19207 2 0000000000000000 99\n";
         assert_eq!(lost(text, &["127.0.0.1:5300".parse().unwrap()]), 22);
-        assert_eq!(lost(text, &["127.0.0.1:54".parse().unwrap()]), 0);
+        assert_eq!(lost(text, &["127.0.0.2:5300".parse().unwrap()]), 0);
+        assert_eq!(as_written(&"[::1]:53".parse().unwrap()), "00000000000000000000000001000000:0035");
         assert_eq!(lost("", &[]), 0);
     }
 

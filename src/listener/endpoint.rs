@@ -71,8 +71,8 @@ impl Endpoint {
             ip => ip,
         };
         // The discard service, from which no answer comes.
-        self.socket.connect((nobody, 9))?;
-        self.socket.set_nonblocking(true)
+        self.socket.set_nonblocking(true)?;
+        self.socket.connect((nobody, 9))
     }
 
     /// Waits for a packet, at most as long as the socket's read time-out, and takes all that have come.

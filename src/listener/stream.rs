@@ -55,7 +55,10 @@ pub async fn serve(listener: TcpListener, service: Service) {
         accept(accepted, &open, &service).await;
     }
     // What had come is served yet; then the address is left to whoever takes it over.
-    while let Ok(accepted) = timeout(LEAVING, listener.accept()).await {
+    let until = Instant::now() + LAST_QUERIES_WITHIN;
+    while Instant::now() < until
+        && let Ok(accepted) = timeout(LEAVING, listener.accept()).await
+    {
         accept(accepted, &open, &service).await;
     }
     drop(listener);
@@ -197,9 +200,9 @@ async fn read(mut stream: OwnedReadHalf, client: SocketAddr, service: &Service, 
     }
 }
 
-async fn answer_later(mut pending: Box<Pending>, service: Service, place: mpsc::OwnedPermit<Vec<u8>>) {
+async fn answer_later(pending: Box<Pending>, service: Service, place: mpsc::OwnedPermit<Vec<u8>>) {
     let mut response = Vec::new();
-    let mut record = service.pipeline.answer(&mut pending, &mut response).await;
+    let mut record = service.pipeline.answer(&pending, &mut response).await;
     if !record.dropped {
         place.send(response);
     }

@@ -68,9 +68,7 @@ impl Worker {
             }
         }
         // A new process may have the address too by now. What had come here is answered here, and no more comes.
-        if self.endpoint.leave().is_err() {
-            return;
-        }
+        let _ = self.endpoint.leave();
         for _ in 0..LAST_BATCHES_MAX {
             match self.endpoint.receive(&mut batch) {
                 Ok(()) => self.answer(&batch),
@@ -120,9 +118,9 @@ impl Worker {
     }
 }
 
-async fn answer_later(endpoint: Arc<Endpoint>, mut pending: Box<Pending>, peer: Peer, service: Service) {
+async fn answer_later(endpoint: Arc<Endpoint>, pending: Box<Pending>, peer: Peer, service: Service) {
     let mut response = Vec::with_capacity(RESPONSE_BYTES);
-    let mut record = service.pipeline.answer(&mut pending, &mut response).await;
+    let mut record = service.pipeline.answer(&pending, &mut response).await;
     // A response that the system refuses is lost, as the network may lose it, and counted.
     if !record.dropped && endpoint.send(&response, &peer).is_err() {
         service.telemetry.unsent();

@@ -219,6 +219,11 @@ impl Passed {
 }
 
 impl Verdict {
+    /// On a question that nothing was asked of, from a client of a group: what its answer leads to is judged for that.
+    pub fn of_group(group: u16) -> Self {
+        Self { group, ..Self::default() }
+    }
+
     /// True if the owner passed the whole answer.
     pub fn is_owners(&self) -> bool {
         self.owner.is_some_and(|pass| pass.whole)

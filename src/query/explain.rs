@@ -49,7 +49,7 @@ impl Pipeline {
             name_servers: name_servers_wanted(needs),
         };
         let begun = Instant::now();
-        let found = self.finder.find(sought, begun, begun + ANSWER_WITHIN, None).await;
+        let found = self.finder.find(sought, begun, begun + ANSWER_WITHIN).await;
         let resolution = Resolution::clone(&behind(&own_aliases, found.resolution));
         let (of_answer, verdict) = judge(&policy, &asking, verdict, &resolution, needs, false);
         links.extend(of_answer);
@@ -74,7 +74,8 @@ impl Pipeline {
         let leads_on =
             |local: &LocalAnswer| local.end == LocalEnd::Elsewhere && self.special.find(&local.name).is_none();
         let own_aliases = local.filter(leads_on).map_or(Vec::new(), |local| local.records);
-        let verdict = if is_local || is_special { Verdict::default() } else { policy.on_question(&asking) };
+        let own = || Verdict::of_group(policy.group_of(&asking.client));
+        let verdict = if is_local || is_special { own() } else { policy.on_question(&asking) };
         let own_answer = match rr_type {
             _ if verdict.block().is_some() => None,
             _ if is_local && own_aliases.is_empty() => {

@@ -5,6 +5,7 @@ use crate::{
     cache::{Cache, Entry, Key, Life, Seconds},
     dns::{Class, ExtendedError, Name, Question, Rcode, RrType},
     resolve::{NameServersWanted, Resolution, Resolve, Security, Wanted},
+    response,
 };
 use std::{
     collections::HashMap,
@@ -16,7 +17,7 @@ use std::{
 };
 use tokio::{
     runtime::Handle,
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    sync::{Semaphore, watch},
 };
 
 /// How long a client whose answer is kept past its time waits for a new one (RFC 8767 §5).
@@ -92,7 +93,8 @@ pub struct Finder {
     resolver: Arc<dyn Resolve>,
     flights: Flights,
     keeping: Keeping,
-    misses: Arc<Semaphore>,
+    /// Resolutions in flight.
+    flying: Arc<Semaphore>,
     refreshes: Arc<Semaphore>,
     /// The cache's clock begins here.
     started: Instant,
@@ -105,18 +107,13 @@ pub struct Finder {
 }
 
 impl Finder {
-    pub fn new(
-        resolver: Arc<dyn Resolve>,
-        keeping: Keeping,
-        misses: Arc<Semaphore>,
-        now: Arc<dyn Fn() -> i64 + Send + Sync>,
-    ) -> Self {
+    pub fn new(resolver: Arc<dyn Resolve>, keeping: Keeping, now: Arc<dyn Fn() -> i64 + Send + Sync>) -> Self {
         Self {
             cache: Cache::new(keeping.bytes, keeping.seed),
             resolver,
             flights: Mutex::default(),
             keeping,
-            misses,
+            flying: Arc::new(Semaphore::new(MISSES_MAX)),
             refreshes: Arc::new(Semaphore::new(REFRESHES_MAX)),
             started: Instant::now(),
             ahead: AtomicU32::new(0),
@@ -145,25 +142,23 @@ impl Finder {
         }
     }
 
-    /// Finds an answer by `deadline`. The permit is held until the resolution ends.
-    pub async fn find(
-        self: &Arc<Self>,
-        sought: Sought,
-        received: Instant,
-        deadline: Instant,
-        permit: Option<OwnedSemaphorePermit>,
-    ) -> Found {
+    /// Finds an answer by `deadline`.
+    pub async fn find(self: &Arc<Self>, sought: Sought, received: Instant, deadline: Instant) -> Found {
         let now = self.seconds(Instant::now());
         let kept = self.cache.find_by_key(&sought.key()).filter(|entry| entry.tells(sought.name_servers));
         if let Some(entry) = &kept
             && let Some(life) = self.usable(entry, now)
         {
-            let is_fresh = matches!(life, Life::Fresh { .. });
-            return Found::kept(entry, if is_fresh { Source::Kept } else { Source::Stale });
+            return Found::kept(entry, life);
         }
         let stale = kept.filter(|entry| self.may_be_stale(entry, now));
         let patience = if stale.is_some() { deadline.min(received + STALE_AFTER) } else { deadline };
-        let mut flight = self.join(sought, permit);
+        let Some(mut flight) = self.join(sought) else {
+            return match stale {
+                Some(stale) => Found::kept(&stale, stale.life(now)),
+                None => Found { resolution: Arc::new(too_many()), source: Source::Resolved },
+            };
+        };
         let landed = tokio::time::timeout_at(patience.into(), flight.wait_for(Option::is_some)).await;
         let resolution = match landed {
             Ok(Ok(resolution)) => resolution.clone(),
@@ -174,7 +169,7 @@ impl Finder {
         match (resolution, stale) {
             (Some(resolution), None) => Found { resolution, source: Source::Resolved },
             (Some(resolution), Some(_)) if !has_failed(&resolution) => Found { resolution, source: Source::Resolved },
-            (_, Some(stale)) => Found::kept(&stale, Source::Stale),
+            (_, Some(stale)) => Found::kept(&stale, stale.life(now)),
             (None, None) => Found { resolution: Arc::new(no_answer(&sought.name)), source: Source::Resolved },
         }
     }
@@ -199,11 +194,8 @@ impl Finder {
             let kept = finder.cache.find_by_key(&sought.key());
             let is_over = kept.is_none_or(|entry| finder.usable(&entry, finder.seconds(Instant::now())).is_none());
             // Clients that wait go first.
-            if is_over
-                && finder.misses.available_permits() > MISSES_MAX / 2
-                && let Ok(permit) = finder.misses.clone().try_acquire_owned()
-            {
-                finder.join(sought, Some(permit));
+            if is_over && finder.flying.available_permits() > MISSES_MAX / 2 {
+                finder.join(sought);
             }
         });
     }
@@ -219,23 +211,21 @@ impl Finder {
         })
     }
 
-    /// The resolution that is in flight for this, or a new one.
-    fn join(
-        self: &Arc<Self>,
-        sought: Sought,
-        permit: Option<OwnedSemaphorePermit>,
-    ) -> watch::Receiver<Option<Arc<Resolution>>> {
+    /// The resolution that is in flight for this, or a new one; `None` if there are too many.
+    fn join(self: &Arc<Self>, sought: Sought) -> Option<watch::Receiver<Option<Arc<Resolution>>>> {
         let mut flights = self.flights.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if let Some(flight) = flights.get(&sought) {
-            return flight.clone();
+            return Some(flight.clone());
         }
+        // Of its own: it may go on after all who wait for it were answered.
+        let permit = self.flying.clone().try_acquire_owned().ok()?;
         let (sender, receiver) = watch::channel(None);
         flights.insert(sought, receiver.clone());
         drop(flights);
+        let landing = Landing { finder: self.clone(), sought };
         let wanted = Wanted { validated: !sought.cd, name_servers: sought.name_servers };
         let resolving = self.resolver.resolve(sought.name, sought.rr_type, wanted);
         // A task of its own: a client that goes away, or is told that time is up, stops nothing that another may wait for.
-        let landing = Landing { finder: self.clone(), sought };
         tokio::spawn(async move {
             let resolution = tokio::time::timeout(RESOLVE_WITHIN, resolving).await;
             drop(permit);
@@ -244,7 +234,7 @@ impl Finder {
             drop(landing);
             sender.send_replace(Some(resolution));
         });
-        receiver
+        Some(receiver)
     }
 
     fn keep(&self, sought: &Sought, resolution: &Resolution) {
@@ -255,12 +245,16 @@ impl Finder {
         let question = Question { name: sought.name, rr_type: sought.rr_type, class: Class::IN };
         let forms = (sought.dnssec_ok, sought.cd);
         let entry = Entry::new(&question, forms, sought.name_servers, resolution, now, (self.now)());
-        if has_failed(resolution)
-            && let Some(before) = self.cache.find_by_key(&sought.key()).filter(|before| self.may_be_stale(before, now))
-        {
-            before.failed(now + RETRY_AFTER);
-        } else if entry.lives() {
-            self.cache.store(Arc::new(entry));
+        let before = self.cache.find_by_key(&sought.key()).filter(|before| !before.is_failure());
+        match before {
+            // Who wanted to know more than is kept, and failed, takes nothing from those who don't.
+            Some(before) if has_failed(resolution) && matches!(before.life(now), Life::Fresh { .. }) => {}
+            Some(before) if has_failed(resolution) && self.may_be_stale(&before, now) => {
+                before.failed(now + RETRY_AFTER);
+            }
+            _ if entry.lives() => self.cache.store(Arc::new(entry)),
+            // What holds for this moment alone supersedes what was kept, all the same.
+            _ => self.cache.remove(&sought.key()),
         }
     }
 
@@ -293,14 +287,22 @@ impl Sought {
 }
 
 impl Found {
-    fn kept(entry: &Arc<Entry>, source: impl FnOnce(Arc<Entry>) -> Source) -> Self {
-        Self { resolution: Arc::new(entry.resolution()), source: source(entry.clone()) }
+    fn kept(entry: &Arc<Entry>, life: Life) -> Self {
+        let source = match life {
+            Life::Fresh { .. } => Source::Kept(entry.clone()),
+            Life::Over { .. } => Source::Stale(entry.clone()),
+        };
+        Self { resolution: Arc::new(response::as_kept(entry, life)), source }
     }
 }
 
 /// True if nobody gave an answer. One that breaks DNSSEC is an answer, and what was kept before must not stand for it.
 fn has_failed(resolution: &Resolution) -> bool {
     resolution.rcode == Rcode::SERVFAIL && resolution.security != Security::Bogus
+}
+
+fn too_many() -> Resolution {
+    Resolution::failed(ExtendedError::new(0, "too many questions are being resolved"))
 }
 
 fn no_answer(name: &Name) -> Resolution {

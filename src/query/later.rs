@@ -26,8 +26,8 @@ pub struct Pending {
     pub(super) later: Later,
     pub(super) transport: Transport,
     pub(super) received: Instant,
-    /// Held until the resolution ends, even if its client was answered before.
-    pub(super) permit: Option<OwnedSemaphorePermit>,
+    /// Held until its response is sent.
+    pub(super) _permit: OwnedSemaphorePermit,
 }
 
 /// What was decided at once, for the half that comes later.
@@ -46,9 +46,8 @@ pub(super) struct Later {
 impl Pipeline {
     /// Looks for the answer that `answer_now` had not, writes it, and returns what happened; nothing is written for a
     /// query that gets no answer. Takes no longer than `ANSWER_WITHIN` from when the query came in.
-    pub async fn answer<'q>(&self, pending: &'q mut Pending, out: &mut Vec<u8>) -> QueryRecord<'q> {
-        let permit = pending.permit.take();
-        let Pending { query, header_and_question, policy, later, transport, received, .. } = &*pending;
+    pub async fn answer<'q>(&self, pending: &'q Pending, out: &mut Vec<u8>) -> QueryRecord<'q> {
+        let Pending { query, header_and_question, policy, later, transport, received, .. } = pending;
         let Later { verdict, follow, aliases, client, now, pauses } = later;
         let verdict = verdict.clone();
         let mut record = QueryRecord::new(client.address, *transport, *received);
@@ -58,7 +57,7 @@ impl Pipeline {
         let deadline = *received + ANSWER_WITHIN;
         if let Some(target) = follow {
             record.decided(policy, verdict, Vec::new());
-            return self.answer_followed(&reply, query, &[], *target, deadline, permit, record, out).await;
+            return self.answer_followed(&reply, query, &[], *target, deadline, record, out).await;
         }
         let Question { name, rr_type, .. } = &query.question;
         let asking = Asking { name, rr_type: *rr_type, client: *client, now: *now, pauses };
@@ -70,7 +69,7 @@ impl Pipeline {
             cd: query.cd,
             name_servers: name_servers_wanted(needs),
         };
-        let Found { resolution, source } = self.finder.find(sought, *received, deadline, permit).await;
+        let Found { resolution, source } = self.finder.find(sought, *received, deadline).await;
         let resolution = behind(aliases, resolution);
         record.security = Some(resolution.security);
         record.cache = Some(source.cache_use());
@@ -89,7 +88,7 @@ impl Pipeline {
             }
             Some(Blocked::Follow(target)) => {
                 let chain = &resolution.answer;
-                return self.answer_followed(&reply, query, chain, target, deadline, None, record, out).await;
+                return self.answer_followed(&reply, query, chain, target, deadline, record, out).await;
             }
         }
         let (rcode, ede) = match source {
@@ -114,11 +113,10 @@ impl Pipeline {
         chain: &[Record],
         target: Name,
         deadline: Instant,
-        permit: Option<OwnedSemaphorePermit>,
         mut record: QueryRecord<'q>,
         out: &mut Vec<u8>,
     ) -> QueryRecord<'q> {
-        let found = self.find_target(target, query.question.rr_type, deadline, permit).await;
+        let found = self.find_target(target, query.question.rr_type, deadline).await;
         let is_of_use = found.rcode != Rcode::SERVFAIL && found.security != Security::Bogus;
         let written = record
             .policy
@@ -136,13 +134,7 @@ impl Pipeline {
 
     /// What the name that a list's own alias leads to has: the owner's names and special-use names stand before any
     /// resolution, here as in a question.
-    async fn find_target(
-        &self,
-        target: Name,
-        rr_type: RrType,
-        deadline: Instant,
-        permit: Option<OwnedSemaphorePermit>,
-    ) -> Resolution {
+    async fn find_target(&self, target: Name, rr_type: RrType, deadline: Instant) -> Resolution {
         let elsewhere = || LocalAnswer { records: Vec::new(), name: target, end: LocalEnd::Elsewhere };
         match self.own(self.local.find(&target, rr_type).unwrap_or_else(elsewhere), rr_type) {
             Own::Answer(rcode, answer, denied) => Resolution {
@@ -156,7 +148,7 @@ impl Pipeline {
             Own::Leads(aliases, name) => {
                 let name_servers = NameServersWanted::No;
                 let sought = Sought { name, rr_type, dnssec_ok: false, cd: false, name_servers };
-                let found = self.finder.find(sought, Instant::now(), deadline, permit).await;
+                let found = self.finder.find(sought, Instant::now(), deadline).await;
                 Resolution::clone(&behind(&aliases, found.resolution))
             }
         }

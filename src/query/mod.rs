@@ -41,7 +41,8 @@ use tokio::sync::Semaphore;
 pub const ANSWER_WITHIN: Duration = Duration::from_millis(3800);
 /// How long a resolution may go on after its client was told that it failed: what it still finds serves the next.
 const RESOLVE_WITHIN: Duration = Duration::from_secs(10);
-/// Resolutions in flight at most. Each costs a few sockets and tens of kilobytes.
+/// Queries that wait for a resolution at most, and resolutions in flight at most. Each of these costs a few sockets and
+/// tens of kilobytes.
 pub const MISSES_MAX: usize = 2048;
 /// Octets that every client takes over UDP (RFC 1035 §2.3.4).
 const UDP_BYTES_MIN: usize = 512;
@@ -81,7 +82,7 @@ impl Pipeline {
         surroundings: Surroundings,
     ) -> Self {
         let misses = Arc::new(Semaphore::new(MISSES_MAX));
-        let finder = Arc::new(Finder::new(resolver, keeping, misses.clone(), surroundings.now.clone()));
+        let finder = Arc::new(Finder::new(resolver, keeping, surroundings.now.clone()));
         Self { policy, access, local, special, finder, misses, pauses, surroundings }
     }
 

@@ -195,10 +195,11 @@ impl Pipeline {
         }
         if follow.is_none() {
             let (key, now) = (key(query), self.finder.seconds(*received));
-            let given = match front {
-                Some(front) => front
-                    .find(&self.finder.cache, *hash, &key, now)
-                    .and_then(|entry| self.give(&reply, query, policy, &asking, entry, now, record, out)),
+            let wanted = name_servers_wanted(policy.needs_for(&record.verdict));
+            let in_front = front.and_then(|front| front.find(&self.finder.cache, *hash, &key, now));
+            let given = match in_front.filter(|entry| entry.tells(wanted)) {
+                Some(entry) => self.give(&reply, query, policy, &asking, entry, now, record, out),
+                // There may be one that tells more.
                 None => (self.finder.cache.find(*hash, &key))
                     .and_then(|entry| self.give(&reply, query, policy, &asking, &entry, now, record, out)),
             };
@@ -233,7 +234,7 @@ impl Pipeline {
             return None;
         }
         if touches(policy, entry, query) {
-            let resolution = entry.resolution();
+            let resolution = response::as_kept(entry, life);
             let (links, verdict) = judge(policy, asking, record.verdict.clone(), &resolution, needs, query.cd);
             match response::blocked(reply, query, policy, &verdict, &resolution.answer, out) {
                 Some(Blocked::Follow(_)) => return None,
@@ -294,7 +295,7 @@ impl Pipeline {
             later,
             transport: record.transport,
             received: record.received,
-            permit: Some(permit),
+            _permit: permit,
         }))
     }
 
@@ -321,11 +322,13 @@ impl Pipeline {
                     record.answered(Rcode::NOERROR, None);
                     return Now::Answered;
                 };
+                let client = self.client(record.client, record.transport, policy);
                 let later = Later {
-                    verdict: Verdict::default(),
+                    // What its answer leads to is judged for the client's group.
+                    verdict: Verdict::of_group(policy.group_of(&client)),
                     follow: None,
                     aliases,
-                    client: self.client(record.client, record.transport, policy),
+                    client,
                     now: turn.now,
                     pauses: Arc::clone(&turn.pauses),
                 };
@@ -359,7 +362,7 @@ fn touches(policy: &Policy, entry: &Entry, query: &Query) -> bool {
         return found == stamp(true);
     }
     let everything = Needs { addresses: true, ns_names: true, ns_addresses: true };
-    let links = links(&query.question.name, query.question.rr_type, &entry.resolution(), everything);
+    let links = links(&query.question.name, query.question.rr_type, &entry.resolution(|ttl| ttl), everything);
     let touches = links.iter().any(|link| policy.touches(link));
     entry.stamp.store(stamp(touches), Relaxed);
     touches

@@ -5,7 +5,7 @@ mod policy;
 pub use policy::{Blocked, block_reason, blocked, followed};
 
 use crate::{
-    cache::Entry,
+    cache::{Entry, Life},
     dns::{
         Class, Edns, ExtendedError, HEADER_BYTES, MessageWriter, Name, Opcode, Query, Rcode, Record, RrType, Section,
     },
@@ -204,21 +204,38 @@ pub fn resolved(reply: &Reply<'_>, query: &Query, resolution: &Resolution, out: 
     kept(reply, query, &entry, Age::Fresh(0), out)
 }
 
+/// A kept answer as one that was resolved just now, for what is put together with other records: its TTLs are what is left
+/// of them, and one past its time says so.
+pub fn as_kept(entry: &Entry, life: Life) -> Resolution {
+    match life {
+        Life::Fresh { age, .. } => entry.resolution(|ttl| ttl.saturating_sub(age)),
+        Life::Over { .. } => {
+            let mut resolution = entry.resolution(|ttl| ttl.min(STALE_TTL_SECONDS));
+            if resolution.security == Security::Secure {
+                resolution.security = Security::Insecure;
+            }
+            resolution.ede = Some(ExtendedError::new(stale_code(resolution.rcode), ""));
+            resolution
+        }
+    }
+}
+
+fn stale_code(rcode: Rcode) -> u16 {
+    if rcode == Rcode::NXDOMAIN { ExtendedError::STALE_DENIAL } else { ExtendedError::STALE_ANSWER }
+}
+
 /// Writes the response to a query whose answer is kept. The entry must be for its question.
 pub fn kept(reply: &Reply<'_>, query: &Query, entry: &Entry, age: Age, out: &mut Vec<u8>) -> (Rcode, Option<u16>) {
     let rcode = entry.rcode();
-    let stale = match (age, rcode) {
-        (Age::Fresh(_), _) => None,
-        (Age::Stale, Rcode::NXDOMAIN) => Some((ExtendedError::STALE_DENIAL, "")),
-        (Age::Stale, _) => Some((ExtendedError::STALE_ANSWER, "")),
-    };
+    let stale = (age == Age::Stale).then(|| (stale_code(rcode), ""));
     let ede = stale.or(entry.ede().map(|ede| (ede.code, ede.text.as_str())));
     let code = ede.map(|(code, _)| code);
     if entry.is_failure() {
         reply.write(Rcode::SERVFAIL, false, &[], ede, out);
         return (Rcode::SERVFAIL, code);
     }
-    let authentic = entry.security() == Security::Secure && query.wants_ad() && !query.cd;
+    // Its signatures may be over too.
+    let authentic = entry.security() == Security::Secure && query.wants_ad() && !query.cd && stale.is_none();
     let flags = reply.flags(rcode, authentic);
     let mut writer = MessageWriter::new(out, reply.limit, reply.id, flags);
     writer.echo_question_alone(reply.question);

@@ -204,6 +204,14 @@ fn a_front_gives_what_the_cache_would() {
     cache.store(newer.clone());
     let found = find(&mut front, &names[0], 301).unwrap();
     assert!(Arc::ptr_eq(&found, &newer) && matches!(found.life(301), Life::Over { since: 1 }));
+    // A large answer is given, and not held but for the last.
+    let large: Vec<Arc<Entry>> = (0..3).map(|number| entry(&format!("large{number}.test"), 3000)).collect();
+    for large in &large {
+        cache.store(large.clone());
+        assert!(Arc::ptr_eq(&find(&mut front, &large.name(), 0).unwrap(), large));
+    }
+    cache.flush(|key| large.iter().any(|large| large.is_for(key)));
+    assert_eq!(large.iter().map(Arc::strong_count).sum::<usize>(), 3 + 1);
     // A flush holds here too.
     cache.flush(|key| key.name == names[1].as_wire());
     assert!(find(&mut front, &names[1], 0).is_none());

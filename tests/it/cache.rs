@@ -306,3 +306,44 @@ async fn what_is_flushed_is_asked_for_again() {
     let view = server.json("/api/v1/cache").await;
     assert_eq!((view["entries"].as_u64(), view["flushed"].as_u64()), (Some(3), Some(6)), "{view}");
 }
+
+/// What is kept counts down behind an alias of the owner's too, and says so when its time is over.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kept_answers_behind_local_aliases_are_no_younger() {
+    let internet = Internet::start().await;
+    let local = "[local]\nrecords = [\"alias.lan. 86400 CNAME www.signed.org.\"]\n[cache]\nstale = \"30d\"\n";
+    let server = serve(&internet, local).await;
+    let finder = server.running.pipeline.finder();
+    let address = |answer: &Answer| answer.answer.iter().find(|record| record.rr_type == RrType::A).map(|a| a.ttl);
+    let first = address(&server.ask("www.signed.org", RrType::A).await).expect("an address");
+    finder.let_pass(7);
+    assert_eq!(address(&server.ask("alias.lan", RrType::A).await), Some(first - 7));
+    internet.set_silent(true);
+    finder.let_pass(LONG);
+    server.running.health.resolver.forget();
+    let stale = server.ask("alias.lan", RrType::A).await;
+    assert_eq!((address(&stale), stale.ede_code(), stale.ad), (Some(30), 3, false));
+}
+
+/// Who asks the same as others is waited for, too, when it is time to leave.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn leaving_waits_for_all_who_wait_for_one_answer() {
+    let internet = Internet::start().await;
+    let server = serve(&internet, "").await;
+    server.ask("www.signed.org", RrType::A).await;
+    internet.set_delay(Duration::from_millis(400));
+    let (address, packet) = (server.dns(), Ask::new("api.signed.org", RrType::TXT).packet());
+    let asking: Vec<_> = (0..50)
+        .map(|_| {
+            let packet = packet.clone();
+            tokio::spawn(async move { over_udp(address, &packet).await })
+        })
+        .collect();
+    eventually("all wait", || async { server.running.pipeline.misses_free() + 50 == cleandns::query::MISSES_MAX })
+        .await;
+    let Server { running, folder: _kept, .. } = server;
+    running.stop().await;
+    for one in asking {
+        assert!(one.await.unwrap().is_some());
+    }
+}
