@@ -76,16 +76,6 @@ pub enum Life {
     Over { since: u32 },
 }
 
-impl Life {
-    /// Seconds of its life that are over.
-    pub fn age(self) -> u32 {
-        match self {
-            Self::Fresh { age, .. } => age,
-            Self::Over { .. } => u32::MAX,
-        }
-    }
-}
-
 impl Entry {
     /// An entry for the answer to a question. `stored` is now by the cache's clock, `now` by the calendar in seconds
     /// since 1970 (UTC).

@@ -140,8 +140,8 @@ impl Cache {
         }
     }
 
-    /// How often something was flushed.
-    fn generation(&self) -> u64 {
+    /// Changes with each flush.
+    pub fn generation(&self) -> u64 {
         self.generation.load(Acquire)
     }
 

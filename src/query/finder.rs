@@ -1,6 +1,6 @@
 //! Finds answers: those that are kept, else by resolving, once for all who ask the same at the same time.
 
-use super::{CacheUse, MISSES_MAX, RESOLVE_WITHIN};
+use super::{CacheUse, MISSES_MAX, RESOLVE_WITHIN, TOO_MANY};
 use crate::{
     cache::{Cache, Entry, Key, Life, Seconds},
     dns::{Class, ExtendedError, Name, Question, Rcode, RrType},
@@ -39,31 +39,10 @@ pub struct Sought {
     pub name_servers: NameServersWanted,
 }
 
-/// What was found.
+/// What was found: as if it had been resolved just now, whether or not it was kept.
 pub struct Found {
     pub resolution: Arc<Resolution>,
-    pub source: Source,
-}
-
-/// Where an answer came from.
-#[derive(Clone)]
-pub enum Source {
-    /// It was resolved for this query, or for one that asked the same at the same time.
-    Resolved,
-    /// It was kept, and its time isn't over.
-    Kept(Arc<Entry>),
-    /// It was kept, and given past its time because nothing better was to be had.
-    Stale(Arc<Entry>),
-}
-
-impl Source {
-    pub fn cache_use(&self) -> CacheUse {
-        match self {
-            Self::Resolved => CacheUse::Miss,
-            Self::Kept(_) => CacheUse::Hit,
-            Self::Stale(_) => CacheUse::Stale,
-        }
-    }
+    pub cache: CacheUse,
 }
 
 /// How answers are kept.
@@ -156,7 +135,7 @@ impl Finder {
         let Some(mut flight) = self.join(sought) else {
             return match stale {
                 Some(stale) => Found::kept(&stale, stale.life(now)),
-                None => Found { resolution: Arc::new(too_many()), source: Source::Resolved },
+                None => Found { resolution: Arc::new(too_many()), cache: CacheUse::Miss },
             };
         };
         let landed = tokio::time::timeout_at(patience.into(), flight.wait_for(Option::is_some)).await;
@@ -167,10 +146,10 @@ impl Finder {
             Err(_) => None,
         };
         match (resolution, stale) {
-            (Some(resolution), None) => Found { resolution, source: Source::Resolved },
-            (Some(resolution), Some(_)) if !has_failed(&resolution) => Found { resolution, source: Source::Resolved },
+            (Some(resolution), None) => Found { resolution, cache: CacheUse::Miss },
+            (Some(resolution), Some(_)) if !has_failed(&resolution) => Found { resolution, cache: CacheUse::Miss },
             (_, Some(stale)) => Found::kept(&stale, stale.life(now)),
-            (None, None) => Found { resolution: Arc::new(no_answer(&sought.name)), source: Source::Resolved },
+            (None, None) => Found { resolution: Arc::new(no_answer(&sought.name)), cache: CacheUse::Miss },
         }
     }
 
@@ -222,7 +201,7 @@ impl Finder {
         let (sender, receiver) = watch::channel(None);
         flights.insert(sought, receiver.clone());
         drop(flights);
-        let landing = Landing { finder: self.clone(), sought };
+        let landing = Landing { finder: self.clone(), sought, generation: self.cache.generation() };
         let wanted = Wanted { validated: !sought.cd, name_servers: sought.name_servers };
         let resolving = self.resolver.resolve(sought.name, sought.rr_type, wanted);
         // A task of its own: a client that goes away, or is told that time is up, stops nothing that another may wait for.
@@ -230,7 +209,10 @@ impl Finder {
             let resolution = tokio::time::timeout(RESOLVE_WITHIN, resolving).await;
             drop(permit);
             let resolution = Arc::new(resolution.unwrap_or_else(|_| no_answer(&sought.name)));
-            landing.finder.keep(&sought, &resolution);
+            // What was asked before a flush may be what the flush was meant for.
+            if landing.generation == landing.finder.cache.generation() {
+                landing.finder.keep(&sought, &resolution);
+            }
             drop(landing);
             sender.send_replace(Some(resolution));
         });
@@ -271,6 +253,8 @@ impl Finder {
 struct Landing {
     finder: Arc<Finder>,
     sought: Sought,
+    /// Of the cache, as it began.
+    generation: u64,
 }
 
 impl Drop for Landing {
@@ -287,12 +271,8 @@ impl Sought {
 }
 
 impl Found {
-    fn kept(entry: &Arc<Entry>, life: Life) -> Self {
-        let source = match life {
-            Life::Fresh { .. } => Source::Kept(entry.clone()),
-            Life::Over { .. } => Source::Stale(entry.clone()),
-        };
-        Self { resolution: Arc::new(response::as_kept(entry, life)), source }
+    fn kept(entry: &Entry, life: Life) -> Self {
+        Self { resolution: Arc::new(response::as_kept(entry, life)), cache: CacheUse::of(life) }
     }
 }
 
@@ -302,7 +282,7 @@ fn has_failed(resolution: &Resolution) -> bool {
 }
 
 fn too_many() -> Resolution {
-    Resolution::failed(ExtendedError::new(0, "too many questions are being resolved"))
+    Resolution::failed(ExtendedError::new(0, TOO_MANY))
 }
 
 fn no_answer(name: &Name) -> Resolution {

@@ -2,7 +2,7 @@
 
 use super::{
     ANSWER_WITHIN, Pipeline, QueryRecord,
-    finder::{Found, Sought, Source},
+    finder::{Found, Sought},
     links::{links, name_servers_wanted},
     local::{LocalAnswer, LocalEnd},
     own::Own,
@@ -12,7 +12,7 @@ use crate::{
     dns::{Name, Query, Question, Rcode, Record, RrType, Transport},
     policy::{Asking, Client, Link, Needs, Pause, Policy, Verdict},
     resolve::{NameServersWanted, Resolution, Security},
-    response::{self, Age, Blocked, Reply},
+    response::{self, Blocked, Reply},
 };
 use smallvec::SmallVec;
 use std::{sync::Arc, time::Instant};
@@ -69,10 +69,10 @@ impl Pipeline {
             cd: query.cd,
             name_servers: name_servers_wanted(needs),
         };
-        let Found { resolution, source } = self.finder.find(sought, *received, deadline).await;
+        let Found { resolution, cache } = self.finder.find(sought, *received, deadline).await;
         let resolution = behind(aliases, resolution);
         record.security = Some(resolution.security);
-        record.cache = Some(source.cache_use());
+        record.cache = Some(cache);
         let (links, verdict) = judge(policy, &asking, verdict, &resolution, needs, query.cd);
         record.decided(policy, verdict, links);
         match response::blocked(&reply, query, policy, &record.verdict, &resolution.answer, out) {
@@ -91,14 +91,7 @@ impl Pipeline {
                 return self.answer_followed(&reply, query, chain, target, deadline, record, out).await;
             }
         }
-        let (rcode, ede) = match source {
-            Source::Stale(entry) if aliases.is_empty() => response::kept(&reply, query, &entry, Age::Stale, out),
-            Source::Kept(entry) if aliases.is_empty() => {
-                let age = entry.life(self.finder.seconds(Instant::now())).age();
-                response::kept(&reply, query, &entry, Age::Fresh(age), out)
-            }
-            _ => response::resolved(&reply, query, &resolution, out),
-        };
+        let (rcode, ede) = response::resolved(&reply, query, &resolution, out);
         record.answered(rcode, ede);
         record
     }

@@ -44,6 +44,8 @@ const RESOLVE_WITHIN: Duration = Duration::from_secs(10);
 /// Queries that wait for a resolution at most, and resolutions in flight at most. Each of these costs a few sockets and
 /// tens of kilobytes.
 pub const MISSES_MAX: usize = 2048;
+/// What a client is told beyond that.
+const TOO_MANY: &str = "too many questions are being resolved";
 /// Octets that every client takes over UDP (RFC 1035 §2.3.4).
 const UDP_BYTES_MIN: usize = 512;
 

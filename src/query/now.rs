@@ -1,7 +1,7 @@
 //! The fast half of the flow: what is answered at once.
 
 use super::{
-    CacheUse, Pipeline, QueryRecord,
+    CacheUse, Pipeline, QueryRecord, TOO_MANY,
     later::{Later, Pending, judge},
     links::{links, name_servers_wanted},
     local::LocalAnswer,
@@ -240,7 +240,7 @@ impl Pipeline {
                 Some(Blocked::Follow(_)) => return None,
                 blocked => {
                     record.decided(policy, verdict, links);
-                    (record.security, record.cache) = (Some(entry.security()), Some(cache_use(life)));
+                    (record.security, record.cache) = (Some(entry.security()), Some(CacheUse::of(life)));
                     match blocked {
                         None | Some(Blocked::Follow(_)) => {}
                         Some(Blocked::Written(rcode, ede)) => {
@@ -257,7 +257,7 @@ impl Pipeline {
         } else {
             let is_seen = !record.verdict.is_owners() && (entry.security() != Security::Bogus || query.cd);
             record.verdict.answer_seen = is_seen;
-            (record.security, record.cache) = (Some(entry.security()), Some(cache_use(life)));
+            (record.security, record.cache) = (Some(entry.security()), Some(CacheUse::of(life)));
         }
         let age = match life {
             Life::Fresh { age, life } => {
@@ -285,7 +285,7 @@ impl Pipeline {
     ) -> Now {
         let Ok(permit) = self.misses.clone().try_acquire_owned() else {
             record.decided(policy, later.verdict, Vec::new());
-            let ede = ExtendedError::new(0, "too many questions are being resolved");
+            let ede = ExtendedError::new(0, TOO_MANY);
             return refuse(reply, record, Rcode::SERVFAIL, &ede, out);
         };
         Now::Later(Box::new(Pending {
@@ -346,10 +346,6 @@ impl Pipeline {
 fn key(query: &Query) -> Key<'_> {
     let Question { name, rr_type, .. } = &query.question;
     Key { name: name.as_wire(), rr_type: *rr_type, dnssec_ok: query.wants_dnssec(), cd: query.cd }
-}
-
-fn cache_use(life: Life) -> CacheUse {
-    if matches!(life, Life::Fresh { .. }) { CacheUse::Hit } else { CacheUse::Stale }
 }
 
 /// Whether any rule of the policy looks at anything that a kept answer leads to. Found out once for each policy: the

@@ -1,6 +1,7 @@
 //! What is known of a query once it is answered: the one thing that logs, metrics and measurement are made from.
 
 use crate::{
+    cache::Life,
     dns::{Question, Rcode, Transport},
     policy::{Link, Policy, Verdict},
     resolve::Security,
@@ -51,6 +52,11 @@ pub enum CacheUse {
 
 impl CacheUse {
     pub const ALL: [Self; 3] = [Self::Hit, Self::Stale, Self::Miss];
+
+    /// Of an answer that was kept.
+    pub fn of(life: Life) -> Self {
+        if matches!(life, Life::Fresh { .. }) { Self::Hit } else { Self::Stale }
+    }
 
     /// The word used in logs and labels.
     pub fn word(self) -> &'static str {

@@ -78,11 +78,16 @@ const REVERSE_IPV6_LABELS: usize = 34;
 type LastLabels<'a> = [&'a [u8]; LABELS];
 
 fn special(name: &Name) -> Option<Special> {
-    // Nearly all names end here.
-    let top = name.labels().last()?;
-    if !matches!(top, b"localhost" | b"arpa") && !ABSENT.iter().any(|absent| absent.as_bytes() == top) {
-        return None;
+    let zone = |depth: usize| name.ancestor(name.label_count() - depth);
+    match name.labels().last()? {
+        b"localhost" => Some(Special::Address { ipv4: Ipv4Addr::LOCALHOST, ipv6: Ipv6Addr::LOCALHOST, zone: zone(1) }),
+        b"arpa" => special_arpa(name, zone),
+        top => ABSENT.iter().any(|absent| absent.as_bytes() == top).then(|| Special::Absent { zone: zone(1) }),
     }
+}
+
+/// The same below `arpa`; `zone` is the zone of so many labels that the name lies in.
+fn special_arpa(name: &Name, zone: impl Fn(usize) -> Name) -> Option<Special> {
     let mut labels: LastLabels<'_> = [&[]; LABELS];
     let count = name.label_count();
     for (index, label) in name.labels().enumerate() {
@@ -90,18 +95,13 @@ fn special(name: &Name) -> Option<Special> {
             *place = label;
         }
     }
-    let zone = |depth: usize| name.ancestor(count - depth);
-    match labels[0] {
-        b"localhost" => Some(Special::Address { ipv4: Ipv4Addr::LOCALHOST, ipv6: Ipv6Addr::LOCALHOST, zone: zone(1) }),
-        b"arpa" => match labels[1] {
-            b"in-addr" => reverse_ipv4(&labels).map(|depth| Special::Absent { zone: zone(depth) }),
-            b"ip6" => reverse_ipv6(&labels, name).map(|depth| Special::Absent { zone: zone(depth) }),
-            b"home" => Some(Special::Absent { zone: zone(2) }),
-            // Who asks here for encrypted resolvers is told that this one designates none (RFC 9462 §6.4).
-            b"resolver" => Some(Special::Empty { zone: zone(2) }),
-            _ => None,
-        },
-        top => ABSENT.iter().any(|absent| absent.as_bytes() == top).then(|| Special::Absent { zone: zone(1) }),
+    match labels[1] {
+        b"in-addr" => reverse_ipv4(&labels).map(|depth| Special::Absent { zone: zone(depth) }),
+        b"ip6" => reverse_ipv6(&labels, name).map(|depth| Special::Absent { zone: zone(depth) }),
+        b"home" => Some(Special::Absent { zone: zone(2) }),
+        // Who asks here for encrypted resolvers is told that this one designates none (RFC 9462 §6.4).
+        b"resolver" => Some(Special::Empty { zone: zone(2) }),
+        _ => None,
     }
 }
 

@@ -58,8 +58,8 @@ impl<'a> Reply<'a> {
         self.write(rcode, false, &[], ede.map(|ede| (ede.code, ede.text.as_str())), out);
     }
 
-    /// Writes a denial of our own by the SOA record of the name asked, or of the name that many labels above it. The same
-    /// octets as by way of a record, without one: nearly all answers to blocked questions are such.
+    /// Writes a denial of our own by the SOA record of the name asked, or of the name that many labels above it. No record is
+    /// made for it, since nearly all answers to blocked questions are such.
     fn deny(
         &self,
         rcode: Rcode,

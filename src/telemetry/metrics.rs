@@ -160,7 +160,12 @@ fn state(page: &mut Page, telemetry: &Telemetry, gauges: &Gauges) {
     page.single("cleandns_cache_bytes", "gauge", "Memory that kept answers take.", gauges.cache.bytes);
     page.single("cleandns_cache_size_bytes", "gauge", "Memory that kept answers may take.", gauges.cache.size);
     page.single("cleandns_cache_stored_total", "counter", "Answers stored.", gauges.cache.stored);
-    page.single("cleandns_resolutions_in_flight", "gauge", "Questions being resolved.", gauges.misses_in_flight);
+    page.single(
+        "cleandns_resolutions_in_flight",
+        "gauge",
+        "Queries that wait for a resolution.",
+        gauges.misses_in_flight,
+    );
     page.single("cleandns_policy_epoch", "gauge", "Number of the policy in force.", gauges.policy_epoch);
     page.single("cleandns_policy_age_seconds", "gauge", "Age of the policy in force.", gauges.policy_age_seconds);
     page.single("cleandns_policy_rules", "gauge", "Rules in force.", gauges.policy_rules);
