@@ -250,9 +250,11 @@ impl Table {
 
     /// Calls `found` for every rule whose name is exactly the wire name `wire`.
     pub fn named(&self, wire: &[u8], lists: &[Arc<RuleSet>], found: impl FnMut(RuleRef)) {
-        let (hash, _) = self.keys.hash_name(wire);
-        let at = home(hash, self.groups.len());
-        self.follow(at, self.groups[at].fitting(tag(hash)), true, hash, wire, lists, found);
+        let (hash, labels) = self.keys.hash_name(wire);
+        let group = home(hash, self.groups.len());
+        let fitting = self.groups[group].fitting(tag(hash));
+        let suffix = Suffix { hash, fitting, group: group as u32, goes_on: true, start: 0, labels: labels as u8 };
+        self.follow(&suffix, wire, lists, found);
     }
 
     #[inline]
@@ -268,30 +270,21 @@ impl Table {
                 let wire = &name.as_wire()[usize::from(suffix.start)..];
                 let below = usize::from(foreseen.labels - suffix.labels);
                 let found = |rule| found(rule, wire.len(), suffix.labels, below);
-                let at = suffix.group as usize;
-                self.follow(at, suffix.fitting, suffix.goes_on, suffix.hash, wire, lists, found);
+                self.follow(suffix, wire, lists, found);
             }
         }
     }
 
     /// Compares the names of the rules that fit in a group, and in those after it if it goes on.
-    #[expect(clippy::too_many_arguments, reason = "a suffix, what was found of it, and where")]
     #[inline]
-    fn follow(
-        &self,
-        mut at: usize,
-        mut fitting: Fitting,
-        mut goes_on: bool,
-        hash: u64,
-        suffix: &[u8],
-        lists: &[Arc<RuleSet>],
-        mut found: impl FnMut(RuleRef),
-    ) {
+    fn follow(&self, suffix: &Suffix, wire: &[u8], lists: &[Arc<RuleSet>], mut found: impl FnMut(RuleRef)) {
+        let Suffix { hash, mut fitting, group, mut goes_on, .. } = *suffix;
+        let mut at = group as usize;
         loop {
             while fitting != 0 {
                 let rule = self.locate(self.groups[at].refs[place_of(fitting)]);
                 fitting &= fitting - 1;
-                if lists[usize::from(rule.list)].name_is(rule.id, suffix) {
+                if lists[usize::from(rule.list)].name_is(rule.id, wire) {
                     found(rule);
                 }
             }

@@ -116,9 +116,18 @@ impl Finder {
     pub fn usable(&self, entry: &Entry, now: Seconds) -> Option<Life> {
         match entry.life(now) {
             life @ Life::Fresh { .. } => Some(life),
-            life if entry.is_hopeless(now) && self.may_be_stale(entry, now) => Some(life),
+            Life::Over { .. } if entry.is_hopeless(now) => self.stale(entry, now),
             Life::Over { .. } => None,
         }
+    }
+
+    /// How long an entry's time is over, if it may be given all the same for want of a better one.
+    pub fn stale(&self, entry: &Entry, now: Seconds) -> Option<Life> {
+        match entry.life(now) {
+            life @ Life::Over { since } if u64::from(since) < self.keeping.stale.as_secs() => Some(life),
+            _ => None,
+        }
+        .filter(|_| !entry.is_failure())
     }
 
     /// Finds an answer by `deadline`.
@@ -130,11 +139,11 @@ impl Finder {
         {
             return Found::kept(entry, life);
         }
-        let stale = kept.filter(|entry| self.may_be_stale(entry, now));
+        let stale = kept.and_then(|entry| self.stale(&entry, now).map(|life| (entry, life)));
         let patience = if stale.is_some() { deadline.min(received + STALE_AFTER) } else { deadline };
         let Some(mut flight) = self.join(sought) else {
             return match stale {
-                Some(stale) => Found::kept(&stale, stale.life(now)),
+                Some((entry, life)) => Found::kept(&entry, life),
                 None => Found { resolution: Arc::new(too_many()), cache: CacheUse::Miss },
             };
         };
@@ -148,7 +157,7 @@ impl Finder {
         match (resolution, stale) {
             (Some(resolution), None) => Found { resolution, cache: CacheUse::Miss },
             (Some(resolution), Some(_)) if !has_failed(&resolution) => Found { resolution, cache: CacheUse::Miss },
-            (_, Some(stale)) => Found::kept(&stale, stale.life(now)),
+            (_, Some((entry, life))) => Found::kept(&entry, life),
             (None, None) => Found { resolution: Arc::new(no_answer(&sought.name)), cache: CacheUse::Miss },
         }
     }
@@ -231,20 +240,12 @@ impl Finder {
         match before {
             // Who wanted to know more than is kept, and failed, takes nothing from those who don't.
             Some(before) if has_failed(resolution) && matches!(before.life(now), Life::Fresh { .. }) => {}
-            Some(before) if has_failed(resolution) && self.may_be_stale(&before, now) => {
+            Some(before) if has_failed(resolution) && self.stale(&before, now).is_some() => {
                 before.failed(now + RETRY_AFTER);
             }
             _ if entry.lives() => self.cache.store(Arc::new(entry)),
             // What holds for this moment alone supersedes what was kept, all the same.
             _ => self.cache.remove(&sought.key()),
-        }
-    }
-
-    /// Whether an entry may be given although its time is over.
-    fn may_be_stale(&self, entry: &Entry, now: Seconds) -> bool {
-        match entry.life(now) {
-            Life::Fresh { .. } => false,
-            Life::Over { since } => !entry.is_failure() && u64::from(since) < self.keeping.stale.as_secs(),
         }
     }
 }

@@ -9,7 +9,7 @@ use super::{
     response_bytes_max, special,
 };
 use crate::{
-    cache::{Entry, Front, Key, Life, Seconds},
+    cache::{Entry, Front, Key, Life},
     dns::{ExtendedError, HEADER_BYTES, Name, Query, Question, Rcode, Reject, RrType, Transport},
     policy::{Asking, Foreseen, Needs, Pause, Policy, Verdict},
     resolve::Security,
@@ -22,6 +22,7 @@ use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Instant,
 };
+use tokio::sync::OwnedSemaphorePermit;
 
 /// Packets that are answered in one turn at most: as many as wait for memory together.
 pub const TURN_PACKETS_MAX: usize = 32;
@@ -151,113 +152,107 @@ impl Pipeline {
         }
         record.question = Some(&query.question);
         let reply = Reply::to(query, packet, response_bytes_max(*transport, query.udp_size()));
+        let mut answering = Answering { turn, query, packet, reply, record, out };
         if !self.access.allows(*client) {
-            return refuse(&reply, record, Rcode::REFUSED, &access_refusal(*client), out);
+            return answering.refuse(Rcode::REFUSED, &access_refusal(*client));
         }
-        record.bypass = special::asks_for_a_way_round(&query.question.name);
+        answering.record.bypass = special::asks_for_a_way_round(&query.question.name);
         if let Some(local) = self.local.find(&query.question.name, query.question.rr_type) {
-            return self.answer_local(turn, &reply, query, packet, local, record, out);
+            return self.answer_local(answering, local);
         }
-        if let Some(rcode) = self.answer_special(&reply, query, out) {
-            record.answered(rcode, None);
-            return Now::Answered;
+        if let Some(rcode) = self.answer_special(&reply, query, answering.out) {
+            return answering.end(rcode, None);
         }
         let Some(policy) = turn.policy.as_ref() else {
             let ede = ExtendedError::new(ExtendedError::NOT_READY, "no policy is loaded yet");
-            return refuse(&reply, record, Rcode::SERVFAIL, &ede, out);
+            return answering.refuse(Rcode::SERVFAIL, &ede);
         };
         let client = self.client(*client, *transport, policy);
         let Question { name, rr_type, .. } = &query.question;
         let asking = Asking { name, rr_type: *rr_type, client, now: turn.now, pauses: &turn.pauses };
-        record.verdict = policy.on_question_foreseen(&asking, foreseen);
-        record.is_decided(policy);
+        answering.record.verdict = policy.on_question_foreseen(&asking, foreseen);
+        answering.record.is_decided(policy);
         let mut follow = None;
-        match response::blocked(&reply, query, policy, &record.verdict, &[], out) {
+        match response::blocked(&reply, query, policy, &answering.record.verdict, &[], answering.out) {
             None => {}
-            Some(Blocked::Written(rcode, ede)) => {
-                record.answered(rcode, Some(ede));
-                return Now::Answered;
-            }
-            Some(Blocked::Dropped) => {
-                record.dropped();
-                return Now::Dropped;
-            }
+            Some(Blocked::Written(rcode, ede)) => return answering.end(rcode, Some(ede)),
+            Some(Blocked::Dropped) => return answering.drop(),
             Some(Blocked::Follow(target)) => follow = Some(target),
         }
         if *rr_type == RrType::ANY && follow.is_none() {
-            answer_any(&reply, query, out);
-            record.answered(Rcode::NOERROR, None);
-            return Now::Answered;
+            answer_any(&reply, query, answering.out);
+            return answering.end(Rcode::NOERROR, None);
         }
         if !query.rd {
             let ede = ExtendedError::new(ExtendedError::NOT_AUTHORITATIVE, "recursion was not desired");
-            return refuse(&reply, record, Rcode::REFUSED, &ede, out);
+            return answering.refuse(Rcode::REFUSED, &ede);
         }
+        let mut stale = None;
         if follow.is_none() {
             let (key, now) = (key(query), self.finder.seconds(*received));
-            let wanted = name_servers_wanted(policy.needs_for(&record.verdict));
+            let wanted = name_servers_wanted(policy.needs_for(&answering.record.verdict));
             let in_front = front.and_then(|front| front.find(&self.finder.cache, *hash, &key, now));
-            let given = match in_front.filter(|entry| entry.tells(wanted)) {
-                Some(entry) => self.give(&reply, query, policy, &asking, entry, now, record, out),
-                // There may be one that tells more.
-                None => (self.finder.cache.find(*hash, &key))
-                    .and_then(|entry| self.give(&reply, query, policy, &asking, &entry, now, record, out)),
+            let behind;
+            let entry = match in_front.filter(|entry| entry.tells(wanted)) {
+                Some(entry) => Some(entry),
+                // There may be one that tells more behind it.
+                None => {
+                    behind = self.finder.cache.find(*hash, &key).filter(|entry| entry.tells(wanted));
+                    behind.as_ref()
+                }
             };
-            if let Some(given) = given {
-                return given;
+            if let Some(entry) = entry {
+                match self.finder.usable(entry, now) {
+                    Some(life) => {
+                        if let Some(now) = self.give(&mut answering, policy, &asking, entry, life) {
+                            return now;
+                        }
+                    }
+                    None => stale = self.finder.stale(entry, now).map(|life| (entry.clone(), life)),
+                }
             }
         }
-        let verdict = std::mem::take(&mut record.verdict);
+        let Ok(permit) = self.misses.clone().try_acquire_owned() else {
+            // What is past its time is better than nothing (RFC 8767 §5).
+            let given = stale.and_then(|(entry, life)| self.give(&mut answering, policy, &asking, &entry, life));
+            return given.unwrap_or_else(|| answering.refuse(Rcode::SERVFAIL, &ExtendedError::new(0, TOO_MANY)));
+        };
+        let verdict = std::mem::take(&mut answering.record.verdict);
         let pauses = Arc::clone(&turn.pauses);
-        let later = Later { verdict, follow, aliases: Vec::new(), client, now: turn.now, pauses };
-        self.answer_later(&reply, query, packet, policy, later, record, out)
+        answering.later(policy, Later { verdict, follow, aliases: Vec::new(), client, now: turn.now, pauses }, permit)
     }
 
-    /// Gives a kept answer, if it is of use: judged by the policy of this turn, for this client, now. `None` leaves the
-    /// query to the slow half.
-    #[expect(clippy::too_many_arguments, reason = "everything that is known of the query by then")]
+    /// Gives a kept answer: judged by the policy of this turn, for this client, now. `None` leaves the query to the slow
+    /// half.
     #[inline]
     fn give<'q>(
         &self,
-        reply: &Reply<'_>,
-        query: &Query,
+        answering: &mut Answering<'q, '_>,
         policy: &'q Arc<Policy>,
         asking: &Asking<'_>,
         entry: &Arc<Entry>,
-        now: Seconds,
-        record: &mut QueryRecord<'q>,
-        out: &mut Vec<u8>,
+        life: Life,
     ) -> Option<Now> {
-        let life = self.finder.usable(entry, now)?;
-        let needs = policy.needs_for(&record.verdict);
-        if !entry.tells(name_servers_wanted(needs)) {
-            return None;
-        }
+        let Answering { query, reply, record, out, .. } = answering;
         if touches(policy, entry, query) {
             let resolution = response::as_kept(entry, life);
+            let needs = policy.needs_for(&record.verdict);
             let (links, verdict) = judge(policy, asking, record.verdict.clone(), &resolution, needs, query.cd);
-            match response::blocked(reply, query, policy, &verdict, &resolution.answer, out) {
-                Some(Blocked::Follow(_)) => return None,
-                blocked => {
-                    record.decided(policy, verdict, links);
-                    (record.security, record.cache) = (Some(entry.security()), Some(CacheUse::of(life)));
-                    match blocked {
-                        None | Some(Blocked::Follow(_)) => {}
-                        Some(Blocked::Written(rcode, ede)) => {
-                            record.answered(rcode, Some(ede));
-                            return Some(Now::Answered);
-                        }
-                        Some(Blocked::Dropped) => {
-                            record.dropped();
-                            return Some(Now::Dropped);
-                        }
-                    }
-                }
+            let blocked = response::blocked(reply, query, policy, &verdict, &resolution.answer, out);
+            if matches!(blocked, Some(Blocked::Follow(_))) {
+                return None;
+            }
+            record.decided(policy, verdict, links);
+            answering.found(entry, life);
+            match blocked {
+                Some(Blocked::Written(rcode, ede)) => return Some(answering.end(rcode, Some(ede))),
+                Some(Blocked::Dropped) => return Some(answering.drop()),
+                Some(Blocked::Follow(_)) | None => {}
             }
         } else {
             let is_seen = !record.verdict.is_owners() && (entry.security() != Security::Bogus || query.cd);
             record.verdict.answer_seen = is_seen;
-            (record.security, record.cache) = (Some(entry.security()), Some(CacheUse::of(life)));
+            answering.found(entry, life);
         }
         let age = match life {
             Life::Fresh { age, life } => {
@@ -266,78 +261,84 @@ impl Pipeline {
             }
             Life::Over { .. } => Age::Stale,
         };
-        let (rcode, ede) = response::kept(reply, query, entry, age, out);
-        record.answered(rcode, ede);
-        Some(Now::Answered)
-    }
-
-    /// Leaves a query to the slow half, if there is room. The name after the aliases is looked for.
-    #[expect(clippy::too_many_arguments, reason = "everything that is known of the query by then")]
-    fn answer_later<'q>(
-        &self,
-        reply: &Reply<'_>,
-        query: &Query,
-        packet: &[u8],
-        policy: &'q Arc<Policy>,
-        later: Later,
-        record: &mut QueryRecord<'q>,
-        out: &mut Vec<u8>,
-    ) -> Now {
-        let Ok(permit) = self.misses.clone().try_acquire_owned() else {
-            record.decided(policy, later.verdict, Vec::new());
-            let ede = ExtendedError::new(0, TOO_MANY);
-            return refuse(reply, record, Rcode::SERVFAIL, &ede, out);
-        };
-        Now::Later(Box::new(Pending {
-            query: *query,
-            header_and_question: SmallVec::from_slice(&packet[..HEADER_BYTES + query.question_bytes]),
-            policy: policy.clone(),
-            later,
-            transport: record.transport,
-            received: record.received,
-            _permit: permit,
-        }))
+        let (rcode, ede) = response::kept(&answering.reply, answering.query, entry, age, answering.out);
+        Some(answering.end(rcode, ede))
     }
 
     /// Answers from the owner's own records. Where their aliases lead to other names, those are looked for, and what
     /// they lead to is judged by the policy like any alias.
-    #[expect(clippy::too_many_arguments, reason = "everything that is known of the query by then")]
-    fn answer_local<'q>(
-        &self,
-        turn: &'q Turn,
-        reply: &Reply<'_>,
-        query: &Query,
-        packet: &[u8],
-        local: LocalAnswer,
-        record: &mut QueryRecord<'q>,
-        out: &mut Vec<u8>,
-    ) -> Now {
+    fn answer_local<'q>(&self, mut answering: Answering<'q, '_>, local: LocalAnswer) -> Now {
+        let Answering { turn, query, ref reply, ref mut record, ref mut out, .. } = answering;
         let (rcode, records, denied) = match self.own(local, query.question.rr_type) {
             Own::Answer(rcode, records, denied) => (rcode, records, denied),
             // Without recursion, this is all there is.
             Own::Leads(records, _) if !query.rd => (Rcode::NOERROR, records, None),
-            Own::Leads(aliases, _) => {
-                let Some(policy) = turn.policy.as_ref() else {
-                    response::local(reply, Rcode::NOERROR, &aliases, None, out);
-                    record.answered(Rcode::NOERROR, None);
-                    return Now::Answered;
-                };
-                let client = self.client(record.client, record.transport, policy);
-                let later = Later {
+            Own::Leads(aliases, _) => match turn.policy.as_ref() {
+                None => (Rcode::NOERROR, aliases, None),
+                Some(policy) => {
+                    let client = self.client(record.client, record.transport, policy);
                     // What its answer leads to is judged for the client's group.
-                    verdict: Verdict::of_group(policy.group_of(&client)),
-                    follow: None,
-                    aliases,
-                    client,
-                    now: turn.now,
-                    pauses: Arc::clone(&turn.pauses),
-                };
-                return self.answer_later(reply, query, packet, policy, later, record, out);
-            }
+                    let verdict = Verdict::of_group(policy.group_of(&client));
+                    let Ok(permit) = self.misses.clone().try_acquire_owned() else {
+                        record.decided(policy, verdict, Vec::new());
+                        return answering.refuse(Rcode::SERVFAIL, &ExtendedError::new(0, TOO_MANY));
+                    };
+                    let pauses = Arc::clone(&turn.pauses);
+                    let later = Later { verdict, follow: None, aliases, client, now: turn.now, pauses };
+                    return answering.later(policy, later, permit);
+                }
+            },
         };
         response::local(reply, rcode, &records, denied, out);
-        record.answered(rcode, None);
+        answering.end(rcode, None)
+    }
+}
+
+/// A query that is being answered, with what is written on the way.
+struct Answering<'q, 'a> {
+    turn: &'q Turn,
+    query: &'q Query,
+    packet: &'a [u8],
+    reply: Reply<'a>,
+    record: &'a mut QueryRecord<'q>,
+    out: &'a mut Vec<u8>,
+}
+
+impl<'q> Answering<'q, '_> {
+    /// Its response is written.
+    fn end(&mut self, rcode: Rcode, ede: Option<u16>) -> Now {
+        self.record.answered(rcode, ede);
         Now::Answered
+    }
+
+    /// It gets none.
+    fn drop(&mut self) -> Now {
+        self.record.dropped();
+        Now::Dropped
+    }
+
+    /// Answers with an error alone.
+    fn refuse(&mut self, rcode: Rcode, ede: &ExtendedError) -> Now {
+        self.reply.bare(rcode, Some(ede), self.out);
+        self.end(rcode, Some(ede.code))
+    }
+
+    /// Leaves it to the slow half. The name after the aliases is looked for.
+    fn later(&self, policy: &Arc<Policy>, later: Later, permit: OwnedSemaphorePermit) -> Now {
+        Now::Later(Box::new(Pending {
+            query: *self.query,
+            header_and_question: SmallVec::from_slice(&self.packet[..HEADER_BYTES + self.query.question_bytes]),
+            policy: policy.clone(),
+            later,
+            transport: self.record.transport,
+            received: self.record.received,
+            _permit: permit,
+        }))
+    }
+
+    /// Notes that its answer was kept.
+    fn found(&mut self, entry: &Entry, life: Life) {
+        (self.record.security, self.record.cache) = (Some(entry.security()), Some(CacheUse::of(life)));
     }
 }
 
@@ -362,19 +363,6 @@ fn touches(policy: &Policy, entry: &Entry, query: &Query) -> bool {
     let touches = links.iter().any(|link| policy.touches(link));
     entry.stamp.store(stamp(touches), Relaxed);
     touches
-}
-
-/// Answers with an error alone.
-fn refuse(
-    reply: &Reply<'_>,
-    record: &mut QueryRecord<'_>,
-    rcode: Rcode,
-    ede: &ExtendedError,
-    out: &mut Vec<u8>,
-) -> Now {
-    reply.bare(rcode, Some(ede), out);
-    record.answered(rcode, Some(ede.code));
-    Now::Answered
 }
 
 fn access_refusal(client: IpAddr) -> ExtendedError {
