@@ -7,7 +7,7 @@ use crate::{
     dns::{Name, Rcode, Record, RrType},
     embedded,
     health::{Health, UPSTREAM_SILENT},
-    listener::{self, BindError, Service, Serving, packets_lost},
+    listener::{self, BindError, Drops, Service, Serving},
     lists::{Chance, Downloads, Embedded, FetchLimits, Lists, LookUpHost, OnPublish, Published, StartError, Watching},
     neighbours::Neighbours,
     pause::Pauses,
@@ -170,8 +170,8 @@ pub async fn start(config: Config, outside: Outside) -> Result<Running, AppError
                 health: health.clone(),
                 lists: lists.control(),
                 packets_lost: Arc::new({
-                    let addresses = dns.clone();
-                    move || packets_lost(&addresses)
+                    let drops = Drops::of(&sockets);
+                    move || drops.count()
                 }),
             };
             Some(

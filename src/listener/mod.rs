@@ -10,7 +10,7 @@ mod stream;
 mod udp;
 
 pub use bind::{BindError, Sockets, Start, bind};
-pub use drops::packets_lost;
+pub use drops::Drops;
 
 use crate::{
     cache::Front,

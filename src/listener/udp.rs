@@ -89,32 +89,30 @@ impl Worker {
             service.read(asked, packet, peer.client.ip(), Transport::Udp, received);
         }
         let Some(turn) = service.turn(asked, Some(front)) else { return };
-        let mut records: SmallVec<[QueryRecord<'_>; BATCH]> = SmallVec::new();
+        let mut records: SmallVec<[QueryRecord<'_>; BATCH]> =
+            asked.iter().map(|asked| service.pipeline.record(asked)).collect();
+        let mut is_told = [false; BATCH];
         let mut ready: SmallVec<[(&[u8], &Peer); BATCH]> = SmallVec::new();
-        for ((asked, (packet, peer)), response) in asked.iter().zip(&packets).zip(responses) {
-            records.push(service.pipeline.record(asked));
-            let Some(record) = records.last_mut() else { return };
-            match service.answer_now(&turn, asked, packet, Some(front), record, response) {
+        for (at, ((asked, (packet, peer)), response)) in asked.iter().zip(&packets).zip(responses).enumerate() {
+            let now = service.answer_now(&turn, asked, packet, Some(front), &mut records[at], response);
+            is_told[at] = matches!(now, Some(Now::Answered | Now::Dropped));
+            match now {
                 Some(Now::Answered) => ready.push((response, peer)),
-                Some(Now::Dropped) => {}
-                other => {
-                    records.pop();
-                    match other {
-                        Some(Now::Later(pending)) => {
-                            runtime.spawn(answer_later(endpoint.clone(), pending, **peer, service.clone()));
-                        }
-                        Some(_) => service.telemetry.silent(Transport::Udp),
-                        // A fault, which is counted.
-                        None => {}
-                    }
+                Some(Now::Later(pending)) => {
+                    runtime.spawn(answer_later(endpoint.clone(), pending, **peer, service.clone()));
                 }
+                Some(Now::Silent) => service.telemetry.silent(Transport::Udp),
+                // `None` is a fault, which is counted.
+                Some(Now::Dropped) | None => {}
             }
         }
         for _ in 0..endpoint.send_all(&ready, outbox) {
             service.telemetry.unsent();
         }
         let finished = Instant::now();
-        records.iter_mut().for_each(|record| service.record(record, finished));
+        for (record, _) in records.iter_mut().zip(is_told).filter(|(_, is_told)| *is_told) {
+            service.record(record, finished);
+        }
     }
 }
 

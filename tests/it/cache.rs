@@ -277,6 +277,23 @@ async fn a_reload_holds_for_kept_answers() {
     looked_up(&server, "miss", 1.0).await;
 }
 
+/// A service that its list switches on and off, for the very next query of a kept answer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_switched_service_holds_for_kept_answers() {
+    let internet = Internet::start().await;
+    let folder = folder();
+    let list = |default| format!("#! cleandns\n#: service: videos\n#: default: {default}\n{TARGET}\n");
+    std::fs::write(folder.path().join("mine.list"), list("off")).unwrap();
+    let server = start(folder, Some(&internet), &program("")).await;
+    assert_eq!(server.ask(ALIAS, RrType::A).await.ede_code(), 0);
+    for (default, code) in [("enforce", 15), ("shadow", 0), ("enforce", 15), ("off", 0)] {
+        std::fs::write(server.path("mine.list"), list(default)).unwrap();
+        server.running.reload();
+        eventually("the switch", || async { server.ask(ALIAS, RrType::A).await.ede_code() == code }).await;
+    }
+    looked_up(&server, "miss", 1.0).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_flushed_is_asked_for_again() {
     let internet = Internet::start().await;
