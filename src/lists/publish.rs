@@ -1,7 +1,12 @@
 //! Turns the catalog into policies and puts them in force, at the start and whenever something changed.
 
+mod differences;
+mod status;
+
+pub use status::{ListState, ListStatus};
+
 use super::{
-    catalog::{Catalog, Downloading, Embedded, Entry, Findings, ListPath, Occasion, Trouble},
+    catalog::{Catalog, Downloading, Embedded, Findings, ListPath, Occasion, Trouble},
     databases::Databases,
     fetch::{Delivery, Downloads, Fetcher},
     spec,
@@ -10,25 +15,20 @@ use super::{
 };
 use crate::{
     config::{Config, ListSource, Location, Override},
-    policy::{
-        BuildError, ListSpec, Mode, Policy, PolicySpec, Role, RuleView,
-        parse::{Format, Header, Told},
-    },
+    policy::{BuildError, ListSpec, Mode, Policy, PolicySpec, parse::Told},
 };
 use arc_swap::{ArcSwap, ArcSwapOption};
+use differences::{by_service, differences};
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc,
         mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     },
     thread::JoinHandle,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
-/// What the lists of a program's `exceptions` are called among its services.
-const EXCEPTIONS: &str = "exceptions";
 /// How often the lists are looked at without being told, for file systems without events.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
@@ -44,81 +44,6 @@ const WAIT_STEP: Duration = Duration::from_millis(100);
 pub struct Published {
     pub policy: Arc<ArcSwapOption<Policy>>,
     pub status: ArcSwap<ListStatus>,
-}
-
-/// The state of all lists when a policy came into force.
-#[derive(Default)]
-pub struct ListStatus {
-    /// The policy's number.
-    pub epoch: u64,
-    pub since: Option<Instant>,
-    /// First those of the policy, by its own indexes; then those that have never been of use.
-    pub lists: Vec<ListState>,
-    /// Folders that can't be read: program and reason.
-    pub folders: Vec<(String, String)>,
-    /// Services that the configuration names and no list has.
-    pub unknown_services: Vec<String>,
-    /// The owner's exceptions that are over: place and last day.
-    pub expired_exceptions: Vec<(String, String)>,
-    /// What is wrong with the databases of networks and countries.
-    pub databases: Vec<String>,
-    /// Rules in force that can't match for want of a database: on AS numbers, on countries.
-    pub rules_without_database: (usize, usize),
-    /// There are rules on name servers in force, and every name is forwarded, so that no name server is heard of.
-    pub name_servers_unheard: bool,
-}
-
-/// The state of one list.
-pub struct ListState {
-    pub program: String,
-    pub service: String,
-    pub name: String,
-    pub path: ListPath,
-    pub mode: Mode,
-    pub format: Format,
-    pub header: Header,
-    pub rules: usize,
-    pub exceptions: usize,
-    /// Lines that gave no rule.
-    pub skipped: Told,
-    /// Rules that the safety gate held back, and those that it warns of.
-    pub held: Told,
-    pub warned: Told,
-    /// Hash of the text in force; 0: nothing is.
-    pub version: u64,
-    pub since: Option<SystemTime>,
-    /// What is in force is a copy from the state folder.
-    pub from_store: bool,
-    /// Why the file as it is now is not in force.
-    pub trouble: Option<String>,
-    /// What is in force perhaps isn't meant: why.
-    pub doubt: Option<String>,
-}
-
-impl ListStatus {
-    /// Said while rules on name servers can't match.
-    const NAME_SERVERS_UNHEARD: &str = "rules on name servers (ns:, rpz-nsdname, rpz-nsip) are inactive: every name is \
-                                        forwarded, and a forwarder doesn't tell whose answer it passes on";
-
-    /// What keeps rules on AS numbers and countries from their work: databases that can't be used as they are, and
-    /// rules that none is named for.
-    pub fn database_troubles(&self) -> Vec<String> {
-        let (asns, countries) = self.rules_without_database;
-        let idle = [(asns, "AS numbers", "policy.asn_db"), (countries, "countries", "policy.country_db")];
-        let idle = idle.into_iter().filter(|(count, ..)| *count > 0);
-        let idle = idle.map(|(count, what, option)| {
-            format!("{count} rules on {what} are inactive: {option} names no usable database")
-        });
-        let unheard = self.name_servers_unheard.then(|| Self::NAME_SERVERS_UNHEARD.to_owned());
-        self.databases.iter().cloned().chain(idle).chain(unheard).collect()
-    }
-}
-
-impl ListState {
-    /// True if its last good state serves in place of what is on disk, or if nothing does.
-    pub fn is_held(&self) -> bool {
-        self.trouble.is_some()
-    }
 }
 
 /// Why there is no policy to start with.
@@ -450,106 +375,6 @@ impl Lists {
         }
     }
 
-    /// The configuration's word, else the list's own, else the file's name without its ending.
-    fn service_of(&self, entry: &Entry) -> String {
-        if self.catalog.is_exceptions(entry) {
-            return EXCEPTIONS.to_owned();
-        }
-        let own = entry.loaded.as_ref().and_then(|loaded| loaded.header.service.clone());
-        let configured = self.catalog.spec(entry).service.clone();
-        let given = || own.unwrap_or_else(|| part_of_name(&entry.path, Path::file_stem));
-        configured.unwrap_or_else(|| spec::service_word(&given()))
-    }
-
-    /// The name of each list of the catalog: the configured one or the file's, with as much of its path before it as
-    /// tells it from the program's others.
-    fn names(&self) -> Vec<String> {
-        let plain = |entry: &Entry| {
-            let configured = self.catalog.spec(entry).name.clone();
-            configured.unwrap_or_else(|| part_of_name(&entry.path, Path::file_name))
-        };
-        let mut alike: HashMap<(Role, String), Vec<&ListPath>> = HashMap::new();
-        for entry in self.catalog.entries() {
-            alike.entry((entry.role, plain(entry))).or_default().push(&entry.path);
-        }
-        let name = |entry: &Entry| {
-            let name = plain(entry);
-            match alike.get(&(entry.role, name.clone())) {
-                Some(paths) if paths.len() > 1 => entry.path.shortest_tail_unlike(paths),
-                _ => name,
-            }
-        };
-        self.catalog.entries().iter().map(name).collect()
-    }
-
-    fn status(&self, policy: &Policy) -> ListStatus {
-        let entries = self.catalog.entries().iter().zip(self.names());
-        let (used, unused): (Vec<_>, Vec<_>) = entries.partition(|(entry, _)| entry.loaded.is_some());
-        let used = used.into_iter().enumerate().map(|(index, entry)| (policy.list_mode(index), entry));
-        let mode_meant = |entry: &Entry| policy.mode_meant(entry.role, &self.service_of(entry));
-        let unused = unused.into_iter().map(|(entry, name)| (mode_meant(entry), (entry, name)));
-        let program = |role: Role| role_name(&self.config, role);
-        ListStatus {
-            epoch: policy.epoch(),
-            since: Some(self.since(policy)),
-            lists: used.chain(unused).map(|(mode, (entry, name))| self.state(mode, entry, name)).collect(),
-            folders: self.catalog.folder_troubles().map(|(role, why)| (program(role), why)).collect(),
-            unknown_services: self.unknown_services(),
-            expired_exceptions: spec::expired(&self.config, (self.chance.clock)()),
-            databases: self.databases.troubles(),
-            rules_without_database: policy.rules_without_database(),
-            name_servers_unheard: policy.looks_at_name_servers()
-                && self.config.resolve.forwards.iter().any(|forward| forward.zone.is_root()),
-        }
-    }
-
-    /// When `policy` came into force: now, unless it is in force already.
-    fn since(&self, policy: &Policy) -> Instant {
-        let status = self.published.status.load();
-        status.since.filter(|_| status.epoch == policy.epoch()).unwrap_or_else(Instant::now)
-    }
-
-    fn state(&self, mode: Mode, entry: &Entry, name: String) -> ListState {
-        let loaded = entry.loaded.as_ref();
-        ListState {
-            program: role_name(&self.config, entry.role),
-            service: self.service_of(entry),
-            name,
-            path: entry.path.clone(),
-            mode,
-            format: loaded.map_or(self.catalog.spec(entry).format, |loaded| loaded.format),
-            header: loaded.map(|loaded| loaded.header.clone()).unwrap_or_default(),
-            rules: loaded.map_or(0, |loaded| loaded.rules.len()),
-            exceptions: loaded.map_or(0, |loaded| loaded.rules.exceptions()),
-            skipped: loaded.map(|loaded| loaded.skipped.clone()).unwrap_or_default(),
-            held: loaded.map(|loaded| loaded.held.clone()).unwrap_or_default(),
-            warned: loaded.map(|loaded| loaded.warned.clone()).unwrap_or_default(),
-            version: loaded.map_or(0, |loaded| loaded.version),
-            since: loaded.map(|loaded| loaded.since),
-            from_store: loaded.is_some_and(|loaded| loaded.from_store),
-            trouble: entry.trouble.clone(),
-            doubt: entry.doubt.clone(),
-        }
-    }
-
-    fn unknown_services(&self) -> Vec<String> {
-        let mut unknown = Vec::new();
-        for (index, program) in self.config.programs.iter().enumerate() {
-            let own = self.catalog.entries().iter().filter(|entry| entry.role == Role::Program(index));
-            let known: Vec<String> = own.map(|entry| self.service_of(entry)).collect();
-            for service in program.services.keys().filter(|service| *service != "*" && !known.contains(service)) {
-                unknown.push(format!("{}/{service}", program.name));
-            }
-            let of_groups = self.config.groups.iter().flat_map(|group| group.services.keys());
-            for (_, service) in of_groups.filter(|(own, service)| *own == program.name && !known.contains(service)) {
-                unknown.push(format!("{}/{service}", program.name));
-            }
-        }
-        unknown.sort();
-        unknown.dedup();
-        unknown
-    }
-
     /// Tells of the owner's exceptions that ended since it was last called; true if there are any.
     fn tell_of_expired(&mut self) -> bool {
         let expired = spec::expired(&self.config, (self.chance.clock)());
@@ -659,82 +484,4 @@ fn open_store(config: &Config) -> Option<Store> {
         "there is no state folder: downloaded lists are kept for this run only, and downloaded again at the next start"
     );
     Some(store)
-}
-
-/// What a list belongs to, for people: its program, or the owner's exception.
-fn role_name(config: &Config, role: Role) -> String {
-    match role {
-        Role::Program(program) => config.programs[program].name.clone(),
-        Role::Owner(exception) => format!("exception {}", config.exceptions[exception].place),
-    }
-}
-
-fn part_of_name(path: &ListPath, part: impl Fn(&Path) -> Option<&std::ffi::OsStr>) -> String {
-    let path = match path {
-        ListPath::File(path) => path.as_path(),
-        ListPath::Url { url, .. } => Path::new(url.split(['?', '#']).next().unwrap_or(url)),
-        ListPath::Embedded(path) => Path::new(path),
-    };
-    part(path).unwrap_or_default().to_string_lossy().into_owned()
-}
-
-/// Rules by `program/service`.
-type RuleCounts = BTreeMap<String, usize>;
-
-/// How many rules came and went, by service. Lists that are the same in both are not looked into; of others only what
-/// two versions don't have in common is looked up, so nothing is copied.
-fn differences(before: &Policy, after: &Policy) -> (RuleCounts, RuleCounts) {
-    let (mut added, mut removed) = (RuleCounts::new(), RuleCounts::new());
-    for list in changed(after, before) {
-        let unpaired = twin(list, after, before).map(|twin| list.rules.unpaired_names(&twin.rules).0);
-        count_news(list, unpaired, after, before, &mut added);
-    }
-    for list in changed(before, after) {
-        let unpaired = twin(list, before, after).map(|twin| list.rules.unpaired_names(&twin.rules).0);
-        count_news(list, unpaired, before, after, &mut removed);
-    }
-    (added, removed)
-}
-
-/// The lists of a policy that another doesn't have, as they are.
-fn changed<'a>(policy: &'a Policy, other: &'a Policy) -> impl Iterator<Item = &'a ListSpec> {
-    let is_same = |list: &ListSpec, twin: &ListSpec| Arc::ptr_eq(&twin.rules, &list.rules);
-    policy.lists().iter().filter(move |list| !other.lists().iter().any(|twin| is_same(list, twin)))
-}
-
-/// The same list in another policy.
-fn twin<'a>(list: &ListSpec, policy: &Policy, other: &'a Policy) -> Option<&'a ListSpec> {
-    let program = program_of(list, policy)?;
-    let is_twin = |twin: &&ListSpec| {
-        program_of(twin, other) == Some(program) && twin.service == list.service && twin.name == list.name
-    };
-    other.lists().iter().find(is_twin)
-}
-
-fn program_of<'a>(list: &ListSpec, policy: &'a Policy) -> Option<&'a str> {
-    list.program().map(|program| policy.programs()[program].name.as_str())
-}
-
-/// Counts the rules of a list of `policy` that are not in `other`; `unpaired`: the only rules on names that may not be.
-fn count_news(list: &ListSpec, unpaired: Option<Vec<u32>>, policy: &Policy, other: &Policy, counts: &mut RuleCounts) {
-    let Some(program) = program_of(list, policy) else { return };
-    let is_new = |rule: &RuleView<'_>| !other.has_name_rule(program, &list.service, rule);
-    let names = match unpaired {
-        Some(ids) => ids.into_iter().filter(|id| is_new(&list.rules.view(*id))).count(),
-        None => list.rules.iter_names().filter(|(id, _)| is_new(&list.rules.view(*id))).count(),
-    };
-    // Rules on anything but names are few, so they may be gathered.
-    let of_service = |twin: &&ListSpec| program_of(twin, other) == Some(program) && twin.service == list.service;
-    let twins = other.lists().iter().filter(of_service);
-    let known: HashSet<u64> =
-        twins.flat_map(|twin| twin.rules.iter_others_views()).map(|rule| rule.identity()).collect();
-    let others = list.rules.iter_others_views().filter(|rule| !known.contains(&rule.identity())).count();
-    if names + others > 0 {
-        *counts.entry(format!("{program}/{}", list.service)).or_default() += names + others;
-    }
-}
-
-fn by_service(counts: &RuleCounts) -> String {
-    let all: Vec<String> = counts.iter().map(|(service, count)| format!("{service} {count}")).collect();
-    if all.is_empty() { "none".to_owned() } else { all.join(", ") }
 }
