@@ -120,8 +120,8 @@ impl Name {
     /// The octets from `start` in `as_wire` on, and what follows in memory: whoever reads a label needs its length octet
     /// first, and then may read as many octets as suit the processor.
     #[inline]
-    pub fn octets_at(&self, start: usize) -> &[u8] {
-        &self.octets[start..]
+    pub fn octets_at(&self, start: u8) -> &[u8] {
+        &self.octets[usize::from(start)..]
     }
 
     /// True for `.` alone.

@@ -158,6 +158,8 @@ pub struct Policy {
     pub(super) roles: Vec<Role>,
     /// For each list whether it is a response policy zone.
     pub(super) zones: Vec<bool>,
+    /// Programs that have a schedule.
+    pub(super) scheduled: Vec<u8>,
     /// `program/service list:` of each list, for the text of an Extended DNS Error.
     labels: Vec<String>,
     pub(super) groups: Groups,
@@ -197,6 +199,8 @@ impl Policy {
         let mut sets: Vec<Arc<RuleSet>> = spec.lists.iter().map(|list| list.rules.clone()).collect();
         sets.extend(spec.owner_exceptions.iter().map(|exception| Arc::new(names_of(exception))));
         let zones = spec.lists.iter().map(|list| list.rules.zone().is_some()).collect();
+        let programs = (0u8..).zip(&spec.programs);
+        let scheduled = programs.filter(|(_, program)| program.schedule.is_some()).map(|(at, _)| at).collect();
         let in_force = |list: usize| match roles[list] {
             Role::Owner(_) => true,
             Role::Program(program) => Some(program) == bypass || modes.iter().any(|modes| modes[list] != Mode::Off),
@@ -209,7 +213,7 @@ impl Policy {
         };
         let index = Index::build(sets, in_force, is_disabled, spec.seed);
         let groups = Groups::new(spec.groups.iter().map(|group| group.clients.as_slice()));
-        Ok(Self { spec, modes, needs, roles, zones, labels, groups, bypass, index })
+        Ok(Self { spec, modes, needs, roles, zones, scheduled, labels, groups, bypass, index })
     }
 
     pub fn epoch(&self) -> u64 {

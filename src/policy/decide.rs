@@ -16,8 +16,8 @@
 //! what would. So a list in shadow never changes an octet, not even by an exception.
 
 use super::{
-    AliasTarget, Cause, Client, ClientIs, Conditions, Effect, Foreseen, Link, Mode, Needs, OwnerPass, Pause, Policy,
-    Reached, Role, RuleView, Trigger, Verdict, index::Hit, tally::Tally, verdict::Passed,
+    AliasTarget, Cause, Client, ClientIs, Conditions, Effect, Extra, Foreseen, Link, Mode, Needs, OwnerPass, Pause,
+    Policy, Reached, Role, RuleHead, RuleView, Trigger, Verdict, index::Hit, tally::Tally, verdict::Passed,
 };
 use crate::dns::{Name, RrType};
 
@@ -53,6 +53,15 @@ struct Situation<'p, 'a> {
     paused: bool,
 }
 
+/// What the rules that match come to.
+#[derive(Default)]
+struct Noted {
+    tally: Tally,
+    owner: OwnersWord,
+    /// One is of the program that watches for ways round this resolver.
+    bypass: bool,
+}
+
 /// What the owner's exceptions say of one query.
 #[derive(Default)]
 struct OwnersWord {
@@ -65,42 +74,54 @@ struct OwnersWord {
 }
 
 impl Policy {
-    /// Begins to decide on questions for these names: whoever has several waits for memory once for all of them. More
-    /// than some dozens fall out of the processor's cache again before they are decided.
-    pub fn foresee<'n>(&self, names: impl Iterator<Item = (&'n Name, &'n mut Foreseen)>) {
-        self.index.foresee(names);
+    /// Begins to decide on a question for this name. Whoever has several does this for all of them, then `foresee_rules`
+    /// for all, and waits for memory once instead of once for each. More than some dozens fall out of the processor's
+    /// cache again before they are decided.
+    #[inline]
+    pub fn foresee(&self, name: &Name, foreseen: &mut Foreseen) {
+        self.index.foresee(name, foreseen);
+    }
+
+    /// Goes on with a name that `foresee` of this very policy was told of.
+    #[inline]
+    pub fn foresee_rules(&self, foreseen: &mut Foreseen) {
+        self.index.foresee_rules(foreseen);
     }
 
     /// Decides on the question.
     pub fn on_question(&self, asking: &Asking<'_>) -> Verdict {
-        let mut foreseen = Foreseen::NOTHING;
-        self.foresee(std::iter::once((asking.name, &mut foreseen)));
-        self.on_question_foreseen(asking, &foreseen)
+        let (mut foreseen, mut verdict) = (Foreseen::NOTHING, Verdict::default());
+        self.foresee(asking.name, &mut foreseen);
+        self.foresee_rules(&mut foreseen);
+        self.on_question_foreseen(asking, &foreseen, &mut verdict);
+        verdict
     }
 
-    /// Decides on a question for a name that `foresee` of this very policy was told of.
-    pub fn on_question_foreseen(&self, asking: &Asking<'_>, foreseen: &Foreseen) -> Verdict {
+    /// Decides on a question for a name that `foresee` and `foresee_rules` were told of. `verdict` is a fresh one, to be
+    /// filled in where it stays.
+    pub fn on_question_foreseen(&self, asking: &Asking<'_>, foreseen: &Foreseen, verdict: &mut Verdict) {
         let situation = self.situation(asking);
-        let mut verdict = Verdict { group: situation.group, ..Verdict::default() };
-        let (mut tally, mut owner) = (Tally::default(), OwnersWord::default());
+        verdict.group = situation.group;
+        let mut noted = Noted::default();
         self.index.on_client(asking.client.address, |hit| {
-            self.note(&situation, hit, None, 0, Trigger::Client, &mut tally, &mut owner, &mut verdict.bypass);
+            self.note(&situation, hit, None, 0, Trigger::Client, &mut noted);
         });
         self.index.on_name_foreseen(asking.name, foreseen, |hit| {
-            let name = Some(asking.name);
-            self.note(&situation, hit, name, 0, Trigger::Qname, &mut tally, &mut owner, &mut verdict.bypass);
+            self.note(&situation, hit, Some(asking.name), 0, Trigger::Qname, &mut noted);
         });
+        // Not taken apart: the tally is large, and would be moved.
+        let owner = &noted.owner;
+        verdict.bypass = noted.bypass;
         verdict.owner = owner.pass();
         if verdict.is_owners() {
-            return verdict;
+            return;
         }
-        tally.finish(owner.ignored, Passed::default(), &mut verdict);
+        noted.tally.finish(owner.ignored, Passed::default(), verdict);
         // What several programs said is kept in the order of configuration.
         if verdict.programs.len() > 1 {
             verdict.programs.sort_unstable_by_key(|said| said.program);
         }
         verdict.passed = verdict.passed.and(owner.ignored);
-        verdict
     }
 
     /// Decides on what the answer leads to, after `on_question` let the question pass. `question` must come from this
@@ -116,20 +137,19 @@ impl Policy {
         }
         let situation = self.situation(asking);
         verdict.group = situation.group;
-        let mut owner = OwnersWord::default();
+        let mut noted = Noted::default();
         // The owner's word on any link is for the whole answer, so all are looked at before any is judged.
         let tallies: Vec<Tally> = links
             .iter()
             .enumerate()
             .map(|(at, link)| {
-                let mut tally = Tally::default();
                 let number = (at + 1).min(255) as u8;
-                self.each_match(link, |hit, name| {
-                    self.note(&situation, hit, name, number, link.trigger, &mut tally, &mut owner, &mut verdict.bypass);
-                });
-                tally
+                self.each_match(link, |hit, name| self.note(&situation, hit, name, number, link.trigger, &mut noted));
+                std::mem::take(&mut noted.tally)
             })
             .collect();
+        let Noted { owner, bypass, .. } = noted;
+        verdict.bypass |= bypass;
         if let Some(pass) = owner.pass().filter(|pass| pass.whole) {
             return Verdict {
                 owner: Some(pass),
@@ -230,12 +250,11 @@ impl Policy {
             group => self.spec.groups[usize::from(group) - 1].schedule.as_ref(),
         };
         let applies = schedule.is_none_or(|schedule| schedule.is_on(asking.now));
-        let mut off = 0;
-        for (index, program) in self.spec.programs.iter().enumerate() {
-            if program.schedule.as_ref().is_some_and(|schedule| !schedule.is_on(asking.now)) {
-                off |= 1 << index;
-            }
-        }
+        let is_off = |&program: &u8| {
+            let schedule = self.spec.programs[usize::from(program)].schedule.as_ref();
+            schedule.is_some_and(|schedule| !schedule.is_on(asking.now))
+        };
+        let off = self.scheduled.iter().filter(|&program| is_off(program)).fold(0, |off, program| off | 1 << program);
         let modes = &self.modes[if applies { usize::from(group) } else { 0 }];
         Situation {
             asking,
@@ -247,8 +266,7 @@ impl Policy {
     }
 
     /// Notes a rule that matched, if it holds.
-    #[expect(clippy::too_many_arguments, reason = "the places where a match may have to be noted")]
-    #[inline]
+    #[inline(always)]
     fn note(
         &self,
         situation: &Situation<'_, '_>,
@@ -256,26 +274,26 @@ impl Policy {
         name: Option<&Name>,
         link: u8,
         trigger: Trigger,
-        tally: &mut Tally,
-        owner: &mut OwnersWord,
-        bypass: &mut bool,
+        noted: &mut Noted,
     ) {
         let list = usize::from(hit.rule.list);
         if !self.holds(situation, &hit, name) {
             return;
         }
         match self.roles[list] {
-            Role::Owner(exception) => self.note_owner(exception, situation, owner),
+            Role::Owner(exception) => self.note_owner(exception, situation, &mut noted.owner),
             Role::Program(program) => {
-                *bypass |= Some(program) == self.bypass;
+                noted.bypass |= Some(program) == self.bypass;
                 let mode = situation.mode(self, list);
                 if mode != Mode::Off {
-                    tally.add(program as u8, mode, self.zones[list], cause_of(situation, &hit, name, link, trigger));
+                    let cause = cause_of(situation, &hit, name, link, trigger);
+                    noted.tally.add(program as u8, mode, self.zones[list], cause);
                 }
             }
         }
     }
 
+    #[cold]
     fn note_owner(&self, index: usize, situation: &Situation<'_, '_>, owner: &mut OwnersWord) {
         let exception = &self.spec.owner_exceptions[index];
         if !exception.holds(situation.asking.now, situation.group) {
@@ -291,10 +309,11 @@ impl Policy {
     }
 
     fn holds(&self, situation: &Situation<'_, '_>, hit: &Hit<'_>, name: Option<&Name>) -> bool {
-        let conditions = hit.view.extra.and_then(|extra| extra.conditions.as_deref());
+        let conditions = hit.head.extra.and_then(|extra| extra.conditions.as_deref());
         conditions.is_none_or(|conditions| self.all_hold(situation, conditions, name))
     }
 
+    #[inline(never)]
     fn all_hold(&self, situation: &Situation<'_, '_>, conditions: &Conditions, name: Option<&Name>) -> bool {
         let Asking { rr_type, client, .. } = situation.asking;
         let of_type = |(only, types): &(bool, Vec<RrType>)| types.contains(rr_type) == *only;
@@ -343,26 +362,25 @@ fn any_and_none<T>(items: &[(bool, T)], is_so: impl Fn(&T) -> bool) -> bool {
 }
 
 fn cause_of(situation: &Situation<'_, '_>, hit: &Hit<'_>, name: Option<&Name>, link: u8, trigger: Trigger) -> Cause {
-    let flags = hit.view.flags;
+    let RuleHead { flags, line, extra } = hit.head;
     // Over TCP a rule that lets only TCP through lets pass; and what a list answers with an alias to itself passes: an
     // alias of every name below one, such as to the safe version of a site, may lead to one of them.
-    let is_own_alias = || {
-        let alias = hit.view.extra.and_then(|extra| extra.rewrite.as_ref()?.alias.as_ref());
+    let is_own_alias = |extra: &Extra| {
+        let alias = extra.rewrite.as_ref().and_then(|data| data.alias.as_ref());
         matches!((alias, name), (Some(AliasTarget::Name(target)), Some(name)) if **target == *name)
     };
-    let passes = flags.is_tcp_only() && situation.asking.client.tcp || flags.has_extra() && is_own_alias();
-    let of_some_types =
-        hit.view.extra.and_then(|extra| extra.conditions.as_ref()).is_some_and(|own| own.types.is_some());
+    let passes = flags.is_tcp_only() && situation.asking.client.tcp || extra.is_some_and(is_own_alias);
+    let of_some_types = |extra: &Extra| extra.conditions.as_ref().is_some_and(|own| own.types.is_some());
     Cause {
         rule: hit.rule,
-        line: hit.view.line,
+        line,
         effect: if passes { Effect::Except } else { flags.effect() },
         important: flags.is_important(),
         scope: hit.scope,
         labels: hit.labels,
         trigger,
         link,
-        by_type: of_some_types || trigger.depends_on_type(),
+        by_type: extra.is_some_and(of_some_types) || trigger.depends_on_type(),
         specificity: hit.specificity,
     }
 }

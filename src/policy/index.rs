@@ -8,8 +8,8 @@ use super::{
     pattern::{Compiled, Patterns},
     places::{By, Places, RuleRef},
     rule::Scope,
-    set::{OtherMatcher, RuleSet, RuleView, What},
-    table::{Foreseen, Table},
+    set::{OtherMatcher, RuleHead, RuleSet, RuleView, What},
+    table::{Foreseen, NameMatch, Table},
 };
 use crate::dns::{LABELS_MAX, NAME_BYTES_MAX, Name};
 use smallvec::SmallVec;
@@ -21,7 +21,7 @@ pub const LISTS_MAX: usize = u16::MAX as usize;
 #[derive(Clone, Copy, Debug)]
 pub struct Hit<'a> {
     pub rule: RuleRef,
-    pub view: RuleView<'a>,
+    pub head: RuleHead<'a>,
     /// Grows with how closely the rule describes what it matched: exact names, then longer suffixes or prefixes, then
     /// all else.
     pub specificity: u16,
@@ -103,37 +103,37 @@ impl Index {
         self.names.bytes()
     }
 
-    /// Begins to look names up, each `foreseen` for the name beside it.
-    pub fn foresee<'n>(&self, names: impl Iterator<Item = (&'n Name, &'n mut Foreseen)>) {
-        let mut begun: SmallVec<[&mut Foreseen; 32]> = SmallVec::new();
-        for (name, foreseen) in names {
-            self.names.hash(name, 0, foreseen);
-            begun.push(foreseen);
-        }
-        for foreseen in begun {
-            self.names.look(foreseen, &self.lists);
-        }
+    /// Begins to look a name up.
+    #[inline]
+    pub fn foresee(&self, name: &Name, foreseen: &mut Foreseen) {
+        self.names.hash(name, 0, foreseen);
+    }
+
+    /// Goes on with a name that `foresee` was told of.
+    #[inline]
+    pub fn foresee_rules(&self, foreseen: &mut Foreseen) {
+        self.names.look(foreseen, &self.lists);
     }
 
     /// Calls `found` for every rule that matches a name asked or an alias: suffixes from the shortest, then patterns.
     pub fn on_name<'a>(&'a self, name: &Name, found: impl FnMut(Hit<'a>)) {
         let mut foreseen = Foreseen::NOTHING;
-        self.foresee(std::iter::once((name, &mut foreseen)));
+        self.foresee(name, &mut foreseen);
+        self.foresee_rules(&mut foreseen);
         self.on_name_foreseen(name, &foreseen, found);
     }
 
-    /// The same for a name that `foresee` was told of.
+    /// The same for a name that `foresee`, and then `foresee_rules`, was told of.
     #[inline]
     pub fn on_name_foreseen<'a>(&'a self, name: &Name, foreseen: &Foreseen, mut found: impl FnMut(Hit<'a>)) {
-        self.names.matches(name, foreseen, &self.lists, |rule, wire_bytes, labels, below| {
-            let view = self.lists[usize::from(rule.list)].view_of_name(rule.id, wire_bytes);
-            let scope = view.flags.scope();
+        self.names.matches(name, foreseen, &self.lists, |NameMatch { rule, head, labels, below }| {
+            let scope = head.flags.scope();
             if scope.covers(below) {
                 let specificity = match scope {
                     Scope::Exact => 3 << 8 | u16::from(labels),
                     Scope::Subtree | Scope::Below => 2 << 8 | u16::from(labels),
                 };
-                found(Hit { rule, view, specificity, labels, scope });
+                found(Hit { rule, head, specificity, labels, scope });
             }
         });
         if !self.patterns.is_empty() {
@@ -186,7 +186,7 @@ impl Index {
         let identity = rule.identity();
         let is_same = |own: RuleRef| is_list(usize::from(own.list)) && self.view(own).identity() == identity;
         let mut found = false;
-        self.names.named(wire, &self.lists, |own| found = found || is_same(own));
+        self.names.named(wire, &self.lists, |own, _| found = found || is_same(own));
         found
     }
 
@@ -208,7 +208,7 @@ impl Index {
     }
 
     fn hit(&self, rule: RuleRef, specificity: u16) -> Hit<'_> {
-        Hit { rule, view: self.view(rule), specificity, labels: 0, scope: Scope::Exact }
+        Hit { rule, head: self.view(rule).head, specificity, labels: 0, scope: Scope::Exact }
     }
 }
 
@@ -264,9 +264,9 @@ mod tests {
         let index = index(lists, seed);
         let mut found = Vec::new();
         index.on_name(name, |hit| {
-            let Matcher::Name { name, .. } = hit.view.unpack().matcher else { panic!("a rule on a name") };
+            let Matcher::Name { name, .. } = index.view(hit.rule).unpack().matcher else { panic!("a rule on a name") };
             assert_eq!(usize::from(hit.labels), name.label_count());
-            found.push((hit.rule.list, hit.view.line));
+            found.push((hit.rule.list, hit.head.line));
         });
         found.sort_unstable();
         found
@@ -306,7 +306,8 @@ mod tests {
         fn together_is_as_one_by_one(lists in any_lists(), names in prop::collection::vec(any_name(), 1..9), seed: u64) {
             let index = index(&lists, seed);
             let mut foreseen = vec![Foreseen::NOTHING; names.len()];
-            index.foresee(names.iter().zip(&mut foreseen));
+            names.iter().zip(&mut foreseen).for_each(|(name, foreseen)| index.foresee(name, foreseen));
+            foreseen.iter_mut().for_each(|foreseen| index.foresee_rules(foreseen));
             for (name, foreseen) in names.iter().zip(&foreseen) {
                 let (mut together, mut alone) = (Vec::new(), Vec::new());
                 index.on_name_foreseen(name, foreseen, |hit| together.push((hit.rule, hit.labels)));

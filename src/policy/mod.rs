@@ -45,7 +45,7 @@ pub use rule::{
     Scope,
 };
 pub use schedule::{SCHEDULE_BYTES_MAX, Schedule, ScheduleError};
-pub use set::{Extra, Flags, Needs, OtherMatcher, PackedRule, PushError, RuleSet, RuleView, What};
+pub use set::{Extra, Flags, Needs, OtherMatcher, PackedRule, PushError, RuleHead, RuleSet, RuleView, What};
 pub use table::Foreseen;
 pub use verdict::{Cause, Link, Outcome, OwnerPass, ProgramVerdict, Reached, Trigger, Verdict};
 pub use zone::{UnknownZone, Zone, shown_time};

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     dns::{Name, Rcode},
-    prefetch::prefetch,
+    prefetch::prefetch_at,
 };
 use foldhash::fast::FixedState;
 use ipnet::IpNet;
@@ -404,20 +404,28 @@ impl RuleSet {
         (0..self.others.len() as u32).map(|index| self.view(index | OTHER))
     }
 
-    /// True if the rule on a name with this id has exactly this wire name.
-    pub fn name_is(&self, id: u32, wire: &[u8]) -> bool {
-        let start = id as usize * 2 + PREFIX_BYTES;
+    /// What the rule on a name with this id says, if it has exactly this wire name.
+    #[inline]
+    pub fn named(&self, id: u32, wire: &[u8]) -> Option<RuleHead<'_>> {
+        let start = id as usize * 2;
+        let (head, name) = self.packed.get(start..start + PREFIX_BYTES + wire.len())?.split_first_chunk()?;
         // The final zero is part of both, so nothing longer has the same octets.
-        self.packed.get(start..start + wire.len()) == Some(wire)
+        (name == wire).then(|| self.head(id, *head))
     }
 
-    /// Asks for the memory that `name_is` and `view_of_name` read for a name of so many octets.
+    #[inline]
+    fn head(&self, id: u32, packed: [u8; PREFIX_BYTES]) -> RuleHead<'_> {
+        let flags = Flags(packed[0]);
+        let extra = if flags.has_extra() { self.extra(id) } else { None };
+        RuleHead { flags, line: u32::from_le_bytes(packed) >> 8, extra }
+    }
+
+    /// Asks for the memory that `named` reads for a name of so many octets.
     #[inline]
     pub fn prefetch(&self, id: u32, wire_bytes: usize) {
         let start = id as usize * 2;
-        let last = self.packed.len().saturating_sub(1).min(start + PREFIX_BYTES + wire_bytes - 1);
-        prefetch(&self.packed[start]);
-        prefetch(&self.packed[last]);
+        prefetch_at(&self.packed, start);
+        prefetch_at(&self.packed, start + PREFIX_BYTES + wire_bytes - 1);
     }
 
     /// Ids are below this, but for those of rules on anything but names.
@@ -457,8 +465,8 @@ impl RuleSet {
     fn says_the_same(&self, id: u32, other: &Self, twin: u32) -> bool {
         let (own, twin_rule) = (self.packed_at(id), other.packed_at(twin));
         own.name == twin_rule.name
-            && own.flags.identity() == twin_rule.flags.identity()
-            && (!own.flags.has_extra() && !twin_rule.flags.has_extra() || self.extra(id) == other.extra(twin))
+            && own.flags().identity() == twin_rule.flags().identity()
+            && (!own.flags().has_extra() && !twin_rule.flags().has_extra() || self.extra(id) == other.extra(twin))
     }
 
     /// The rule on a name with this id.
@@ -469,7 +477,7 @@ impl RuleSet {
         while name[end] != 0 {
             end += 1 + usize::from(name[end]);
         }
-        PackedRule { flags: Flags(entry[0]), line: [entry[1], entry[2], entry[3]], name: &name[..=end] }
+        PackedRule { head: *entry.first_chunk().expect("a rule is never shorter"), name: &name[..=end] }
     }
 
     /// What a rule has besides its flags.
@@ -485,20 +493,11 @@ impl RuleSet {
     pub fn view(&self, id: u32) -> RuleView<'_> {
         if id & OTHER != 0 {
             let other = &self.others[(id & !OTHER) as usize];
-            let what = What::Other(&other.matcher);
-            return RuleView { flags: other.flags, line: other.line, what, extra: other.extra.as_deref() };
+            let head = RuleHead { flags: other.flags, line: other.line, extra: other.extra.as_deref() };
+            return RuleView { head, what: What::Other(&other.matcher) };
         }
-        self.view_of_name(id, self.packed_at(id).name.len())
-    }
-
-    /// The same for a rule on a name whose wire form is known to have so many octets.
-    #[inline]
-    pub fn view_of_name(&self, id: u32, wire_bytes: usize) -> RuleView<'_> {
-        let entry = &self.packed[id as usize * 2..][..PREFIX_BYTES + wire_bytes];
-        let flags = Flags(entry[0]);
-        let extra = if flags.has_extra() { self.extra(id) } else { None };
-        let line = u32::from_le_bytes([entry[1], entry[2], entry[3], 0]);
-        RuleView { flags, line, what: What::Name(&entry[PREFIX_BYTES..]), extra }
+        let PackedRule { head, name } = self.packed_at(id);
+        RuleView { head: self.head(id, head), what: What::Name(name) }
     }
 
     fn packed_ids(&self) -> impl Iterator<Item = u32> + use<'_> {
@@ -582,24 +581,33 @@ impl OtherMatcher {
 /// A rule on a name where it lies.
 #[derive(Clone, Copy, Debug)]
 pub struct PackedRule<'a> {
-    pub flags: Flags,
-    line: [u8; 3],
+    head: [u8; PREFIX_BYTES],
     /// The wire form of the rule's name.
     pub name: &'a [u8],
 }
 
 impl PackedRule<'_> {
+    pub fn flags(&self) -> Flags {
+        Flags(self.head[0])
+    }
+
     pub fn line(&self) -> u32 {
-        u32::from_le_bytes([self.line[0], self.line[1], self.line[2], 0])
+        u32::from_le_bytes(self.head) >> 8
     }
 }
 
 /// Any rule where it lies.
 #[derive(Clone, Copy, Debug)]
 pub struct RuleView<'a> {
+    pub head: RuleHead<'a>,
+    pub what: What<'a>,
+}
+
+/// What a rule says, without what it looks at.
+#[derive(Clone, Copy, Debug)]
+pub struct RuleHead<'a> {
     pub flags: Flags,
     pub line: u32,
-    pub what: What<'a>,
     pub extra: Option<&'a Extra>,
 }
 
@@ -614,14 +622,14 @@ pub enum What<'a> {
 impl RuleView<'_> {
     /// A hash of what the rule says, not of where: equal rules have equal ones.
     pub fn identity(&self) -> u64 {
-        state().hash_one((self.flags.identity(), self.what, self.extra))
+        state().hash_one((self.head.flags.identity(), self.what, self.head.extra))
     }
 
     /// The rule by itself.
     pub fn unpack(&self) -> Rule {
         let matcher = match self.what {
             What::Name(wire) => Matcher::Name {
-                scope: self.flags.scope(),
+                scope: self.head.flags.scope(),
                 name: Name::from_wire(wire).expect("only whole names are packed"),
             },
             What::Other(OtherMatcher::Pattern(pattern)) => Matcher::Pattern(pattern.pattern().clone()),
@@ -631,18 +639,18 @@ impl RuleView<'_> {
             What::Other(OtherMatcher::Client(net)) => Matcher::Client(*net),
         };
         Rule {
-            effect: self.flags.effect(),
-            important: self.flags.is_important(),
-            action: self.flags.action(self.extra),
+            effect: self.head.flags.effect(),
+            important: self.head.flags.is_important(),
+            action: self.head.flags.action(self.head.extra),
             matcher,
-            conditions: self.extra.and_then(|extra| extra.conditions.clone()),
-            line: self.line,
+            conditions: self.head.extra.and_then(|extra| extra.conditions.clone()),
+            line: self.head.line,
         }
     }
 
     /// What becomes of a question that the rule blocks.
     pub fn action(&self) -> Action {
-        self.flags.action(self.extra)
+        self.head.flags.action(self.head.extra)
     }
 }
 

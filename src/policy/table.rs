@@ -9,10 +9,13 @@
 //! steps, each for several names before the next: `hash` asks for the groups, `look` reads them and asks for the rules
 //! that fit, `matches` compares. Whoever has several names pays the wait once for all.
 
-use super::{places::RuleRef, set::RuleSet};
+use super::{
+    places::RuleRef,
+    set::{RuleHead, RuleSet},
+};
 use crate::{
     dns::{LABELS_MAX, Name},
-    prefetch::prefetch,
+    prefetch::prefetch_at,
 };
 use foldhash::fast::FixedState;
 use std::{hash::BuildHasher, sync::Arc};
@@ -36,9 +39,11 @@ pub struct Table {
     /// For each list the number that its first rule has; ascending.
     bases: Vec<u32>,
     keys: Keys,
-    /// For each number of labels that rules' names have, which of 256 hashes: hardly any rule is on a name of one label
-    /// or of seven, so most such suffixes need not be looked up.
-    depths: Vec<[u64; 4]>,
+    /// For each number of labels which of 256 hashes rules' names have: hardly any rule is on a name of one label or of
+    /// seven, so most such suffixes need not be looked up.
+    depths: Box<[[u64; 4]; LABELS_MAX + 1]>,
+    /// The most labels that a rule's name has.
+    deepest: usize,
 }
 
 /// What the table says of a name's suffixes, as far as it was read ahead.
@@ -52,6 +57,18 @@ pub struct Foreseen {
     labels: u8,
     /// Octets of the name's wire form.
     wire_bytes: u8,
+    /// Something was found that may be a rule on one of the suffixes.
+    fits: bool,
+}
+
+/// A rule whose name is a name that was looked up, or above it.
+pub struct NameMatch<'a> {
+    pub rule: RuleRef,
+    pub head: RuleHead<'a>,
+    /// Labels of the rule's name.
+    pub labels: u8,
+    /// Labels that the name looked up has more.
+    pub below: usize,
 }
 
 /// A suffix that may stand in the table.
@@ -61,6 +78,8 @@ struct Suffix {
     /// Places of its group that fit.
     fitting: Fitting,
     group: u32,
+    /// Where the rule in the first of those lies.
+    first: RuleRef,
     /// More may lie in the next group.
     goes_on: bool,
     /// Where it begins in the name's wire form.
@@ -68,15 +87,15 @@ struct Suffix {
     labels: u8,
 }
 
+impl Suffix {
+    const NOTHING: Self =
+        Self { hash: 0, fitting: 0, group: 0, first: RuleRef { list: 0, id: 0 }, goes_on: false, start: 0, labels: 0 };
+}
+
 impl Foreseen {
     /// Of a name that nothing is known of yet.
-    pub const NOTHING: Self = Self {
-        suffixes: [Suffix { hash: 0, fitting: 0, group: 0, goes_on: false, start: 0, labels: 0 }; AT_ONCE],
-        count: 0,
-        done: 0,
-        labels: 0,
-        wire_bytes: 0,
-    };
+    pub const NOTHING: Self =
+        Self { suffixes: [Suffix::NOTHING; AT_ONCE], count: 0, done: 0, labels: 0, wire_bytes: 0, fits: false };
 
     fn suffixes(&self) -> &[Suffix] {
         &self.suffixes[..usize::from(self.count).min(AT_ONCE)]
@@ -147,7 +166,8 @@ impl Table {
             groups: given_back(groups, Group::EMPTY),
             bases: lists.iter().map(base).collect(),
             keys: Keys::new(seed),
-            depths: Vec::new(),
+            depths: Box::new([[0; 4]; LABELS_MAX + 1]),
+            deepest: 0,
         }
     }
 
@@ -159,9 +179,7 @@ impl Table {
     /// Adds a rule by the wire form of its name.
     pub fn insert(&mut self, wire: &[u8], list: u16, id: u32) {
         let (hash, labels) = self.keys.hash_name(wire);
-        if labels >= self.depths.len() {
-            self.depths.resize(labels + 1, [0; 4]);
-        }
+        self.deepest = self.deepest.max(labels);
         let (word, bit) = depth_bit(hash);
         self.depths[labels][word] |= bit;
         let mut at = home(hash, self.groups.len());
@@ -180,29 +198,37 @@ impl Table {
     /// for.
     #[inline]
     pub fn hash(&self, name: &Name, done: usize, foreseen: &mut Foreseen) {
-        let wire = name.as_wire();
         let mut offsets = [0; LABELS_MAX];
         let labels = name.label_offsets(&mut offsets);
-        let (mut state, mut count, mut seen) = (self.keys.start, 0, 0);
-        for (&offset, depth) in offsets[..labels].iter().rev().zip(self.depths.iter().skip(1)) {
-            if count == AT_ONCE {
-                break;
-            }
-            state = self.keys.label(state, name.octets_at(usize::from(offset)));
-            seen += 1;
-            let hash = self.keys.finish(state);
-            let (word, bit) = depth_bit(hash);
+        let (before, rest) = offsets[..labels].split_at(labels - done);
+        let mut state =
+            rest.iter().rev().fold(self.keys.start, |state, &at| self.keys.label(state, name.octets_at(at)));
+        let more = before.len().min(self.deepest.saturating_sub(done)).min(AT_ONCE);
+        let starts = before[before.len() - more..].iter().rev();
+        // Hashed first, and then looked at: together they are more than the processor's registers hold.
+        let mut hashes = [0; AT_ONCE];
+        for (&start, hash) in starts.clone().zip(&mut hashes) {
+            state = self.keys.label(state, name.octets_at(start));
+            *hash = state;
+        }
+        let seen = done + more;
+        let mut count = 0;
+        for (((&start, &hash), depth), labels) in
+            starts.zip(&hashes).zip(&self.depths[done + 1..]).zip(done as u8 + 1..)
+        {
             // Written in any case and counted if it may be there, because a branch would be foretold wrongly too often.
+            let Some(suffix) = foreseen.suffixes.get_mut(count) else { break };
             let group = home(hash, self.groups.len());
-            prefetch(&self.groups[group]);
-            foreseen.suffixes[count] =
-                Suffix { hash, fitting: 0, group: group as u32, goes_on: false, start: offset, labels: seen as u8 };
-            count += usize::from(depth[word] & bit != 0 && seen > done);
+            prefetch_at(&self.groups, group);
+            (suffix.hash, suffix.group, suffix.start, suffix.labels) = (hash, group as u32, start, labels);
+            let (word, bit) = depth_bit(hash);
+            count += usize::from(depth[word] & bit != 0);
         }
         foreseen.count = count as u8;
         foreseen.done = seen as u8;
         foreseen.labels = labels as u8;
-        foreseen.wire_bytes = wire.len() as u8;
+        foreseen.wire_bytes = name.as_wire().len() as u8;
+        foreseen.fits = false;
     }
 
     /// The second step: what the groups say.
@@ -213,86 +239,135 @@ impl Table {
             let group = &self.groups[suffix.group as usize];
             suffix.fitting = group.fitting(tag(suffix.hash));
             suffix.goes_on = group.overflow() & overflow_bit(suffix.hash) != 0;
+            foreseen.fits |= suffix.fitting != 0 || suffix.goes_on;
+            if suffix.goes_on {
+                prefetch_at(&self.groups, suffix.group as usize + 1);
+            }
             let mut fitting = suffix.fitting;
             while fitting != 0 {
                 let rule = self.locate(group.refs[place_of(fitting)]);
                 let suffix_bytes = foreseen.wire_bytes.saturating_sub(suffix.start);
                 lists[usize::from(rule.list)].prefetch(rule.id, usize::from(suffix_bytes));
+                if fitting == suffix.fitting {
+                    suffix.first = rule;
+                }
                 fitting &= fitting - 1;
             }
         }
     }
 
-    /// The last step: calls `found` for every rule whose name is `name` or above it, with the octets and the labels of
-    /// the rule's name and how many labels `name` has more; shortest suffix first. `foreseen` comes from the steps before,
-    /// for this name and from 0 labels on.
+    /// The last step: calls `found` for every rule whose name is `name` or above it; shortest suffix first. `foreseen`
+    /// comes from the steps before, for this name and from 0 labels on.
     #[inline]
-    pub fn matches(
+    pub fn matches<'a>(
         &self,
         name: &Name,
         foreseen: &Foreseen,
-        lists: &[Arc<RuleSet>],
-        mut found: impl FnMut(RuleRef, usize, u8, usize),
+        lists: &'a [Arc<RuleSet>],
+        mut found: impl FnMut(NameMatch<'a>),
     ) {
-        if self.depths.first().is_some_and(|root| *root != [0; 4]) {
-            self.named(&[0], lists, |rule| found(rule, 1, 0, usize::from(foreseen.labels)));
+        if self.depths[0] != [0; 4] {
+            let below = usize::from(foreseen.labels);
+            self.named(&[0], lists, |rule, head| found(NameMatch { rule, head, labels: 0, below }));
         }
-        self.follow_all(name, foreseen, lists, &mut found);
-        let mut done = usize::from(foreseen.done);
-        while done + 1 < self.depths.len() && done < usize::from(foreseen.labels) {
+        if foreseen.fits {
+            self.follow_all(name, foreseen, lists, &mut found);
+        }
+        if foreseen.done < foreseen.labels && usize::from(foreseen.done) < self.deepest {
+            self.match_longer(name, foreseen, lists, &mut found);
+        }
+    }
+
+    /// Goes on with the suffixes that there was no room for.
+    #[cold]
+    fn match_longer<'a>(
+        &self,
+        name: &Name,
+        foreseen: &Foreseen,
+        lists: &'a [Arc<RuleSet>],
+        found: &mut impl FnMut(NameMatch<'a>),
+    ) {
+        let mut done = foreseen.done;
+        while done < foreseen.labels && usize::from(done) < self.deepest {
             let mut next = Foreseen::NOTHING;
-            self.hash(name, done, &mut next);
+            self.hash(name, usize::from(done), &mut next);
             self.look(&mut next, lists);
-            self.follow_all(name, &next, lists, &mut found);
-            done = usize::from(next.done);
+            self.follow_all(name, &next, lists, found);
+            done = next.done;
         }
     }
 
     /// Calls `found` for every rule whose name is exactly the wire name `wire`.
-    pub fn named(&self, wire: &[u8], lists: &[Arc<RuleSet>], found: impl FnMut(RuleRef)) {
-        let (hash, labels) = self.keys.hash_name(wire);
-        let group = home(hash, self.groups.len());
-        let fitting = self.groups[group].fitting(tag(hash));
-        let suffix = Suffix { hash, fitting, group: group as u32, goes_on: true, start: 0, labels: labels as u8 };
-        self.follow(&suffix, wire, lists, found);
+    pub fn named<'a>(&self, wire: &[u8], lists: &'a [Arc<RuleSet>], mut found: impl FnMut(RuleRef, RuleHead<'a>)) {
+        let (hash, _) = self.keys.hash_name(wire);
+        self.search(hash, home(hash, self.groups.len()), wire, lists, &mut found);
     }
 
     #[inline]
-    fn follow_all(
+    fn follow_all<'a>(
         &self,
         name: &Name,
         foreseen: &Foreseen,
-        lists: &[Arc<RuleSet>],
-        found: &mut impl FnMut(RuleRef, usize, u8, usize),
+        lists: &'a [Arc<RuleSet>],
+        found: &mut impl FnMut(NameMatch<'a>),
     ) {
         for suffix in foreseen.suffixes() {
-            if suffix.fitting != 0 || suffix.goes_on {
-                let wire = &name.as_wire()[usize::from(suffix.start)..];
-                let below = usize::from(foreseen.labels - suffix.labels);
-                let found = |rule| found(rule, wire.len(), suffix.labels, below);
-                self.follow(suffix, wire, lists, found);
+            if suffix.fitting == 0 && !suffix.goes_on {
+                continue;
+            }
+            let wire = &name.as_wire()[usize::from(suffix.start)..];
+            let (labels, below) = (suffix.labels, usize::from(foreseen.labels - suffix.labels));
+            let mut found = |rule, head| found(NameMatch { rule, head, labels, below });
+            if suffix.fitting != 0 {
+                let Suffix { first, fitting, .. } = *suffix;
+                if let Some(head) = lists[usize::from(first.list)].named(first.id, wire) {
+                    found(first, head);
+                }
+                let others = fitting & (fitting - 1);
+                if others != 0 {
+                    self.compare(suffix.group as usize, others, wire, lists, &mut found);
+                }
+            }
+            if suffix.goes_on {
+                self.search(suffix.hash, self.after(suffix.group as usize), wire, lists, &mut found);
             }
         }
     }
 
-    /// Compares the names of the rules that fit in a group, and in those after it if it goes on.
-    #[inline]
-    fn follow(&self, suffix: &Suffix, wire: &[u8], lists: &[Arc<RuleSet>], mut found: impl FnMut(RuleRef)) {
-        let Suffix { hash, mut fitting, group, mut goes_on, .. } = *suffix;
-        let mut at = group as usize;
+    /// Looks into a group, and into those after it as long as it goes on.
+    fn search<'a>(
+        &self,
+        hash: u64,
+        mut group: usize,
+        wire: &[u8],
+        lists: &'a [Arc<RuleSet>],
+        found: &mut impl FnMut(RuleRef, RuleHead<'a>),
+    ) {
         loop {
-            while fitting != 0 {
-                let rule = self.locate(self.groups[at].refs[place_of(fitting)]);
-                fitting &= fitting - 1;
-                if lists[usize::from(rule.list)].name_is(rule.id, wire) {
-                    found(rule);
-                }
-            }
-            if !goes_on || self.groups[at].overflow() & overflow_bit(hash) == 0 {
+            self.compare(group, self.groups[group].fitting(tag(hash)), wire, lists, found);
+            if self.groups[group].overflow() & overflow_bit(hash) == 0 {
                 return;
             }
-            at = self.after(at);
-            (fitting, goes_on) = (self.groups[at].fitting(tag(hash)), true);
+            group = self.after(group);
+        }
+    }
+
+    /// Compares the names of the rules in these places of a group.
+    #[inline]
+    fn compare<'a>(
+        &self,
+        group: usize,
+        mut places: Fitting,
+        wire: &[u8],
+        lists: &'a [Arc<RuleSet>],
+        found: &mut impl FnMut(RuleRef, RuleHead<'a>),
+    ) {
+        while places != 0 {
+            let rule = self.locate(self.groups[group].refs[place_of(places)]);
+            places &= places - 1;
+            if let Some(head) = lists[usize::from(rule.list)].named(rule.id, wire) {
+                found(rule, head);
+            }
         }
     }
 
@@ -321,7 +396,6 @@ fn given_back<T: Clone>(places: usize, empty: T) -> Vec<T> {
 struct Keys {
     start: u64,
     label: u64,
-    end: u64,
 }
 
 /// Octets taken at once.
@@ -339,36 +413,36 @@ const OF_BLOCK: [[u64; 2]; BLOCK + 1] = {
 
 impl Keys {
     fn new(seed: u64) -> Self {
-        let [start, label, end] = [0u8, 1, 2].map(|key| FixedState::with_seed(seed).hash_one(key));
-        Self { start, label, end }
+        let [start, label] = [0u8, 1].map(|key| FixedState::with_seed(seed).hash_one(key));
+        Self { start, label }
     }
 
     /// Goes on with a label; `octets` begin with its length octet.
     #[inline]
     fn label(&self, state: u64, octets: &[u8]) -> u64 {
-        let length = 1 + usize::from(octets[0]);
-        let block = octets.first_chunk::<BLOCK>().map_or_else(|| padded(octets), |block| *block);
-        let mut state = self.block(state, block, length);
-        let mut at = BLOCK;
-        while at < length {
-            let rest = &octets[at..length];
-            state = self.block(state, padded(rest), rest.len());
-            at += BLOCK;
+        match octets.first_chunk::<BLOCK>() {
+            Some(block) if usize::from(block[0]) < BLOCK => self.block(state, *block, 1 + usize::from(block[0])),
+            _ => self.blocks(state, octets),
         }
-        state
     }
 
-    /// Mixes in the first `length` octets of a block, or all.
+    /// The same for a label that is longer than a block, or whose octets end before one does.
+    #[cold]
+    fn blocks(&self, state: u64, octets: &[u8]) -> u64 {
+        let label = &octets[..1 + usize::from(octets[0])];
+        label.chunks(BLOCK).fold(state, |state, part| {
+            let mut block = [0; BLOCK];
+            block[..part.len()].copy_from_slice(part);
+            self.block(state, block, part.len())
+        })
+    }
+
+    /// Mixes in the first `length` octets of a block.
     #[inline]
     fn block(&self, state: u64, block: [u8; BLOCK], length: usize) -> u64 {
         let all = u128::from_le_bytes(block);
-        let [low, high] = OF_BLOCK[length.min(BLOCK)];
+        let [low, high] = OF_BLOCK[length];
         folded(state ^ all as u64 & low, self.label ^ (all >> 64) as u64 & high)
-    }
-
-    #[inline]
-    fn finish(&self, state: u64) -> u64 {
-        folded(state, self.end)
     }
 
     /// Hashes a whole wire name; with the number of its labels.
@@ -380,16 +454,8 @@ impl Keys {
             at += 1 + usize::from(wire[at]);
         }
         let label = |state, &start: &u8| self.label(state, &wire[usize::from(start)..]);
-        (self.finish(starts[..count].iter().rev().fold(self.start, label)), count)
+        (starts[..count].iter().rev().fold(self.start, label), count)
     }
-}
-
-/// The octets, as many as there is room for, and zeros.
-fn padded(octets: &[u8]) -> [u8; BLOCK] {
-    let mut block = [0; BLOCK];
-    let length = octets.len().min(BLOCK);
-    block[..length].copy_from_slice(&octets[..length]);
-    block
 }
 
 /// The halves of a product, mixed: each bit of the result depends on all of both.
@@ -416,7 +482,7 @@ fn zero_lanes(lanes: u64) -> u64 {
 
 /// The low octets, which `home` hardly uses; never `EMPTY`.
 fn tag(hash: u64) -> u16 {
-    (hash as u16).max(1)
+    hash as u16 | 1
 }
 
 /// One of the bits of a depth: its word and its value.

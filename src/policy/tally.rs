@@ -51,9 +51,14 @@ impl Tally {
         if self.only.is_none() && self.programs.is_empty() {
             self.only = Some(found);
         } else {
-            self.spread();
-            self.weigh(found);
+            self.add_another(found);
         }
+    }
+
+    #[inline(never)]
+    fn add_another(&mut self, found: Found) {
+        self.spread();
+        self.weigh(found);
     }
 
     /// Puts the only rule among those of its program, where others will be weighed against it.

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     cache::{Entry, Front, Key, Life},
-    dns::{ExtendedError, HEADER_BYTES, Name, Query, Question, Rcode, Reject, RrType, Transport},
+    dns::{ExtendedError, HEADER_BYTES, Query, Question, Rcode, Reject, RrType, Transport},
     policy::{Asking, Foreseen, Needs, Pause, Policy, Verdict},
     resolve::Security,
     response::{self, Age, Blocked, Reply},
@@ -81,10 +81,6 @@ impl Asked {
         self.read = self.query.read(packet);
     }
 
-    fn halves(&mut self) -> Option<(&Name, &mut Foreseen)> {
-        self.read.is_ok().then_some((&self.query.question.name, &mut self.foreseen))
-    }
-
     /// Takes the packet for none, after a fault in reading it.
     pub fn discard(&mut self) {
         self.read = Err(Reject::Silent);
@@ -103,20 +99,26 @@ impl Pipeline {
     }
 
     /// Begins to answer packets that were read, of which `TURN_PACKETS_MAX` at most gain by it.
-    pub fn foresee(&self, turn: &Turn, asked: &mut [Asked], front: Option<&mut Front>) {
+    pub fn foresee(&self, turn: &Turn, asked: &mut [Asked], mut front: Option<&mut Front>) {
         let cache = &self.finder.cache;
+        let Some(policy) = turn.policy.as_ref() else { return };
+        if let Some(front) = &mut front {
+            front.begin(cache);
+        }
         for asked in asked.iter_mut().filter(|asked| asked.read.is_ok()) {
             asked.hash = cache.hash(&key(&asked.query));
+            if let Some(front) = &front {
+                front.foresee_place(asked.hash);
+            }
+            policy.foresee(&asked.query.question.name, &mut asked.foreseen);
         }
-        let Some(policy) = turn.policy.as_ref() else { return };
-        let Some(front) = front else {
-            return policy.foresee(asked.iter_mut().filter_map(Asked::halves));
-        };
-        front.begin(cache);
-        asked.iter().for_each(|asked| front.foresee_place(asked.hash));
-        policy.foresee(asked.iter_mut().filter_map(Asked::halves));
-        asked.iter().for_each(|asked| front.foresee_entry(asked.hash));
-        asked.iter().for_each(|asked| front.foresee_octets(asked.hash));
+        for asked in asked.iter_mut().filter(|asked| asked.read.is_ok()) {
+            policy.foresee_rules(&mut asked.foreseen);
+        }
+        if let Some(front) = front {
+            asked.iter().for_each(|asked| front.foresee_entry(asked.hash));
+            asked.iter().for_each(|asked| front.foresee_octets(asked.hash));
+        }
     }
 
     /// A record for a packet, to be filled in by `answer_now`.
@@ -170,7 +172,7 @@ impl Pipeline {
         let client = self.client(*client, *transport, policy);
         let Question { name, rr_type, .. } = &query.question;
         let asking = Asking { name, rr_type: *rr_type, client, now: turn.now, pauses: &turn.pauses };
-        answering.record.verdict = policy.on_question_foreseen(&asking, foreseen);
+        policy.on_question_foreseen(&asking, foreseen, &mut answering.record.verdict);
         answering.record.is_decided(policy);
         let mut follow = None;
         match response::blocked(&reply, query, policy, &answering.record.verdict, &[], answering.out) {

@@ -11,7 +11,7 @@ use cleandns::{
     dns::{Name, RrType},
     policy::{
         Asking, BlockAnswer, Client, ClientKey, Foreseen, Geo, GroupSpec, ListSpec, Mode, Policy, PolicySpec,
-        ProgramSpec, Role, RuleSet,
+        ProgramSpec, Role, RuleSet, Verdict,
         parse::{Extent, Format, Options, parse},
     },
 };
@@ -108,9 +108,12 @@ fn lookups(what: &str, policy: &Policy, count: usize) {
         };
         let mut foreseen = [Foreseen::NOTHING; BATCH];
         let together = |names: &[Name]| {
-            policy.foresee(names.iter().zip(&mut foreseen));
+            names.iter().zip(&mut foreseen).for_each(|(name, foreseen)| policy.foresee(name, foreseen));
+            foreseen.iter_mut().for_each(|foreseen| policy.foresee_rules(foreseen));
             for (name, foreseen) in names.iter().zip(&foreseen) {
-                black_box(policy.on_question_foreseen(black_box(&asking(name)), foreseen));
+                let mut verdict = Verdict::default();
+                policy.on_question_foreseen(black_box(&asking(name)), foreseen, &mut verdict);
+                black_box(&verdict);
             }
         };
         let reading = nanos_a_name(&wire, |names| _ = black_box(names));

@@ -73,7 +73,7 @@ fn list(format: Format, data: &[u8]) {
     let ends = |octet| data.iter().filter(|&&own| own == octet).count();
     let lines = (ends(b'\n') + ends(b'\r') + 1) as u32;
     for (_, rule) in parsed.rules.iter() {
-        assert!((1..=lines).contains(&rule.line), "line {} of {lines}", rule.line);
+        assert!((1..=lines).contains(&rule.head.line), "line {} of {lines}", rule.head.line);
     }
     for skipped in &parsed.skipped.first {
         assert!((1..=lines).contains(&skipped.line) && !skipped.reason.is_empty(), "{skipped:?}");
@@ -189,7 +189,7 @@ fn story(spec: &PolicySpec, asking: &Asking<'_>, links: &[Link]) -> String {
         let ListSpec { role, service, default, never_acts, .. } = list;
         let zone = list.rules.zone().is_some();
         text += &format!("  {role:?} {service} {default:?} never acts {never_acts} zone {zone}\n");
-        list.rules.iter().for_each(|(_, rule)| text += &format!("    {}: {}\n", rule.line, rule.unpack()));
+        list.rules.iter().for_each(|(_, rule)| text += &format!("    {}: {}\n", rule.head.line, rule.unpack()));
     }
     text
 }

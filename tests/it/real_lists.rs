@@ -90,7 +90,10 @@ fn a_hundred_thousand_names() {
     let parsed = read(&names::domains(LINES));
     assert_eq!((parsed.format, parsed.rules.len(), parsed.rules.name_count()), (Format::Domains, LINES, LINES));
     assert_eq!((parsed.skipped.count, parsed.rules.exceptions()), (0, 0));
-    assert_eq!(parsed.rules.iter().map(|(_, rule)| rule.line).collect::<Vec<_>>(), Vec::from_iter(1..=LINES as u32));
+    assert_eq!(
+        parsed.rules.iter().map(|(_, rule)| rule.head.line).collect::<Vec<_>>(),
+        Vec::from_iter(1..=LINES as u32)
+    );
 }
 
 #[test]
@@ -104,7 +107,7 @@ fn a_mixed_adblock_list_of_a_hundred_thousand_lines() {
     assert_eq!((parsed.rules.len(), parsed.rules.exceptions()), (LINES - 3 * of_fifty, of_fifty));
     // A regular expression and a pattern in a thousand lines.
     assert_eq!(parsed.rules.len() - parsed.rules.name_count(), 2 * LINES / 1000);
-    assert_eq!(parsed.rules.iter().filter(|(_, rule)| rule.flags.is_important()).count(), of_fifty);
+    assert_eq!(parsed.rules.iter().filter(|(_, rule)| rule.head.flags.is_important()).count(), of_fifty);
     let lines: Vec<u32> = parsed.skipped.first.iter().map(|skipped| skipped.line).collect();
     assert_eq!(lines[..6], [6, 7, 8, 56, 57, 58]);
     for word in ["modifier", "pages", "URLs"] {

@@ -67,7 +67,7 @@ fn whole(text: &str, format: Format, extent: Extent) -> Result<Parsed, Unusable>
 
 /// Rules of a set as text, with their lines.
 fn rules_of(parsed: &Parsed) -> Vec<String> {
-    parsed.rules.iter().map(|(_, rule)| format!("{}:{}", rule.line, rule.unpack())).collect()
+    parsed.rules.iter().map(|(_, rule)| format!("{}:{}", rule.head.line, rule.unpack())).collect()
 }
 
 #[test]
