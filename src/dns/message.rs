@@ -203,10 +203,9 @@ pub struct Full;
 impl<'a> MessageWriter<'a> {
     /// Starts a message of at most `limit` octets; `flags` are the header's third and fourth octet.
     pub fn new(out: &'a mut Vec<u8>, limit: usize, id: u16, flags: [u8; 2]) -> Self {
+        let ([a, b], [c, d]) = (id.to_be_bytes(), flags);
         out.clear();
-        out.extend_from_slice(&id.to_be_bytes());
-        out.extend_from_slice(&flags);
-        out.extend_from_slice(&[0; 8]);
+        out.extend_from_slice(&[a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0]);
         Self { out, limit, counts: [0; 4], names: SmallVec::new() }
     }
 
@@ -226,22 +225,19 @@ impl<'a> MessageWriter<'a> {
         self.counts[0] = u16::from(!octets.is_empty());
     }
 
-    /// Appends a SOA record to the authority section, its owner the name that stands at `owner_at`, its two names as they
-    /// are, and its numbers (RFC 1035 §3.3.13).
-    pub fn soa(&mut self, owner_at: usize, names: &[u8], numbers: &[u32; 5], ttl: u32) -> Result<(), Full> {
-        let data_bytes = names.len() + 4 * numbers.len();
-        if self.out.len() + 12 + data_bytes > self.limit {
+    /// Appends a SOA record to the authority section, its owner the name that stands at `owner_at`, its data as it is
+    /// (RFC 1035 §3.3.13).
+    pub fn soa(&mut self, owner_at: usize, data: &[u8], ttl: u32) -> Result<(), Full> {
+        if self.out.len() + 12 + data.len() > self.limit {
             return Err(Full);
         }
         match self.out.get(owner_at) {
             Some(0) => self.out.push(0),
             _ => self.out.extend_from_slice(&(0xc000 | owner_at as u16).to_be_bytes()),
         }
-        self.out.extend_from_slice(&[0, RrType::SOA.0 as u8, 0, Class::IN.0 as u8]);
-        self.out.extend_from_slice(&ttl.to_be_bytes());
-        self.out.extend_from_slice(&(data_bytes as u16).to_be_bytes());
-        self.out.extend_from_slice(names);
-        self.out.extend(numbers.iter().flat_map(|number| number.to_be_bytes()));
+        let ([a, b, c, d], [high, low]) = (ttl.to_be_bytes(), (data.len() as u16).to_be_bytes());
+        self.out.extend_from_slice(&[0, RrType::SOA.0 as u8, 0, Class::IN.0 as u8, a, b, c, d, high, low]);
+        self.out.extend_from_slice(data);
         self.counts[1 + Section::Authority as usize] += 1;
         Ok(())
     }
@@ -303,14 +299,12 @@ impl<'a> MessageWriter<'a> {
         if self.out.len() + 11 + option_bytes > self.limit {
             return Err(Full);
         }
-        self.out.extend_from_slice(&[0, 0, RrType::OPT.0 as u8]);
-        self.out.extend_from_slice(&udp_size.to_be_bytes());
-        self.out.extend_from_slice(&[(rcode.0 >> 4) as u8, 0, u8::from(dnssec_ok) << 7, 0]);
-        self.out.extend_from_slice(&(option_bytes as u16).to_be_bytes());
+        let ([a, b], [high, low]) = (udp_size.to_be_bytes(), (option_bytes as u16).to_be_bytes());
+        let (extended, dnssec_ok) = ((rcode.0 >> 4) as u8, u8::from(dnssec_ok) << 7);
+        self.out.extend_from_slice(&[0, 0, RrType::OPT.0 as u8, a, b, extended, 0, dnssec_ok, 0, high, low]);
         if let Some((code, text)) = ede {
-            self.out.extend_from_slice(&[0, 15]);
-            self.out.extend_from_slice(&(2 + text.len() as u16).to_be_bytes());
-            self.out.extend_from_slice(&code.to_be_bytes());
+            let ([high, low], [a, b]) = ((2 + text.len() as u16).to_be_bytes(), code.to_be_bytes());
+            self.out.extend_from_slice(&[0, 15, high, low, a, b]);
             self.out.extend_from_slice(text.as_bytes());
         }
         self.counts[3] += 1;
@@ -324,9 +318,10 @@ impl<'a> MessageWriter<'a> {
 
     /// Writes the section counts; the message is whole then.
     pub fn finish(self) {
-        for (index, count) in self.counts.iter().enumerate() {
-            let at = 4 + 2 * index;
-            self.out[at..at + 2].copy_from_slice(&count.to_be_bytes());
+        if let Some(header) = self.out.first_chunk_mut::<HEADER_BYTES>() {
+            for (place, count) in header[4..].as_chunks_mut::<2>().0.iter_mut().zip(self.counts) {
+                *place = count.to_be_bytes();
+            }
         }
     }
 

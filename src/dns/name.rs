@@ -45,6 +45,28 @@ pub enum NameError {
     BadPointer,
 }
 
+/// Copies labels in lower case. Their length octets are below 64, where no letter stands, so all are lowered alike.
+#[inline]
+fn copy_lowered(octets: &[u8], to: &mut [u8]) {
+    /// Octets taken at once. The last so many may overlap those before, which changes nothing.
+    const BLOCK: usize = 16;
+    const HALF: usize = BLOCK / 2;
+    if let (Some(last), true) = (octets.last_chunk::<BLOCK>(), to.len() == octets.len()) {
+        for (block, to) in octets.as_chunks::<BLOCK>().0.iter().zip(to.as_chunks_mut::<BLOCK>().0) {
+            *to = block.map(|octet| octet.to_ascii_lowercase());
+        }
+        if let Some(to) = to.last_chunk_mut() {
+            *to = last.map(|octet| octet.to_ascii_lowercase());
+        }
+    } else if let (Some(first), Some(last)) = (octets.first_chunk::<HALF>(), octets.last_chunk::<HALF>()) {
+        for (half, at) in [(first, 0), (last, octets.len() - HALF)] {
+            to[at..at + HALF].copy_from_slice(&half.map(|octet| octet.to_ascii_lowercase()));
+        }
+    } else {
+        octets.iter().zip(to).for_each(|(octet, to)| *to = octet.to_ascii_lowercase());
+    }
+}
+
 impl Name {
     /// The root, `.`.
     pub const ROOT: Self = Self { len: 1, octets: [0; NAME_BYTES_MAX] };
@@ -79,10 +101,7 @@ impl Name {
                 }
             };
             let octets = &message[run..at];
-            // Length octets are below 64, where no letter stands, so all may be lowered alike.
-            let to = &mut self.octets[len..len + octets.len()];
-            to.copy_from_slice(octets);
-            to.make_ascii_lowercase();
+            copy_lowered(octets, &mut self.octets[len..len + octets.len()]);
             len += octets.len();
             match length as u8 & POINTER_BITS {
                 0 => {
@@ -386,6 +405,26 @@ mod tests {
         ] {
             assert_eq!(name(text).to_string(), shown, "{text}");
             assert_eq!(Name::from_wire(name(text).as_wire()).unwrap(), name(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn names_of_any_length_are_read_in_lower_case() {
+        for length in 2..NAME_BYTES_MAX {
+            // Labels of up to 63 octets, with every letter and the octets around letters.
+            let mut wire: Vec<u8> = vec![0; length];
+            let mut at = 0;
+            while at < length {
+                let label = (length - at - 1).min(LABEL_BYTES_MAX);
+                // One octet more can't be a label of its own.
+                let label = if length - at - 1 == label + 1 { label - 1 } else { label };
+                wire[at] = label as u8;
+                (1..=label).for_each(|place| wire[at + place] = b'@' + ((at + place + length) % 60) as u8);
+                at += 1 + label;
+            }
+            wire.push(0);
+            let read = Name::from_wire(&wire).unwrap();
+            assert_eq!(read.as_wire(), wire.to_ascii_lowercase(), "{length} octets");
         }
     }
 

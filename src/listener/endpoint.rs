@@ -6,7 +6,7 @@
 
 use nix::{
     cmsg_space,
-    libc::{in_pktinfo, in6_pktinfo},
+    libc::{in_addr, in_pktinfo, in6_addr, in6_pktinfo},
     sys::socket::{
         ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, sendmmsg, sendmsg,
         setsockopt, sockopt,
@@ -20,7 +20,9 @@ use std::{
 };
 
 /// Packets that one system call moves at most. More would wait longer for each other than the calls cost.
-pub const BATCH: usize = 32;
+pub const BATCH: usize = 64;
+/// Packets that are few.
+const FEW: usize = 8;
 /// Octets of the largest datagram read. Queries are small; what is longer than this is cut and found malformed.
 const PACKET_BYTES: usize = 4096;
 /// From one packet's place to the next: were it a power of two, all packets would contend for the same few lines of the
@@ -30,7 +32,8 @@ const STRIDE: usize = PACKET_BYTES + 192;
 /// A bound UDP socket.
 pub struct Endpoint {
     socket: UdpSocket,
-    is_wildcard: bool,
+    /// Its own.
+    address: SocketAddr,
 }
 
 /// Who sent a packet, and to which address of this machine.
@@ -40,32 +43,55 @@ pub struct Peer {
     asked: Asked,
 }
 
-/// The address that a packet came to.
-#[derive(Clone, Copy)]
+/// The address that a packet came to, and that the reply must leave from.
+#[derive(Clone, Copy, PartialEq)]
 enum Asked {
     /// The one that the socket is bound to.
     Bound,
-    Ipv4(in_pktinfo),
-    Ipv6(in6_pktinfo),
+    /// By which interface the reply leaves is left to the routes, as for any packet.
+    Ipv4(Ipv4Addr),
+    /// A link-local address means something on its interface alone, which is named then; otherwise it is 0.
+    Ipv6(Ipv6Addr, u32),
+}
+
+impl Asked {
+    /// Calls `act` with what tells the system so.
+    fn told<T>(self, act: impl FnOnce(&[ControlMessage<'_>]) -> T) -> T {
+        match self {
+            Self::Bound => act(&[]),
+            Self::Ipv4(address) => {
+                let address = in_addr { s_addr: u32::from_ne_bytes(address.octets()) };
+                let info = in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: address, ipi_addr: address };
+                act(&[ControlMessage::Ipv4PacketInfo(&info)])
+            }
+            Self::Ipv6(address, interface) => {
+                let address = in6_addr { s6_addr: address.octets() };
+                let info = in6_pktinfo { ipi6_addr: address, ipi6_ifindex: interface };
+                act(&[ControlMessage::Ipv6PacketInfo(&info)])
+            }
+        }
+    }
 }
 
 impl Endpoint {
     pub fn new(socket: UdpSocket) -> io::Result<Self> {
-        let address = socket.local_addr()?;
-        let is_wildcard = address.ip().is_unspecified();
-        if is_wildcard && address.is_ipv4() {
-            setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?;
-        } else if is_wildcard {
-            setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?;
+        let endpoint = Self { address: socket.local_addr()?, socket };
+        match endpoint.address {
+            _ if !endpoint.is_wildcard() => {}
+            SocketAddr::V4(_) => setsockopt(&endpoint.socket, sockopt::Ipv4PacketInfo, &true)?,
+            SocketAddr::V6(_) => setsockopt(&endpoint.socket, sockopt::Ipv6RecvPacketInfo, &true)?,
         }
-        Ok(Self { socket, is_wildcard })
+        Ok(endpoint)
+    }
+
+    fn is_wildcard(&self) -> bool {
+        self.address.ip().is_unspecified()
     }
 
     /// Takes no more packets than have come, of which `receive` then gives the rest without waiting: a socket that is
     /// connected hears its peer alone, and among several at one address the kernel passes it over.
     pub fn leave(&self) -> io::Result<()> {
-        let own = self.socket.local_addr()?;
-        let nobody = match own.ip() {
+        let nobody = match self.address.ip() {
             IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::from(Ipv4Addr::LOCALHOST),
             IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::from(Ipv6Addr::LOCALHOST),
             ip => ip,
@@ -77,61 +103,73 @@ impl Endpoint {
 
     /// Waits for a packet, at most as long as the socket's read time-out, and takes all that have come.
     pub fn receive(&self, batch: &mut Batch) -> io::Result<()> {
+        // Each place costs some steps, filled or not: as long as few packets come, there are few.
+        if batch.received.len() < FEW { self.receive_into::<FEW>(batch) } else { self.receive_into::<BATCH>(batch) }
+    }
+
+    fn receive_into<const PLACES: usize>(&self, batch: &mut Batch) -> io::Result<()> {
         batch.received.clear();
         let mut places = batch.octets.chunks_exact_mut(STRIDE);
         let mut place = || places.next().map_or(&mut [][..], |place| &mut place[..PACKET_BYTES]);
-        let mut parts: [_; BATCH] = std::array::from_fn(|_| [IoSliceMut::new(place())]);
+        let mut parts: [_; PLACES] = std::array::from_fn(|_| [IoSliceMut::new(place())]);
         let (descriptor, flags) = (self.socket.as_raw_fd(), MsgFlags::MSG_WAITFORONE);
         for packet in recvmmsg(descriptor, &mut batch.headers, parts.iter_mut(), flags, None)? {
             // What can't be answered is taken for an empty packet, which gets no answer.
             let client = packet.address.as_ref().and_then(socket_address);
-            let asked = if self.is_wildcard { asked_address(packet.cmsgs()) } else { Asked::Bound };
+            let asked = if self.is_wildcard() { asked_address(packet.cmsgs()) } else { Asked::Bound };
             batch.received.push(client.map(|client| (packet.bytes, Peer { client, asked })));
         }
         Ok(())
     }
 
     /// Sends responses, in their order; returns how many the system didn't take.
-    pub fn send_all<'r>(&self, responses: &[(&'r [u8], &'r Peer)], outbox: &mut Outbox) -> usize {
-        if self.is_wildcard {
-            return responses.iter().filter(|(response, peer)| self.send(response, peer).is_err()).count();
-        }
-        let (mut at, mut unsent) = (0, 0);
-        while at < responses.len() {
-            let rest = &responses[at..responses.len().min(at + BATCH)];
-            let parts: SmallVec<[[IoSlice<'_>; 1]; BATCH]> =
-                rest.iter().map(|(response, _)| [IoSlice::new(response)]).collect();
-            let clients: SmallVec<[Option<SockaddrStorage>; BATCH]> =
-                rest.iter().map(|(_, peer)| Some(SockaddrStorage::from(peer.client))).collect();
-            let descriptor = self.socket.as_raw_fd();
-            match sendmmsg(descriptor, &mut outbox.0, parts.iter(), &clients, [], MsgFlags::empty()) {
-                Ok(sent) => at += sent.count().max(1),
-                // Only the first was tried.
-                Err(_) => (at, unsent) = (at + 1, unsent + 1),
-            }
+    pub fn send_all(&self, responses: &[(&[u8], &Peer)], outbox: &mut Outbox) -> usize {
+        let (mut rest, mut unsent) = (responses, 0);
+        while let Some((first, Peer { asked, .. })) = rest.first() {
+            // They share what is told of the sender, as they do nearly always.
+            let alike = rest.iter().take(BATCH).take_while(|(_, peer)| peer.asked == *asked).count();
+            let sent = match asked {
+                // A wildcard's outbox has room for an address, and would send what lies there.
+                Asked::Bound if self.is_wildcard() => self.send(first, rest[0].1).map(|()| 1),
+                _ => self.send_alike(&rest[..alike], *asked, outbox),
+            };
+            // On failure only the first was tried.
+            unsent += usize::from(sent.is_err());
+            rest = &rest[sent.unwrap_or(1).clamp(1, alike)..];
         }
         unsent
     }
 
+    /// Sends responses to packets that came to one address; returns how many were sent.
+    fn send_alike(&self, responses: &[(&[u8], &Peer)], asked: Asked, outbox: &mut Outbox) -> io::Result<usize> {
+        // Not collected: what is that large would be moved.
+        let mut parts: SmallVec<[[IoSlice<'_>; 1]; BATCH]> = SmallVec::new();
+        parts.extend(responses.iter().map(|(response, _)| [IoSlice::new(response)]));
+        let mut clients: SmallVec<[Option<SockaddrStorage>; BATCH]> = SmallVec::new();
+        clients.extend(responses.iter().map(|(_, peer)| Some(SockaddrStorage::from(peer.client))));
+        let (descriptor, flags) = (self.socket.as_raw_fd(), MsgFlags::empty());
+        let sent = asked.told(|messages| {
+            sendmmsg(descriptor, &mut outbox.0, parts.iter(), &clients, messages, flags).map(Iterator::count)
+        });
+        Ok(sent?)
+    }
+
     /// Sends a response. This waits for nothing but room in the socket's own megabytes.
     pub fn send(&self, response: &[u8], peer: &Peer) -> io::Result<()> {
-        let control = match &peer.asked {
-            Asked::Bound => return self.socket.send_to(response, peer.client).map(drop),
-            // The address asked becomes the sender; by which interface is left to the routes, as for any packet.
-            Asked::Ipv4(info) => &Asked::Ipv4(in_pktinfo { ipi_spec_dst: info.ipi_addr, ipi_ifindex: 0, ..*info }),
-            // A link-local address means something on its interface alone.
-            Asked::Ipv6(info) if is_link_local(info) => &peer.asked,
-            Asked::Ipv6(info) => &Asked::Ipv6(in6_pktinfo { ipi6_ifindex: 0, ..*info }),
-        };
-        let message = match control {
-            Asked::Ipv4(info) => ControlMessage::Ipv4PacketInfo(info),
-            Asked::Ipv6(info) => ControlMessage::Ipv6PacketInfo(info),
-            Asked::Bound => return Ok(()),
-        };
-        let parts = [IoSlice::new(response)];
-        let client = SockaddrStorage::from(peer.client);
-        sendmsg(self.socket.as_raw_fd(), &parts, &[message], MsgFlags::empty(), Some(&client))?;
+        let (parts, client) = ([IoSlice::new(response)], SockaddrStorage::from(peer.client));
+        let descriptor = self.socket.as_raw_fd();
+        peer.asked.told(|messages| sendmsg(descriptor, &parts, messages, MsgFlags::empty(), Some(&client)))?;
         Ok(())
+    }
+
+    /// Room for what is sent together.
+    pub fn outbox(&self) -> Outbox {
+        let control = match self.address {
+            _ if !self.is_wildcard() => None,
+            SocketAddr::V4(_) => Some(cmsg_space!(in_pktinfo)),
+            SocketAddr::V6(_) => Some(cmsg_space!(in6_pktinfo)),
+        };
+        Outbox(MultiHeaders::preallocate(BATCH, control))
     }
 }
 
@@ -163,30 +201,66 @@ impl Batch {
 /// What sending by the batch needs.
 pub struct Outbox(MultiHeaders<SockaddrStorage>);
 
-impl Outbox {
-    pub fn new() -> Self {
-        Self(MultiHeaders::preallocate(BATCH, None))
-    }
-}
-
 /// The address that a packet came to.
 fn asked_address(messages: nix::Result<impl Iterator<Item = ControlMessageOwned>>) -> Asked {
     let asked = messages.ok().and_then(|mut messages| {
         messages.find_map(|message| match message {
-            ControlMessageOwned::Ipv4PacketInfo(info) => Some(Asked::Ipv4(info)),
-            ControlMessageOwned::Ipv6PacketInfo(info) => Some(Asked::Ipv6(info)),
+            ControlMessageOwned::Ipv4PacketInfo(info) => Some(Asked::Ipv4(info.ipi_addr.s_addr.to_ne_bytes().into())),
+            ControlMessageOwned::Ipv6PacketInfo(info) => {
+                let address = Ipv6Addr::from(info.ipi6_addr.s6_addr);
+                let interface = if address.is_unicast_link_local() { info.ipi6_ifindex } else { 0 };
+                Some(Asked::Ipv6(address, interface))
+            }
             _ => None,
         })
     });
     asked.unwrap_or(Asked::Bound)
 }
 
-fn is_link_local(info: &in6_pktinfo) -> bool {
-    let [first, second, ..] = info.ipi6_addr.s6_addr;
-    first == 0xfe && second & 0xc0 == 0x80
-}
-
 fn socket_address(address: &SockaddrStorage) -> Option<SocketAddr> {
     let ipv4 = address.as_sockaddr_in().map(|address| SocketAddr::V4(SocketAddrV4::from(*address)));
     ipv4.or_else(|| address.as_sockaddr_in6().map(|address| SocketAddr::V6(SocketAddrV6::from(*address))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    /// Packets to several addresses of one machine, in one batch: a client's socket is connected, and hears nobody but
+    /// whom it asked.
+    #[test]
+    fn replies_to_a_mixed_batch_leave_from_the_addresses_asked() {
+        let v4 = ["127.0.0.1", "127.0.0.1", "127.0.0.2", "127.9.8.7", "127.0.0.1"];
+        let mixed = ["::1", "127.0.0.1", "127.0.0.2", "::1", "::1", "127.0.0.1"];
+        for (bound, asked) in [("0.0.0.0:0", &v4[..]), ("[::]:0", &mixed), ("127.0.0.1:0", &v4[..2])] {
+            let socket = UdpSocket::bind(bound).unwrap();
+            socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+            let port = socket.local_addr().unwrap().port();
+            let endpoint = Endpoint::new(socket).unwrap();
+            let ask = |address: &&str| {
+                let ip: IpAddr = address.parse().unwrap();
+                let own = if ip.is_ipv4() { "127.0.0.1:0" } else { "[::1]:0" };
+                let client = UdpSocket::bind(own).unwrap();
+                client.connect((ip, port)).unwrap();
+                client.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+                client.send(address.as_bytes()).unwrap();
+                client
+            };
+            let clients: Vec<UdpSocket> = asked.iter().map(ask).collect();
+            let (mut batch, mut outbox) = (Batch::new(), endpoint.outbox());
+            let mut seen = 0;
+            while seen < asked.len() {
+                endpoint.receive(&mut batch).unwrap();
+                let replies: Vec<(&[u8], &Peer)> = batch.packets().collect();
+                assert_eq!(endpoint.send_all(&replies, &mut outbox), 0, "{bound}");
+                seen += replies.len();
+            }
+            for (client, address) in clients.iter().zip(asked) {
+                let mut reply = [0; 64];
+                let length = client.recv(&mut reply).unwrap_or_else(|error| panic!("{bound}, {address}: {error}"));
+                assert_eq!(&reply[..length], address.as_bytes(), "{bound}");
+            }
+        }
+    }
 }

@@ -38,7 +38,8 @@ pub struct Service {
 impl Service {
     /// True when it is time to leave: told so, or nobody is left to tell.
     fn is_over(&self) -> bool {
-        *self.stopping.borrow() || self.stopping.has_changed().is_err()
+        // Nothing has changed since the service began: that is told without a lock.
+        self.stopping.has_changed().map_or(true, |changed| changed && *self.stopping.borrow())
     }
 
     /// Reads a packet. A fault of this program costs the one packet, not the thread that all others wait for; so it is in
@@ -49,19 +50,22 @@ impl Service {
         }
     }
 
+    /// What holds for packets that were received then, and are answered now.
+    fn turn(&self, received: Instant) -> Option<Turn> {
+        self.guard(|| self.pipeline.turn(received))
+    }
+
     /// Begins to answer packets that were read.
-    fn turn(&self, asked: &mut [Asked], mut front: Option<&mut Front>) -> Option<Turn> {
-        let turn = self.guard(|| self.pipeline.turn())?;
-        let together = AssertUnwindSafe(|| self.pipeline.foresee(&turn, asked, front.as_deref_mut()));
+    fn foresee(&self, turn: &Turn, asked: &mut [Asked], mut front: Option<&mut Front>) {
+        let together = AssertUnwindSafe(|| self.pipeline.foresee(turn, asked, front.as_deref_mut()));
         if catch_unwind(together).is_err() {
             // Whose fault it is shows one by one.
             for asked in asked {
-                if self.guard(|| self.pipeline.foresee(&turn, std::slice::from_mut(asked), None)).is_none() {
+                if self.guard(|| self.pipeline.foresee(turn, std::slice::from_mut(asked), None)).is_none() {
                     asked.discard();
                 }
             }
         }
-        Some(turn)
     }
 
     /// Answers a packet, or says that it takes longer. After a fault there is `None`, and it is counted.
@@ -79,7 +83,7 @@ impl Service {
 
     fn record(&self, record: &mut QueryRecord<'_>, finished: Instant) {
         record.latency = finished.saturating_duration_since(record.received);
-        self.telemetry.record(record);
+        self.telemetry.recorder().record(record);
     }
 
     fn guard<T>(&self, act: impl FnOnce() -> T) -> Option<T> {

@@ -178,8 +178,10 @@ async fn read(mut stream: OwnedReadHalf, client: SocketAddr, service: &Service, 
             return;
         };
         let mut response = Vec::new();
-        service.read(&mut asked, &packet, client.ip(), Transport::Tcp, Instant::now());
-        let Some(turn) = service.turn(std::slice::from_mut(&mut asked), None) else { return };
+        let received = Instant::now();
+        service.read(&mut asked, &packet, client.ip(), Transport::Tcp, received);
+        let Some(turn) = service.turn(received) else { return };
+        service.foresee(&turn, std::slice::from_mut(&mut asked), None);
         let mut record = service.pipeline.record(&asked);
         match service.answer_now(&turn, &asked, &packet, None, &mut record, &mut response) {
             None => return,

@@ -28,8 +28,6 @@ const WAKE_UP_EVERY: Duration = Duration::from_millis(200);
 /// Batches answered when it is time to leave: more than a socket's buffer holds.
 const LAST_BATCHES_MAX: usize = 4096;
 
-const _: () = assert!(BATCH <= TURN_PACKETS_MAX);
-
 /// Starts one of so many workers. Must be called within the runtime that resolves.
 pub fn spawn(index: usize, workers: usize, socket: UdpSocket, service: Service) -> io::Result<JoinHandle<()>> {
     socket.set_read_timeout(Some(WAKE_UP_EVERY))?;
@@ -56,7 +54,8 @@ impl Worker {
         let asked = (0..BATCH).map(|_| Asked::default()).collect();
         let responses = (0..BATCH).map(|_| Vec::with_capacity(RESPONSE_BYTES)).collect();
         let front = service.pipeline.front(workers);
-        Self { endpoint, service, runtime, asked, responses, outbox: Outbox::new(), front }
+        let outbox = endpoint.outbox();
+        Self { endpoint, service, runtime, asked, responses, outbox, front }
     }
 
     fn work(mut self) {
@@ -83,35 +82,48 @@ impl Worker {
     fn answer(&mut self, batch: &Batch) {
         let Self { endpoint, service, runtime, asked, responses, outbox, front } = self;
         let received = Instant::now();
-        let packets: SmallVec<[(&[u8], &Peer); BATCH]> = batch.packets().collect();
+        // Not collected: what is that large would be moved.
+        let mut packets: SmallVec<[(&[u8], &Peer); BATCH]> = SmallVec::new();
+        packets.extend(batch.packets());
         let asked = &mut asked[..packets.len()];
         for (asked, (packet, peer)) in asked.iter_mut().zip(&packets) {
             service.read(asked, packet, peer.client.ip(), Transport::Udp, received);
         }
-        let Some(turn) = service.turn(asked, Some(front)) else { return };
-        let mut records: SmallVec<[QueryRecord<'_>; BATCH]> =
-            asked.iter().map(|asked| service.pipeline.record(asked)).collect();
-        let mut is_told = [false; BATCH];
+        let Some(turn) = service.turn(received) else { return };
+        let mut told: SmallVec<[QueryRecord<'_>; BATCH]> = SmallVec::new();
         let mut ready: SmallVec<[(&[u8], &Peer); BATCH]> = SmallVec::new();
-        for (at, ((asked, (packet, peer)), response)) in asked.iter().zip(&packets).zip(responses).enumerate() {
-            let now = service.answer_now(&turn, asked, packet, Some(front), &mut records[at], response);
-            is_told[at] = matches!(now, Some(Now::Answered | Now::Dropped));
-            match now {
-                Some(Now::Answered) => ready.push((response, peer)),
-                Some(Now::Later(pending)) => {
-                    runtime.spawn(answer_later(endpoint.clone(), pending, **peer, service.clone()));
+        let packets = packets.chunks(TURN_PACKETS_MAX);
+        let responses = responses.chunks_mut(TURN_PACKETS_MAX);
+        for ((asked, packets), responses) in asked.chunks_mut(TURN_PACKETS_MAX).zip(packets).zip(responses) {
+            service.foresee(&turn, asked, Some(front));
+            for ((asked, (packet, peer)), response) in asked.iter().zip(packets).zip(responses) {
+                told.push(service.pipeline.record(asked));
+                let Some(record) = told.last_mut() else { break };
+                match service.answer_now(&turn, asked, packet, Some(front), record, response) {
+                    Some(Now::Answered) => {
+                        ready.push((response, peer));
+                        continue;
+                    }
+                    Some(Now::Dropped) => continue,
+                    Some(Now::Later(pending)) => {
+                        runtime.spawn(answer_later(endpoint.clone(), pending, **peer, service.clone()));
+                    }
+                    Some(Now::Silent) => service.telemetry.silent(Transport::Udp),
+                    // A fault, which is counted.
+                    None => {}
                 }
-                Some(Now::Silent) => service.telemetry.silent(Transport::Udp),
-                // `None` is a fault, which is counted.
-                Some(Now::Dropped) | None => {}
+                // Told of later, or not at all.
+                told.pop();
             }
         }
         for _ in 0..endpoint.send_all(&ready, outbox) {
             service.telemetry.unsent();
         }
-        let finished = Instant::now();
-        for (record, _) in records.iter_mut().zip(is_told).filter(|(_, is_told)| *is_told) {
-            service.record(record, finished);
+        let latency = received.elapsed();
+        let recorder = service.telemetry.recorder();
+        for record in &mut told {
+            record.latency = latency;
+            recorder.record(record);
         }
     }
 }

@@ -1,7 +1,8 @@
 //! What a policy is built from, and the building: everything that can be worked out before a query comes.
 
 use super::{
-    BlockAnswer, Cause, ClientKey, Effect, GROUPS_MAX, Geo, Groups, Mode, Needs, RuleSet, RuleView, Schedule, Scope,
+    Action, BlockAnswer, Cause, ClientKey, Effect, GROUPS_MAX, Geo, Groups, Mode, Needs, RuleSet, RuleView, Schedule,
+    Scope,
     index::{Index, LISTS_MAX},
 };
 use crate::dns::Name;
@@ -286,6 +287,11 @@ impl Policy {
     /// The rule that decided.
     pub fn rule(&self, cause: &Cause) -> RuleView<'_> {
         self.index.view(cause.rule)
+    }
+
+    /// What becomes of a question that the rule blocks.
+    pub fn action(&self, cause: &Cause) -> Action {
+        self.index.head(cause.rule).action()
     }
 
     /// TTL of blocked answers, in seconds.

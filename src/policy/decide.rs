@@ -243,6 +243,7 @@ impl Policy {
         }
     }
 
+    #[inline]
     fn situation<'p, 'a>(&'p self, asking: &'a Asking<'a>) -> Situation<'p, 'a> {
         let group = self.groups.find(&asking.client);
         let schedule = match group {

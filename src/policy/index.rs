@@ -190,6 +190,11 @@ impl Index {
         found
     }
 
+    /// What the rule says.
+    pub fn head(&self, rule: RuleRef) -> RuleHead<'_> {
+        self.lists[usize::from(rule.list)].head(rule.id)
+    }
+
     /// The rule itself.
     pub fn view(&self, rule: RuleRef) -> RuleView<'_> {
         self.lists[usize::from(rule.list)].view(rule.id)
@@ -208,7 +213,7 @@ impl Index {
     }
 
     fn hit(&self, rule: RuleRef, specificity: u16) -> Hit<'_> {
-        Hit { rule, head: self.view(rule).head, specificity, labels: 0, scope: Scope::Exact }
+        Hit { rule, head: self.head(rule), specificity, labels: 0, scope: Scope::Exact }
     }
 }
 

@@ -410,11 +410,21 @@ impl RuleSet {
         let start = id as usize * 2;
         let (head, name) = self.packed.get(start..start + PREFIX_BYTES + wire.len())?.split_first_chunk()?;
         // The final zero is part of both, so nothing longer has the same octets.
-        (name == wire).then(|| self.head(id, *head))
+        (name == wire).then(|| self.unpacked(id, *head))
+    }
+
+    /// What the rule with this id says.
+    pub fn head(&self, id: u32) -> RuleHead<'_> {
+        if id & OTHER != 0 {
+            let other = &self.others[(id & !OTHER) as usize];
+            return RuleHead { flags: other.flags, line: other.line, extra: other.extra.as_deref() };
+        }
+        let head = self.packed[id as usize * 2..].first_chunk().expect("a rule is never shorter");
+        self.unpacked(id, *head)
     }
 
     #[inline]
-    fn head(&self, id: u32, packed: [u8; PREFIX_BYTES]) -> RuleHead<'_> {
+    fn unpacked(&self, id: u32, packed: [u8; PREFIX_BYTES]) -> RuleHead<'_> {
         let flags = Flags(packed[0]);
         let extra = if flags.has_extra() { self.extra(id) } else { None };
         RuleHead { flags, line: u32::from_le_bytes(packed) >> 8, extra }
@@ -491,13 +501,11 @@ impl RuleSet {
 
     /// The rule with an id that `iter` gave.
     pub fn view(&self, id: u32) -> RuleView<'_> {
-        if id & OTHER != 0 {
-            let other = &self.others[(id & !OTHER) as usize];
-            let head = RuleHead { flags: other.flags, line: other.line, extra: other.extra.as_deref() };
-            return RuleView { head, what: What::Other(&other.matcher) };
-        }
-        let PackedRule { head, name } = self.packed_at(id);
-        RuleView { head: self.head(id, head), what: What::Name(name) }
+        let what = match id & OTHER {
+            0 => What::Name(self.packed_at(id).name),
+            _ => What::Other(&self.others[(id & !OTHER) as usize].matcher),
+        };
+        RuleView { head: self.head(id), what }
     }
 
     fn packed_ids(&self) -> impl Iterator<Item = u32> + use<'_> {
@@ -647,10 +655,12 @@ impl RuleView<'_> {
             line: self.head.line,
         }
     }
+}
 
+impl RuleHead<'_> {
     /// What becomes of a question that the rule blocks.
     pub fn action(&self) -> Action {
-        self.head.flags.action(self.head.extra)
+        self.flags.action(self.extra)
     }
 }
 

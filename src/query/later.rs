@@ -34,7 +34,7 @@ pub struct Pending {
 pub(super) struct Later {
     pub verdict: Verdict,
     /// What the list's own answer leads to, if the question is blocked by one.
-    pub follow: Option<Name>,
+    pub follow: Option<Box<Name>>,
     /// The owner's own aliases that lead from the question to the name that is looked for.
     pub aliases: Vec<Record>,
     pub client: Client<'static>,
@@ -57,7 +57,7 @@ impl Pipeline {
         let deadline = *received + ANSWER_WITHIN;
         if let Some(target) = follow {
             record.decided(policy, verdict, Vec::new());
-            return self.answer_followed(&reply, query, &[], *target, deadline, record, out).await;
+            return self.answer_followed(&reply, query, &[], **target, deadline, record, out).await;
         }
         let Question { name, rr_type, .. } = &query.question;
         let asking = Asking { name, rr_type: *rr_type, client: *client, now: *now, pauses };
@@ -88,7 +88,7 @@ impl Pipeline {
             }
             Some(Blocked::Follow(target)) => {
                 let chain = &resolution.answer;
-                return self.answer_followed(&reply, query, chain, target, deadline, record, out).await;
+                return self.answer_followed(&reply, query, chain, *target, deadline, record, out).await;
             }
         }
         let (rcode, ede) = response::resolved(&reply, query, &resolution, out);

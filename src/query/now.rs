@@ -9,7 +9,7 @@ use super::{
     response_bytes_max, special,
 };
 use crate::{
-    cache::{Entry, Front, Key, Life},
+    cache::{Entry, Front, Key, Life, Seconds},
     dns::{ExtendedError, HEADER_BYTES, Query, Question, Rcode, Reject, RrType, Transport},
     policy::{Asking, Foreseen, Needs, Pause, Policy, Verdict},
     resolve::Security,
@@ -33,6 +33,8 @@ pub struct Turn {
     pauses: Guard<Arc<Vec<Pause>>>,
     /// Seconds since 1970 (UTC).
     now: i64,
+    /// The time by the cache's clock.
+    seconds: Seconds,
 }
 
 /// A packet that was read: who asks what. A place to be filled again and again.
@@ -88,9 +90,10 @@ impl Asked {
 }
 
 impl Pipeline {
-    /// What holds for packets answered now.
-    pub fn turn(&self) -> Turn {
-        Turn { policy: self.policy.load(), pauses: self.pauses.current(), now: (self.surroundings.now)() }
+    /// What holds for packets that were received then, and are answered now.
+    pub fn turn(&self, received: Instant) -> Turn {
+        let seconds = self.finder.seconds(received);
+        Turn { policy: self.policy.load(), pauses: self.pauses.current(), now: (self.surroundings.now)(), seconds }
     }
 
     /// What one of so many workers keeps for itself, to be handed in with each packet.
@@ -136,7 +139,7 @@ impl Pipeline {
         record: &mut QueryRecord<'q>,
         out: &mut Vec<u8>,
     ) -> Now {
-        let Asked { client, transport, received, read, query, hash, foreseen } = asked;
+        let Asked { client, transport, read, query, hash, foreseen, .. } = asked;
         match read {
             Ok(()) => {}
             Err(Reject::Silent) => return Now::Silent,
@@ -191,7 +194,7 @@ impl Pipeline {
         }
         let mut stale = None;
         if follow.is_none() {
-            let (key, now) = (key(query), self.finder.seconds(*received));
+            let (key, now) = (key(query), turn.seconds);
             let wanted = name_servers_wanted(policy.needs_for(&answering.record.verdict));
             let in_front = front.and_then(|front| front.find(&self.finder.cache, *hash, &key, now));
             let behind;

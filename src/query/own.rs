@@ -36,16 +36,16 @@ impl Pipeline {
 
     /// Answers what by convention never leaves this resolver (RFC 6761, RFC 6303).
     pub(super) fn answer_special(&self, reply: &Reply<'_>, query: &Query, out: &mut Vec<u8>) -> Option<Rcode> {
-        let Question { name, rr_type, .. } = query.question;
-        let special = self.special.find(&name)?;
+        let Question { ref name, rr_type, .. } = query.question;
+        let special = self.special.find(name)?;
         // RFC 6303 §3: each of these zones has a SOA record.
-        if rr_type == RrType::SOA && name == special.zone() {
-            response::local(reply, Rcode::NOERROR, &[response::conventional_soa(name)], None, out);
+        if rr_type == RrType::SOA && *name == special.zone() {
+            response::local(reply, Rcode::NOERROR, &[response::conventional_soa(*name)], None, out);
             return Some(Rcode::NOERROR);
         }
-        let (rcode, data) = special.answer(&name, rr_type);
+        let (rcode, data) = special.answer(name, rr_type);
         match data {
-            Some(data) => response::conventional_answer(reply, name, rr_type, &data, out),
+            Some(data) => response::conventional_answer(reply, *name, rr_type, &data, out),
             None => response::conventional_denial(reply, rcode, special.zone(), out),
         }
         Some(rcode)

@@ -77,7 +77,14 @@ const REVERSE_IPV6_LABELS: usize = 34;
 /// The last labels of a name, from the right.
 type LastLabels<'a> = [&'a [u8]; LABELS];
 
+/// How the top-level domains below end: of hardly any other name need the labels be looked at.
+const ENDS: [&[u8; 4]; 5] = [b"host", b"arpa", b"alid", b"ocal", b"nion"];
+
 fn special(name: &Name) -> Option<Special> {
+    let end = name.as_wire().split_last_chunk::<5>().map(|(_, [end @ .., _])| end)?;
+    if !ENDS.contains(&end) {
+        return None;
+    }
     let zone = |depth: usize| name.ancestor(name.label_count() - depth);
     match name.labels().last()? {
         b"localhost" => Some(Special::Address { ipv4: Ipv4Addr::LOCALHOST, ipv6: Ipv6Addr::LOCALHOST, zone: zone(1) }),

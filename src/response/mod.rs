@@ -76,7 +76,7 @@ impl<'a> Reply<'a> {
         let mut writer = MessageWriter::new(out, self.limit, self.id, self.flags(rcode, false));
         writer.echo_question_alone(self.question);
         // The longest name leaves room for this and an OPT record in what every client takes.
-        let _ = writer.soa(owner_at, &SOA_NAMES, &soa_numbers(ttl_seconds), ttl_seconds);
+        let _ = writer.soa(owner_at, &soa_data(ttl_seconds), ttl_seconds);
         self.close(writer, rcode, ede);
     }
 
@@ -134,22 +134,23 @@ fn shortened(text: &str) -> &str {
     &text[..end]
 }
 
-/// MNAME and RNAME of our own SOA records.
-const SOA_NAMES: [u8; 34] = *b"\x08cleandns\x07invalid\x00\x06nobody\x07invalid\x00";
-
-/// Serial, refresh, retry, expire: nobody transfers these zones. Minimum: how long the denial is remembered.
-fn soa_numbers(ttl_seconds: u32) -> [u32; 5] {
-    [1, 3600, 600, 86_400, ttl_seconds]
+/// Data of our own SOA records: MNAME and RNAME; serial, refresh, retry, expire, for nobody transfers these zones; and how
+/// long the denial is remembered.
+fn soa_data(minimum_seconds: u32) -> [u8; 54] {
+    const NAMES: [u8; 34] = *b"\x08cleandns\x07invalid\x00\x06nobody\x07invalid\x00";
+    const NUMBERS: [u32; 4] = [1, 3600, 600, 86_400];
+    let mut data = [0; NAMES.len() + 4 * (NUMBERS.len() + 1)];
+    let (names, numbers) = data.split_at_mut(NAMES.len());
+    names.copy_from_slice(&NAMES);
+    for (place, number) in numbers.as_chunks_mut::<4>().0.iter_mut().zip(NUMBERS.into_iter().chain([minimum_seconds])) {
+        *place = number.to_be_bytes();
+    }
+    data
 }
 
 /// A SOA record for a negative response of our own; TTL and MINIMUM are the same (RFC 2308 §3).
 fn soa(owner: Name, ttl_seconds: u32) -> Record {
-    let mut data = Vec::with_capacity(64);
-    data.extend_from_slice(&SOA_NAMES);
-    for field in soa_numbers(ttl_seconds) {
-        data.extend_from_slice(&field.to_be_bytes());
-    }
-    Record { owner, rr_type: RrType::SOA, class: Class::IN, ttl: ttl_seconds, data }
+    Record { owner, rr_type: RrType::SOA, class: Class::IN, ttl: ttl_seconds, data: soa_data(ttl_seconds).to_vec() }
 }
 
 /// Writes a negative response of our own, about a zone that exists by convention alone.

@@ -18,14 +18,13 @@ const CANARY_NAMES: [&[u8]; 3] =
     [b"\x13use-application-dns\x03net\x00", b"\x04mask\x06icloud\x03com\x00", b"\x07mask-h2\x06icloud\x03com\x00"];
 
 /// What became of a blocked question.
-#[expect(clippy::large_enum_variant, reason = "there is one a query, and a box would be an allocation")]
 pub enum Blocked {
     /// The response is written: its code, and the Extended DNS Error's.
     Written(Rcode, u16),
     /// It gets no response.
     Dropped,
     /// The list's own answer is an alias, and what it leads to must be looked for: then `followed` writes.
-    Follow(Name),
+    Follow(Box<Name>),
 }
 
 /// The Extended DNS Error text of a block: `program/service list:line`.
@@ -72,10 +71,13 @@ pub fn blocked(
     let said = verdict.block()?;
     let program = &policy.programs()[usize::from(said.program)];
     let cause = &said.cause;
+    let mut reason = Reason::default();
     // Only who sent an OPT record will hear of it.
-    let reason = reply.edns.map(|_| block_reason(policy, cause)).unwrap_or_default();
+    if reply.edns.is_some() {
+        reason = block_reason(policy, cause);
+    }
     let writing = Writing { reply, query, policy, cause, ede: (program.ede, reason.as_str()) };
-    Some(match policy.rule(cause).action() {
+    Some(match policy.action(cause) {
         Action::Given => writing.as_program_says(&program.block, out),
         Action::NoData => writing.negative(Rcode::NOERROR, out),
         Action::Code(Rcode::NXDOMAIN) => writing.negative(Rcode::NXDOMAIN, out),
@@ -103,7 +105,7 @@ pub fn followed(
     let program = &policy.programs()[usize::from(said.program)];
     let reason = block_reason(policy, &said.cause);
     let writing = Writing { reply, query, policy, cause: &said.cause, ede: (program.ede, reason.as_str()) };
-    let Action::Rewrite(data) = policy.rule(&said.cause).action() else { return None };
+    let Action::Rewrite(data) = policy.action(&said.cause) else { return None };
     let (mut chain, owner) = writing.chain(answer);
     chain.push(writing.alias(owner, &data)?);
     let is_shown = |record: &&Record| !record.rr_type.is_dnssec_proof();
@@ -202,7 +204,7 @@ impl Writing<'_> {
         };
         match alias.target() {
             // Without recursion, the alias is all there is.
-            Some(target) if !is_asked(RrType::CNAME) && self.query.rd => Blocked::Follow(target),
+            Some(target) if !is_asked(RrType::CNAME) && self.query.rd => Blocked::Follow(Box::new(target)),
             _ => {
                 chain.push(alias);
                 self.answer(&chain, out)

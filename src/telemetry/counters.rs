@@ -5,9 +5,10 @@ use crate::{
     policy::{Outcome, Policy, Trigger},
     query::CacheUse,
 };
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use std::{
     collections::{BTreeMap, HashMap},
+    marker::PhantomData,
     net::IpAddr,
     sync::{
         Arc, Mutex,
@@ -73,13 +74,40 @@ pub struct Shards<T>(Box<[Shard<T>]>);
 #[repr(align(128))]
 struct Shard<T>(T);
 
-/// More threads than this share.
-const SHARDS: usize = 16;
+/// The last is for all threads that come after those that have one to themselves.
+const SHARDS: usize = 32;
 
 thread_local! {
-    static SHARD: usize = NEXT_SHARD.fetch_add(1, Relaxed) as usize % SHARDS;
+    static SHARD: usize = (NEXT_SHARD.fetch_add(1, Relaxed) as usize).min(SHARDS - 1);
 }
 static NEXT_SHARD: AtomicU64 = AtomicU64::new(0);
+
+/// The counters of the thread that asked for them.
+pub struct Own<'s, T> {
+    counters: &'s T,
+    is_alone: bool,
+    /// It stays with its thread.
+    _here: PhantomData<*const ()>,
+}
+
+impl<T> Own<'_, T> {
+    /// Adds one.
+    #[inline]
+    pub fn add(&self, of: impl FnOnce(&T) -> &AtomicU64) {
+        self.add_many(of, 1);
+    }
+
+    #[inline]
+    pub fn add_many(&self, of: impl FnOnce(&T) -> &AtomicU64, count: u64) {
+        let counter = of(self.counters);
+        if self.is_alone {
+            // Where no other thread writes, nothing is lost between the two, and this takes a tenth of the time.
+            counter.store(counter.load(Relaxed).wrapping_add(count), Relaxed);
+        } else {
+            counter.fetch_add(count, Relaxed);
+        }
+    }
+}
 
 impl<T: Default> Default for Shards<T> {
     fn default() -> Self {
@@ -90,8 +118,9 @@ impl<T: Default> Default for Shards<T> {
 impl<T> Shards<T> {
     /// Those of this thread.
     #[inline]
-    pub fn own(&self) -> &T {
-        &self.0[SHARD.with(|shard| *shard)].0
+    pub fn own(&self) -> Own<'_, T> {
+        let shard = SHARD.with(|shard| *shard);
+        Own { counters: &self.0[shard].0, is_alone: shard < SHARDS - 1, _here: PhantomData }
     }
 
     /// The sum of one of them over all threads.
@@ -100,18 +129,14 @@ impl<T> Shards<T> {
     }
 }
 
-/// Adds one.
-pub fn add(counter: &AtomicU64) {
-    counter.fetch_add(1, Relaxed);
-}
-
-impl Counters {
+impl Own<'_, Counters> {
+    /// Counts an answer.
     pub fn answered(&self, transport: Transport, rcode: Rcode, latency: Duration) {
-        add(&self.queries[transport as usize][usize::from(rcode.0).min(RCODES - 1)]);
+        self.add(|own| &own.queries[transport as usize][usize::from(rcode.0).min(RCODES - 1)]);
         let micros = latency.as_secs() * 1_000_000 + u64::from(latency.subsec_micros());
         let bucket = LATENCY_BOUNDS_MICROS.partition_point(|&bound| bound < micros);
-        add(&self.latency[bucket]);
-        self.latency_sum_micros.fetch_add(micros, Relaxed);
+        self.add(|own| &own.latency[bucket]);
+        self.add_many(|own| &own.latency_sum_micros, micros);
     }
 }
 
@@ -160,10 +185,25 @@ pub struct Hits(ArcSwap<HitTable>);
 
 /// The hits of all lists, and those of one policy by its own indexes.
 #[derive(Default)]
-struct HitTable {
+pub struct HitTable {
     epoch: u64,
     by_index: Vec<Arc<ListHits>>,
     by_key: BTreeMap<ListKey, Arc<ListHits>>,
+}
+
+impl HitTable {
+    /// Counts a match of a list of `policy`.
+    pub fn count(&self, policy: &Policy, list: usize, outcome: Outcome, trigger: Trigger) {
+        let hits = if self.epoch == policy.epoch() {
+            self.by_index.get(list)
+        } else {
+            // A query that began under the policy before.
+            self.by_key.get(&key(policy, list))
+        };
+        if let Some(hits) = hits {
+            hits.0.own().add(|own| &own[outcome as usize][trigger as usize]);
+        }
+    }
 }
 
 impl Default for Hits {
@@ -181,18 +221,9 @@ impl Hits {
         self.0.store(Arc::new(HitTable { epoch: policy.epoch(), by_index, by_key }));
     }
 
-    /// Counts a match of a list of `policy`.
-    pub fn count(&self, policy: &Policy, list: usize, outcome: Outcome, trigger: Trigger) {
-        let table = self.0.load();
-        let hits = if table.epoch == policy.epoch() {
-            table.by_index.get(list)
-        } else {
-            // A query that began under the policy before.
-            table.by_key.get(&key(policy, list))
-        };
-        if let Some(hits) = hits {
-            add(&hits.0.own()[outcome as usize][trigger as usize]);
-        }
+    /// What hits are counted in now.
+    pub fn table(&self) -> Guard<Arc<HitTable>> {
+        self.0.load()
     }
 
     /// Calls `each` for every list.
@@ -205,4 +236,22 @@ fn key(policy: &Policy, list: usize) -> ListKey {
     let list = &policy.lists()[list];
     let program = list.program().map(|program| policy.programs()[program].name.clone());
     (program.unwrap_or_default(), list.service.clone(), list.name.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_count_is_lost_however_many_threads_count() {
+        const ROUNDS: u64 = 20_000;
+        let counts: Shards<AtomicU64> = Shards::default();
+        let threads = 2 * SHARDS as u64;
+        std::thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(|| (0..ROUNDS).for_each(|_| counts.own().add(|own| own)));
+            }
+        });
+        assert_eq!(counts.sum(|own| own), threads * ROUNDS);
+    }
 }

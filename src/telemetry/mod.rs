@@ -12,8 +12,9 @@ use crate::{
     policy::Policy,
     query::{CacheUse, QueryRecord},
 };
-use counters::{BypassCounts, Counters, Hits, Shards, add};
-use std::net::IpAddr;
+use arc_swap::Guard;
+use counters::{BypassCounts, Counters, HitTable, Hits, Own, Shards};
+use std::{net::IpAddr, sync::Arc};
 
 /// All counters of the program.
 pub struct Telemetry {
@@ -29,27 +30,9 @@ impl Telemetry {
         Self { counters: Shards::default(), hits: Hits::default(), bypass: BypassCounts::default(), log_queries }
     }
 
-    /// Counts a query, after its answer went out.
-    pub fn record(&self, record: &QueryRecord<'_>) {
-        let counters = self.counters.own();
-        if record.dropped {
-            add(&counters.dropped);
-        } else {
-            counters.answered(record.transport, record.rcode, record.latency);
-        }
-        if let Some(cache) = record.cache {
-            add(&counters.cache[cache as usize]);
-        }
-        if record.bypass {
-            add(&counters.bypass);
-            self.bypass.add(record.client);
-        }
-        if let Some(policy) = record.policy {
-            self.count_verdict(record, policy);
-        }
-        if self.log_queries {
-            query_line::log(record);
-        }
+    /// Begins to count queries: what it takes is found once for all that are counted together.
+    pub fn recorder(&self) -> Recorder<'_> {
+        Recorder { telemetry: self, counters: self.counters.own(), hits: self.hits.table() }
     }
 
     /// Questions to which the cache had this to say.
@@ -59,27 +42,27 @@ impl Telemetry {
 
     /// Counts a packet that got no answer on purpose.
     pub fn silent(&self, transport: Transport) {
-        add(&self.counters.own().silent[transport as usize]);
+        self.counters.own().add(|own| &own.silent[transport as usize]);
     }
 
     /// Counts a response that the system didn't take.
     pub fn unsent(&self) {
-        add(&self.counters.own().unsent);
+        self.counters.own().add(|own| &own.unsent);
     }
 
     /// Counts a query whose handling broke off, which is a fault of this program.
     pub fn fault(&self) {
-        add(&self.counters.own().faults);
+        self.counters.own().add(|own| &own.faults);
     }
 
     /// Counts a TCP connection beyond a bound.
     pub fn connection_refused(&self) {
-        add(&self.counters.own().connections_refused);
+        self.counters.own().add(|own| &own.connections_refused);
     }
 
     /// Counts a reload.
     pub fn reloaded(&self, outcome: Reload) {
-        add(&self.counters.own().reloads[outcome as usize]);
+        self.counters.own().add(|own| &own.reloads[outcome as usize]);
     }
 
     /// Makes ready for counting by the lists of a policy that is about to be in force.
@@ -91,13 +74,41 @@ impl Telemetry {
     pub fn bypass_by_client(&self) -> Vec<(IpAddr, u64)> {
         self.bypass.list()
     }
+}
 
-    fn count_verdict(&self, record: &QueryRecord<'_>, policy: &Policy) {
-        if record.verdict.owner.is_some() {
-            add(&self.counters.own().owner_passed);
+/// Counts queries. It is not kept: a reload changes what is counted in.
+pub struct Recorder<'t> {
+    telemetry: &'t Telemetry,
+    counters: Own<'t, Counters>,
+    hits: Guard<Arc<HitTable>>,
+}
+
+impl Recorder<'_> {
+    /// Counts a query, after its answer went out.
+    pub fn record(&self, record: &QueryRecord<'_>) {
+        let counters = &self.counters;
+        if record.dropped {
+            counters.add(|own| &own.dropped);
+        } else {
+            counters.answered(record.transport, record.rcode, record.latency);
         }
-        for said in &record.verdict.programs {
-            self.hits.count(policy, said.cause.list(), said.outcome, said.cause.trigger);
+        if let Some(cache) = record.cache {
+            counters.add(|own| &own.cache[cache as usize]);
+        }
+        if record.bypass {
+            counters.add(|own| &own.bypass);
+            self.telemetry.bypass.add(record.client);
+        }
+        if let Some(policy) = record.policy {
+            if record.verdict.owner.is_some() {
+                counters.add(|own| &own.owner_passed);
+            }
+            for said in &record.verdict.programs {
+                self.hits.count(policy, said.cause.list(), said.outcome, said.cause.trigger);
+            }
+        }
+        if self.telemetry.log_queries {
+            query_line::log(record);
         }
     }
 }

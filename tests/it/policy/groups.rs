@@ -295,7 +295,7 @@ async fn a_hardware_address_goes_before_a_network() {
         let packet = Ask { rd: false, ..Ask::new("signed.org", RrType::A) }.packet();
         let mut asked = Asked::default();
         asked.read(&packet, address, Transport::Udp, Instant::now());
-        let turn = pipeline.turn();
+        let turn = pipeline.turn(Instant::now());
         pipeline.foresee(&turn, std::slice::from_mut(&mut asked), None);
         let mut record = pipeline.record(&asked);
         let now = pipeline.answer_now(&turn, &asked, &packet, None, &mut record, &mut Vec::new());
