@@ -64,7 +64,7 @@ fn main() {
     });
     stage("write a resolved answer", || {
         for ((packet, query), name) in packets.iter().zip(&queries).zip(&names) {
-            black_box(resolved(&Reply::to(query, packet, 1232), query, &resolution(name), &mut out));
+            black_box(resolved(&Reply::to(query, packet, 1232), query, &resolution(name), 0, &mut out));
         }
     });
 }

@@ -139,6 +139,54 @@ async fn what_is_over_is_given_when_nobody_answers() {
     eventually("a fresh answer", || async { server.ask("www.signed.org", RrType::A).await.ede_code() == 0 }).await;
 }
 
+/// A house full of questions that nobody answers still gives what is over, at once, and says no to the rest.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_house_gives_what_is_over() {
+    let internet = Internet::start().await;
+    let server = serve(&internet, "[cache]\nstale = \"30d\"\n").await;
+    let pipeline = &server.running.pipeline;
+    server.ask("www.signed.org", RrType::A).await;
+    internet.set_silent(true);
+    pipeline.finder().let_pass(LONG);
+    server.running.health.resolver.forget();
+    let flood = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    flood.connect(server.dns()).await.unwrap();
+    let mut serial = 0;
+    // Packets may be lost, and questions end: more come until there is no room.
+    while pipeline.misses_free() > 0 {
+        for _ in 0..64 {
+            serial += 1;
+            flood.send(&Ask::new(&format!("n{serial}.signed.org"), RrType::A).packet()).await.unwrap();
+        }
+        tokio::task::yield_now().await;
+    }
+    let begun = std::time::Instant::now();
+    let stale = server.ask("www.signed.org", RrType::A).await;
+    assert_eq!((stale.rcode, stale.ede_code(), ttl(&stale)), (Rcode::NOERROR, 3, 30));
+    assert!(begun.elapsed() < Duration::from_millis(1500), "not after the patience with name servers");
+    let refused = server.ask("other.signed.org", RrType::A).await;
+    assert_eq!(refused.rcode, Rcode::SERVFAIL);
+    let text = refused.ede.expect("a reason").text;
+    assert!(text.contains("too many questions"), "{text}");
+}
+
+/// What was asked before a flush, and answered after it, isn't kept: the flush may have been meant for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flush_holds_for_what_is_in_flight() {
+    let internet = Internet::start().await;
+    let server = serve(&internet, "").await;
+    server.ask("www.signed.org", RrType::A).await;
+    internet.set_delay(Duration::from_millis(300));
+    let asked = internet.asked("api.signed.org");
+    let (answer, ()) = tokio::join!(server.ask("api.signed.org", RrType::A), async {
+        eventually("it is in flight", || async { internet.asked("api.signed.org") > asked }).await;
+        let (status, _) = server.post("/api/v1/cache/flush", "{}").await;
+        assert_eq!(status, 200);
+    });
+    assert_ne!(answer.rcode, Rcode::SERVFAIL);
+    assert_eq!(server.json("/api/v1/cache").await["entries"].as_u64(), Some(0));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_stale_answers_silence_is_a_failure() {
     let internet = Internet::start().await;
