@@ -17,6 +17,7 @@ use crate::{
         TrustAnchorText, UpstreamCounters, Wanted,
     },
     telemetry::{Reload, Telemetry},
+    warm::Warm,
 };
 use anyhow::Context;
 use std::{
@@ -105,6 +106,7 @@ pub struct Running {
     pub published: Arc<Published>,
     pub health: Health,
     pub pipeline: Arc<Pipeline>,
+    warm: Option<Warm>,
     watching: Watching,
     stop: watch::Sender<bool>,
     serving: Serving,
@@ -146,6 +148,12 @@ pub async fn start(config: Config, outside: Outside) -> Result<Running, AppError
     let (pipeline, warnings) = pipeline(&config, &published, Arc::new(resolver.clone()), clock.clone(), seed)?;
     warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let pipeline = Arc::new(pipeline);
+    let warming = (Warm::new(&config), pipeline.clone());
+    let warming = tokio::task::spawn_blocking(move || {
+        let (warm, pipeline) = warming;
+        warm.inspect(|warm| warm.load(pipeline.finder(), pipeline.now()))
+    });
+    let warm = warming.await.context("reading kept answers broke off")?;
     let health = Health {
         published: published.clone(),
         counters,
@@ -185,7 +193,7 @@ pub async fn start(config: Config, outside: Outside) -> Result<Running, AppError
     let serving = listener::serve(sockets, &service).context("could not start serving")?;
     let watching = lists.watch().context("could not start the thread that watches the lists")?;
     let contact = tokio::spawn(make_contact(health.clone()));
-    Ok(Running { dns, admin, published, health, pipeline, watching, stop, serving, contact })
+    Ok(Running { dns, admin, published, health, pipeline, warm, watching, stop, serving, contact })
 }
 
 /// The flow of queries with all it takes, and what in the owner's hosts files can't be used.
@@ -257,6 +265,10 @@ impl Running {
             }
         };
         let _ = tokio::time::timeout(DRAIN_WITHIN, drained).await;
+        if let Some(warm) = self.warm {
+            let pipeline = self.pipeline;
+            let _ = tokio::task::spawn_blocking(move || warm.save(pipeline.finder(), pipeline.now())).await;
+        }
     }
 }
 

@@ -23,6 +23,7 @@
 //! - [`prefetch`] asks for memory before it is needed; the only line that isn't safe Rust.
 //! - [`neighbours`] which MAC address stands behind a client's address; asks the kernel, never waits.
 //! - [`pause`] everything in shadow until a time; kept over restarts.
+//! - [`warm`] kept answers over a restart, for who wants it.
 //! - [`policy`] decides, purely. `rule` is what a line means, `parse` reads lines (one file a format), `gate` judges how much
 //!   they cover, `show` writes them; `set` packs a list, `index` with `table`, `pattern`, `places` and `geo` finds what matches;
 //!   `build` works out modes by group (`mode`, `groups`, `schedule`, `zone`); `decide` and `tally` are the order of
@@ -75,3 +76,4 @@ pub mod query;
 pub mod resolve;
 pub mod response;
 pub mod telemetry;
+pub mod warm;

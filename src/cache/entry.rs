@@ -1,5 +1,7 @@
 //! One answer in wire form, with what must be known to give it again.
 
+mod saved;
+
 use super::Seconds;
 use crate::{
     dns::{
@@ -422,6 +424,36 @@ mod tests {
             let last = Life::Fresh { age: life.saturating_sub(1), life };
             assert!(life == 0 || entry.life(100 + life - 1) == last, "{what}: {:?}", entry.life(100 + life - 1));
             assert_eq!(entry.life(100 + life), Life::Over { since: 0 }, "{what}");
+        }
+    }
+
+    #[test]
+    fn a_saved_entry_comes_back_older() {
+        let answer = vec![record("www.example.com", RrType::A, 300, &[192, 0, 2, 1])];
+        for (dnssec_ok, resolution) in [
+            (true, resolution(Rcode::NOERROR, answer.clone(), vec![])),
+            (false, resolution(Rcode::NXDOMAIN, vec![], vec![soa(300, 900)])),
+            (false, Resolution { security: Security::Unchecked, ..resolution(Rcode::NOERROR, answer.clone(), vec![]) }),
+        ] {
+            let entry = entry(dnssec_ok, &resolution, 0);
+            let mut saved = Vec::new();
+            assert!(entry.save(140, &mut saved));
+            let back = Entry::load(&saved, 5000, 60).unwrap();
+            assert_eq!((back.key(), back.rcode(), back.security()), (entry.key(), entry.rcode(), entry.security()));
+            assert_eq!(back.resolution(|ttl| ttl), resolution);
+            assert_eq!(back.life(5000), Life::Fresh { age: 100, life: 300 });
+            assert!(Entry::load(&saved, 99, 60).is_none(), "older than the clock");
+            // Octets that nobody saved are told, or give an entry of which nothing is read beyond its end.
+            for end in 0..saved.len() {
+                if let Some(cut) = Entry::load(&saved[..end], 5000, 0) {
+                    let _ = (cut.resolution(|ttl| ttl), cut.write(&mut Vec::new(), |ttl| ttl));
+                }
+            }
+        }
+        let bogus = Resolution { security: Security::Bogus, ..resolution(Rcode::NOERROR, answer.clone(), vec![]) };
+        let told = Resolution { ede: Some(ExtendedError::new(7, "x")), ..resolution(Rcode::NOERROR, answer, vec![]) };
+        for not_saved in [bogus, told, resolution(Rcode::SERVFAIL, vec![], vec![])] {
+            assert!(!entry(false, &not_saved, 0).save(140, &mut Vec::new()));
         }
     }
 

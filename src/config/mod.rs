@@ -113,6 +113,8 @@ pub struct Cache {
     pub stale: Duration,
     /// Popular answers are asked for again when their time is over.
     pub prefetch: bool,
+    /// Answers outlast the process.
+    pub save: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -60,6 +60,8 @@ pub struct Keeping {
 
 /// Answers that wait for the end of their time at most, to be asked for again.
 const REFRESHES_MAX: usize = 4096;
+/// The time at the start by the cache's clock: it reaches back further than anything is kept.
+const STARTED: Seconds = 1 << 30;
 /// Seconds before its end from which on an answer that is given counts as popular, if its life is long.
 const LATE_MAX: u32 = 300;
 
@@ -77,7 +79,7 @@ pub struct Finder {
     refreshes: Arc<Semaphore>,
     /// The cache's clock begins here.
     started: Instant,
-    /// Seconds by which it is ahead.
+    /// Seconds that it was ahead of it then, and what tests add.
     ahead: AtomicU32,
     /// Seconds since 1970 (UTC).
     now: Arc<dyn Fn() -> i64 + Send + Sync>,
@@ -95,7 +97,7 @@ impl Finder {
             flying: Arc::new(Semaphore::new(MISSES_MAX)),
             refreshes: Arc::new(Semaphore::new(REFRESHES_MAX)),
             started: Instant::now(),
-            ahead: AtomicU32::new(0),
+            ahead: AtomicU32::new(STARTED),
             now,
             runtime: Handle::try_current().ok(),
         }
@@ -186,6 +188,31 @@ impl Finder {
                 finder.join(sought);
             }
         });
+    }
+
+    /// Whether it may be given now, if only for want of a better one.
+    fn is_of_use(&self, entry: &Entry, now: Seconds) -> bool {
+        matches!(entry.life(now), Life::Fresh { .. }) || self.stale(entry, now).is_some()
+    }
+
+    /// Hands over what is kept and of use to a later process, answer by answer.
+    pub fn save<E>(&self, mut take: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+        let now = self.seconds(Instant::now());
+        let mut octets = Vec::new();
+        for entry in self.cache.entries() {
+            octets.clear();
+            if self.is_of_use(&entry, now) && entry.save(now, &mut octets) {
+                take(&octets)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps an answer that an earlier process handed over so many seconds ago; false if it is of no use.
+    pub fn restore(&self, saved: &[u8], passed: Seconds) -> bool {
+        let now = self.seconds(Instant::now());
+        let entry = Entry::load(saved, now, passed).filter(|entry| self.is_of_use(entry, now));
+        entry.map(|entry| self.cache.store(Arc::new(entry))).is_some()
     }
 
     /// Forgets what is kept of a name, and of all names below it; of all names, if it is the root with those below.

@@ -412,3 +412,64 @@ async fn leaving_waits_for_all_who_wait_for_one_answer() {
         assert!(one.await.unwrap().is_some());
     }
 }
+
+/// What was kept outlasts the process, if the owner wants it, and is as old as it is; a file that is damaged, of other
+/// settings or from the future is as good as none.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kept_answers_outlast_the_process() {
+    const SAVE: &str = "[cache]\nsave = true\nstale = \"0s\"\n";
+    let internet = Internet::start().await;
+    let fill = async |folder| {
+        let server = start(folder, Some(&internet), SAVE).await;
+        let first = ttl(&server.ask("www.signed.org", RrType::A).await);
+        server.ask("no-such-name.signed.org", RrType::A).await;
+        (server, first)
+    };
+    let stop = async |server: Server| {
+        let Server { running, folder, .. } = server;
+        running.stop().await;
+        folder
+    };
+    let (server, first) = fill(folder()).await;
+    server.clock.fetch_sub(7, Ordering::Relaxed);
+    let mut kept = stop(server).await;
+    let file = kept.path().join("state/answers");
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&file.metadata().unwrap().permissions()) & 0o777, 0o600);
+    let whole = std::fs::read(&file).unwrap();
+    // Seven seconds later, by the calendar, and a second more at most.
+    let server = start(kept, Some(&internet), SAVE).await;
+    assert!(!file.exists(), "it is read once");
+    internet.set_silent(true);
+    let again = server.ask_with(&Ask { ad: true, ..Ask::new("www.signed.org", RrType::A) }).await;
+    assert!((8..10).contains(&(first + 1 - ttl(&again))), "{first}, then {}", ttl(&again));
+    assert!(again.ad, "validated once");
+    assert_eq!(server.ask("no-such-name.signed.org", RrType::A).await.rcode, Rcode::NXDOMAIN);
+    assert_eq!(server.ask("other.signed.org", RrType::A).await.rcode, Rcode::SERVFAIL, "nobody can be asked");
+    internet.set_silent(false);
+    kept = stop(server).await;
+    let mut damaged = whole.clone();
+    damaged[whole.len() / 2] ^= 1;
+    let long_ago = [&whole[..], b"x"].concat();
+    let others =
+        "[resolve]\nroot_hints = \"root.hints\"\ntrust_anchors = \"root.ds\"\nipv6 = false\nvalidate = false\n";
+    for (what, octets, more, found) in [
+        ("as it was", whole.clone(), String::new(), 2),
+        ("damaged", damaged, String::new(), 0),
+        ("longer", long_ago, String::new(), 0),
+        ("cut", whole[..whole.len() - 40].to_vec(), String::new(), 0),
+        ("empty", Vec::new(), String::new(), 0),
+        ("of other settings", whole.clone(), others.to_owned(), 0),
+    ] {
+        std::fs::write(&file, octets).unwrap();
+        let server = start(kept, Some(&internet), &format!("{SAVE}{more}")).await;
+        assert_eq!(server.json("/api/v1/cache").await["entries"].as_u64(), Some(found), "{what}");
+        assert!(!file.exists(), "{what}");
+        kept = stop(server).await;
+    }
+    // Without the option nothing is written.
+    std::fs::remove_file(&file).unwrap();
+    let server = start(kept, Some(&internet), "").await;
+    server.ask("www.signed.org", RrType::A).await;
+    let _kept = stop(server).await;
+    assert!(!file.exists());
+}

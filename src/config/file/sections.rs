@@ -261,6 +261,7 @@ fn read_cache(table: &Table<'_>) -> Cache {
         bytes: table.size("size", CACHE_BYTES),
         stale: table.parse("stale", CACHE_STALE, "1d", text::duration),
         prefetch: table.boolean("prefetch", true),
+        save: table.boolean("save", false),
     }
 }
 

@@ -225,7 +225,7 @@ fn unknown_keys_are_errors_with_a_suggestion() {
             "1:2: resolv: there is no such section; did you mean resolve?",
             "4:1: resolve.validte: there is no such option; did you mean validate?",
             "5:1: resolve.Do_Not_Query: there is no such option; did you mean do_not_query?",
-            "7:1: cache.colour: there is no such option; those there are: prefetch, size, stale",
+            "7:1: cache.colour: there is no such option; those there are: prefetch, save, size, stale",
         ],
     );
     bad(
