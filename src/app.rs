@@ -17,7 +17,7 @@ use crate::{
         TrustAnchorText, UpstreamCounters, Wanted,
     },
     telemetry::{Reload, Telemetry},
-    warm::Warm,
+    warm::{Awake, AwakeFor, Warm},
 };
 use anyhow::Context;
 use std::{
@@ -54,6 +54,7 @@ pub struct Outside {
     pub fetch: FetchLimits,
     /// Whether another process may have the addresses yet.
     pub start: Start,
+    pub awake: AwakeFor,
 }
 
 impl Outside {
@@ -66,6 +67,7 @@ impl Outside {
             built_at: env!("CLEANDNS_BUILT_AT").parse().unwrap_or(0),
             fetch: FetchLimits::default(),
             start: Start::Alone,
+            awake: Arc::new(Awake::of_machine),
         }
     }
 
@@ -106,7 +108,7 @@ pub struct Running {
     pub published: Arc<Published>,
     pub health: Health,
     pub pipeline: Arc<Pipeline>,
-    warm: Option<Warm>,
+    warm: Option<Arc<Warm>>,
     watching: Watching,
     stop: watch::Sender<bool>,
     serving: Serving,
@@ -134,7 +136,7 @@ pub async fn start(config: Config, outside: Outside) -> Result<Running, AppError
     let telemetry = Arc::new(Telemetry::new(config.log.queries));
     let counters = Arc::new(UpstreamCounters::default());
     let (clock, chance, limits) = (outside.clock.clone(), outside.chance(), outside.fetch.clone());
-    let (seed, start_mode) = (outside.seed, outside.start);
+    let (seed, start_mode, awake) = (outside.seed, outside.start, outside.awake.clone());
     let resolver = resolver(&config, outside, counters.clone())?;
     let downloads = Downloads { look_up_host: look_up_host(&config, &resolver), limits };
     let (own_config, on_publish) = (config.clone(), count_reloads(&telemetry));
@@ -148,12 +150,7 @@ pub async fn start(config: Config, outside: Outside) -> Result<Running, AppError
     let (pipeline, warnings) = pipeline(&config, &published, Arc::new(resolver.clone()), clock.clone(), seed)?;
     warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let pipeline = Arc::new(pipeline);
-    let warming = (Warm::new(&config), pipeline.clone());
-    let warming = tokio::task::spawn_blocking(move || {
-        let (warm, pipeline) = warming;
-        warm.inspect(|warm| warm.load(pipeline.finder(), pipeline.now()))
-    });
-    let warm = warming.await.context("reading kept answers broke off")?;
+    let warm = Warm::new(&config, awake).map(Arc::new);
     let health = Health {
         published: published.clone(),
         counters,
@@ -177,6 +174,10 @@ pub async fn start(config: Config, outside: Outside) -> Result<Running, AppError
                 telemetry: telemetry.clone(),
                 health: health.clone(),
                 lists: lists.control(),
+                forget_saved: {
+                    let warm = warm.clone();
+                    Arc::new(move || warm.iter().for_each(|warm| warm.forget()))
+                },
                 packets_lost: Arc::new({
                     let drops = Drops::of(&sockets);
                     move || drops.count()
@@ -189,6 +190,10 @@ pub async fn start(config: Config, outside: Outside) -> Result<Running, AppError
             )
         }
     };
+    // Not before: who can't start takes nothing from who comes next.
+    let warming = (warm.clone(), pipeline.clone());
+    let warming = tokio::task::spawn_blocking(move || warming.0.inspect(|warm| warm.load(warming.1.finder())));
+    warming.await.context("reading kept answers broke off")?;
     let service = Service { pipeline: pipeline.clone(), telemetry, stopping };
     let serving = listener::serve(sockets, &service).context("could not start serving")?;
     let watching = lists.watch().context("could not start the thread that watches the lists")?;
@@ -267,7 +272,7 @@ impl Running {
         let _ = tokio::time::timeout(DRAIN_WITHIN, drained).await;
         if let Some(warm) = self.warm {
             let pipeline = self.pipeline;
-            let _ = tokio::task::spawn_blocking(move || warm.save(pipeline.finder(), pipeline.now())).await;
+            let _ = tokio::task::spawn_blocking(move || warm.save(pipeline.finder())).await;
         }
     }
 }

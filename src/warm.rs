@@ -1,8 +1,11 @@
 //! Answers over a restart: written down when the process leaves, read by the next one before it serves.
 //!
 //! The file is a line of what it is, then answers, each after its length, and at last a digest of all before. One that is
-//! damaged, from another version, from the future, or by other settings of resolution is as good as none. It is read once
-//! and gone then, so that after a crash nothing comes back that was flushed meanwhile.
+//! damaged, from another version, or by other settings of resolution is as good as none. It is read once and gone then, and
+//! goes with any flush, so that after a crash nothing comes back that was flushed meanwhile.
+//!
+//! How old the answers are is told by the time since the machine started, for a clock may have been wrong. After the
+//! machine was off nobody knows: then they are given for want of better ones alone (RFC 8767).
 
 use crate::{config::Config, lists::version_of, query::Finder};
 use ring::digest::{Context, Digest, SHA256, SHA256_OUTPUT_LEN};
@@ -11,6 +14,7 @@ use std::{
     io::{self, BufRead, BufReader, BufWriter, Read, Seek, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 /// Where the answers are kept in the state folder.
@@ -20,49 +24,81 @@ const LINE_BYTES_MAX: u64 = 128;
 /// Octets of an answer at most: a message, and where its TTLs stand.
 const ANSWER_BYTES_MAX: u32 = 1 << 18;
 
+/// How long this machine has been running.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Awake {
+    /// Tells one start of the machine from another. One word.
+    pub boot: String,
+    /// Since then, sleep included.
+    pub seconds: u32,
+}
+
+/// Tells how long this machine has been running; `None` where it can't be told.
+pub type AwakeFor = Arc<dyn Fn() -> Option<Awake> + Send + Sync>;
+
+impl Awake {
+    /// By the kernel.
+    pub fn of_machine() -> Option<Self> {
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?.trim().to_owned();
+        let uptime = fs::read_to_string("/proc/uptime").ok()?;
+        let seconds = uptime.split('.').next()?.parse().ok()?;
+        Some(Self { boot, seconds })
+    }
+}
+
 /// The file, if answers are to be kept, and the first words that it must have.
 pub struct Warm {
     file: PathBuf,
     /// Octets at most.
     size: u64,
     words: String,
+    awake: AwakeFor,
 }
 
 impl Warm {
-    /// `None` if answers are not to be kept, or can't be.
-    pub fn new(config: &Config) -> Option<Self> {
-        if !config.cache.save {
-            return None;
-        }
+    /// `None` if answers are not to be kept, or can't be. What was kept before the owner said no goes.
+    pub fn new(config: &Config, awake: AwakeFor) -> Option<Self> {
         let Some(folder) = &config.state_dir else {
-            tracing::warn!("cache.save: there is no folder to keep answers in; set state.dir");
+            if config.cache.save {
+                tracing::warn!("cache.save: there is no folder to keep answers in; set state.dir");
+            }
             return None;
         };
+        let file = folder.join(FILE_NAME);
+        remove(&unfinished(&file));
+        if !config.cache.save {
+            remove(&file);
+            return None;
+        }
         // Other name servers, or another trust anchor, may have other answers.
         let mut settings = format!("{:?}", config.resolve).into_bytes();
         for file in [&config.resolve.root_hints, &config.resolve.trust_anchors].into_iter().flatten() {
             settings.extend(fs::read(file).unwrap_or_default());
         }
         let words = format!("cleandns answers {} {:016x}", env!("CARGO_PKG_VERSION"), version_of(&settings));
-        Some(Self { file: folder.join(FILE_NAME), size: 2 * config.cache.bytes, words })
+        Some(Self { file, size: config.cache.bytes.saturating_mul(2), words, awake })
     }
 
-    /// Gives `finder` what an earlier process kept, at `now` in seconds since 1970 (UTC).
-    pub fn load(&self, finder: &Finder, now: i64) {
-        let place = self.file.display();
-        match self.read(finder, now) {
+    /// Gives `finder` what an earlier process kept.
+    pub fn load(&self, finder: &Finder) {
+        match self.read(finder) {
             Ok(answers) => tracing::info!(answers, "answers kept from before"),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return,
-            Err(error) => tracing::warn!(file = %place, %error, "answers kept from before are of no use"),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                tracing::warn!(file = %self.file.display(), %error, "answers kept from before are of no use");
+            }
         }
-        if let Err(error) = fs::remove_file(&self.file) {
-            tracing::warn!(file = %place, %error, "a file of kept answers can't be removed");
-        }
+        self.forget();
     }
 
-    /// Writes down what `finder` keeps, at `now` in seconds since 1970 (UTC).
-    pub fn save(&self, finder: &Finder, now: i64) {
-        match self.write(finder, now) {
+    /// Removes what an earlier process kept.
+    pub fn forget(&self) {
+        remove(&self.file);
+    }
+
+    /// Writes down what `finder` keeps.
+    pub fn save(&self, finder: &Finder) {
+        match self.write(finder) {
             Ok(answers) => tracing::info!(answers, "answers kept for the next start"),
             Err(error) => {
                 tracing::warn!(file = %self.file.display(), %error, "answers can't be kept for the next start")
@@ -70,7 +106,7 @@ impl Warm {
         }
     }
 
-    fn read(&self, finder: &Finder, now: i64) -> io::Result<u64> {
+    fn read(&self, finder: &Finder) -> io::Result<u64> {
         let no_use = |why: &str| io::Error::other(why.to_owned());
         // Before it is opened: to open a pipe is to wait for its writer.
         if !self.file.metadata()?.is_file() {
@@ -92,9 +128,11 @@ impl Warm {
         let mut content = BufReader::new(file.take(content));
         let mut line = String::new();
         content.by_ref().take(LINE_BYTES_MAX).read_line(&mut line)?;
-        let saved = line.strip_prefix(&self.words).and_then(|rest| rest.trim().parse::<i64>().ok());
-        let saved = saved.ok_or_else(|| no_use("it is from another version, or other settings of [resolve]"))?;
-        let passed = u32::try_from(now - saved).map_err(|_| no_use("it is from the future"))?;
+        let saved = line.strip_prefix(&self.words).and_then(|rest| rest.trim().split_once(' '));
+        let (boot, seconds) =
+            saved.ok_or_else(|| no_use("it is from another version, or other settings of [resolve]"))?;
+        let same = (self.awake)().filter(|awake| awake.boot == boot);
+        let passed = same.and_then(|awake| awake.seconds.checked_sub(seconds.parse().ok()?));
         let (mut answers, mut answer) = (0, Vec::new());
         let mut length = [0; 4];
         while !content.fill_buf()?.is_empty() {
@@ -110,12 +148,12 @@ impl Warm {
         Ok(answers)
     }
 
-    fn write(&self, finder: &Finder, now: i64) -> io::Result<u64> {
+    fn write(&self, finder: &Finder) -> io::Result<u64> {
         if let Some(folder) = self.file.parent() {
             fs::create_dir_all(folder)?;
         }
-        let unfinished = self.file.with_extension("unfinished");
-        let written = self.write_to(&unfinished, finder, now).and_then(|answers| {
+        let unfinished = unfinished(&self.file);
+        let written = self.write_to(&unfinished, finder).and_then(|answers| {
             fs::rename(&unfinished, &self.file)?;
             Ok(answers)
         });
@@ -125,15 +163,16 @@ impl Warm {
         written
     }
 
-    fn write_to(&self, place: &Path, finder: &Finder, now: i64) -> io::Result<u64> {
-        // Names that somebody asked for are nobody else's business.
-        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(place)?;
+    fn write_to(&self, place: &Path, finder: &Finder) -> io::Result<u64> {
+        let (boot, seconds) = (self.awake)().map_or(("-".to_owned(), 0), |awake| (awake.boot, awake.seconds));
+        // Names that somebody asked for are nobody else's business. Another process that leaves now writes its own.
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(place)?;
         let (mut file, mut hash, mut answers) = (BufWriter::new(file), Context::new(&SHA256), 0);
         let mut put = |octets: &[u8]| {
             hash.update(octets);
             file.write_all(octets)
         };
-        put(format!("{} {now}\n", self.words).as_bytes())?;
+        put(format!("{} {boot} {seconds}\n", self.words).as_bytes())?;
         finder.save(|answer| {
             answers += 1;
             put(&(answer.len() as u32).to_be_bytes())?;
@@ -142,6 +181,19 @@ impl Warm {
         file.write_all(hash.finish().as_ref())?;
         file.into_inner()?.sync_all()?;
         Ok(answers)
+    }
+}
+
+fn unfinished(file: &Path) -> PathBuf {
+    file.with_extension("unfinished")
+}
+
+fn remove(file: &Path) {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            tracing::warn!(file = %file.display(), %error, "a file of kept answers can't be removed");
+        }
+        _ => {}
     }
 }
 

@@ -144,7 +144,10 @@ pub async fn flush(State(state): State<AdminState>, Json(asked): Json<FlushAsked
         }
     };
     // It looks at every entry.
-    let flushing = tokio::task::spawn_blocking(move || state.pipeline.finder().flush(&name, subtree));
+    let flushing = tokio::task::spawn_blocking(move || {
+        (state.forget_saved)();
+        state.pipeline.finder().flush(&name, subtree)
+    });
     match flushing.await {
         Ok(answers) => Json(Flushed { answers }).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),

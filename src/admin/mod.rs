@@ -47,6 +47,8 @@ pub struct AdminState {
     pub telemetry: Arc<Telemetry>,
     pub health: Health,
     pub lists: Control,
+    /// Removes the answers that an earlier process left for the next start.
+    pub forget_saved: Arc<dyn Fn() + Send + Sync>,
     /// Packets that the kernel dropped before they were read.
     pub packets_lost: Arc<dyn Fn() -> u64 + Send + Sync>,
 }

@@ -79,15 +79,13 @@ pub enum Life {
 }
 
 impl Entry {
-    /// An entry for the answer to a question. `stored` is now by the cache's clock, `now` by the calendar in seconds
-    /// since 1970 (UTC).
+    /// An entry for the answer to a question, settled. `stored` is now by the cache's clock.
     pub fn new(
         question: &Question,
         (dnssec_ok, cd): (bool, bool),
         name_servers: NameServersWanted,
         resolution: &Resolution,
         stored: Seconds,
-        now: i64,
     ) -> Self {
         let is_failure = is_failure(resolution, cd);
         let is_shown =
@@ -96,25 +94,15 @@ impl Entry {
         let mut message = Vec::new();
         let mut writer = MessageWriter::new(&mut message, usize::from(u16::MAX), 0, [0; 2]);
         writer.question(&question.name, question.rr_type, Class::IN);
-        // Whether or not the client sees the signatures, the answer is good as long as they are.
-        let all = || resolution.answer.iter().chain(&resolution.authority);
-        let cap = all().map(|record| signature_life(record, now)).min().unwrap_or(LIFE_MAX).min(LIFE_MAX);
-        let mut life = cap;
-        let (mut counts, mut is_cut) = ([0u16; 3], false);
-        for record in resolution.answer.iter().filter(is_shown) {
-            life = life.min(record.ttl);
-            match writer.record(Section::Answer, &Record { ttl: record.ttl.min(cap), ..record.clone() }) {
-                Ok(()) => counts[0] += 1,
-                Err(Full) => is_cut = true,
-            }
-        }
-        for record in resolution.authority.iter().filter(is_shown) {
-            // RFC 2308 §5: a denial lives as long as the lesser of its SOA's TTL and MINIMUM, and its proofs with it.
-            let ttl = negative_ttl.map_or(record.ttl, |ttl| record.ttl.min(ttl).min(DENIAL_LIFE_MAX)).min(cap);
-            life = life.min(ttl);
-            match writer.record(Section::Authority, &Record { ttl, ..record.clone() }) {
-                Ok(()) => counts[1] += 1,
-                Err(Full) => is_cut = true,
+        let (mut life, mut counts, mut is_cut) = (LIFE_MAX, [0u16; 3], false);
+        let sections = [(Section::Answer, &resolution.answer), (Section::Authority, &resolution.authority)];
+        for ((section, records), count) in sections.into_iter().zip(&mut counts) {
+            for record in records.iter().filter(is_shown) {
+                life = life.min(record.ttl);
+                match writer.record(section, record) {
+                    Ok(()) => *count += 1,
+                    Err(Full) => is_cut = true,
+                }
             }
         }
         writer.finish();
@@ -291,6 +279,18 @@ impl Entry {
     }
 }
 
+/// Has every record of an answer live no longer than it may, by the time in seconds since 1970 (UTC): none outlives the
+/// answer's signatures, whether or not the client sees those, nor a denial what its SOA record says.
+pub fn settle(resolution: &mut Resolution, now: i64) {
+    let negative_ttl = negative_ttl(&resolution.authority).map(|ttl| ttl.min(DENIAL_LIFE_MAX));
+    let all = resolution.answer.iter().chain(&resolution.authority);
+    let cap = all.map(|record| signature_life(record, now)).min().unwrap_or(LIFE_MAX).min(LIFE_MAX);
+    resolution.answer.iter_mut().for_each(|record| record.ttl = record.ttl.min(cap));
+    // RFC 2308 §5: a denial lives as long as the lesser of its SOA's TTL and MINIMUM, and its proofs with it.
+    let cap = cap.min(negative_ttl.unwrap_or(LIFE_MAX));
+    resolution.authority.iter_mut().for_each(|record| record.ttl = record.ttl.min(cap));
+}
+
 /// True for a resolution that isn't to be given to a client.
 fn is_failure(resolution: &Resolution, cd: bool) -> bool {
     resolution.rcode == Rcode::SERVFAIL || resolution.security == Security::Bogus && !cd
@@ -372,7 +372,9 @@ mod tests {
     fn entry(dnssec_ok: bool, resolution: &Resolution, now: i64) -> Entry {
         let name = "www.example.com".parse().unwrap();
         let question = Question { name, rr_type: RrType::A, class: Class::IN };
-        Entry::new(&question, (dnssec_ok, false), NameServersWanted::No, resolution, 100, now)
+        let mut resolution = resolution.clone();
+        settle(&mut resolution, now);
+        Entry::new(&question, (dnssec_ok, false), NameServersWanted::No, &resolution, 100)
     }
 
     /// A signature that ends at a time.
@@ -438,14 +440,16 @@ mod tests {
             let entry = entry(dnssec_ok, &resolution, 0);
             let mut saved = Vec::new();
             assert!(entry.save(140, &mut saved));
-            let back = Entry::load(&saved, 5000, 60).unwrap();
+            let back = Entry::load(&saved, 5000, Some(60)).unwrap();
             assert_eq!((back.key(), back.rcode(), back.security()), (entry.key(), entry.rcode(), entry.security()));
             assert_eq!(back.resolution(|ttl| ttl), resolution);
             assert_eq!(back.life(5000), Life::Fresh { age: 100, life: 300 });
-            assert!(Entry::load(&saved, 99, 60).is_none(), "older than the clock");
+            assert!(Entry::load(&saved, 99, Some(60)).is_none(), "older than the clock");
+            let unknown = Entry::load(&saved, 5000, None).unwrap();
+            assert_eq!(unknown.life(5000), Life::Over { since: 0 });
             // Octets that nobody saved are told, or give an entry of which nothing is read beyond its end.
             for end in 0..saved.len() {
-                if let Some(cut) = Entry::load(&saved[..end], 5000, 0) {
+                if let Some(cut) = Entry::load(&saved[..end], 5000, Some(0)) {
                     let _ = (cut.resolution(|ttl| ttl), cut.write(&mut Vec::new(), |ttl| ttl));
                 }
             }

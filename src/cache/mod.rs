@@ -8,7 +8,7 @@
 mod entry;
 mod front;
 
-pub use entry::{Entry, Key, Life};
+pub use entry::{Entry, Key, Life, settle};
 pub use front::Front;
 
 use foldhash::fast::FixedState;
@@ -126,6 +126,14 @@ impl Cache {
     pub fn store(&self, entry: Arc<Entry>) {
         self.counts.stored.fetch_add(1, Relaxed);
         self.entries.insert(self.hash(&entry.key()), entry);
+    }
+
+    /// Keeps an entry from an earlier process, unless there is one for its question by now.
+    pub fn restore(&self, entry: Arc<Entry>) {
+        let hash = self.hash(&entry.key());
+        if self.entries.get(&hash).is_none() {
+            self.entries.insert(hash, entry);
+        }
     }
 
     /// Forgets the entry for a question.

@@ -174,17 +174,22 @@ impl Name {
         count
     }
 
-    /// The name without its `count` leftmost labels; the root if it has no more.
-    pub fn ancestor(&self, count: usize) -> Self {
-        let mut at = 0usize;
+    /// Where in `as_wire` the name without its `count` leftmost labels begins; the root's zero if it has no more.
+    pub fn start_of(&self, count: usize) -> usize {
+        let mut at = 0u8;
         for _ in 0..count {
-            match self.octets[at] {
+            match self.octets[usize::from(at)] {
                 0 => break,
-                length => at += 1 + usize::from(length),
+                length => at += 1 + length,
             }
         }
+        usize::from(at)
+    }
+
+    /// The name without its `count` leftmost labels; the root if it has no more.
+    pub fn ancestor(&self, count: usize) -> Self {
         let mut name = Self::ROOT;
-        let tail = &self.as_wire()[at..];
+        let tail = &self.as_wire()[self.start_of(count)..];
         name.octets[..tail.len()].copy_from_slice(tail);
         name.len = tail.len() as u8;
         name
@@ -192,7 +197,12 @@ impl Name {
 
     /// How many labels the name has, the root's not counted.
     pub fn label_count(&self) -> usize {
-        self.labels().count()
+        let (mut count, mut at) = (0, 0u8);
+        while self.octets[usize::from(at)] != 0 {
+            at += 1 + self.octets[usize::from(at)];
+            count += 1;
+        }
+        count
     }
 
     /// True if this is `other` or a name below it.

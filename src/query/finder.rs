@@ -2,7 +2,7 @@
 
 use super::{CacheUse, MISSES_MAX, RESOLVE_WITHIN, TOO_MANY};
 use crate::{
-    cache::{Cache, Entry, Key, Life, Seconds},
+    cache::{self, Cache, Entry, Key, Life, Seconds},
     dns::{Class, ExtendedError, Name, Question, Rcode, RrType},
     resolve::{NameServersWanted, Resolution, Resolve, Security, Wanted},
     response,
@@ -208,11 +208,12 @@ impl Finder {
         Ok(())
     }
 
-    /// Keeps an answer that an earlier process handed over so many seconds ago; false if it is of no use.
-    pub fn restore(&self, saved: &[u8], passed: Seconds) -> bool {
+    /// Keeps an answer that an earlier process handed over so many seconds ago, or nobody knows when: then it is taken for
+    /// one whose time is just over. False if it is of no use.
+    pub fn restore(&self, saved: &[u8], passed: Option<Seconds>) -> bool {
         let now = self.seconds(Instant::now());
         let entry = Entry::load(saved, now, passed).filter(|entry| self.is_of_use(entry, now));
-        entry.map(|entry| self.cache.store(Arc::new(entry))).is_some()
+        entry.map(|entry| self.cache.restore(Arc::new(entry))).is_some()
     }
 
     /// Forgets what is kept of a name, and of all names below it; of all names, if it is the root with those below.
@@ -244,7 +245,9 @@ impl Finder {
         tokio::spawn(async move {
             let resolution = tokio::time::timeout(RESOLVE_WITHIN, resolving).await;
             drop(permit);
-            let resolution = Arc::new(resolution.unwrap_or_else(|_| no_answer(&sought.name)));
+            let mut resolution = resolution.unwrap_or_else(|_| no_answer(&sought.name));
+            cache::settle(&mut resolution, (landing.finder.now)());
+            let resolution = Arc::new(resolution);
             // What was asked before a flush may be what the flush was meant for.
             if landing.generation == landing.finder.cache.generation() {
                 landing.finder.keep(&sought, &resolution);
@@ -262,7 +265,7 @@ impl Finder {
         let now = self.seconds(Instant::now());
         let question = Question { name: sought.name, rr_type: sought.rr_type, class: Class::IN };
         let forms = (sought.dnssec_ok, sought.cd);
-        let entry = Entry::new(&question, forms, sought.name_servers, resolution, now, (self.now)());
+        let entry = Entry::new(&question, forms, sought.name_servers, resolution, now);
         let before = self.cache.find_by_key(&sought.key()).filter(|before| !before.is_failure());
         match before {
             // Who wanted to know more than is kept, and failed, takes nothing from those who don't.

@@ -91,7 +91,7 @@ impl Pipeline {
                 return self.answer_followed(&reply, query, chain, *target, deadline, record, out).await;
             }
         }
-        let (rcode, ede) = response::resolved(&reply, query, &resolution, self.now(), out);
+        let (rcode, ede) = response::resolved(&reply, query, &resolution, out);
         record.answered(rcode, ede);
         record
     }

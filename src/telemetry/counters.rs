@@ -74,11 +74,17 @@ pub struct Shards<T>(Box<[Shard<T>]>);
 #[repr(align(128))]
 struct Shard<T>(T);
 
-/// The last is for all threads that come after those that have one to themselves.
-const SHARDS: usize = 32;
+/// The first threads have a shard each.
+const ALONE: usize = 24;
+/// All others share these.
+const SHARED: usize = 8;
+const SHARDS: usize = ALONE + SHARED;
 
 thread_local! {
-    static SHARD: usize = (NEXT_SHARD.fetch_add(1, Relaxed) as usize).min(SHARDS - 1);
+    static SHARD: usize = match NEXT_SHARD.fetch_add(1, Relaxed) as usize {
+        first if first < ALONE => first,
+        other => ALONE + other % SHARED,
+    };
 }
 static NEXT_SHARD: AtomicU64 = AtomicU64::new(0);
 
@@ -120,7 +126,7 @@ impl<T> Shards<T> {
     #[inline]
     pub fn own(&self) -> Own<'_, T> {
         let shard = SHARD.with(|shard| *shard);
-        Own { counters: &self.0[shard].0, is_alone: shard < SHARDS - 1, _here: PhantomData }
+        Own { counters: &self.0[shard].0, is_alone: shard < ALONE, _here: PhantomData }
     }
 
     /// The sum of one of them over all threads.

@@ -64,7 +64,7 @@ fn main() {
     });
     stage("write a resolved answer", || {
         for ((packet, query), name) in packets.iter().zip(&queries).zip(&names) {
-            black_box(resolved(&Reply::to(query, packet, 1232), query, &resolution(name), 0, &mut out));
+            black_box(resolved(&Reply::to(query, packet, 1232), query, &resolution(name), &mut out));
         }
     });
 }
@@ -108,7 +108,7 @@ fn resolution(name: &Name) -> Resolution {
 
 fn entry(name: &Name) -> Entry {
     let question = Question { name: *name, rr_type: RrType::A, class: Class::IN };
-    Entry::new(&question, (false, false), NameServersWanted::No, &resolution(name), 0, 0)
+    Entry::new(&question, (false, false), NameServersWanted::No, &resolution(name), 0)
 }
 
 #[expect(clippy::print_stdout, reason = "the figures are what this program is for")]

@@ -129,7 +129,7 @@ fn entry(name: &str, extra: usize) -> Arc<Entry> {
         ede: None,
         delegations: vec![],
     };
-    Arc::new(Entry::new(&question, (false, false), NameServersWanted::No, &resolution, 0, 0))
+    Arc::new(Entry::new(&question, (false, false), NameServersWanted::No, &resolution, 0))
 }
 
 fn key(name: &Name) -> Key<'_> {

@@ -7,6 +7,7 @@ use cleandns::{
     dns::{Class, ExtendedError, MessageWriter, Name, Rcode, Record, RrType, Section, extended_error, read_records},
     embedded,
     lists::FetchLimits,
+    warm::Awake,
 };
 use std::{
     borrow::Cow,
@@ -89,7 +90,7 @@ async fn try_start_as(
 ) -> Result<Server, AppError> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let clock = Arc::new(AtomicU64::new(now));
-    let own_clock = clock.clone();
+    let (own_clock, awake) = (clock.clone(), clock.clone());
     let mut ports = internet.map(Internet::ports).unwrap_or_default();
     ports.extend(near.iter().map(|&server| (server, server)));
     let outside = Outside {
@@ -99,6 +100,7 @@ async fn try_start_as(
         built_at: now - 3600,
         fetch,
         start,
+        awake: Arc::new(move || Some(Awake { boot: "this".into(), seconds: awake.load(Ordering::Relaxed) as u32 })),
     };
     let running = app::start(config, outside).await?;
     Ok(Server { running, folder, clock })

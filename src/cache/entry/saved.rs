@@ -40,9 +40,9 @@ impl Entry {
         true
     }
 
-    /// The entry that `save` made octets of, `passed` seconds ago; `None` for octets that it never made, or of an entry
-    /// so old that the clock doesn't reach back to it.
-    pub fn load(saved: &[u8], now: Seconds, passed: Seconds) -> Option<Self> {
+    /// The entry that `save` made octets of so many seconds ago, or nobody knows when: then its time is just over. `None`
+    /// for octets that `save` never made, or of an entry so old that the clock doesn't reach back to it.
+    pub fn load(saved: &[u8], now: Seconds, passed: Option<Seconds>) -> Option<Self> {
         let (head, octets) = saved.split_first_chunk::<HEAD_BYTES>()?;
         let [forms, name_bytes, ..] = *head;
         let short = |at: usize| u16::from_be_bytes([head[at], head[at + 1]]);
@@ -58,6 +58,8 @@ impl Entry {
         if Name::from_wire(name).is_err() || rest.len() < 2 * usize::from(ttl_count) {
             return None;
         }
+        let (age, life) = (long(14), long(18));
+        let age = passed.map_or(Some(age.max(life)), |passed| age.checked_add(passed))?;
         Some(Self {
             octets: octets.into(),
             name_bytes,
@@ -71,8 +73,8 @@ impl Entry {
             counts: [short(6), short(8), short(10)],
             ttl_count,
             is_cut: forms & IS_CUT != 0,
-            stored: now.checked_sub(long(14).checked_add(passed)?)?,
-            life: long(18),
+            stored: now.checked_sub(age)?,
+            life,
             retry: AtomicU32::new(0),
             late: AtomicU8::new(0),
             stamp: AtomicU64::new(0),
