@@ -8,7 +8,7 @@ use super::{
 use crate::{
     cache::Front,
     dns::Transport,
-    query::{Asked, Now, Pending, QueryRecord, TURN_PACKETS_MAX},
+    query::{Asked, FORESEEN_MAX, Now, Pending, QueryRecord},
 };
 use smallvec::SmallVec;
 use std::{
@@ -92,9 +92,9 @@ impl Worker {
         let Some(turn) = service.turn(received) else { return };
         let mut told: SmallVec<[QueryRecord<'_>; BATCH]> = SmallVec::new();
         let mut ready: SmallVec<[(&[u8], &Peer); BATCH]> = SmallVec::new();
-        let packets = packets.chunks(TURN_PACKETS_MAX);
-        let responses = responses.chunks_mut(TURN_PACKETS_MAX);
-        for ((asked, packets), responses) in asked.chunks_mut(TURN_PACKETS_MAX).zip(packets).zip(responses) {
+        let packets = packets.chunks(FORESEEN_MAX);
+        let responses = responses.chunks_mut(FORESEEN_MAX);
+        for ((asked, packets), responses) in asked.chunks_mut(FORESEEN_MAX).zip(packets).zip(responses) {
             service.foresee(&turn, asked, Some(front));
             for ((asked, (packet, peer)), response) in asked.iter().zip(packets).zip(responses) {
                 told.push(service.pipeline.record(asked));

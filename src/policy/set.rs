@@ -419,8 +419,11 @@ impl RuleSet {
             let other = &self.others[(id & !OTHER) as usize];
             return RuleHead { flags: other.flags, line: other.line, extra: other.extra.as_deref() };
         }
-        let head = self.packed[id as usize * 2..].first_chunk().expect("a rule is never shorter");
-        self.unpacked(id, *head)
+        self.unpacked(id, self.packed_head(id))
+    }
+
+    fn packed_head(&self, id: u32) -> [u8; PREFIX_BYTES] {
+        *self.packed[id as usize * 2..].first_chunk().expect("a rule is never shorter")
     }
 
     #[inline]
@@ -487,7 +490,7 @@ impl RuleSet {
         while name[end] != 0 {
             end += 1 + usize::from(name[end]);
         }
-        PackedRule { head: *entry.first_chunk().expect("a rule is never shorter"), name: &name[..=end] }
+        PackedRule { head: self.packed_head(id), name: &name[..=end] }
     }
 
     /// What a rule has besides its flags.

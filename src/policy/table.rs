@@ -273,27 +273,28 @@ impl Table {
         if foreseen.fits {
             self.follow_all(name, foreseen, lists, &mut found);
         }
-        if foreseen.done < foreseen.labels && usize::from(foreseen.done) < self.deepest {
-            self.match_longer(name, foreseen, lists, &mut found);
+        let last = usize::from(foreseen.labels).min(self.deepest);
+        if usize::from(foreseen.done) < last {
+            self.match_longer(name, usize::from(foreseen.done), last, lists, &mut found);
         }
     }
 
-    /// Goes on with the suffixes that there was no room for.
+    /// Goes on with the suffixes that there was no room for: those of more than `done` labels, and of `last` at most.
     #[cold]
     fn match_longer<'a>(
         &self,
         name: &Name,
-        foreseen: &Foreseen,
+        mut done: usize,
+        last: usize,
         lists: &'a [Arc<RuleSet>],
         found: &mut impl FnMut(NameMatch<'a>),
     ) {
-        let mut done = foreseen.done;
-        while done < foreseen.labels && usize::from(done) < self.deepest {
+        while done < last {
             let mut next = Foreseen::NOTHING;
-            self.hash(name, usize::from(done), &mut next);
+            self.hash(name, done, &mut next);
             self.look(&mut next, lists);
             self.follow_all(name, &next, lists, found);
-            done = next.done;
+            done = usize::from(next.done);
         }
     }
 
@@ -319,6 +320,7 @@ impl Table {
             let (labels, below) = (suffix.labels, usize::from(foreseen.labels - suffix.labels));
             let mut found = |rule, head| found(NameMatch { rule, head, labels, below });
             if suffix.fitting != 0 {
+                // Nearly always there is one, and it was found before: neither its group nor its list is searched again.
                 let Suffix { first, fitting, .. } = *suffix;
                 if let Some(head) = lists[usize::from(first.list)].named(first.id, wire) {
                     found(first, head);

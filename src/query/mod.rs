@@ -22,7 +22,7 @@ pub use finder::{Finder, Keeping};
 pub use hosts::{HostsFile, read_hosts};
 pub use later::Pending;
 pub use local::LocalData;
-pub use now::{Asked, Now, TURN_PACKETS_MAX, Turn};
+pub use now::{Asked, FORESEEN_MAX, Now, Turn};
 pub use record::{CacheUse, QueryRecord};
 pub use special::SpecialNames;
 

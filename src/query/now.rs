@@ -24,8 +24,8 @@ use std::{
 };
 use tokio::sync::OwnedSemaphorePermit;
 
-/// Packets that are answered in one turn at most: as many as wait for memory together.
-pub const TURN_PACKETS_MAX: usize = 32;
+/// Packets that are foreseen together at most: what is asked of memory for more falls out of the processor's cache again.
+pub const FORESEEN_MAX: usize = 32;
 
 /// What holds for all packets that are answered in one go: one policy, one time.
 pub struct Turn {
@@ -101,7 +101,7 @@ impl Pipeline {
         self.finder.cache.front(workers)
     }
 
-    /// Begins to answer packets that were read, of which `TURN_PACKETS_MAX` at most gain by it.
+    /// Begins to answer packets that were read, of which `FORESEEN_MAX` at most gain by it.
     pub fn foresee(&self, turn: &Turn, asked: &mut [Asked], mut front: Option<&mut Front>) {
         let cache = &self.finder.cache;
         let Some(policy) = turn.policy.as_ref() else { return };

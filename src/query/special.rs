@@ -77,12 +77,19 @@ const REVERSE_IPV6_LABELS: usize = 34;
 /// The last labels of a name, from the right.
 type LastLabels<'a> = [&'a [u8]; LABELS];
 
-/// How the top-level domains below end: of hardly any other name need the labels be looked at.
-const ENDS: [&[u8; 4]; 5] = [b"host", b"arpa", b"alid", b"ocal", b"nion"];
+/// The last four octets of each top-level domain that `special` knows: of hardly any other name need it look at labels.
+const ENDS: [[u8; 4]; 2 + ABSENT.len()] = {
+    let (mut ends, mut at) = ([*b"host", *b"arpa", [0; 4], [0; 4], [0; 4]], 0);
+    while at < ABSENT.len() {
+        ends[2 + at] = *ABSENT[at].as_bytes().last_chunk().expect("none is shorter");
+        at += 1;
+    }
+    ends
+};
 
 fn special(name: &Name) -> Option<Special> {
-    let end = name.as_wire().split_last_chunk::<5>().map(|(_, [end @ .., _])| end)?;
-    if !ENDS.contains(&end) {
+    let [end @ .., _] = name.as_wire().last_chunk::<5>()?;
+    if !ENDS.contains(end) {
         return None;
     }
     let zone = |depth: usize| name.ancestor(name.label_count() - depth);
