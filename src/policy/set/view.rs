@@ -1,0 +1,165 @@
+//! One rule of a set: its flags in an octet, where it lies, and what it says.
+
+use super::{Extra, OtherMatcher, PREFIX_BYTES};
+use crate::{
+    dns::{Name, Rcode},
+    policy::rule::{Action, Effect, Matcher, Rule, Scope},
+};
+use foldhash::fast::FixedState;
+use std::hash::BuildHasher;
+
+/// Effect, scope, importance and the common actions in one octet.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Flags(pub(super) u8);
+
+impl Flags {
+    pub(super) const EXCEPT: u8 = 1;
+    const IMPORTANT: u8 = 1 << 3;
+    pub(super) const EXTRA: u8 = 1 << 7;
+
+    pub(super) fn new(effect: Effect, scope: Scope, important: bool, action: &Action) -> Self {
+        let code = match action {
+            Action::Given => 0,
+            Action::Code(Rcode::NXDOMAIN) => 1,
+            Action::NoData => 2,
+            Action::Drop => 3,
+            Action::TcpOnly => 4,
+            Action::Code(Rcode::REFUSED) => 5,
+            Action::Code(_) => 6,
+            Action::Rewrite(_) => 7,
+        };
+        let except = if effect == Effect::Except { Self::EXCEPT } else { 0 };
+        let important = if important { Self::IMPORTANT } else { 0 };
+        Self(except | (scope as u8) << 1 | important | code << 4)
+    }
+
+    pub fn effect(self) -> Effect {
+        if self.0 & Self::EXCEPT == 0 { Effect::Block } else { Effect::Except }
+    }
+
+    pub fn scope(self) -> Scope {
+        match self.0 >> 1 & 3 {
+            0 => Scope::Exact,
+            1 => Scope::Subtree,
+            _ => Scope::Below,
+        }
+    }
+
+    pub fn is_important(self) -> bool {
+        self.0 & Self::IMPORTANT != 0
+    }
+
+    /// True if the rule has more than its flags say.
+    pub fn has_extra(self) -> bool {
+        self.0 & Self::EXTRA != 0
+    }
+
+    /// True if the rule lets only TCP through.
+    pub fn is_tcp_only(self) -> bool {
+        self.0 >> 4 & 7 == 4
+    }
+
+    fn action(self, extra: Option<&Extra>) -> Action {
+        match self.0 >> 4 & 7 {
+            0 => Action::Given,
+            1 => Action::Code(Rcode::NXDOMAIN),
+            2 => Action::NoData,
+            3 => Action::Drop,
+            4 => Action::TcpOnly,
+            5 => Action::Code(Rcode::REFUSED),
+            6 => Action::Code(extra.and_then(|extra| extra.code).unwrap_or(Rcode::REFUSED)),
+            _ => match extra.and_then(|extra| extra.rewrite.clone()) {
+                Some(data) => Action::Rewrite(data),
+                None => Action::NoData,
+            },
+        }
+    }
+
+    /// What tells one rule from another; not where more is found.
+    pub(super) fn identity(self) -> u8 {
+        self.0 & !Self::EXTRA
+    }
+}
+
+/// A rule on a name where it lies.
+#[derive(Clone, Copy, Debug)]
+pub struct PackedRule<'a> {
+    pub(super) head: [u8; PREFIX_BYTES],
+    /// The wire form of the rule's name.
+    pub name: &'a [u8],
+}
+
+impl PackedRule<'_> {
+    pub fn flags(&self) -> Flags {
+        Flags(self.head[0])
+    }
+
+    pub fn line(&self) -> u32 {
+        u32::from_le_bytes(self.head) >> 8
+    }
+}
+
+/// Any rule where it lies.
+#[derive(Clone, Copy, Debug)]
+pub struct RuleView<'a> {
+    pub head: RuleHead<'a>,
+    pub what: What<'a>,
+}
+
+/// What a rule says, without what it looks at.
+#[derive(Clone, Copy, Debug)]
+pub struct RuleHead<'a> {
+    pub flags: Flags,
+    pub line: u32,
+    pub extra: Option<&'a Extra>,
+}
+
+/// What a rule looks at.
+#[derive(Clone, Copy, PartialEq, Hash, Debug)]
+pub enum What<'a> {
+    /// A name in wire form.
+    Name(&'a [u8]),
+    Other(&'a OtherMatcher),
+}
+
+impl RuleView<'_> {
+    /// A hash of what the rule says, not of where: equal rules have equal ones.
+    pub fn identity(&self) -> u64 {
+        state().hash_one((self.head.flags.identity(), self.what, self.head.extra))
+    }
+
+    /// The rule by itself.
+    pub fn unpack(&self) -> Rule {
+        let matcher = match self.what {
+            What::Name(wire) => Matcher::Name {
+                scope: self.head.flags.scope(),
+                name: Name::from_wire(wire).expect("only whole names are packed"),
+            },
+            What::Other(OtherMatcher::Pattern(pattern)) => Matcher::Pattern(pattern.pattern().clone()),
+            What::Other(OtherMatcher::Address(place)) => Matcher::Address(place.clone()),
+            What::Other(OtherMatcher::NsName(scope, name)) => Matcher::NsName { scope: *scope, name: name.clone() },
+            What::Other(OtherMatcher::NsAddress(place)) => Matcher::NsAddress(place.clone()),
+            What::Other(OtherMatcher::Client(net)) => Matcher::Client(*net),
+        };
+        Rule {
+            effect: self.head.flags.effect(),
+            important: self.head.flags.is_important(),
+            action: self.head.flags.action(self.head.extra),
+            matcher,
+            conditions: self.head.extra.and_then(|extra| extra.conditions.clone()),
+            line: self.head.line,
+        }
+    }
+}
+
+impl RuleHead<'_> {
+    /// What becomes of a question that the rule blocks.
+    pub fn action(&self) -> Action {
+        self.flags.action(self.extra)
+    }
+}
+
+/// Fixed, so that identities of different lists and runs can be compared.
+pub fn state() -> FixedState {
+    FixedState::with_seed(0)
+}
