@@ -73,6 +73,7 @@ pub mod pause;
 pub mod policy;
 pub mod prefetch;
 pub mod query;
+pub mod query_log;
 pub mod resolve;
 pub mod response;
 pub mod telemetry;

@@ -29,6 +29,9 @@ const USUAL_ENTRY_BYTES: u64 = 512;
 /// Octets that an entry takes beside its own: its place in the order, its place in the table of hashes, half a place for
 /// a name that was pushed out and is remembered, and what the allocator adds. Measured; `stays_within_its_size` checks it.
 const PLACE_BYTES: u64 = 120;
+/// One octet in so many is added for what lies between entries: they are allocated among what resolution needs for moments,
+/// and the places of those stay open. Measured: resident memory grew by 1.36 octets for each octet counted without this.
+const SCATTERED_SHARE: u64 = 4;
 /// Parts, each with a lock of its own, held for some tens of nanoseconds.
 const SHARDS: usize = 32;
 
@@ -70,7 +73,8 @@ struct Bytes;
 
 impl Weighter<u64, Arc<Entry>> for Bytes {
     fn weight(&self, _: &u64, entry: &Arc<Entry>) -> u64 {
-        entry.bytes() as u64 + PLACE_BYTES
+        let own = entry.bytes() as u64 + PLACE_BYTES;
+        own + own / SCATTERED_SHARE
     }
 }
 

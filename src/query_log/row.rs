@@ -1,0 +1,113 @@
+//! One query as it is kept: plain and owned, with the names that its policy gave things.
+
+use crate::{
+    dns::{Rcode, RrType, Transport},
+    policy::{Outcome, Trigger},
+    query::CacheUse,
+    resolve::Security,
+};
+use std::{net::IpAddr, sync::Arc};
+
+/// One query and its outcome.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Row {
+    /// When it was answered: microseconds since 1970 (UTC).
+    pub time: i64,
+    /// As much as privacy leaves of who asked: an address, a network, a pseudonym, or nothing.
+    pub client: String,
+    /// The client's group; `default` for clients in none.
+    pub group: Arc<str>,
+    pub transport: Transport,
+    /// Presentation form in lower case without its final dot, `.` for the root; empty if the query couldn't be read.
+    pub name: String,
+    /// Of no meaning without a name.
+    pub rr_type: RrType,
+    pub rcode: Rcode,
+    /// Extended DNS Error code given, if any.
+    pub ede: Option<u16>,
+    /// From reception to the finished response.
+    pub micros: u32,
+    /// `None` if no answer was looked for.
+    pub cache: Option<CacheUse>,
+    /// `None` if nothing was resolved.
+    pub security: Option<Security>,
+    /// Who was asked, if anybody was: `recursion`, or `forward` and the zone.
+    pub upstream: Option<Arc<str>>,
+    /// The client looks for a way round this resolver, or uses one.
+    pub bypass: bool,
+    /// It got no answer, because a program says so.
+    pub dropped: bool,
+    pub verdicts: Arc<Verdicts>,
+    /// Aliases that the name leads to, in order. Known when the answer was resolved, or when a rule looked at it.
+    pub aliases: Vec<String>,
+    /// Addresses in the answer, likewise, if they are to be kept.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// What all programs said of a query. Many queries share one.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Verdicts {
+    /// Where the owner's exception stands that passed it, as `file:line`.
+    pub owner: Option<String>,
+    /// In order of configuration.
+    pub said: Vec<Said>,
+}
+
+/// What one program said.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Said {
+    pub program: String,
+    pub service: String,
+    pub list: String,
+    /// The first 16 hexadecimal digits of the SHA-256 of the list's text.
+    pub version: String,
+    /// Of the list, from 1.
+    pub line: u32,
+    /// The rule, if it is one on names: `example.com` with all below it, `=example.com`, `*.example.com`; else empty.
+    pub rule: String,
+    pub trigger: Trigger,
+    pub outcome: Outcome,
+    /// It set the answer: other programs may block as well, and only the first acts.
+    pub acted: bool,
+}
+
+/// What became of a query, in one word.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Fate {
+    Blocked,
+    /// Nobody blocked it, and a program in shadow would.
+    WouldBlock,
+    /// An exception let it pass.
+    Excepted,
+    Passed,
+}
+
+impl Fate {
+    pub const ALL: [Self; 4] = [Self::Blocked, Self::WouldBlock, Self::Excepted, Self::Passed];
+
+    /// The word used in logs, tables and reports.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Blocked => "blocked",
+            Self::WouldBlock => "would-block",
+            Self::Excepted => "excepted",
+            Self::Passed => "passed",
+        }
+    }
+}
+
+impl Verdicts {
+    /// What became of a query that all this was said of.
+    pub fn fate(&self) -> Fate {
+        let has = |outcome| self.said.iter().any(|said| said.outcome == outcome);
+        if has(Outcome::Block) {
+            Fate::Blocked
+        } else if has(Outcome::WouldBlock) {
+            Fate::WouldBlock
+        } else if self.owner.is_some() || has(Outcome::Except) {
+            Fate::Excepted
+        } else {
+            Fate::Passed
+        }
+    }
+}
