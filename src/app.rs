@@ -12,6 +12,7 @@ use crate::{
     neighbours::Neighbours,
     pause::Pauses,
     query::{AccessList, HostsFile, Keeping, LocalData, Pipeline, SpecialNames, Surroundings, read_hosts},
+    query_log::{QueryLog, Writing},
     resolve::{
         Clock, Hints, NameServersWanted, PortMap, Resolution, Resolve, Resolver, ResolverSetup, Security,
         TrustAnchorText, UpstreamCounters, Wanted,
@@ -35,6 +36,8 @@ use tokio::{sync::watch, task::JoinHandle};
 const RESOLVER_SHARE: u64 = 8;
 /// How long queries in flight are waited for when it is time to leave.
 const DRAIN_WITHIN: Duration = Duration::from_secs(5);
+/// How long what was recorded is waited for until it is written, when it is time to leave.
+const WRITE_WITHIN: Duration = Duration::from_secs(5);
 /// How often the first contact with name servers is tried until there is one.
 const CONTACT_EVERY: Duration = Duration::from_secs(30);
 /// How long a look-up for a download may take: the resolver gives up before that.
@@ -113,6 +116,7 @@ pub struct Running {
     stop: watch::Sender<bool>,
     serving: Serving,
     contact: JoinHandle<()>,
+    writing: Option<Writing>,
 }
 
 /// Tells clients' hardware addresses, if some group is told by them.
@@ -133,11 +137,12 @@ fn mac_addresses(config: &Config) -> Arc<dyn Fn(IpAddr) -> Option<[u8; 6]> + Sen
 pub async fn start(config: Config, outside: Outside) -> Result<Running, AppError> {
     let config = Arc::new(config);
     let started = Instant::now();
-    let telemetry = Arc::new(Telemetry::new(config.log.queries));
     let counters = Arc::new(UpstreamCounters::default());
     let (clock, chance, limits) = (outside.clock.clone(), outside.chance(), outside.fetch.clone());
     let (seed, start_mode, awake) = (outside.seed, outside.start, outside.awake.clone());
     let resolver = resolver(&config, outside, counters.clone())?;
+    let (query_log, writing) = query_log(&config, &resolver)?;
+    let telemetry = Arc::new(Telemetry::new(config.log.queries, query_log));
     let downloads = Downloads { look_up_host: look_up_host(&config, &resolver), limits };
     let (own_config, on_publish) = (config.clone(), count_reloads(&telemetry));
     // It waits for disks and downloads, and the resolver that downloads need runs on this runtime.
@@ -198,7 +203,26 @@ pub async fn start(config: Config, outside: Outside) -> Result<Running, AppError
     let serving = listener::serve(sockets, &service).context("could not start serving")?;
     let watching = lists.watch().context("could not start the thread that watches the lists")?;
     let contact = tokio::spawn(make_contact(health.clone()));
-    Ok(Running { dns, admin, published, health, pipeline, warm, watching, stop, serving, contact })
+    Ok(Running { dns, admin, published, health, pipeline, warm, watching, stop, serving, contact, writing })
+}
+
+/// Where queries are kept, and the threads that write them.
+fn query_log(config: &Config, resolver: &Resolver) -> Result<(Option<Arc<QueryLog>>, Option<Writing>), AppError> {
+    let upstreams = resolver.upstreams().into_iter().map(Arc::from).collect();
+    let started = QueryLog::start(&config.query_log, upstreams);
+    match started.map_err(|error| AppError::Configuration(error.to_string()))? {
+        Some((log, writing)) => {
+            if let Some(path) = &config.query_log.database {
+                let days = config.query_log.keep.as_secs() / 86_400;
+                tracing::info!(file = %path.display(), days, "questions are recorded");
+            }
+            Ok((Some(log), Some(writing)))
+        }
+        None => {
+            tracing::info!("questions are not recorded: [query_log] is off, or there is no state folder");
+            Ok((None, None))
+        }
+    }
 }
 
 /// The flow of queries with all it takes, and what in the owner's hosts files can't be used.
@@ -270,6 +294,10 @@ impl Running {
             }
         };
         let _ = tokio::time::timeout(DRAIN_WITHIN, drained).await;
+        if let Some(writing) = self.writing {
+            let written = tokio::task::spawn_blocking(move || writing.stop());
+            let _ = tokio::time::timeout(WRITE_WITHIN, written).await;
+        }
         if let Some(warm) = self.warm {
             let pipeline = self.pipeline;
             let _ = tokio::task::spawn_blocking(move || warm.save(pipeline.finder())).await;

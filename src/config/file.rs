@@ -10,6 +10,7 @@ mod groups;
 mod local;
 mod policy;
 mod programs;
+mod query_log;
 mod reader;
 mod sections;
 mod text;

@@ -81,9 +81,9 @@ impl Service {
         self.guard(|| self.pipeline.answer_now(turn, asked, packet, front, record, out))
     }
 
-    fn record(&self, record: &mut QueryRecord<'_>, finished: Instant) {
+    fn record(&self, record: &mut QueryRecord<'_>, finished: Instant, packets: Option<(&[u8], &[u8])>) {
         record.latency = finished.saturating_duration_since(record.received);
-        self.telemetry.recorder().record(record);
+        self.telemetry.recorder().record(record, packets);
     }
 
     fn guard<T>(&self, act: impl FnOnce() -> T) -> Option<T> {

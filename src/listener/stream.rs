@@ -156,6 +156,7 @@ async fn connection(stream: TcpStream, client: SocketAddr, service: Service, _sl
 /// Reads queries and has them answered; ends when the client does, or breaks a bound.
 async fn read(mut stream: OwnedReadHalf, client: SocketAddr, service: &Service, responses: mpsc::Sender<Vec<u8>>) {
     let (mut packet, mut asked) = (Vec::new(), Asked::default());
+    let wants_packets = service.telemetry.wants_packets();
     loop {
         // A place for the response first: a client that doesn't read its answers can't ask more.
         let Ok(Ok(place)) = timeout(IDLE, responses.clone().reserve_owned()).await else {
@@ -190,25 +191,34 @@ async fn read(mut stream: OwnedReadHalf, client: SocketAddr, service: &Service, 
                 service.telemetry.silent(Transport::Tcp);
                 return;
             }
-            Some(Now::Dropped) => service.record(&mut record, Instant::now()),
+            Some(Now::Dropped) => service.record(&mut record, Instant::now(), Some((&packet, &[]))),
             Some(Now::Answered) => {
+                let kept = wants_packets.then(|| response.clone());
                 place.send(response);
-                service.record(&mut record, Instant::now());
+                service.record(&mut record, Instant::now(), kept.as_deref().map(|response| (&*packet, response)));
             }
             Some(Now::Later(pending)) => {
-                tokio::spawn(answer_later(pending, service.clone(), place));
+                let query = wants_packets.then(|| packet.clone());
+                tokio::spawn(answer_later(pending, query, service.clone(), place));
             }
         }
     }
 }
 
-async fn answer_later(pending: Box<Pending>, service: Service, place: mpsc::OwnedPermit<Vec<u8>>) {
+/// `query`: the packet, if somebody wants to keep it.
+async fn answer_later(
+    pending: Box<Pending>,
+    query: Option<Vec<u8>>,
+    service: Service,
+    place: mpsc::OwnedPermit<Vec<u8>>,
+) {
     let mut response = Vec::new();
     let mut record = service.pipeline.answer(&pending, &mut response).await;
+    let kept = query.as_ref().map(|_| response.clone());
     if !record.dropped {
         place.send(response);
     }
-    service.record(&mut record, Instant::now());
+    service.record(&mut record, Instant::now(), query.as_deref().zip(kept.as_deref()));
 }
 
 /// Writes responses in the order in which they become ready.

@@ -91,6 +91,7 @@ impl Worker {
         }
         let Some(turn) = service.turn(received) else { return };
         let mut told: SmallVec<[QueryRecord<'_>; BATCH]> = SmallVec::new();
+        let mut told_of: SmallVec<[(&[u8], &[u8]); BATCH]> = SmallVec::new();
         let mut ready: SmallVec<[(&[u8], &Peer); BATCH]> = SmallVec::new();
         let packets = packets.chunks(FORESEEN_MAX);
         let responses = responses.chunks_mut(FORESEEN_MAX);
@@ -102,11 +103,16 @@ impl Worker {
                 match service.answer_now(&turn, asked, packet, Some(front), record, response) {
                     Some(Now::Answered) => {
                         ready.push((response, peer));
+                        told_of.push((packet, response));
                         continue;
                     }
-                    Some(Now::Dropped) => continue,
+                    Some(Now::Dropped) => {
+                        told_of.push((packet, &[]));
+                        continue;
+                    }
                     Some(Now::Later(pending)) => {
-                        runtime.spawn(answer_later(endpoint.clone(), pending, **peer, service.clone()));
+                        let query = service.telemetry.wants_packets().then(|| (*packet).into());
+                        runtime.spawn(answer_later(endpoint.clone(), pending, query, **peer, service.clone()));
                     }
                     Some(Now::Silent) => service.telemetry.silent(Transport::Udp),
                     // A fault, which is counted.
@@ -120,20 +126,27 @@ impl Worker {
             service.telemetry.unsent();
         }
         let latency = received.elapsed();
-        let recorder = service.telemetry.recorder();
-        for record in &mut told {
+        let mut recorder = service.telemetry.recorder();
+        for (record, packets) in told.iter_mut().zip(&told_of) {
             record.latency = latency;
-            recorder.record(record);
+            recorder.record(record, Some(*packets));
         }
     }
 }
 
-async fn answer_later(endpoint: Arc<Endpoint>, pending: Box<Pending>, peer: Peer, service: Service) {
+/// `query`: the packet, if somebody wants to keep it.
+async fn answer_later(
+    endpoint: Arc<Endpoint>,
+    pending: Box<Pending>,
+    query: Option<Box<[u8]>>,
+    peer: Peer,
+    service: Service,
+) {
     let mut response = Vec::with_capacity(RESPONSE_BYTES);
     let mut record = service.pipeline.answer(&pending, &mut response).await;
     // A response that the system refuses is lost, as the network may lose it, and counted.
     if !record.dropped && endpoint.send(&response, &peer).is_err() {
         service.telemetry.unsent();
     }
-    service.record(&mut record, Instant::now());
+    service.record(&mut record, Instant::now(), query.as_deref().map(|query| (query, response.as_slice())));
 }

@@ -103,6 +103,11 @@ impl Finder {
         }
     }
 
+    /// Who is asked for a name, as `Resolve::upstream` numbers them.
+    pub fn upstream(&self, name: &Name) -> u8 {
+        self.resolver.upstream(name)
+    }
+
     /// The time by the cache's clock.
     pub fn seconds(&self, at: Instant) -> Seconds {
         at.saturating_duration_since(self.started).as_secs() as Seconds + self.ahead.load(Relaxed)

@@ -1,7 +1,7 @@
 //! The slow half of the flow: what must be looked for.
 
 use super::{
-    ANSWER_WITHIN, Pipeline, QueryRecord,
+    ANSWER_WITHIN, CacheUse, Pipeline, QueryRecord,
     finder::{Found, Sought},
     links::{links, name_servers_wanted},
     local::{LocalAnswer, LocalEnd},
@@ -71,6 +71,10 @@ impl Pipeline {
         };
         let Found { resolution, cache } = self.finder.find(sought, *received, deadline).await;
         let resolution = behind(aliases, resolution);
+        if cache == CacheUse::Miss {
+            record.upstream = Some(self.finder.upstream(&sought.name));
+            record.answer = Some(resolution.clone());
+        }
         record.security = Some(resolution.security);
         record.cache = Some(cache);
         let (links, verdict) = judge(policy, &asking, verdict, &resolution, needs, query.cd);

@@ -1,7 +1,7 @@
 //! What an answer leads to, and rules look at: aliases, addresses, name servers.
 
 use crate::{
-    dns::{Name, Record, RrType},
+    dns::{Name, Question, Record, RrType},
     policy::{Link, Needs, Reached, Trigger},
     resolve::{NameServersWanted, Resolution},
 };
@@ -46,6 +46,12 @@ pub fn links(qname: &Name, rr_type: RrType, resolution: &Resolution, needs: Need
         push_addresses(all, Trigger::NsAddress, &mut links);
     }
     links
+}
+
+/// The names and addresses that an answer leads to.
+pub fn answer_links(question: &Question, resolution: &Resolution) -> Vec<Link> {
+    let needs = Needs { addresses: true, ns_names: false, ns_addresses: false };
+    links(&question.name, question.rr_type, resolution, needs)
 }
 
 /// The names that an answer leads to: its alias chain in order, then the targets of HTTPS and SVCB records.

@@ -21,6 +21,7 @@ pub use explain::Explanation;
 pub use finder::{Finder, Keeping};
 pub use hosts::{HostsFile, read_hosts};
 pub use later::Pending;
+pub use links::answer_links;
 pub use local::LocalData;
 pub use now::{Asked, FORESEEN_MAX, Now, Turn};
 pub use record::{CacheUse, QueryRecord};

@@ -4,7 +4,7 @@ use crate::{
     cache::Life,
     dns::{Question, Rcode, Transport},
     policy::{Link, Policy, Verdict},
-    resolve::Security,
+    resolve::{Resolution, Security},
 };
 use std::{
     net::IpAddr,
@@ -28,6 +28,10 @@ pub struct QueryRecord<'q> {
     pub security: Option<Security>,
     /// `None` if no answer was looked for.
     pub cache: Option<CacheUse>,
+    /// Who was asked, as `Resolve::upstream` numbers them; `None` if nobody was.
+    pub upstream: Option<u8>,
+    /// What was found, if it was resolved for this query.
+    pub answer: Option<Arc<Resolution>>,
     pub verdict: Verdict,
     /// The policy that decided, if it had anything to say or has the client in a group: its indexes are the verdict's.
     pub policy: Option<&'q Arc<Policy>>,
@@ -80,6 +84,8 @@ impl<'q> QueryRecord<'q> {
             latency: Duration::ZERO,
             security: None,
             cache: None,
+            upstream: None,
+            answer: None,
             verdict: Verdict::default(),
             policy: None,
             links: Vec::new(),

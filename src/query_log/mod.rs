@@ -1,5 +1,127 @@
 //! What is kept of queries: rows, and where they go.
+//!
+//! ```text
+//! who answers → rings (packed octets, a place a thread) → drain → each sink, on a thread of its own → rows → sqlite,
+//!                                                          json lines, dnstap, clickhouse
+//! ```
+//!
+//! Nobody who answers waits: where there is no room, a row is dropped and counted; so it is in front of a sink that is
+//! slow, which costs the others nothing.
 
+mod drain;
+mod json_lines;
+mod pack;
+mod privacy;
+mod rings;
 pub mod row;
+pub mod sqlite;
 
+pub use drain::{SinkCount, Writing};
+pub use json_lines::{JsonRow, shown_micros};
+pub use pack::{Packing, PolicyNames};
+pub use rings::Place;
 pub use row::{Fate, Row, Said, Verdicts};
+
+use crate::{config, policy::Policy};
+use drain::{SinkCounts, Spawned};
+use rings::Rings;
+use std::{
+    io,
+    sync::{Arc, Mutex},
+    time::Instant,
+};
+
+/// Policies whose names are remembered for queries that they decided: a query takes seconds, and reloads at least one.
+const POLICIES_MAX: usize = 16;
+
+/// The near end of the log: what those who answer hand their queries to. Shared by all of them.
+pub struct QueryLog {
+    rings: Rings,
+    answers: bool,
+    wants_packets: bool,
+    /// Latest last.
+    policies: Mutex<Vec<Arc<PolicyNames>>>,
+    sinks: Vec<Arc<SinkCounts>>,
+}
+
+/// A sink that can't be started.
+#[derive(Debug, thiserror::Error)]
+#[error("query_log.{option}: {why}")]
+pub struct StartError {
+    option: &'static str,
+    why: String,
+}
+
+impl QueryLog {
+    /// Starts the sinks that the configuration asks for; `None` if there are none. `upstreams` are the names of
+    /// upstreams by their numbers.
+    pub fn start(
+        config: &config::QueryLog,
+        upstreams: Vec<Arc<str>>,
+    ) -> Result<Option<(Arc<Self>, Writing)>, StartError> {
+        let mut sinks: Vec<Spawned> = Vec::new();
+        let privacy = privacy::Privacy::new(config.privacy);
+        let mut spawn = |name: &'static str, sink: Box<dyn drain::Sink>| -> io::Result<()> {
+            sinks.push(drain::spawn(name, sink, privacy.clone(), upstreams.clone())?);
+            Ok(())
+        };
+        let failed = |option| move |error: io::Error| StartError { option, why: error.to_string() };
+        if let Some(path) = &config.database {
+            let limits = sqlite::Limits { keep: config.keep, bytes: config.bytes };
+            spawn("sqlite", Box::new(sqlite::Writer::new(path, limits))).map_err(failed("path"))?;
+        }
+        if let Some(lines) = &config.json {
+            let sink = json_lines::JsonSink::new(lines, &config.instance).map_err(failed("json.to"))?;
+            spawn("json", Box::new(sink)).map_err(failed("json.to"))?;
+        }
+        if sinks.is_empty() {
+            return Ok(None);
+        }
+        let log = Arc::new(Self {
+            rings: Rings::new(Instant::now()),
+            answers: config.answers,
+            wants_packets: config.dnstap.as_ref().is_some_and(|dnstap| dnstap.client),
+            policies: Mutex::default(),
+            sinks: sinks.iter().map(|sink| sink.counts.clone()).collect(),
+        });
+        let writing = drain::start(log.clone(), sinks).map_err(failed("enabled"))?;
+        Ok(Some((log, writing)))
+    }
+
+    /// This thread's place, to be left again soon.
+    #[inline]
+    pub fn place(&self) -> Place<'_> {
+        self.rings.place()
+    }
+
+    /// How queries are packed, with their packets if somebody wants them.
+    #[inline]
+    pub fn packing<'a>(&self, packets: Option<(&'a [u8], &'a [u8])>) -> Packing<'a> {
+        Packing { answers: self.answers, packets: packets.filter(|_| self.wants_packets) }
+    }
+
+    /// Whether some sink wants the packets themselves.
+    pub fn wants_packets(&self) -> bool {
+        self.wants_packets
+    }
+
+    /// Learns the names of a policy that is about to be in force.
+    pub fn follow(&self, policy: &Policy) {
+        let names = Arc::new(PolicyNames::of(policy));
+        let mut policies = self.policies.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if policies.len() == POLICIES_MAX {
+            policies.remove(0);
+        }
+        policies.push(names);
+    }
+
+    fn policies(&self) -> Vec<Arc<PolicyNames>> {
+        self.policies.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+    }
+
+    /// What each sink wrote and could not write; what had no room before any of them is in each.
+    pub fn counts(&self) -> Vec<SinkCount> {
+        let before = self.rings.dropped();
+        self.sinks.iter().map(|sink| sink.now(before)).collect()
+    }
+}

@@ -40,6 +40,11 @@ pub trait Resolve: Send + Sync {
     /// Forgets answers that it keeps for itself.
     fn forget(&self) {}
 
+    /// Who is asked for a name: a number that whoever built this knows the meaning of.
+    fn upstream(&self, _: &Name) -> u8 {
+        0
+    }
+
     /// False while answers are given that would be other ones soon, and so must not be kept.
     fn answers_last(&self) -> bool {
         true
@@ -108,6 +113,8 @@ pub enum Security {
 }
 
 impl Security {
+    pub const ALL: [Self; 4] = [Self::Secure, Self::Insecure, Self::Bogus, Self::Unchecked];
+
     /// The word used in logs and the API.
     pub fn word(self) -> &'static str {
         match self {

@@ -95,6 +95,12 @@ impl Resolver {
         self.validator.is_some() && (self.clock)() < self.built_at
     }
 
+    /// What the numbers that `upstream` gives mean: `recursion`, then `forward` and a zone.
+    pub fn upstreams(&self) -> Vec<String> {
+        let forwards = self.routes.forwarders.iter().map(|forwarder| format!("forward {}", forwarder.zone));
+        std::iter::once("recursion".to_owned()).chain(forwards).collect()
+    }
+
     async fn find(self, name: Name, rr_type: RrType, wanted: Wanted) -> Resolution {
         let begun = Instant::now();
         let link = match chase(&*self.routes, &name, rr_type, true).await {
@@ -157,6 +163,12 @@ impl Resolve for Resolver {
     /// Not before the clock is set: then answers are validated.
     fn answers_last(&self) -> bool {
         !self.clock_is_wrong()
+    }
+
+    fn upstream(&self, name: &Name) -> u8 {
+        let forwarder = self.routes.forwarders.iter().position(|forwarder| name.is_at_or_below(&forwarder.zone));
+        // Beyond that many nobody tells them apart.
+        forwarder.map_or(0, |forwarder| (1 + forwarder).min(usize::from(u8::MAX) - 1) as u8)
     }
 
     fn forget(&self) {

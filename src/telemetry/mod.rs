@@ -11,6 +11,7 @@ use crate::{
     dns::Transport,
     policy::Policy,
     query::{CacheUse, QueryRecord},
+    query_log::{Place, QueryLog, SinkCount},
 };
 use arc_swap::Guard;
 use counters::{BypassCounts, Counters, HitTable, Hits, Own, Shards};
@@ -21,18 +22,32 @@ pub struct Telemetry {
     counters: Shards<Counters>,
     hits: Hits,
     bypass: BypassCounts,
-    /// One log line a query.
+    /// One line a query in the program's own log.
     log_queries: bool,
+    /// Where queries are kept, if they are.
+    query_log: Option<Arc<QueryLog>>,
 }
 
 impl Telemetry {
-    pub fn new(log_queries: bool) -> Self {
-        Self { counters: Shards::default(), hits: Hits::default(), bypass: BypassCounts::default(), log_queries }
+    pub fn new(log_queries: bool, query_log: Option<Arc<QueryLog>>) -> Self {
+        let (counters, hits, bypass) = Default::default();
+        Self { counters, hits, bypass, log_queries, query_log }
+    }
+
+    /// Whether somebody wants the packets themselves.
+    pub fn wants_packets(&self) -> bool {
+        self.query_log.as_ref().is_some_and(|log| log.wants_packets())
+    }
+
+    /// What was written where.
+    pub fn sinks(&self) -> Vec<SinkCount> {
+        self.query_log.as_ref().map(|log| log.counts()).unwrap_or_default()
     }
 
     /// Begins to count queries: what it takes is found once for all that are counted together.
     pub fn recorder(&self) -> Recorder<'_> {
-        Recorder { telemetry: self, counters: self.counters.own(), hits: self.hits.table() }
+        let place = self.query_log.as_ref().map(|log| log.place());
+        Recorder { telemetry: self, counters: self.counters.own(), hits: self.hits.table(), place }
     }
 
     /// Questions to which the cache had this to say.
@@ -68,6 +83,9 @@ impl Telemetry {
     /// Makes ready for counting by the lists of a policy that is about to be in force.
     pub fn policy_comes(&self, policy: &Policy) {
         self.hits.follow(policy);
+        if let Some(log) = &self.query_log {
+            log.follow(policy);
+        }
     }
 
     /// Clients that look for ways round this resolver, with the number of their questions, most first.
@@ -81,11 +99,13 @@ pub struct Recorder<'t> {
     telemetry: &'t Telemetry,
     counters: Own<'t, Counters>,
     hits: Guard<Arc<HitTable>>,
+    place: Option<Place<'t>>,
 }
 
 impl Recorder<'_> {
-    /// Counts a query, after its answer went out.
-    pub fn record(&self, record: &QueryRecord<'_>) {
+    /// Counts a query, after its answer went out, and keeps it. `packets`: the query and its response, if they are at
+    /// hand.
+    pub fn record(&mut self, record: &QueryRecord<'_>, packets: Option<(&[u8], &[u8])>) {
         let counters = &self.counters;
         if record.dropped {
             counters.add(|own| &own.dropped);
@@ -106,6 +126,9 @@ impl Recorder<'_> {
             for said in &record.verdict.programs {
                 self.hits.count(policy, said.cause.list(), said.outcome, said.cause.trigger);
             }
+        }
+        if let (Some(place), Some(log)) = (&mut self.place, &self.telemetry.query_log) {
+            place.push(record, &log.packing(packets));
         }
         if self.telemetry.log_queries {
             query_line::log(record);

@@ -508,7 +508,7 @@ async fn a_fault_costs_one_query() {
         Arc::new(Pauses::load(None, vec![])),
         Surroundings { now: Arc::new(now), mac: Arc::new(|_| None) },
     );
-    let telemetry = Arc::new(Telemetry::new(false));
+    let telemetry = Arc::new(Telemetry::new(false, None));
     let (_stop, stopping) = tokio::sync::watch::channel(false);
     let sockets = listener::bind(&["127.0.0.1:0".parse().unwrap()], 1, listener::Start::Alone).unwrap();
     let address = sockets.addresses[0];

@@ -206,21 +206,6 @@ impl<'a> Table<'a> {
         self.value(key).filter(|value| value.text(example).is_some_and(|text| !text.is_empty()))
     }
 
-    /// An option that can only have its default value in this version.
-    pub fn not_yet_unless<T: PartialEq>(
-        &self,
-        key: &'static str,
-        default: &str,
-        read: impl Fn(&Value<'a>) -> Option<T>,
-        expected: T,
-    ) {
-        if let Some(value) = self.value(key)
-            && read(&value).is_some_and(|given| given != expected)
-        {
-            value.not_yet(default);
-        }
-    }
-
     /// An option that can only be off in this version: its default is `[]`.
     pub fn not_yet_list(&self, key: &'static str) {
         if let Some(value) = self.value(key)

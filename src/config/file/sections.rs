@@ -54,10 +54,6 @@ const CACHE_BYTES: u64 = 128 << 20;
 const LOG_FILTER: &str = "info,hickory_server=warn,hickory_resolver=error,hickory_net=error,hickory_proto=error";
 const CACHE_STALE: Duration = Duration::from_secs(86_400);
 
-// What later versions will do unless told otherwise.
-const QUERY_LOG_KEEP: Duration = Duration::from_secs(30 * 86_400);
-const QUERY_LOG_BYTES: u64 = 1 << 30;
-
 const NETWORK_EXAMPLE: &str = "\"192.168.0.0/16\"";
 
 /// Octets of a token file: what fits into a request's header with room to spare.
@@ -72,7 +68,7 @@ pub fn read_config(root: &Table<'_>, origin: Origin, world: &World<'_>) -> Confi
 
 /// What all sections need while they are read.
 pub(super) struct Reading<'a> {
-    world: &'a World<'a>,
+    pub(super) world: &'a World<'a>,
     pub(super) base: Base<'a>,
 }
 
@@ -80,6 +76,7 @@ impl Reading<'_> {
     fn config(&self, root: &Table<'_>, origin: Origin) -> Config {
         let (listen, do53) = root.section("listen", read_listen);
         let policies = self.policies(root);
+        let state_dir = root.section("state", |table| self.state_dir(table));
         let config = Config {
             origin,
             listen,
@@ -87,7 +84,8 @@ impl Reading<'_> {
             resolve: root.section("resolve", |table| self.resolve(table)),
             local: root.section("local", |table| read_local(table, &self.base)),
             cache: root.section("cache", read_cache),
-            state_dir: root.section("state", |table| self.state_dir(table)),
+            query_log: root.section("query_log", |table| self.query_log(table, state_dir.as_deref())),
+            state_dir,
             policy: policies.policy,
             exceptions: policies.exceptions,
             programs: policies.programs,
@@ -276,13 +274,6 @@ fn read_log(table: &Table<'_>) -> Log {
 /// Sections that are part of the contract and belong to later versions.
 fn refuse_later_sections(root: &Table<'_>) {
     root.section("tls", |table| ["cert", "key"].map(|key| table.not_yet_text(key)));
-    root.section("query_log", |table| {
-        table.not_yet_text("path");
-        table.not_yet_unless("keep", "\"30d\"", |value| value.parse("30d", text::duration), QUERY_LOG_KEEP);
-        table.not_yet_unless("size", "\"1 GiB\"", Value::size, QUERY_LOG_BYTES);
-        let privacy = [("full", Some(())), ("prefix", None), ("hashed", None), ("none", None)];
-        table.choose("privacy", ("full", ()), &privacy);
-    });
 }
 
 /// Networks, or else those of `default`.

@@ -39,6 +39,7 @@ pub(super) fn world(folder: &Path) -> World<'static> {
         state_directory: None,
         xdg_state_home: None,
         home: None,
+        host_name: "resolver".to_owned(),
         embedded: EMBEDDED,
         may_lack_files: false,
     }
@@ -151,7 +152,10 @@ fn the_template_has_every_option_and_its_examples_can_be_used() {
         "program.lists: change_max ca_file",
         "group: name clients tags programs services schedule",
         "admin: listen token_file",
-        "query_log: path keep size privacy",
+        "query_log: enabled path keep size privacy answers instance json dnstap clickhouse",
+        "query_log.json: to size files",
+        "query_log.dnstap: to client resolver size files",
+        "query_log.clickhouse: url database user password_file spill",
         "log: filter json queries",
     ] {
         let (section, keys) = section.split_once(": ").unwrap();

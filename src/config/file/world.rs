@@ -32,6 +32,8 @@ pub struct World<'a> {
     pub xdg_state_home: Option<PathBuf>,
     /// `HOME`.
     pub home: Option<PathBuf>,
+    /// The name of this machine.
+    pub host_name: String,
     pub embedded: Embedded<'a>,
     /// Lists and other files needn't be there: whoever only asks a running server doesn't read them.
     pub may_lack_files: bool,
@@ -57,6 +59,7 @@ impl<'a> World<'a> {
             state_directory: folder("STATE_DIRECTORY"),
             xdg_state_home: folder("XDG_STATE_HOME"),
             home: folder("HOME"),
+            host_name: host_name(),
             embedded,
             may_lack_files: false,
         })
@@ -115,6 +118,14 @@ impl<'a> World<'a> {
             current_folder: &self.current_folder,
         }
     }
+}
+
+/// What this machine is called; `cleandns` if it won't say.
+fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');
+    let name: String = name.trim().chars().filter(|letter| is_plain(*letter)).take(64).collect();
+    if name.is_empty() { "cleandns".to_owned() } else { name }
 }
 
 /// What relative paths are relative to.
@@ -179,6 +190,15 @@ impl Base<'_> {
             Some(path) => Ok(path.clone()),
             None => Ok(self.current_folder.join(tidy(path))),
         }
+    }
+
+    /// The path of a file that is going to be written: beside the configuration, if it is relative.
+    pub fn written_file(&self, path: &str) -> Result<PathBuf, String> {
+        let file = match self.candidates(path).into_iter().next() {
+            Some(file) => file,
+            None => self.current_folder.join(tidy(path)),
+        };
+        if file.is_dir() { Err(format!("{} is a folder; write the path of a file", file.display())) } else { Ok(file) }
     }
 
     fn candidates(&self, path: &str) -> Vec<PathBuf> {

@@ -307,10 +307,6 @@ fn what_is_for_later_versions_is_refused_unless_it_is_the_default() {
         ("tls.cert", "''", "'cert.pem'", "\"\""),
         ("tls.key", "''", "'key.pem'", "\"\""),
         ("resolve.negative_trust_anchors", "[]", "['broken.example']", "[]"),
-        ("query_log.path", "''", "'queries.log'", "\"\""),
-        ("query_log.keep", "'720h'", "'7d'", "\"30d\""),
-        ("query_log.size", "1073741824", "'2 GiB'", "\"1 GiB\""),
-        ("query_log.privacy", "'full'", "'hashed'", "\"full\""),
     ] {
         good(&format!("{option} = {same}"));
         let column = option.len() + 4;

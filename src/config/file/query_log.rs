@@ -1,0 +1,129 @@
+//! `[query_log]`: what is kept of queries, and where it goes.
+
+use super::{
+    super::{ClickHouse, Dnstap, JsonLines, JsonTarget, Privacy, QueryLog},
+    reader::{Table, Value},
+    sections::Reading,
+    text,
+};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// How long queries are kept.
+const KEEP: Duration = Duration::from_secs(30 * 86_400);
+/// Octets that they may take on disk.
+const BYTES: u64 = 1 << 30;
+/// The least that is worth a database: less would hold some minutes.
+const BYTES_MIN: u64 = 1 << 20;
+/// Octets of one file of lines or frames, after which the next begins, and files kept.
+const FILE_BYTES: u64 = 64 << 20;
+const FILES: u64 = 5;
+const FILES_MAX: u64 = 1000;
+/// Octets that wait on disk for a database that can't be reached.
+const SPILL_BYTES: u64 = 256 << 20;
+/// The database's name in the state folder.
+const FILE_NAME: &str = "queries.db";
+/// Octets of a password file, and of an instance's name.
+const PASSWORD_BYTES_MAX: u64 = 4096;
+const INSTANCE_BYTES_MAX: usize = 64;
+
+impl Reading<'_> {
+    pub(super) fn query_log(&self, table: &Table<'_>, state_dir: Option<&Path>) -> QueryLog {
+        let enabled = table.boolean("enabled", true);
+        let path = table.set_text("path", "/var/lib/cleandns/queries.db").and_then(|value| self.written_file(&value));
+        let database = path.or_else(|| state_dir.map(|folder| folder.join(FILE_NAME))).filter(|_| enabled);
+        let bytes = table.size("size", BYTES);
+        if bytes < BYTES_MIN
+            && let Some(value) = table.value("size")
+        {
+            value.problem("is less than a database needs; write \"1 MiB\" or more");
+        }
+        let privacy = [
+            ("full", Some(Privacy::Full)),
+            ("prefix", Some(Privacy::Prefix)),
+            ("hashed", Some(Privacy::Hashed)),
+            ("none", Some(Privacy::None)),
+        ];
+        let instance = table.parse("instance", self.world.host_name.clone(), "resolver-1", instance);
+        QueryLog {
+            database,
+            keep: table.parse("keep", KEEP, "30d", text::duration),
+            bytes,
+            privacy: table.choose("privacy", ("full", Privacy::Full), &privacy),
+            answers: table.boolean("answers", true),
+            instance,
+            json: table.section("json", |table| self.json(table)),
+            dnstap: table.section("dnstap", |table| self.dnstap(table)),
+            clickhouse: table.section("clickhouse", |table| self.clickhouse(table)),
+        }
+    }
+
+    fn json(&self, table: &Table<'_>) -> Option<JsonLines> {
+        let value = table.set_text("to", "stdout");
+        let (bytes, files) = rotation(table);
+        let value = value?;
+        let to = match value.text("stdout")? {
+            "stdout" => JsonTarget::Stdout,
+            _ => JsonTarget::File(self.written_file(&value)?),
+        };
+        Some(JsonLines { to, bytes, files })
+    }
+
+    fn dnstap(&self, table: &Table<'_>) -> Option<Dnstap> {
+        let value = table.set_text("to", "unix:/run/dnstap.sock");
+        let (bytes, files) = rotation(table);
+        let (client, resolver) = (table.boolean("client", true), table.boolean("resolver", false));
+        let value = value?;
+        let to = value.text("unix:/run/dnstap.sock")?.to_owned();
+        let to = match to.split_once(':') {
+            Some(("unix" | "tcp", rest)) if !rest.is_empty() => to,
+            _ => self.written_file(&value)?.display().to_string(),
+        };
+        if !client && !resolver {
+            value.problem("client and resolver are both false, so there is nothing to tell; set one to true");
+        }
+        Some(Dnstap { to, bytes, files, client, resolver })
+    }
+
+    fn clickhouse(&self, table: &Table<'_>) -> Option<ClickHouse> {
+        let url = table.set_text("url", "http://127.0.0.1:8123");
+        let password = table.set_text("password_file", "/etc/cleandns/clickhouse").and_then(|value| {
+            value.parse("", |path| {
+                let path = self.base.find_file(path)?;
+                let octets = super::read_bounded(&path, PASSWORD_BYTES_MAX)?;
+                let text = String::from_utf8(octets).map_err(|_| format!("{} holds no text", path.display()))?;
+                Ok(text.trim().to_owned())
+            })
+        });
+        let (database, user) = (table.text("database", "cleandns"), table.text("user", "default"));
+        let spill_bytes = table.size("spill", SPILL_BYTES);
+        let url = url?.parse("http://127.0.0.1:8123", |url| match url.split_once("://") {
+            Some(("http" | "https", rest)) if !rest.is_empty() => Ok(url.trim_end_matches('/').to_owned()),
+            _ => Err("expected http:// or https:// with a host; write \"http://127.0.0.1:8123\"".to_owned()),
+        })?;
+        Some(ClickHouse { url, database, user, password: password.unwrap_or_default(), spill_bytes })
+    }
+
+    /// The path of a file that is going to be written.
+    fn written_file(&self, value: &Value<'_>) -> Option<PathBuf> {
+        value.parse("", |path| self.base.written_file(path))
+    }
+}
+
+/// How large one file may get, and how many are kept.
+fn rotation(table: &Table<'_>) -> (u64, usize) {
+    (table.size("size", FILE_BYTES), table.integer("files", FILES, 1..=FILES_MAX) as usize)
+}
+
+/// What rows of this server are told apart by.
+fn instance(text: &str) -> Result<String, String> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    match text {
+        "" => Err("is empty; leave it out for the name of this machine".to_owned()),
+        _ if text.len() > INSTANCE_BYTES_MAX => Err(format!("is longer than {INSTANCE_BYTES_MAX} characters")),
+        _ if text.bytes().all(is_plain) => Ok(text.to_owned()),
+        _ => Err("has other characters than letters, digits, \"-\", \"_\" and \".\"".to_owned()),
+    }
+}

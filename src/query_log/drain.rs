@@ -1,0 +1,212 @@
+//! Empties the rings and hands what was in them to the sinks, each on a thread of its own.
+
+use super::{
+    QueryLog,
+    pack::{Packets, PolicyNames, Unpacker, unpack},
+    privacy::Privacy,
+    row::Row,
+};
+use std::{
+    io,
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+/// How often the rings are emptied: so long a row waits, and so many are lost if the process is killed.
+const DRAIN_EVERY: Duration = Duration::from_millis(100);
+/// Octets that wait before one sink at most: a quarter of a minute of twenty thousand queries a second.
+const WAITING_BYTES_MAX: u64 = 32 << 20;
+/// Batches that wait before one sink at most, however small.
+const WAITING_BATCHES_MAX: usize = 1024;
+/// How often a sink that has nothing to write may look after itself.
+const TICK_EVERY: Duration = Duration::from_secs(1);
+
+/// Where rows go. Each has a thread of its own, and may take its time.
+pub trait Sink: Send {
+    /// Writes rows, and says how many of them could not be written.
+    fn write(&mut self, rows: Vec<Full<'_>>) -> u64;
+
+    /// Nothing came for a while, or much did.
+    fn tick(&mut self) {}
+
+    /// No more comes. Says how many rows are lost that had been taken.
+    fn finish(&mut self) -> u64 {
+        0
+    }
+}
+
+/// All that is known of one query.
+pub struct Full<'p> {
+    pub row: Row,
+    /// The client's address, as far as it may be told.
+    pub client: Option<IpAddr>,
+    pub packets: Option<Packets<'p>>,
+}
+
+/// Queries that were drained together.
+struct Batch {
+    pieces: Vec<Vec<u8>>,
+    /// What their times count from: microseconds since 1970.
+    base: i64,
+    policies: Vec<Arc<PolicyNames>>,
+    rows: u64,
+    octets: u64,
+}
+
+/// What a sink did.
+#[derive(Default)]
+pub(super) struct SinkCounts {
+    name: &'static str,
+    taken: AtomicU64,
+    dropped: AtomicU64,
+    /// Octets that wait before it.
+    waiting: AtomicU64,
+}
+
+/// What a sink did until now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SinkCount {
+    pub sink: &'static str,
+    pub written: u64,
+    pub dropped: u64,
+}
+
+impl SinkCounts {
+    /// `before`: what was dropped before any sink saw it.
+    pub fn now(&self, before: u64) -> SinkCount {
+        let dropped = self.dropped.load(Relaxed);
+        let written = self.taken.load(Relaxed).saturating_sub(dropped);
+        SinkCount { sink: self.name, written, dropped: dropped + before }
+    }
+}
+
+/// A sink at work.
+pub(super) struct Spawned {
+    pub counts: Arc<SinkCounts>,
+    batches: SyncSender<Arc<Batch>>,
+    thread: JoinHandle<()>,
+}
+
+/// The threads that write.
+pub struct Writing {
+    stopping: Arc<AtomicBool>,
+    drain: JoinHandle<()>,
+    sinks: Vec<JoinHandle<()>>,
+}
+
+impl Writing {
+    /// Has all that came written, and waits for that. To be called when nobody answers any more.
+    pub fn stop(self) {
+        self.stopping.store(true, Relaxed);
+        self.drain.thread().unpark();
+        let _ = self.drain.join();
+        self.sinks.into_iter().for_each(|sink| drop(sink.join()));
+    }
+}
+
+/// Starts a sink's thread.
+pub(super) fn spawn(
+    name: &'static str,
+    mut sink: Box<dyn Sink>,
+    privacy: Privacy,
+    upstreams: Vec<Arc<str>>,
+) -> io::Result<Spawned> {
+    let (batches, received) = sync_channel(WAITING_BATCHES_MAX);
+    let counts = Arc::new(SinkCounts { name, ..SinkCounts::default() });
+    let own = counts.clone();
+    let thread = thread::Builder::new()
+        .name(format!("log-{name}"))
+        .spawn(move || serve(&mut *sink, &received, &own, &privacy, upstreams))?;
+    Ok(Spawned { counts, batches, thread })
+}
+
+fn serve(
+    sink: &mut dyn Sink,
+    batches: &Receiver<Arc<Batch>>,
+    counts: &SinkCounts,
+    privacy: &Privacy,
+    upstreams: Vec<Arc<str>>,
+) {
+    let mut unpacker = Unpacker::new(upstreams);
+    let mut ticked = Instant::now();
+    loop {
+        match batches.recv_timeout(TICK_EVERY) {
+            Ok(batch) => {
+                unpacker.follow(&batch.policies);
+                let mut rows = Vec::with_capacity(batch.rows as usize);
+                for packed in batch.pieces.iter().flat_map(|piece| unpack(piece)) {
+                    let Some((mut row, client, packets)) = unpacker.row(&packed, batch.base) else { continue };
+                    row.client = privacy.tell(client, row.time / 1_000_000);
+                    rows.push(Full { row, client: privacy.address(client), packets });
+                }
+                let unread = batch.rows - rows.len() as u64;
+                counts.dropped.fetch_add(sink.write(rows) + unread, Relaxed);
+                counts.taken.fetch_add(batch.rows, Relaxed);
+                counts.waiting.fetch_sub(batch.octets, Relaxed);
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+        if ticked.elapsed() >= TICK_EVERY {
+            sink.tick();
+            ticked = Instant::now();
+        }
+    }
+    counts.dropped.fetch_add(sink.finish(), Relaxed);
+}
+
+/// Starts emptying the rings into the sinks.
+pub(super) fn start(log: Arc<QueryLog>, sinks: Vec<Spawned>) -> io::Result<Writing> {
+    let stopping = Arc::new(AtomicBool::new(false));
+    let (told, mut threads) = (stopping.clone(), Vec::new());
+    let sinks: Vec<_> = sinks
+        .into_iter()
+        .map(|sink| {
+            threads.push(sink.thread);
+            (sink.batches, sink.counts)
+        })
+        .collect();
+    let drain = thread::Builder::new().name("log-drain".into()).spawn(move || {
+        loop {
+            let is_last = told.load(Relaxed);
+            drain(&log, &sinks);
+            if is_last {
+                break;
+            }
+            thread::park_timeout(DRAIN_EVERY);
+        }
+    })?;
+    Ok(Writing { stopping, drain, sinks: threads })
+}
+
+fn drain(log: &QueryLog, sinks: &[(SyncSender<Arc<Batch>>, Arc<SinkCounts>)]) {
+    let pieces = log.rings.drain();
+    if pieces.is_empty() {
+        return;
+    }
+    let octets = pieces.iter().map(|piece| piece.len() as u64).sum();
+    let rows = pieces.iter().map(|piece| unpack(piece).count() as u64).sum();
+    let batch = Arc::new(Batch { pieces, base: wall_clock(log.rings.base()), policies: log.policies(), rows, octets });
+    for (batches, counts) in sinks {
+        // A batch that is alone always has room.
+        let is_full = counts.waiting.fetch_add(octets, Relaxed) > WAITING_BYTES_MAX;
+        let sent = if is_full { Err(TrySendError::Full(batch.clone())) } else { batches.try_send(batch.clone()) };
+        if sent.is_err() {
+            counts.waiting.fetch_sub(octets, Relaxed);
+            counts.taken.fetch_add(rows, Relaxed);
+            counts.dropped.fetch_add(rows, Relaxed);
+        }
+    }
+}
+
+/// The time of day at `base`, by the clock as it stands now: microseconds since 1970.
+fn wall_clock(base: Instant) -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    now.as_micros() as i64 - base.elapsed().as_micros() as i64
+}

@@ -1,0 +1,311 @@
+//! One line of JSON a query: to standard output, or to a file that is put aside when it is large.
+
+use super::{
+    drain::{Full, Sink},
+    row::{Fate, Row, Said, Verdicts},
+};
+use crate::{
+    config::{JsonLines, JsonTarget},
+    dns::{Rcode, RrType, Transport},
+    policy::{Outcome, Trigger},
+    query::CacheUse,
+    resolve::Security,
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::{
+    borrow::Cow,
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    net::IpAddr,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// A row as JSON. What a query has not is left out. Times are RFC 3339, in UTC.
+#[derive(Serialize, Deserialize, Clone, PartialEq, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct JsonRow<'a> {
+    /// When it was answered.
+    pub time: Cow<'a, str>,
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub instance: Cow<'a, str>,
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub client: Cow<'a, str>,
+    pub group: Cow<'a, str>,
+    /// `udp` or `tcp`.
+    pub transport: Cow<'a, str>,
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub name: Cow<'a, str>,
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    pub rr_type: Option<Cow<'a, str>>,
+    pub rcode: Cow<'a, str>,
+    /// Extended DNS Error code (RFC 8914).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ede: Option<u16>,
+    /// Microseconds from reception to the finished response.
+    pub micros: u32,
+    /// `hit`, `stale` or `miss`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<Cow<'a, str>>,
+    /// `secure`, `insecure`, `bogus` or `unchecked`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub security: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub bypass: bool,
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub dropped: bool,
+    #[serde(default, skip_serializing_if = "<[String]>::is_empty")]
+    pub aliases: Cow<'a, [String]>,
+    #[serde(default, skip_serializing_if = "<[IpAddr]>::is_empty")]
+    pub addresses: Cow<'a, [IpAddr]>,
+    /// `blocked`, `would-block`, `excepted` or `passed`.
+    pub fate: Cow<'a, str>,
+    /// Where the owner's exception stands that passed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub verdicts: Vec<JsonSaid<'a>>,
+}
+
+/// What one program said, as JSON.
+#[derive(Serialize, Deserialize, Clone, PartialEq, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct JsonSaid<'a> {
+    pub program: Cow<'a, str>,
+    pub service: Cow<'a, str>,
+    pub list: Cow<'a, str>,
+    pub version: Cow<'a, str>,
+    pub line: u32,
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub rule: Cow<'a, str>,
+    pub trigger: Cow<'a, str>,
+    /// `block`, `would-block` or `except`.
+    pub outcome: Cow<'a, str>,
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub acted: bool,
+}
+
+fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+/// A time in microseconds since 1970, as it is written: `2026-11-28T21:12:44.123456Z`.
+pub fn shown_micros(time: i64) -> String {
+    Timestamp::from_microsecond(time).map_or_else(|_| time.to_string(), |time| format!("{time:.6}"))
+}
+
+impl<'a> JsonRow<'a> {
+    pub fn of(row: &'a Row, instance: &'a str) -> Self {
+        let has_name = !row.name.is_empty();
+        Self {
+            time: shown_micros(row.time).into(),
+            instance: instance.into(),
+            client: row.client.as_str().into(),
+            group: (&*row.group).into(),
+            transport: row.transport.label().into(),
+            name: row.name.as_str().into(),
+            rr_type: has_name.then(|| row.rr_type.to_string().into()),
+            rcode: row.rcode.to_string().into(),
+            ede: row.ede,
+            micros: row.micros,
+            cache: row.cache.map(|cache| cache.word().into()),
+            security: row.security.map(|security| security.word().into()),
+            upstream: row.upstream.as_deref().map(Cow::from),
+            bypass: row.bypass,
+            dropped: row.dropped,
+            aliases: row.aliases.as_slice().into(),
+            addresses: row.addresses.as_slice().into(),
+            fate: row.verdicts.fate().word().into(),
+            owner: row.verdicts.owner.as_deref().map(Cow::from),
+            verdicts: row.verdicts.said.iter().map(JsonSaid::of).collect(),
+        }
+    }
+
+    /// The row, or the field that can't be read.
+    pub fn row(&self) -> Result<Row, String> {
+        let time: Timestamp = self.time.parse().map_err(|_| format!("time: {} is no time", self.time))?;
+        let said = self.verdicts.iter().map(JsonSaid::said).collect::<Result<_, _>>()?;
+        let rr_type = self.rr_type.as_deref().unwrap_or("TYPE0");
+        Ok(Row {
+            time: time.as_microsecond(),
+            client: self.client.to_string(),
+            group: (&*self.group).into(),
+            transport: word(&Transport::ALL, Transport::label, &self.transport, "transport")?,
+            name: self.name.to_string(),
+            rr_type: rr_type.parse::<RrType>().map_err(|error| format!("type: {error}"))?,
+            rcode: self.rcode.parse::<Rcode>().map_err(|error| format!("rcode: {error}"))?,
+            ede: self.ede,
+            micros: self.micros,
+            cache: self.cache.as_ref().map(|text| word(&CacheUse::ALL, CacheUse::word, text, "cache")).transpose()?,
+            security: self
+                .security
+                .as_ref()
+                .map(|text| word(&Security::ALL, Security::word, text, "security"))
+                .transpose()?,
+            upstream: self.upstream.as_deref().map(Arc::from),
+            bypass: self.bypass,
+            dropped: self.dropped,
+            verdicts: Arc::new(Verdicts { owner: self.owner.as_ref().map(Cow::to_string), said }),
+            aliases: self.aliases.to_vec(),
+            addresses: self.addresses.to_vec(),
+        })
+    }
+
+    /// What became of it.
+    pub fn fate(&self) -> Option<Fate> {
+        Fate::ALL.into_iter().find(|fate| fate.word() == self.fate)
+    }
+}
+
+impl<'a> JsonSaid<'a> {
+    fn of(said: &'a Said) -> Self {
+        Self {
+            program: said.program.as_str().into(),
+            service: said.service.as_str().into(),
+            list: said.list.as_str().into(),
+            version: said.version.as_str().into(),
+            line: said.line,
+            rule: said.rule.as_str().into(),
+            trigger: said.trigger.word().into(),
+            outcome: said.outcome.word().into(),
+            acted: said.acted,
+        }
+    }
+
+    fn said(&self) -> Result<Said, String> {
+        Ok(Said {
+            program: self.program.to_string(),
+            service: self.service.to_string(),
+            list: self.list.to_string(),
+            version: self.version.to_string(),
+            line: self.line,
+            rule: self.rule.to_string(),
+            trigger: word(&Trigger::ALL, Trigger::word, &self.trigger, "trigger")?,
+            outcome: word(&Outcome::ALL, Outcome::word, &self.outcome, "outcome")?,
+            acted: self.acted,
+        })
+    }
+}
+
+/// The value that a word stands for.
+fn word<T: Copy>(all: &[T], word: fn(T) -> &'static str, text: &str, field: &str) -> Result<T, String> {
+    let found = all.iter().copied().find(|value| word(*value) == text);
+    found.ok_or_else(|| format!("{field}: {text} is not a word for that"))
+}
+
+/// Writes the lines.
+pub(super) struct JsonSink {
+    instance: String,
+    output: Output,
+    lines: Vec<u8>,
+    /// Whether the last write failed: it is said once.
+    failing: bool,
+}
+
+enum Output {
+    Stdout,
+    File(Rotated),
+}
+
+/// A file that is put aside when it is large.
+struct Rotated {
+    path: PathBuf,
+    file: Option<File>,
+    written: u64,
+    bytes: u64,
+    files: usize,
+}
+
+impl JsonSink {
+    pub fn new(lines: &JsonLines, instance: &str) -> io::Result<Self> {
+        let output = match &lines.to {
+            JsonTarget::Stdout => Output::Stdout,
+            JsonTarget::File(path) => {
+                let mut file =
+                    Rotated { path: path.clone(), file: None, written: 0, bytes: lines.bytes, files: lines.files };
+                // What can't be written is found out while somebody is looking.
+                file.open()
+                    .map_err(|error| io::Error::other(format!("{} can't be written: {error}", path.display())))?;
+                Output::File(file)
+            }
+        };
+        Ok(Self { instance: instance.to_owned(), output, lines: Vec::new(), failing: false })
+    }
+}
+
+impl Sink for JsonSink {
+    fn write(&mut self, rows: Vec<Full<'_>>) -> u64 {
+        self.lines.clear();
+        for full in &rows {
+            // Writing to memory doesn't fail.
+            let _ = serde_json::to_writer(&mut self.lines, &JsonRow::of(&full.row, &self.instance));
+            self.lines.push(b'\n');
+        }
+        let written = match &mut self.output {
+            Output::Stdout => io::stdout().lock().write_all(&self.lines),
+            Output::File(file) => file.write(&self.lines),
+        };
+        let failing = written.is_err();
+        if let Err(error) = written
+            && !self.failing
+        {
+            tracing::warn!(%error, "query_log.json: lines can't be written and are dropped");
+        }
+        self.failing = failing;
+        if failing { rows.len() as u64 } else { 0 }
+    }
+}
+
+impl Rotated {
+    fn open(&mut self) -> io::Result<&mut File> {
+        if self.file.is_none() {
+            let file = OpenOptions::new().append(true).create(true).mode(0o640).open(&self.path)?;
+            self.written = file.metadata()?.len();
+            self.file = Some(file);
+        }
+        self.file.as_mut().ok_or_else(|| io::Error::other("the file is not open"))
+    }
+
+    fn write(&mut self, lines: &[u8]) -> io::Result<()> {
+        self.open()?;
+        if self.written > 0 && self.written + lines.len() as u64 > self.bytes {
+            self.put_aside()?;
+        }
+        let before = self.written;
+        let file = self.open()?;
+        if let Err(error) = file.write_all(lines) {
+            // Half a line would spoil the next.
+            let _ = file.set_len(before);
+            self.file = None;
+            return Err(error);
+        }
+        self.written += lines.len() as u64;
+        Ok(())
+    }
+
+    /// The file becomes the first that was put aside, that the second, and the last is gone.
+    fn put_aside(&mut self) -> io::Result<()> {
+        self.file = None;
+        for number in (1..self.files).rev() {
+            let from = if number == 1 { self.path.clone() } else { numbered(&self.path, number - 1) };
+            match fs::rename(from, numbered(&self.path, number)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        if self.files == 1 {
+            fs::remove_file(&self.path)?;
+        }
+        Ok(())
+    }
+}
+
+fn numbered(path: &Path, number: usize) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{number}"));
+    name.into()
+}

@@ -1,0 +1,128 @@
+//! How much of a client is kept.
+
+use crate::config;
+use ring::{
+    hmac,
+    rand::{SecureRandom, SystemRandom},
+};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    sync::{Arc, Mutex},
+};
+
+const DAY_SECONDS: i64 = 86_400;
+/// Octets of a pseudonym: a million clients meet by chance once in forty million days.
+const PSEUDONYM_BYTES: usize = 8;
+/// Leading bits that are kept of a network.
+const IPV4_BITS: u32 = 24;
+const IPV6_BITS: u32 = 48;
+
+/// Tells clients as far as they may be told. All sinks share one, so that their pseudonyms are the same.
+#[derive(Clone)]
+pub struct Privacy {
+    kept: config::Privacy,
+    key: Arc<Mutex<Option<DayKey>>>,
+}
+
+/// A key that is drawn anew each day (UTC) and never written down: nobody can tell afterwards who a pseudonym was, or
+/// that two of different days were one client.
+struct DayKey {
+    day: i64,
+    key: hmac::Key,
+}
+
+impl Privacy {
+    pub fn new(kept: config::Privacy) -> Self {
+        Self { kept, key: Arc::default() }
+    }
+
+    /// The text for a client that was answered at `seconds` since 1970.
+    pub fn tell(&self, client: IpAddr, seconds: i64) -> String {
+        match self.kept {
+            config::Privacy::Full => client.to_string(),
+            config::Privacy::Prefix => network(client),
+            config::Privacy::Hashed => self.pseudonym(client, seconds),
+            config::Privacy::None => String::new(),
+        }
+    }
+
+    /// The address that stands for a client where an address is needed; `None`: there is none to tell.
+    pub fn address(&self, client: IpAddr) -> Option<IpAddr> {
+        match self.kept {
+            config::Privacy::Full => Some(client),
+            config::Privacy::Prefix => Some(masked(client)),
+            config::Privacy::Hashed | config::Privacy::None => None,
+        }
+    }
+
+    fn pseudonym(&self, client: IpAddr, seconds: i64) -> String {
+        let mut key = self.key.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let day = seconds.div_euclid(DAY_SECONDS);
+        // The answers of yesterday that are still on their way get today's pseudonyms.
+        if key.as_ref().is_none_or(|key| key.day < day) {
+            let mut secret = [0; 32];
+            if SystemRandom::new().fill(&mut secret).is_err() {
+                return String::new();
+            }
+            *key = Some(DayKey { day, key: hmac::Key::new(hmac::HMAC_SHA256, &secret) });
+        }
+        let Some(DayKey { key, .. }) = &*key else { return String::new() };
+        let octets = match client {
+            IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
+            IpAddr::V6(address) => address.octets(),
+        };
+        let tag = hmac::sign(key, &octets);
+        tag.as_ref().iter().take(PSEUDONYM_BYTES).map(|octet| format!("{octet:02x}")).collect()
+    }
+}
+
+fn masked(client: IpAddr) -> IpAddr {
+    match client {
+        IpAddr::V4(address) => Ipv4Addr::from(u32::from(address) & (u32::MAX << (32 - IPV4_BITS))).into(),
+        IpAddr::V6(address) => Ipv6Addr::from(u128::from(address) & (u128::MAX << (128 - IPV6_BITS))).into(),
+    }
+}
+
+fn network(client: IpAddr) -> String {
+    let bits = if client.is_ipv4() { IPV4_BITS } else { IPV6_BITS };
+    format!("{}/{bits}", masked(client))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOON: i64 = 1_700_000_000;
+
+    fn tell(kept: config::Privacy, client: &str) -> String {
+        Privacy::new(kept).tell(client.parse().unwrap(), NOON)
+    }
+
+    #[test]
+    fn as_much_is_told_as_may_be() {
+        for (kept, client, told) in [
+            (config::Privacy::Full, "192.168.1.77", "192.168.1.77"),
+            (config::Privacy::Full, "fd00:1:2:3::7", "fd00:1:2:3::7"),
+            (config::Privacy::Prefix, "192.168.1.77", "192.168.1.0/24"),
+            (config::Privacy::Prefix, "fd00:1:2:3::7", "fd00:1:2::/48"),
+            (config::Privacy::None, "192.168.1.77", ""),
+        ] {
+            assert_eq!(tell(kept, client), told);
+        }
+    }
+
+    #[test]
+    fn a_pseudonym_lasts_a_day_and_tells_clients_apart() {
+        let privacy = Privacy::new(config::Privacy::Hashed);
+        let [one, other] = ["192.168.1.77", "192.168.1.78"].map(|client| client.parse().unwrap());
+        let today = privacy.tell(one, NOON);
+        assert_eq!(today.len(), 2 * PSEUDONYM_BYTES);
+        assert_eq!(privacy.clone().tell(one, NOON + 60), today, "the same in every sink");
+        assert_ne!(privacy.tell(other, NOON), today);
+        let tomorrow = privacy.tell(one, NOON + DAY_SECONDS);
+        assert_ne!(tomorrow, today);
+        assert_eq!(privacy.tell(one, NOON), tomorrow, "the key of yesterday is gone");
+        assert_ne!(tell(config::Privacy::Hashed, "192.168.1.77"), tell(config::Privacy::Hashed, "192.168.1.77"));
+        assert_eq!(privacy.address(one), None);
+    }
+}

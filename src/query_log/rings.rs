@@ -1,0 +1,160 @@
+//! Where queries wait to be written down: packed octets, by the thread that answered. Nobody who answers waits for
+//! whoever writes.
+
+use super::pack::{Packing, pack};
+use crate::query::QueryRecord;
+use std::{
+    cell::Cell,
+    mem,
+    sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Instant,
+};
+
+/// Threads beyond so many share places with others.
+const THREADS: usize = 32;
+/// Octets in one place at most: a second of twenty thousand queries.
+const PLACE_BYTES_MAX: usize = 4 << 20;
+/// Octets in all places at most.
+const BYTES_MAX: u64 = 64 << 20;
+
+/// Packed queries that wait.
+pub struct Rings {
+    threads: Box<[Thread]>,
+    /// Octets that wait in all.
+    waiting: AtomicU64,
+    dropped: AtomicU64,
+    /// What packed times count from.
+    base: Instant,
+}
+
+/// One thread's two places: while one is emptied, the other is free.
+#[derive(Default)]
+#[repr(align(128))]
+struct Thread([Mutex<Vec<u8>>; 2]);
+
+thread_local! {
+    static NUMBER: Cell<Option<usize>> = const { Cell::new(None) };
+}
+static NEXT_NUMBER: AtomicU64 = AtomicU64::new(0);
+
+/// The place of the thread that asked for it.
+pub struct Place<'r> {
+    rings: &'r Rings,
+    octets: MutexGuard<'r, Vec<u8>>,
+    begun: usize,
+}
+
+impl Rings {
+    pub fn new(base: Instant) -> Self {
+        Self {
+            threads: (0..THREADS).map(|_| Thread::default()).collect(),
+            waiting: AtomicU64::new(0),
+            dropped: AtomicU64::new(0),
+            base,
+        }
+    }
+
+    /// What packed times count from.
+    pub fn base(&self) -> Instant {
+        self.base
+    }
+
+    /// This thread's place, to be left again soon.
+    #[inline]
+    pub fn place(&self) -> Place<'_> {
+        let number = NUMBER.get().unwrap_or_else(|| {
+            let number = NEXT_NUMBER.fetch_add(1, Relaxed) as usize % THREADS;
+            NUMBER.set(Some(number));
+            number
+        });
+        let Thread(places) = &self.threads[number];
+        let free = places.iter().find_map(|place| place.try_lock().ok());
+        // Both are taken only where threads share them, and then for as long as a few queries are packed.
+        let octets = free.unwrap_or_else(|| places[0].lock().unwrap_or_else(|poisoned| poisoned.into_inner()));
+        let begun = octets.len();
+        Place { rings: self, octets, begun }
+    }
+
+    /// Takes all that waits, one piece for each place that had something.
+    pub fn drain(&self) -> Vec<Vec<u8>> {
+        let places = self.threads.iter().flat_map(|Thread(places)| places);
+        let taken = places.map(|place| mem::take(&mut *place.lock().unwrap_or_else(|poisoned| poisoned.into_inner())));
+        let taken: Vec<Vec<u8>> = taken.filter(|octets| !octets.is_empty()).collect();
+        let octets: usize = taken.iter().map(Vec::len).sum();
+        self.waiting.fetch_sub(octets as u64, Relaxed);
+        taken
+    }
+
+    /// Queries for which there was no room.
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Relaxed)
+    }
+}
+
+impl Place<'_> {
+    /// Packs a query, if there is room.
+    #[inline]
+    pub fn push(&mut self, record: &QueryRecord<'_>, packing: &Packing<'_>) {
+        let is_full = self.octets.len() >= PLACE_BYTES_MAX || self.rings.waiting.load(Relaxed) >= BYTES_MAX;
+        if is_full {
+            self.rings.dropped.fetch_add(1, Relaxed);
+        } else {
+            pack(record, self.rings.base, packing, &mut self.octets);
+        }
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.rings.waiting.fetch_add((self.octets.len() - self.begun) as u64, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dns::Transport;
+    use std::net::{IpAddr, Ipv4Addr};
+
+    fn record() -> QueryRecord<'static> {
+        QueryRecord::new(IpAddr::V4(Ipv4Addr::LOCALHOST), Transport::Udp, Instant::now())
+    }
+
+    #[test]
+    fn all_that_is_pushed_is_drained_once_even_while_it_is_pushed() {
+        const ROUNDS: usize = 5_000;
+        const THREADS: usize = 8;
+        let rings = Rings::new(Instant::now());
+        let mut one = Vec::new();
+        pack(&record(), rings.base(), &Packing::default(), &mut one);
+        let drained: usize = std::thread::scope(|scope| {
+            let pushers = (0..THREADS)
+                .map(|_| scope.spawn(|| (0..ROUNDS).for_each(|_| rings.place().push(&record(), &Packing::default()))));
+            let pushers: Vec<_> = pushers.collect();
+            let mut drained = 0;
+            while !pushers.iter().all(|pusher| pusher.is_finished()) {
+                drained += rings.drain().iter().map(Vec::len).sum::<usize>();
+            }
+            drained + rings.drain().iter().map(Vec::len).sum::<usize>()
+        });
+        assert_eq!((drained, rings.dropped()), (THREADS * ROUNDS * one.len(), 0));
+        assert_eq!(rings.waiting.load(Relaxed), 0);
+    }
+
+    #[test]
+    fn what_has_no_room_is_counted() {
+        let rings = Rings::new(Instant::now());
+        let pushed = PLACE_BYTES_MAX / 20;
+        let mut place = rings.place();
+        (0..pushed).for_each(|_| place.push(&record(), &Packing::default()));
+        drop(place);
+        assert!(rings.dropped() > 0);
+        let octets: usize = rings.drain().iter().map(Vec::len).sum();
+        assert!(octets < PLACE_BYTES_MAX + 4096, "{octets}");
+        rings.place().push(&record(), &Packing::default());
+        assert_eq!(rings.drain().len(), 1, "there is room again");
+    }
+}

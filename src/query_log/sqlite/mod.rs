@@ -1,0 +1,106 @@
+//! The embedded query log: one SQLite database, written by one thread, read by whoever asks.
+//!
+//! Rows are only appended; sums by minute, hour and day are made of what was appended since the last time, in one
+//! transaction with the note of how far that was. So they are right after any end of the process, and if two processes
+//! write at once while one takes over from the other.
+
+mod bounds;
+mod read;
+mod write;
+
+pub use read::{ReadError, Reader, Seen};
+pub use write::Writer;
+
+use rusqlite::Connection;
+use std::{path::Path, time::Duration};
+
+/// Version of the tables; another one is put aside.
+const SCHEMA_VERSION: i64 = 1;
+/// How long one waits for another that writes.
+const BUSY_WITHIN: Duration = Duration::from_secs(2);
+
+const MINUTE_MICROS: i64 = 60 * 1_000_000;
+const HOUR_MICROS: i64 = 60 * MINUTE_MICROS;
+const DAY_MICROS: i64 = 24 * HOUR_MICROS;
+
+/// What is told of a query in sums, as bits.
+pub(super) mod kind {
+    pub(crate) const BYPASS: i64 = 1;
+    pub(crate) const DROPPED: i64 = 2;
+    pub(crate) const FAILED: i64 = 4;
+    pub(crate) const FROM_CACHE: i64 = 8;
+}
+
+/// How much is kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Rows, and sums by hour.
+    pub keep: Duration,
+    /// Octets of the database.
+    pub bytes: u64,
+}
+
+/// Opens the database for writing, makes it if need be, and puts aside one that can't be used.
+fn open(path: &Path) -> rusqlite::Result<Connection> {
+    match open_own(path) {
+        Err(error) if is_broken(&error) => {
+            put_aside(path, &error);
+            open_own(path)
+        }
+        other => other,
+    }
+}
+
+fn open_own(path: &Path) -> rusqlite::Result<Connection> {
+    let mut connection = Connection::open(path)?;
+    connection.busy_timeout(BUSY_WITHIN)?;
+    // With these, a killed process loses nothing that it had written; a machine that loses power may lose the last
+    // moments, never the whole.
+    connection.execute_batch(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8192;
+         PRAGMA journal_size_limit = 8388608; PRAGMA wal_autocheckpoint = 1000;",
+    )?;
+    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let version: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    match version {
+        SCHEMA_VERSION => {}
+        0 => {
+            transaction.execute_batch(include_str!("schema.sql"))?;
+            transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+            transaction.execute("INSERT INTO meta VALUES ('rolled', 0), ('days', 0)", [])?;
+        }
+        other => {
+            let text = format!("its tables are of version {other}, and this program's are of version {SCHEMA_VERSION}");
+            return Err(rusqlite::Error::SqliteFailure(
+                rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_NOTADB),
+                Some(text),
+            ));
+        }
+    }
+    transaction.commit()?;
+    Ok(connection)
+}
+
+/// True if the file is no database, or no whole one.
+fn is_broken(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+    matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
+}
+
+/// Renames what can't be used: it may be worth something to its owner.
+fn put_aside(path: &Path, error: &rusqlite::Error) {
+    let with = |ending: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(ending);
+        std::path::PathBuf::from(name)
+    };
+    let aside = (1..).map(|number| with(&format!(".unusable-{number}"))).find(|aside| !aside.exists());
+    let aside = aside.unwrap_or_else(|| with(".unusable"));
+    tracing::error!(file = %path.display(), %error, "the query log can't be used, and a new one begins; it is kept as {}", aside.display());
+    if let Err(error) = std::fs::rename(path, aside) {
+        tracing::error!(file = %path.display(), %error, "the query log can't be put aside");
+    }
+    for ending in ["-wal", "-shm"] {
+        let _ = std::fs::remove_file(with(ending));
+    }
+}

@@ -1,0 +1,297 @@
+//! Reads what was recorded, while it goes on being recorded.
+
+use super::{
+    super::row::{Fate, Row, Said, Verdicts},
+    DAY_MICROS, HOUR_MICROS, MINUTE_MICROS, kind,
+};
+use crate::{
+    config::DEFAULT_GROUP,
+    dns::{Rcode, RrType, Transport},
+    policy::{Outcome, Trigger},
+    query::CacheUse,
+    resolve::Security,
+};
+use rusqlite::{Connection, OpenFlags, params};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+/// Rows that are read one by one, rather than their sums: half a second's work.
+const ROWS_MAX: i64 = 400_000;
+/// Rows stand in the order of time but for what was answered late; so many minutes are looked at beside those wanted.
+const DISORDER_MINUTES: i64 = 2;
+
+/// Queries that are alike.
+#[derive(Debug)]
+pub struct Seen<'a> {
+    pub row: &'a Row,
+    pub count: u64,
+    /// Microseconds since 1970.
+    pub first: i64,
+    pub last: i64,
+}
+
+/// Why nothing can be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    #[error("there is no query log at {}; is [query_log] on, and has the server answered since?", .0.display())]
+    None(PathBuf),
+    #[error("the query log {} can't be read: {error}", path.display())]
+    Broken { path: PathBuf, error: rusqlite::Error },
+}
+
+/// Reads the database.
+pub struct Reader {
+    connection: Connection,
+    path: PathBuf,
+    verdicts: HashMap<i64, Arc<Verdicts>>,
+    default_group: Arc<str>,
+}
+
+impl Reader {
+    pub fn open(path: &Path) -> Result<Self, ReadError> {
+        if !path.exists() {
+            return Err(ReadError::None(path.to_owned()));
+        }
+        let broken = |error| ReadError::Broken { path: path.to_owned(), error };
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags).map_err(broken)?;
+        connection.busy_timeout(Duration::from_secs(5)).map_err(broken)?;
+        Ok(Self { connection, path: path.to_owned(), verdicts: HashMap::new(), default_group: DEFAULT_GROUP.into() })
+    }
+
+    /// The time of the first query that is recorded, in sums at least.
+    pub fn first(&self) -> Result<Option<i64>, ReadError> {
+        let first = "SELECT min(f) FROM (SELECT min(first) f FROM hours WHERE hour = (SELECT min(hour) FROM hours)
+                     UNION ALL SELECT min(first) FROM days WHERE day = (SELECT min(day) FROM days)
+                     UNION ALL SELECT time FROM (SELECT time FROM queries ORDER BY id LIMIT 1))";
+        self.connection.query_row(first, [], |row| row.get(0)).map_err(|error| self.broken(error))
+    }
+
+    /// Calls `each` for all queries from one time until before another: one by one if they are few and still there,
+    /// else summed up by hours, or days where no hours are left. Returns the times that were really looked at: sums begin
+    /// and end with whole hours, except at the end of what is recorded.
+    pub fn for_each(&mut self, from: i64, to: i64, mut each: impl FnMut(Seen<'_>)) -> Result<(i64, i64), ReadError> {
+        // What is read is of one moment, whatever is written meanwhile.
+        self.connection.execute_batch("BEGIN").map_err(|error| self.broken(error))?;
+        let result = self.read(from, to, &mut each);
+        let _ = self.connection.execute_batch("COMMIT");
+        result.map_err(|error| self.broken(error))
+    }
+
+    fn read(&mut self, from: i64, to: i64, each: &mut dyn FnMut(Seen<'_>)) -> rusqlite::Result<(i64, i64)> {
+        let after = self.id_before(from)?;
+        let (first_time, rows): (Option<i64>, i64) = self.connection.query_row(
+            "SELECT (SELECT time FROM queries ORDER BY id LIMIT 1), coalesce(max(id), 0) - ?1 FROM queries",
+            [after],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?;
+        let has_rows = first_time.is_some_and(|first| first <= from) || self.nothing_before(first_time)?;
+        if has_rows && rows <= ROWS_MAX {
+            self.rows(after, from, to, each)?;
+            return Ok((from, to));
+        }
+        let from_hour = from.div_euclid(HOUR_MICROS);
+        let to_hour = to.div_euclid(HOUR_MICROS) + i64::from(to.rem_euclid(HOUR_MICROS) > 0);
+        let hours_from: Option<i64> = self.connection.query_row("SELECT min(hour) FROM hours", [], |row| row.get(0))?;
+        let days_to = hours_from.unwrap_or(i64::MAX / 2).div_euclid(24);
+        let mut looked = from_hour * HOUR_MICROS;
+        if from_hour.div_euclid(24) < days_to {
+            let day = from_hour.div_euclid(24);
+            looked = day * DAY_MICROS;
+            self.sums("days", "day", day, days_to.min(to_hour.div_euclid(24) + 1), each)?;
+            self.sums("hours", "hour", days_to * 24, to_hour, each)?;
+        } else {
+            self.sums("hours", "hour", from_hour, to_hour, each)?;
+        }
+        // What isn't summed up yet.
+        let rolled: i64 =
+            self.connection.query_row("SELECT value FROM meta WHERE key = 'rolled'", [], |row| row.get(0))?;
+        let end = to_hour * HOUR_MICROS;
+        self.rows(rolled, looked, end, each)?;
+        Ok((looked, end))
+    }
+
+    /// Whether everything that was ever recorded is still there row by row.
+    fn nothing_before(&self, first_row: Option<i64>) -> rusqlite::Result<bool> {
+        let sums: Option<i64> = self.connection.query_row(
+            "SELECT min(f) FROM (SELECT min(first) f FROM hours WHERE hour = (SELECT min(hour) FROM hours)
+             UNION ALL SELECT min(first) FROM days WHERE day = (SELECT min(day) FROM days))",
+            [],
+            |row| row.get(0),
+        )?;
+        // Rows of one moment may stand in another order.
+        Ok(match (sums, first_row) {
+            (None, _) => true,
+            (Some(sums), Some(row)) => sums + DISORDER_MINUTES * MINUTE_MICROS >= row,
+            (Some(_), None) => false,
+        })
+    }
+
+    /// A row such that those of a time and later come after it.
+    fn id_before(&self, time: i64) -> rusqlite::Result<i64> {
+        let minute = time.div_euclid(MINUTE_MICROS) - DISORDER_MINUTES;
+        let id: Option<i64> = self.connection.query_row(
+            "SELECT (SELECT id FROM marks WHERE minute <= ? ORDER BY minute DESC LIMIT 1)",
+            [minute],
+            |row| row.get(0),
+        )?;
+        Ok(id.map_or(0, |id| id - 1))
+    }
+
+    fn rows(&mut self, after: i64, from: i64, to: i64, each: &mut dyn FnMut(Seen<'_>)) -> rusqlite::Result<()> {
+        let Self { connection, verdicts, default_group, .. } = self;
+        let mut statement = connection.prepare_cached(
+            "SELECT time, client, name, type, rcode, ede, micros, cache, security, transport, kind, verdicts,
+             client_group, upstream, aliases, addresses FROM queries WHERE id > ? AND time >= ? AND time < ? ORDER BY id",
+        )?;
+        let mut rows = statement.query(params![after, from, to])?;
+        while let Some(row) = rows.next()? {
+            let kind: i64 = row.get(10)?;
+            let text = |column: usize| row.get_ref(column)?.as_str_or_null().map_err(Into::into);
+            let text = |column: usize| -> rusqlite::Result<Option<&str>> { text(column) };
+            let words = |column: usize| -> rusqlite::Result<Vec<String>> {
+                Ok(text(column)?.map(|text| text.split(' ').map(str::to_owned).collect()).unwrap_or_default())
+            };
+            let place = |column: usize| -> rusqlite::Result<usize> {
+                Ok(row.get::<_, Option<u8>>(column)?.map_or(usize::MAX, usize::from))
+            };
+            let one = Row {
+                time: row.get(0)?,
+                client: text(1)?.unwrap_or_default().to_owned(),
+                group: text(12)?.map_or_else(|| default_group.clone(), Arc::from),
+                transport: Transport::ALL.get(place(9)?).copied().unwrap_or(Transport::Udp),
+                name: text(2)?.unwrap_or_default().to_owned(),
+                rr_type: RrType(row.get(3)?),
+                rcode: Rcode(row.get(4)?),
+                ede: row.get(5)?,
+                micros: row.get(6)?,
+                cache: CacheUse::ALL.get(place(7)?).copied(),
+                security: Security::ALL.get(place(8)?).copied(),
+                upstream: text(13)?.map(Arc::from),
+                bypass: kind & kind::BYPASS != 0,
+                dropped: kind & kind::DROPPED != 0,
+                verdicts: find_verdicts(connection, verdicts, row.get(11)?)?,
+                aliases: words(14)?,
+                addresses: words(15)?.iter().filter_map(|address| address.parse().ok()).collect(),
+            };
+            each(Seen { row: &one, count: 1, first: one.time, last: one.time });
+        }
+        Ok(())
+    }
+
+    /// Sums of one table, from one hour or day until before another.
+    fn sums(
+        &mut self,
+        table: &str,
+        unit: &str,
+        from: i64,
+        to: i64,
+        each: &mut dyn FnMut(Seen<'_>),
+    ) -> rusqlite::Result<()> {
+        let Self { connection, verdicts, default_group, .. } = self;
+        let mut statement = connection.prepare_cached(&format!(
+            "SELECT client, name, verdicts, kind, count, first, last FROM {table} WHERE {unit} >= ? AND {unit} < ?"
+        ))?;
+        let mut rows = statement.query([from, to])?;
+        while let Some(row) = rows.next()? {
+            let kind: i64 = row.get(3)?;
+            let is = |bit: i64| kind & bit != 0;
+            let (first, last) = (row.get(5)?, row.get(6)?);
+            let one = Row {
+                time: first,
+                client: row.get(0)?,
+                group: default_group.clone(),
+                transport: Transport::Udp,
+                name: row.get(1)?,
+                rr_type: RrType(0),
+                rcode: if is(kind::FAILED) { Rcode::SERVFAIL } else { Rcode::NOERROR },
+                ede: None,
+                micros: 0,
+                cache: is(kind::FROM_CACHE).then_some(CacheUse::Hit),
+                security: None,
+                upstream: None,
+                bypass: is(kind::BYPASS),
+                dropped: is(kind::DROPPED),
+                verdicts: find_verdicts(connection, verdicts, row.get(2)?)?,
+                aliases: Vec::new(),
+                addresses: Vec::new(),
+            };
+            each(Seen { row: &one, count: row.get(4)?, first, last });
+        }
+        Ok(())
+    }
+
+    /// Calls `each` for each name and each alias or address that it led to since a time.
+    pub fn leads(&self, since: i64, mut each: impl FnMut(&str, &str)) -> Result<(), ReadError> {
+        let mut read = || -> rusqlite::Result<()> {
+            let mut statement = self.connection.prepare("SELECT name, target FROM leads WHERE last >= ?")?;
+            let mut rows = statement.query([since])?;
+            while let Some(row) = rows.next()? {
+                let text = |column| row.get_ref(column)?.as_str().map_err(rusqlite::Error::from);
+                each(text(0)?, text(1)?);
+            }
+            Ok(())
+        };
+        read().map_err(|error| self.broken(error))
+    }
+
+    /// Counts by minute and fate, from one minute since 1970 until before another.
+    pub fn minutes(&self, from: i64, to: i64) -> Result<Vec<(i64, Fate, u64)>, ReadError> {
+        let read = || -> rusqlite::Result<Vec<(i64, Fate, u64)>> {
+            let mut statement =
+                self.connection.prepare("SELECT minute, fate, count FROM minutes WHERE minute >= ? AND minute < ?")?;
+            let rows = statement.query_map([from, to], |row| {
+                let fate: usize = row.get(1)?;
+                Ok((row.get(0)?, Fate::ALL.get(fate).copied().unwrap_or(Fate::Passed), row.get(2)?))
+            })?;
+            rows.collect()
+        };
+        read().map_err(|error| self.broken(error))
+    }
+
+    fn broken(&self, error: rusqlite::Error) -> ReadError {
+        ReadError::Broken { path: self.path.clone(), error }
+    }
+}
+
+fn find_verdicts(
+    connection: &Connection,
+    known: &mut HashMap<i64, Arc<Verdicts>>,
+    number: i64,
+) -> rusqlite::Result<Arc<Verdicts>> {
+    if let Some(verdicts) = known.get(&number) {
+        return Ok(verdicts.clone());
+    }
+    let verdicts = if number == 0 { Verdicts::default() } else { read_verdicts(connection, number)? };
+    let verdicts = Arc::new(verdicts);
+    known.insert(number, verdicts.clone());
+    Ok(verdicts)
+}
+
+fn read_verdicts(connection: &Connection, number: i64) -> rusqlite::Result<Verdicts> {
+    let owner =
+        connection.prepare_cached("SELECT owner FROM verdicts WHERE id = ?")?.query_row([number], |row| row.get(0))?;
+    let mut statement = connection.prepare_cached(
+        "SELECT program, service, list, version, line, rule, trigger, outcome, acted FROM said WHERE verdicts = ?
+         ORDER BY place",
+    )?;
+    let said = statement.query_map([number], |row| {
+        let (trigger, outcome): (String, String) = (row.get(6)?, row.get(7)?);
+        Ok(Said {
+            program: row.get(0)?,
+            service: row.get(1)?,
+            list: row.get(2)?,
+            version: row.get(3)?,
+            line: row.get(4)?,
+            rule: row.get(5)?,
+            trigger: Trigger::ALL.into_iter().find(|known| known.word() == trigger).unwrap_or(Trigger::Qname),
+            outcome: Outcome::ALL.into_iter().find(|known| known.word() == outcome).unwrap_or(Outcome::WouldBlock),
+            acted: row.get(8)?,
+        })
+    })?;
+    Ok(Verdicts { owner, said: said.collect::<rusqlite::Result<_>>()? })
+}

@@ -1,0 +1,78 @@
+-- The embedded query log. Times are microseconds since 1970 (UTC). Whoever reads by hand finds words in the view "log".
+
+CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+
+-- One row a query, in the order in which they were written, which is nearly that of time.
+CREATE TABLE queries (
+  id INTEGER PRIMARY KEY,
+  time INTEGER NOT NULL,
+  client TEXT NOT NULL,
+  name TEXT NOT NULL,
+  type INTEGER NOT NULL,
+  rcode INTEGER NOT NULL,
+  ede INTEGER,
+  micros INTEGER NOT NULL,
+  -- cache: 0 hit, 1 stale, 2 miss; security: 0 secure, 1 insecure, 2 bogus, 3 unchecked; transport: 0 udp, 1 tcp
+  cache INTEGER,
+  security INTEGER,
+  transport INTEGER NOT NULL,
+  -- 1 bypass, 2 dropped, 4 failed (SERVFAIL), 8 from the cache
+  kind INTEGER NOT NULL,
+  verdicts INTEGER NOT NULL,
+  -- NULL: default
+  client_group TEXT,
+  upstream TEXT,
+  -- separated by spaces
+  aliases TEXT,
+  addresses TEXT
+);
+
+-- What all programs said of a query; 0 is "nothing". Many queries share one.
+CREATE TABLE verdicts (id INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, owner TEXT, fate INTEGER NOT NULL);
+CREATE TABLE said (
+  verdicts INTEGER NOT NULL,
+  place INTEGER NOT NULL,
+  program TEXT NOT NULL,
+  service TEXT NOT NULL,
+  list TEXT NOT NULL,
+  version TEXT NOT NULL,
+  line INTEGER NOT NULL,
+  rule TEXT NOT NULL,
+  trigger TEXT NOT NULL,
+  outcome TEXT NOT NULL,
+  acted INTEGER NOT NULL,
+  PRIMARY KEY (verdicts, place)
+) WITHOUT ROWID;
+
+-- Sums of queries that are alike, as far as meta says "rolled".
+CREATE TABLE minutes (
+  minute INTEGER NOT NULL, fate INTEGER NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (minute, fate)
+) WITHOUT ROWID;
+CREATE TABLE hours (
+  hour INTEGER NOT NULL, client TEXT NOT NULL, name TEXT NOT NULL, verdicts INTEGER NOT NULL, kind INTEGER NOT NULL,
+  count INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
+  PRIMARY KEY (hour, client, name, verdicts, kind)
+) WITHOUT ROWID;
+CREATE TABLE days (
+  day INTEGER NOT NULL, client TEXT NOT NULL, name TEXT NOT NULL, verdicts INTEGER NOT NULL, kind INTEGER NOT NULL,
+  count INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
+  PRIMARY KEY (day, client, name, verdicts, kind)
+) WITHOUT ROWID;
+-- The first row that was written in a minute, to find rows by time.
+CREATE TABLE marks (minute INTEGER PRIMARY KEY, id INTEGER NOT NULL);
+-- Where names led to: aliases and addresses.
+CREATE TABLE leads (name TEXT NOT NULL, target TEXT NOT NULL, last INTEGER NOT NULL, PRIMARY KEY (name, target))
+  WITHOUT ROWID;
+
+CREATE VIEW log AS SELECT
+  strftime('%Y-%m-%dT%H:%M:%f', q.time / 1000000.0, 'unixepoch') || 'Z' AS time,
+  q.client, coalesce(q.client_group, 'default') AS client_group,
+  CASE q.transport WHEN 0 THEN 'udp' ELSE 'tcp' END AS transport,
+  q.name, q.type, q.rcode, q.ede, q.micros,
+  CASE q.cache WHEN 0 THEN 'hit' WHEN 1 THEN 'stale' WHEN 2 THEN 'miss' END AS cache,
+  CASE q.security WHEN 0 THEN 'secure' WHEN 1 THEN 'insecure' WHEN 2 THEN 'bogus' WHEN 3 THEN 'unchecked' END AS security,
+  q.upstream,
+  CASE coalesce(v.fate, 3) WHEN 0 THEN 'blocked' WHEN 1 THEN 'would-block' WHEN 2 THEN 'excepted' ELSE 'passed' END AS fate,
+  v.owner, s.program, s.service, s.list, s.version, s.line, s.rule, s.trigger, s.outcome, s.acted,
+  q.kind & 1 AS bypass, (q.kind & 2) / 2 AS dropped, q.aliases, q.addresses
+FROM queries q LEFT JOIN verdicts v ON v.id = q.verdicts LEFT JOIN said s ON s.verdicts = q.verdicts;

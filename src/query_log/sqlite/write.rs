@@ -1,0 +1,310 @@
+//! Writes rows, and sums them up.
+
+use super::{
+    super::{
+        drain::{Full, Sink},
+        row::{Row, Verdicts},
+    },
+    Limits, bounds, is_broken, kind, open, put_aside,
+};
+use crate::{config::DEFAULT_GROUP, dns::Rcode, query::CacheUse};
+use ring::digest::{SHA256, digest};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior::Immediate, params};
+use std::{
+    collections::HashMap,
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+/// Rows after which sums are made, however recent the last ones are.
+const ROLL_ROWS: u64 = 100_000;
+/// How often sums are made at least: whoever reads sums up what came since.
+const ROLL_EVERY: Duration = Duration::from_secs(30);
+/// How often the bounds are looked at.
+const TRIM_EVERY: Duration = Duration::from_secs(5);
+/// Verdicts whose numbers are remembered.
+const VERDICTS_MAX: usize = 1 << 16;
+/// Targets of one name that are noted of one query.
+const LEADS_MAX: usize = 16;
+/// How often a failure is told.
+const TELL_EVERY: Duration = Duration::from_secs(60);
+
+/// Writes the database. It is opened with the first rows, and again after a failure.
+pub struct Writer {
+    path: PathBuf,
+    limits: Limits,
+    connection: Option<Connection>,
+    numbers: Numbers,
+    unrolled: u64,
+    rolled: Instant,
+    trimmed: Instant,
+    told: Option<Instant>,
+}
+
+/// Numbers of verdicts in the database, by where they stand in memory. They are held here, so no other comes to stand
+/// there.
+#[derive(Default)]
+struct Numbers(HashMap<usize, (Arc<Verdicts>, i64), foldhash::fast::RandomState>);
+
+impl Writer {
+    pub fn new(path: &Path, limits: Limits) -> Self {
+        let now = Instant::now();
+        Self {
+            path: path.to_owned(),
+            limits,
+            connection: None,
+            numbers: Numbers::default(),
+            unrolled: 0,
+            rolled: now,
+            trimmed: now,
+            told: None,
+        }
+    }
+
+    fn connection(&mut self) -> rusqlite::Result<&mut Connection> {
+        if self.connection.is_none() {
+            if let Some(folder) = self.path.parent() {
+                // What is wrong with it shows when the file is opened.
+                let _ = fs::create_dir_all(folder);
+            }
+            self.numbers = Numbers::default();
+            let connection = open(&self.path)?;
+            restrict(&self.path);
+            self.connection = Some(connection);
+        }
+        self.connection.as_mut().ok_or(rusqlite::Error::InvalidQuery)
+    }
+
+    fn append(&mut self, rows: &[Full<'_>]) -> rusqlite::Result<()> {
+        self.connection()?;
+        let Self { connection: Some(connection), numbers, .. } = self else { return Ok(()) };
+        let transaction = connection.transaction_with_behavior(Immediate)?;
+        insert(&transaction, numbers, rows)?;
+        transaction.commit()
+    }
+
+    fn roll(&mut self) -> rusqlite::Result<()> {
+        (self.unrolled, self.rolled) = (0, Instant::now());
+        let transaction = self.connection()?.transaction_with_behavior(Immediate)?;
+        roll(&transaction)?;
+        transaction.commit()
+    }
+
+    fn trim(&mut self) -> rusqlite::Result<()> {
+        self.trimmed = Instant::now();
+        let (path, limits) = (self.path.clone(), self.limits);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as i64;
+        bounds::trim(self.connection()?, &path, limits, now)
+    }
+
+    /// Notes that something failed, and makes ready for another attempt.
+    fn failed(&mut self, what: &str, error: &rusqlite::Error) {
+        if self.told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
+            self.told = Some(Instant::now());
+            tracing::error!(file = %self.path.display(), %error, "the query log: {what}");
+        }
+        self.connection = None;
+        if is_broken(error) {
+            put_aside(&self.path, error);
+        }
+    }
+}
+
+impl Sink for Writer {
+    fn write(&mut self, mut rows: Vec<Full<'_>>) -> u64 {
+        // Threads hand in theirs one after the other.
+        rows.sort_by_key(|full| full.row.time);
+        // Numbers that were given in a transaction that failed are numbers no more.
+        if let Err(error) = self.append(&rows) {
+            self.failed("questions can't be recorded, and are dropped", &error);
+            return rows.len() as u64;
+        }
+        self.unrolled += rows.len() as u64;
+        if self.unrolled >= ROLL_ROWS
+            && let Err(error) = self.roll()
+        {
+            self.failed("questions can't be summed up", &error);
+        }
+        0
+    }
+
+    fn tick(&mut self) {
+        if self.connection.is_none() {
+            return;
+        }
+        if self.unrolled > 0
+            && self.rolled.elapsed() >= ROLL_EVERY
+            && let Err(error) = self.roll()
+        {
+            self.failed("questions can't be summed up", &error);
+        }
+        if self.trimmed.elapsed() >= TRIM_EVERY
+            && let Err(error) = self.trim()
+        {
+            self.failed("old questions can't be removed", &error);
+        }
+    }
+
+    fn finish(&mut self) -> u64 {
+        if self.connection.is_some()
+            && let Err(error) = self.roll().and_then(|()| self.trim())
+        {
+            self.failed("questions can't be summed up", &error);
+        }
+        self.connection = None;
+        0
+    }
+}
+
+/// Who asked for what is nobody else's business.
+fn restrict(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    for ending in ["", "-wal", "-shm"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(ending);
+        let _ = fs::set_permissions(PathBuf::from(name), fs::Permissions::from_mode(0o640));
+    }
+}
+
+fn insert(transaction: &Transaction<'_>, numbers: &mut Numbers, rows: &[Full<'_>]) -> rusqlite::Result<()> {
+    let mut statement = transaction.prepare_cached(
+        "INSERT INTO queries (time, client, name, type, rcode, ede, micros, cache, security, transport, kind, verdicts,
+         client_group, upstream, aliases, addresses) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+    )?;
+    for Full { row, .. } in rows {
+        let verdicts = numbers.of(transaction, &row.verdicts)?;
+        let leads = !row.aliases.is_empty() || !row.addresses.is_empty();
+        let joined = |texts: Vec<String>| (!texts.is_empty()).then(|| texts.join(" "));
+        let (aliases, addresses) = match leads {
+            false => (None, None),
+            true => {
+                lead(transaction, row)?;
+                (joined(row.aliases.clone()), joined(row.addresses.iter().map(ToString::to_string).collect()))
+            }
+        };
+        statement.execute(params![
+            row.time,
+            row.client,
+            row.name,
+            row.rr_type.0,
+            row.rcode.0,
+            row.ede,
+            row.micros,
+            row.cache.map(|cache| cache as u8),
+            row.security.map(|security| security as u8),
+            row.transport as u8,
+            kind_of(row),
+            verdicts,
+            Some(&*row.group).filter(|group| *group != DEFAULT_GROUP),
+            row.upstream.as_deref(),
+            aliases,
+            addresses,
+        ])?;
+    }
+    Ok(())
+}
+
+fn kind_of(row: &Row) -> i64 {
+    let set = |is_set: bool, bit: i64| if is_set { bit } else { 0 };
+    set(row.bypass, kind::BYPASS)
+        | set(row.dropped, kind::DROPPED)
+        | set(row.rcode == Rcode::SERVFAIL, kind::FAILED)
+        | set(matches!(row.cache, Some(CacheUse::Hit | CacheUse::Stale)), kind::FROM_CACHE)
+}
+
+/// Notes where a name led to.
+fn lead(transaction: &Transaction<'_>, row: &Row) -> rusqlite::Result<()> {
+    let mut statement = transaction.prepare_cached(
+        "INSERT INTO leads VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET last = max(last, excluded.last)",
+    )?;
+    let addresses = row.addresses.iter().map(ToString::to_string);
+    for target in row.aliases.iter().cloned().chain(addresses).take(LEADS_MAX) {
+        statement.execute(params![row.name, target, row.time])?;
+    }
+    Ok(())
+}
+
+impl Numbers {
+    /// The number of some verdicts, which are written if they are new.
+    fn of(&mut self, transaction: &Transaction<'_>, verdicts: &Arc<Verdicts>) -> rusqlite::Result<i64> {
+        if verdicts.said.is_empty() && verdicts.owner.is_none() {
+            return Ok(0);
+        }
+        let place = Arc::as_ptr(verdicts) as usize;
+        if let Some((_, number)) = self.0.get(&place) {
+            return Ok(*number);
+        }
+        let number = number(transaction, verdicts)?;
+        if self.0.len() >= VERDICTS_MAX {
+            self.0.clear();
+        }
+        self.0.insert(place, (verdicts.clone(), number));
+        Ok(number)
+    }
+}
+
+fn number(transaction: &Transaction<'_>, verdicts: &Verdicts) -> rusqlite::Result<i64> {
+    let digest = digest(&SHA256, format!("{verdicts:?}").as_bytes());
+    let digest = &digest.as_ref()[..16];
+    let known = transaction
+        .prepare_cached("SELECT id FROM verdicts WHERE digest = ?")?
+        .query_row([digest], |row| row.get(0))
+        .optional()?;
+    if let Some(number) = known {
+        return Ok(number);
+    }
+    let fate = verdicts.fate() as u8;
+    transaction.prepare_cached("INSERT INTO verdicts (digest, owner, fate) VALUES (?, ?, ?)")?.execute(params![
+        digest,
+        verdicts.owner,
+        fate
+    ])?;
+    let number = transaction.last_insert_rowid();
+    let mut statement = transaction.prepare_cached("INSERT INTO said VALUES (?,?,?,?,?,?,?,?,?,?,?)")?;
+    for (place, said) in verdicts.said.iter().enumerate() {
+        statement.execute(params![
+            number,
+            place,
+            said.program,
+            said.service,
+            said.list,
+            said.version,
+            said.line,
+            said.rule,
+            said.trigger.word(),
+            said.outcome.word(),
+            said.acted,
+        ])?;
+    }
+    Ok(number)
+}
+
+/// Adds what was appended since the last time to the sums.
+pub(super) fn roll(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    let from: i64 = transaction.query_row("SELECT value FROM meta WHERE key = 'rolled'", [], |row| row.get(0))?;
+    let to: i64 = transaction.query_row("SELECT coalesce(max(id), 0) FROM queries", [], |row| row.get(0))?;
+    if to <= from {
+        return Ok(());
+    }
+    // What is divided are times after 1970, so that it doesn't matter to which side it is rounded.
+    let sums = [
+        "INSERT INTO hours
+         SELECT time / 3600000000, client, name, verdicts, kind, count(*), min(time), max(time)
+         FROM queries WHERE id > ?1 AND id <= ?2 GROUP BY 1, 2, 3, 4, 5
+         ON CONFLICT DO UPDATE SET count = count + excluded.count, first = min(first, excluded.first),
+           last = max(last, excluded.last)",
+        "INSERT INTO minutes
+         SELECT time / 60000000, coalesce(v.fate, 3), count(*)
+         FROM queries q LEFT JOIN verdicts v ON v.id = q.verdicts WHERE q.id > ?1 AND q.id <= ?2 GROUP BY 1, 2
+         ON CONFLICT DO UPDATE SET count = count + excluded.count",
+        "INSERT INTO marks
+         SELECT time / 60000000, min(id) FROM queries WHERE id > ?1 AND id <= ?2 GROUP BY 1 ON CONFLICT DO NOTHING",
+    ];
+    for sum in sums {
+        transaction.prepare_cached(sum)?.execute([from, to])?;
+    }
+    transaction.execute("UPDATE meta SET value = ? WHERE key = 'rolled'", [to])?;
+    Ok(())
+}
