@@ -21,6 +21,7 @@ mod mmdb;
 #[path = "../bench/names.rs"]
 mod names;
 mod policy;
+mod query_log;
 mod real_lists;
 mod recursion;
 mod regression;

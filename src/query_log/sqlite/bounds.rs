@@ -22,7 +22,8 @@ pub(super) fn trim(connection: &mut Connection, path: &Path, limits: Limits, now
             break;
         }
     }
-    let hours = connection.prepare_cached("DELETE FROM hours WHERE hour < ?")?.execute([oldest / HOUR_MICROS])?;
+    // By whole days, so that each day is told by its hours or by its sum, and by one of them alone.
+    let hours = connection.prepare_cached("DELETE FROM hours WHERE hour < ?")?.execute([oldest / DAY_MICROS * 24])?;
     connection.prepare_cached("DELETE FROM minutes WHERE minute < ?")?.execute([oldest / MINUTE_MICROS])?;
     connection.prepare_cached("DELETE FROM leads WHERE last < ? AND ? > 0")?.execute([oldest, hours as i64])?;
     connection.prepare_cached("DELETE FROM days WHERE day < ?")?.execute([now / DAY_MICROS - DAYS_MAX])?;
@@ -51,8 +52,8 @@ fn sum_days(connection: &mut Connection, now: i64) -> rusqlite::Result<()> {
     let from: i64 = transaction.query_row("SELECT value FROM meta WHERE key = 'days'", [], |row| row.get(0))?;
     // Rows of a day are written soon after its end.
     let to = (now - HOUR_MICROS) / DAY_MICROS;
+    roll(&transaction)?;
     if to > from {
-        roll(&transaction)?;
         transaction.execute(
             "INSERT INTO days
              SELECT hour / 24, client, name, verdicts, kind, sum(count), min(first), max(last)
@@ -88,7 +89,7 @@ fn remove_oldest(connection: &mut Connection) -> rusqlite::Result<bool> {
         .prepare_cached("DELETE FROM queries WHERE id < (SELECT min(id) FROM queries) + ?")?
         .execute([PIECE_ROWS])?;
     for sums in [
-        "DELETE FROM hours WHERE hour = (SELECT min(hour) FROM hours)",
+        "DELETE FROM hours WHERE hour < (SELECT min(hour) / 24 * 24 + 24 FROM hours)",
         "DELETE FROM days WHERE day = (SELECT min(day) FROM days)",
         "DELETE FROM leads WHERE name IN (SELECT name FROM leads ORDER BY last LIMIT 20000)",
     ] {

@@ -11,6 +11,9 @@ mod write;
 pub use read::{ReadError, Reader, Seen};
 pub use write::Writer;
 
+#[cfg(test)]
+mod tests;
+
 use rusqlite::Connection;
 use std::{path::Path, time::Duration};
 

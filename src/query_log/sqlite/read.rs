@@ -2,7 +2,7 @@
 
 use super::{
     super::row::{Fate, Row, Said, Verdicts},
-    DAY_MICROS, HOUR_MICROS, MINUTE_MICROS, kind,
+    DAY_MICROS, HOUR_MICROS, MINUTE_MICROS, SCHEMA_VERSION, kind,
 };
 use crate::{
     config::DEFAULT_GROUP,
@@ -39,6 +39,8 @@ pub struct Seen<'a> {
 pub enum ReadError {
     #[error("there is no query log at {}; is [query_log] on, and has the server answered since?", .0.display())]
     None(PathBuf),
+    #[error("the query log {} was written by another version of this program (its tables: {version})", path.display())]
+    Version { path: PathBuf, version: i64 },
     #[error("the query log {} can't be read: {error}", path.display())]
     Broken { path: PathBuf, error: rusqlite::Error },
 }
@@ -60,6 +62,12 @@ impl Reader {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(broken)?;
         connection.busy_timeout(Duration::from_secs(5)).map_err(broken)?;
+        match connection.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0)).map_err(broken)? {
+            // It is just being made.
+            0 => return Err(ReadError::None(path.to_owned())),
+            SCHEMA_VERSION => {}
+            version => return Err(ReadError::Version { path: path.to_owned(), version }),
+        }
         Ok(Self { connection, path: path.to_owned(), verdicts: HashMap::new(), default_group: DEFAULT_GROUP.into() })
     }
 

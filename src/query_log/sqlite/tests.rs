@@ -1,0 +1,324 @@
+//! What is written is read again, row by row and in sums, whatever happens in between.
+
+use super::{
+    super::{
+        drain::{Full, Sink},
+        row::{Fate, Row, Said, Verdicts},
+    },
+    DAY_MICROS, HOUR_MICROS, Limits, MINUTE_MICROS, Reader, Writer, bounds, open,
+};
+use crate::{
+    config::DEFAULT_GROUP,
+    dns::{Rcode, RrType, Transport},
+    policy::{Outcome, Trigger},
+    query::CacheUse,
+    resolve::Security,
+};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+use tempfile::TempDir;
+
+const LIMITS: Limits = Limits { keep: Duration::from_secs(30 * 86_400), bytes: 1 << 30 };
+
+fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros() as i64
+}
+
+fn said(program: &str, line: u32, outcome: Outcome) -> Said {
+    Said {
+        program: program.into(),
+        service: "tiktok".into(),
+        list: "tiktok.list".into(),
+        version: "0123456789abcdef".into(),
+        line,
+        rule: "tiktok.com".into(),
+        trigger: Trigger::Qname,
+        outcome,
+        acted: outcome == Outcome::Block,
+    }
+}
+
+fn row(time: i64, client: &str, name: &str, verdicts: &Arc<Verdicts>) -> Row {
+    Row {
+        time,
+        client: client.into(),
+        group: DEFAULT_GROUP.into(),
+        transport: Transport::Udp,
+        name: name.into(),
+        rr_type: RrType::A,
+        rcode: Rcode::NOERROR,
+        ede: None,
+        micros: 37,
+        cache: Some(CacheUse::Hit),
+        security: Some(Security::Secure),
+        upstream: None,
+        bypass: false,
+        dropped: false,
+        verdicts: verdicts.clone(),
+        aliases: Vec::new(),
+        addresses: Vec::new(),
+    }
+}
+
+fn write(writer: &mut Writer, rows: &[Row]) -> u64 {
+    writer.write(rows.iter().map(|row| Full { row: row.clone(), client: None, packets: None }).collect())
+}
+
+fn read(path: &Path, from: i64, to: i64) -> Vec<Row> {
+    let mut rows = Vec::new();
+    Reader::open(path)
+        .unwrap()
+        .for_each(from, to, |seen| {
+            assert_eq!((seen.count, seen.first, seen.last), (1, seen.row.time, seen.row.time));
+            rows.push(seen.row.clone());
+        })
+        .unwrap();
+    rows
+}
+
+/// Counts by client, name, verdicts and whether it failed.
+fn sums(path: &Path, from: i64, to: i64) -> BTreeMap<(String, String, String, bool), u64> {
+    let mut sums = BTreeMap::new();
+    let mut add = |row: &Row, count| {
+        let key = (row.client.clone(), row.name.clone(), format!("{:?}", row.verdicts), row.rcode == Rcode::SERVFAIL);
+        *sums.entry(key).or_default() += count;
+    };
+    Reader::open(path).unwrap().for_each(from, to, |seen| add(seen.row, seen.count)).unwrap();
+    sums
+}
+
+fn place() -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state/queries.db");
+    (folder, path)
+}
+
+/// Rows over some days, with verdicts of three kinds; the last is an hour ago.
+fn traffic(rows: usize, days: i64) -> Vec<Row> {
+    let verdicts = [
+        Arc::default(),
+        Arc::new(Verdicts { owner: None, said: vec![said("clean-store", 7, Outcome::Block)] }),
+        Arc::new(Verdicts {
+            owner: None,
+            said: vec![said("clean-cloud", 9, Outcome::WouldBlock), said("clean-path", 1, Outcome::Except)],
+        }),
+        Arc::new(Verdicts { owner: Some("cleandns.toml:7".into()), said: Vec::new() }),
+    ];
+    let end = now() - HOUR_MICROS;
+    let step = days * DAY_MICROS / rows as i64;
+    let one = |index: usize| {
+        let time = end - step * (rows - index) as i64;
+        let (client, name) = (format!("192.168.1.{}", index % 7), format!("n{}.example", index * index % 31));
+        let rcode = if index % 11 == 0 { Rcode::SERVFAIL } else { Rcode::NOERROR };
+        Row { rcode, bypass: index % 13 == 0, ..row(time, &client, &name, &verdicts[index * 7 % 4]) }
+    };
+    (0..rows).map(one).collect()
+}
+
+#[test]
+fn what_is_written_is_read_again() {
+    let (_folder, path) = place();
+    let mut writer = Writer::new(&path, LIMITS);
+    let both = Verdicts {
+        owner: Some("cleandns.toml:12".into()),
+        said: vec![said("clean-store", 7, Outcome::Block), said("clean-cloud", 2, Outcome::WouldBlock)],
+    };
+    let full = Row {
+        group: "guests".into(),
+        transport: Transport::Tcp,
+        rr_type: RrType::HTTPS,
+        rcode: Rcode::SERVFAIL,
+        ede: Some(15),
+        cache: Some(CacheUse::Miss),
+        security: Some(Security::Bogus),
+        upstream: Some("forward corp.example".into()),
+        bypass: true,
+        dropped: true,
+        aliases: vec!["a.example".into(), "b.example".into()],
+        addresses: vec!["192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap()],
+        ..row(now(), "fd00::7", "www.tiktok.com", &Arc::new(both))
+    };
+    let bare = Row { cache: None, security: None, client: String::new(), ..row(now() + 1, "", "", &Arc::default()) };
+    assert_eq!(write(&mut writer, &[bare.clone(), full.clone()]), 0);
+    assert_eq!(read(&path, 0, i64::MAX), [full.clone(), bare.clone()], "in the order of time, while it is open");
+    assert_eq!(read(&path, full.time, full.time + 1), [full.clone()]);
+    let mut leads = Vec::new();
+    Reader::open(&path).unwrap().leads(0, |name, target| leads.push(format!("{name} {target}"))).unwrap();
+    let expected = ["192.0.2.1", "2001:db8::1", "a.example", "b.example"].map(|to| format!("www.tiktok.com {to}"));
+    assert_eq!(leads, expected);
+    writer.finish();
+    assert_eq!(write(&mut writer, &[Row { time: full.time + 2, ..full.clone() }]), 0, "it opens it again");
+    let verdicts: i64 = open(&path).unwrap().query_row("SELECT count(*) FROM verdicts", [], |row| row.get(0)).unwrap();
+    assert_eq!((read(&path, 0, i64::MAX).len(), verdicts), (3, 1), "what was said once is kept once");
+}
+
+#[test]
+fn sums_are_what_rows_add_up_to() {
+    let (_folder, path) = place();
+    let rows = traffic(5_000, 5);
+    let mut writer = Writer::new(&path, LIMITS);
+    rows.chunks(977).for_each(|piece| assert_eq!(write(&mut writer, piece), 0));
+    writer.finish();
+    let by_rows = sums(&path, 0, i64::MAX);
+    assert_eq!(by_rows.values().sum::<u64>(), 5_000);
+    let connection = open(&path).unwrap();
+    let count = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, u64>(0)).unwrap();
+    assert_eq!(count("SELECT sum(count) FROM hours"), 5_000);
+    assert_eq!(count("SELECT sum(count) FROM minutes"), 5_000);
+    let blocked = rows.iter().filter(|row| row.verdicts.fate() == Fate::Blocked).count() as u64;
+    assert_eq!(count("SELECT sum(count) FROM minutes WHERE fate = 0"), blocked);
+    // Without the rows, hours tell the same; without the hours of whole days, days do.
+    connection.execute("DELETE FROM queries", []).unwrap();
+    assert!(sums(&path, 0, now()) == by_rows, "by hours");
+    let days = count("SELECT value FROM meta WHERE key = 'days'");
+    connection.execute("DELETE FROM hours WHERE hour < ? * 24", [days]).unwrap();
+    assert!(sums(&path, 0, now()) == by_rows, "by days");
+}
+
+#[test]
+fn a_part_of_the_time_is_read_exactly_from_rows_and_by_whole_hours_from_sums() {
+    let (_folder, path) = place();
+    let rows = traffic(3_000, 3);
+    let mut writer = Writer::new(&path, LIMITS);
+    write(&mut writer, &rows);
+    writer.finish();
+    let (from, to) = (rows[700].time, rows[2_100].time);
+    assert_eq!(read(&path, from, to), rows[700..2_100]);
+    open(&path).unwrap().execute("DELETE FROM queries WHERE id < 10", []).unwrap();
+    let mut reader = Reader::open(&path).unwrap();
+    assert_eq!(reader.for_each(from, to, |_| ()).unwrap(), (from, to), "rows that are gone were before that");
+    open(&path).unwrap().execute("DELETE FROM queries", []).unwrap();
+    let mut count = 0;
+    let looked = reader.for_each(from, to, |seen| count += seen.count).unwrap();
+    assert_eq!((looked.0 % HOUR_MICROS, looked.1 % HOUR_MICROS), (0, 0));
+    assert!(looked.0 <= from && looked.1 >= to && looked.0 > from - HOUR_MICROS && looked.1 < to + HOUR_MICROS);
+    let expected = rows.iter().filter(|row| (looked.0..looked.1).contains(&row.time)).count();
+    assert_eq!(count, expected as u64);
+}
+
+#[test]
+fn a_process_that_is_killed_loses_nothing_that_it_wrote() {
+    let (_folder, path) = place();
+    let rows = traffic(400, 1);
+    let mut writer = Writer::new(&path, LIMITS);
+    write(&mut writer, &rows[..200]);
+    // It never gets to finish; another process goes on.
+    std::mem::forget(writer);
+    let mut next = Writer::new(&path, LIMITS);
+    write(&mut next, &rows[200..]);
+    next.finish();
+    assert_eq!(read(&path, 0, i64::MAX), rows);
+    let summed: u64 = open(&path).unwrap().query_row("SELECT sum(count) FROM hours", [], |row| row.get(0)).unwrap();
+    assert_eq!(summed, 400, "what it had not summed up is, once");
+}
+
+#[test]
+fn two_processes_may_write_while_one_takes_over() {
+    let (_folder, path) = place();
+    let rows = traffic(2_000, 1);
+    std::thread::scope(|scope| {
+        for half in rows.chunks(1_000) {
+            let path = &path;
+            scope.spawn(move || {
+                let mut writer = Writer::new(path, LIMITS);
+                half.chunks(100).for_each(|piece| assert_eq!(write(&mut writer, piece), 0));
+                writer.finish();
+            });
+        }
+    });
+    let mut read = read(&path, 0, i64::MAX);
+    read.sort_by_key(|row| row.time);
+    assert_eq!(read, rows);
+    let summed: u64 = open(&path).unwrap().query_row("SELECT sum(count) FROM hours", [], |row| row.get(0)).unwrap();
+    assert_eq!(summed, 2_000);
+}
+
+#[test]
+fn what_is_too_old_goes_and_its_days_stay() {
+    let (_folder, path) = place();
+    let rows = traffic(4_000, 40);
+    let mut writer = Writer::new(&path, Limits { keep: Duration::from_secs(10 * 86_400), ..LIMITS });
+    write(&mut writer, &rows);
+    let before = sums(&path, 0, now());
+    writer.finish();
+    let oldest = now() - 10 * DAY_MICROS;
+    let kept: Vec<Row> = rows.iter().filter(|row| row.time >= oldest).cloned().collect();
+    assert_eq!(
+        read(&path, oldest + HOUR_MICROS, now()).len(),
+        kept.len() - kept.iter().filter(|row| row.time < oldest + HOUR_MICROS).count()
+    );
+    assert!(sums(&path, 0, now()) == before, "sums of days tell what was before");
+}
+
+#[test]
+fn it_stays_within_its_octets() {
+    let (_folder, path) = place();
+    let limits = Limits { bytes: 2 << 20, ..LIMITS };
+    let mut writer = Writer::new(&path, limits);
+    let start = now() - HOUR_MICROS;
+    for piece in 0..40i64 {
+        let rows: Vec<Row> = (0..2_000)
+            .map(|index| {
+                let number = piece * 2_000 + index;
+                row(start + number * 1_000, "192.168.1.1", &format!("{:x}.example.com", number * 7919), &Arc::default())
+            })
+            .collect();
+        assert_eq!(write(&mut writer, &rows), 0);
+        writer.finish();
+        let octets: u64 = ["", "-wal"]
+            .iter()
+            .map(|ending| fs::metadata(format!("{}{ending}", path.display())).map_or(0, |file| file.len()))
+            .sum();
+        assert!(octets <= limits.bytes + (1 << 20), "{octets} octets after {piece}");
+    }
+    let last = read(&path, start + 79_000 * 1_000, i64::MAX);
+    assert_eq!(last.len(), 1_000, "the newest are there");
+}
+
+#[test]
+fn a_file_that_is_no_database_is_put_aside() {
+    let (_folder, path) = place();
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, "not a database, but a letter to a friend, and long enough to be taken for one".repeat(20))
+        .unwrap();
+    let mut writer = Writer::new(&path, LIMITS);
+    let rows = traffic(10, 1);
+    assert_eq!(write(&mut writer, &rows), 0);
+    assert_eq!(read(&path, 0, i64::MAX), rows);
+    let aside = path.with_file_name("queries.db.unusable-1");
+    assert!(fs::read_to_string(aside).unwrap().starts_with("not a database"));
+}
+
+#[test]
+fn where_nothing_can_be_written_rows_are_dropped_and_later_ones_are_not() {
+    let (folder, path) = place();
+    // A file where the folder should be.
+    fs::write(folder.path().join("state"), "").unwrap();
+    let mut writer = Writer::new(&path, LIMITS);
+    let rows = traffic(10, 1);
+    assert_eq!(write(&mut writer, &rows), 10);
+    fs::remove_file(folder.path().join("state")).unwrap();
+    assert_eq!(write(&mut writer, &rows), 0);
+    assert_eq!(read(&path, 0, i64::MAX), rows);
+    assert!(matches!(Reader::open(&path.with_file_name("other.db")), Err(super::ReadError::None(_))));
+}
+
+#[test]
+fn a_minute_of_reading_does_not_stop_the_trimming() {
+    let (_folder, path) = place();
+    let mut writer = Writer::new(&path, LIMITS);
+    write(&mut writer, &traffic(100, 1));
+    let mut connection = open(&path).unwrap();
+    let reader = open(&path).unwrap();
+    reader.execute_batch("BEGIN").unwrap();
+    reader.query_row("SELECT count(*) FROM queries", [], |row| row.get::<_, u64>(0)).unwrap();
+    bounds::trim(&mut connection, &path, Limits { keep: Duration::ZERO, ..LIMITS }, now() + MINUTE_MICROS).unwrap();
+    drop(reader);
+    let rows: u64 = connection.query_row("SELECT count(*) FROM queries", [], |row| row.get(0)).unwrap();
+    assert_eq!(rows, 0);
+}

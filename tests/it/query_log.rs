@@ -1,0 +1,196 @@
+//! What is kept of queries: each one once, with all that was decided, in every place it is written to.
+
+use crate::{
+    harness::{Ask, Server, eventually, folder, over_udp, start, write_list},
+    internet::Internet,
+};
+use cleandns::{
+    dns::{Rcode, RrType, Transport},
+    policy::{Outcome, Trigger},
+    query::CacheUse,
+    query_log::{Fate, JsonRow, Row, sqlite::Reader},
+    resolve::Security,
+};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex},
+};
+
+/// All rows of a database, in the order in which they were answered.
+fn rows(path: &Path) -> Vec<Row> {
+    let mut rows = Vec::new();
+    let Ok(mut reader) = Reader::open(path) else { return rows };
+    reader.for_each(0, i64::MAX, |seen| rows.push(seen.row.clone())).unwrap();
+    rows
+}
+
+/// Waits until so many rows are there.
+async fn recorded(server: &Server, count: usize) -> Vec<Row> {
+    let found = Arc::new(Mutex::new(Vec::new()));
+    let path = server.path("state/queries.db");
+    eventually("the queries to be recorded", || async {
+        *found.lock().unwrap() = rows(&path);
+        found.lock().unwrap().len() >= count
+    })
+    .await;
+    let rows = found.lock().unwrap().clone();
+    assert_eq!(rows.len(), count);
+    rows
+}
+
+const PROGRAMS: &str = r#"
+[query_log.json]
+to = "queries.json"
+[[policy.exception]]
+names = ["=allowed.blocked.com"]
+reason = "we need it"
+[[program]]
+name = "strict"
+lists = [{ path = "strict.list", service = "shop" }]
+[[program]]
+name = "watching"
+mode = "shadow"
+lists = [{ path = "watching.list", service = "cloud" }]
+[[program]]
+name = "silent"
+block = "drop"
+lists = [{ path = "silent.list" }]
+[[group]]
+name = "guests"
+clients = ["127.0.0.9"]
+"#;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_query_is_kept_once_with_all_that_was_decided() {
+    let internet = Internet::start().await;
+    let folder = folder();
+    write_list(&folder.path().join("strict.list"), &["blocked.com", "@=www.passed.com", "passed.com"]);
+    write_list(&folder.path().join("watching.list"), &["*.blocked.com", "signed.org"]);
+    write_list(&folder.path().join("silent.list"), &["=dropped.com"]);
+    let server = start(folder, Some(&internet), PROGRAMS).await;
+
+    let asks = [
+        ("127.0.0.1", Ask::new("www.blocked.com", RrType::AAAA)),
+        ("127.0.0.9", Ask { tcp: true, ..Ask::new("www.signed.org", RrType::A) }),
+        ("127.0.0.1", Ask::new("www.signed.org", RrType::A)),
+        ("127.0.0.1", Ask::new("www.passed.com", RrType::TXT)),
+        ("127.0.0.1", Ask::new("allowed.blocked.com", RrType::A)),
+        ("127.0.0.1", Ask::new("use-application-dns.net", RrType::A)),
+    ];
+    for (client, ask) in &asks {
+        server.ask_from(client, ask).await;
+    }
+    let dropped = Ask::new("dropped.com", RrType::A).packet();
+    let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    socket.send_to(&dropped, server.dns()).await.unwrap();
+    over_udp(server.dns(), b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x07no-zero").await.unwrap();
+
+    let rows = recorded(&server, 8).await;
+    let find = |name: &str, nth: usize| rows.iter().filter(|row| row.name == name).nth(nth).unwrap();
+
+    let blocked = find("www.blocked.com", 0);
+    assert_eq!((blocked.client.as_str(), &*blocked.group), ("127.0.0.1", "default"));
+    assert_eq!((blocked.rr_type, blocked.rcode, blocked.ede), (RrType::AAAA, Rcode::NXDOMAIN, Some(15)));
+    assert_eq!((blocked.cache, blocked.security, blocked.upstream.as_deref()), (None, None, None));
+    let said: Vec<_> = blocked
+        .verdicts
+        .said
+        .iter()
+        .map(|said| {
+            (said.program.as_str(), said.service.as_str(), said.rule.as_str(), said.line, said.outcome, said.acted)
+        })
+        .collect();
+    assert_eq!(
+        said,
+        [
+            ("strict", "shop", "blocked.com", 2, Outcome::Block, true),
+            ("watching", "cloud", "*.blocked.com", 2, Outcome::WouldBlock, false)
+        ]
+    );
+    let said = &blocked.verdicts.said[0];
+    assert_eq!((said.list.as_str(), said.trigger, said.version.len()), ("strict.list", Trigger::Qname, 16));
+    let lists = server.json("/api/v1/lists").await;
+    let versions: Vec<&str> =
+        lists["lists"].as_array().unwrap().iter().filter_map(|list| list["version"].as_str()).collect();
+    assert!(versions.contains(&said.version.as_str()), "{versions:?} {}", said.version);
+
+    let miss = find("www.signed.org", 0);
+    assert_eq!((miss.client.as_str(), &*miss.group, miss.transport), ("127.0.0.9", "guests", Transport::Tcp));
+    assert_eq!((miss.cache, miss.security), (Some(CacheUse::Miss), Some(Security::Secure)));
+    assert_eq!(miss.upstream.as_deref(), Some("recursion"));
+    assert_eq!((miss.verdicts.fate(), miss.addresses.is_empty()), (Fate::WouldBlock, false));
+    let hit = find("www.signed.org", 1);
+    assert_eq!((hit.cache, hit.transport, hit.upstream.as_deref()), (Some(CacheUse::Hit), Transport::Udp, None));
+    assert!(hit.micros < miss.micros && hit.time >= miss.time);
+
+    assert_eq!(find("www.passed.com", 0).verdicts.fate(), Fate::Excepted);
+    let allowed = find("allowed.blocked.com", 0);
+    assert!(allowed.verdicts.owner.as_deref().unwrap().contains("cleandns.toml:"), "{:?}", allowed.verdicts);
+    assert!(allowed.verdicts.said.iter().all(|said| !said.acted));
+    assert!(find("use-application-dns.net", 0).bypass);
+    let dropped = find("dropped.com", 0);
+    assert_eq!((dropped.dropped, dropped.verdicts.fate()), (true, Fate::Blocked));
+    let malformed = find("", 0);
+    assert_eq!((malformed.rcode, malformed.verdicts.fate()), (Rcode::FORMERR, Fate::Passed));
+
+    // The same in every place.
+    let text = std::fs::read_to_string(server.path("queries.json")).unwrap();
+    let mut lines: Vec<Row> =
+        text.lines().map(|line| serde_json::from_str::<JsonRow<'_>>(line).unwrap().row().unwrap()).collect();
+    lines.sort_by_key(|row| row.time);
+    let mut rows = rows.clone();
+    rows.sort_by_key(|row| row.time);
+    assert_eq!(lines, rows);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_alias_that_leads_to_a_blocked_name_is_kept_with_its_chain() {
+    let internet = Internet::start().await;
+    let folder = folder();
+    write_list(&folder.path().join("own.list"), &["signed.org"]);
+    let toml = "[[program]]\nname = \"own\"\nlists = [{ path = \"own.list\" }]\n";
+    let server = start(folder, Some(&internet), toml).await;
+    let answer = server.ask("alias2.example.com", RrType::A).await;
+    assert_eq!(answer.rcode, Rcode::NXDOMAIN, "{}", answer.shape());
+    let rows = recorded(&server, 1).await;
+    let [said] = rows[0].verdicts.said.as_slice() else { panic!("{:?}", rows[0]) };
+    assert_eq!((said.trigger, said.rule.as_str(), said.acted), (Trigger::Cname, "signed.org", true));
+    assert_eq!(rows[0].aliases[0], "alias.signed.org");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_answered_is_written_when_the_server_leaves_and_names_outlast_reloads() {
+    const QUERIES: usize = 500;
+    let folder = folder();
+    write_list(&folder.path().join("own.list"), &["blocked.com"]);
+    let toml = "[query_log]\nprivacy = \"prefix\"\n[[program]]\nname = \"own\"\nlists = [{ path = \"own.list\" }]\n";
+    let server = start(folder, None, toml).await;
+    for index in 0..QUERIES {
+        if index == QUERIES / 2 {
+            write_list(&server.path("own.list"), &["other.com", "blocked.com"]);
+            eventually("the reload", || async {
+                let answer = server.ask("blocked.com", RrType::A).await;
+                answer.ede.is_some_and(|ede| ede.text.ends_with(":3"))
+            })
+            .await;
+        }
+        server.ask("blocked.com", RrType::A).await;
+    }
+    let (path, kept) = (server.path("state/queries.db"), server.folder);
+    server.running.stop().await;
+    let rows = rows(&path);
+    assert!(rows.len() > QUERIES, "{} rows", rows.len());
+    let lines = |line: u32| rows.iter().filter(|row| row.verdicts.said[0].line == line).count();
+    assert_eq!(lines(2) + lines(3), rows.len());
+    assert!(lines(2) >= QUERIES / 2 && lines(3) > QUERIES / 2);
+    assert!(rows.iter().all(|row| row.client == "127.0.0.0/24"), "{:?}", rows[0]);
+    drop(kept);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_kept_by_whoever_does_not_want_it() {
+    let server = start(folder(), None, "[query_log]\nenabled = false\n").await;
+    server.ask("www.tiktok.com", RrType::A).await;
+    assert!(!server.path("state/queries.db").exists());
+    server.running.stop().await;
+}
