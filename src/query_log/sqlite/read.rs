@@ -13,7 +13,7 @@ use crate::{
 };
 use rusqlite::{Connection, OpenFlags, params};
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -21,6 +21,8 @@ use std::{
 
 /// Rows that are read one by one, rather than their sums: half a second's work.
 const ROWS_MAX: i64 = 400_000;
+/// Verdicts of one kind that are remembered.
+const VERDICTS_MAX: usize = 1 << 16;
 /// Rows stand in the order of time but for what was answered late; so many minutes are looked at beside those wanted.
 const DISORDER_MINUTES: i64 = 2;
 
@@ -49,7 +51,7 @@ pub enum ReadError {
 pub struct Reader {
     connection: Connection,
     path: PathBuf,
-    verdicts: HashMap<i64, Arc<Verdicts>>,
+    verdicts: Known,
     default_group: Arc<str>,
 }
 
@@ -68,7 +70,7 @@ impl Reader {
             SCHEMA_VERSION => {}
             version => return Err(ReadError::Version { path: path.to_owned(), version }),
         }
-        Ok(Self { connection, path: path.to_owned(), verdicts: HashMap::new(), default_group: DEFAULT_GROUP.into() })
+        Ok(Self { connection, path: path.to_owned(), verdicts: Known::default(), default_group: DEFAULT_GROUP.into() })
     }
 
     /// The time of the first query that is recorded, in sums at least.
@@ -154,7 +156,7 @@ impl Reader {
         let Self { connection, verdicts, default_group, .. } = self;
         let mut statement = connection.prepare_cached(
             "SELECT time, client, name, type, rcode, ede, micros, cache, security, transport, kind, verdicts,
-             client_group, upstream, aliases, addresses FROM queries WHERE id > ? AND time >= ? AND time < ? ORDER BY id",
+             client_group, upstream, aliases, addresses, rules FROM queries WHERE id > ? AND time >= ? AND time < ? ORDER BY id",
         )?;
         let mut rows = statement.query(params![after, from, to])?;
         while let Some(row) = rows.next()? {
@@ -182,7 +184,7 @@ impl Reader {
                 upstream: text(13)?.map(Arc::from),
                 bypass: kind & kind::BYPASS != 0,
                 dropped: kind & kind::DROPPED != 0,
-                verdicts: find_verdicts(connection, verdicts, row.get(11)?)?,
+                verdicts: verdicts.find(connection, row.get(11)?, text(16)?.unwrap_or_default())?,
                 aliases: words(14)?,
                 addresses: words(15)?.iter().filter_map(|address| address.parse().ok()).collect(),
             };
@@ -202,7 +204,7 @@ impl Reader {
     ) -> rusqlite::Result<()> {
         let Self { connection, verdicts, default_group, .. } = self;
         let mut statement = connection.prepare_cached(&format!(
-            "SELECT client, name, verdicts, kind, count, first, last FROM {table} WHERE {unit} >= ? AND {unit} < ?"
+            "SELECT client, name, verdicts, kind, count, first, last, rules FROM {table} WHERE {unit} >= ? AND {unit} < ?"
         ))?;
         let mut rows = statement.query([from, to])?;
         while let Some(row) = rows.next()? {
@@ -224,7 +226,7 @@ impl Reader {
                 upstream: None,
                 bypass: is(kind::BYPASS),
                 dropped: is(kind::DROPPED),
-                verdicts: find_verdicts(connection, verdicts, row.get(2)?)?,
+                verdicts: verdicts.find(connection, row.get(2)?, row.get_ref(7)?.as_str()?)?,
                 aliases: Vec::new(),
                 addresses: Vec::new(),
             };
@@ -266,39 +268,58 @@ impl Reader {
     }
 }
 
-fn find_verdicts(
-    connection: &Connection,
-    known: &mut HashMap<i64, Arc<Verdicts>>,
-    number: i64,
-) -> rusqlite::Result<Arc<Verdicts>> {
-    if let Some(verdicts) = known.get(&number) {
-        return Ok(verdicts.clone());
+/// Verdicts that were read already.
+#[derive(Default)]
+struct Known {
+    /// Without lines and rules.
+    kinds: HashMap<i64, Verdicts>,
+    /// By number, lines and rules.
+    whole: HashMap<i64, HashMap<String, Arc<Verdicts>, foldhash::fast::RandomState>>,
+}
+
+impl Known {
+    fn find(&mut self, connection: &Connection, number: i64, rules: &str) -> rusqlite::Result<Arc<Verdicts>> {
+        let of_number = self.whole.entry(number).or_default();
+        if let Some(verdicts) = of_number.get(rules) {
+            return Ok(verdicts.clone());
+        }
+        let kind = match self.kinds.entry(number) {
+            Entry::Occupied(kind) => kind.into_mut(),
+            Entry::Vacant(place) if number == 0 => place.insert(Verdicts::default()),
+            Entry::Vacant(place) => place.insert(read_verdicts(connection, number)?),
+        };
+        let mut verdicts = kind.clone();
+        for (said, rule) in verdicts.said.iter_mut().zip(rules.split(' ')) {
+            let (line, rule) = rule.split_once(':').unwrap_or_default();
+            (said.line, said.rule) = (line.parse().unwrap_or_default(), rule.to_owned());
+        }
+        if of_number.len() >= VERDICTS_MAX {
+            of_number.clear();
+        }
+        let verdicts = Arc::new(verdicts);
+        of_number.insert(rules.to_owned(), verdicts.clone());
+        Ok(verdicts)
     }
-    let verdicts = if number == 0 { Verdicts::default() } else { read_verdicts(connection, number)? };
-    let verdicts = Arc::new(verdicts);
-    known.insert(number, verdicts.clone());
-    Ok(verdicts)
 }
 
 fn read_verdicts(connection: &Connection, number: i64) -> rusqlite::Result<Verdicts> {
     let owner =
         connection.prepare_cached("SELECT owner FROM verdicts WHERE id = ?")?.query_row([number], |row| row.get(0))?;
     let mut statement = connection.prepare_cached(
-        "SELECT program, service, list, version, line, rule, trigger, outcome, acted FROM said WHERE verdicts = ?
-         ORDER BY place",
+        "SELECT program, service, list, version, trigger, outcome, acted FROM said WHERE verdicts = ? ORDER BY place",
     )?;
     let said = statement.query_map([number], |row| {
-        let (trigger, outcome): (String, String) = (row.get(6)?, row.get(7)?);
+        let (trigger, outcome): (String, String) = (row.get(4)?, row.get(5)?);
         Ok(Said {
             program: row.get(0)?,
             service: row.get(1)?,
             list: row.get(2)?,
             version: row.get(3)?,
-            line: row.get(4)?,
-            rule: row.get(5)?,
+            line: 0,
+            rule: String::new(),
             trigger: Trigger::ALL.into_iter().find(|known| known.word() == trigger).unwrap_or(Trigger::Qname),
             outcome: Outcome::ALL.into_iter().find(|known| known.word() == outcome).unwrap_or(Outcome::WouldBlock),
-            acted: row.get(8)?,
+            acted: row.get(6)?,
         })
     })?;
     Ok(Verdicts { owner, said: said.collect::<rusqlite::Result<_>>()? })

@@ -19,6 +19,8 @@ CREATE TABLE queries (
   -- 1 bypass, 2 dropped, 4 failed (SERVFAIL), 8 from the cache
   kind INTEGER NOT NULL,
   verdicts INTEGER NOT NULL,
+  -- line and rule, such as 12:tiktok.com, of each program that said something, separated by spaces
+  rules TEXT NOT NULL,
   -- NULL: default
   client_group TEXT,
   upstream TEXT,
@@ -27,7 +29,7 @@ CREATE TABLE queries (
   addresses TEXT
 );
 
--- What all programs said of a query; 0 is "nothing". Many queries share one.
+-- What all programs said of a query, but for line and rule; 0 is "nothing". There are few of them.
 CREATE TABLE verdicts (id INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, owner TEXT, fate INTEGER NOT NULL);
 CREATE TABLE said (
   verdicts INTEGER NOT NULL,
@@ -36,8 +38,6 @@ CREATE TABLE said (
   service TEXT NOT NULL,
   list TEXT NOT NULL,
   version TEXT NOT NULL,
-  line INTEGER NOT NULL,
-  rule TEXT NOT NULL,
   trigger TEXT NOT NULL,
   outcome TEXT NOT NULL,
   acted INTEGER NOT NULL,
@@ -49,14 +49,14 @@ CREATE TABLE minutes (
   minute INTEGER NOT NULL, fate INTEGER NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (minute, fate)
 ) WITHOUT ROWID;
 CREATE TABLE hours (
-  hour INTEGER NOT NULL, client TEXT NOT NULL, name TEXT NOT NULL, verdicts INTEGER NOT NULL, kind INTEGER NOT NULL,
-  count INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
-  PRIMARY KEY (hour, client, name, verdicts, kind)
+  hour INTEGER NOT NULL, client TEXT NOT NULL, name TEXT NOT NULL, verdicts INTEGER NOT NULL, rules TEXT NOT NULL,
+  kind INTEGER NOT NULL, count INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
+  PRIMARY KEY (hour, client, name, verdicts, rules, kind)
 ) WITHOUT ROWID;
 CREATE TABLE days (
-  day INTEGER NOT NULL, client TEXT NOT NULL, name TEXT NOT NULL, verdicts INTEGER NOT NULL, kind INTEGER NOT NULL,
-  count INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
-  PRIMARY KEY (day, client, name, verdicts, kind)
+  day INTEGER NOT NULL, client TEXT NOT NULL, name TEXT NOT NULL, verdicts INTEGER NOT NULL, rules TEXT NOT NULL,
+  kind INTEGER NOT NULL, count INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
+  PRIMARY KEY (day, client, name, verdicts, rules, kind)
 ) WITHOUT ROWID;
 -- The first row that was written in a minute, to find rows by time.
 CREATE TABLE marks (minute INTEGER PRIMARY KEY, id INTEGER NOT NULL);
@@ -73,6 +73,6 @@ CREATE VIEW log AS SELECT
   CASE q.security WHEN 0 THEN 'secure' WHEN 1 THEN 'insecure' WHEN 2 THEN 'bogus' WHEN 3 THEN 'unchecked' END AS security,
   q.upstream,
   CASE coalesce(v.fate, 3) WHEN 0 THEN 'blocked' WHEN 1 THEN 'would-block' WHEN 2 THEN 'excepted' ELSE 'passed' END AS fate,
-  v.owner, s.program, s.service, s.list, s.version, s.line, s.rule, s.trigger, s.outcome, s.acted,
+  v.owner, s.program, s.service, s.list, s.version, q.rules, s.trigger, s.outcome, s.acted,
   q.kind & 1 AS bypass, (q.kind & 2) / 2 AS dropped, q.aliases, q.addresses
 FROM queries q LEFT JOIN verdicts v ON v.id = q.verdicts LEFT JOIN said s ON s.verdicts = q.verdicts;

@@ -92,6 +92,10 @@ fn sums(path: &Path, from: i64, to: i64) -> BTreeMap<(String, String, String, bo
     sums
 }
 
+fn count_of_verdicts(path: &Path) -> i64 {
+    open(path).unwrap().query_row("SELECT count(*) FROM verdicts", [], |row| row.get(0)).unwrap()
+}
+
 fn place() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state/queries.db");
@@ -124,6 +128,7 @@ fn traffic(rows: usize, days: i64) -> Vec<Row> {
 fn what_is_written_is_read_again() {
     let (_folder, path) = place();
     let mut writer = Writer::new(&path, LIMITS);
+    let time = now();
     let both = Verdicts {
         owner: Some("cleandns.toml:12".into()),
         said: vec![said("clean-store", 7, Outcome::Block), said("clean-cloud", 2, Outcome::WouldBlock)],
@@ -141,9 +146,9 @@ fn what_is_written_is_read_again() {
         dropped: true,
         aliases: vec!["a.example".into(), "b.example".into()],
         addresses: vec!["192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap()],
-        ..row(now(), "fd00::7", "www.tiktok.com", &Arc::new(both))
+        ..row(time, "fd00::7", "www.tiktok.com", &Arc::new(both))
     };
-    let bare = Row { cache: None, security: None, client: String::new(), ..row(now() + 1, "", "", &Arc::default()) };
+    let bare = Row { cache: None, security: None, client: String::new(), ..row(time + 1, "", "", &Arc::default()) };
     assert_eq!(write(&mut writer, &[bare.clone(), full.clone()]), 0);
     assert_eq!(read(&path, 0, i64::MAX), [full.clone(), bare.clone()], "in the order of time, while it is open");
     assert_eq!(read(&path, full.time, full.time + 1), [full.clone()]);
@@ -153,8 +158,13 @@ fn what_is_written_is_read_again() {
     assert_eq!(leads, expected);
     writer.finish();
     assert_eq!(write(&mut writer, &[Row { time: full.time + 2, ..full.clone() }]), 0, "it opens it again");
-    let verdicts: i64 = open(&path).unwrap().query_row("SELECT count(*) FROM verdicts", [], |row| row.get(0)).unwrap();
-    assert_eq!((read(&path, 0, i64::MAX).len(), verdicts), (3, 1), "what was said once is kept once");
+    assert_eq!((read(&path, 0, i64::MAX).len(), count_of_verdicts(&path)), (3, 1), "what was said once is kept once");
+    let mut other = Verdicts::clone(&full.verdicts);
+    (other.said[1].line, other.said[1].rule) = (77, "*.other.example".into());
+    let other = Row { time: full.time + 3, verdicts: Arc::new(other), ..full };
+    assert_eq!(write(&mut writer, std::slice::from_ref(&other)), 0);
+    assert_eq!(read(&path, other.time, i64::MAX), [other]);
+    assert_eq!(count_of_verdicts(&path), 1, "whatever the rule");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::{
     super::{
         drain::{Full, Sink},
-        row::{Row, Verdicts},
+        row::{Row, Said, Verdicts},
     },
     Limits, bounds, is_broken, kind, open, put_aside,
 };
@@ -11,7 +11,7 @@ use crate::{config::DEFAULT_GROUP, dns::Rcode, query::CacheUse};
 use ring::digest::{SHA256, digest};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior::Immediate, params};
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     fs,
     path::{Path, PathBuf},
     sync::Arc,
@@ -43,10 +43,20 @@ pub struct Writer {
     told: Option<Instant>,
 }
 
-/// Numbers of verdicts in the database, by where they stand in memory. They are held here, so no other comes to stand
-/// there.
+/// Numbers of verdicts in the database.
 #[derive(Default)]
-struct Numbers(HashMap<usize, (Arc<Verdicts>, i64), foldhash::fast::RandomState>);
+struct Numbers {
+    /// By where they stand in memory, with lines and rules. They are held here, so no others come to stand there.
+    by_place: HashMap<usize, Number, foldhash::fast::RandomState>,
+    /// Without lines and rules.
+    by_kind: HashMap<Verdicts, i64, foldhash::fast::RandomState>,
+}
+
+struct Number {
+    _held: Arc<Verdicts>,
+    number: i64,
+    rules: String,
+}
 
 impl Writer {
     pub fn new(path: &Path, limits: Limits) -> Self {
@@ -171,10 +181,10 @@ fn restrict(path: &Path) {
 fn insert(transaction: &Transaction<'_>, numbers: &mut Numbers, rows: &[Full<'_>]) -> rusqlite::Result<()> {
     let mut statement = transaction.prepare_cached(
         "INSERT INTO queries (time, client, name, type, rcode, ede, micros, cache, security, transport, kind, verdicts,
-         client_group, upstream, aliases, addresses) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+         rules, client_group, upstream, aliases, addresses) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
     )?;
     for Full { row, .. } in rows {
-        let verdicts = numbers.of(transaction, &row.verdicts)?;
+        let (verdicts, rules) = numbers.of(transaction, &row.verdicts)?;
         let leads = !row.aliases.is_empty() || !row.addresses.is_empty();
         let joined = |texts: Vec<String>| (!texts.is_empty()).then(|| texts.join(" "));
         let (aliases, addresses) = match leads {
@@ -197,6 +207,7 @@ fn insert(transaction: &Transaction<'_>, numbers: &mut Numbers, rows: &[Full<'_>
             row.transport as u8,
             kind_of(row),
             verdicts,
+            rules,
             Some(&*row.group).filter(|group| *group != DEFAULT_GROUP),
             row.upstream.as_deref(),
             aliases,
@@ -227,26 +238,39 @@ fn lead(transaction: &Transaction<'_>, row: &Row) -> rusqlite::Result<()> {
 }
 
 impl Numbers {
-    /// The number of some verdicts, which are written if they are new.
-    fn of(&mut self, transaction: &Transaction<'_>, verdicts: &Arc<Verdicts>) -> rusqlite::Result<i64> {
+    /// The number of some verdicts, and their lines and rules. They are written if they are of a new kind.
+    fn of(&mut self, transaction: &Transaction<'_>, verdicts: &Arc<Verdicts>) -> rusqlite::Result<(i64, &str)> {
         if verdicts.said.is_empty() && verdicts.owner.is_none() {
-            return Ok(0);
+            return Ok((0, ""));
         }
         let place = Arc::as_ptr(verdicts) as usize;
-        if let Some((_, number)) = self.0.get(&place) {
-            return Ok(*number);
+        if self.by_place.len() >= VERDICTS_MAX && !self.by_place.contains_key(&place) {
+            self.by_place.clear();
         }
-        let number = number(transaction, verdicts)?;
-        if self.0.len() >= VERDICTS_MAX {
-            self.0.clear();
-        }
-        self.0.insert(place, (verdicts.clone(), number));
-        Ok(number)
+        let found = match self.by_place.entry(place) {
+            Entry::Occupied(found) => found.into_mut(),
+            Entry::Vacant(place) => {
+                let rules: Vec<String> =
+                    verdicts.said.iter().map(|said| format!("{}:{}", said.line, said.rule)).collect();
+                let mut kind = Verdicts::clone(verdicts);
+                kind.said.iter_mut().for_each(|said| (said.line, said.rule) = (0, String::new()));
+                let number = match self.by_kind.get(&kind) {
+                    Some(number) => *number,
+                    None => {
+                        let number = number(transaction, &kind)?;
+                        self.by_kind.insert(kind, number);
+                        number
+                    }
+                };
+                place.insert(Number { _held: verdicts.clone(), number, rules: rules.join(" ") })
+            }
+        };
+        Ok((found.number, &found.rules))
     }
 }
 
-fn number(transaction: &Transaction<'_>, verdicts: &Verdicts) -> rusqlite::Result<i64> {
-    let digest = digest(&SHA256, format!("{verdicts:?}").as_bytes());
+fn number(transaction: &Transaction<'_>, kind: &Verdicts) -> rusqlite::Result<i64> {
+    let digest = digest(&SHA256, format!("{kind:?}").as_bytes());
     let digest = &digest.as_ref()[..16];
     let known = transaction
         .prepare_cached("SELECT id FROM verdicts WHERE digest = ?")?
@@ -255,28 +279,16 @@ fn number(transaction: &Transaction<'_>, verdicts: &Verdicts) -> rusqlite::Resul
     if let Some(number) = known {
         return Ok(number);
     }
-    let fate = verdicts.fate() as u8;
-    transaction.prepare_cached("INSERT INTO verdicts (digest, owner, fate) VALUES (?, ?, ?)")?.execute(params![
-        digest,
-        verdicts.owner,
-        fate
-    ])?;
+    let fate = kind.fate() as u8;
+    transaction
+        .prepare_cached("INSERT INTO verdicts (digest, owner, fate) VALUES (?, ?, ?)")?
+        .execute(params![digest, kind.owner, fate])?;
     let number = transaction.last_insert_rowid();
-    let mut statement = transaction.prepare_cached("INSERT INTO said VALUES (?,?,?,?,?,?,?,?,?,?,?)")?;
-    for (place, said) in verdicts.said.iter().enumerate() {
-        statement.execute(params![
-            number,
-            place,
-            said.program,
-            said.service,
-            said.list,
-            said.version,
-            said.line,
-            said.rule,
-            said.trigger.word(),
-            said.outcome.word(),
-            said.acted,
-        ])?;
+    let mut statement = transaction.prepare_cached("INSERT INTO said VALUES (?,?,?,?,?,?,?,?,?)")?;
+    for (place, said) in kind.said.iter().enumerate() {
+        let (trigger, outcome) = (said.trigger.word(), said.outcome.word());
+        let Said { program, service, list, version, acted, .. } = said;
+        statement.execute(params![number, place, program, service, list, version, trigger, outcome, acted])?;
     }
     Ok(number)
 }
@@ -291,8 +303,8 @@ pub(super) fn roll(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     // What is divided are times after 1970, so that it doesn't matter to which side it is rounded.
     let sums = [
         "INSERT INTO hours
-         SELECT time / 3600000000, client, name, verdicts, kind, count(*), min(time), max(time)
-         FROM queries WHERE id > ?1 AND id <= ?2 GROUP BY 1, 2, 3, 4, 5
+         SELECT time / 3600000000, client, name, verdicts, rules, kind, count(*), min(time), max(time)
+         FROM queries WHERE id > ?1 AND id <= ?2 GROUP BY 1, 2, 3, 4, 5, 6
          ON CONFLICT DO UPDATE SET count = count + excluded.count, first = min(first, excluded.first),
            last = max(last, excluded.last)",
         "INSERT INTO minutes

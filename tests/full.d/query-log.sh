@@ -1,0 +1,67 @@
+# The query log as its owner finds it: by SQLite's own tool, after a kill, and on a disk that is full.
+# Sourced by tests/full.
+
+mkdir "$work/log" && cd "$work/log"
+printf 'blocked.example\n' >own.list
+cat >own.toml <<'TOML'
+[listen]
+do53 = ["127.0.0.1:5300"]
+[state]
+dir = "state"
+[[program]]
+name = "own"
+lists = [{ path = "own.list", match = "subtree" }]
+TOML
+
+# ask COUNT: so many blocked questions.
+ask() {
+  for _ in $(seq "$1"); do echo "www.blocked.example A"; done >questions
+  dig "${at[@]}" -f questions +tries=1 +noall >/dev/null
+}
+database=state/queries.db
+count() { sqlite3 "$database" "SELECT 'rows ' || count(*) FROM queries"; }
+
+"$binary" --config own.toml >out 2>log &
+server=$!
+until_true "a server that records" cat out -- "is ready"
+ask 100
+until_true "questions are recorded" count -- "rows 100"
+expect "the view tells which line blocked them" sqlite3 "$database" \
+  "SELECT fate, program, list, rules, trigger, count(*) FROM log GROUP BY 1, 2, 3, 4, 5" \
+  -- "blocked|own|own.list|1:blocked.example|qname|100"
+expect "nobody else may read it" stat -c %a "$database" -- 640
+ask 100
+sleep 1
+kill -KILL "$server"
+wait "$server" 2>/dev/null || true
+expect "a killed server loses at most its last second" count -- "rows 200"
+expect "and the database is whole" sqlite3 "$database" "PRAGMA integrity_check" -- ok
+"$binary" --config own.toml >out 2>log &
+server=$!
+until_true "it starts again" cat out -- "is ready"
+ask 10
+until_true "and goes on" count -- "rows 210"
+kill -TERM "$server" && wait "$server" || true
+expect "sums are right after a kill" sqlite3 "$database" "SELECT 'sum ' || sum(count) FROM hours" -- "sum 210"
+
+# A disk that is full: the answers go on, what can't be recorded is counted, and recording goes on when there is room.
+rm -rf state && mkdir state && mount -t tmpfs -o size=1m tmpfs state
+"$binary" --config own.toml >out 2>log &
+server=$!
+until_true "a server on a small disk" cat out -- "is ready"
+ask 20
+until_true "it records" count -- "rows 20"
+dd if=/dev/zero of=state/filler bs=64k status=none 2>/dev/null || true
+ask 3000
+expect "answers don't care" dig "${at[@]}" www.blocked.example -- "status: NXDOMAIN"
+until_true "the log says so" cat log -- "questions can't be recorded"
+dropped() { curl -s http://127.0.0.1:8053/metrics | grep '^cleandns_query_log_dropped_total{sink="sqlite"}' | grep -v ' 0$'; }
+until_true "what is dropped is counted" dropped -- cleandns_query_log_dropped_total
+rm state/filler
+before=$(count)
+ask 20
+more() { [[ $(count) != "$before" ]] && echo more; }
+until_true "recording goes on when there is room" more -- more
+kill -TERM "$server" && wait "$server" || true
+umount state
+server=
