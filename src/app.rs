@@ -15,7 +15,7 @@ use crate::{
     query_log::{QueryLog, Writing},
     resolve::{
         Clock, Hints, NameServersWanted, PortMap, Resolution, Resolve, Resolver, ResolverSetup, Security,
-        TrustAnchorText, UpstreamCounters, Wanted,
+        TrustAnchorText, UpstreamCounters, Wanted, Watch,
     },
     telemetry::{Reload, Telemetry},
     warm::{Awake, AwakeFor, Warm},
@@ -140,8 +140,10 @@ pub async fn start(config: Config, outside: Outside) -> Result<Running, AppError
     let counters = Arc::new(UpstreamCounters::default());
     let (clock, chance, limits) = (outside.clock.clone(), outside.chance(), outside.fetch.clone());
     let (seed, start_mode, awake) = (outside.seed, outside.start, outside.awake.clone());
-    let resolver = resolver(&config, outside, counters.clone())?;
-    let (query_log, writing) = query_log(&config, &resolver)?;
+    let (query_log, writing) = query_log(&config)?;
+    let watch = query_log.clone().filter(|_| config.query_log.dnstap.as_ref().is_some_and(|dnstap| dnstap.resolver));
+    let watch = watch.map(|log| -> Watch { Arc::new(move |exchange| log.exchanged(exchange)) });
+    let resolver = resolver(&config, outside, counters.clone(), watch)?;
     let telemetry = Arc::new(Telemetry::new(config.log.queries, query_log));
     let downloads = Downloads { look_up_host: look_up_host(&config, &resolver), limits };
     let (own_config, on_publish) = (config.clone(), count_reloads(&telemetry));
@@ -207,8 +209,8 @@ pub async fn start(config: Config, outside: Outside) -> Result<Running, AppError
 }
 
 /// Where queries are kept, and the threads that write them.
-fn query_log(config: &Config, resolver: &Resolver) -> Result<(Option<Arc<QueryLog>>, Option<Writing>), AppError> {
-    let upstreams = resolver.upstreams().into_iter().map(Arc::from).collect();
+fn query_log(config: &Config) -> Result<(Option<Arc<QueryLog>>, Option<Writing>), AppError> {
+    let upstreams = Resolver::upstreams(&config.resolve).into_iter().map(Arc::from).collect();
     let started = QueryLog::start(&config.query_log, upstreams);
     match started.map_err(|error| AppError::Configuration(error.to_string()))? {
         Some((log, writing)) => {
@@ -258,7 +260,7 @@ fn pipeline(
 pub fn offline_pipeline(config: &Config, published: &Published) -> Result<Pipeline, AppError> {
     let outside = Outside::real();
     let (clock, seed) = (outside.clock.clone(), outside.seed);
-    let resolver = resolver(config, outside, Arc::default())?;
+    let resolver = resolver(config, outside, Arc::default(), None)?;
     pipeline(config, published, Arc::new(resolver), clock, seed).map(|(pipeline, _)| pipeline)
 }
 
@@ -360,7 +362,12 @@ fn count_reloads(telemetry: &Arc<Telemetry>) -> OnPublish {
     })
 }
 
-fn resolver(config: &Config, outside: Outside, counters: Arc<UpstreamCounters>) -> Result<Resolver, AppError> {
+fn resolver(
+    config: &Config,
+    outside: Outside,
+    counters: Arc<UpstreamCounters>,
+    watch: Option<Watch>,
+) -> Result<Resolver, AppError> {
     let settings = config.resolve.clone();
     let hints = match &settings.root_hints {
         None => Hints::built_in(),
@@ -381,6 +388,7 @@ fn resolver(config: &Config, outside: Outside, counters: Arc<UpstreamCounters>) 
         clock: outside.clock,
         ports: outside.ports,
         counters,
+        watch,
     };
     Ok(Resolver::new(setup)?)
 }
@@ -424,7 +432,7 @@ fn at_fault(path: &Path, error: impl std::fmt::Display) -> AppError {
 
 /// Checks what `check` can of a configuration's resolver without touching the network.
 pub fn check_resolver(config: &Config) -> Result<(), AppError> {
-    resolver(config, Outside::real(), Arc::default()).map(drop)
+    resolver(config, Outside::real(), Arc::default(), None).map(drop)
 }
 
 /// Asks for the root until a name server answers, so that trouble shows before the first client meets it.

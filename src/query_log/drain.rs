@@ -2,7 +2,7 @@
 
 use super::{
     QueryLog,
-    pack::{Packets, PolicyNames, Unpacker, unpack},
+    pack::{Packed, Packets, PolicyNames, Tapped, Unpacker, unpack},
     privacy::Privacy,
     row::Row,
 };
@@ -31,6 +31,16 @@ const TICK_EVERY: Duration = Duration::from_secs(1);
 pub trait Sink: Send {
     /// Writes rows, and says how many of them could not be written.
     fn write(&mut self, rows: Vec<Full<'_>>) -> u64;
+
+    /// Whether questions to other servers are of interest.
+    fn takes_exchanges(&self) -> bool {
+        false
+    }
+
+    /// Writes them, and says how many of them could not be written.
+    fn write_exchanges(&mut self, _: Vec<Tapped<'_>>) -> u64 {
+        0
+    }
 
     /// Nothing came for a while, or much did.
     fn tick(&mut self) {}
@@ -139,15 +149,24 @@ fn serve(
         match batches.recv_timeout(TICK_EVERY) {
             Ok(batch) => {
                 unpacker.follow(&batch.policies);
-                let mut rows = Vec::with_capacity(batch.rows as usize);
+                let (mut rows, mut exchanges) = (Vec::with_capacity(batch.rows as usize), Vec::new());
                 for packed in batch.pieces.iter().flat_map(|piece| unpack(piece)) {
-                    let Some((mut row, client, packets)) = unpacker.row(&packed, batch.base) else { continue };
-                    row.client = privacy.tell(client, row.time / 1_000_000);
-                    rows.push(Full { row, client: privacy.address(client), packets });
+                    match packed {
+                        Packed::Query(query) => {
+                            let Some((mut row, client, packets)) = unpacker.row(&query, batch.base) else { continue };
+                            row.client = privacy.tell(client, row.time / 1_000_000);
+                            rows.push(Full { row, client: privacy.address(client), packets });
+                        }
+                        Packed::Exchange(exchange) if sink.takes_exchanges() => {
+                            exchanges.extend(exchange.read(batch.base));
+                        }
+                        Packed::Exchange(_) => {}
+                    }
                 }
                 let unread = batch.rows - rows.len() as u64;
-                counts.dropped.fetch_add(sink.write(rows) + unread, Relaxed);
-                counts.taken.fetch_add(batch.rows, Relaxed);
+                counts.taken.fetch_add(batch.rows + exchanges.len() as u64, Relaxed);
+                let unwritten = sink.write(rows) + sink.write_exchanges(exchanges);
+                counts.dropped.fetch_add(unwritten + unread, Relaxed);
                 counts.waiting.fetch_sub(batch.octets, Relaxed);
             }
             Err(RecvTimeoutError::Timeout) => {}
@@ -191,7 +210,8 @@ fn drain(log: &QueryLog, sinks: &[(SyncSender<Arc<Batch>>, Arc<SinkCounts>)]) {
         return;
     }
     let octets = pieces.iter().map(|piece| piece.len() as u64).sum();
-    let rows = pieces.iter().map(|piece| unpack(piece).count() as u64).sum();
+    let is_query = |packed: &Packed<'_>| matches!(packed, Packed::Query(_));
+    let rows = pieces.iter().flat_map(|piece| unpack(piece)).filter(is_query).count() as u64;
     let batch = Arc::new(Batch { pieces, base: wall_clock(log.rings.base()), policies: log.policies(), rows, octets });
     for (batches, counts) in sinks {
         // A batch that is alone always has room.

@@ -22,7 +22,7 @@ pub use pack::{Packing, PolicyNames};
 pub use rings::Place;
 pub use row::{Fate, Row, Said, Verdicts};
 
-use crate::{config, policy::Policy};
+use crate::{config, policy::Policy, resolve::Exchange};
 use drain::{SinkCounts, Spawned};
 use rings::Rings;
 use std::{
@@ -98,6 +98,11 @@ impl QueryLog {
     #[inline]
     pub fn packing<'a>(&self, packets: Option<(&'a [u8], &'a [u8])>) -> Packing<'a> {
         Packing { answers: self.answers, packets: packets.filter(|_| self.wants_packets) }
+    }
+
+    /// Notes a question to another server, if somebody wants to see them.
+    pub fn exchanged(&self, exchange: &Exchange<'_>) {
+        self.place().push_exchange(exchange);
     }
 
     /// Whether some sink wants the packets themselves.

@@ -8,11 +8,11 @@ use crate::{
     dns::{Name, Question, Rcode, RrType, Transport},
     policy::{Link, Outcome, Policy, Reached, Role, Scope, Trigger},
     query::{CacheUse, QueryRecord, answer_links},
-    resolve::Security,
+    resolve::{Exchange, Security},
 };
 use std::{
     collections::HashMap,
-    net::{IpAddr, Ipv6Addr},
+    net::{IpAddr, Ipv6Addr, SocketAddr},
     sync::Arc,
     time::Instant,
 };
@@ -42,18 +42,60 @@ mod flag {
     pub(super) const PACKETS: u8 = 16;
 }
 
-/// Appends a query.
-pub fn pack(record: &QueryRecord<'_>, base: Instant, packing: &Packing<'_>, out: &mut Vec<u8>) {
+/// What a piece is.
+mod piece {
+    pub(super) const QUERY: u8 = 0;
+    pub(super) const EXCHANGE: u8 = 1;
+}
+
+/// Appends a question to another server, and what came of it.
+pub fn pack_exchange(exchange: &Exchange<'_>, base: Instant, out: &mut Vec<u8>) {
+    let start = begin(piece::EXCHANGE, out);
+    for time in [exchange.began, exchange.ended] {
+        out.extend_from_slice(&(time.saturating_duration_since(base).as_micros() as u64).to_le_bytes());
+    }
+    pack_address(exchange.server.ip(), out);
+    out.extend_from_slice(&exchange.server.port().to_le_bytes());
+    out.extend_from_slice(&[u8::from(exchange.tcp), u8::from(exchange.response.is_some())]);
+    pack_packets(exchange.question, exchange.response.unwrap_or_default(), out);
+    end(start, out);
+}
+
+/// Begins a piece, and returns where.
+fn begin(kind: u8, out: &mut Vec<u8>) -> usize {
     let start = out.len();
-    out.extend_from_slice(&[0; 4]);
-    let answered = record.received.saturating_duration_since(base) + record.latency;
-    out.extend_from_slice(&(answered.as_micros() as u64).to_le_bytes());
-    out.extend_from_slice(&(record.latency.as_micros().min(u128::from(u32::MAX)) as u32).to_le_bytes());
-    let client = match record.client {
+    out.extend_from_slice(&[0, 0, 0, 0, kind]);
+    start
+}
+
+/// Ends the piece that began there.
+fn end(start: usize, out: &mut [u8]) {
+    let length = (out.len() - start - 4) as u32;
+    out[start..start + 4].copy_from_slice(&length.to_le_bytes());
+}
+
+fn pack_address(address: IpAddr, out: &mut Vec<u8>) {
+    let address = match address {
         IpAddr::V4(address) => address.to_ipv6_mapped(),
         IpAddr::V6(address) => address,
     };
-    out.extend_from_slice(&client.octets());
+    out.extend_from_slice(&address.octets());
+}
+
+fn pack_packets(query: &[u8], response: &[u8], out: &mut Vec<u8>) {
+    for packet in [query, response] {
+        out.extend_from_slice(&(packet.len() as u32).to_le_bytes());
+        out.extend_from_slice(packet);
+    }
+}
+
+/// Appends a query.
+pub fn pack(record: &QueryRecord<'_>, base: Instant, packing: &Packing<'_>, out: &mut Vec<u8>) {
+    let start = begin(piece::QUERY, out);
+    let answered = record.received.saturating_duration_since(base) + record.latency;
+    out.extend_from_slice(&(answered.as_micros() as u64).to_le_bytes());
+    out.extend_from_slice(&(record.latency.as_micros().min(u128::from(u32::MAX)) as u32).to_le_bytes());
+    pack_address(record.client, out);
     let set = |is_set: bool, bit: u8| if is_set { bit } else { 0 };
     let flags = set(record.bypass, flag::BYPASS)
         | set(record.dropped, flag::DROPPED)
@@ -78,13 +120,9 @@ pub fn pack(record: &QueryRecord<'_>, base: Instant, packing: &Packing<'_>, out:
         None => out.push(0),
     }
     if let Some((query, response)) = packing.packets {
-        for packet in [query, response] {
-            out.extend_from_slice(&(packet.len() as u32).to_le_bytes());
-            out.extend_from_slice(packet);
-        }
+        pack_packets(query, response, out);
     }
-    let length = (out.len() - start - 4) as u32;
-    out[start..start + 4].copy_from_slice(&length.to_le_bytes());
+    end(start, out);
 }
 
 fn pack_name(name: &Name, out: &mut Vec<u8>) {
@@ -123,11 +161,7 @@ fn pack_links(links: &[Link], out: &mut Vec<u8>) {
             Reached::Name(name) => pack_name(name, out),
             Reached::Address(address) => {
                 out.push(0);
-                let address = match address {
-                    IpAddr::V4(address) => address.to_ipv6_mapped(),
-                    IpAddr::V6(address) => *address,
-                };
-                out.extend_from_slice(&address.octets());
+                pack_address(*address, out);
             }
         }
     }
@@ -174,10 +208,28 @@ impl PolicyNames {
     }
 }
 
+/// Something that was packed.
+pub enum Packed<'p> {
+    Query(PackedQuery<'p>),
+    Exchange(PackedExchange<'p>),
+}
+
 /// A query as it was packed.
-pub struct Packed<'p> {
-    /// Whole, without its length.
-    octets: &'p [u8],
+pub struct PackedQuery<'p>(&'p [u8]);
+
+/// A question to another server as it was packed.
+pub struct PackedExchange<'p>(&'p [u8]);
+
+/// A question to another server, and what came of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tapped<'p> {
+    pub server: SocketAddr,
+    pub transport: Transport,
+    /// Microseconds since 1970.
+    pub began: i64,
+    pub ended: i64,
+    pub question: &'p [u8],
+    pub response: Option<&'p [u8]>,
 }
 
 /// The packets of a query.
@@ -188,14 +240,39 @@ pub struct Packets<'p> {
     pub response: &'p [u8],
 }
 
-/// The queries in octets that `pack` wrote.
+/// What is in octets that `pack` and `pack_exchange` wrote.
 pub fn unpack(mut octets: &[u8]) -> impl Iterator<Item = Packed<'_>> {
     std::iter::from_fn(move || {
         let (length, rest) = octets.split_first_chunk::<4>()?;
         let (own, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
         octets = rest;
-        Some(Packed { octets: own })
+        let (kind, own) = own.split_first()?;
+        Some(match *kind {
+            piece::QUERY => Packed::Query(PackedQuery(own)),
+            _ => Packed::Exchange(PackedExchange(own)),
+        })
     })
+}
+
+impl<'p> PackedExchange<'p> {
+    /// The exchange; `base` is what packed times count from, in microseconds since 1970.
+    pub fn read(&self, base: i64) -> Option<Tapped<'p>> {
+        let mut cursor = Cursor(self.0);
+        let mut time = || cursor.array().map(|octets| base + u64::from_le_bytes(octets) as i64);
+        let (began, ended) = (time()?, time()?);
+        let server = SocketAddr::new(cursor.address()?, cursor.short()?);
+        let [tcp, is_answered] = cursor.array()?;
+        let Packets { query, response } = cursor.packets()?;
+        let transport = if tcp == 1 { Transport::Tcp } else { Transport::Udp };
+        Some(Tapped {
+            server,
+            transport,
+            began,
+            ended,
+            question: query,
+            response: (is_answered == 1).then_some(response),
+        })
+    }
 }
 
 /// What is read from, in order. Everything here was written by this process, so what is missing is a fault.
@@ -224,6 +301,14 @@ impl<'p> Cursor<'p> {
 
     fn long(&mut self) -> Option<u32> {
         self.array().map(u32::from_le_bytes)
+    }
+
+    fn packets(&mut self) -> Option<Packets<'p>> {
+        let mut packet = || {
+            let length = self.long()? as usize;
+            self.take(length)
+        };
+        Some(Packets { query: packet()?, response: packet()? })
     }
 
     fn address(&mut self) -> Option<IpAddr> {
@@ -265,8 +350,8 @@ impl Unpacker {
 
     /// The row of a query, its client as it is, and its packets. `base` is what packed times count from, in
     /// microseconds since 1970. `None` for octets that nobody packed.
-    pub fn row<'p>(&mut self, packed: &Packed<'p>, base: i64) -> Option<(Row, IpAddr, Option<Packets<'p>>)> {
-        let mut cursor = Cursor(packed.octets);
+    pub fn row<'p>(&mut self, packed: &PackedQuery<'p>, base: i64) -> Option<(Row, IpAddr, Option<Packets<'p>>)> {
+        let mut cursor = Cursor(packed.0);
         let time = base + cursor.array().map(u64::from_le_bytes)? as i64;
         let micros = cursor.long()?;
         let client = cursor.address()?;
@@ -294,15 +379,7 @@ impl Unpacker {
             self.verdicts(epoch, policy.as_deref(), said_at, wire, &links)?
         };
         let reached = if answer.is_empty() { links } else { answer };
-        let packets = match is_set(flag::PACKETS) {
-            false => None,
-            true => {
-                let length = cursor.long()? as usize;
-                let query = cursor.take(length)?;
-                let length = cursor.long()? as usize;
-                Some(Packets { query, response: cursor.take(length)? })
-            }
-        };
+        let packets = if is_set(flag::PACKETS) { Some(cursor.packets()?) } else { None };
         let group = policy.and_then(|policy| policy.groups.get(usize::from(group)).cloned());
         let mut row = Row {
             time,

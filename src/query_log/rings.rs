@@ -1,8 +1,8 @@
 //! Where queries wait to be written down: packed octets, by the thread that answered. Nobody who answers waits for
 //! whoever writes.
 
-use super::pack::{Packing, pack};
-use crate::query::QueryRecord;
+use super::pack::{Packing, pack, pack_exchange};
+use crate::{query::QueryRecord, resolve::Exchange};
 use std::{
     cell::Cell,
     mem,
@@ -98,12 +98,25 @@ impl Place<'_> {
     /// Packs a query, if there is room.
     #[inline]
     pub fn push(&mut self, record: &QueryRecord<'_>, packing: &Packing<'_>) {
+        if self.has_room() {
+            pack(record, self.rings.base, packing, &mut self.octets);
+        }
+    }
+
+    /// Packs a question to another server, if there is room.
+    pub fn push_exchange(&mut self, exchange: &Exchange<'_>) {
+        if self.has_room() {
+            pack_exchange(exchange, self.rings.base, &mut self.octets);
+        }
+    }
+
+    /// Whether there is room for one more; it is counted if there is none.
+    fn has_room(&self) -> bool {
         let is_full = self.octets.len() >= PLACE_BYTES_MAX || self.rings.waiting.load(Relaxed) >= BYTES_MAX;
         if is_full {
             self.rings.dropped.fetch_add(1, Relaxed);
-        } else {
-            pack(record, self.rings.base, packing, &mut self.octets);
         }
+        !is_full
     }
 }
 

@@ -4,7 +4,7 @@ use super::{
     link::{
         LinkResult, failure_code, from_hickory, from_hickory_rcode, negative_from_hickory, to_hickory, to_hickory_type,
     },
-    wire::Wire,
+    observed::Observed,
 };
 use crate::{
     config::{Forward, ForwardProtocol},
@@ -33,13 +33,13 @@ const CACHED_RESPONSE_BYTES: u64 = 4096;
 pub struct Forwarder {
     pub zone: Name,
     pub validate: bool,
-    pool: NameServerPool<Wire>,
+    pool: NameServerPool<Observed>,
     cache: ArcSwap<ResponseCache>,
     entries: u64,
 }
 
 impl Forwarder {
-    pub fn new(forward: &Forward, cache_bytes: u64, wire: Wire) -> Result<Self, NetError> {
+    pub fn new(forward: &Forward, cache_bytes: u64, wire: Observed) -> Result<Self, NetError> {
         let servers = forward.servers.iter().map(|server| {
             let connection = |mut connection: ConnectionConfig| {
                 connection.port = server.address.port();

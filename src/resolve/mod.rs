@@ -26,6 +26,7 @@ mod validate;
 mod wire;
 
 pub use anchors::{AnchorError, Hints, TrustAnchorText};
+pub use observed::{Exchange, Watch};
 pub use resolver::{Clock, Resolver, ResolverSetup};
 pub use wire::{PortMap, UpstreamCounters};
 

@@ -1,4 +1,5 @@
-//! Listens to what passes between the recursor and name servers, for what it says of zones' name servers.
+//! Listens to what passes between this server and others: for what it says of zones' name servers, and for whoever
+//! wants to see the messages.
 
 use super::{
     cuts::{Family, Said, ZoneCuts},
@@ -8,7 +9,7 @@ use super::{
 use crate::dns::Name;
 use hickory_resolver::{
     ConnectionProvider, PoolContext,
-    config::ConnectionConfig,
+    config::{ConnectionConfig, ProtocolConfig},
     net::{
         DnsHandle, NetError,
         xfer::{DnsExchange, DnsResponseStream, FirstAnswer},
@@ -20,7 +21,7 @@ use hickory_resolver::{
 };
 use std::{
     future::Future,
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard},
     time::Instant,
@@ -41,24 +42,41 @@ impl SharedCuts {
     }
 }
 
-/// Connects to name servers as `Wire` does, and listens.
+/// One question to a server, and what came of it.
+pub struct Exchange<'a> {
+    pub server: SocketAddr,
+    pub tcp: bool,
+    pub question: &'a [u8],
+    /// `None`: there was no answer, or none that could be read.
+    pub response: Option<&'a [u8]>,
+    pub began: Instant,
+    pub ended: Instant,
+}
+
+/// Whoever wants to see all messages. Called on the way of answers, so it must not wait.
+pub type Watch = Arc<dyn Fn(&Exchange<'_>) + Send + Sync>;
+
+/// Connects to servers as `Wire` does, and listens.
 #[derive(Clone)]
 pub struct Observed {
     wire: Wire,
-    cuts: SharedCuts,
+    /// `None`: what is said of zones is of no use, because the servers are not those of zones.
+    cuts: Option<SharedCuts>,
+    watch: Option<Watch>,
 }
 
 /// A connection that is listened to.
 #[derive(Clone)]
 pub struct ObservedConnection {
     exchange: DnsExchange<Wire>,
-    server: IpAddr,
-    cuts: SharedCuts,
+    server: SocketAddr,
+    tcp: bool,
+    observed: Observed,
 }
 
 impl Observed {
-    pub fn new(wire: Wire, cuts: SharedCuts) -> Self {
-        Self { wire, cuts }
+    pub fn new(wire: Wire, cuts: Option<SharedCuts>, watch: Option<Watch>) -> Self {
+        Self { wire, cuts, watch }
     }
 }
 
@@ -74,8 +92,9 @@ impl ConnectionProvider for Observed {
         context: &PoolContext,
     ) -> Result<Self::FutureConn, NetError> {
         let connecting = self.wire.new_connection(server, config, context)?;
-        let cuts = self.cuts.clone();
-        Ok(Box::pin(async move { Ok(ObservedConnection { exchange: connecting.await?, server, cuts }) }))
+        let tcp = !matches!(config.protocol, ProtocolConfig::Udp);
+        let (server, observed) = (SocketAddr::new(server, config.port), self.clone());
+        Ok(Box::pin(async move { Ok(ObservedConnection { exchange: connecting.await?, server, tcp, observed }) }))
     }
 
     fn runtime_provider(&self) -> &Wire {
@@ -89,12 +108,21 @@ impl DnsHandle for ObservedConnection {
 
     fn send(&self, request: DnsRequest) -> DnsResponseStream {
         let question = request.queries.first().filter(|query| is_of_interest(query.query_type())).cloned();
+        let Observed { cuts, watch, .. } = self.observed.clone();
+        // As it goes out but for its id, which is drawn later.
+        let watching = watch.and_then(|watch| Some((watch, request.to_vec().ok()?, Instant::now())));
         let answer = self.exchange.send(request).first_answer();
-        let (server, cuts) = (self.server, self.cuts.clone());
+        let (server, tcp) = (self.server, self.tcp);
         DnsResponseStream::from(Box::pin(async move {
-            let response = answer.await?;
-            if let Some(question) = question {
-                note(&cuts, &question, &response, server, Instant::now());
+            let answer = answer.await;
+            let ended = Instant::now();
+            if let Some((watch, question, began)) = watching {
+                let response = answer.as_ref().ok().map(|response| response.as_buffer());
+                watch(&Exchange { server, tcp, question: &question, response, began, ended });
+            }
+            let response = answer?;
+            if let (Some(question), Some(cuts)) = (question, cuts) {
+                note(&cuts, &question, &response, server.ip(), ended);
             }
             Ok(response)
         }))

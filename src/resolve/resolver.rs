@@ -8,7 +8,7 @@ use super::{
     forwarder::Forwarder,
     link::{Link, LinkResult},
     name_servers::{Search, known},
-    observed::{Observed, SharedCuts},
+    observed::{Observed, SharedCuts, Watch},
     recursor::Recursor,
     validate::{FetchKeys, Validator},
     wire::{PortMap, Wire},
@@ -43,6 +43,8 @@ pub struct ResolverSetup {
     /// `None`: servers are where their addresses say.
     pub ports: Option<Arc<PortMap>>,
     pub counters: Arc<UpstreamCounters>,
+    /// Sees all messages to and from other servers.
+    pub watch: Option<Watch>,
 }
 
 /// Finds and validates answers. Cheap to clone.
@@ -70,11 +72,11 @@ impl Resolver {
         let mut forwarders = Vec::new();
         for forward in &setup.config.forwards {
             let share = setup.cache_bytes / (setup.config.forwards.len() as u64 + 1);
-            forwarders.push(Forwarder::new(forward, share, wire.clone())?);
+            forwarders.push(Forwarder::new(forward, share, Observed::new(wire.clone(), None, setup.watch.clone()))?);
         }
-        forwarders.sort_by_key(|forwarder| std::cmp::Reverse(forwarder.zone.label_count()));
+        forwarders.sort_by_key(|forwarder: &Forwarder| deepest_first(&forwarder.zone));
         let cuts = SharedCuts::new(ZoneCuts::new(&setup.hints.0, setup.cache_bytes));
-        let observed = Observed::new(wire, cuts.clone());
+        let observed = Observed::new(wire, Some(cuts.clone()), setup.watch);
         let recursor = Recursor::new(&setup.hints, &setup.config.do_not_query, setup.cache_bytes, observed)?;
         let routes = Arc::new(Routes { forwarders, recursor, validate: setup.config.validate });
         let validates = routes.validate || routes.forwarders.iter().any(|forwarder| forwarder.validate);
@@ -96,8 +98,10 @@ impl Resolver {
     }
 
     /// What the numbers that `upstream` gives mean: `recursion`, then `forward` and a zone.
-    pub fn upstreams(&self) -> Vec<String> {
-        let forwards = self.routes.forwarders.iter().map(|forwarder| format!("forward {}", forwarder.zone));
+    pub fn upstreams(config: &config::Resolve) -> Vec<String> {
+        let mut zones: Vec<&Name> = config.forwards.iter().map(|forward| &forward.zone).collect();
+        zones.sort_by_key(|zone| deepest_first(zone));
+        let forwards = zones.iter().map(|zone| format!("forward {zone}"));
         std::iter::once("recursion".to_owned()).chain(forwards).collect()
     }
 
@@ -175,6 +179,11 @@ impl Resolve for Resolver {
         self.routes.recursor.forget();
         self.routes.forwarders.iter().for_each(Forwarder::forget);
     }
+}
+
+/// The order in which forwarded zones are looked at.
+fn deepest_first(zone: &Name) -> impl Ord + use<> {
+    std::cmp::Reverse(zone.label_count())
 }
 
 impl Routes {

@@ -59,6 +59,7 @@ impl Resolving {
             clock: Arc::new(|| 0),
             ports: Some(Arc::new(ports)),
             counters: counters.clone(),
+            watch: None,
         };
         Self { resolver: Resolver::new(setup).unwrap(), counters }
     }
