@@ -17,6 +17,7 @@ mod publish;
 mod read;
 mod spec;
 mod store;
+mod trial;
 mod watch;
 
 pub use catalog::{Embedded, ListPath};
@@ -24,3 +25,4 @@ pub use diff::{DiffError, ServiceDiff, diff};
 pub use fetch::{ConnectVia, Downloads, FetchLimits, LookUpHost};
 pub use publish::{Chance, Control, ListState, ListStatus, Lists, OnPublish, Published, StartError, Watching};
 pub use read::{line_of, version_of};
+pub use trial::{Before, Trial};
