@@ -8,6 +8,7 @@
 //! Nobody who answers waits: where there is no room, a row is dropped and counted; so it is in front of a sink that is
 //! slow, which costs the others nothing.
 
+pub mod dnstap;
 mod drain;
 mod json_lines;
 mod pack;
@@ -73,6 +74,11 @@ impl QueryLog {
         if let Some(lines) = &config.json {
             let sink = json_lines::JsonSink::new(lines, &config.instance).map_err(failed("json.to"))?;
             spawn("json", Box::new(sink)).map_err(failed("json.to"))?;
+        }
+        if let Some(dnstap) = &config.dnstap {
+            let sink = dnstap::DnstapSink::new(dnstap, &config.instance)
+                .map_err(|error| StartError { option: "dnstap.to", why: error.to_string() })?;
+            spawn("dnstap", Box::new(sink)).map_err(failed("dnstap.to"))?;
         }
         if sinks.is_empty() {
             return Ok(None);

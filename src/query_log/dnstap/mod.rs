@@ -1,0 +1,24 @@
+//! dnstap (<https://dnstap.info>): queries and responses as they were on the wire, in a form that other programs read.
+//!
+//! ```text
+//!  Event → message: protobuf → frames: Frame Streams → sender: batches → file    (one whole stream a file, rotated)
+//!                                                                      → socket  (Unix or TCP, connected again)
+//!  file → frames → message → Event
+//! ```
+//!
+//! Nothing here reads a clock or starts a thread; a file or a collector that can't be written costs frames, which are
+//! counted, and never more time than its bounds say.
+
+pub mod file;
+pub mod frames;
+pub mod message;
+pub mod sender;
+mod sink;
+pub mod target;
+
+pub use file::Rotation;
+pub use frames::{FrameError, Frames, StreamError};
+pub use message::{Action, DecodeError, Event, Kind, Matched, OwnedEvent, PolicyApplied, decode, encode};
+pub use sender::Output;
+pub(super) use sink::DnstapSink;
+pub use target::{Target, TargetError};

@@ -1,0 +1,263 @@
+//! Queries as dnstap: what clients asked and got, and what this server asked others.
+
+use super::{Action, Event, Kind, Matched, Output, PolicyApplied, Rotation, Target, TargetError, encode};
+use crate::{
+    config::Dnstap,
+    dns::{Rcode, Transport},
+    policy::{Outcome, Trigger},
+    query_log::{
+        drain::{Full, Sink},
+        pack::Tapped,
+        row::{Row, Said},
+    },
+};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Instant,
+};
+
+/// What a program is called in dnstap, whose own word is for RPZ alone.
+const POLICY_KIND: &str = "cleandns";
+const VERSION: &str = concat!("cleandns ", env!("CARGO_PKG_VERSION"));
+
+/// Writes dnstap.
+pub(in crate::query_log) struct DnstapSink {
+    /// `None` after the end.
+    output: Option<Output>,
+    instance: String,
+    /// Messages between clients and this server, and between this server and others.
+    client: bool,
+    resolver: bool,
+}
+
+impl DnstapSink {
+    pub fn new(dnstap: &Dnstap, instance: &str) -> Result<Self, TargetError> {
+        let target: Target = dnstap.to.parse()?;
+        let rotation = Rotation { rotate_bytes: Some(dnstap.bytes), keep_files: Some(dnstap.files - 1) };
+        Ok(Self {
+            output: Some(Output::new(target, rotation)),
+            instance: instance.to_owned(),
+            client: dnstap.client,
+            resolver: dnstap.resolver,
+        })
+    }
+
+    /// Writes events, and says how many of them were lost.
+    fn put<'e>(&mut self, events: impl Iterator<Item = Event<'e>>) -> u64 {
+        let Self { output: Some(output), instance, .. } = self else { return 0 };
+        let now = Instant::now();
+        let mut lost = 0;
+        for event in events {
+            lost += output.put(now, |out| encode(&event, instance.as_bytes(), VERSION.as_bytes(), out));
+        }
+        lost + output.flush(now)
+    }
+}
+
+impl Sink for DnstapSink {
+    fn write(&mut self, rows: Vec<Full<'_>>) -> u64 {
+        if !self.client {
+            return 0;
+        }
+        // One event of two is enough to lose its row.
+        let lost = self.put(rows.iter().flat_map(client_events));
+        lost.min(rows.len() as u64)
+    }
+
+    fn takes_exchanges(&self) -> bool {
+        self.resolver
+    }
+
+    fn write_exchanges(&mut self, exchanges: Vec<Tapped<'_>>) -> u64 {
+        let lost = self.put(exchanges.iter().flat_map(resolver_events));
+        lost.min(exchanges.len() as u64)
+    }
+
+    fn tick(&mut self) {
+        // With nothing to write this only connects, if that is due.
+        self.put(std::iter::empty());
+    }
+
+    fn finish(&mut self) -> u64 {
+        self.output.take().map_or(0, |output| output.stop(Instant::now()))
+    }
+}
+
+/// The query of a client, and its response if it got one.
+fn client_events<'p>(full: &'p Full<'_>) -> impl Iterator<Item = Event<'p>> {
+    let Full { row, client, packets } = full;
+    // Which port it came from nobody keeps.
+    let client = client.map(|client| SocketAddr::new(client, 0));
+    let begun = row.time - i64::from(row.micros);
+    let query = Event {
+        transport: Some(row.transport),
+        query_address: client,
+        query_time: Some(begun),
+        query: packets.map_or_else(Default::default, |packets| packets.query.into()),
+        ..Event::new(Kind::ClientQuery)
+    };
+    let response = (!row.dropped).then(|| Event {
+        response_time: Some(row.time),
+        query: Default::default(),
+        response: packets.map_or_else(Default::default, |packets| packets.response.into()),
+        policy: applied(row),
+        kind: Kind::ClientResponse,
+        ..query.clone()
+    });
+    let query = Event { policy: if row.dropped { applied(row) } else { None }, ..query };
+    [Some(query), response].into_iter().flatten()
+}
+
+/// What this server asked another, and what that answered.
+fn resolver_events<'p>(exchange: &'p Tapped<'_>) -> impl Iterator<Item = Event<'p>> {
+    let query = Event {
+        transport: Some(exchange.transport),
+        response_address: Some(exchange.server),
+        query_time: Some(exchange.began),
+        query: exchange.question.into(),
+        ..Event::new(Kind::ResolverQuery)
+    };
+    let response = exchange.response.map(|response| Event {
+        response_time: Some(exchange.ended),
+        query: Default::default(),
+        response: response.into(),
+        kind: Kind::ResolverResponse,
+        ..query.clone()
+    });
+    [Some(query), response].into_iter().flatten()
+}
+
+/// What a program did, if one did something.
+fn applied(row: &Row) -> Option<PolicyApplied<'_>> {
+    let said = row.verdicts.said.iter().find(|said| said.acted)?;
+    let Said { program, service, list, line, rule, .. } = said;
+    let action = match row.rcode {
+        _ if row.dropped => Action::Drop,
+        Rcode::NXDOMAIN => Action::NxDomain,
+        Rcode::NOERROR => Action::NoData,
+        _ => Action::LocalData,
+    };
+    let matched = match said.trigger {
+        Trigger::Client => Matched::ClientIp,
+        Trigger::Qname | Trigger::Cname | Trigger::Dname | Trigger::SvcbTarget => Matched::Qname,
+        Trigger::Address | Trigger::Hint => Matched::ResponseIp,
+        Trigger::NsName => Matched::NsName,
+        Trigger::NsAddress => Matched::NsIp,
+    };
+    Some(PolicyApplied {
+        kind: POLICY_KIND.into(),
+        rule: format!("{program}/{service} {list}:{line} {rule}").trim_end().as_bytes().to_vec().into(),
+        action: (said.outcome == Outcome::Block).then_some(action),
+        matched: Some(matched),
+        value: Default::default(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        config::DEFAULT_GROUP,
+        dns::RrType,
+        query_log::{
+            dnstap::{Frames, decode},
+            pack::Packets,
+            row::Verdicts,
+        },
+    };
+    use std::{fs::File, sync::Arc};
+
+    fn row(dropped: bool) -> Row {
+        let said = Said {
+            program: "clean-store".into(),
+            service: "tiktok".into(),
+            list: "tiktok.list".into(),
+            version: "0".repeat(16),
+            line: 7,
+            rule: "tiktok.com".into(),
+            trigger: Trigger::Qname,
+            outcome: Outcome::Block,
+            acted: true,
+        };
+        Row {
+            time: 1_700_000_000_000_123,
+            client: "192.0.2.7".into(),
+            group: DEFAULT_GROUP.into(),
+            transport: Transport::Tcp,
+            name: "www.tiktok.com".into(),
+            rr_type: RrType::A,
+            rcode: Rcode::NXDOMAIN,
+            ede: Some(15),
+            micros: 23,
+            cache: None,
+            security: None,
+            upstream: None,
+            bypass: false,
+            dropped,
+            verdicts: Arc::new(Verdicts { owner: None, said: vec![said] }),
+            aliases: Vec::new(),
+            addresses: Vec::new(),
+        }
+    }
+
+    /// What is in the file after the sink wrote to it: kind, transport, packets, policy.
+    fn written(write: impl FnOnce(&mut DnstapSink)) -> Vec<String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.dnstap");
+        let to = path.display().to_string();
+        let dnstap = Dnstap { to, bytes: 1 << 20, files: 2, client: true, resolver: true };
+        let mut sink = DnstapSink::new(&dnstap, "here").unwrap();
+        write(&mut sink);
+        assert_eq!(sink.finish(), 0);
+        let show = |frame: Vec<u8>| {
+            let event = decode(&frame).unwrap();
+            let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
+            let policy = event.policy.map(|policy| format!(" {} {:?}", text(&policy.rule), policy.action.unwrap()));
+            format!(
+                "{} {:?} {} {} {:?}+{:?} [{}] [{}]{}",
+                event.kind.word(),
+                event.transport.unwrap(),
+                event.query_address.map_or_else(String::new, |address| address.ip().to_string()),
+                event.response_address.map_or_else(String::new, |address| address.to_string()),
+                event.query_time.unwrap() - 1_700_000_000_000_000,
+                event.response_time.map(|time| time - 1_700_000_000_000_000),
+                text(&event.query),
+                text(&event.response),
+                policy.unwrap_or_default(),
+            )
+        };
+        Frames::new(File::open(path).unwrap()).map(|frame| show(frame.unwrap())).collect()
+    }
+
+    #[test]
+    fn a_query_is_two_events_and_one_if_it_was_dropped() {
+        let client = Some("192.0.2.7".parse().unwrap());
+        let packets = Some(Packets { query: b"asked", response: b"said" });
+        let full = |dropped| Full { row: row(dropped), client, packets };
+        let expected = [
+            "CLIENT_QUERY Tcp 192.0.2.7  100+None [asked] []",
+            "CLIENT_RESPONSE Tcp 192.0.2.7  100+Some(123) [] [said] clean-store/tiktok tiktok.list:7 tiktok.com NxDomain",
+            "CLIENT_QUERY Tcp 192.0.2.7  100+None [asked] [] clean-store/tiktok tiktok.list:7 tiktok.com Drop",
+        ];
+        assert_eq!(written(|sink| assert_eq!(sink.write(vec![full(false), full(true)]), 0)), expected);
+    }
+
+    #[test]
+    fn a_question_to_another_server_is_told_with_what_came_of_it() {
+        let exchange = |response| Tapped {
+            server: "[2001:db8::1]:53".parse().unwrap(),
+            transport: Transport::Udp,
+            began: 1_700_000_000_000_001,
+            ended: 1_700_000_000_000_002,
+            question: b"asked",
+            response,
+        };
+        let expected = [
+            "RESOLVER_QUERY Udp  [2001:db8::1]:53 1+None [asked] []",
+            "RESOLVER_RESPONSE Udp  [2001:db8::1]:53 1+Some(2) [] [said]",
+            "RESOLVER_QUERY Udp  [2001:db8::1]:53 1+None [asked] []",
+        ];
+        let exchanges = vec![exchange(Some(&b"said"[..])), exchange(None)];
+        assert_eq!(written(|sink| assert_eq!(sink.write_exchanges(exchanges), 0)), expected);
+    }
+}
