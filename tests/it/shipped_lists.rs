@@ -29,6 +29,9 @@ const ENFORCED: [(&str, &[&str]); 2] = [
 /// The programs that come in shadow: they count, and block nothing.
 const IN_SHADOW: [&str; 5] = ["bypass", "clean-cable", "clean-carrier", "clean-cloud", "clean-path"];
 
+/// A folder that is no program until the owner's configuration makes it one, and then measures. See `what_if`.
+const ON_REQUEST: &str = "what-if";
+
 /// Names that must be blocked, and by which service.
 const BLOCKED: [(&str, &str); 62] = [
     ("tiktok.com", "tiktok"),
@@ -224,12 +227,22 @@ fn shipped() -> Vec<Shipped> {
     all
 }
 
+/// Those that the shipped configuration uses.
+fn in_programs() -> Vec<Shipped> {
+    shipped().into_iter().filter(|list| list.program != ON_REQUEST).collect()
+}
+
 /// The policy that the shipped configuration makes.
 fn published() -> Arc<Published> {
+    published_by(&project().join("config/cleandns.toml"))
+}
+
+/// The policy that a configuration makes.
+fn published_by(file: &Path) -> Arc<Published> {
     let paths = || embedded::paths().into_iter().map(Cow::Owned).collect();
     let embedded = config::Embedded { read: &embedded::read, paths: &paths };
     let world = World::of_process(embedded).unwrap();
-    let mut config = config::load(Some(&project().join("config/cleandns.toml")), &world).unwrap().config;
+    let mut config = config::load(Some(file), &world).unwrap().config;
     config.state_dir = None;
     Lists::load(Arc::new(config), app::embedded_files(), app::Outside::real().chance()).unwrap().published()
 }
@@ -359,13 +372,18 @@ fn no_rule_is_idle() {
     none(&faults);
 }
 
+/// A name that a cloud hands to customers may be one in the list's private part: that is what it is listed for.
 #[test]
 fn no_rule_is_a_public_suffix() {
     let mut faults = Vec::new();
     for list in shipped() {
         for rule in list.names().filter(|rule| rule.effect == Effect::Block) {
             let name = rule.name.to_string();
-            if rule.name.label_count() < 2 || psl::suffix_str(&name).is_some_and(|suffix| suffix == name.as_str()) {
+            let suffix = psl::suffix(name.as_bytes()).filter(|suffix| suffix.as_bytes() == name.as_bytes());
+            let of_customers = |suffix: &psl::Suffix<'_>| {
+                list.stem().ends_with("-hosting") && suffix.typ() == Some(psl::Type::Private)
+            };
+            if rule.name.label_count() < 2 || suffix.is_some_and(|suffix| !of_customers(&suffix)) {
                 faults.push(format!("{}: {name}", list.place(rule.line)));
             }
         }
@@ -395,7 +413,7 @@ fn services_are_on_or_off_as_said() {
     }
     let expected = ENFORCED.iter().map(|(program, services)| (*program, services.iter().copied().collect()));
     assert_eq!(enforced, expected.collect());
-    assert_eq!(status.lists.len(), shipped().len(), "the shipped configuration uses every shipped list");
+    assert_eq!(status.lists.len(), in_programs().len(), "the shipped configuration uses every shipped list");
 }
 
 #[test]
@@ -498,7 +516,7 @@ fn every_exception_passes() {
 #[test]
 fn the_configuration_names_every_program() {
     let text = fs::read_to_string(project().join("config/cleandns.toml")).unwrap();
-    let programs: BTreeSet<String> = shipped().into_iter().map(|list| list.program).collect();
+    let programs: BTreeSet<String> = in_programs().into_iter().map(|list| list.program).collect();
     for program in programs {
         assert!(text.lines().any(|line| line == format!("name = \"{program}\"")), "{program}");
         assert!(text.contains(&format!("path = \"blocklists/{program}\"")), "{program}");
@@ -513,4 +531,245 @@ fn the_copies_inside_the_binary_are_the_files() {
     }
     let embedded: BTreeSet<String> = embedded::paths().into_iter().filter(|path| path.ends_with(".list")).collect();
     assert_eq!(embedded.len(), shipped().len());
+}
+
+/// The lists about other vendors: never in force by themselves, and never more than a measure.
+mod what_if {
+    use super::*;
+
+    /// Names that would be blocked, and by which service. Each service in shadow that has names stands here.
+    const WOULD_BLOCK: [(&str, &str); 48] = [
+        ("apps.apple.com", "apple-app-store"),
+        ("buy.itunes.apple.com", "apple-app-store"),
+        ("is1-ssl.mzstatic.com", "apple-app-store"),
+        ("appleid.apple.com", "apple-services"),
+        ("p42-contacts.icloud.com", "apple-services"),
+        ("courier.push.apple.com", "apple-services"),
+        ("17-courier.push.apple.com", "apple-services"),
+        ("init.ess.apple.com", "apple-services"),
+        ("music.apple.com", "apple-media"),
+        ("gsp-ssl.ls.apple.com", "apple-phone-home"),
+        ("api.smoot.apple.com", "apple-phone-home"),
+        ("apple.com", "apple-corporate"),
+        ("support.apple.com", "apple-corporate"),
+        ("play.google.com", "google-play"),
+        ("play.googleapis.com", "google-play"),
+        ("www.google.com", "google-search"),
+        ("www.google.de", "google-search"),
+        ("www.google.co.jp", "google-search"),
+        ("accounts.google.com", "google-services"),
+        ("mail.google.com", "google-services"),
+        ("maps.google.com", "google-maps"),
+        ("maps.googleapis.com", "google-maps"),
+        ("www.youtube.com", "youtube"),
+        ("rr5---sn-4g5ednsz.googlevideo.com", "youtube"),
+        ("mtalk.google.com", "android-phone-home"),
+        ("alt8-mtalk.google.com", "android-phone-home"),
+        ("fcm.googleapis.com", "android-phone-home"),
+        ("console.cloud.google.com", "google-cloud"),
+        ("my-project.appspot.com", "google-cloud-hosting"),
+        ("storage.googleapis.com", "google-cloud-hosting"),
+        ("fiber.google.com", "google-carrier"),
+        ("frontdoor.nest.com", "google-nest"),
+        ("blog.google", "google-corporate"),
+        ("www.facebook.com", "facebook"),
+        ("fb.me", "facebook"),
+        ("www.instagram.com", "instagram"),
+        ("scontent.cdninstagram.com", "instagram"),
+        ("www.threads.com", "threads"),
+        ("mmg.whatsapp.net", "whatsapp"),
+        ("wa.me", "whatsapp"),
+        ("www.messenger.com", "messenger"),
+        ("scontent.xx.fbcdn.net", "meta-shared"),
+        ("graph.oculus.com", "meta-quest"),
+        ("x.com", "twitter-x"),
+        ("api.x.com", "twitter-x"),
+        ("twitter.com", "twitter-x"),
+        ("pbs.twimg.com", "twitter-x"),
+        ("t.co", "twitter-x"),
+    ];
+
+    /// Names that pass: other companies', look-alikes, what keeps devices running, what waits to be switched on.
+    const PASS: [&str; 53] = [
+        "example.com",
+        "www.wikipedia.org",
+        "www.microsoft.com",
+        "www.amazon.com",
+        "s3.amazonaws.com",
+        "github.com",
+        "cloudflare.com",
+        "www.tiktok.com",
+        "www.wechat.com",
+        "appgallery.huawei.com",
+        "notfacebook.com",
+        "facebook.com.example.org",
+        "xx.com",
+        "netflix.com",
+        "akamaiedge.net",
+        "www.apple.com",
+        "captive.apple.com",
+        "time.apple.com",
+        "albert.apple.com",
+        "deviceenrollment.apple.com",
+        "api.push.apple.com",
+        "icloud.com",
+        "gateway.icloud.com",
+        "gmail.com",
+        "swcdn.apple.com",
+        "gdmf.apple.com",
+        "updates.cdn-apple.com",
+        "ocsp.apple.com",
+        "valid.apple.com",
+        "captive.g.aaplimg.com",
+        "cdn.apple-mapkit.com",
+        "connectivitycheck.gstatic.com",
+        "connectivitycheck.android.com",
+        "clients3.google.com",
+        "time.google.com",
+        "time.android.com",
+        "dl.google.com",
+        "update.googleapis.com",
+        "redirector.gvt1.com",
+        "pki.goog",
+        "o.pki.goog",
+        "safebrowsing.googleapis.com",
+        "dns.google",
+        "fonts.googleapis.com",
+        "fonts.gstatic.com",
+        "www.gstatic.com",
+        "ajax.googleapis.com",
+        "www.recaptcha.net",
+        "www.google-analytics.com",
+        "time.nest.com",
+        "time.facebook.com",
+        "huawei.facebook.com",
+        "connect.facebook.net",
+    ];
+
+    fn lists() -> Vec<Shipped> {
+        shipped().into_iter().filter(|list| list.program == ON_REQUEST).collect()
+    }
+
+    /// The folder as a program of an owner's configuration.
+    fn published_with(options: &str) -> Arc<Published> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("cleandns.toml");
+        let lists = project().join("blocklists").join(ON_REQUEST);
+        let text = format!("[[program]]\nname = 'what-if'\nlists = [{{ path = '{}' }}]\n{options}\n", lists.display());
+        fs::write(&file, text).unwrap();
+        published_by(&file)
+    }
+
+    #[test]
+    fn no_shipped_program_uses_it() {
+        let published = published();
+        assert!(lists().len() > 30, "{}", lists().len());
+        for list in &published.status.load().lists {
+            assert!(!list.path.to_string().contains(ON_REQUEST), "{}", list.path);
+        }
+        for program in published.policy.load_full().unwrap().programs() {
+            assert_ne!(program.name, ON_REQUEST);
+        }
+    }
+
+    /// Whatever the program says of all its services.
+    #[test]
+    fn no_list_enforces() {
+        for list in lists() {
+            let default = list.parsed.header.default;
+            assert!(matches!(default, Some(Mode::Shadow | Mode::Off)), "{}: {default:?}", list.path.display());
+        }
+        for options in ["mode = 'enforce'", "mode = 'enforce'\nservices = { '*' = 'enforce' }"] {
+            let published = published_with(options);
+            let status = published.status.load();
+            assert_eq!(status.lists.len(), lists().len());
+            for list in &status.lists {
+                assert_eq!(Some(list.mode), list.header.default, "{}", list.path);
+                assert_eq!(
+                    (list.trouble.as_deref(), list.skipped.count, list.held.count, list.warned.count),
+                    (None, 0, 0, 0),
+                    "{}: {:?}",
+                    list.path,
+                    list.warned
+                );
+            }
+            let policy = published.policy.load_full().unwrap();
+            for (text, _) in WOULD_BLOCK {
+                assert!(ask(&policy, &name(text)).block().is_none(), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_it_should_see_it_sees() {
+        let policy = published_with("mode = 'shadow'").policy.load_full().unwrap();
+        let mut faults = Vec::new();
+        for (text, service) in WOULD_BLOCK {
+            let verdict = ask(&policy, &name(text));
+            let said = verdict.programs.first();
+            let by = said.map(|said| (said.outcome, policy.lists()[said.cause.list()].service.as_str()));
+            if by != Some((Outcome::WouldBlock, service)) {
+                faults.push(format!("{text}: {by:?}, not would-block by {service}"));
+            }
+        }
+        for text in PASS {
+            let verdict = ask(&policy, &name(text));
+            if let Some(said) = verdict.programs.iter().find(|said| said.outcome != Outcome::Except) {
+                faults.push(format!("{text}: {:?} by {}", said.outcome, place(&policy, &said.cause)));
+            }
+        }
+        none(&faults);
+        for list in lists() {
+            let in_shadow = list.parsed.header.default == Some(Mode::Shadow) && list.names().next().is_some();
+            let is_there = WOULD_BLOCK.iter().any(|(_, service)| *service == list.stem());
+            assert_eq!(in_shadow, is_there, "{}", list.path.display());
+        }
+    }
+
+    /// What is measured here and what the shipped programs hold can be told apart by name.
+    #[test]
+    fn it_shares_no_rule_with_the_programs() {
+        let others: Vec<Shipped> =
+            in_programs().into_iter().filter(|list| list.program.starts_with("clean-")).collect();
+        let blocks = |rule: &Rule| rule.effect == Effect::Block;
+        let texts: BTreeMap<String, String> = others
+            .iter()
+            .flat_map(|list| list.rules().filter(blocks).map(|rule| (rule.to_string(), list.place(rule.line))))
+            .collect();
+        let on_names = |list: &Shipped| -> Vec<(Name, String)> {
+            let blocks = list.names().filter(|rule| rule.effect == Effect::Block);
+            blocks.map(|rule| (rule.name, list.place(rule.line))).collect()
+        };
+        let names: Vec<(Name, String)> = others.iter().flat_map(on_names).collect();
+        let mut faults = Vec::new();
+        for list in lists() {
+            for rule in list.rules().filter(blocks) {
+                faults.extend(texts.get(&rule.to_string()).map(|other| format!("{}: {other}", list.place(rule.line))));
+            }
+            for (name, place) in on_names(&list) {
+                for (other, other_place) in &names {
+                    if other.is_at_or_below(&name) || name.is_at_or_below(other) {
+                        faults.push(format!("{place}: {name}; {other_place}: {other}"));
+                    }
+                }
+            }
+        }
+        none(&faults);
+    }
+
+    /// A table in the README, a line for each list: service, what, default, rules.
+    #[test]
+    fn its_readme_lists_every_list() {
+        let text = fs::read_to_string(project().join("blocklists").join(ON_REQUEST).join("README.md")).unwrap();
+        for list in lists() {
+            let of_key = |key: &str| list.parsed.header.fields.iter().find(|(own, _)| own == key).unwrap().1.clone();
+            let default = match list.parsed.header.default {
+                Some(Mode::Off) => "off",
+                _ => "shadow",
+            };
+            let blocks = list.rules().filter(|rule| rule.effect == Effect::Block).count();
+            let line = format!("| {} | {} | {default} | {blocks} |", list.stem(), of_key("title"));
+            assert!(text.lines().any(|own| own == line), "{line}");
+        }
+    }
 }
