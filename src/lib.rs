@@ -6,7 +6,7 @@
 //!          sockets    ▲      Verdict (pure)              recursor/  Verdict (pure)    │
 //!     neighbours: MAC ┤          ▲ swap          forwarder,                      │ one QueryRecord, after the answer
 //!     pause: until    ┘          │               name servers                    │
-//!  blocklists/ → lists ───── Policy                                telemetry: counters · log line ←┘
+//!  blocklists/ → lists ───── Policy                    query_log ← telemetry: counters · log line ←┘
 //!               gate: what is too broad                                   ▲ reads
 //!                                                    cli → HTTP → admin: health, metrics, explain, lists, pause, bypass
 //! ```
@@ -34,6 +34,9 @@
 //! - [`lists`] the I/O around policy: `catalog` is what lists there are and their last good states, `read` and `watch`
 //!   get them from files, `fetch` from elsewhere, `store` keeps copies, `databases` reads those of networks and countries,
 //!   `spec` turns the configuration into a policy's, `publish` swaps policies, `diff` compares lists.
+//! - [`query_log`] what is kept of queries, and where it goes: `rings` and `pack` take it from whoever answers, `drain`
+//!   hands it to the sinks (`sqlite`, `json_lines`, `dnstap`), `privacy` says how much of a client is told, `row` is what
+//!   all of them see.
 //! - [`telemetry`] counters, by list and by client, and the log line of a query; never blocks.
 //! - [`health`] what is wrong right now, in words.
 //! - [`admin`] HTTP; the only place that names the web framework.
