@@ -149,7 +149,7 @@ impl<'a> JsonRow<'a> {
             upstream: self.upstream.as_deref().map(Arc::from),
             bypass: self.bypass,
             dropped: self.dropped,
-            verdicts: Arc::new(Verdicts { owner: self.owner.as_ref().map(Cow::to_string), said }),
+            verdicts: Arc::new(Verdicts { owner: self.owner.as_deref().map(Arc::from), said }),
             aliases: self.aliases.to_vec(),
             addresses: self.addresses.to_vec(),
         })
@@ -164,12 +164,12 @@ impl<'a> JsonRow<'a> {
 impl<'a> JsonSaid<'a> {
     fn of(said: &'a Said) -> Self {
         Self {
-            program: said.program.as_str().into(),
-            service: said.service.as_str().into(),
-            list: said.list.as_str().into(),
-            version: said.version.as_str().into(),
+            program: (&*said.program).into(),
+            service: (&*said.service).into(),
+            list: (&*said.list).into(),
+            version: (&*said.version).into(),
             line: said.line,
-            rule: said.rule.as_str().into(),
+            rule: (&*said.rule).into(),
             trigger: said.trigger.word().into(),
             outcome: said.outcome.word().into(),
             acted: said.acted,
@@ -178,12 +178,12 @@ impl<'a> JsonSaid<'a> {
 
     fn said(&self) -> Result<Said, String> {
         Ok(Said {
-            program: self.program.to_string(),
-            service: self.service.to_string(),
-            list: self.list.to_string(),
-            version: self.version.to_string(),
+            program: (&*self.program).into(),
+            service: (&*self.service).into(),
+            list: (&*self.list).into(),
+            version: (&*self.version).into(),
             line: self.line,
-            rule: self.rule.to_string(),
+            rule: (&*self.rule).into(),
             trigger: word(&Trigger::ALL, Trigger::word, &self.trigger, "trigger")?,
             outcome: word(&Outcome::ALL, Outcome::word, &self.outcome, "outcome")?,
             acted: self.acted,

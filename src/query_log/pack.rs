@@ -21,7 +21,7 @@ use std::{
 const NONE: u16 = u16::MAX;
 const NONE_SHORT: u8 = u8::MAX;
 /// Verdicts that are remembered by a reader at most, to be shared by rows.
-const VERDICTS_MAX: usize = 1 << 16;
+const VERDICTS_MAX: usize = 1 << 12;
 /// Links of one query that are packed: their count is an octet.
 const LINKS_MAX: usize = 254;
 
@@ -173,33 +173,33 @@ pub struct PolicyNames {
     epoch: u64,
     lists: Vec<ListNames>,
     groups: Vec<Arc<str>>,
-    owner: Vec<String>,
+    owner: Vec<Arc<str>>,
 }
 
 #[derive(Debug)]
 struct ListNames {
-    program: String,
-    service: String,
-    list: String,
-    version: String,
+    program: Arc<str>,
+    service: Arc<str>,
+    list: Arc<str>,
+    version: Arc<str>,
 }
 
 impl PolicyNames {
     pub fn of(policy: &Policy) -> Self {
         let lists = policy.lists().iter().map(|list| ListNames {
             program: match list.role {
-                Role::Program(program) => policy.programs()[program].name.clone(),
-                Role::Owner(_) => String::new(),
+                Role::Program(program) => policy.programs()[program].name.as_str().into(),
+                Role::Owner(_) => "".into(),
             },
-            service: list.service.clone(),
-            list: list.name.clone(),
-            version: format!("{:016x}", list.version),
+            service: list.service.as_str().into(),
+            list: list.name.as_str().into(),
+            version: format!("{:016x}", list.version).into(),
         });
         Self {
             epoch: policy.epoch(),
             lists: lists.collect(),
             groups: (0..=policy.groups().len()).map(|group| policy.group_name(group as u16).into()).collect(),
-            owner: policy.owner_exceptions().iter().map(|exception| exception.place.clone()).collect(),
+            owner: policy.owner_exceptions().iter().map(|exception| exception.place.as_str().into()).collect(),
         }
     }
 
@@ -325,6 +325,9 @@ pub struct Unpacker {
     verdicts: HashMap<Box<[u8]>, Arc<Verdicts>, foldhash::fast::RandomState>,
     pass: Arc<Verdicts>,
     default_group: Arc<str>,
+    empty: Arc<str>,
+    /// What stands for the names of a policy that nobody remembers.
+    gone: Arc<str>,
     key: Vec<u8>,
 }
 
@@ -337,6 +340,8 @@ impl Unpacker {
             verdicts: HashMap::default(),
             pass: Arc::default(),
             default_group: crate::config::DEFAULT_GROUP.into(),
+            empty: "".into(),
+            gone: "of a policy that is gone".into(),
             key: Vec::new(),
         }
     }
@@ -431,23 +436,21 @@ impl Unpacker {
         if let Some(verdicts) = self.verdicts.get(&self.key[..]) {
             return Some(verdicts.clone());
         }
-        let gone = "of a policy that is gone";
         let owner = (owner != NONE).then(|| {
             let place = policy.and_then(|policy| policy.owner.get(usize::from(owner)).cloned());
-            place.unwrap_or_else(|| gone.to_owned())
+            place.unwrap_or_else(|| self.gone.clone())
         });
         let said = said().map(|said| {
             let [outcome, acted, trigger, _, labels, scope] = *said.first_chunk::<6>()?;
             let list = u16::from_le_bytes([said[6], said[7]]);
             let line = u32::from_le_bytes([said[8], said[9], said[10], said[11]]);
             let list = policy.and_then(|policy| policy.lists.get(usize::from(list)));
-            let of =
-                |field: fn(&ListNames) -> &String| list.map_or_else(|| gone.to_owned(), |list| field(list).clone());
+            let of = |field: fn(&ListNames) -> &Arc<str>| list.map_or(&self.gone, field).clone();
             let rule = match labels {
-                0 => String::new(),
+                0 => self.empty.clone(),
                 _ => {
                     let scope = [Scope::Exact, Scope::Subtree, Scope::Below].into_iter().nth(usize::from(scope))?;
-                    format!("{}{}", scope.prefix(), presentation(rule_name(said, name, links))?)
+                    format!("{}{}", scope.prefix(), presentation(rule_name(said, name, links))?).into()
                 }
             };
             Some(Said {

@@ -48,7 +48,7 @@ pub struct Row {
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Verdicts {
     /// Where the owner's exception stands that passed it, as `file:line`.
-    pub owner: Option<String>,
+    pub owner: Option<Arc<str>>,
     /// In order of configuration.
     pub said: Vec<Said>,
 }
@@ -56,15 +56,15 @@ pub struct Verdicts {
 /// What one program said.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Said {
-    pub program: String,
-    pub service: String,
-    pub list: String,
+    pub program: Arc<str>,
+    pub service: Arc<str>,
+    pub list: Arc<str>,
     /// The first 16 hexadecimal digits of the SHA-256 of the list's text.
-    pub version: String,
+    pub version: Arc<str>,
     /// Of the list, from 1.
     pub line: u32,
     /// The rule, if it is one on names: `example.com` with all below it, `=example.com`, `*.example.com`; else empty.
-    pub rule: String,
+    pub rule: Arc<str>,
     pub trigger: Trigger,
     pub outcome: Outcome,
     /// It set the answer: other programs may block as well, and only the first acts.

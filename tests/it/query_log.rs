@@ -96,9 +96,7 @@ async fn every_query_is_kept_once_with_all_that_was_decided() {
         .verdicts
         .said
         .iter()
-        .map(|said| {
-            (said.program.as_str(), said.service.as_str(), said.rule.as_str(), said.line, said.outcome, said.acted)
-        })
+        .map(|said| (&*said.program, &*said.service, &*said.rule, said.line, said.outcome, said.acted))
         .collect();
     assert_eq!(
         said,
@@ -108,11 +106,11 @@ async fn every_query_is_kept_once_with_all_that_was_decided() {
         ]
     );
     let said = &blocked.verdicts.said[0];
-    assert_eq!((said.list.as_str(), said.trigger, said.version.len()), ("strict.list", Trigger::Qname, 16));
+    assert_eq!((&*said.list, said.trigger, said.version.len()), ("strict.list", Trigger::Qname, 16));
     let lists = server.json("/api/v1/lists").await;
     let versions: Vec<&str> =
         lists["lists"].as_array().unwrap().iter().filter_map(|list| list["version"].as_str()).collect();
-    assert!(versions.contains(&said.version.as_str()), "{versions:?} {}", said.version);
+    assert!(versions.contains(&&*said.version), "{versions:?} {}", said.version);
 
     let miss = find("www.signed.org", 0);
     assert_eq!((miss.client.as_str(), &*miss.group, miss.transport), ("127.0.0.9", "guests", Transport::Tcp));
@@ -154,7 +152,7 @@ async fn an_alias_that_leads_to_a_blocked_name_is_kept_with_its_chain() {
     assert_eq!(answer.rcode, Rcode::NXDOMAIN, "{}", answer.shape());
     let rows = recorded(&server, 1).await;
     let [said] = rows[0].verdicts.said.as_slice() else { panic!("{:?}", rows[0]) };
-    assert_eq!((said.trigger, said.rule.as_str(), said.acted), (Trigger::Cname, "signed.org", true));
+    assert_eq!((said.trigger, &*said.rule, said.acted), (Trigger::Cname, "signed.org", true));
     assert_eq!(rows[0].aliases[0], "alias.signed.org");
 }
 

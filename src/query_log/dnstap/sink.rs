@@ -3,7 +3,7 @@
 use super::{Action, Event, Kind, Matched, Output, PolicyApplied, Rotation, Target, TargetError, encode};
 use crate::{
     config::Dnstap,
-    dns::{Rcode, Transport},
+    dns::Rcode,
     policy::{Outcome, Trigger},
     query_log::{
         drain::{Full, Sink},
@@ -11,10 +11,7 @@ use crate::{
         row::{Row, Said},
     },
 };
-use std::{
-    net::{IpAddr, SocketAddr},
-    time::Instant,
-};
+use std::{net::SocketAddr, time::Instant};
 
 /// What a program is called in dnstap, whose own word is for RPZ alone.
 const POLICY_KIND: &str = "cleandns";
@@ -158,7 +155,7 @@ mod tests {
     use super::*;
     use crate::{
         config::DEFAULT_GROUP,
-        dns::RrType,
+        dns::{RrType, Transport},
         query_log::{
             dnstap::{Frames, decode},
             pack::Packets,
@@ -172,7 +169,7 @@ mod tests {
             program: "clean-store".into(),
             service: "tiktok".into(),
             list: "tiktok.list".into(),
-            version: "0".repeat(16),
+            version: "0".repeat(16).into(),
             line: 7,
             rule: "tiktok.com".into(),
             trigger: Trigger::Qname,

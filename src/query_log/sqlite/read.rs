@@ -291,7 +291,7 @@ impl Known {
         let mut verdicts = kind.clone();
         for (said, rule) in verdicts.said.iter_mut().zip(rules.split(' ')) {
             let (line, rule) = rule.split_once(':').unwrap_or_default();
-            (said.line, said.rule) = (line.parse().unwrap_or_default(), rule.to_owned());
+            (said.line, said.rule) = (line.parse().unwrap_or_default(), rule.into());
         }
         if of_number.len() >= VERDICTS_MAX {
             of_number.clear();
@@ -316,7 +316,7 @@ fn read_verdicts(connection: &Connection, number: i64) -> rusqlite::Result<Verdi
             list: row.get(2)?,
             version: row.get(3)?,
             line: 0,
-            rule: String::new(),
+            rule: "".into(),
             trigger: Trigger::ALL.into_iter().find(|known| known.word() == trigger).unwrap_or(Trigger::Qname),
             outcome: Outcome::ALL.into_iter().find(|known| known.word() == outcome).unwrap_or(Outcome::WouldBlock),
             acted: row.get(6)?,

@@ -25,7 +25,7 @@ const ROLL_EVERY: Duration = Duration::from_secs(30);
 /// How often the bounds are looked at.
 const TRIM_EVERY: Duration = Duration::from_secs(5);
 /// Verdicts whose numbers are remembered.
-const VERDICTS_MAX: usize = 1 << 16;
+const VERDICTS_MAX: usize = 1 << 12;
 /// Targets of one name that are noted of one query.
 const LEADS_MAX: usize = 16;
 /// How often a failure is told.
@@ -125,7 +125,9 @@ impl Writer {
 impl Sink for Writer {
     fn write(&mut self, mut rows: Vec<Full<'_>>) -> u64 {
         // Threads hand in theirs one after the other.
-        rows.sort_by_key(|full| full.row.time);
+        if !rows.is_sorted_by_key(|full| full.row.time) {
+            rows.sort_by_key(|full| full.row.time);
+        }
         // Numbers that were given in a transaction that failed are numbers no more.
         if let Err(error) = self.append(&rows) {
             self.failed("questions can't be recorded, and are dropped", &error);
@@ -252,8 +254,8 @@ impl Numbers {
             Entry::Vacant(place) => {
                 let rules: Vec<String> =
                     verdicts.said.iter().map(|said| format!("{}:{}", said.line, said.rule)).collect();
-                let mut kind = Verdicts::clone(verdicts);
-                kind.said.iter_mut().for_each(|said| (said.line, said.rule) = (0, String::new()));
+                let (mut kind, nothing): (_, Arc<str>) = (Verdicts::clone(verdicts), "".into());
+                kind.said.iter_mut().for_each(|said| (said.line, said.rule) = (0, nothing.clone()));
                 let number = match self.by_kind.get(&kind) {
                     Some(number) => *number,
                     None => {
