@@ -4,10 +4,17 @@ use super::{Failure, Outcome, ask_server, fetch, say};
 use crate::{
     admin::{ListView, ListsView, UpdateView},
     config::Config,
-    lists::{self, ServiceDiff},
+    dns::Name,
+    lists::{self, Before, ServiceDiff, Trial},
     policy::parse::{Extent, Format},
+    query_log::{shown_micros, sqlite::Reader},
 };
-use std::path::Path;
+use std::{
+    collections::{BTreeMap, HashSet},
+    net::{IpAddr, Ipv4Addr},
+    path::Path,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 /// Shows every list.
 pub fn status(config: &Config, verbose: bool) -> Outcome {
@@ -52,8 +59,15 @@ pub fn update(config: &Config) -> Outcome {
     Ok(())
 }
 
-/// Compares two files or folders of lists.
-pub fn compare(old: &Path, new: &Path, format: Format, extent: Extent, count: bool) -> Outcome {
+/// Compares two files or folders of lists. `asked`: where queries are recorded, and how far back they are looked at.
+pub fn compare(
+    old: &Path,
+    new: &Path,
+    format: Format,
+    extent: Extent,
+    count: bool,
+    asked: Option<(Config, Duration)>,
+) -> Outcome {
     let diffs = lists::diff(old, new, format, extent).map_err(|error| Failure::Other(error.to_string()))?;
     for ServiceDiff { service, added, removed } in &diffs {
         say(format!("{service}: {} added, {} removed\n", added.len(), removed.len()));
@@ -64,6 +78,65 @@ pub fn compare(old: &Path, new: &Path, format: Format, extent: Extent, count: bo
     }
     if diffs.is_empty() {
         say("no rule differs\n");
+    }
+    match asked {
+        Some((config, asked)) if !diffs.is_empty() => tell_hits(&diffs, &config, asked),
+        _ => Ok(()),
+    }
+}
+
+/// Whom some rules would have hit.
+#[derive(Default)]
+struct Hit {
+    queries: u64,
+    names: HashSet<String>,
+    clients: HashSet<String>,
+}
+
+/// Tells whom the rules that differ would have hit, by what was recorded.
+fn tell_hits(diffs: &[ServiceDiff], config: &Config, asked: Duration) -> Outcome {
+    let other = |error: &dyn std::fmt::Display| Failure::Other(error.to_string());
+    let Some(path) = &config.query_log.database else {
+        return Err(Failure::Configuration(
+            "nothing is recorded: [query_log] is off, or there is no state folder".into(),
+        ));
+    };
+    let trial = Trial::new(diffs).map_err(|error| other(&error))?;
+    let mut reader = Reader::open(path).map_err(|error| other(&error))?;
+    let to = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as i64;
+    let from = to - i64::try_from(asked.as_micros()).unwrap_or(i64::MAX).min(to);
+    let (mut hits, mut queries) = (BTreeMap::<(String, bool), Hit>::new(), 0);
+    let read = reader.for_each(from, to, |seen| {
+        queries += seen.count;
+        let row = seen.row;
+        let Ok(name) = row.name.parse::<Name>() else { return };
+        let aliases: Vec<Name> = row.aliases.iter().filter_map(|alias| alias.parse().ok()).collect();
+        let client = row.client.parse().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        let (rr_type, time, addresses) = (row.rr_type, row.time / 1_000_000, &row.addresses);
+        let before = Before { name: &name, rr_type, client, time, aliases: &aliases, addresses };
+        trial.judge(&before, |service, is_added| {
+            let hit = hits.entry((service.to_owned(), is_added)).or_default();
+            hit.queries += seen.count;
+            hit.names.insert(row.name.clone());
+            hit.clients.insert(row.client.clone());
+        });
+    });
+    read.map_err(|error| other(&error))?;
+    say(format!("of {queries} queries recorded since {}:\n", shown_micros(from)));
+    for ServiceDiff { service, added, removed } in diffs {
+        for (rules, is_added, what) in [(added, true, "new"), (removed, false, "removed")] {
+            let none = Hit::default();
+            let hit = hits.get(&(service.clone(), is_added)).unwrap_or(&none);
+            let Hit { queries, names, clients } = hit;
+            if !rules.is_empty() {
+                say(format!(
+                    "{service}: {} {what} rules match {queries} queries for {} names by {} clients\n",
+                    rules.len(),
+                    names.len(),
+                    clients.len()
+                ));
+            }
+        }
     }
     Ok(())
 }

@@ -142,6 +142,9 @@ enum ListsCommand {
         /// Only how many.
         #[arg(long)]
         count: bool,
+        /// Also tell whom the rules that differ would have hit, by what was recorded so long, such as 7d.
+        #[arg(long, value_name = "DURATION", value_parser = duration)]
+        asked: Option<Duration>,
     },
 }
 
@@ -202,8 +205,9 @@ fn run_command(args: Args) -> Outcome {
         Command::Lists { command: ListsCommand::Status { verbose } } => lists::status(&load_to_ask()?.config, verbose),
         Command::Lists { command: ListsCommand::Update } => lists::update(&load_to_ask()?.config),
         // Two files can be compared whatever is wrong with the configuration.
-        Command::Lists { command: ListsCommand::Diff { old, new, format, extent, count } } => {
-            lists::compare(&old, &new, format, extent, count)
+        Command::Lists { command: ListsCommand::Diff { old, new, format, extent, count, asked } } => {
+            let asked = asked.map(|asked| Ok::<_, Failure>((load_to_ask()?.config, asked))).transpose()?;
+            lists::compare(&old, &new, format, extent, count, asked)
         }
         Command::Pause { length, group, end } => {
             pause::pause(&load_to_ask()?.config, &pause::Asked { length, group, end })
