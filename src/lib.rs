@@ -35,6 +35,7 @@
 //!   get them from files, `fetch` from elsewhere, `store` keeps copies, `databases` reads those of networks and countries,
 //!   `spec` turns the configuration into a policy's, `publish` swaps policies, `diff` compares lists.
 //! - [`telemetry`] counters, by list and by client, and the log line of a query; never blocks.
+//! - [`report`] what was and would have been blocked, for whom, and what else that hits: rows in, pages and tables out.
 //! - [`health`] what is wrong right now, in words.
 //! - [`admin`] HTTP; the only place that names the web framework.
 //! - [`config`] what the owner wrote, checked whole; [`embedded`] the copies inside the binary.
@@ -74,6 +75,7 @@ pub mod policy;
 pub mod prefetch;
 pub mod query;
 pub mod query_log;
+pub mod report;
 pub mod resolve;
 pub mod response;
 pub mod telemetry;
