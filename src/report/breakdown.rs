@@ -1,0 +1,327 @@
+//! Cells grouped by everything that a report is by.
+
+use super::{
+    Tally, registrable,
+    tally::{Cell, JudgedKey, Opinion},
+};
+use crate::{
+    policy::{Outcome, Trigger},
+    query_log::Fate,
+};
+use foldhash::{HashMap, HashMapExt as _, HashSet};
+use std::{hash::Hash, sync::Arc};
+
+/// How a query counts against something: an index into three counts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Blocked,
+    WouldBlock,
+    Excepted,
+}
+
+/// Queries that have something in common.
+#[derive(Default)]
+pub(super) struct Group {
+    /// By [`Kind`].
+    pub counts: [u64; 3],
+    /// Distinct, of queries hit.
+    pub names: HashSet<u32>,
+    pub clients: HashSet<u32>,
+    pub first: Option<i64>,
+    pub last: Option<i64>,
+    /// In order of appearance.
+    pub triggers: Vec<(Outcome, Trigger, u64)>,
+}
+
+/// Groups by something, numbered.
+pub(super) struct Grouped<K> {
+    ids: HashMap<K, usize>,
+    pub rows: Vec<(K, Group)>,
+}
+
+/// A text of a list: program, service, list, version.
+pub(super) type ListKey<'t> = (&'t str, &'t str, &'t str, &'t str);
+
+/// All queries, grouped.
+pub(super) struct Breakdown<'t> {
+    pub tally: &'t Tally,
+    /// By number of the name.
+    pub names: Vec<NameFacts>,
+    /// By number of the client.
+    pub clients: Vec<ClientFacts>,
+    /// Registrable domains, by number.
+    pub domain_texts: Vec<&'t str>,
+    pub programs: Grouped<&'t str>,
+    pub services: Grouped<(&'t str, &'t str)>,
+    pub lists: Grouped<ListKey<'t>>,
+    /// By index of the list, line and rule.
+    pub rules: Grouped<(usize, u32, &'t str)>,
+    /// By number of the domain.
+    pub domains: Grouped<u32>,
+    /// By index of the program and number of the domain.
+    pub program_domains: Grouped<(usize, u32)>,
+    /// By number of the client and index of the program.
+    pub matrix: Grouped<(u32, usize)>,
+    /// By place.
+    pub exceptions: Grouped<&'t str>,
+}
+
+/// What is known of a name.
+#[derive(Clone, Default)]
+pub(super) struct NameFacts {
+    /// 0 for names that are aliases alone.
+    pub queries: u64,
+    pub counts: [u64; 3],
+    /// Number of its registrable domain.
+    pub domain: u32,
+    /// Indexes of the programs that hit it.
+    pub programs: Vec<usize>,
+}
+
+/// What is known of a client.
+#[derive(Clone, Default)]
+pub(super) struct ClientFacts {
+    pub queries: u64,
+    pub counts: [u64; 3],
+    pub names: HashSet<u32>,
+    pub bypass: HashMap<u32, u64>,
+    pub first: Option<i64>,
+    pub last: Option<i64>,
+}
+
+/// Where a program's verdict counts.
+struct SaidAt {
+    program: usize,
+    service: usize,
+    list: usize,
+    rule: usize,
+    outcome: Outcome,
+    trigger: Trigger,
+}
+
+impl Kind {
+    fn of_fate(fate: Fate) -> Option<Self> {
+        match fate {
+            Fate::Blocked => Some(Self::Blocked),
+            Fate::WouldBlock => Some(Self::WouldBlock),
+            Fate::Excepted => Some(Self::Excepted),
+            Fate::Passed => None,
+        }
+    }
+
+    fn of_outcome(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Block => Self::Blocked,
+            Outcome::WouldBlock => Self::WouldBlock,
+            Outcome::Except => Self::Excepted,
+        }
+    }
+
+    fn is_hit(self) -> bool {
+        self != Self::Excepted
+    }
+}
+
+impl Group {
+    /// Queries that are blocked or would be.
+    pub(super) fn hits(&self) -> u64 {
+        self.counts[Kind::Blocked as usize] + self.counts[Kind::WouldBlock as usize]
+    }
+
+    fn add(&mut self, kind: Kind, name: Option<u32>, client: Option<u32>, cell: &Cell) {
+        self.counts[kind as usize] += cell.queries;
+        widen(&mut self.first, &mut self.last, cell);
+        if kind.is_hit() {
+            self.names.extend(name);
+            self.clients.extend(client);
+        }
+    }
+
+    fn add_said(&mut self, said: &SaidAt, name: Option<u32>, client: Option<u32>, cell: &Cell) {
+        self.add(Kind::of_outcome(said.outcome), name, client, cell);
+        let kept =
+            self.triggers.iter_mut().find(|(outcome, trigger, _)| (*outcome, *trigger) == (said.outcome, said.trigger));
+        match kept {
+            Some((.., queries)) => *queries += cell.queries,
+            None => self.triggers.push((said.outcome, said.trigger, cell.queries)),
+        }
+    }
+}
+
+fn widen(first: &mut Option<i64>, last: &mut Option<i64>, cell: &Cell) {
+    *first = Some(first.map_or(cell.first, |first| first.min(cell.first)));
+    *last = Some(last.map_or(cell.last, |last| last.max(cell.last)));
+}
+
+impl<K: Clone + Eq + Hash> Grouped<K> {
+    fn new() -> Self {
+        Self { ids: HashMap::new(), rows: Vec::new() }
+    }
+
+    fn at(&mut self, key: K) -> usize {
+        let rows = &mut self.rows;
+        *self.ids.entry(key).or_insert_with_key(|key| {
+            rows.push((key.clone(), Group::default()));
+            rows.len() - 1
+        })
+    }
+
+    fn group(&mut self, key: K) -> &mut Group {
+        let at = self.at(key);
+        &mut self.rows[at].1
+    }
+
+    /// The group of a key, if anything is in it.
+    pub(super) fn find(&self, key: &K) -> Option<&Group> {
+        self.ids.get(key).map(|&at| &self.rows[at].1)
+    }
+}
+
+impl<'t> Breakdown<'t> {
+    pub(super) fn new(tally: &'t Tally) -> Self {
+        let (domains_of_names, domain_texts) = domains(tally.names.texts());
+        let mut this = Self {
+            tally,
+            names: domains_of_names.into_iter().map(|domain| NameFacts { domain, ..NameFacts::default() }).collect(),
+            clients: vec![ClientFacts::default(); tally.clients.texts().len()],
+            domain_texts,
+            programs: Grouped::new(),
+            services: Grouped::new(),
+            lists: Grouped::new(),
+            rules: Grouped::new(),
+            domains: Grouped::new(),
+            program_domains: Grouped::new(),
+            matrix: Grouped::new(),
+            exceptions: Grouped::new(),
+        };
+        let said: Vec<Vec<SaidAt>> = tally.opinions.kept.iter().map(|opinion| this.places(opinion)).collect();
+        for (key, cell) in &tally.judged {
+            let opinion = &tally.opinions.kept[key.opinion as usize];
+            this.add_judged(*key, cell, opinion, &said[key.opinion as usize]);
+        }
+        for ((name, client), cell) in &tally.passed {
+            this.add_asked(*name, *client, None, cell);
+        }
+        this
+    }
+
+    /// Where the verdicts of an opinion count.
+    fn places(&mut self, opinion: &'t Opinion) -> Vec<SaidAt> {
+        let mut places = Vec::new();
+        for said in &opinion.verdicts.said {
+            let (program, service) = (said.program.as_str(), said.service.as_str());
+            let list = self.lists.at((program, service, &said.list, &said.version));
+            places.push(SaidAt {
+                program: self.programs.at(program),
+                service: self.services.at((program, service)),
+                list,
+                rule: self.rules.at((list, said.line, &said.rule)),
+                outcome: said.outcome,
+                trigger: said.trigger,
+            });
+        }
+        places
+    }
+
+    fn add_judged(&mut self, key: JudgedKey, cell: &Cell, opinion: &'t Opinion, said: &[SaidAt]) {
+        let kind = Kind::of_fate(opinion.fate);
+        self.add_asked(key.name, key.client, kind, cell);
+        let domain = self.names[key.name as usize].domain;
+        let (name, client) = (self.named(key.name), self.known(key.client));
+        for at in said {
+            self.programs.rows[at.program].1.add_said(at, name, client, cell);
+            self.services.rows[at.service].1.add_said(at, name, client, cell);
+            self.lists.rows[at.list].1.add_said(at, name, client, cell);
+            self.rules.rows[at.rule].1.add_said(at, name, client, cell);
+            self.matrix.group((key.client, at.program)).add_said(at, name, client, cell);
+            if Kind::of_outcome(at.outcome).is_hit() {
+                self.program_domains.group((at.program, domain)).add_said(at, name, client, cell);
+                let programs = &mut self.names[key.name as usize].programs;
+                if !programs.contains(&at.program) {
+                    programs.push(at.program);
+                }
+            }
+        }
+        if let Some(kind) = kind {
+            self.domains.group(domain).add(kind, name, client, cell);
+        }
+        if let Some(place) = &opinion.verdicts.owner {
+            self.exceptions.group(place).add(Kind::Excepted, name, client, cell);
+        }
+    }
+
+    fn add_asked(&mut self, name: u32, client: u32, kind: Option<Kind>, cell: &Cell) {
+        let facts = &mut self.names[name as usize];
+        facts.queries += cell.queries;
+        if let Some(kind) = kind {
+            facts.counts[kind as usize] += cell.queries;
+        }
+        let named = self.named(name);
+        let facts = &mut self.clients[client as usize];
+        facts.queries += cell.queries;
+        facts.names.extend(named);
+        widen(&mut facts.first, &mut facts.last, cell);
+        if let Some(kind) = kind {
+            facts.counts[kind as usize] += cell.queries;
+        }
+        if cell.bypass > 0 {
+            *facts.bypass.entry(name).or_default() += cell.bypass;
+        }
+    }
+
+    /// A name that was read.
+    pub(super) fn named(&self, name: u32) -> Option<u32> {
+        (!self.tally.names.text(name).is_empty()).then_some(name)
+    }
+
+    /// A client that was kept.
+    pub(super) fn known(&self, client: u32) -> Option<u32> {
+        (!self.tally.clients.text(client).is_empty()).then_some(client)
+    }
+
+    /// Numbers of the names asked.
+    pub(super) fn asked(&self) -> impl Iterator<Item = u32> {
+        (0u32..).zip(&self.names).filter(|(_, facts)| facts.queries > 0).filter_map(|(name, _)| self.named(name))
+    }
+
+    /// Numbers of the names that are blocked, or would be.
+    pub(super) fn hit(&self) -> impl Iterator<Item = u32> {
+        self.asked().filter(|name| self.names[*name as usize].hits() > 0)
+    }
+
+    /// All pairs of name and client; some may come twice.
+    pub(super) fn pairs(&self) -> impl Iterator<Item = (u32, u32)> {
+        let judged = self.tally.judged.keys().map(|key| (key.name, key.client));
+        self.tally.passed.keys().copied().chain(judged)
+    }
+}
+
+impl NameFacts {
+    /// Queries that are blocked, or would be.
+    pub(super) fn hits(&self) -> u64 {
+        self.counts[Kind::Blocked as usize] + self.counts[Kind::WouldBlock as usize]
+    }
+}
+
+impl ClientFacts {
+    /// Queries that are blocked, or would be.
+    pub(super) fn hits(&self) -> u64 {
+        self.counts[Kind::Blocked as usize] + self.counts[Kind::WouldBlock as usize]
+    }
+}
+
+/// The number of each name's registrable domain, and these.
+fn domains(names: &[Arc<str>]) -> (Vec<u32>, Vec<&str>) {
+    let mut ids: HashMap<&str, u32> = HashMap::new();
+    let mut texts = Vec::new();
+    let mut of_names = Vec::with_capacity(names.len());
+    for name in names {
+        let domain = registrable(name);
+        let next = texts.len() as u32;
+        of_names.push(*ids.entry(domain).or_insert_with(|| {
+            texts.push(domain);
+            next
+        }));
+    }
+    (of_names, texts)
+}

@@ -1,0 +1,203 @@
+//! The report in sentences, for who decides.
+
+use super::{
+    form::{ProgramRow, Report},
+    words::{Share, count, counted, queries, span},
+};
+
+fn clients(number: u64) -> String {
+    counted(number, "client", "clients")
+}
+
+/// `3 of 12 clients`.
+fn of_clients(share: &Share) -> String {
+    format!("{} of {}", count(share.part), clients(share.of))
+}
+
+/// What happened, a sentence a thing.
+pub(super) fn headline(report: &Report) -> Vec<String> {
+    let totals = &report.totals;
+    let scope = match (&report.only_client, &report.only_program) {
+        (Some(client), Some(program)) => format!(" This is about {program} and the client {client} alone."),
+        (Some(client), None) => format!(" This is about the client {client} alone."),
+        (None, Some(program)) => format!(" Of programs this is about {program} alone."),
+        (None, None) => String::new(),
+    };
+    let mut lines = vec![format!(
+        "In the {} from {} to {} (UTC) {} asked {} for {} under {}.{scope}",
+        span(report.to.0.saturating_sub(report.from.0)),
+        report.from.minute(),
+        report.to.minute(),
+        clients(totals.clients),
+        queries(totals.queries),
+        counted(totals.names, "name", "names"),
+        counted(totals.domains, "registrable domain", "registrable domains"),
+    )];
+    lines.extend(report.programs.iter().filter(|row| row.hits.queries.part > 0).map(|row| program(report, row)));
+    if totals.blocked.part + totals.would_block.part == 0 {
+        lines.push("Nothing was blocked, and nothing would have been.".to_owned());
+    }
+    if totals.excepted.part > 0 {
+        lines.push(format!("Exceptions let {} pass.", totals.excepted.told("query", "queries")));
+    }
+    if totals.bypass.part > 0 {
+        let who = of_clients(&totals.clients_with_bypass);
+        lines.push(format!("{who} looked for a way round this resolver, in {}.", queries(totals.bypass.part)));
+    }
+    lines.extend(caveats(report));
+    lines
+}
+
+/// What a program did, or would have done.
+fn program(report: &Report, row: &ProgramRow) -> String {
+    let hits = &row.hits;
+    let who = of_clients(&hits.clients);
+    let what = match (hits.blocked, hits.would_block) {
+        (blocked, 0) => format!("asked {} for what {} blocks", times(blocked), row.program),
+        (0, would) => format!("asked {} for what {} would block if it were enforced", times(would), row.program),
+        (blocked, would) => format!(
+            "asked {} for what {} blocks, and {} for what it would block if all of it were enforced",
+            times(blocked),
+            row.program,
+            times(would)
+        ),
+    };
+    format!("{who} {what}: {} of all {}.", hits.queries.percent(), queries(report.totals.queries))
+}
+
+fn times(number: u64) -> String {
+    counted(number, "time", "times")
+}
+
+/// What the numbers can't say.
+fn caveats(report: &Report) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(first) = report.held.first.filter(|first| *first > report.from) {
+        lines.push(format!("The record begins only on {}.", first.minute()));
+    }
+    if report.held.lost > 0 {
+        lines.push(format!("{} could not be kept, and are in no number here.", queries(report.held.lost)));
+    }
+    match report.privacy.as_str() {
+        "none" => lines.push("Clients aren't kept, so numbers of clients are 0 and say nothing.".to_owned()),
+        "prefix" => lines.push("Of clients only networks are kept: a client here is a network.".to_owned()),
+        _ => {}
+    }
+    let limits = &report.limits;
+    for (number, what) in [
+        (
+            limits.queries_without_tables,
+            "are in the totals and the time line alone: there are too many names or clients",
+        ),
+        (limits.queries_without_time, "are missing in the time line: it is too long"),
+        (limits.answers_without_look, "had answers in which collateral wasn't looked for: there are too many"),
+        (limits.queries_without_retries, "were blocked and not watched for retries: there are too many"),
+    ] {
+        if number > 0 {
+            lines.push(format!("{} {what}.", queries(number)));
+        }
+    }
+    lines
+}
+
+/// What an owner needs to decide on a program: what it hits, for whom, why, and what stands beside that.
+pub(super) fn decision(report: &Report, row: &ProgramRow) -> Vec<String> {
+    let hits = &row.hits;
+    let mut lines = vec![mode(row)];
+    if hits.queries.part == 0 {
+        lines.push(format!("It hit none of {}.", queries(report.totals.queries)));
+        return lines;
+    }
+    let verb = match (hits.blocked, hits.would_block) {
+        (_, 0) => "It blocked",
+        (0, _) => "Enforced, it would have blocked",
+        _ => "Enforced as a whole, it would have blocked",
+    };
+    let names = hits.names.told("name", "names");
+    let domains = counted(row.domains_hit.part, "registrable domain", "registrable domains");
+    let all = hits.queries.told("query", "queries");
+    lines.push(format!("{verb} {all}, from {}, for {names} under {domains}.", of_clients(&hits.clients)));
+    lines.extend(most(row));
+    lines.push(causes(row));
+    lines.push(shared(row));
+    if hits.excepted > 0 {
+        lines.push(format!("Exceptions in its lists let {} pass.", queries(hits.excepted)));
+    }
+    if row.names_retried > 0 {
+        let names = counted(row.names_retried, "blocked name was", "blocked names were");
+        lines.push(format!("{names} asked for again and again, so somebody may miss it (a guess)."));
+    }
+    lines
+}
+
+fn mode(row: &ProgramRow) -> String {
+    let program = &row.program;
+    match row.modes.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["shadow"] => format!("{program} is in shadow: it counts, and blocks nothing."),
+        ["enforce"] => format!("{program} is enforced."),
+        ["off"] => format!("{program} is off now."),
+        [] => format!("{program} has no list now."),
+        _ => format!("{program} has lists that are {}.", row.modes.join(" and ")),
+    }
+}
+
+/// The domains with most of it.
+fn most(row: &ProgramRow) -> Option<String> {
+    let domain =
+        |at: &super::form::ProgramDomain| format!("{} ({} of {})", at.domain, queries(at.queries), clients(at.clients));
+    let told: Vec<String> = row.domains.iter().map(domain).collect();
+    (!told.is_empty()).then(|| format!("Most of it: {}.", told.join(", ")))
+}
+
+/// What rules matched: the name asked, or where it leads.
+fn causes(row: &ProgramRow) -> String {
+    let hits = row.triggers.iter().filter(|at| at.outcome != "except");
+    let (mut asked, mut led): (u64, Vec<(&str, u64)>) = (0, Vec::new());
+    for at in hits {
+        if matches!(at.trigger, "qname" | "client") {
+            asked += at.queries;
+        } else {
+            match led.iter_mut().find(|(trigger, _)| *trigger == at.trigger) {
+                Some((_, queries)) => *queries += at.queries,
+                None => led.push((at.trigger, at.queries)),
+            }
+        }
+    }
+    if led.is_empty() {
+        return "All of it because of the name asked, or who asked; none because of where a name leads.".to_owned();
+    }
+    let sum: u64 = led.iter().map(|(_, queries)| queries).sum();
+    let kinds: Vec<String> = led.iter().map(|(trigger, number)| format!("{trigger} {}", count(*number))).collect();
+    let which = match asked {
+        0 => "All of it".to_owned(),
+        _ => format!("{} because of the name asked itself; {}", count(asked), count(sum)),
+    };
+    let kinds = kinds.join(", ");
+    format!(
+        "{which} only because of where the name leads ({kinds}): such names can belong to anybody who is hosted there."
+    )
+}
+
+/// What shares its infrastructure.
+fn shared(row: &ProgramRow) -> String {
+    let seen = &row.names_with_answer;
+    if row.sharing.names == 0 {
+        return match seen.part {
+            0 => "Where these names lead isn't known, since what is blocked isn't resolved; nor what else is there."
+                .to_owned(),
+            _ => format!(
+                "Nothing else was seen at the aliases and addresses of those {} names whose answer is known.",
+                count(seen.part)
+            ),
+        };
+    }
+    format!(
+        "{} an alias target or address with what it hits ({} of {}; the answers of {} of {} \
+         names are known). Rules on names leave them alone; rules on that target or address would take them along.",
+        counted(row.sharing.names, "name that nothing hits shares", "names that nothing hits share"),
+        queries(row.sharing.queries),
+        clients(row.sharing.clients),
+        count(seen.part),
+        count(seen.of)
+    )
+}

@@ -1,0 +1,283 @@
+//! Collects rows. Fast, because most of a report is worked out at the end, from cells: who asked for what, with which
+//! verdicts, how often.
+
+use super::{
+    collateral::{Answers, Retries},
+    intern::Interner,
+    time_line::Minutes,
+    words::DAY,
+};
+use crate::{
+    dns::Rcode,
+    query::CacheUse,
+    query_log::{Fate, Row, Verdicts},
+};
+use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
+use std::{collections::BTreeMap, hash::Hash, sync::Arc};
+
+/// Names kept at most, each about a hundred octets.
+const NAMES_MAX: usize = 1_500_000;
+/// Of these, names of queries that nobody said anything of, and aliases: made-up names don't drive out those that
+/// matter.
+pub(super) const NAMES_PASSED_MAX: usize = 1_000_000;
+/// Clients kept at most: a large network's.
+const CLIENTS_MAX: usize = 200_000;
+/// Different verdicts kept at most: about one a rule that hits.
+const VERDICTS_MAX: usize = 500_000;
+/// Pairs of name and client kept of queries that nobody said anything of, each 50 octets.
+const PASSED_CELLS_MAX: usize = 3_000_000;
+/// The same with day and verdicts, of queries that somebody said something of.
+const JUDGED_CELLS_MAX: usize = 1_000_000;
+/// Days counted by themselves at most: ten years.
+const DAYS_MAX: usize = 3660;
+/// Pairs of day and client kept at most.
+const DAY_CLIENTS_MAX: usize = 2_000_000;
+
+/// A row as the source has it: one query, or alike ones put together.
+#[derive(Clone, Copy)]
+pub struct Seen<'r> {
+    /// Its own time isn't looked at.
+    pub row: &'r Row,
+    /// How many queries it stands for.
+    pub count: u64,
+    /// Time of the first of them, in microseconds since 1970 (UTC). It decides which day and which range they are in.
+    pub first: i64,
+    pub last: i64,
+}
+
+impl<'r> Seen<'r> {
+    /// A row that stands for one query.
+    pub fn one(row: &'r Row) -> Self {
+        Self { row, count: 1, first: row.time, last: row.time }
+    }
+}
+
+/// Which queries a report is about.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Filter {
+    /// Microseconds since 1970 (UTC), included.
+    pub from: Option<i64>,
+    /// Not included.
+    pub to: Option<i64>,
+    /// Only what this program said counts; queries that it said nothing of stay in the denominators, as passed.
+    pub program: Option<String>,
+    /// Only this client's queries count, in the denominators too.
+    pub client: Option<String>,
+}
+
+impl Filter {
+    fn takes(&self, client: &str, time: i64) -> bool {
+        self.from.is_none_or(|from| time >= from)
+            && self.to.is_none_or(|to| time < to)
+            && self.client.as_deref().is_none_or(|only| only == client)
+    }
+}
+
+/// Counts rows; [`finish`](Self::finish) makes a report of them and [`export`](Self::export) an export.
+pub struct Tally {
+    pub(super) filter: Filter,
+    /// Names asked, and aliases that they lead to.
+    pub(super) names: Interner,
+    pub(super) clients: Interner,
+    pub(super) opinions: Opinions,
+    /// By name and client: nobody said anything.
+    pub(super) passed: HashMap<(u32, u32), Cell>,
+    pub(super) judged: HashMap<JudgedKey, Cell>,
+    pub(super) minutes: Minutes,
+    pub(super) days: BTreeMap<i64, Day>,
+    day_clients: HashSet<(i64, u32)>,
+    pub(super) sums: Sums,
+    pub(super) answers: Answers,
+    pub(super) retries: Retries,
+    pub(super) beyond: Beyond,
+}
+
+/// Whose queries a cell holds, of which name, on which day, and what was said of them.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct JudgedKey {
+    /// Since 1970 (UTC).
+    pub day: i64,
+    pub name: u32,
+    pub client: u32,
+    /// Index into [`Opinions::kept`].
+    pub opinion: u32,
+}
+
+/// Alike queries.
+#[derive(Clone, Copy)]
+pub(super) struct Cell {
+    pub queries: u64,
+    /// Of them, those that looked for a way round.
+    pub bypass: u64,
+    pub first: i64,
+    pub last: i64,
+}
+
+/// A day's denominators.
+#[derive(Default)]
+pub(super) struct Day {
+    pub queries: u64,
+    pub clients: u64,
+}
+
+/// Sums over all queries.
+#[derive(Default)]
+pub(super) struct Sums {
+    pub queries: u64,
+    /// In the order of [`Fate::ALL`].
+    pub fates: [u64; 4],
+    pub dropped: u64,
+    pub failed: u64,
+    pub bypass: u64,
+    pub unreadable: u64,
+    /// In the order of [`CacheUse::ALL`].
+    pub cache: [u64; 3],
+}
+
+/// What no longer found room.
+#[derive(Default)]
+pub(super) struct Beyond {
+    pub queries: u64,
+    pub day_clients: u64,
+}
+
+/// All different verdicts.
+pub(super) struct Opinions {
+    ids: HashMap<Arc<Verdicts>, u32>,
+    pub kept: Vec<Opinion>,
+}
+
+/// What was said of a query, as far as it is asked for.
+pub(super) struct Opinion {
+    pub fate: Fate,
+    pub verdicts: Arc<Verdicts>,
+}
+
+impl Tally {
+    pub fn new(filter: Filter) -> Self {
+        Self {
+            filter,
+            names: Interner::new(),
+            clients: Interner::new(),
+            opinions: Opinions { ids: HashMap::new(), kept: Vec::new() },
+            passed: HashMap::new(),
+            judged: HashMap::new(),
+            minutes: Minutes::new(),
+            days: BTreeMap::new(),
+            day_clients: HashSet::new(),
+            sums: Sums::default(),
+            answers: Answers::new(),
+            retries: Retries::new(),
+            beyond: Beyond::default(),
+        }
+    }
+
+    /// Counts a row. Those of one client have to come in the order of time, or retries are missed.
+    pub fn add(&mut self, seen: &Seen<'_>) {
+        let Seen { row, count, first, .. } = *seen;
+        if count == 0 || !self.filter.takes(&row.client, first) {
+            return;
+        }
+        let (fate, opinion) = self.opinions.on(&row.verdicts, self.filter.program.as_deref());
+        self.sums.add(row, fate, count);
+        self.minutes.add(first, seen.last, fate, count);
+        if self.keep(seen, fate, opinion).is_none() {
+            self.beyond.queries += count;
+        }
+    }
+
+    /// Puts a row into its cell; `None` if there is no room.
+    fn keep(&mut self, seen: &Seen<'_>, fate: Fate, opinion: Option<u32>) -> Option<()> {
+        let Seen { row, count, first, last } = *seen;
+        let names_max = if fate == Fate::Passed { NAMES_PASSED_MAX } else { NAMES_MAX };
+        let name = self.names.id(&row.name, names_max)?;
+        let client = self.clients.id(&row.client, CLIENTS_MAX)?;
+        let day = first.div_euclid(DAY);
+        self.count_day(day, client, count)?;
+        let bypass = if row.bypass { count } else { 0 };
+        let cell = Cell { queries: count, bypass, first, last: last.max(first) };
+        if fate == Fate::Passed {
+            put(&mut self.passed, (name, client), PASSED_CELLS_MAX, cell)?;
+        } else {
+            put(&mut self.judged, JudgedKey { day, name, client, opinion: opinion? }, JUDGED_CELLS_MAX, cell)?;
+        }
+        self.answers.add(name, &row.aliases, &row.addresses, &mut self.names);
+        if fate == Fate::Blocked {
+            self.retries.add((client, name, row.rr_type), seen);
+        }
+        Some(())
+    }
+
+    fn count_day(&mut self, day: i64, client: u32, count: u64) -> Option<()> {
+        if self.days.len() >= DAYS_MAX && !self.days.contains_key(&day) {
+            return None;
+        }
+        let counts = self.days.entry(day).or_default();
+        counts.queries += count;
+        if self.day_clients.len() < DAY_CLIENTS_MAX {
+            counts.clients +=
+                u64::from(!self.clients.text(client).is_empty() && self.day_clients.insert((day, client)));
+        } else if !self.day_clients.contains(&(day, client)) {
+            self.beyond.day_clients += 1;
+        }
+        Some(())
+    }
+}
+
+/// Adds a cell to a map that holds `max` of them; `None` if it is new and there is no room.
+fn put<K: Eq + Hash>(cells: &mut HashMap<K, Cell>, key: K, max: usize, cell: Cell) -> Option<()> {
+    if cells.len() >= max && !cells.contains_key(&key) {
+        return None;
+    }
+    cells.entry(key).and_modify(|kept| kept.merge(cell)).or_insert(cell);
+    Some(())
+}
+
+impl Cell {
+    fn merge(&mut self, other: Self) {
+        self.queries += other.queries;
+        self.bypass += other.bypass;
+        self.first = self.first.min(other.first);
+        self.last = self.last.max(other.last);
+    }
+}
+
+impl Sums {
+    fn add(&mut self, row: &Row, fate: Fate, count: u64) {
+        let when = |is: bool| if is { count } else { 0 };
+        self.queries += count;
+        self.fates[fate as usize] += count;
+        self.dropped += when(row.dropped);
+        self.failed += when(row.rcode == Rcode::SERVFAIL);
+        self.bypass += when(row.bypass);
+        self.unreadable += when(row.name.is_empty());
+        if let Some(at) = row.cache.and_then(|cache| CacheUse::ALL.iter().position(|kind| *kind == cache)) {
+            self.cache[at] += count;
+        }
+    }
+}
+
+impl Opinions {
+    /// What became of a query by these verdicts, as far as `program` goes, and their number if they say anything and
+    /// there is room.
+    fn on(&mut self, verdicts: &Arc<Verdicts>, program: Option<&str>) -> (Fate, Option<u32>) {
+        if verdicts.said.is_empty() && verdicts.owner.is_none() {
+            return (Fate::Passed, None);
+        }
+        if let Some(&id) = self.ids.get(verdicts) {
+            return (self.kept[id as usize].fate, Some(id));
+        }
+        let narrow = |program: &str| {
+            let said = verdicts.said.iter().filter(|said| said.program == program).cloned().collect();
+            Arc::new(Verdicts { owner: verdicts.owner.clone(), said })
+        };
+        let narrowed = program.map_or_else(|| verdicts.clone(), narrow);
+        let fate = narrowed.fate();
+        let id = u32::try_from(self.kept.len()).ok().filter(|_| self.kept.len() < VERDICTS_MAX);
+        if let Some(id) = id {
+            self.ids.insert(verdicts.clone(), id);
+            self.kept.push(Opinion { fate, verdicts: narrowed });
+        }
+        (fate, id)
+    }
+}

@@ -1,0 +1,138 @@
+//! What an export of few clients tells.
+
+use super::made::{DAY, START, context, report, row, said, tally, traffic, verdicts};
+use crate::{
+    policy::{Outcome, Trigger},
+    query_log::Row,
+    report::{CLIENTS_MIN, Export, Filter, registrable},
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Queries, names and clients.
+type Plain<'r> = (u64, BTreeSet<&'r str>, BTreeSet<&'r str>);
+
+const MERGED: &str = "(fewer than k clients)";
+
+/// `clients` clients ask for a name that a list would block.
+fn asked(name: &str, path: &str, clients: std::ops::Range<u32>, day: i64) -> Vec<Row> {
+    let verdicts = verdicts([said(path, (1, ""), Trigger::Qname, Outcome::WouldBlock)]);
+    let row = |client: u32| Row { verdicts: verdicts.clone(), ..row(&format!("c{client}"), name, START + day * DAY) };
+    clients.map(row).collect()
+}
+
+fn export(rows: &[Row], k: u64) -> Export {
+    tally(rows, Filter::default()).export(&context(), k)
+}
+
+/// Service, list, domain and clients of every aggregate.
+fn told(export: &Export) -> Vec<(&str, &str, &str, u64)> {
+    export.aggregates.iter().map(|row| (&*row.program, &*row.service, &*row.domain, row.clients)).collect()
+}
+
+#[test]
+fn who_is_fewer_than_k_is_merged_until_it_is_enough() {
+    let big = asked("a.one.example", "p/s", 0..6, 0);
+    let [few, others] = [asked("two.example", "p/s", 0..3, 0), asked("three.example", "p/s", 3..5, 0)];
+    let elsewhere = asked("four.example", "p/t", 5..9, 0);
+    let program = asked("five.example", "q/u", 9..10, 0);
+    let table = [
+        (vec![&big], vec![("p", "s", "one.example", 6)], 0),
+        (vec![&big, &few], vec![("p", "s", "one.example", 6)], 3),
+        (vec![&few, &others], vec![("p", "s", MERGED, 5)], 0),
+        (vec![&big, &few, &others], vec![("p", "s", MERGED, 5), ("p", "s", "one.example", 6)], 0),
+        (vec![&few, &elsewhere], vec![("p", MERGED, MERGED, 7)], 0),
+        (vec![&elsewhere, &program], vec![(MERGED, MERGED, MERGED, 5)], 0),
+        (vec![&program], vec![], 1),
+        (vec![], vec![], 0),
+    ];
+    for (rows, aggregates, left_out) in table {
+        let rows: Vec<Row> = rows.into_iter().flatten().cloned().collect();
+        let export = export(&rows, 5);
+        assert_eq!((told(&export), export.header.left_out), (aggregates, left_out));
+    }
+}
+
+#[test]
+fn days_stand_for_themselves() {
+    let mut rows = asked("one.example", "p/s", 0..5, 0);
+    rows.extend(asked("one.example", "p/s", 0..4, 1));
+    let export = export(&rows, 5);
+    let days: Vec<(&str, u64, u64)> = export.days.iter().map(|day| (&*day.day, day.queries, day.clients)).collect();
+    assert_eq!(days, [("2026-11-21", 5, 5)]);
+    assert_eq!((export.aggregates.len(), export.header.left_out), (1, 4));
+    assert_eq!((export.header.queries, export.header.clients, export.header.domains), (9, 5, 1));
+}
+
+#[test]
+fn unknown_clients_are_nobody() {
+    let rows: Vec<Row> =
+        asked("one.example", "p/s", 0..9, 0).into_iter().map(|row| Row { client: String::new(), ..row }).collect();
+    assert_eq!((export(&rows, 1).aggregates.len(), export(&rows, 1).header.left_out), (0, 9));
+    assert_eq!(told(&export(&rows, 0)), [("p", "s", "one.example", 0)], "without a threshold all of it is there");
+}
+
+#[test]
+fn aggregates_are_those_of_a_naive_count_and_no_verdict_is_lost() {
+    let rows = traffic(31, 3000, 14);
+    let whole = export(&rows, 0);
+    let mut plain: BTreeMap<[String; 7], Plain<'_>> = BTreeMap::new();
+    for row in &rows {
+        for said in &row.verdicts.said {
+            let day = format!("2026-11-{}", 21 + (row.time - START) / DAY);
+            let domain = registrable(&row.name).to_owned();
+            let (trigger, outcome) = (said.trigger.word().to_owned(), said.outcome.word().to_owned());
+            let key = [day, said.program.clone(), said.service.clone(), said.list.clone(), trigger, outcome, domain];
+            let group = plain.entry(key).or_default();
+            group.0 += 1;
+            group.1.insert(&row.name);
+            group.2.extend(Some(&*row.client).filter(|client| !client.is_empty()));
+        }
+    }
+    assert_eq!(whole.aggregates.len(), plain.len());
+    for row in &whole.aggregates {
+        let key = [&row.day, &row.program, &row.service, &row.list, &row.trigger, &row.outcome, &row.domain]
+            .map(Clone::clone);
+        let (queries, names, clients) = &plain[&key];
+        assert_eq!((row.queries, row.names, row.clients), (*queries, names.len() as u64, clients.len() as u64));
+    }
+    let verdicts: u64 = rows.iter().map(|row| row.verdicts.said.len() as u64).sum();
+    for k in [0, 2, CLIENTS_MIN, 9, 100] {
+        let export = export(&rows, k);
+        let sum: u64 = export.aggregates.iter().map(|row| row.queries).sum();
+        assert_eq!(sum + export.header.left_out, verdicts, "{k}");
+        assert!(export.aggregates.iter().all(|row| row.clients >= k));
+    }
+    let totals = report(&rows).totals;
+    let header = &whole.header;
+    assert_eq!(
+        (header.queries, header.names, header.clients, header.domains),
+        (totals.queries, totals.names, totals.clients, totals.domains)
+    );
+}
+
+#[test]
+fn both_forms_say_the_same() {
+    let rows = traffic(37, 800, 9);
+    let export = export(&rows, 3);
+    let lines: Vec<serde_json::Value> =
+        export.jsonl().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let sheet = super::sheets::read(&export.csv());
+    assert_eq!(lines.len(), 1 + export.days.len() + export.aggregates.len());
+    assert_eq!(sheet.len(), lines.len() + 1, "and the heads");
+    for (line, cells) in lines.iter().zip(&sheet[1..]) {
+        for (head, cell) in sheet[0].iter().zip(cells).filter(|(head, _)| *head != "note") {
+            let value = &line[head];
+            let text = value
+                .as_str()
+                .map_or_else(|| if value.is_null() { String::new() } else { value.to_string() }, str::to_owned);
+            if line["record"] != "header" || value.is_number() {
+                assert_eq!(&text, cell, "{head} of {line}");
+            }
+        }
+    }
+    assert_eq!(lines[0]["schema"], "cleandns.export/1");
+    let documented = include_str!("../../../config/EXPORT.md");
+    for head in &sheet[0] {
+        assert!(documented.contains(&format!("`{head}`")), "{head} is in config/EXPORT.md");
+    }
+}

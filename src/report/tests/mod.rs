@@ -1,0 +1,9 @@
+//! Every number against a naive recount; every form against a reader of its own.
+
+mod anonymity;
+mod bounds;
+mod collateral;
+mod made;
+mod page;
+mod recount;
+mod sheets;
