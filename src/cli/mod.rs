@@ -8,6 +8,7 @@ mod check;
 mod explain;
 mod lists;
 mod pause;
+mod report;
 mod serve;
 mod wire_client;
 
@@ -101,6 +102,36 @@ enum Command {
     Cache {
         #[command(subcommand)]
         command: CacheCommand,
+    },
+    /// Tell what was and would have been blocked, by what is recorded.
+    Report {
+        /// From when on: a day such as 2026-11-28, a time such as 2026-11-28T21:00:00Z, or 7d for seven days ago, which it is
+        /// if nothing is said.
+        #[arg(long, value_name = "TIME")]
+        from: Option<String>,
+        /// Until when, in the same forms; now, if nothing is said.
+        #[arg(long, value_name = "TIME")]
+        to: Option<String>,
+        /// Only what this program said.
+        #[arg(long)]
+        program: Option<String>,
+        /// Only this client's questions, as the client is recorded.
+        #[arg(long)]
+        client: Option<String>,
+        #[arg(long, value_enum, default_value = "text")]
+        format: report::Format,
+        /// Write it to this file.
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
+        /// A query log, or a file of lines of JSON, other than the configuration's.
+        #[arg(long, value_name = "FILE")]
+        source: Option<PathBuf>,
+        /// Only what this server recorded, where several write to one place.
+        #[arg(long)]
+        instance: Option<String>,
+        /// For an export: an aggregate of fewer clients than this is merged with others.
+        #[arg(long, default_value_t = crate::report::CLIENTS_MIN)]
+        k: u64,
     },
     /// Leave with 0 if the running server answers.
     Health,
@@ -215,6 +246,10 @@ fn run_command(args: Args) -> Outcome {
         Command::Cache { command: CacheCommand::Stats } => cache::stats(&load_to_ask()?.config),
         Command::Cache { command: CacheCommand::Flush { name, subtree } } => {
             cache::flush(&load_to_ask()?.config, name, subtree)
+        }
+        Command::Report { from, to, program, client, format, output, source, instance, k } => {
+            let asked = report::Asked { from, to, program, client, format, output, source, instance, k };
+            report::report(&load_to_ask()?.config, &asked)
         }
         Command::Health => ask::health(&load_to_ask()?.config),
     }

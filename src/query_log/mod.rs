@@ -21,7 +21,7 @@ pub use drain::{SinkCount, Writing};
 pub use json_lines::{JsonRow, shown_micros};
 pub use pack::{Packing, PolicyNames};
 pub use rings::Place;
-pub use row::{Fate, Row, Said, Verdicts};
+pub use row::{Fate, Row, Said, Seen, Verdicts};
 
 use crate::{config, policy::Policy, resolve::Exchange};
 use drain::{SinkCounts, Spawned};

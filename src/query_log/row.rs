@@ -44,6 +44,24 @@ pub struct Row {
     pub addresses: Vec<IpAddr>,
 }
 
+/// A row as the source has it: one query, or alike ones put together.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen<'r> {
+    pub row: &'r Row,
+    /// How many queries it stands for.
+    pub count: u64,
+    /// Time of the first of them, in microseconds since 1970 (UTC). It decides which day they are in.
+    pub first: i64,
+    pub last: i64,
+}
+
+impl<'r> Seen<'r> {
+    /// A row that stands for one query.
+    pub fn one(row: &'r Row) -> Self {
+        Self { row, count: 1, first: row.time, last: row.time }
+    }
+}
+
 /// What all programs said of a query. Many queries share one.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Verdicts {

@@ -209,7 +209,7 @@ impl<'t> Breakdown<'t> {
     fn places(&mut self, opinion: &'t Opinion) -> Vec<SaidAt> {
         let mut places = Vec::new();
         for said in &opinion.verdicts.said {
-            let (program, service) = (said.program.as_str(), said.service.as_str());
+            let (program, service) = (&*said.program, &*said.service);
             let list = self.lists.at((program, service, &said.list, &said.version));
             places.push(SaidAt {
                 program: self.programs.at(program),

@@ -8,9 +8,12 @@ use super::{
     breakdown::Breakdown,
     form::{Collateral, NameRow, Neighbour, RetryRow, Sharing, Top},
     intern::Interner,
-    tally::{NAMES_PASSED_MAX, Seen},
+    tally::NAMES_PASSED_MAX,
 };
-use crate::{dns::RrType, query_log::Fate};
+use crate::{
+    dns::RrType,
+    query_log::{Fate, Seen},
+};
 use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _, fast::RandomState};
 use std::{cmp::Reverse, hash::BuildHasher as _, net::IpAddr};
 

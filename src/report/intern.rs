@@ -26,6 +26,11 @@ impl Interner {
         Some(id)
     }
 
+    /// The number of a text that was numbered.
+    pub(super) fn known(&self, text: &str) -> Option<u32> {
+        self.ids.get(text).copied()
+    }
+
     /// The text that a number of this interner stands for.
     pub(super) fn text(&self, id: u32) -> &str {
         &self.texts[id as usize]

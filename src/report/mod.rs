@@ -32,7 +32,7 @@ pub use csv::csv;
 pub use export::{CLIENTS_MIN, Export};
 pub use form::Report;
 pub use html::html;
-pub use tally::{Filter, Seen, Tally};
+pub use tally::{Filter, Tally};
 pub use text::text;
 pub use words::{Moment, Share};
 

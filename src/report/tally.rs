@@ -10,7 +10,7 @@ use super::{
 use crate::{
     dns::Rcode,
     query::CacheUse,
-    query_log::{Fate, Row, Verdicts},
+    query_log::{Fate, Row, Seen, Verdicts},
 };
 use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
 use std::{collections::BTreeMap, hash::Hash, sync::Arc};
@@ -32,25 +32,6 @@ const JUDGED_CELLS_MAX: usize = 1_000_000;
 const DAYS_MAX: usize = 3660;
 /// Pairs of day and client kept at most.
 const DAY_CLIENTS_MAX: usize = 2_000_000;
-
-/// A row as the source has it: one query, or alike ones put together.
-#[derive(Clone, Copy)]
-pub struct Seen<'r> {
-    /// Its own time isn't looked at.
-    pub row: &'r Row,
-    /// How many queries it stands for.
-    pub count: u64,
-    /// Time of the first of them, in microseconds since 1970 (UTC). It decides which day and which range they are in.
-    pub first: i64,
-    pub last: i64,
-}
-
-impl<'r> Seen<'r> {
-    /// A row that stands for one query.
-    pub fn one(row: &'r Row) -> Self {
-        Self { row, count: 1, first: row.time, last: row.time }
-    }
-}
 
 /// Which queries a report is about.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -186,6 +167,16 @@ impl Tally {
         }
     }
 
+    /// Notes an alias or address that a name led to, for what was counted without them. Names that nobody asked for are of
+    /// no interest.
+    pub fn add_lead(&mut self, name: &str, target: &str) {
+        let Some(name) = self.names.known(name) else { return };
+        match target.parse() {
+            Ok(address) => self.answers.add(name, &[], &[address], &mut self.names),
+            Err(_) => self.answers.add(name, &[target.to_owned()], &[], &mut self.names),
+        }
+    }
+
     /// Puts a row into its cell; `None` if there is no room.
     fn keep(&mut self, seen: &Seen<'_>, fate: Fate, opinion: Option<u32>) -> Option<()> {
         let Seen { row, count, first, last } = *seen;
@@ -268,7 +259,7 @@ impl Opinions {
             return (self.kept[id as usize].fate, Some(id));
         }
         let narrow = |program: &str| {
-            let said = verdicts.said.iter().filter(|said| said.program == program).cloned().collect();
+            let said = verdicts.said.iter().filter(|said| *said.program == *program).cloned().collect();
             Arc::new(Verdicts { owner: verdicts.owner.clone(), said })
         };
         let narrowed = program.map_or_else(|| verdicts.clone(), narrow);

@@ -8,7 +8,7 @@ mod bounds;
 mod read;
 mod write;
 
-pub use read::{ReadError, Reader, Seen};
+pub use read::{ReadError, Reader};
 pub use write::Writer;
 
 #[cfg(test)]

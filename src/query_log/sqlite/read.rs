@@ -1,7 +1,7 @@
 //! Reads what was recorded, while it goes on being recorded.
 
 use super::{
-    super::row::{Fate, Row, Said, Verdicts},
+    super::row::{Fate, Row, Said, Seen, Verdicts},
     DAY_MICROS, HOUR_MICROS, MINUTE_MICROS, SCHEMA_VERSION, kind,
 };
 use crate::{
@@ -25,16 +25,6 @@ const ROWS_MAX: i64 = 400_000;
 const VERDICTS_MAX: usize = 1 << 16;
 /// Rows stand in the order of time but for what was answered late; so many minutes are looked at beside those wanted.
 const DISORDER_MINUTES: i64 = 2;
-
-/// Queries that are alike.
-#[derive(Debug)]
-pub struct Seen<'a> {
-    pub row: &'a Row,
-    pub count: u64,
-    /// Microseconds since 1970.
-    pub first: i64,
-    pub last: i64,
-}
 
 /// Why nothing can be read.
 #[derive(Debug, thiserror::Error)]
@@ -188,7 +178,7 @@ impl Reader {
                 aliases: words(14)?,
                 addresses: words(15)?.iter().filter_map(|address| address.parse().ok()).collect(),
             };
-            each(Seen { row: &one, count: 1, first: one.time, last: one.time });
+            each(Seen::one(&one));
         }
         Ok(())
     }

@@ -81,7 +81,8 @@ fn aggregates_are_those_of_a_naive_count_and_no_verdict_is_lost() {
             let day = format!("2026-11-{}", 21 + (row.time - START) / DAY);
             let domain = registrable(&row.name).to_owned();
             let (trigger, outcome) = (said.trigger.word().to_owned(), said.outcome.word().to_owned());
-            let key = [day, said.program.clone(), said.service.clone(), said.list.clone(), trigger, outcome, domain];
+            let [program, service, list] = [&said.program, &said.service, &said.list].map(|text| text.to_string());
+            let key = [day, program, service, list, trigger, outcome, domain];
             let group = plain.entry(key).or_default();
             group.0 += 1;
             group.1.insert(&row.name);

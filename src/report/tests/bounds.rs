@@ -1,7 +1,10 @@
 //! Much of everything: fast, and told where it doesn't fit.
 
 use super::made::{context, tally, traffic};
-use crate::report::{Filter, Seen, Tally};
+use crate::{
+    query_log::Seen,
+    report::{Filter, Tally},
+};
 use std::time::Instant;
 
 /// Time for a million rows; run with `--release --ignored --nocapture` to see it.

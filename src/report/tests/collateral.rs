@@ -4,8 +4,8 @@ use super::made::{DAY, SECOND, START, context, report, row, said, traffic, verdi
 use crate::{
     dns::RrType,
     policy::{Outcome, Trigger},
-    query_log::{Fate, Row, Verdicts},
-    report::{Filter, Seen, Tally, form::Sharing, registrable},
+    query_log::{Fate, Row, Seen, Verdicts},
+    report::{Filter, Tally, form::Sharing, registrable},
 };
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -64,7 +64,7 @@ fn neighbours_are_those_of_a_naive_search() {
 
     for program in report.programs.iter().filter(|row| row.hits.queries.part > 0) {
         let is_its = |row: &&Row| {
-            row.verdicts.said.iter().any(|said| said.program == program.program && said.outcome != Outcome::Except)
+            row.verdicts.said.iter().any(|said| *said.program == program.program && said.outcome != Outcome::Except)
         };
         let names: BTreeSet<&str> = rows.iter().filter(is_its).map(|row| &*row.name).collect();
         let all: BTreeSet<&str> = names.iter().flat_map(|name| neighbours(name)).collect();

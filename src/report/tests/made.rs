@@ -4,8 +4,8 @@ use crate::{
     dns::{Rcode, RrType, Transport},
     policy::{Outcome, Trigger},
     query::CacheUse,
-    query_log::{Row, Said, Verdicts},
-    report::{Context, Filter, Held, KnownList, Moment, Report, Seen, Tally},
+    query_log::{Row, Said, Seen, Verdicts},
+    report::{Context, Filter, Held, KnownList, Moment, Report, Tally},
 };
 use std::{net::IpAddr, sync::Arc};
 
@@ -68,12 +68,12 @@ pub(super) fn row(client: &str, name: &str, time: i64) -> Row {
 pub(super) fn said(path: &str, (line, rule): (u32, &str), trigger: Trigger, outcome: Outcome) -> Said {
     let (program, service) = path.split_once('/').unwrap();
     Said {
-        program: program.to_owned(),
-        service: service.to_owned(),
-        list: format!("{service}.list"),
-        version: "0123456789abcdef".to_owned(),
+        program: program.into(),
+        service: service.into(),
+        list: format!("{service}.list").into(),
+        version: "0123456789abcdef".into(),
         line,
-        rule: rule.to_owned(),
+        rule: rule.into(),
         trigger,
         outcome,
         acted: outcome == Outcome::Block,
@@ -210,7 +210,7 @@ fn cloud(dice: &mut Dice, client: &str, time: i64) -> Row {
     row.addresses = vec![address(number % 50)];
     let trigger = [Trigger::Address, Trigger::Cname, Trigger::Qname][dice.below(3) as usize];
     row.verdicts = if dice.once_in(15) {
-        Arc::new(Verdicts { owner: Some("cleandns.toml:12".to_owned()), said: Vec::new() })
+        Arc::new(Verdicts { owner: Some("cleandns.toml:12".into()), said: Vec::new() })
     } else {
         let line = number as u32 % 7 + 1;
         verdicts([said("clean-cloud/alibaba-hosting", (line, ""), trigger, Outcome::WouldBlock)])

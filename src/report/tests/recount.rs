@@ -135,13 +135,14 @@ fn programs_services_lists_and_rules() {
         assert_eq!(row.domains_hit, Share::new(domains.len() as u64, report.totals.domains));
         for at in &row.triggers {
             let is_it = |said: &&Said| {
-                (&said.program, said.trigger.word(), said.outcome.word()) == (&row.program, at.trigger, at.outcome)
+                (&*said.program, said.trigger.word(), said.outcome.word())
+                    == (row.program.as_str(), at.trigger, at.outcome)
             };
             assert_eq!(at.queries, rows.iter().flat_map(|row| &row.verdicts.said).filter(is_it).count() as u64);
         }
         assert_eq!(row.triggers.iter().map(|at| at.queries).sum::<u64>(), plain.counts.iter().sum::<u64>());
         for at in &row.domains {
-            let is_it = |said: &&Said| said.program == row.program && said.outcome != Outcome::Except;
+            let is_it = |said: &&Said| *said.program == row.program && said.outcome != Outcome::Except;
             let of =
                 |row: &Row| registrable(&row.name) == at.domain && row.verdicts.said.iter().any(|said| is_it(&said));
             assert_eq!(at.queries, count(&rows, of));
@@ -161,7 +162,7 @@ fn programs_services_lists_and_rules() {
     assert_eq!(report.lists.len(), lists.len());
     for row in &report.lists {
         lists[&(&*row.list, &*row.version)].is(&row.hits, &report, &row.list);
-        let rules = rows.iter().flat_map(|row| &row.verdicts.said).filter(|said| said.list == row.list);
+        let rules = rows.iter().flat_map(|row| &row.verdicts.said).filter(|said| *said.list == row.list);
         let rules = rules.map(|said| (said.line, &said.rule)).collect::<BTreeSet<_>>().len() as u64;
         let known = context().lists.into_iter().find(|known| known.list == row.list).unwrap().rules;
         assert_eq!((row.rules_hit, row.rules, row.rules_never_hit), (rules, Some(known), Some(known - rules)));

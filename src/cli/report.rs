@@ -1,0 +1,241 @@
+//! `cleandns report`: what was blocked and would have been, by what is recorded.
+
+use super::{Failure, Outcome, fetch, say};
+use crate::{
+    admin::ListsView,
+    app,
+    config::Config,
+    lists::{ListState, Lists},
+    query_log::{
+        JsonRow, Row, Seen,
+        sqlite::{ReadError, Reader},
+    },
+    report::{self, Context, Filter, Held, KnownList, Moment, Tally},
+};
+use jiff::{Timestamp, civil, tz::TimeZone};
+use std::{
+    fs::File,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+/// What is told unless something else is asked for.
+const SPAN_DEFAULT: Duration = Duration::from_secs(7 * 86_400);
+/// Octets of one line of JSON.
+const LINE_BYTES_MAX: u64 = 1 << 20;
+
+/// What is asked.
+pub struct Asked {
+    pub from: Option<String>,
+    pub to: Option<String>,
+    pub program: Option<String>,
+    pub client: Option<String>,
+    pub format: Format,
+    pub output: Option<PathBuf>,
+    /// Where rows come from, if not from where the configuration has them.
+    pub source: Option<PathBuf>,
+    /// Only rows of this server, where several write to one place.
+    pub instance: Option<String>,
+    /// From how many clients on an aggregate is exported.
+    pub k: u64,
+}
+
+/// How it is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub enum Format {
+    /// For a terminal.
+    Text,
+    /// One page with plots, to be read in a browser or printed.
+    Html,
+    Json,
+    Csv,
+    /// Aggregates from which no client stands out, as lines of JSON.
+    ExportJsonl,
+    /// The same as CSV.
+    ExportCsv,
+}
+
+/// Makes the report.
+pub fn report(config: &Config, asked: &Asked) -> Outcome {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as i64;
+    let moment = |option: &str, text: &Option<String>| {
+        text.as_deref()
+            .map(|text| time(text, now))
+            .transpose()
+            .map_err(|why| Failure::Usage(format!("{option}: {why}")))
+    };
+    let to = moment("--to", &asked.to)?.unwrap_or(now);
+    let from = moment("--from", &asked.from)?.unwrap_or(to - SPAN_DEFAULT.as_micros() as i64);
+    if from >= to {
+        return Err(Failure::Usage("--from is not before --to, so there is nothing to tell".into()));
+    }
+    let filter =
+        Filter { from: Some(from), to: Some(to), program: asked.program.clone(), client: asked.client.clone() };
+    let mut tally = Tally::new(filter);
+    let read = read(config, asked, (from, to), &mut tally)?;
+    let context = Context {
+        from: read.from,
+        to: read.to,
+        made_at: now,
+        instance: asked.instance.clone().unwrap_or_else(|| config.query_log.instance.clone()),
+        source: read.source,
+        privacy: config.query_log.privacy.word().to_owned(),
+        lists: known_lists(config),
+        held: Held { first: read.first.map(Moment), last: None, lost: read.lost },
+        exceptions_asked: None,
+    };
+    let text = match asked.format {
+        Format::ExportJsonl => tally.export(&context, asked.k).jsonl(),
+        Format::ExportCsv => tally.export(&context, asked.k).csv(),
+        Format::Text => report::text(&tally.finish(&context)),
+        Format::Html => report::html(&tally.finish(&context)),
+        Format::Csv => report::csv(&tally.finish(&context)),
+        Format::Json => {
+            let json = serde_json::to_string_pretty(&tally.finish(&context));
+            json.map_err(|error| Failure::Other(error.to_string()))? + "\n"
+        }
+    };
+    match &asked.output {
+        None => say(text),
+        Some(path) => std::fs::write(path, text)
+            .map_err(|error| Failure::Other(format!("{} can't be written: {error}", path.display())))?,
+    }
+    Ok(())
+}
+
+/// What was read.
+struct Read {
+    /// The times that were really looked at.
+    from: i64,
+    to: i64,
+    first: Option<i64>,
+    /// Lines that were no rows.
+    lost: u64,
+    source: String,
+}
+
+/// Reads rows from where they are.
+fn read(config: &Config, asked: &Asked, (from, to): (i64, i64), tally: &mut Tally) -> Result<Read, Failure> {
+    match (&asked.source, &config.query_log.database) {
+        (Some(path), _) if !is_database(path) => read_lines(path, (from, to), tally),
+        (Some(path), _) | (None, Some(path)) => read_database(path, (from, to), tally),
+        (None, None) => Err(Failure::Configuration(
+            "nothing is recorded: [query_log] is off, or there is no state folder; set [state] dir, or name a file by \
+             --source"
+                .into(),
+        )),
+    }
+}
+
+fn read_database(path: &Path, (from, to): (i64, i64), tally: &mut Tally) -> Result<Read, Failure> {
+    let mut read = || -> Result<Read, ReadError> {
+        let mut reader = Reader::open(path)?;
+        let first = reader.first()?;
+        let (from, to) = reader.for_each(from, to, |seen| tally.add(&seen))?;
+        reader.leads(from, |name, target| tally.add_lead(name, target))?;
+        Ok(Read { from, to, first, lost: 0, source: path.display().to_string() })
+    };
+    read().map_err(|error| Failure::Other(error.to_string()))
+}
+
+/// Reads lines of JSON, as `[query_log.json]` writes them. What is no row is counted.
+fn read_lines(path: &Path, (from, to): (i64, i64), tally: &mut Tally) -> Result<Read, Failure> {
+    let failed = |error: std::io::Error| Failure::Other(format!("{} can't be read: {error}", path.display()));
+    let mut lines = BufReader::with_capacity(1 << 20, File::open(path).map_err(failed)?);
+    let (mut line, mut first, mut lost) = (Vec::new(), None::<i64>, 0);
+    loop {
+        line.clear();
+        let length = std::io::Read::take(&mut lines, LINE_BYTES_MAX).read_until(b'\n', &mut line).map_err(failed)?;
+        if length == 0 {
+            break;
+        }
+        let row: Option<Row> = serde_json::from_slice::<JsonRow<'_>>(&line).ok().and_then(|row| row.row().ok());
+        match row {
+            Some(row) => {
+                first = Some(first.map_or(row.time, |first| first.min(row.time)));
+                tally.add(&Seen::one(&row));
+            }
+            None => lost += 1,
+        }
+    }
+    if first.is_none() && lost > 0 {
+        return Err(Failure::Other(format!(
+            "{} holds no recorded queries: none of its {lost} lines is one",
+            path.display()
+        )));
+    }
+    Ok(Read { from, to, first, lost, source: path.display().to_string() })
+}
+
+fn is_database(path: &Path) -> bool {
+    let mut head = [0; 16];
+    File::open(path).and_then(|mut file| std::io::Read::read_exact(&mut file, &mut head)).is_ok()
+        && &head == b"SQLite format 3\0"
+}
+
+/// All lists: those of the running server, or else those that it would have.
+fn known_lists(config: &Config) -> Vec<KnownList> {
+    if let Ok(view) = fetch::<ListsView>(config, "/api/v1/lists", &[]) {
+        let known = view.lists.into_iter().map(|list| KnownList {
+            program: list.program,
+            service: list.service,
+            list: list.list,
+            version: list.version,
+            mode: list.mode,
+            rules: list.rules as u64,
+        });
+        return known.collect();
+    }
+    let loaded = Lists::load(Arc::new(config.clone()), app::embedded_files(), app::Outside::real().chance());
+    let Ok(lists) = loaded else { return Vec::new() };
+    let known = |list: &ListState| KnownList {
+        program: list.program.clone(),
+        service: list.service.clone(),
+        list: list.name.clone(),
+        version: format!("{:016x}", list.version),
+        mode: list.mode.word().to_owned(),
+        rules: list.rules as u64,
+    };
+    lists.published().status.load().lists.iter().map(known).collect()
+}
+
+/// A time as a person writes it: `2026-11-28`, `2026-11-28T21:00:00Z`, or `7d` for seven days ago. Microseconds since
+/// 1970.
+fn time(text: &str, now: i64) -> Result<i64, String> {
+    if let Ok(ago) = super::duration(text) {
+        return Ok(now - i64::try_from(ago.as_micros()).unwrap_or(i64::MAX).min(now));
+    }
+    if let Ok(time) = text.parse::<Timestamp>() {
+        return Ok(time.as_microsecond());
+    }
+    let day = text.parse::<civil::Date>().ok().and_then(|day| day.to_zoned(TimeZone::UTC).ok());
+    day.map(|day| day.timestamp().as_microsecond()).ok_or_else(|| {
+        format!(
+            "`{text}` is no time; write a day as 2026-11-28, a time as 2026-11-28T21:00:00Z, or 7d for seven days ago"
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_written_as_people_write_them() {
+        const NOW: i64 = 1_795_900_000_000_000;
+        for (text, expected) in [
+            ("7d", Some(NOW - 7 * 86_400_000_000)),
+            ("90m", Some(NOW - 5_400_000_000)),
+            ("2026-11-28", Some(1_795_824_000_000_000)),
+            ("2026-11-28T01:00:00Z", Some(1_795_827_600_000_000)),
+            ("2026-11-28T01:00:00+01:00", Some(1_795_824_000_000_000)),
+            ("yesterday", None),
+            ("2026-13-28", None),
+            ("", None),
+        ] {
+            assert_eq!(time(text, NOW).ok(), expected, "{text}");
+        }
+    }
+}
