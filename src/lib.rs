@@ -35,6 +35,7 @@
 //!   get them from files, `fetch` from elsewhere, `store` keeps copies, `databases` reads those of networks and countries,
 //!   `spec` turns the configuration into a policy's, `publish` swaps policies, `diff` compares lists.
 //! - [`telemetry`] counters, by list and by client, and the log line of a query; never blocks.
+//! - [`replay`] recorded queries through two policies, without a server: what one says of them and the other doesn't.
 //! - [`health`] what is wrong right now, in words.
 //! - [`admin`] HTTP; the only place that names the web framework.
 //! - [`config`] what the owner wrote, checked whole; [`embedded`] the copies inside the binary.
@@ -74,6 +75,7 @@ pub mod policy;
 pub mod prefetch;
 pub mod query;
 pub mod query_log;
+pub mod replay;
 pub mod resolve;
 pub mod response;
 pub mod telemetry;
