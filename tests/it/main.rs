@@ -25,6 +25,7 @@ mod real_lists;
 mod recursion;
 mod regression;
 mod reload;
+mod replay;
 mod shipped_lists;
 mod start;
 mod takeover;
