@@ -38,6 +38,7 @@
 //!   hands it to the sinks (`sqlite`, `json_lines`, `dnstap`), `privacy` says how much of a client is told, `row` is what
 //!   all of them see.
 //! - [`telemetry`] counters, by list and by client, and the log line of a query; never blocks.
+//! - [`replay`] recorded queries through two policies, without a server: what one says of them and the other doesn't.
 //! - [`report`] what was and would have been blocked, for whom, and what else that hits: rows in, pages and tables out.
 //! - [`health`] what is wrong right now, in words.
 //! - [`admin`] HTTP; the only place that names the web framework.
@@ -78,6 +79,7 @@ pub mod policy;
 pub mod prefetch;
 pub mod query;
 pub mod query_log;
+pub mod replay;
 pub mod report;
 pub mod resolve;
 pub mod response;

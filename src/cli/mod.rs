@@ -8,6 +8,7 @@ mod check;
 mod explain;
 mod lists;
 mod pause;
+mod replay;
 mod report;
 mod serve;
 mod wire_client;
@@ -133,6 +134,29 @@ enum Command {
         #[arg(long, default_value_t = crate::report::CLIENTS_MIN)]
         k: u64,
     },
+    /// Put recorded queries through a policy without a server, and show what it would change.
+    Replay {
+        /// Our query log (JSON lines), a capture (pcap, pcapng), a query file of dnsperf, or a query log of AdGuard Home or
+        /// Pi-hole; `-` for standard input.
+        file: PathBuf,
+        /// The configuration to try; `shipped` for the one inside this program.
+        #[arg(long, default_value = "shipped", value_name = "CONFIG")]
+        against: PathBuf,
+        /// The configuration to compare with; or `recorded` for what the file says of its queries, `shipped`, or `none` for
+        /// no policy. Without it: recorded, if the file says so, else the configuration that a server here would have, if
+        /// there is a file of one, else none.
+        #[arg(long, value_name = "CONFIG")]
+        before: Option<PathBuf>,
+        /// What the file is: ours, pcap, dnsperf, adguard or pihole. Without it, its beginning tells.
+        #[arg(long, value_parser = replay::format)]
+        format: Option<crate::replay::Format>,
+        /// Rows of each table.
+        #[arg(long, default_value_t = 10, value_name = "N")]
+        top: usize,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Leave with 0 if the running server answers.
     Health,
 }
@@ -250,6 +274,9 @@ fn run_command(args: Args) -> Outcome {
         Command::Report { from, to, program, client, format, output, source, instance, k } => {
             let asked = report::Asked { from, to, program, client, format, output, source, instance, k };
             report::report(&load_to_ask()?.config, &asked)
+        }
+        Command::Replay { file, against, before, format, top, json } => {
+            replay::replay(&replay::Asked { config: args.config, file, against, before, format, top, json })
         }
         Command::Health => ask::health(&load_to_ask()?.config),
     }

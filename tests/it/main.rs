@@ -26,6 +26,7 @@ mod real_lists;
 mod recursion;
 mod regression;
 mod reload;
+mod replay;
 mod shipped_lists;
 mod start;
 mod takeover;

@@ -1,0 +1,337 @@
+//! What changes between two policies, as tables; and that nothing changes between a policy and its own log.
+
+use super::*;
+use crate::{
+    dns::{Name, RrType},
+    policy::{
+        BlockAnswer, Geo, GroupSpec, Link, ListSpec, OwnerException, PolicySpec, ProgramSpec, Role, Scope, Trigger,
+        parse::{Options, parse},
+    },
+    replay::input::{Opened, Place, WallClock, open},
+};
+use proptest::prelude::*;
+use std::{borrow::Cow, collections::BTreeMap, io::Cursor, time::Duration};
+
+const NOW: i64 = 1_795_903_200;
+
+/// A policy of programs `p0`, `p1` …, each with a mode and the rules of one list of the service `s`.
+fn policy(programs: &[(Mode, &str)], owner: Vec<OwnerException>) -> Judge {
+    let spec = |(index, (mode, _)): (usize, &(Mode, &str))| ProgramSpec {
+        name: format!("p{index}"),
+        mode: *mode,
+        block: BlockAnswer::NxDomain,
+        ede: 15,
+        services: BTreeMap::new(),
+        schedule: None,
+    };
+    let list = |(index, (_, rules)): (usize, &(Mode, &str))| ListSpec {
+        role: Role::Program(index),
+        service: "s".to_owned(),
+        default: None,
+        never_acts: false,
+        name: "s.list".to_owned(),
+        version: 0,
+        rules: Arc::new(parse(format!("#! cleandns\n{rules}").as_bytes(), &Options::default()).unwrap().rules),
+    };
+    let group = GroupSpec {
+        name: "guests".to_owned(),
+        clients: vec!["192.168.7.0/24".parse().unwrap(), "id:tv".parse().unwrap()],
+        tags: vec![],
+        programs: [(0, Mode::Off)].into(),
+        services: BTreeMap::new(),
+        schedule: None,
+    };
+    let spec = PolicySpec {
+        epoch: 1,
+        mode: Mode::Enforce,
+        block_ttl: Duration::from_secs(30),
+        programs: programs.iter().enumerate().map(spec).collect(),
+        lists: programs.iter().enumerate().map(list).collect(),
+        owner_exceptions: owner,
+        groups: vec![group],
+        geo: Geo::default(),
+        seed: 7,
+    };
+    Judge {
+        policy: Arc::new(Policy::build(spec).unwrap()),
+        local: LocalData::default(),
+        special: SpecialNames::new(std::iter::empty()),
+    }
+}
+
+/// Queries from memory.
+struct Given(std::vec::IntoIter<Asked>);
+
+impl Source for Given {
+    fn advance(&mut self, asked: &mut Asked) -> io::Result<Step> {
+        Ok(self.0.next().map_or(Step::End, |next| {
+            *asked = next;
+            Step::Asked
+        }))
+    }
+
+    fn place(&self) -> Place {
+        Place::Line(1)
+    }
+}
+
+/// `name client`, with ` >alias` or ` =address` of the answer.
+fn asked(text: &str) -> Asked {
+    let mut words = text.split(' ');
+    let name: Name = words.next().unwrap().parse().unwrap();
+    let client = words.next().map(|client| client.parse().unwrap());
+    let links = words.map(|word| match word.split_at(1) {
+        (">", alias) => Link::name(alias.parse().unwrap(), Trigger::Cname),
+        (_, address) => Link::address(address.parse().unwrap(), Trigger::Address),
+    });
+    Asked { name, rr_type: RrType::A, client, links: links.collect(), ..Asked::default() }
+}
+
+fn compare(before: Before, after: Judge, queries: &[&str]) -> Summary {
+    let mut comparison = Comparison::new(before, after, NOW);
+    let queries: Vec<Asked> = queries.iter().map(|query| asked(query)).collect();
+    comparison.run(&mut Given(queries.into_iter()), &mut |_| {}).unwrap();
+    comparison.summary(Format::Dnsperf, 10)
+}
+
+/// A summary's changes in short.
+fn shown(summary: &Summary) -> Vec<String> {
+    let mut lines = Vec::new();
+    for change in &summary.changes {
+        let (queries, names, clients) = (change.queries, change.names, change.clients);
+        lines.push(format!("{} > {}: {queries} {names} {clients}", change.before, change.after));
+        for row in &change.by_name {
+            let because = &row.because;
+            let (program, service, rule, of) = (&because.program, &because.service, &because.rule, because.of);
+            lines.push(format!("{} {} {} {program}/{service} {rule} {of}", row.name, row.queries, row.clients));
+        }
+        lines.extend(change.by_client.iter().map(|row| format!("{} {} {}", row.client, row.queries, row.names)));
+        for row in &change.by_service {
+            lines.push(format!("{}/{} {} {} {}", row.program, row.service, row.queries, row.names, row.clients));
+        }
+    }
+    lines
+}
+
+#[test]
+fn what_is_newly_blocked_and_newly_passed() {
+    let before = policy(&[(Mode::Enforce, "old.example\nboth.example")], vec![]);
+    let after = policy(&[(Mode::Enforce, "both.example\nnew.example\n@ok.new.example")], vec![]);
+    let queries = [
+        "www.new.example 10.0.0.1",
+        "www.new.example 10.0.0.2",
+        "new.example 10.0.0.1",
+        "www.new.example 10.0.0.1",
+        "old.example 10.0.0.3",
+        "both.example 10.0.0.1",
+        "ok.new.example 10.0.0.1",
+        "else.example 10.0.0.1",
+        // The group for which the program is off.
+        "new.example 192.168.7.1",
+        // Nobody's.
+        "new.example",
+    ];
+    let summary = compare(Before::Policy(before), after, &queries);
+    assert_eq!(
+        shown(&summary),
+        [
+            "passed > blocked: 5 2 2",
+            "www.new.example 3 2 p0/s s.list:3 after",
+            "new.example 2 1 p0/s s.list:3 after",
+            "10.0.0.1 3 2",
+            "10.0.0.2 1 1",
+            "p0/s 5 2 2",
+            "blocked > passed: 1 1 1",
+            "old.example 1 1 p0/s s.list:2 before",
+            "10.0.0.3 1 1",
+            "p0/s 1 1 1",
+            "passed > excepted: 1 1 1",
+            "ok.new.example 1 1 p0/s s.list:4 after",
+            "10.0.0.1 1 1",
+            "p0/s 1 1 1",
+        ]
+    );
+    assert_eq!((summary.queries, summary.changed, summary.newly_blocked, summary.newly_passed), (10, 7, 5, 1));
+    assert_eq!((summary.names.count, summary.clients.count, summary.exact), (6, 4, true));
+    let fates: Vec<_> = summary.fates.iter().map(|fate| (fate.fate, fate.before, fate.after)).collect();
+    assert_eq!(fates, [("blocked", 2, 6), ("would-block", 0, 0), ("excepted", 0, 1), ("passed", 8, 3)]);
+    assert_eq!(summary.not_asked.queries_without_client, 1);
+}
+
+#[test]
+fn shadow_and_the_owners_exceptions() {
+    let exception = OwnerException {
+        names: vec![("fine.example".parse().unwrap(), Scope::Subtree)],
+        programs: vec![],
+        groups: vec![],
+        until: None,
+        reason: "work".to_owned(),
+        place: "cleandns.toml:12".to_owned(),
+    };
+    let before = policy(&[(Mode::Enforce, "a.example\nfine.example")], vec![]);
+    let after = policy(&[(Mode::Shadow, "a.example"), (Mode::Enforce, "fine.example")], vec![exception]);
+    let summary = compare(Before::Policy(before), after, &["a.example 10.0.0.1", "x.fine.example 10.0.0.1"]);
+    let lines = shown(&summary);
+    assert_eq!(lines[..2], ["blocked > would-block: 1 1 1", "a.example 1 1 p0/s s.list:2 after"]);
+    assert_eq!(lines[4..6], ["blocked > excepted: 1 1 1", "x.fine.example 1 1 / exception cleandns.toml:12 after"]);
+}
+
+#[test]
+fn what_the_file_tells_of_answers_is_judged_too() {
+    let rules = "alias.example\n192.0.2.0/24\nns:dns.example";
+    let queries = [
+        "a.x 10.0.0.1 >b.x",
+        "a.y 10.0.0.1 >b.y >c.alias.example",
+        "a.z 10.0.0.1 =192.0.2.7",
+        "a.z 10.0.0.1 =198.51.100.7",
+        "a.z 10.0.0.1",
+    ];
+    let summary = compare(Before::Nothing, policy(&[(Mode::Enforce, rules)], vec![]), &queries);
+    assert_eq!(
+        shown(&summary)[..3],
+        ["passed > blocked: 2 2 1", "a.y 1 1 p0/s s.list:2 after", "a.z 1 1 p0/s s.list:3 after"]
+    );
+    let not_asked = summary.not_asked;
+    let numbers = (not_asked.answer_rules_before, not_asked.answer_rules_after, not_asked.queries_with_answer);
+    assert_eq!(numbers, (0, 2, 4));
+}
+
+#[test]
+fn names_that_no_policy_is_asked_about() {
+    let after = policy(&[(Mode::Enforce, "localhost\nprinter.local\nin-addr.arpa\nb.example")], vec![]);
+    let queries = ["localhost 10.0.0.1", "printer.local 10.0.0.1", "1.0.168.192.in-addr.arpa 10.0.0.1", "b.example"];
+    assert_eq!(compare(Before::Nothing, after, &queries).changed, 1);
+}
+
+#[test]
+fn the_first_rows_and_the_first_reasons() {
+    let mut text = String::new();
+    (0..40).for_each(|at| text.push_str(&format!("n{at}.b.example A\n").repeat(at + 1)));
+    (0..30).for_each(|at| text.push_str(&format!("{}\n", "x".repeat(at + 1))));
+    text.push_str("a..b A\n");
+    let clock = WallClock { now: NOW, zone: crate::policy::Zone::utc() };
+    let Opened { mut source, format } = open(Cursor::new(text), None, &clock).unwrap();
+    let mut comparison = Comparison::new(Before::Nothing, policy(&[(Mode::Enforce, "b.example")], vec![]), NOW);
+    comparison.run(&mut *source, &mut |_| {}).unwrap();
+    let summary = comparison.summary(format, 3);
+    let names: Vec<_> = summary.changes[0].by_name.iter().map(|row| (row.name.as_str(), row.queries)).collect();
+    assert_eq!(names, [("n39.b.example", 40), ("n38.b.example", 39), ("n37.b.example", 38)]);
+    assert_eq!((summary.queries, summary.changes[0].names, summary.changes[0].by_client.len()), (820, 40, 0));
+    let reasons = &summary.skipped.reasons;
+    assert_eq!((summary.skipped.count, reasons.len(), reasons[0].count, &*reasons[0].first), (31, 2, 30, "line 821"));
+    // More reasons than are told apart.
+    let mut skips = Skips::default();
+    (0..30u64).for_each(|at| skips.add(Place::Line(at), Cow::from(format!("reason {at}"))));
+    let tally = Tally { skips, ..Tally::default() };
+    let skipped = summary::summarize(&tally, format, 3, (0, 0)).skipped;
+    assert_eq!((skipped.count, skipped.reasons.len()), (30, 10));
+    assert_eq!((&*skipped.reasons[9].reason, skipped.reasons[9].count), ("other reasons", 21));
+}
+
+/// A line of our log for a query, as the policy decided it.
+fn logged(judge: &Judge, asked: &Asked) -> String {
+    let client = Client { address: asked.client.unwrap(), id: None, mac: None, tcp: asked.tcp };
+    let asking = Asking { name: &asked.name, rr_type: asked.rr_type, client, now: NOW, pauses: &[] };
+    let mut verdict = judge.policy.on_question(&asking);
+    // As a server does: no answer is looked for where the question is blocked.
+    if verdict.block().is_none() {
+        verdict = judge.policy.on_answer(&verdict, &asking, &asked.links);
+    }
+    let said = verdict.programs.iter().map(|said| {
+        serde_json::json!({
+            "program": judge.policy.programs()[usize::from(said.program)].name,
+            "service": "s",
+            "list": "s.list",
+            "version": "0",
+            "line": said.cause.line,
+            "trigger": said.cause.trigger.word(),
+            "outcome": said.outcome.word(),
+        })
+    });
+    let owner = verdict.owner.map(|pass| &judge.policy.owner_exceptions()[usize::from(pass.exception)].place);
+    let of = |trigger| {
+        let links = asked.links.iter().filter(move |link| link.trigger == trigger);
+        links.map(|link| link.what.to_string()).collect::<Vec<_>>()
+    };
+    let mut line = serde_json::json!({
+        "time": "2026-11-28T22:00:00.000000Z",
+        "client": client.address,
+        "group": "default",
+        "transport": if asked.tcp { "tcp" } else { "udp" },
+        "name": asked.name.to_string(),
+        "type": asked.rr_type.to_string(),
+        "rcode": "NOERROR",
+        "micros": 1,
+        "aliases": of(Trigger::Cname),
+        "addresses": of(Trigger::Address),
+        "verdicts": said.collect::<Vec<_>>(),
+    });
+    if let Some(place) = owner {
+        line["owner"] = place.as_str().into();
+    }
+    line.to_string() + "\n"
+}
+
+/// Few labels, so that rules and names meet.
+fn name() -> impl Strategy<Value = String> {
+    prop::collection::vec(prop::sample::select(&["a", "b", "c"][..]), 1..4).prop_map(|labels| labels.join("."))
+}
+
+fn rule() -> impl Strategy<Value = String> {
+    let name = (prop::sample::select(&["", "=", "*.", "@", "@=", "@*."][..]), name());
+    prop_oneof![
+        4 => name.prop_map(|(prefix, name)| format!("{prefix}{name}")),
+        1 => prop::sample::select(&["192.0.2.0/24", "@192.0.2.128/25", "ns:a"][..])
+            .prop_map(str::to_owned),
+    ]
+}
+
+fn a_query() -> impl Strategy<Value = Asked> {
+    let link = prop_oneof![
+        name().prop_map(|name| Link::name(name.parse().unwrap(), Trigger::Cname)),
+        any::<u8>().prop_map(|last| Link::address([192, 0, 2, last].into(), Trigger::Address)),
+    ];
+    let client = prop::sample::select(&["10.0.0.1", "10.0.0.2", "192.168.7.1"][..]);
+    (name(), client, prop::collection::vec(link, 0..3), any::<bool>()).prop_map(|(name, client, mut links, tcp)| {
+        // As they are written: aliases first.
+        links.sort_by_key(|link| link.trigger == Trigger::Address);
+        let (name, client) = (name.parse().unwrap(), Some(client.parse().unwrap()));
+        Asked { name, rr_type: RrType::A, client, links, tcp, ..Asked::default() }
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    /// A log that is replayed against the very policy that it is of changes nothing, whatever that policy is.
+    #[test]
+    fn a_log_against_its_own_policy_changes_nothing(
+        programs in prop::collection::vec(
+            (prop::sample::select(&Mode::ALL[..]), prop::collection::vec(rule(), 1..6)), 1..4),
+        excepted in prop::option::of(name()),
+        queries in prop::collection::vec(a_query(), 1..80),
+    ) {
+        let texts: Vec<(Mode, String)> = programs.into_iter().map(|(mode, rules)| (mode, rules.join("\n"))).collect();
+        let programs: Vec<(Mode, &str)> = texts.iter().map(|(mode, rules)| (*mode, rules.as_str())).collect();
+        let owner: Vec<OwnerException> = excepted.into_iter().map(|name| OwnerException {
+            names: vec![(name.parse().unwrap(), Scope::Subtree)],
+            programs: vec![],
+            groups: vec![],
+            until: None,
+            reason: String::new(),
+            place: "cleandns.toml:1".to_owned(),
+        }).collect();
+        let judge = || policy(&programs, owner.clone());
+        let log: String = queries.iter().map(|query| logged(&judge(), query)).collect();
+        let clock = WallClock { now: NOW, zone: crate::policy::Zone::utc() };
+        for before in [Before::Recorded, Before::Policy(judge())] {
+            let Opened { mut source, format } = open(Cursor::new(log.clone()), None, &clock).unwrap();
+            prop_assert_eq!(format, Format::Ours);
+            let mut comparison = Comparison::new(before, judge(), NOW);
+            comparison.run(&mut *source, &mut |_| {}).unwrap();
+            let summary = comparison.summary(format, 10);
+            prop_assert_eq!(summary.queries, queries.len() as u64, "{:?}", summary.skipped);
+            prop_assert_eq!(summary.changed, 0, "{:#?}\n{}", shown(&summary), log);
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! AdGuard Home's `querylog.json`: a JSON object a line. The answer in it is not looked at.
+
+use super::{
+    Asked, Place, Source, Step,
+    lines::{Line, Lines, TOO_LONG},
+    micros_of,
+};
+use crate::query_log::Fate;
+use serde::Deserialize;
+use std::{
+    borrow::Cow,
+    io::{self, BufRead},
+};
+
+/// What its verdicts are told of as.
+const PROGRAM: &str = "AdGuard Home";
+/// Its reasons by number, as far as they say that something was let pass, or blocked.
+const ALLOWED: u8 = 1;
+const REASONS: [(u8, &str); 6] = [
+    (3, "filters"),
+    (4, "safe browsing"),
+    (5, "parental control"),
+    (6, "invalid"),
+    (7, "safe search"),
+    (8, "blocked services"),
+];
+
+/// Reads lines of the log.
+pub(super) struct Adguard<R>(Lines<R>);
+
+/// A line, as far as it is of interest.
+#[derive(Deserialize)]
+struct Entry<'a> {
+    #[serde(borrow, rename = "T")]
+    time: Cow<'a, str>,
+    #[serde(borrow, rename = "QH")]
+    name: Cow<'a, str>,
+    #[serde(borrow, rename = "QT")]
+    rr_type: Cow<'a, str>,
+    #[serde(borrow, rename = "QC", default)]
+    class: Cow<'a, str>,
+    /// Empty for plain DNS, else `doh`, `dot`, `doq` or `dnscrypt`.
+    #[serde(borrow, rename = "CP", default)]
+    protocol: Cow<'a, str>,
+    #[serde(borrow, rename = "CID", default)]
+    client_id: Cow<'a, str>,
+    #[serde(borrow, rename = "IP", default)]
+    address: Cow<'a, str>,
+    #[serde(borrow, rename = "Result", default)]
+    result: Outcome<'a>,
+}
+
+#[derive(Deserialize, Default)]
+struct Outcome<'a> {
+    #[serde(rename = "IsFiltered", default)]
+    is_filtered: bool,
+    #[serde(rename = "Reason", default)]
+    reason: u8,
+    #[serde(borrow, rename = "ServiceName", default)]
+    service: Cow<'a, str>,
+    #[serde(borrow, rename = "Rules", default)]
+    rules: Vec<Rule<'a>>,
+    /// Before version 0.105 there was one rule.
+    #[serde(borrow, rename = "Rule", default)]
+    rule: Cow<'a, str>,
+}
+
+#[derive(Deserialize)]
+struct Rule<'a> {
+    #[serde(borrow, rename = "Text", default)]
+    text: Cow<'a, str>,
+}
+
+impl<R: BufRead> Adguard<R> {
+    pub(super) fn new(lines: Lines<R>) -> Self {
+        Self(lines)
+    }
+}
+
+impl<R: BufRead> Source for Adguard<R> {
+    fn advance(&mut self, asked: &mut Asked) -> io::Result<Step> {
+        let line = match self.0.next()? {
+            Line::End => return Ok(Step::End),
+            Line::TooLong => return Step::skipped(TOO_LONG),
+            Line::Text(b"") => return Ok(Step::Ignored),
+            Line::Text(line) => line,
+        };
+        asked.clear();
+        Ok(match serde_json::from_slice(line) {
+            Ok(entry) => match read(&entry, asked) {
+                Ok(()) => Step::Asked,
+                Err(reason) => Step::Skipped(reason.into()),
+            },
+            Err(error) => Step::Skipped(format!("the line is no query of AdGuard Home's log: {error}").into()),
+        })
+    }
+
+    fn place(&self) -> Place {
+        Place::Line(self.0.number())
+    }
+}
+
+fn read(entry: &Entry<'_>, asked: &mut Asked) -> Result<(), String> {
+    if !matches!(&*entry.class, "" | "IN") {
+        return Err(format!("QC: the class {} is not IN", entry.class));
+    }
+    asked.time = Some(micros_of(&entry.time).ok_or_else(|| format!("T: `{}` is no time", entry.time))?);
+    asked.name.assign(entry.name.as_bytes()).map_err(|error| format!("QH: {error}"))?;
+    asked.rr_type = entry.rr_type.parse().map_err(|error| format!("QT: {error}"))?;
+    asked.tcp = matches!(&*entry.protocol, "dot" | "doh");
+    asked.set_client(&entry.address);
+    asked.client_id.extend(entry.client_id.chars().map(|letter| letter.to_ascii_lowercase()));
+    let result = &entry.result;
+    asked.recorded = Some(match result.is_filtered {
+        true => Fate::Blocked,
+        false if result.reason == ALLOWED => Fate::Excepted,
+        false => Fate::Passed,
+    });
+    if asked.recorded != Some(Fate::Passed) {
+        let known = REASONS.iter().find(|(reason, _)| *reason == result.reason).map_or("allowlists", |known| known.1);
+        let service = if result.service.is_empty() { known } else { &*result.service };
+        let rule = result.rules.first().map_or(&*result.rule, |rule| &*rule.text);
+        asked.told.set(PROGRAM, service, rule);
+    }
+    Ok(())
+}

@@ -1,0 +1,281 @@
+//! Files of recorded queries, one file a format. Each is read from its beginning to its end, once, in little memory.
+//!
+//! What can't be read is skipped with its place and a reason; what holds no query (comments, responses) is passed over.
+//! A database has no reader here yet: see `reader`.
+
+mod adguard;
+mod detect;
+mod dnsperf;
+mod lines;
+mod ours;
+mod packet;
+mod pcap;
+mod pihole;
+
+use crate::{
+    dns::{Name, RrType},
+    policy::{Link, Zone},
+    query_log::Fate,
+};
+use detect::Detected;
+use std::{
+    borrow::Cow,
+    fmt,
+    io::{self, BufReader, Cursor, Read},
+    net::IpAddr,
+};
+
+/// Octets that a format is told from.
+const HEAD_BYTES: u64 = 1 << 16;
+/// Octets asked of a file at once.
+const READ_BYTES: usize = 1 << 18;
+
+/// A recorded query. A place to be filled again and again, because copies of names cost more than reading them.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// Microseconds since 1970 (UTC).
+    pub time: Option<i64>,
+    /// `None`: the file doesn't tell the address.
+    pub client: Option<IpAddr>,
+    /// What the file tells of a client instead of its address: a network, a pseudonym; else empty.
+    pub client_text: String,
+    /// What an encrypted transport said the client is called, in lower case; else empty.
+    pub client_id: String,
+    pub tcp: bool,
+    pub name: Name,
+    pub rr_type: RrType,
+    /// What the answer led to, as far as it was recorded.
+    pub links: Vec<Link>,
+    /// What became of it, by rules that can be asked again; `None` if the file doesn't tell.
+    pub recorded: Option<Fate>,
+    /// Whose rule that was.
+    pub told: Told,
+    /// A verdict was recorded that can't be asked again: its rule looks at what the file doesn't tell.
+    pub unaskable: bool,
+}
+
+/// The rule that a recorded verdict names. Empty texts: none, or not told.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Told {
+    pub program: String,
+    pub service: String,
+    /// `list:line`, or the rule itself.
+    pub rule: String,
+}
+
+impl Default for Asked {
+    fn default() -> Self {
+        Self {
+            time: None,
+            client: None,
+            client_text: String::new(),
+            client_id: String::new(),
+            tcp: false,
+            name: Name::ROOT,
+            rr_type: RrType::A,
+            links: Vec::new(),
+            recorded: None,
+            told: Told::default(),
+            unaskable: false,
+        }
+    }
+}
+
+impl Asked {
+    /// Forgets all but the name, which is written over anyway.
+    fn clear(&mut self) {
+        (self.time, self.client, self.tcp, self.recorded, self.unaskable) = (None, None, false, None, false);
+        self.client_text.clear();
+        self.client_id.clear();
+        self.links.clear();
+        self.told.clear();
+    }
+
+    /// Takes what a file tells of a client: an address, or another text.
+    fn set_client(&mut self, text: &str) {
+        self.client = text.parse().ok().map(|address: IpAddr| address.to_canonical());
+        if self.client.is_none() {
+            self.client_text.push_str(text);
+        }
+    }
+}
+
+impl Told {
+    fn clear(&mut self) {
+        self.program.clear();
+        self.service.clear();
+        self.rule.clear();
+    }
+
+    fn set(&mut self, program: &str, service: &str, rule: impl fmt::Display) {
+        self.clear();
+        self.program.push_str(program);
+        self.service.push_str(service);
+        // Writing to memory doesn't fail.
+        let _ = fmt::Write::write_fmt(&mut self.rule, format_args!("{rule}"));
+    }
+}
+
+/// A file's queries, one after the other.
+pub trait Source {
+    /// Goes on by a line or a packet. `asked` is filled if that was a query. An error is one of reading the file itself.
+    fn advance(&mut self, asked: &mut Asked) -> io::Result<Step>;
+
+    /// Where that was.
+    fn place(&self) -> Place;
+}
+
+/// What a line or a packet was.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Step {
+    Asked,
+    /// Nothing to be asked: a comment, a response.
+    Ignored,
+    /// It can't be read, and why.
+    Skipped(Cow<'static, str>),
+    /// Nor can what follows, and why. It is the end.
+    Broken(Cow<'static, str>),
+    End,
+}
+
+impl Step {
+    fn skipped(reason: impl Into<Cow<'static, str>>) -> io::Result<Self> {
+        Ok(Self::Skipped(reason.into()))
+    }
+}
+
+/// Where something stands in a file, from 1.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Place {
+    Line(u64),
+    Packet(u64),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Line(number) => write!(f, "line {number}"),
+            Self::Packet(number) => write!(f, "packet {number}"),
+        }
+    }
+}
+
+/// How a file is written.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Format {
+    /// Our query log as lines of JSON.
+    Ours,
+    /// Recorded packets: pcap or pcapng.
+    Pcap,
+    /// `name type` a line, as dnsperf and resperf read them.
+    Dnsperf,
+    /// AdGuard Home's `querylog.json`.
+    Adguard,
+    /// The text log of dnsmasq, and of Pi-hole, whose resolver it is.
+    Pihole,
+    /// A Frame Streams file of dnstap messages.
+    Dnstap,
+    /// A SQLite database: our query log, or Pi-hole's `pihole-FTL.db`.
+    Sqlite,
+}
+
+impl Format {
+    pub const ALL: [Self; 7] =
+        [Self::Ours, Self::Pcap, Self::Dnsperf, Self::Adguard, Self::Pihole, Self::Dnstap, Self::Sqlite];
+
+    /// The word of the command line.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Ours => "ours",
+            Self::Pcap => "pcap",
+            Self::Dnsperf => "dnsperf",
+            Self::Adguard => "adguard",
+            Self::Pihole => "pihole",
+            Self::Dnstap => "dnstap",
+            Self::Sqlite => "sqlite",
+        }
+    }
+
+    /// True if such a file tells what became of its queries.
+    pub fn records_verdicts(self) -> bool {
+        matches!(self, Self::Ours | Self::Adguard | Self::Pihole)
+    }
+}
+
+/// What logs leave out whose times have neither a year nor a zone.
+#[derive(Clone, Debug)]
+pub struct WallClock {
+    /// Seconds since 1970 (UTC): nothing was recorded later.
+    pub now: i64,
+    pub zone: Zone,
+}
+
+/// A file that can be read.
+pub struct Opened {
+    pub format: Format,
+    pub source: Box<dyn Source>,
+}
+
+/// Why a file can't be read at all.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("can't be read: {0}")]
+    Io(#[from] io::Error),
+    #[error("is empty")]
+    Empty,
+    #[error("is compressed with {0}; unpack it first, or pipe it in: `{1} FILE | cleandns replay -`")]
+    Compressed(&'static str, &'static str),
+    #[error("{0} can't be replayed yet; replay the log as lines of JSON, or a capture (pcap)")]
+    NotYet(&'static str),
+    #[error(
+        "is in no format that can be told from its beginning; name it with --format (ours, pcap, dnsperf, adguard, pihole)"
+    )]
+    Unknown,
+    #[error("is no file of captured packets: {0}")]
+    Pcap(String),
+}
+
+/// Makes a reader for a file, in the format given or in the one that its first octets tell.
+pub fn open<R>(mut input: R, format: Option<Format>, clock: &WallClock) -> Result<Opened, OpenError>
+where
+    R: Read + Send + 'static,
+{
+    let mut head = Vec::new();
+    input.by_ref().take(HEAD_BYTES).read_to_end(&mut head)?;
+    if head.is_empty() {
+        return Err(OpenError::Empty);
+    }
+    let format = match (format, detect::detect(&head)) {
+        // Nobody means a compressed file, whatever they call it.
+        (_, Detected::Compressed(what, unpack)) => return Err(OpenError::Compressed(what, unpack)),
+        (Some(format), _) | (None, Detected::Format(format)) => format,
+        (None, Detected::Nothing) => return Err(OpenError::Unknown),
+    };
+    let source = reader(Cursor::new(head).chain(input), format, clock)?;
+    Ok(Opened { format, source })
+}
+
+/// The reader of a format. Whoever writes one that is missing adds it here, and nowhere else.
+fn reader<R>(input: R, format: Format, clock: &WallClock) -> Result<Box<dyn Source>, OpenError>
+where
+    R: Read + Send + 'static,
+{
+    let lines = |input| lines::Lines::new(BufReader::with_capacity(READ_BYTES, input));
+    Ok(match format {
+        Format::Ours => Box::new(ours::Ours::new(lines(input))),
+        Format::Pcap => Box::new(pcap::Packets::new(input)?),
+        Format::Dnsperf => Box::new(dnsperf::Dnsperf::new(lines(input))),
+        Format::Adguard => Box::new(adguard::Adguard::new(lines(input))),
+        Format::Pihole => Box::new(pihole::Pihole::new(lines(input), clock)),
+        Format::Dnstap => return Err(OpenError::NotYet("a dnstap file")),
+        Format::Sqlite => return Err(OpenError::NotYet("a SQLite database (our query log, or Pi-hole's)")),
+    })
+}
+
+/// Microseconds since 1970 of a time as RFC 3339 has it.
+fn micros_of(text: &str) -> Option<i64> {
+    text.parse().ok().map(jiff::Timestamp::as_microsecond)
+}
+
+#[cfg(test)]
+mod tests;

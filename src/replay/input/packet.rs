@@ -1,0 +1,198 @@
+//! From a recorded packet to the DNS messages in it: link, network and transport headers.
+//!
+//! What has no message to the port of DNS is nothing to us. What has one that can't be had whole (fragments, segments, a
+//! capture that keeps only the beginning of packets) is said.
+
+use etherparse::{EtherType, LaxNetSlice, LaxSlicedPacket, TransportSlice};
+use pcap_parser::Linktype;
+use std::net::IpAddr;
+
+/// The port that queries are sent to.
+const DNS_PORT: u16 = 53;
+/// Octets of the headers before an IP packet: of BSD's loopback, and of both forms of Linux's "any" interface.
+const NULL_BYTES: usize = 4;
+const SLL_BYTES: usize = 16;
+const SLL2_BYTES: usize = 20;
+/// Link types of raw IP on some BSDs, where 101 is the usual number.
+const RAW_BSD: [i32; 2] = [12, 14];
+/// Where link types end in a file's header; above stand lengths of checksums.
+const LINK_TYPE_MASK: i32 = 0xffff;
+
+/// What a packet carries.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Payload<'a> {
+    /// A datagram to the port of DNS. `is_cut`: the capture has only its beginning.
+    Datagram {
+        client: IpAddr,
+        octets: &'a [u8],
+        is_cut: bool,
+    },
+    /// A piece of a stream to it.
+    Segment {
+        client: IpAddr,
+        octets: &'a [u8],
+        is_cut: bool,
+    },
+    Other,
+    Unreadable(&'static str),
+}
+
+/// Finds what a packet carries, by the type of its link.
+pub(super) fn payload(link: Linktype, packet: &[u8]) -> Payload<'_> {
+    match Linktype(link.0 & LINK_TYPE_MASK) {
+        Linktype::ETHERNET => match LaxSlicedPacket::from_ethernet(packet) {
+            Ok(sliced) => of(&sliced),
+            Err(_) => Payload::Unreadable("the packet is shorter than an Ethernet header"),
+        },
+        Linktype::LINUX_SLL => below(packet, SLL_BYTES - 2, SLL_BYTES),
+        Linktype::LINUX_SLL2 => below(packet, 0, SLL2_BYTES),
+        Linktype::NULL | Linktype::LOOP => packet.get(NULL_BYTES..).map_or(SHORT, of_ip),
+        Linktype::RAW | Linktype::IPV4 | Linktype::IPV6 => of_ip(packet),
+        Linktype(number) if RAW_BSD.contains(&number) => of_ip(packet),
+        _ => Payload::Unreadable(
+            "the capture is of a link other than Ethernet, raw IP, loopback or Linux's \"any\" interface",
+        ),
+    }
+}
+
+const SHORT: Payload<'static> = Payload::Unreadable("the packet is shorter than its headers");
+
+/// The same where the EtherType stands in a header of so many octets.
+fn below(packet: &[u8], type_at: usize, header_bytes: usize) -> Payload<'_> {
+    let ether_type = packet.get(type_at..).and_then(|rest| rest.first_chunk::<2>());
+    match (ether_type, packet.get(header_bytes..)) {
+        (Some(ether_type), Some(rest)) => {
+            of(&LaxSlicedPacket::from_ether_type(EtherType(u16::from_be_bytes(*ether_type)), rest))
+        }
+        _ => SHORT,
+    }
+}
+
+fn of_ip(packet: &[u8]) -> Payload<'_> {
+    match LaxSlicedPacket::from_ip(packet) {
+        Ok(sliced) => of(&sliced),
+        Err(_) => Payload::Unreadable("the packet is no IP packet"),
+    }
+}
+
+fn of<'a>(sliced: &LaxSlicedPacket<'a>) -> Payload<'a> {
+    let (client, ip): (IpAddr, _) = match &sliced.net {
+        Some(LaxNetSlice::Ipv4(ip)) => (ip.header().source_addr().into(), ip.payload()),
+        Some(LaxNetSlice::Ipv6(ip)) => (ip.header().source_addr().into(), ip.payload()),
+        _ => return Payload::Other,
+    };
+    if ip.fragmented {
+        return Payload::Unreadable("the packet is a fragment of another; fragments are not put together");
+    }
+    let is_cut = ip.incomplete;
+    match &sliced.transport {
+        Some(TransportSlice::Udp(udp)) if udp.destination_port() == DNS_PORT => {
+            Payload::Datagram { client, octets: udp.payload(), is_cut }
+        }
+        Some(TransportSlice::Tcp(tcp)) if tcp.destination_port() == DNS_PORT => {
+            Payload::Segment { client, octets: tcp.payload(), is_cut }
+        }
+        _ => Payload::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use etherparse::{LinuxSllPacketType, PacketBuilder};
+
+    const CLIENT: [u8; 4] = [192, 168, 1, 7];
+
+    /// What stands before an IP packet.
+    fn behind(header: &[u8], ip: &[u8]) -> Vec<u8> {
+        [header, ip].concat()
+    }
+
+    fn udp4(port: u16) -> Vec<u8> {
+        let mut packet = Vec::new();
+        PacketBuilder::ipv4(CLIENT, [9, 9, 9, 9], 64).udp(4000, port).write(&mut packet, b"query").unwrap();
+        packet
+    }
+
+    fn udp6() -> Vec<u8> {
+        let mut packet = Vec::new();
+        PacketBuilder::ipv6([0xfd; 16], [1; 16], 64).udp(4000, 53).write(&mut packet, b"query").unwrap();
+        packet
+    }
+
+    #[test]
+    fn every_link_type() {
+        let ethernet = |ether_type: [u8; 2]| [&[0u8; 12][..], &ether_type].concat();
+        let tagged = [&[0u8; 12][..], &[0x81, 0, 0, 5, 0x88, 0xa8, 0, 6, 8, 0]].concat();
+        let sll = [&[0u8; 14][..], &[8, 0]].concat();
+        let sll2 = [&[0x86, 0xdd][..], &[0; 18]].concat();
+        let v4 = Payload::Datagram { client: CLIENT.into(), octets: b"query", is_cut: false };
+        let v6 = Payload::Datagram { client: [0xfd; 16].into(), octets: b"query", is_cut: false };
+        for (link, packet, expected) in [
+            (1, behind(&ethernet([8, 0]), &udp4(53)), v4),
+            (1, behind(&ethernet([0x86, 0xdd]), &udp6()), v6),
+            (1, behind(&tagged, &udp4(53)), v4),
+            // With the octets of a checksum told in the upper half.
+            (0x1400_0001, behind(&ethernet([8, 0]), &udp4(53)), v4),
+            (1, behind(&ethernet([8, 6]), &[0; 28]), Payload::Other),
+            (1, behind(&ethernet([8, 0]), &udp4(5353)), Payload::Other),
+            // Short frames are padded.
+            (1, behind(&ethernet([8, 0]), &[&udp4(53)[..], &[0; 9]].concat()), v4),
+            (113, behind(&sll, &udp4(53)), v4),
+            (276, behind(&sll2, &udp6()), v6),
+            (0, behind(&[2, 0, 0, 0], &udp4(53)), v4),
+            (108, behind(&[0, 0, 0, 2], &udp4(53)), v4),
+            (101, udp4(53), v4),
+            (12, udp6(), v6),
+            (228, udp4(53), v4),
+            (229, udp6(), v6),
+            (1, vec![0; 13], Payload::Unreadable("the packet is shorter than an Ethernet header")),
+            (113, vec![0; 15], SHORT),
+            (276, vec![0; 19], SHORT),
+            (0, vec![0; 3], SHORT),
+            (101, vec![0xff; 40], Payload::Unreadable("the packet is no IP packet")),
+        ] {
+            assert_eq!(payload(Linktype(link), &packet), expected, "{link}: {packet:02x?}");
+        }
+        assert!(matches!(payload(Linktype(105), &udp4(53)), Payload::Unreadable(why) if why.contains("link")));
+    }
+
+    #[test]
+    fn extension_headers_fragments_and_cut_packets() {
+        // Hop-by-hop options before UDP.
+        let mut extended = udp6();
+        extended[6] = 0;
+        extended[5] += 8;
+        extended.splice(40..40, [17, 0, 1, 4, 0, 0, 0, 0]);
+        let v6 = Payload::Datagram { client: [0xfd; 16].into(), octets: b"query", is_cut: false };
+        assert_eq!(payload(Linktype::RAW, &extended), v6);
+        let mut fragment = udp4(53);
+        fragment[6] = 0x20;
+        assert!(matches!(payload(Linktype::RAW, &fragment), Payload::Unreadable(why) if why.contains("fragment")));
+        let whole = udp4(53);
+        let cut = payload(Linktype::RAW, &whole[..whole.len() - 2]);
+        assert_eq!(cut, Payload::Datagram { client: CLIENT.into(), octets: b"que", is_cut: true });
+    }
+
+    #[test]
+    fn streams() {
+        let mut packet = Vec::new();
+        let builder = PacketBuilder::linux_sll(LinuxSllPacketType::HOST, 6, [0; 8]).ipv4(CLIENT, [9, 9, 9, 9], 64);
+        builder.tcp(4000, 53, 1, 1000).write(&mut packet, b"\0\x05query").unwrap();
+        let expected = Payload::Segment { client: CLIENT.into(), octets: b"\0\x05query", is_cut: false };
+        assert_eq!(payload(Linktype::LINUX_SLL, &packet), expected);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_octets_are_too_strange(
+            link in proptest::sample::select(&[0, 1, 12, 101, 108, 113, 228, 229, 276, 9][..]),
+            start in proptest::sample::select(vec![vec![], udp4(53), udp6(), vec![0; 12], vec![0; 14]]),
+            octets in proptest::collection::vec(proptest::num::u8::ANY, 0..80),
+            cut in 0..60usize,
+        ) {
+            let packet = [start, octets].concat();
+            let _ = payload(Linktype(link), &packet[cut.min(packet.len())..]);
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! `cleandns replay` as a person starts it: what it prints, and the code it leaves with.
+
+use crate::harness::{folder, write_list};
+use serde_json::Value;
+use std::{
+    fs,
+    io::Write,
+    path::Path,
+    process::{Command, Output, Stdio},
+};
+use tempfile::TempDir;
+
+/// A folder with a configuration that blocks names below blocked.example and watches watched.example, and one that
+/// doesn't, but others.
+fn place() -> TempDir {
+    let folder = folder();
+    let config = |name: &str, services: &str| {
+        let program =
+            format!("[[program]]\nname = \"p\"\nlists = [{{ path = \"lists-{name}\" }}]\nservices = {services}");
+        fs::write(folder.path().join(format!("{name}.toml")), program + "\n").unwrap();
+        fs::create_dir(folder.path().join(format!("lists-{name}"))).unwrap();
+    };
+    config("old", "{ watched = \"shadow\" }");
+    config("new", "{}");
+    write_list(&folder.path().join("lists-old/blocking.list"), &["blocked.example", "gone.example"]);
+    write_list(&folder.path().join("lists-old/watched.list"), &["watched.example"]);
+    write_list(&folder.path().join("lists-new/blocking.list"), &["blocked.example", "192.0.2.0/24", "fresh.example"]);
+    let queries = "; a comment\nwww.blocked.example A\nfresh.example A\na.fresh.example AAAA\nfresh.example A\n\
+                   gone.example A\nwatched.example A\nwww.tiktok.com HTTPS\nother.example A\nbroken\n";
+    fs::write(folder.path().join("queries.txt"), queries).unwrap();
+    folder
+}
+
+fn command(folder: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cleandns"));
+    command.current_dir(folder).env_remove("HOME").env_remove("STATE_DIRECTORY").env_remove("RUST_LOG");
+    command.env("XDG_STATE_HOME", folder.join("xdg-state")).arg("replay").args(args).stdin(Stdio::null());
+    command
+}
+
+/// Exit code, standard output, standard error.
+fn run(folder: &Path, args: &[&str]) -> (Option<i32>, String, String) {
+    told(command(folder, args).output().unwrap())
+}
+
+fn told(Output { status, stdout, stderr }: Output) -> (Option<i32>, String, String) {
+    let text = |octets: Vec<u8>| String::from_utf8(octets).unwrap();
+    (status.code(), text(stdout), text(stderr))
+}
+
+#[test]
+fn what_a_candidate_would_change() {
+    let place = place();
+    let (code, text, errors) = run(place.path(), &["queries.txt", "--before", "old.toml", "--against", "new.toml"]);
+    assert_eq!((code, errors.as_str()), (Some(0), ""), "{text}");
+    let expected = "queries.txt: dnsperf, 8 queries for 7 names from 0 clients
+before: FOLDER/old.toml, 3 rules
+after:  FOLDER/new.toml, 3 rules
+
+    before       after  queries
+         2           4  blocked
+         1           0  would-block
+         0           0  excepted
+         5           4  passed
+
+5 queries change: 3 newly blocked, 1 newly passed
+
+passed → blocked: 3 queries, 2 names, 0 clients
+   queries     clients  name             by
+         2           0  fresh.example    p/blocking blocking.list:4
+         1           0  a.fresh.example  p/blocking blocking.list:4
+
+   queries       names     clients  program/service
+         3           2           0  p/blocking
+
+blocked → passed: 1 queries, 1 names, 0 clients
+   queries     clients  name          by
+         1           0  gone.example  p/blocking blocking.list:3 (before)
+
+   queries       names     clients  program/service
+         1           1           0  p/blocking
+
+would-block → passed: 1 queries, 1 names, 0 clients
+   queries     clients  name             by
+         1           0  watched.example  p/watched watched.list:2 (before)
+
+   queries       names     clients  program/service
+         1           1           0  p/watched
+
+rules on answers were not asked, but for aliases and addresses that the file tells (0 queries): 0 rules before, 1 after, \
+                    and rules on names as aliases
+8 queries tell no client's address: groups and rules by client don't hold for them
+1 lines or packets hold no query
+1 could not be read and were skipped:
+  queries.txt: line 10: the line is no name and type, such as `example.com A` (1 of them)
+";
+    let folder = fs::canonicalize(place.path()).unwrap().display().to_string();
+    let (rest, rate) = text.trim_end().rsplit_once('\n').unwrap();
+    let rest = rest.replace(&folder, "FOLDER").replace(&place.path().display().to_string(), "FOLDER");
+    assert_eq!(rest + "\n", expected);
+    assert!(rate.contains(" queries a second, in "), "{rate}");
+}
+
+#[test]
+fn the_same_as_json() {
+    let place = place();
+    let args = ["queries.txt", "--before", "old.toml", "--against", "new.toml", "--json", "--top", "1"];
+    let (code, text, _) = run(place.path(), &args);
+    assert_eq!(code, Some(0), "{text}");
+    let json: Value = serde_json::from_str(&text).unwrap();
+    for (pointer, expected) in [
+        ("/file", Value::from("queries.txt")),
+        ("/format", "dnsperf".into()),
+        ("/queries", 8.into()),
+        ("/names/count", 7.into()),
+        ("/names/exact", true.into()),
+        ("/changed", 5.into()),
+        ("/newly_blocked", 3.into()),
+        ("/newly_passed", 1.into()),
+        ("/fates/0/fate", "blocked".into()),
+        ("/fates/0/after", 4.into()),
+        ("/changes/0/before", "passed".into()),
+        ("/changes/0/after", "blocked".into()),
+        ("/changes/0/names", 2.into()),
+        ("/changes/0/by_name/0/name", "fresh.example".into()),
+        ("/changes/0/by_name/0/because/program", "p".into()),
+        ("/changes/0/by_name/0/because/rule", "blocking.list:4".into()),
+        ("/changes/0/by_name/0/because/of", "after".into()),
+        ("/changes/0/by_service/0/queries", 3.into()),
+        ("/not_asked/answer_rules_after", 1.into()),
+        ("/skipped/count", 1.into()),
+        ("/skipped/reasons/0/first", "line 10".into()),
+        ("/broken", Value::Null),
+    ] {
+        assert_eq!(json.pointer(pointer), Some(&expected), "{pointer} in {text}");
+    }
+    assert_eq!(json["changes"][0]["by_name"].as_array().map(Vec::len), Some(1));
+    assert!(json["queries_per_second"].as_u64().is_some_and(|rate| rate > 0));
+}
+
+#[test]
+fn without_options_the_shipped_programs_are_tried() {
+    let place = place();
+    // What is compared with is named: a configuration may lie above the folder of the program that is tested.
+    let (code, text, _) = run(place.path(), &["queries.txt", "--before", "none"]);
+    assert_eq!(code, Some(0));
+    for part in ["before: no policy", "after:  the shipped programs", "www.tiktok.com  clean-store/tiktok tiktok.list:"]
+    {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    let (code, text, _) = run(place.path(), &["queries.txt", "--before", "shipped"]);
+    assert_eq!(code, Some(0));
+    for part in ["nothing changes", "`--before none`"] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    // What the log says is compared with, where it says something.
+    let log = r#"{"time":"2026-11-28T21:12:44Z","client":"10.0.0.7","name":"www.tiktok.com","type":"A"}"#;
+    fs::write(place.path().join("log.json"), log).unwrap();
+    let (code, text, _) = run(place.path(), &["log.json"]);
+    assert_eq!(code, Some(0));
+    for part in ["1 clients", "2026-11-28T21:12:44Z", "what the file says", "passed → blocked: 1", "  10.0.0.7\n"] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+}
+
+#[test]
+fn a_file_from_standard_input() {
+    let place = place();
+    let mut command = command(place.path(), &["-", "--before", "old.toml", "--against", "new.toml"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"fresh.example A\n").unwrap();
+    let (code, text, _) = told(child.wait_with_output().unwrap());
+    assert_eq!(code, Some(0));
+    assert!(text.starts_with("standard input: dnsperf, 1 queries"), "{text}");
+}
+
+#[test]
+fn what_cannot_be_replayed_is_one_clear_line() {
+    let place = place();
+    let write = |name: &str, text: &[u8]| fs::write(place.path().join(name), text).unwrap();
+    write("empty", b"");
+    write("text", b"hello there\n");
+    write("gzip", b"\x1f\x8b\x08\0");
+    write("database", b"SQLite format 3\0");
+    write("bad.toml", b"[listen]\nworkerz = 1\n");
+    for (args, code, expected) in [
+        (&["nowhere"][..], 1, "nowhere: can't be opened"),
+        (&["."], 1, ".: can't be read"),
+        (&["empty"], 1, "empty: is empty"),
+        (&["text"], 1, "text: is in no format that can be told from its beginning; name it with --format"),
+        (&["text", "--format", "dnsperf"], 1, "line 1: the second word is no record type"),
+        (&["gzip"], 1, "zcat FILE | cleandns replay -"),
+        (&["database"], 1, "can't be replayed yet"),
+        (&["queries.txt", "--against", "bad.toml"], 78, "workerz"),
+        (&["queries.txt", "--against", "nowhere.toml"], 78, "nowhere.toml"),
+        (&["queries.txt", "--before", "recorded"], 64, "doesn't say what became of its queries"),
+        (&["queries.txt", "--format", "papyrus"], 64, "is none of ours, pcap"),
+        (&[], 64, "FILE"),
+    ] {
+        let (left, text, errors) = run(place.path(), args);
+        assert_eq!((left, text.as_str()), (Some(code), ""), "{args:?}: {errors}");
+        assert!(errors.contains(expected), "{args:?}: {errors}");
+    }
+}
