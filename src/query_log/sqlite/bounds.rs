@@ -56,7 +56,7 @@ fn sum_days(connection: &mut Connection, now: i64) -> rusqlite::Result<()> {
     if to > from {
         transaction.execute(
             "INSERT INTO days
-             SELECT hour / 24, client, name, verdicts, rules, kind, sum(count), min(first), max(last)
+             SELECT hour / 24, name, client, verdicts, rules, kind, sum(count), min(first), max(last)
              FROM hours WHERE hour >= ?1 * 24 AND hour < ?2 * 24 GROUP BY 1, 2, 3, 4, 5, 6
              ON CONFLICT DO UPDATE SET count = count + excluded.count, first = min(first, excluded.first),
                last = max(last, excluded.last)",

@@ -32,6 +32,8 @@ pub(super) mod kind {
     pub(crate) const DROPPED: i64 = 2;
     pub(crate) const FAILED: i64 = 4;
     pub(crate) const FROM_CACHE: i64 = 8;
+    /// What the fate is multiplied by.
+    pub(crate) const FATE: i64 = 16;
 }
 
 /// How much is kept.

@@ -16,7 +16,8 @@ CREATE TABLE queries (
   cache INTEGER,
   security INTEGER,
   transport INTEGER NOT NULL,
-  -- 1 bypass, 2 dropped, 4 failed (SERVFAIL), 8 from the cache
+  -- 1 bypass, 2 dropped, 4 failed (SERVFAIL), 8 from the cache; 16 times the fate: 0 blocked, 1 would-block, 2 excepted,
+  -- 3 passed
   kind INTEGER NOT NULL,
   verdicts INTEGER NOT NULL,
   -- line and rule, such as 12:tiktok.com, of each program that said something, separated by spaces
@@ -30,7 +31,7 @@ CREATE TABLE queries (
 );
 
 -- What all programs said of a query, but for line and rule; 0 is "nothing". There are few of them.
-CREATE TABLE verdicts (id INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, owner TEXT, fate INTEGER NOT NULL);
+CREATE TABLE verdicts (id INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, owner TEXT);
 CREATE TABLE said (
   verdicts INTEGER NOT NULL,
   place INTEGER NOT NULL,
@@ -49,14 +50,14 @@ CREATE TABLE minutes (
   minute INTEGER NOT NULL, fate INTEGER NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (minute, fate)
 ) WITHOUT ROWID;
 CREATE TABLE hours (
-  hour INTEGER NOT NULL, client TEXT NOT NULL, name TEXT NOT NULL, verdicts INTEGER NOT NULL, rules TEXT NOT NULL,
+  hour INTEGER NOT NULL, name TEXT NOT NULL, client TEXT NOT NULL, verdicts INTEGER NOT NULL, rules TEXT NOT NULL,
   kind INTEGER NOT NULL, count INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
-  PRIMARY KEY (hour, client, name, verdicts, rules, kind)
+  PRIMARY KEY (hour, name, client, verdicts, rules, kind)
 ) WITHOUT ROWID;
 CREATE TABLE days (
-  day INTEGER NOT NULL, client TEXT NOT NULL, name TEXT NOT NULL, verdicts INTEGER NOT NULL, rules TEXT NOT NULL,
+  day INTEGER NOT NULL, name TEXT NOT NULL, client TEXT NOT NULL, verdicts INTEGER NOT NULL, rules TEXT NOT NULL,
   kind INTEGER NOT NULL, count INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
-  PRIMARY KEY (day, client, name, verdicts, rules, kind)
+  PRIMARY KEY (day, name, client, verdicts, rules, kind)
 ) WITHOUT ROWID;
 -- The first row that was written in a minute, to find rows by time.
 CREATE TABLE marks (minute INTEGER PRIMARY KEY, id INTEGER NOT NULL);
@@ -72,7 +73,7 @@ CREATE VIEW log AS SELECT
   CASE q.cache WHEN 0 THEN 'hit' WHEN 1 THEN 'stale' WHEN 2 THEN 'miss' END AS cache,
   CASE q.security WHEN 0 THEN 'secure' WHEN 1 THEN 'insecure' WHEN 2 THEN 'bogus' WHEN 3 THEN 'unchecked' END AS security,
   q.upstream,
-  CASE coalesce(v.fate, 3) WHEN 0 THEN 'blocked' WHEN 1 THEN 'would-block' WHEN 2 THEN 'excepted' ELSE 'passed' END AS fate,
+  CASE q.kind / 16 WHEN 0 THEN 'blocked' WHEN 1 THEN 'would-block' WHEN 2 THEN 'excepted' ELSE 'passed' END AS fate,
   v.owner, s.program, s.service, s.list, s.version, q.rules, s.trigger, s.outcome, s.acted,
   q.kind & 1 AS bypass, (q.kind & 2) / 2 AS dropped, q.aliases, q.addresses
 FROM queries q LEFT JOIN verdicts v ON v.id = q.verdicts LEFT JOIN said s ON s.verdicts = q.verdicts;

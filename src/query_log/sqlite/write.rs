@@ -5,13 +5,13 @@ use super::{
         drain::{Full, Sink},
         row::{Row, Said, Verdicts},
     },
-    Limits, bounds, is_broken, kind, open, put_aside,
+    Limits, MINUTE_MICROS, bounds, is_broken, kind, open, put_aside,
 };
 use crate::{config::DEFAULT_GROUP, dns::Rcode, query::CacheUse};
 use ring::digest::{SHA256, digest};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior::Immediate, params};
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::{BTreeMap, HashMap, hash_map::Entry},
     fs,
     path::{Path, PathBuf},
     sync::Arc,
@@ -71,6 +71,16 @@ impl Writer {
             trimmed: now,
             told: None,
         }
+    }
+
+    /// Writes rows, and says how many of them could not be written.
+    pub fn write_rows(&mut self, rows: Vec<Row>) -> u64 {
+        self.write(rows.into_iter().map(|row| Full { row, client: None, packets: None }).collect())
+    }
+
+    /// Sums up what was written, and closes the database.
+    pub fn end(&mut self) {
+        self.finish();
     }
 
     fn connection(&mut self) -> rusqlite::Result<&mut Connection> {
@@ -225,6 +235,7 @@ fn kind_of(row: &Row) -> i64 {
         | set(row.dropped, kind::DROPPED)
         | set(row.rcode == Rcode::SERVFAIL, kind::FAILED)
         | set(matches!(row.cache, Some(CacheUse::Hit | CacheUse::Stale)), kind::FROM_CACHE)
+        | row.verdicts.fate() as i64 * kind::FATE
 }
 
 /// Notes where a name led to.
@@ -281,10 +292,9 @@ fn number(transaction: &Transaction<'_>, kind: &Verdicts) -> rusqlite::Result<i6
     if let Some(number) = known {
         return Ok(number);
     }
-    let fate = kind.fate() as u8;
     transaction
-        .prepare_cached("INSERT INTO verdicts (digest, owner, fate) VALUES (?, ?, ?)")?
-        .execute(params![digest, kind.owner, fate])?;
+        .prepare_cached("INSERT INTO verdicts (digest, owner) VALUES (?, ?)")?
+        .execute(params![digest, kind.owner])?;
     let number = transaction.last_insert_rowid();
     let mut statement = transaction.prepare_cached("INSERT INTO said VALUES (?,?,?,?,?,?,?,?,?)")?;
     for (place, said) in kind.said.iter().enumerate() {
@@ -302,22 +312,35 @@ pub(super) fn roll(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     if to <= from {
         return Ok(());
     }
-    // What is divided are times after 1970, so that it doesn't matter to which side it is rounded.
-    let sums = [
-        "INSERT INTO hours
-         SELECT time / 3600000000, client, name, verdicts, rules, kind, count(*), min(time), max(time)
-         FROM queries WHERE id > ?1 AND id <= ?2 GROUP BY 1, 2, 3, 4, 5, 6
-         ON CONFLICT DO UPDATE SET count = count + excluded.count, first = min(first, excluded.first),
-           last = max(last, excluded.last)",
-        "INSERT INTO minutes
-         SELECT time / 60000000, coalesce(v.fate, 3), count(*)
-         FROM queries q LEFT JOIN verdicts v ON v.id = q.verdicts WHERE q.id > ?1 AND q.id <= ?2 GROUP BY 1, 2
-         ON CONFLICT DO UPDATE SET count = count + excluded.count",
-        "INSERT INTO marks
-         SELECT time / 60000000, min(id) FROM queries WHERE id > ?1 AND id <= ?2 GROUP BY 1 ON CONFLICT DO NOTHING",
-    ];
-    for sum in sums {
-        transaction.prepare_cached(sum)?.execute([from, to])?;
+    // By name before client, since that is what tells rows apart; what is divided are times after 1970.
+    transaction
+        .prepare_cached(
+            "INSERT INTO hours
+             SELECT time / 3600000000, name, client, verdicts, rules, kind, count(*), min(time), max(time)
+             FROM queries WHERE id > ?1 AND id <= ?2 GROUP BY 1, 2, 3, 4, 5, 6
+             ON CONFLICT DO UPDATE SET count = count + excluded.count, first = min(first, excluded.first),
+               last = max(last, excluded.last)",
+        )?
+        .execute([from, to])?;
+    let (mut minutes, mut marks) = (BTreeMap::<(i64, i64), i64>::new(), BTreeMap::<i64, i64>::new());
+    let mut statement =
+        transaction.prepare_cached("SELECT id, time, kind FROM queries WHERE id > ? AND id <= ? ORDER BY id")?;
+    let mut rows = statement.query([from, to])?;
+    while let Some(row) = rows.next()? {
+        let (id, time, kind): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let minute = time / MINUTE_MICROS;
+        *minutes.entry((minute, kind / kind::FATE)).or_default() += 1;
+        marks.entry(minute).or_insert(id);
+    }
+    for ((minute, fate), count) in minutes {
+        transaction
+            .prepare_cached(
+                "INSERT INTO minutes VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count",
+            )?
+            .execute([minute, fate, count])?;
+    }
+    for (minute, id) in marks {
+        transaction.prepare_cached("INSERT INTO marks VALUES (?, ?) ON CONFLICT DO NOTHING")?.execute([minute, id])?;
     }
     transaction.execute("UPDATE meta SET value = ? WHERE key = 'rolled'", [to])?;
     Ok(())

@@ -1,24 +1,10 @@
 //! Much of everything: fast, and told where it doesn't fit.
 
-use super::made::{context, tally, traffic};
+use super::made::{context, traffic};
 use crate::{
     query_log::Seen,
     report::{Filter, Tally},
 };
-use std::time::Instant;
-
-/// Time for a million rows; run with `--release --ignored --nocapture` to see it.
-#[test]
-#[ignore = "a measurement"]
-#[expect(clippy::print_stderr, reason = "a measurement")]
-fn a_million_rows() {
-    let rows = traffic(61, 1_000_000, 200);
-    let start = Instant::now();
-    let tally = tally(&rows, Filter::default());
-    let counted = start.elapsed();
-    let report = tally.finish(&context());
-    eprintln!("{} rows: counted in {counted:?}, finished in {:?}", report.totals.queries, start.elapsed() - counted);
-}
 
 #[test]
 fn numbers_of_any_size_do_no_harm() {
