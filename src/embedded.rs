@@ -8,17 +8,16 @@ use std::borrow::Cow;
 #[prefix = "blocklists/"]
 struct Blocklists;
 
-#[derive(RustEmbed)]
-#[folder = "config/"]
-#[prefix = "config/"]
-struct Configuration;
+/// Of its folder nothing else is of use inside the binary.
+const CONFIGURATION: (&str, &[u8]) = ("config/cleandns.toml", include_bytes!("../config/cleandns.toml"));
 
 /// The text of a file by its path in the project, such as `config/cleandns.toml`.
 pub fn read(path: &str) -> Option<Cow<'static, [u8]>> {
-    Blocklists::get(path).or_else(|| Configuration::get(path)).map(|file| file.data)
+    let (configuration, text) = CONFIGURATION;
+    if path == configuration { Some(Cow::Borrowed(text)) } else { Blocklists::get(path).map(|file| file.data) }
 }
 
 /// The paths of all files.
 pub fn paths() -> Vec<String> {
-    Blocklists::iter().chain(Configuration::iter()).map(Cow::into_owned).collect()
+    Blocklists::iter().map(Cow::into_owned).chain([CONFIGURATION.0.to_owned()]).collect()
 }

@@ -5,6 +5,7 @@
 
 mod control;
 mod explain;
+mod process;
 mod state;
 
 pub use control::{CacheView, FlushAsked, Flushed, PauseAsked, PausesView, UpdateView};

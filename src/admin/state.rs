@@ -1,6 +1,6 @@
 //! What stands now, for metrics and the list view.
 
-use super::AdminState;
+use super::{AdminState, process::process};
 use crate::{
     lists::{ListState, ListStatus},
     policy::parse::Told,
@@ -10,7 +10,7 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::{
     sync::atomic::Ordering::Relaxed,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 /// Gathers the gauges.
@@ -18,7 +18,7 @@ pub fn gauges(state: &AdminState) -> Gauges {
     let AdminState { health, pipeline, packets_lost, .. } = state;
     let status = health.published.status.load();
     let policy = health.published.policy.load();
-    let (readiness, _) = health.look();
+    let (readiness, reasons) = health.look();
     Gauges {
         policy_epoch: status.epoch,
         policy_age_seconds: status.since.map_or(0.0, |since| since.elapsed().as_secs_f64()),
@@ -29,13 +29,21 @@ pub fn gauges(state: &AdminState) -> Gauges {
         cache: pipeline.finder().cache.stats(),
         packets_lost: packets_lost(),
         misses_in_flight: MISSES_MAX - pipeline.misses_free(),
+        misses_max: MISSES_MAX,
         ready: readiness.serves(),
+        concerns: reasons.len(),
+        pauses: health.pauses_told().len(),
         lists: status.lists.iter().map(list_gauge).collect(),
+        process: process(),
     }
 }
 
 fn list_gauge(list: &ListState) -> ListGauge {
-    let age = list.since.and_then(|since| SystemTime::now().duration_since(since).ok());
+    let now = SystemTime::now();
+    let age = list.since.and_then(|since| now.duration_since(since).ok());
+    let confirmed = list.confirmed_at.map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds));
+    // What comes from the future is as good as new.
+    let download_age = confirmed.map(|confirmed| now.duration_since(confirmed).unwrap_or_default().as_secs_f64());
     ListGauge {
         program: list.program.clone(),
         service: list.service.clone(),
@@ -46,6 +54,7 @@ fn list_gauge(list: &ListState) -> ListGauge {
         held_rules: list.held.count,
         healthy: !list.is_held(),
         age_seconds: age.map_or(0.0, |age| age.as_secs_f64()),
+        download_age_seconds: download_age,
     }
 }
 

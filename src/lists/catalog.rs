@@ -187,6 +187,8 @@ pub struct Findings {
     pub warnings: Vec<(String, String)>,
     /// Lists whose trouble is over without a change.
     pub recovered: bool,
+    /// A server gave a list again, or said that it is still the same.
+    pub confirmed: bool,
     /// Files of which a copy is to be kept, each in this version.
     pub to_store: Vec<(PathBuf, u64)>,
     /// Downloads to be made.
@@ -216,6 +218,7 @@ impl Findings {
         self.troubles.extend(later.troubles);
         self.warnings.extend(later.warnings);
         self.recovered |= later.recovered;
+        self.confirmed |= later.confirmed;
         self.to_store.extend(later.to_store);
         self.to_fetch.extend(later.to_fetch);
         self.deleted.extend(later.deleted);
@@ -609,6 +612,12 @@ impl Entry {
             missing_since: None,
             remote: None,
         }
+    }
+
+    /// Seconds since 1970 when the server of a list with a url last gave what is in force, or said that it is still the
+    /// same.
+    pub fn confirmed_at(&self) -> Option<u64> {
+        self.remote.as_ref()?.confirmed_at()
     }
 
     /// True if what is in force is the text of this version.

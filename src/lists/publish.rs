@@ -287,10 +287,13 @@ impl Lists {
             || !databases.troubles.is_empty()
             || findings.others_changed
             || findings.recovered;
-        if (is_news || occasion.all)
-            && let Err(error) = self.publish(findings, started)
-        {
-            tracing::error!(%error, "the policy could not be built; the one before stays in force");
+        let confirmed = findings.confirmed;
+        if is_news || occasion.all {
+            if let Err(error) = self.publish(findings, started) {
+                tracing::error!(%error, "the policy could not be built; the one before stays in force");
+            }
+        } else if confirmed && let Some(policy) = &*self.published.policy.load() {
+            self.published.status.store(Arc::new(self.status(policy)));
         }
         look_again
     }

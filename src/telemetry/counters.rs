@@ -4,6 +4,7 @@ use crate::{
     dns::{Rcode, Transport},
     policy::{Outcome, Policy, Trigger},
     query::CacheUse,
+    resolve::Security,
 };
 use arc_swap::{ArcSwap, Guard};
 use std::{
@@ -24,6 +25,10 @@ pub const LATENCY_BOUNDS_MICROS: [u64; 16] = [
 ];
 /// Response codes counted by name; what is beyond them is counted together.
 pub const RCODES: usize = 17;
+/// Extended DNS Error codes counted by number: those registered; what is beyond them is counted together, as the last.
+pub const EDES: usize = 32;
+/// What the cache may have had to say, and last: nothing, since no answer was looked for.
+pub const CACHE_STATES: usize = CacheUse::ALL.len() + 1;
 const TRANSPORTS: usize = Transport::ALL.len();
 
 /// How a reload ended.
@@ -59,11 +64,13 @@ pub struct Counters {
     /// Queries that a program left without an answer.
     pub dropped: AtomicU64,
     pub bypass: AtomicU64,
-    pub cache: [AtomicU64; CacheUse::ALL.len()],
+    /// Answers looked for, by what the cache had to say and by what DNSSEC says of them: both are known together.
+    pub answers: [[AtomicU64; Security::ALL.len()]; CacheUse::ALL.len()],
+    pub extended_errors: [AtomicU64; EDES],
     pub reloads: [AtomicU64; Reload::ALL.len()],
     /// The last is for what took longer than every bound.
-    pub latency: [AtomicU64; LATENCY_BOUNDS_MICROS.len() + 1],
-    pub latency_sum_micros: AtomicU64,
+    pub latency: [[AtomicU64; LATENCY_BOUNDS_MICROS.len() + 1]; CACHE_STATES],
+    pub latency_sum_micros: [AtomicU64; CACHE_STATES],
 }
 
 /// Counters by thread: two threads that count in one place wait for each other.
@@ -137,12 +144,13 @@ impl<T> Shards<T> {
 
 impl Own<'_, Counters> {
     /// Counts an answer.
-    pub fn answered(&self, transport: Transport, rcode: Rcode, latency: Duration) {
+    pub fn answered(&self, transport: Transport, rcode: Rcode, cache: Option<CacheUse>, latency: Duration) {
         self.add(|own| &own.queries[transport as usize][usize::from(rcode.0).min(RCODES - 1)]);
+        let cache = cache.map_or(CACHE_STATES - 1, |cache| cache as usize);
         let micros = latency.as_secs() * 1_000_000 + u64::from(latency.subsec_micros());
         let bucket = LATENCY_BOUNDS_MICROS.partition_point(|&bound| bound < micros);
-        self.add(|own| &own.latency[bucket]);
-        self.add_many(|own| &own.latency_sum_micros, micros);
+        self.add(|own| &own.latency[cache][bucket]);
+        self.add_many(|own| &own.latency_sum_micros[cache], micros);
     }
 }
 

@@ -2,13 +2,14 @@
 
 use super::{
     Telemetry,
-    counters::{LATENCY_BOUNDS_MICROS, RCODES, Reload},
+    counters::{CACHE_STATES, EDES, LATENCY_BOUNDS_MICROS, RCODES, Reload},
 };
 use crate::{
     cache::Stats,
     dns::{Rcode, Transport},
     policy::{Mode, Outcome, Trigger},
     query::CacheUse,
+    resolve::Security,
 };
 use std::fmt::{Display, Write};
 
@@ -25,10 +26,16 @@ pub struct Gauges {
     pub cache: Stats,
     /// Packets that the kernel dropped before they were read.
     pub packets_lost: u64,
-    /// Resolutions in flight.
+    /// Resolutions in flight, and how many may be.
     pub misses_in_flight: usize,
+    pub misses_max: usize,
     pub ready: bool,
+    /// Reasons for concern.
+    pub concerns: usize,
+    /// Pauses that hold.
+    pub pauses: usize,
     pub lists: Vec<ListGauge>,
+    pub process: ProcessGauge,
 }
 
 pub struct ListGauge {
@@ -44,15 +51,33 @@ pub struct ListGauge {
     pub healthy: bool,
     /// Seconds since this reading of the list came into force.
     pub age_seconds: f64,
+    /// Of a list with a url: seconds since its server last gave it or said that it is still the same.
+    pub download_age_seconds: Option<f64>,
+}
+
+/// What the system says of this process; `None` is what it doesn't say.
+#[derive(Default, Debug)]
+pub struct ProcessGauge {
+    /// Seconds since 1970.
+    pub started_at: Option<f64>,
+    pub cpu_seconds: Option<f64>,
+    pub resident_bytes: Option<u64>,
+    pub virtual_bytes: Option<u64>,
+    pub open_files: Option<u64>,
+    pub open_files_max: Option<u64>,
 }
 
 /// Renders everything.
 pub fn render(telemetry: &Telemetry, gauges: &Gauges) -> String {
     let mut page = Page(String::with_capacity(16 * 1024));
     queries(&mut page, telemetry, gauges);
+    durations(&mut page, telemetry);
     verdicts(&mut page, telemetry);
+    answers(&mut page, telemetry, gauges);
     state(&mut page, telemetry, gauges);
     lists(&mut page, &gauges.lists);
+    sinks(&mut page, telemetry);
+    process(&mut page, &gauges.process);
     page.0
 }
 
@@ -62,8 +87,9 @@ fn queries(page: &mut Page, telemetry: &Telemetry, gauges: &Gauges) {
     for transport in Transport::ALL {
         for rcode in 0..RCODES {
             let count = counters.sum(|own| &own.queries[transport as usize][rcode]);
-            // Codes that never occurred would only be noise; NOERROR is there from the start.
-            if count > 0 || rcode == 0 {
+            // Codes that never occurred would only be noise; those of every day are there from the start, so that their
+            // first increase is seen.
+            if count > 0 || rcode <= usize::from(Rcode::REFUSED.0) {
                 let rcode = Rcode(rcode as u16).to_string();
                 page.line("cleandns_queries_total", &[("transport", transport.label()), ("rcode", &rcode)], count);
             }
@@ -94,24 +120,53 @@ fn queries(page: &mut Page, telemetry: &Telemetry, gauges: &Gauges) {
     );
     let refused = counters.sum(|own| &own.connections_refused);
     page.single("cleandns_tcp_connections_refused_total", "counter", "TCP connections beyond a bound.", refused);
-    page.head("cleandns_query_duration_seconds", "histogram", "From reception of a query to its finished response.");
-    let mut cumulative = 0;
-    for (place, bound) in LATENCY_BOUNDS_MICROS.iter().enumerate() {
-        cumulative += counters.sum(|own| &own.latency[place]);
-        let bound = (*bound as f64 / 1e6).to_string();
-        page.line("cleandns_query_duration_seconds_bucket", &[("le", &bound)], cumulative);
+    let help = "Answers with an Extended DNS Error (RFC 8914), by its code; clients without EDNS don't see it.";
+    page.head("cleandns_extended_errors_total", "counter", help);
+    for code in 0..EDES {
+        let count = counters.sum(|own| &own.extended_errors[code]);
+        if count > 0 {
+            let code = if code == EDES - 1 { "other".to_owned() } else { code.to_string() };
+            page.line("cleandns_extended_errors_total", &[("code", &code)], count);
+        }
     }
-    cumulative += counters.sum(|own| &own.latency[LATENCY_BOUNDS_MICROS.len()]);
-    page.line("cleandns_query_duration_seconds_bucket", &[("le", "+Inf")], cumulative);
-    page.line("cleandns_query_duration_seconds_sum", &[], counters.sum(|own| &own.latency_sum_micros) as f64 / 1e6);
-    page.line("cleandns_query_duration_seconds_count", &[], cumulative);
+}
+
+fn durations(page: &mut Page, telemetry: &Telemetry) {
+    let counters = &telemetry.counters;
+    let help = "From reception of a query to its finished response, by what the cache had to say; none: no answer was \
+                looked for.";
+    page.head("cleandns_query_duration_seconds", "histogram", help);
+    let words = CacheUse::ALL.map(CacheUse::word).into_iter().chain(["none"]);
+    for (state, cache) in (0..CACHE_STATES).zip(words) {
+        let mut cumulative = 0;
+        let bounds = LATENCY_BOUNDS_MICROS.iter().map(|&bound| (bound as f64 / 1e6).to_string());
+        for (place, bound) in bounds.chain(["+Inf".to_owned()]).enumerate() {
+            cumulative += counters.sum(|own| &own.latency[state][place]);
+            page.line("cleandns_query_duration_seconds_bucket", &[("cache", cache), ("le", &bound)], cumulative);
+        }
+        let sum = counters.sum(|own| &own.latency_sum_micros[state]) as f64 / 1e6;
+        page.line("cleandns_query_duration_seconds_sum", &[("cache", cache)], sum);
+        page.line("cleandns_query_duration_seconds_count", &[("cache", cache)], cumulative);
+    }
 }
 
 fn verdicts(page: &mut Page, telemetry: &Telemetry) {
     for (outcome, name, help) in [
-        (Outcome::Block, "cleandns_blocked_total", "Queries that an enforcing rule of this list blocked."),
-        (Outcome::WouldBlock, "cleandns_would_block_total", "Queries that a shadow rule of this list would block."),
-        (Outcome::Except, "cleandns_excepted_total", "Queries that an exception of this list let pass."),
+        (
+            Outcome::Block,
+            "cleandns_blocked_total",
+            "Queries that a rule of this list blocked: its mode for the client was enforce.",
+        ),
+        (
+            Outcome::WouldBlock,
+            "cleandns_would_block_total",
+            "Queries that a rule of this list would have blocked: its mode for the client was shadow.",
+        ),
+        (
+            Outcome::Except,
+            "cleandns_excepted_total",
+            "Queries that an exception of this list let pass, in either mode.",
+        ),
     ] {
         page.head(name, "counter", help);
         telemetry.hits.for_each(|(program, service, list), hits| {
@@ -142,7 +197,7 @@ fn verdicts(page: &mut Page, telemetry: &Telemetry) {
     page.single("cleandns_owner_excepted_total", "counter", "Queries that the owner's exceptions let pass.", passed);
 }
 
-fn state(page: &mut Page, telemetry: &Telemetry, gauges: &Gauges) {
+fn answers(page: &mut Page, telemetry: &Telemetry, gauges: &Gauges) {
     page.single(
         "cleandns_upstream_questions_total",
         "counter",
@@ -156,6 +211,13 @@ fn state(page: &mut Page, telemetry: &Telemetry, gauges: &Gauges) {
     for cache in CacheUse::ALL {
         page.line("cleandns_cache_lookups_total", &[("state", cache.word())], telemetry.cache_uses(cache));
     }
+    let help = "Questions whose answer was looked for, by what DNSSEC says of it; who didn't ask for bogus ones gets SERVFAIL.";
+    page.head("cleandns_dnssec_answers_total", "counter", help);
+    for security in Security::ALL {
+        let count = |cache| telemetry.counters.sum(|own| &own.answers[cache as usize][security as usize]);
+        let count: u64 = CacheUse::ALL.into_iter().map(count).sum();
+        page.line("cleandns_dnssec_answers_total", &[("security", security.word())], count);
+    }
     page.single("cleandns_cache_entries", "gauge", "Answers kept.", gauges.cache.entries);
     page.single("cleandns_cache_bytes", "gauge", "Memory that kept answers take.", gauges.cache.bytes);
     page.single("cleandns_cache_size_bytes", "gauge", "Memory that kept answers may take.", gauges.cache.size);
@@ -166,6 +228,12 @@ fn state(page: &mut Page, telemetry: &Telemetry, gauges: &Gauges) {
         "Queries that wait for a resolution.",
         gauges.misses_in_flight,
     );
+    page.single("cleandns_resolutions_max", "gauge", "Queries that may wait for a resolution.", gauges.misses_max);
+}
+
+fn state(page: &mut Page, telemetry: &Telemetry, gauges: &Gauges) {
+    page.head("cleandns_build_info", "gauge", "1, with the version of this program.");
+    page.line("cleandns_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
     page.single("cleandns_policy_epoch", "gauge", "Number of the policy in force.", gauges.policy_epoch);
     page.single("cleandns_policy_age_seconds", "gauge", "Age of the policy in force.", gauges.policy_age_seconds);
     page.single("cleandns_policy_rules", "gauge", "Rules in force.", gauges.policy_rules);
@@ -176,6 +244,8 @@ fn state(page: &mut Page, telemetry: &Telemetry, gauges: &Gauges) {
         "1 while a policy is in force and nobody asked to stop.",
         u8::from(gauges.ready),
     );
+    page.single("cleandns_concerns", "gauge", "Reasons for concern that /readyz tells.", gauges.concerns);
+    page.single("cleandns_pauses", "gauge", "Pauses that hold: nothing is blocked meanwhile.", gauges.pauses);
     page.head("cleandns_reloads_total", "counter", "Policies built after a change, by outcome.");
     for reload in Reload::ALL {
         let count = telemetry.counters.sum(|own| &own.reloads[reload as usize]);
@@ -184,15 +254,24 @@ fn state(page: &mut Page, telemetry: &Telemetry, gauges: &Gauges) {
 }
 
 fn lists(page: &mut Page, lists: &[ListGauge]) {
-    type Value = fn(&ListGauge) -> f64;
-    let metrics: [(&str, &str, Value); 5] = [
-        ("cleandns_list_rules", "Rules of a list.", |list| list.rules as f64),
-        ("cleandns_list_skipped_lines", "Lines of a list that gave no rule.", |list| list.skipped_lines as f64),
-        ("cleandns_list_held_rules", "Rules of a list that the safety gate held back.", |list| list.held_rules as f64),
-        ("cleandns_list_healthy", "0 while a last good state stands in for a list.", |list| {
-            f64::from(u8::from(list.healthy))
+    type Value = fn(&ListGauge) -> Option<f64>;
+    let metrics: [(&str, &str, Value); 6] = [
+        ("cleandns_list_rules", "Rules of a list.", |list| Some(list.rules as f64)),
+        ("cleandns_list_skipped_lines", "Lines of a list that gave no rule.", |list| Some(list.skipped_lines as f64)),
+        ("cleandns_list_held_rules", "Rules of a list that the safety gate held back.", |list| {
+            Some(list.held_rules as f64)
         }),
-        ("cleandns_list_age_seconds", "Time since a list's present content came into force.", |list| list.age_seconds),
+        ("cleandns_list_healthy", "0 while a last good state stands in for a list.", |list| {
+            Some(f64::from(u8::from(list.healthy)))
+        }),
+        ("cleandns_list_age_seconds", "Time since this process took in a list's present content.", |list| {
+            Some(list.age_seconds)
+        }),
+        (
+            "cleandns_list_download_age_seconds",
+            "Time since the server of a list with a url last gave it or said that it is still the same.",
+            |list| list.download_age_seconds,
+        ),
     ];
     for (name, help, value) in metrics {
         page.head(name, "gauge", help);
@@ -203,7 +282,35 @@ fn lists(page: &mut Page, lists: &[ListGauge]) {
                 ("list", &list.list),
                 ("mode", list.mode.word()),
             ];
-            page.line(name, &labels, value(list));
+            if let Some(value) = value(list) {
+                page.line(name, &labels, value);
+            }
+        }
+    }
+}
+
+fn sinks(page: &mut Page, telemetry: &Telemetry) {
+    let sinks = telemetry.sinks();
+    page.head("cleandns_query_log_rows_total", "counter", "Queries recorded, by where.");
+    sinks.iter().for_each(|sink| page.line("cleandns_query_log_rows_total", &[("sink", sink.sink)], sink.written));
+    let help = "Queries that could not be recorded, by where: there was no room, or it was too slow.";
+    page.head("cleandns_query_log_dropped_total", "counter", help);
+    sinks.iter().for_each(|sink| page.line("cleandns_query_log_dropped_total", &[("sink", sink.sink)], sink.dropped));
+}
+
+/// The names are those that all programs have for this.
+fn process(page: &mut Page, process: &ProcessGauge) {
+    let float = |value: Option<u64>| value.map(|value| value as f64);
+    for (name, kind, help, value) in [
+        ("process_start_time_seconds", "gauge", "When this process started, since 1970.", process.started_at),
+        ("process_cpu_seconds_total", "counter", "Time on processors.", process.cpu_seconds),
+        ("process_resident_memory_bytes", "gauge", "Memory in use.", float(process.resident_bytes)),
+        ("process_virtual_memory_bytes", "gauge", "Addresses in use.", float(process.virtual_bytes)),
+        ("process_open_fds", "gauge", "Open files and sockets.", float(process.open_files)),
+        ("process_max_fds", "gauge", "Files and sockets that may be open.", float(process.open_files_max)),
+    ] {
+        if let Some(value) = value {
+            page.single(name, kind, help, value);
         }
     }
 }

@@ -5,16 +5,17 @@ mod metrics;
 mod query_line;
 
 pub use counters::Reload;
-pub use metrics::{Gauges, ListGauge, render};
+pub use metrics::{Gauges, ListGauge, ProcessGauge, render};
 
 use crate::{
     dns::Transport,
     policy::Policy,
     query::{CacheUse, QueryRecord},
     query_log::{Place, QueryLog, SinkCount},
+    resolve::Security,
 };
 use arc_swap::Guard;
-use counters::{BypassCounts, Counters, HitTable, Hits, Own, Shards};
+use counters::{BypassCounts, Counters, EDES, HitTable, Hits, Own, Shards};
 use std::{net::IpAddr, sync::Arc};
 
 /// All counters of the program.
@@ -52,7 +53,8 @@ impl Telemetry {
 
     /// Questions to which the cache had this to say.
     pub fn cache_uses(&self, cache: CacheUse) -> u64 {
-        self.counters.sum(|own| &own.cache[cache as usize])
+        let count = |security| self.counters.sum(|own| &own.answers[cache as usize][security as usize]);
+        Security::ALL.into_iter().map(count).sum()
     }
 
     /// Counts a packet that got no answer on purpose.
@@ -110,10 +112,14 @@ impl Recorder<'_> {
         if record.dropped {
             counters.add(|own| &own.dropped);
         } else {
-            counters.answered(record.transport, record.rcode, record.latency);
+            counters.answered(record.transport, record.rcode, record.cache, record.latency);
+            if let Some(code) = record.ede {
+                counters.add(|own| &own.extended_errors[usize::from(code).min(EDES - 1)]);
+            }
         }
         if let Some(cache) = record.cache {
-            counters.add(|own| &own.cache[cache as usize]);
+            let security = record.security.unwrap_or(Security::Unchecked);
+            counters.add(|own| &own.answers[cache as usize][security as usize]);
         }
         if record.bypass {
             counters.add(|own| &own.bypass);

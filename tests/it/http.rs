@@ -1,11 +1,11 @@
 //! The HTTP side: health, metrics, explanations, lists, and who is heard.
 
-use crate::harness::{Server, eventually, folder, start, write_list};
-use cleandns::dns::RrType;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs,
+use crate::{
+    exposition,
+    harness::{Server, eventually, folder, start, write_list},
 };
+use cleandns::dns::RrType;
+use std::fs;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -62,7 +62,7 @@ async fn metrics_are_well_formed_and_complete() {
     eventually("all counted", || async { server.metric("cleandns_queries_total", &[]).await >= 5.0 }).await;
     let (status, text) = server.get("/metrics").await;
     assert_eq!(status, 200);
-    check_exposition(&text);
+    exposition::read(&text).unwrap();
     for name in [
         "cleandns_queries_total",
         "cleandns_packets_dropped_total",
@@ -104,7 +104,7 @@ async fn metrics_are_well_formed_and_complete() {
     write_list(&server.path("a.list"), &["a.example", "c.example"]);
     eventually("a reload", || async { server.metric("cleandns_policy_epoch", &[]).await > epoch }).await;
     assert_eq!(server.metric("cleandns_blocked_total", &["\"a.list\""]).await, 2.0);
-    check_exposition(&server.get("/metrics").await.1);
+    exposition::read(&server.get("/metrics").await.1).unwrap();
     server.running.stop().await;
 }
 
@@ -118,62 +118,8 @@ async fn metrics_tell_lists_of_the_same_name_apart() {
     }
     let toml = "[[program]]\nname = \"p\"\nlists = [{ path = \"x\" }, { path = \"y\" }]\n";
     let server = start(folder, None, toml).await;
-    check_exposition(&server.get("/metrics").await.1);
+    exposition::read(&server.get("/metrics").await.1).unwrap();
     server.running.stop().await;
-}
-
-/// Every sample has HELP and TYPE before it, none stands twice, every line can be read.
-fn check_exposition(text: &str) {
-    let (mut helped, mut typed) = (BTreeSet::new(), BTreeMap::new());
-    let mut samples = BTreeSet::new();
-    assert!(text.ends_with('\n'));
-    for line in text.lines() {
-        if let Some(rest) = line.strip_prefix("# HELP ") {
-            let (name, help) = rest.split_once(' ').unwrap();
-            assert!(helped.insert(name) && !help.is_empty(), "{line}");
-        } else if let Some(rest) = line.strip_prefix("# TYPE ") {
-            let (name, kind) = rest.split_once(' ').unwrap();
-            assert!(["counter", "gauge", "histogram"].contains(&kind), "{line}");
-            assert!(helped.contains(name) && typed.insert(name, kind).is_none(), "{line}");
-        } else {
-            let (series, value) = line.rsplit_once(' ').unwrap();
-            assert!(value.parse::<f64>().is_ok(), "{line}");
-            assert!(samples.insert(series), "twice: {line}");
-            let name = series.split('{').next().unwrap();
-            let family = ["_bucket", "_sum", "_count"]
-                .iter()
-                .filter_map(|suffix| name.strip_suffix(suffix))
-                .find(|family| typed.get(family) == Some(&"histogram"))
-                .unwrap_or(name);
-            let kind = typed.get(family).unwrap_or_else(|| panic!("no TYPE before {line}"));
-            assert!(*kind != "counter" || family.ends_with("_total"), "{line}");
-            assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_'));
-            check_labels(&series[name.len()..]);
-        }
-    }
-}
-
-/// `{name="value",…}` with quotes, backslashes and newlines in values escaped.
-fn check_labels(text: &str) {
-    if text.is_empty() {
-        return;
-    }
-    let mut rest = text.strip_prefix('{').and_then(|text| text.strip_suffix('}')).unwrap_or_else(|| panic!("{text}"));
-    let mut names = BTreeSet::new();
-    while !rest.is_empty() {
-        let (name, value) = rest.split_once("=\"").unwrap_or_else(|| panic!("{text}"));
-        assert!(names.insert(name), "{text}");
-        let mut characters = value.char_indices();
-        let end = loop {
-            match characters.next().unwrap_or_else(|| panic!("no end: {text}")) {
-                (_, '\\') => assert!(matches!(characters.next(), Some((_, '\\' | '"' | 'n'))), "{text}"),
-                (at, '"') => break at,
-                _ => {}
-            }
-        };
-        rest = &value[end + 1..];
-        rest = rest.strip_prefix(',').unwrap_or(rest);
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

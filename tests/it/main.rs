@@ -9,6 +9,7 @@ mod blocking;
 mod cache;
 mod command_line;
 mod delegations;
+mod exposition;
 mod forwarding;
 mod fuzz_corpus;
 mod harness;
@@ -18,6 +19,7 @@ mod internet;
 mod list_server;
 mod local;
 mod mmdb;
+mod monitoring;
 #[path = "../bench/names.rs"]
 mod names;
 mod policy;

@@ -101,6 +101,27 @@ async fn a_list_is_downloaded_before_the_first_answer_and_again_only_if_it_chang
     scene.end().await;
 }
 
+/// The age of a download counts from the last time that the server gave it or said that it is still the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_that_is_still_the_same_is_young_again() {
+    for reply in [list(&["old.example"]).etag("\"1\""), list(&["old.example"])] {
+        let lists = ListServer::start();
+        lists.say(PATH, reply);
+        let scene = Scene::start(lists, "").await;
+        let confirmed_at = || scene.server.running.published.status.load().lists[0].confirmed_at.unwrap();
+        let (epoch, first) = (scene.epoch(), confirmed_at());
+        let age = scene.server.metric("cleandns_list_download_age_seconds", &["list=\"a.list\""]).await;
+        assert!(0.0 < age && age < 600.0, "{age}");
+        eventually("a later time", || async {
+            scene.server.running.update_lists();
+            confirmed_at() > first
+        })
+        .await;
+        assert_eq!(scene.epoch(), epoch, "nothing else changed");
+        scene.end().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_gzipped_list_and_a_redirect_are_understood() {
     let lists = ListServer::start();

@@ -97,6 +97,7 @@ impl Catalog {
                     download.checked_at = seconds_now();
                     store.note(delivery.order.place.clone(), download.clone());
                 }
+                findings.confirmed = true;
                 entry.is_well(findings);
                 Ok(())
             }
@@ -157,6 +158,7 @@ impl Catalog {
         }
         if entry.is_in_force(reading.version) {
             entry.is_well(findings);
+            findings.confirmed = true;
         } else {
             entry.put_in_force(parsed, &reading, change, findings);
         }
@@ -191,6 +193,11 @@ impl Remote {
             etag: known.and_then(|download| download.etag.clone()),
             last_modified: known.and_then(|download| download.last_modified.clone()),
         }
+    }
+
+    /// Seconds since 1970 when the server last gave what is in force or said that it is still the same.
+    pub(super) fn confirmed_at(&self) -> Option<u64> {
+        self.download.as_ref().map(|download| download.checked_at)
     }
 
     /// When what is in force was downloaded, as an aside.

@@ -62,6 +62,8 @@ pub struct ListState {
     /// Hash of the text in force; 0: nothing is.
     pub version: u64,
     pub since: Option<SystemTime>,
+    /// Seconds since 1970 when the server of a list with a url last gave it or said that it is still the same.
+    pub confirmed_at: Option<u64>,
     /// What is in force is a copy from the state folder.
     pub from_store: bool,
     /// Why the file as it is now is not in force.
@@ -173,6 +175,7 @@ impl Lists {
             warned: loaded.map(|loaded| loaded.warned.clone()).unwrap_or_default(),
             version: loaded.map_or(0, |loaded| loaded.version),
             since: loaded.map(|loaded| loaded.since),
+            confirmed_at: entry.confirmed_at(),
             from_store: loaded.is_some_and(|loaded| loaded.from_store),
             trouble: entry.trouble.clone(),
             doubt: entry.doubt.clone(),
