@@ -6,7 +6,7 @@ use std::{
 };
 
 /// Module, words it must not mention, why.
-const ARROWS: [(&str, &[&str], &str); 17] = [
+const ARROWS: [(&str, &[&str], &str); 19] = [
     (
         "policy",
         &[
@@ -87,6 +87,16 @@ const ARROWS: [(&str, &[&str], &str); 17] = [
             "SystemTime",
         ],
         "it counts what it is given, with no I/O and no clock",
+    ),
+    (
+        "query_log",
+        &["crate::lists", "crate::listener", "crate::admin", "crate::app", "crate::telemetry", "tokio", "on_question"],
+        "it keeps what it is told, on threads of its own",
+    ),
+    (
+        "replay",
+        &["crate::config::Config", "crate::lists", "crate::app", "crate::listener", "crate::admin", "tokio"],
+        "recorded queries in, differences out",
     ),
     (
         "listener",

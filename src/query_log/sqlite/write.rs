@@ -235,7 +235,7 @@ fn kind_of(row: &Row) -> i64 {
         | set(row.dropped, kind::DROPPED)
         | set(row.rcode == Rcode::SERVFAIL, kind::FAILED)
         | set(matches!(row.cache, Some(CacheUse::Hit | CacheUse::Stale)), kind::FROM_CACHE)
-        | row.verdicts.fate() as i64 * kind::FATE
+        | (row.verdicts.fate() as i64 * kind::FATE)
 }
 
 /// Notes where a name led to.
