@@ -212,6 +212,8 @@ until_true "a killed database has all in the end" sql "SELECT uniqExact(name), c
 sql "DROP DATABASE cleandns"
 ask 5301 1 10
 until_true "a lost database is made again" sql "SELECT count() $blocked" -- 10
+report() { "$CLEANDNS" --config "$work/one.toml" report --source clickhouse --from 1h "$@"; }
+expect "reports" report -- "all 10 queries" "blocked.example  own/shop own.list:1"
 stop_servers
 expect "nothing was lost" eval 'grep -c "dropped" "$work/one.log" "$work/two.log" || true' -- "one.log:0" "two.log:0"
 
