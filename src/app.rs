@@ -211,7 +211,7 @@ pub async fn start(config: Config, outside: Outside) -> Result<Running, AppError
 /// Where queries are kept, and the threads that write them.
 fn query_log(config: &Config) -> Result<(Option<Arc<QueryLog>>, Option<Writing>), AppError> {
     let upstreams = Resolver::upstreams(&config.resolve).into_iter().map(Arc::from).collect();
-    let started = QueryLog::start(&config.query_log, upstreams);
+    let started = QueryLog::start(&config.query_log, config.state_dir.as_deref(), upstreams);
     match started.map_err(|error| AppError::Configuration(error.to_string()))? {
         Some((log, writing)) => {
             if let Some(path) = &config.query_log.database {

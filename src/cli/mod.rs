@@ -124,7 +124,8 @@ enum Command {
         /// Write it to this file.
         #[arg(long, value_name = "FILE")]
         output: Option<PathBuf>,
-        /// A query log, or a file of lines of JSON, other than the configuration's.
+        /// A query log, or a file of lines of JSON, other than the configuration's; "clickhouse": the ClickHouse server of
+        /// the configuration.
         #[arg(long, value_name = "FILE")]
         source: Option<PathBuf>,
         /// Only what this server recorded, where several write to one place.

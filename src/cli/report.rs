@@ -4,10 +4,11 @@ use super::{Failure, Outcome, fetch, say};
 use crate::{
     admin::ListsView,
     app,
-    config::Config,
+    config::{ClickHouse, Config},
     lists::{ListState, Lists},
     query_log::{
         JsonRow, Row, Seen,
+        clickhouse::{self, ClickHouseReader},
         sqlite::{ReadError, Reader},
     },
     report::{self, Context, Filter, Held, KnownList, Moment, Tally},
@@ -26,6 +27,9 @@ const SPAN_DEFAULT: Duration = Duration::from_secs(7 * 86_400);
 /// Octets of one line of JSON.
 const LINE_BYTES_MAX: u64 = 1 << 20;
 
+/// The source that is no file; a file of that name is `./clickhouse`.
+const SOURCE_CLICKHOUSE: &str = "clickhouse";
+
 /// What is asked.
 pub struct Asked {
     pub from: Option<String>,
@@ -34,7 +38,7 @@ pub struct Asked {
     pub client: Option<String>,
     pub format: Format,
     pub output: Option<PathBuf>,
-    /// Where rows come from, if not from where the configuration has them.
+    /// Where rows come from, if not from where the configuration has them: a file, or `clickhouse`.
     pub source: Option<PathBuf>,
     /// Only rows of this server, where several write to one place.
     pub instance: Option<String>,
@@ -118,7 +122,11 @@ struct Read {
 
 /// Reads rows from where they are.
 fn read(config: &Config, asked: &Asked, (from, to): (i64, i64), tally: &mut Tally) -> Result<Read, Failure> {
+    let is_clickhouse = asked.source.as_ref().is_none_or(|source| source.as_os_str() == SOURCE_CLICKHOUSE);
     match (&asked.source, &config.query_log.database) {
+        (Some(_), _) | (None, None) if is_clickhouse && let Some(server) = &config.query_log.clickhouse => {
+            read_clickhouse(server, asked.instance.as_deref(), (from, to), tally)
+        }
         (Some(path), _) if !is_database(path) => read_lines(path, (from, to), tally),
         (Some(path), _) | (None, Some(path)) => read_database(path, (from, to), tally),
         (None, None) => Err(Failure::Configuration(
@@ -136,6 +144,22 @@ fn read_database(path: &Path, (from, to): (i64, i64), tally: &mut Tally) -> Resu
         let (from, to) = reader.for_each(from, to, |seen| tally.add(&seen))?;
         reader.leads(from, |name, target| tally.add_lead(name, target))?;
         Ok(Read { from, to, first, lost: 0, source: path.display().to_string() })
+    };
+    read().map_err(|error| Failure::Other(error.to_string()))
+}
+
+fn read_clickhouse(
+    server: &ClickHouse,
+    instance: Option<&str>,
+    (from, to): (i64, i64),
+    tally: &mut Tally,
+) -> Result<Read, Failure> {
+    let reader = ClickHouseReader::new(server);
+    let mut read = || -> Result<Read, clickhouse::ReadError> {
+        let first = reader.first()?;
+        let (from, to) = reader.for_each(from, to, instance, |seen| tally.add(&seen))?;
+        reader.leads(from, |name, target| tally.add_lead(name, target))?;
+        Ok(Read { from, to, first, lost: 0, source: format!("{} of ClickHouse at {}", server.database, server.url) })
     };
     read().map_err(|error| Failure::Other(error.to_string()))
 }

@@ -8,6 +8,7 @@
 //! Nobody who answers waits: where there is no room, a row is dropped and counted; so it is in front of a sink that is
 //! slow, which costs the others nothing.
 
+pub mod clickhouse;
 pub mod dnstap;
 mod drain;
 mod json_lines;
@@ -28,6 +29,7 @@ use drain::{SinkCounts, Spawned};
 use rings::Rings;
 use std::{
     io,
+    path::Path,
     sync::{Arc, Mutex},
     time::Instant,
 };
@@ -54,10 +56,11 @@ pub struct StartError {
 }
 
 impl QueryLog {
-    /// Starts the sinks that the configuration asks for; `None` if there are none. `upstreams` are the names of
-    /// upstreams by their numbers.
+    /// Starts the sinks that the configuration asks for; `None` if there are none. What can't be sent waits in the state
+    /// folder. `upstreams` are the names of upstreams by their numbers.
     pub fn start(
         config: &config::QueryLog,
+        state_dir: Option<&Path>,
         upstreams: Vec<Arc<str>>,
     ) -> Result<Option<(Arc<Self>, Writing)>, StartError> {
         let mut sinks: Vec<Spawned> = Vec::new();
@@ -79,6 +82,10 @@ impl QueryLog {
             let sink = dnstap::DnstapSink::new(dnstap, &config.instance)
                 .map_err(|error| StartError { option: "dnstap.to", why: error.to_string() })?;
             spawn("dnstap", Box::new(sink)).map_err(failed("dnstap.to"))?;
+        }
+        if let Some(server) = &config.clickhouse {
+            let sink = clickhouse::ClickHouseSink::new(server, &config.instance, state_dir);
+            spawn("clickhouse", Box::new(sink)).map_err(failed("clickhouse.url"))?;
         }
         if sinks.is_empty() {
             return Ok(None);

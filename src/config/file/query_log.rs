@@ -25,9 +25,10 @@ const FILES_MAX: u64 = 1000;
 const SPILL_BYTES: u64 = 256 << 20;
 /// The database's name in the state folder.
 const FILE_NAME: &str = "queries.db";
-/// Octets of a password file, and of an instance's name.
+/// Octets of a password file, and of the names of an instance and a database.
 const PASSWORD_BYTES_MAX: u64 = 4096;
 const INSTANCE_BYTES_MAX: usize = 64;
+const DATABASE_BYTES_MAX: usize = 64;
 
 impl Reading<'_> {
     pub(super) fn query_log(&self, table: &Table<'_>, state_dir: Option<&Path>) -> QueryLog {
@@ -97,7 +98,8 @@ impl Reading<'_> {
                 Ok(text.trim().to_owned())
             })
         });
-        let (database, user) = (table.text("database", "cleandns"), table.text("user", "default"));
+        let database = table.parse("database", "cleandns".to_owned(), "cleandns", database);
+        let user = table.text("user", "default");
         let spill_bytes = table.size("spill", SPILL_BYTES);
         let url = url?.parse("http://127.0.0.1:8123", |url| match url.split_once("://") {
             Some(("http" | "https", rest)) if !rest.is_empty() => Ok(url.trim_end_matches('/').to_owned()),
@@ -125,5 +127,16 @@ fn instance(text: &str) -> Result<String, String> {
         _ if text.len() > INSTANCE_BYTES_MAX => Err(format!("is longer than {INSTANCE_BYTES_MAX} characters")),
         _ if text.bytes().all(is_plain) => Ok(text.to_owned()),
         _ => Err("has other characters than letters, digits, \"-\", \"_\" and \".\"".to_owned()),
+    }
+}
+
+/// The name of a database, as it stands in statements.
+fn database(text: &str) -> Result<String, String> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    match text {
+        "" => Err("is empty; leave it out for \"cleandns\"".to_owned()),
+        _ if text.len() > DATABASE_BYTES_MAX => Err(format!("is longer than {DATABASE_BYTES_MAX} characters")),
+        _ if text.bytes().all(is_plain) => Ok(text.to_owned()),
+        _ => Err("has other characters than letters, digits and \"_\"".to_owned()),
     }
 }

@@ -105,6 +105,10 @@ fn wrong_values_say_what_to_write() {
         ],
     );
     bad(
+        "[query_log.clickhouse]\nurl = 'http://127.0.0.1:8123'\ndatabase = 'dns`; DROP'",
+        &[r#"3:12: query_log.clickhouse.database: has other characters than letters, digits and "_""#],
+    );
+    bad(
         "resolve = { ipv4 = false, ipv6 = false }",
         &["1:11: resolve: ipv4 and ipv6 are both false, so no server could be asked; set one to true"],
     );

@@ -1,0 +1,100 @@
+//! One row as the table `queries` takes it, in the format JSONEachRow.
+
+use super::{
+    super::row::{Row, Said},
+    kind,
+};
+use crate::{dns::Rcode, query::CacheUse};
+use serde::{Serialize, Serializer};
+use std::{fmt::Display, net::IpAddr};
+
+/// The columns.
+#[derive(Serialize)]
+struct Line<'a> {
+    instance: &'a str,
+    id: u64,
+    time: u32,
+    time_micros: i64,
+    client: &'a str,
+    client_group: &'a str,
+    transport: &'a str,
+    name: &'a str,
+    #[serde(rename = "type", serialize_with = "shown")]
+    rr_type: Shown<'a>,
+    #[serde(serialize_with = "shown")]
+    rcode: Shown<'a>,
+    ede: Option<u16>,
+    micros: u32,
+    cache: &'a str,
+    security: &'a str,
+    upstream: &'a str,
+    kind: u8,
+    fate: &'a str,
+    owner: &'a str,
+    program: Vec<&'a str>,
+    service: Vec<&'a str>,
+    list: Vec<&'a str>,
+    version: Vec<&'a str>,
+    line: Vec<u32>,
+    rule: Vec<&'a str>,
+    trigger: Vec<&'a str>,
+    outcome: Vec<&'a str>,
+    acted: Vec<u8>,
+    aliases: &'a [String],
+    addresses: &'a [IpAddr],
+}
+
+/// What is written as it is shown.
+type Shown<'a> = &'a dyn Display;
+
+fn shown<S: Serializer>(value: &Shown<'_>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}
+
+/// Appends a row and the end of its line.
+pub(super) fn write(lines: &mut Vec<u8>, row: &Row, instance: &str, id: u64) {
+    let said = &row.verdicts.said;
+    let texts = |text: fn(&Said) -> &str| said.iter().map(text).collect::<Vec<_>>();
+    let line = Line {
+        instance,
+        id,
+        time: row.time.div_euclid(1_000_000).clamp(0, u32::MAX.into()) as u32,
+        time_micros: row.time,
+        client: &row.client,
+        client_group: &row.group,
+        transport: row.transport.label(),
+        name: &row.name,
+        rr_type: if row.name.is_empty() { &"" } else { &row.rr_type },
+        rcode: &row.rcode,
+        ede: row.ede,
+        micros: row.micros,
+        cache: row.cache.map_or("", |cache| cache.word()),
+        security: row.security.map_or("", |security| security.word()),
+        upstream: row.upstream.as_deref().unwrap_or_default(),
+        kind: kind_of(row),
+        fate: row.verdicts.fate().word(),
+        owner: row.verdicts.owner.as_deref().unwrap_or_default(),
+        program: texts(|said| &said.program),
+        service: texts(|said| &said.service),
+        list: texts(|said| &said.list),
+        version: texts(|said| &said.version),
+        line: said.iter().map(|said| said.line).collect(),
+        rule: texts(|said| &said.rule),
+        trigger: texts(|said| said.trigger.word()),
+        outcome: texts(|said| said.outcome.word()),
+        acted: said.iter().map(|said| said.acted.into()).collect(),
+        aliases: &row.aliases,
+        addresses: &row.addresses,
+    };
+    // Writing to memory doesn't fail.
+    let _ = serde_json::to_writer(&mut *lines, &line);
+    lines.push(b'\n');
+}
+
+fn kind_of(row: &Row) -> u8 {
+    let set = |is_set: bool, bit: u8| if is_set { bit } else { 0 };
+    set(row.bypass, kind::BYPASS)
+        | set(row.dropped, kind::DROPPED)
+        | set(row.rcode == Rcode::SERVFAIL, kind::FAILED)
+        | set(matches!(row.cache, Some(CacheUse::Hit | CacheUse::Stale)), kind::FROM_CACHE)
+}

@@ -1,0 +1,66 @@
+//! The tables, and what was done to them so far.
+
+use super::server::{Failure, Server};
+use std::time::Instant;
+
+/// The table that rows go to.
+pub(super) const QUERIES: &str = "queries";
+/// Number and text of what is done to an empty database, in order. Each notes itself in the table `migrations`.
+pub(super) const MIGRATIONS: [(u32, &str); 1] = [(1, include_str!("../../../config/clickhouse/001-queries.sql"))];
+
+/// Does what has not been done yet. Where all has been, nothing but reading `migrations` is asked of the server, so
+/// that a user without the right to make tables will do. Several servers may do it at once: statements may be repeated.
+pub(super) fn apply(server: &Server, until: Instant) -> Result<(), Failure> {
+    let known = match server.run("SELECT DISTINCT number FROM migrations FORMAT TabSeparated", true, until) {
+        Ok(known) => known,
+        Err(Failure::Absent(_)) => {
+            server.run(&format!("CREATE DATABASE IF NOT EXISTS `{}`", server.database()), false, until)?;
+            String::new()
+        }
+        Err(other) => return Err(other),
+    };
+    let is_known = |number: u32| known.lines().any(|line| line.trim().parse() == Ok(number));
+    for (number, text) in MIGRATIONS.iter().filter(|(number, _)| !is_known(*number)) {
+        for statement in statements(text) {
+            // Not the data that waits is at fault, whatever the server says.
+            server.run(statement, true, until).map_err(|failure| match failure {
+                Failure::Rejected(why) => Failure::Refused(format!("migration {number}: {why}")),
+                other => other,
+            })?;
+        }
+        tracing::info!(
+            url = server.url(),
+            database = server.database(),
+            number,
+            "query_log.clickhouse: tables are made"
+        );
+    }
+    Ok(())
+}
+
+/// The statements of a file: each ends with a semicolon at the end of a line.
+fn statements(text: &str) -> impl Iterator<Item = &str> {
+    text.split(";\n").map(str::trim).filter(|statement| !statement.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_whole_and_note_themselves() {
+        for (index, (number, text)) in MIGRATIONS.iter().enumerate() {
+            assert_eq!(*number as usize, index + 1);
+            let last = statements(text).last().unwrap();
+            assert!(
+                last.starts_with("INSERT INTO migrations") && last.contains(&format!("VALUES ({number}, ")),
+                "{last}"
+            );
+            for line in text.lines().filter(|line| line.trim_start().starts_with("--")) {
+                assert!(!line.ends_with(';'), "{line}");
+            }
+        }
+        let starts: Vec<&str> = statements(MIGRATIONS[0].1).filter_map(|text| text.lines().last()).collect();
+        assert_eq!(starts.len(), 3, "{starts:?}");
+    }
+}

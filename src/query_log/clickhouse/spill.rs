@@ -1,0 +1,257 @@
+//! Batches that wait for the server, oldest first: files in a folder, or memory where there is none.
+//!
+//! A file is a batch, written aside and renamed, so there is a whole one or none. What an earlier process left behind
+//! is found at the start; two that use one folder while one takes over from the other don't disturb each other.
+
+use super::Batch;
+use std::{
+    collections::VecDeque,
+    fs::{self, DirBuilder, OpenOptions},
+    io::{self, Read, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// The least that a file counts as: so much a small one takes on disk.
+const FILE_BYTES_MIN: u64 = 4096;
+/// Batches that the server can't read, kept for its owner to look at.
+const REJECTED_MAX: u64 = 4;
+/// What an interrupted writing left behind is removed after this.
+const UNFINISHED_AFTER: Duration = Duration::from_secs(3600);
+const ENDING: &str = ".jsonl";
+const UNFINISHED_ENDING: &str = ".unfinished";
+
+/// The batches.
+pub(super) struct Spill {
+    folder: Option<PathBuf>,
+    /// Octets that all may take: on disk, and in memory.
+    disk_max: u64,
+    memory_max: u64,
+    /// Tells the files of this process from those of others.
+    tag: u64,
+    /// Of the next file.
+    number: u64,
+    /// Oldest first.
+    pieces: VecDeque<Piece>,
+    on_disk: u64,
+    in_memory: u64,
+    /// Batches so far that the server couldn't read.
+    rejected: u64,
+    has_failed: bool,
+}
+
+/// One batch.
+struct Piece {
+    place: Place,
+    rows: u64,
+    octets: u64,
+}
+
+enum Place {
+    File(PathBuf),
+    Memory(Vec<u8>),
+}
+
+impl Spill {
+    /// Finds what waits in the folder, if there is one.
+    pub fn open(folder: Option<PathBuf>, disk_max: u64, memory_max: u64, tag: u64) -> Self {
+        let mut spill = Self {
+            folder,
+            disk_max,
+            memory_max: memory_max.min(disk_max),
+            tag,
+            number: 1,
+            pieces: VecDeque::new(),
+            on_disk: 0,
+            in_memory: 0,
+            rejected: 0,
+            has_failed: false,
+        };
+        spill.look_again();
+        spill
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.pieces.is_empty()
+    }
+
+    /// Whether batches outlive the process: there is a folder for them, and they could be written so far.
+    pub fn is_on_disk(&self) -> bool {
+        self.folder.is_some() && self.in_memory == 0 && !self.has_failed
+    }
+
+    /// Rows that wait.
+    pub fn rows(&self) -> u64 {
+        self.pieces.iter().map(|piece| piece.rows).sum()
+    }
+
+    /// Rows that wait and are lost with the process.
+    pub fn rows_in_memory(&self) -> u64 {
+        let in_memory = self.pieces.iter().filter(|piece| matches!(piece.place, Place::Memory(_)));
+        in_memory.map(|piece| piece.rows).sum()
+    }
+
+    /// Finds files, if nothing is known to wait: another process may have left some since.
+    pub fn look_again(&mut self) {
+        let Some(folder) = self.folder.as_ref().filter(|_| self.pieces.is_empty()) else { return };
+        // No folder: nothing waits in it.
+        let mut found: Vec<_> = fs::read_dir(folder)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter_map(|item| {
+                let name = item.file_name().into_string().ok()?;
+                let metadata = item.metadata().ok()?;
+                if name.ends_with(UNFINISHED_ENDING) {
+                    let age = metadata.modified().ok()?.elapsed().ok()?;
+                    let _ = (age > UNFINISHED_AFTER).then(|| fs::remove_file(item.path()));
+                }
+                let (number, rows) = read_name(&name)?;
+                Some((number, name, item.path(), rows, metadata.len()))
+            })
+            .collect();
+        found.sort();
+        for (number, _, path, rows, octets) in found {
+            self.number = self.number.max(number + 1);
+            self.on_disk += charge(octets);
+            self.pieces.push_back(Piece { place: Place::File(path), rows, octets });
+        }
+    }
+
+    /// Keeps a batch behind all others; false if there is no room for it.
+    pub fn push(&mut self, batch: Batch) -> bool {
+        let (rows, octets) = (batch.rows, batch.lines.len() as u64);
+        if let Some(folder) = &self.folder {
+            if self.on_disk + charge(octets) > self.disk_max {
+                return false;
+            }
+            let path = folder.join(format!("{:016}-{:016x}-{rows}{ENDING}", self.number, self.tag));
+            match write(folder, &path, &batch.lines) {
+                Ok(()) => {
+                    (self.number, self.has_failed) = (self.number + 1, false);
+                    self.on_disk += charge(octets);
+                    self.pieces.push_back(Piece { place: Place::File(path), rows, octets });
+                    return true;
+                }
+                Err(error) if !self.has_failed => {
+                    self.has_failed = true;
+                    tracing::error!(folder = %folder.display(), %error, "query_log.clickhouse: no questions can wait on disk");
+                }
+                Err(_) => {}
+            }
+        }
+        if self.in_memory + octets > self.memory_max {
+            return false;
+        }
+        self.in_memory += octets;
+        self.pieces.push_back(Piece { place: Place::Memory(batch.lines), rows, octets });
+        true
+    }
+
+    /// The oldest batches as one of so many rows and octets at most, and how many they are. Counts in `lost` the rows
+    /// of files that can't be read any more.
+    pub fn oldest(
+        &mut self,
+        (pieces_max, rows_max, bytes_max): (usize, u64, usize),
+        lost: &mut u64,
+    ) -> Option<(Batch, usize)> {
+        let (mut batch, mut count) = (Batch::default(), 0);
+        while count < pieces_max
+            && let Some(piece) = self.pieces.get(count)
+        {
+            let octets = batch.lines.len() as u64 + piece.octets;
+            if count > 0 && (batch.rows + piece.rows > rows_max || octets > bytes_max as u64) {
+                break;
+            }
+            let before = batch.lines.len();
+            match piece.read_to(&mut batch.lines) {
+                Ok(()) => (batch.rows, count) = (batch.rows + piece.rows, count + 1),
+                Err(error) => {
+                    batch.lines.truncate(before);
+                    // Another process that took over has sent it.
+                    if error.kind() != io::ErrorKind::NotFound {
+                        *lost += piece.rows;
+                        tracing::error!(%error, rows = piece.rows, "query_log.clickhouse: questions that waited are lost");
+                    }
+                    self.forget(count);
+                }
+            }
+        }
+        (count > 0).then_some((batch, count))
+    }
+
+    /// Removes the oldest batches: they have arrived, or never will.
+    pub fn remove(&mut self, count: usize) {
+        for _ in 0..count {
+            if let Some(Place::File(path)) = self.forget(0) {
+                // Should it stay, it is sent again at the next start, and changes nothing.
+                let _ = fs::remove_file(path);
+            }
+        }
+    }
+
+    fn forget(&mut self, index: usize) -> Option<Place> {
+        let piece = self.pieces.remove(index)?;
+        match piece.place {
+            Place::File(_) => self.on_disk -= charge(piece.octets),
+            Place::Memory(_) => self.in_memory -= piece.octets,
+        }
+        Some(piece.place)
+    }
+
+    /// Keeps a batch that the server can't read for a person; the latest few of them.
+    pub fn put_aside(&mut self, batch: &Batch) -> Option<PathBuf> {
+        let folder = self.folder.as_ref()?;
+        let path = |number: u64| folder.join(format!("rejected-{number}{ENDING}"));
+        // Those of earlier processes make way last.
+        let free = (0..REJECTED_MAX).map(path).find(|path| !path.exists());
+        let path = free.unwrap_or_else(|| path(self.rejected % REJECTED_MAX));
+        self.rejected += 1;
+        write(folder, &path, &batch.lines).ok().map(|()| path)
+    }
+}
+
+impl Piece {
+    fn read_to(&self, lines: &mut Vec<u8>) -> io::Result<()> {
+        match &self.place {
+            Place::Memory(own) => lines.extend_from_slice(own),
+            Place::File(path) => {
+                let octets = fs::File::open(path)?.take(self.octets).read_to_end(lines)?;
+                if octets as u64 != self.octets {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn charge(octets: u64) -> u64 {
+    octets.max(FILE_BYTES_MIN)
+}
+
+/// Number and rows of a file that holds a batch.
+fn read_name(name: &str) -> Option<(u64, u64)> {
+    let mut parts = name.strip_suffix(ENDING)?.split('-');
+    let (number, tag, rows) = (parts.next()?, parts.next()?, parts.next()?);
+    u64::from_str_radix(tag, 16).ok()?;
+    Some((number.parse().ok()?, rows.parse().ok()?))
+}
+
+/// Writes a whole file or none. Who asked for what is nobody else's business.
+fn write(folder: &Path, path: &Path, octets: &[u8]) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    let mut unfinished = path.as_os_str().to_owned();
+    unfinished.push(UNFINISHED_ENDING);
+    let written = (|| {
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
+        file.write_all(octets)?;
+        file.sync_data()?;
+        fs::rename(&unfinished, path)
+    })();
+    if written.is_err() {
+        let _ = fs::remove_file(&unfinished);
+    }
+    written
+}

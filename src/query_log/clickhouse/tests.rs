@@ -1,0 +1,378 @@
+//! Whatever a server does, each row is there once in the end, or counted as lost. The server is a scripted one, but for
+//! the last test, which `tests/clickhouse.sh` runs against a real one.
+
+mod real;
+mod scripted;
+
+use super::{
+    super::{
+        drain::{Full, Sink},
+        row::{Row, Said, Verdicts},
+    },
+    ClickHouseReader, ClickHouseSink, LIMITS, Limits, ReadError,
+};
+use crate::{
+    config::{ClickHouse, DEFAULT_GROUP},
+    dns::{Rcode, RrType, Transport},
+    policy::{Outcome, Trigger},
+    query::CacheUse,
+    resolve::Security,
+};
+use scripted::Scripted;
+use std::{
+    fs,
+    ops::Range,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+/// 2026-01-01, 00:00 UTC.
+const NEW_YEAR: i64 = 1_767_225_600_000_000;
+
+/// Three rows are a batch.
+const SMALL: Limits = Limits { batch_rows: 3, ..LIMITS };
+
+const BAD: (u16, &str) = (400, "Code: 27, e.displayText() = DB::Exception: Cannot parse input");
+const FAILED: (u16, &str) = (500, "Code: 241, e.displayText() = DB::Exception: Memory limit exceeded");
+
+fn said(program: &str, line: u32, outcome: Outcome) -> Said {
+    Said {
+        program: program.into(),
+        service: "tiktok".into(),
+        list: "it's.list".into(),
+        version: "0123456789abcdef".into(),
+        line,
+        rule: r"a\046b.com".into(),
+        trigger: Trigger::Qname,
+        outcome,
+        acted: outcome == Outcome::Block,
+    }
+}
+
+fn row(time: i64, name: &str) -> Row {
+    Row {
+        time,
+        client: "192.0.2.7".into(),
+        group: DEFAULT_GROUP.into(),
+        transport: Transport::Udp,
+        name: name.into(),
+        rr_type: RrType::A,
+        rcode: Rcode::NOERROR,
+        ede: None,
+        micros: 37,
+        cache: Some(CacheUse::Hit),
+        security: Some(Security::Secure),
+        upstream: None,
+        bypass: false,
+        dropped: false,
+        verdicts: Arc::default(),
+        aliases: Vec::new(),
+        addresses: Vec::new(),
+    }
+}
+
+fn full(row: Row) -> Full<'static> {
+    Full { row, client: None, packets: None }
+}
+
+/// Hands over rows of these numbers, and says how many were lost.
+fn take(sink: &mut ClickHouseSink, numbers: Range<usize>, now: Instant) -> u64 {
+    let rows: Vec<_> = numbers.map(|number| full(row(NEW_YEAR, &number.to_string()))).collect();
+    sink.take(&rows, now)
+}
+
+fn config(url: &str) -> ClickHouse {
+    ClickHouse {
+        url: url.to_owned(),
+        database: "cleandns".into(),
+        user: "writer".into(),
+        password: "s3cret".into(),
+        spill_bytes: 1 << 20,
+    }
+}
+
+fn names(numbers: Range<usize>) -> Vec<String> {
+    numbers.map(|number| number.to_string()).collect()
+}
+
+/// Names of files that hold batches.
+fn files(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(folder.join("clickhouse-spill"))
+        .map(|items| items.map(|item| item.unwrap().file_name().into_string().unwrap()).collect())
+        .unwrap_or_default();
+    names.sort();
+    names
+}
+
+#[test]
+fn rows_go_together_after_a_second_or_when_they_are_many() {
+    let server = Scripted::start();
+    let mut sink = ClickHouseSink::with(&config(&server.url), "one", None, SMALL);
+    let now = Instant::now();
+    assert_eq!(take(&mut sink, 0..2, now), 0);
+    assert!(server.arrived().is_empty());
+    take(&mut sink, 0..0, now + SECOND / 2);
+    assert!(server.arrived().is_empty());
+    take(&mut sink, 0..0, now + SECOND);
+    assert_eq!(server.arrived(), names(0..2));
+    take(&mut sink, 2..9, now + SECOND);
+    assert_eq!(server.arrived(), names(0..8));
+    assert_eq!(sink.finish(), 0);
+    assert_eq!(server.arrived(), names(0..9));
+
+    let inserts = server.inserts();
+    assert_eq!(inserts.len(), 4);
+    assert!(inserts.iter().all(|insert| insert.target.contains("database=cleandns")));
+    assert!(inserts.iter().all(|insert| insert.header("x-clickhouse-user") == Some("writer")));
+    assert!(inserts.iter().all(|insert| insert.header("x-clickhouse-key") == Some("s3cret")));
+    let line: serde_json::Value = serde_json::from_str(inserts[0].body.lines().next().unwrap()).unwrap();
+    assert_eq!((line["instance"].as_str(), line["time"].as_i64()), (Some("one"), Some(NEW_YEAR / 1_000_000)));
+    assert_eq!(
+        (line["type"].as_str(), line["rcode"].as_str(), line["kind"].as_i64()),
+        (Some("A"), Some("NOERROR"), Some(8))
+    );
+    // What programs said in nine, and where the name led to in two.
+    assert_eq!(line.as_object().unwrap().values().filter(|value| value.is_array()).count(), 11);
+}
+
+#[test]
+fn tables_are_made_at_first_contact_and_again_when_they_are_gone() {
+    let server = Scripted::start();
+    server.lose_tables();
+    let mut sink = ClickHouseSink::with(&config(&server.url), "one", None, LIMITS);
+    let now = Instant::now();
+    take(&mut sink, 0..0, now);
+    let statements = server.statements();
+    let starts: Vec<&str> = statements.iter().filter_map(|text| text.split('(').next()?.lines().last()).collect();
+    assert_eq!(starts[0], "SELECT DISTINCT number FROM migrations FORMAT TabSeparated");
+    assert_eq!(starts[1], "CREATE DATABASE IF NOT EXISTS `cleandns`");
+    assert!(starts[2].starts_with("CREATE TABLE IF NOT EXISTS migrations"), "{starts:?}");
+    assert!(starts[3].starts_with("CREATE TABLE IF NOT EXISTS queries"), "{starts:?}");
+    assert!(starts[4].starts_with("INSERT INTO migrations"), "{starts:?}");
+    take(&mut sink, 0..1, now);
+    take(&mut sink, 0..0, now + SECOND);
+    assert_eq!((server.arrived(), server.statements().len()), (names(0..1), 5));
+
+    server.lose_tables();
+    take(&mut sink, 1..2, now + SECOND);
+    take(&mut sink, 0..0, now + 2 * SECOND);
+    assert_eq!(server.arrived(), names(0..1));
+    take(&mut sink, 0..0, now + 5 * SECOND);
+    assert_eq!((server.arrived(), server.statements().len()), (names(0..2), 10));
+}
+
+#[test]
+fn failures_lose_nothing_and_repeat_nothing_and_keep_the_order() {
+    let (server, folder) = (Scripted::start(), tempfile::tempdir().unwrap());
+    for folder in [None, Some(folder.path())] {
+        server.forget();
+        let mut sink = ClickHouseSink::with(&config(&server.url), "one", folder, SMALL);
+        let now = Instant::now();
+        take(&mut sink, 0..0, now);
+        server.answer([FAILED, (200, ""), FAILED]);
+        take(&mut sink, 0..7, now);
+        assert!(server.arrived().is_empty());
+        // The server is left alone for a second.
+        take(&mut sink, 7..9, now + SECOND / 2);
+        assert_eq!(server.inserts().len(), 1);
+        take(&mut sink, 9..10, now + 2 * SECOND);
+        assert_eq!(server.arrived(), names(0..3), "one arrives, and the next fails");
+        take(&mut sink, 10..12, now + 5 * SECOND);
+        take(&mut sink, 0..0, now + 6 * SECOND);
+        assert_eq!(server.arrived(), names(0..12));
+        assert_eq!(sink.finish(), 0);
+        assert_eq!(server.arrived(), names(0..12));
+    }
+    assert!(files(folder.path()).is_empty());
+}
+
+#[test]
+fn a_server_that_fails_is_asked_ever_less_often() {
+    let (server, folder) = (Scripted::start(), tempfile::tempdir().unwrap());
+    server.answer([FAILED; 20]);
+    let mut sink = ClickHouseSink::with(&config(&server.url), "one", Some(folder.path()), SMALL);
+    let now = Instant::now();
+    for second in 0..200 {
+        assert_eq!(take(&mut sink, second..second + 1, now + SECOND * second as u32), 0);
+    }
+    // After 1, 3, 6, 11, 20, 37, 70, 131 and 192 seconds.
+    assert!((8..=9).contains(&server.inserts().len()), "{}", server.inserts().len());
+    server.forget();
+    take(&mut sink, 0..0, now + 300 * SECOND);
+    take(&mut sink, 0..0, now + 301 * SECOND);
+    assert_eq!(server.arrived(), names(0..200));
+    assert!(files(folder.path()).is_empty());
+}
+
+#[test]
+fn a_server_that_is_down_at_the_start_gets_all_later() {
+    let (server, folder) = (Scripted::start(), tempfile::tempdir().unwrap());
+    server.go_down();
+    for folder in [None, Some(folder.path())] {
+        let mut sink = ClickHouseSink::with(&config(&server.url), "one", folder, SMALL);
+        let now = Instant::now();
+        assert_eq!(take(&mut sink, 0..20, now), 0);
+        assert_eq!(files(folder.unwrap_or(Path::new("/nowhere"))).len(), if folder.is_some() { 6 } else { 0 });
+        server.come_up();
+        take(&mut sink, 20..21, now + 10 * SECOND);
+        assert_eq!(sink.finish(), 0);
+        assert_eq!(server.arrived(), names(0..21));
+        server.go_down();
+        server.forget();
+    }
+    assert!(files(folder.path()).is_empty());
+}
+
+#[test]
+fn what_waits_has_a_bound_and_the_newest_go() {
+    let (server, folder) = (Scripted::start(), tempfile::tempdir().unwrap());
+    server.go_down();
+    // Each file counts as four kibibytes.
+    let config = ClickHouse { spill_bytes: 10 * 4096, ..config(&server.url) };
+    let mut sink = ClickHouseSink::with(&config, "one", Some(folder.path()), SMALL);
+    let now = Instant::now();
+    assert_eq!(take(&mut sink, 0..0, now), 0);
+    assert_eq!(take(&mut sink, 0..31, now), 0);
+    assert_eq!(take(&mut sink, 31..40, now), 9, "from the eleventh batch on");
+    assert_eq!(files(folder.path()).len(), 10);
+    server.come_up();
+    take(&mut sink, 0..0, now + 100 * SECOND);
+    assert_eq!(sink.finish(), 0);
+    let arrived = server.arrived();
+    assert_eq!((&arrived[..30], &arrived[30..]), (&names(0..30)[..], &names(39..40)[..]));
+}
+
+#[test]
+fn without_a_folder_memory_is_bounded_and_its_loss_is_counted() {
+    let server = Scripted::start();
+    server.go_down();
+    let mut sink = ClickHouseSink::with(&config(&server.url), "one", None, Limits { memory_bytes: 4000, ..SMALL });
+    let now = Instant::now();
+    let lost = take(&mut sink, 0..100, now);
+    assert!((80..100).contains(&lost), "{lost}");
+    assert_eq!(lost + sink.finish(), 100);
+}
+
+#[test]
+fn what_an_earlier_process_left_behind_is_sent_first() {
+    let (server, folder) = (Scripted::start(), tempfile::tempdir().unwrap());
+    server.go_down();
+    let now = Instant::now();
+    for process in 0..3 {
+        let mut sink = ClickHouseSink::with(&config(&server.url), "one", Some(folder.path()), SMALL);
+        take(&mut sink, process * 10..process * 10 + 10, now);
+        assert_eq!(sink.finish(), 0);
+    }
+    let waiting = files(folder.path());
+    assert_eq!(waiting.len(), 12, "{waiting:?}");
+    fs::write(folder.path().join("clickhouse-spill/notes.txt"), "mine").unwrap();
+    server.come_up();
+    // Two processes at once, as while one takes over.
+    let mut first = ClickHouseSink::with(&config(&server.url), "one", Some(folder.path()), LIMITS);
+    let mut second = ClickHouseSink::with(&config(&server.url), "one", Some(folder.path()), LIMITS);
+    take(&mut first, 30..31, now);
+    assert_eq!(take(&mut second, 0..0, now), 0);
+    assert_eq!((first.finish(), second.finish()), (0, 0));
+    assert_eq!(server.arrived(), names(0..31));
+    assert_eq!(files(folder.path()), ["notes.txt"]);
+    assert_eq!(server.inserts().len(), 2, "small files go together");
+    let mut ids: Vec<u64> = server.ids();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), 31);
+}
+
+#[test]
+fn what_the_server_cannot_read_is_put_aside_alone() {
+    let (server, folder) = (Scripted::start(), tempfile::tempdir().unwrap());
+    let mut sink = ClickHouseSink::with(&config(&server.url), "one", Some(folder.path()), SMALL);
+    let now = Instant::now();
+    take(&mut sink, 0..0, now);
+    server.answer([BAD]);
+    assert_eq!(take(&mut sink, 0..4, now), 3);
+    take(&mut sink, 4..6, now + SECOND);
+    assert_eq!(server.arrived(), names(3..6));
+    assert_eq!(files(folder.path()), ["rejected-0.jsonl"]);
+
+    // Among others that waited with it, only the bad one goes.
+    server.forget();
+    server.go_down();
+    let single = Limits { batch_rows: 1, ..LIMITS };
+    let mut sink = ClickHouseSink::with(&config(&server.url), "one", Some(folder.path()), single);
+    assert_eq!((take(&mut sink, 6..12, now), sink.finish()), (0, 0));
+    server.come_up();
+    server.answer([BAD, (200, ""), BAD]);
+    let mut sink = ClickHouseSink::with(&config(&server.url), "one", Some(folder.path()), LIMITS);
+    let lost = take(&mut sink, 0..0, now) + take(&mut sink, 0..0, now + SECOND);
+    let arrived: Vec<String> = names(6..12).into_iter().filter(|name| name != "7").collect();
+    assert_eq!((lost, server.arrived()), (1, arrived));
+    assert_eq!(files(folder.path()), ["rejected-0.jsonl", "rejected-1.jsonl"]);
+}
+
+#[test]
+fn a_slow_server_holds_up_nobody_for_longer_than_allowed() {
+    let (server, folder) = (Scripted::start(), tempfile::tempdir().unwrap());
+    let limits = Limits { within: SECOND, ..SMALL };
+    let mut sink = ClickHouseSink::with(&config(&server.url), "one", Some(folder.path()), limits);
+    server.stall(true);
+    let now = Instant::now();
+    assert_eq!(take(&mut sink, 0..30, now), 0);
+    let waited = now.elapsed();
+    assert!((limits.within / 2..3 * limits.within).contains(&waited), "{waited:?}");
+    let again = Instant::now();
+    assert_eq!(take(&mut sink, 30..60, now), 0);
+    assert!(again.elapsed() < limits.within, "it is left alone: {:?}", again.elapsed());
+    server.stall(false);
+    for turn in 0..100 {
+        take(&mut sink, 0..0, now + SECOND * (10 + 100 * turn));
+    }
+    assert_eq!(server.arrived(), names(0..60));
+}
+
+#[test]
+fn reports_are_read_line_by_line() {
+    let server = Scripted::start();
+    let reader = ClickHouseReader::new(&config(&server.url));
+    let sum = r#"{"client":"192.0.2.7","client_group":"guests","transport":"tcp","name":"a.example","type":"AAAA",
+        "rcode":"SERVFAIL","ede":15,"cache":"","security":"bogus","upstream":"forward x","kind":5,"owner":"",
+        "program":["p","q"],"service":["s","t"],"list":["l","m"],"version":["v","w"],"line":[1,2],"rule":["r",""],
+        "trigger":["qname","cname"],"outcome":["block","would-block"],"acted":[1,0],"queries":"18446744073709551615",
+        "some_aliases":["b.example"],"some_addresses":["::1"],"first_micros":"1767225600000001","last_micros":"1767225600000009","mean_micros":7}"#;
+    let sum = sum.replace("\n", "");
+    server.reply(200, &format!("{sum}\n{sum}\n"));
+    let mut seen = Vec::new();
+    let all = reader
+        .for_each(5, i64::MAX, Some("it's\\"), |one| seen.push((one.row.clone(), one.count, one.first, one.last)));
+    assert_eq!(all.unwrap(), (5, i64::MAX));
+    assert_eq!(seen.len(), 2);
+    let (row, count, first, last) = &seen[0];
+    assert_eq!((*count, *first, *last), (u64::MAX, NEW_YEAR + 1, NEW_YEAR + 9));
+    assert_eq!(
+        (row.rr_type, row.rcode, row.ede, row.bypass, row.dropped),
+        (RrType::AAAA, Rcode::SERVFAIL, Some(15), true, false)
+    );
+    assert_eq!((row.cache, row.security, row.upstream.as_deref()), (None, Some(Security::Bogus), Some("forward x")));
+    assert_eq!((row.verdicts.said[1].trigger, row.verdicts.said[1].outcome), (Trigger::Cname, Outcome::WouldBlock));
+    assert!(Arc::ptr_eq(&row.verdicts, &seen[1].0.verdicts));
+    let statement = server.statements().pop().unwrap();
+    assert!(statement.contains(r"AND instance = 'it\'s\\'"), "{statement}");
+
+    server.reply(200, &format!("{sum}\nCode: 395, e.displayText() = DB::Exception: no more\n"));
+    let mut count = 0;
+    let error = reader.for_each(0, 1, None, |_| count += 1).unwrap_err();
+    assert!(count == 1 && matches!(&error, ReadError::Failed { why, .. } if why.contains("no more")), "{error}");
+    server.reply(200, &sum[..sum.len() / 2]);
+    assert!(matches!(reader.for_each(0, 1, None, |_| ()), Err(ReadError::Row { .. })));
+    server.reply(404, "Code: 60, e.displayText() = DB::Exception: Table cleandns.queries doesn't exist.");
+    assert!(matches!(reader.first(), Err(ReadError::None { .. })));
+    server.reply(200, "{\"queries\":\"0\",\"first_micros\":\"0\"}\n");
+    assert_eq!(reader.first().unwrap(), None);
+    server.reply(200, "{\"name\":\"a\",\"target\":\"b\"}\n{\"name\":\"a\\\\\",\"target\":\"::1\"}\n");
+    let mut leads = Vec::new();
+    reader.leads(0, |name, target| leads.push((name.to_owned(), target.to_owned()))).unwrap();
+    assert_eq!(leads, [("a".to_owned(), "b".to_owned()), ("a\\".to_owned(), "::1".to_owned())]);
+    server.go_down();
+    assert!(matches!(reader.first(), Err(ReadError::Failed { .. })));
+}

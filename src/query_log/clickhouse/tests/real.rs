@@ -1,0 +1,104 @@
+//! Against a server of ClickHouse itself.
+
+use super::*;
+use std::{collections::BTreeMap, env};
+
+/// Rows with all that a row may have.
+fn varied(count: usize) -> Vec<Row> {
+    let verdicts = [
+        Arc::default(),
+        Arc::new(Verdicts { owner: None, said: vec![said("clean-store", 7, Outcome::Block)] }),
+        Arc::new(Verdicts {
+            owner: None,
+            said: vec![said("clean-cloud", 9, Outcome::WouldBlock), said("clean-path", 1, Outcome::Except)],
+        }),
+        Arc::new(Verdicts { owner: Some("cleandns.toml:7".into()), said: Vec::new() }),
+    ];
+    let one = |index: usize| Row {
+        client: format!("192.0.2.{}", index % 3),
+        rcode: if index.is_multiple_of(11) { Rcode::SERVFAIL } else { Rcode::NOERROR },
+        rr_type: if index.is_multiple_of(5) { RrType(65400) } else { RrType::AAAA },
+        ede: index.is_multiple_of(7).then_some(0),
+        cache: (!index.is_multiple_of(3)).then_some(CacheUse::Stale),
+        upstream: index.is_multiple_of(4).then(|| "forward corp.example".into()),
+        bypass: index.is_multiple_of(13),
+        verdicts: verdicts[index % 4].clone(),
+        aliases: if index.is_multiple_of(2) { vec![r"al\032ias.example".into()] } else { Vec::new() },
+        addresses: if index.is_multiple_of(2) { vec!["2001:db8::1".parse().unwrap()] } else { Vec::new() },
+        // Over the end of a month.
+        ..row(NEW_YEAR + (index as i64 - 50) * 1_000_001, &format!(r"n{}\\'\034.example", index % 31))
+    };
+    (0..count).map(one).collect()
+}
+
+/// What is alike in rows that are summed up.
+fn key(row: &Row) -> String {
+    let alike = Row { time: 0, aliases: Vec::new(), addresses: Vec::new(), ..row.clone() };
+    format!("{} {alike:?}", row.time.div_euclid(3_600_000_000))
+}
+
+/// Counts of rows that are alike, by hour, with their first and last times.
+fn sums(rows: &[Row]) -> BTreeMap<String, (u64, i64, i64)> {
+    let mut sums = BTreeMap::new();
+    for row in rows {
+        let sum = sums.entry(key(row)).or_insert((0, i64::MAX, i64::MIN));
+        *sum = (sum.0 + 1, sum.1.min(row.time), sum.2.max(row.time));
+    }
+    sums
+}
+
+#[test]
+#[ignore = "needs a ClickHouse server, whose address is in CLEANDNS_CLICKHOUSE; tests/clickhouse.sh has one"]
+fn real_server_gives_back_what_it_was_given() {
+    let url = env::var("CLEANDNS_CLICKHOUSE").expect("CLEANDNS_CLICKHOUSE");
+    let text = |name: &str| env::var(name).unwrap_or_default();
+    let config = ClickHouse {
+        database: format!("cleandns_test_{}", std::process::id()),
+        user: text("CLEANDNS_CLICKHOUSE_USER"),
+        password: text("CLEANDNS_CLICKHOUSE_PASSWORD"),
+        ..config(&url)
+    };
+    let reader = ClickHouseReader::new(&config);
+    assert!(matches!(reader.first(), Err(ReadError::None { .. })));
+    let rows = varied(2000);
+    let folder = tempfile::tempdir().unwrap();
+    for instance in ["one", "two"] {
+        let mut sink =
+            ClickHouseSink::with(&config, instance, Some(folder.path()), Limits { batch_rows: 300, ..LIMITS });
+        let now = Instant::now();
+        let mut lost = sink.take(&rows.iter().cloned().map(full).collect::<Vec<_>>(), now);
+        // A slow machine takes some turns.
+        (1..30).for_each(|second| lost += sink.take(&[], now + SECOND * second));
+        assert_eq!((lost, sink.finish()), (0, 0));
+        assert_eq!(files(folder.path()), [""; 0]);
+    }
+
+    let mut has_aliases = false;
+    let mut read = |from, to, instance| {
+        let mut sums = BTreeMap::new();
+        let each = |seen: crate::query_log::Seen<'_>| {
+            let is_alias = seen.row.aliases == rows[0].aliases && seen.row.addresses == rows[0].addresses;
+            assert!(is_alias || seen.row.aliases.is_empty() && seen.row.addresses.is_empty(), "{:?}", seen.row);
+            has_aliases |= is_alias;
+            assert!(sums.insert(key(seen.row), (seen.count, seen.first, seen.last)).is_none());
+        };
+        reader.for_each(from, to, instance, each).unwrap();
+        sums
+    };
+    assert_eq!(reader.first().unwrap(), Some(rows[0].time));
+    assert_eq!(read(0, i64::MAX, Some("one")), sums(&rows));
+    assert_eq!(read(0, i64::MAX, Some("three")), BTreeMap::new());
+    assert_eq!(read(0, i64::MAX, None).values().map(|sum| sum.0).sum::<u64>(), 4000);
+    // Exact to the microsecond.
+    assert_eq!(read(rows[3].time, rows[99].time, Some("two")), sums(&rows[3..99]));
+    assert_eq!(read(rows[3].time + 1, rows[99].time + 1, Some("two")), sums(&rows[4..100]));
+
+    assert!(has_aliases);
+
+    let mut leads = Vec::new();
+    reader.leads(NEW_YEAR, |name, target| leads.push((name.to_owned(), target.to_owned()))).unwrap();
+    leads.sort();
+    assert_eq!(leads.len(), 62);
+    assert_eq!((leads[0].0.as_str(), leads[0].1.as_str()), (r"n0\\'\034.example", "2001:db8::1"));
+    assert_eq!(leads[1].1, r"al\032ias.example");
+}
