@@ -134,8 +134,8 @@ fn before(asked: &Asked, format: Format, tells_verdicts: bool) -> Result<Side<Be
         Some(SHIPPED) => policy(shipped()?),
         Some(RECORDED) if tells_verdicts => Ok(recorded()),
         Some(RECORDED) => Err(Failure::Usage(format!(
-            "--before recorded: this file of the format {} doesn't say what became of its queries; write a configuration, \
-             shipped or none",
+            "--before recorded: this file of the format {} doesn't say what became of its queries; write a \
+             configuration, shipped or none",
             format.word()
         ))),
         Some(_) => policy(load_config(asked.before.clone(), false)?),

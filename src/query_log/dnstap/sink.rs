@@ -122,8 +122,8 @@ fn resolver_events<'p>(exchange: &'p Tapped<'_>) -> impl Iterator<Item = Event<'
     [Some(query), response].into_iter().flatten()
 }
 
-/// What was said of a query, by the rule that decided. What blocked has the action that was taken, an exception has PASS,
-/// and a program in shadow has none.
+/// What was said of a query, by the rule that decided. What blocked has the action that was taken, an exception has
+/// PASS, and a program in shadow has none.
 fn applied(row: &Row) -> Option<PolicyApplied<'_>> {
     let fate = row.verdicts.fate();
     let outcome = match fate {

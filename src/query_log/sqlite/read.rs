@@ -142,8 +142,8 @@ impl Reader {
         Ok(id.map_or(0, |id| id - 1))
     }
 
-    /// Calls `each` for the queries after a row, by its number, in the order in which they were written, and for so many at
-    /// most. Returns the number of the last one; `None` if there is none. Whoever wants them all begins after 0.
+    /// Calls `each` for the queries after a row, by its number, in the order in which they were written, and for so
+    /// many at most. Returns the number of the last one; `None` if there is none. Numbers begin with 1.
     pub fn page(&mut self, after: i64, limit: usize, mut each: impl FnMut(i64, Row)) -> Result<Option<i64>, ReadError> {
         let mut read = || -> rusqlite::Result<Option<i64>> {
             let Self { connection, verdicts, default_group, .. } = &mut *self;

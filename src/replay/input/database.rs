@@ -1,7 +1,7 @@
 //! Databases: our own query log, and which of those that are read one is.
 //!
-//! They are read where they lie, row by row in the order of their numbers, in pages, so that whoever writes is hindered for
-//! no longer than a page takes. Numbers begin with 1.
+//! They are read where they lie, row by row in the order of their numbers, in pages, so that whoever writes is hindered
+//! for no longer than a page takes. Numbers begin with 1.
 
 use super::{Asked, OpenError, Place, Source, Step, pihole_database::PiholeDatabase, recorded::take_row};
 use crate::query_log::{Row, sqlite::Reader};
@@ -45,8 +45,8 @@ fn columns(connection: &Connection) -> rusqlite::Result<Vec<String>> {
 pub(super) trait Paged {
     type Row;
 
-    /// Appends the rows after one, by its number, with their numbers: none at the end. What was appended before an error is
-    /// good.
+    /// Appends the rows after one, by its number, with their numbers: none at the end. What was appended before an
+    /// error is good.
     fn page(&mut self, after: i64, rows: &mut VecDeque<(i64, Self::Row)>) -> Result<(), String>;
 
     /// Fills a place with a row.

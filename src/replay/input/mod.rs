@@ -125,14 +125,15 @@ impl Told {
 
 /// A file's queries, one after the other.
 pub trait Source {
-    /// Goes on by a line or a packet. `asked` is filled if that was a query. An error is one of reading the file itself.
+    /// Goes on by a line, a packet, a frame or a row. `asked` is filled if that was a query. An error is one of reading
+    /// the file itself.
     fn advance(&mut self, asked: &mut Asked) -> io::Result<Step>;
 
     /// Where that was.
     fn place(&self) -> Place;
 }
 
-/// What a line or a packet was.
+/// What that was.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Step {
     Asked,
@@ -262,8 +263,8 @@ pub enum OpenError {
     Pcap(String),
 }
 
-/// Makes a reader for a file, in the format given or in the one that its first octets tell. `path` is where it lies, if it
-/// is a file.
+/// Makes a reader for a file, in the format given or in the one that its first octets tell. `path` is where it lies, if
+/// it is a file.
 pub fn open<R>(
     mut input: R,
     path: Option<&Path>,

@@ -1,5 +1,5 @@
-//! Pi-hole's database of queries, `pihole-FTL.db`, of all its versions: `queries` was a table at first, and is a view of
-//! several since (<https://docs.pi-hole.net/database/query-database/>).
+//! Pi-hole's database of queries, `pihole-FTL.db`, of all its versions: `queries` was a table at first, and is a view
+//! of several since (<https://docs.pi-hole.net/database/query-database/>).
 
 use super::{
     Asked, Step,

@@ -1,9 +1,9 @@
 //! dnstap in files: what clients asked, and what came of it.
 //!
 //! A query of a client counts, and its response, which follows soon, only adds to it: the verdict, if it is of this
-//! program, and what the answer led to. A query waits for that until others have come. A response counts by itself only as
-//! long as no query was seen, since there are files that hold nothing but responses. What this resolver asked others is of
-//! no interest.
+//! program, and what the answer led to. A query waits for that until others have come. A response counts by itself only
+//! as long as no query was seen, since there are files that hold nothing but responses. What this resolver asked others
+//! is of no interest.
 
 use super::{Asked, NOT_JUDGED, OpenError, Place, Source, Step, recorded::PROHIBITED};
 use crate::{
@@ -294,7 +294,8 @@ fn outcome(policy: &PolicyApplied<'_>) -> Outcome {
     }
 }
 
-/// `list:line` of `list:line rule`, whose rule is left out where it is none on names. A list may have spaces in its name.
+/// `list:line` of `list:line rule`, whose rule is left out where it is none on names. A list may have spaces in its
+/// name.
 fn without_rule(place: &str) -> &str {
     let has_line = |place: &str| {
         let line = place.rsplit_once(':').map(|(_, line)| line);
