@@ -137,8 +137,9 @@ enum Command {
     },
     /// Put recorded queries through a policy without a server, and show what it would change.
     Replay {
-        /// Our query log (JSON lines), a capture (pcap, pcapng), a query file of dnsperf, or a query log of AdGuard Home or
-        /// Pi-hole; `-` for standard input.
+        /// Our query log (its database, lines of JSON or dnstap), dnstap of another server, a capture (pcap, pcapng), a
+        /// query file of dnsperf, AdGuard Home's querylog.json, or Pi-hole's pihole.log or pihole-FTL.db; `-` for
+        /// standard input, which can't be a database.
         file: PathBuf,
         /// The configuration to try; `shipped` for the one inside this program.
         #[arg(long, default_value = "shipped", value_name = "CONFIG")]
@@ -148,7 +149,8 @@ enum Command {
         /// there is a file of one, else none.
         #[arg(long, value_name = "CONFIG")]
         before: Option<PathBuf>,
-        /// What the file is: ours, pcap, dnsperf, adguard or pihole. Without it, its beginning tells.
+        /// What the file is: ours (lines of JSON), pcap, dnsperf, adguard, pihole (its text log), dnstap or sqlite (our
+        /// database or Pi-hole's). Without it, its beginning tells.
         #[arg(long, value_parser = replay::format)]
         format: Option<crate::replay::Format>,
         /// Rows of each table.

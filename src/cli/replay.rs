@@ -83,12 +83,15 @@ pub fn replay(asked: &Asked) -> Outcome {
     };
     let now = (app::Outside::real().clock)() as i64;
     let clock = WallClock { now, zone: after.config.policy.time_zone.clone() };
-    let Opened { format, mut source } =
-        open(input, asked.format, &clock).map_err(|error| Failure::Other(format!("{name}: {error}")))?;
-    let before = before(asked, format)?;
+    let path = Some(asked.file.as_path()).filter(|path| path.as_os_str() != "-");
+    let Opened { format, mut source, tells_verdicts } =
+        open(input, path, asked.format, &clock).map_err(|error| Failure::Other(format!("{name}: {error}")))?;
+    let before = before(asked, format, tells_verdicts)?;
     let after = judge(after)?;
     let mut comparison = Comparison::new(before.what, after.what, now);
     let started = Instant::now();
+    // How much of a database was read nobody knows.
+    let read = (format != Format::Sqlite).then_some(read);
     let mut progress = Progress { started, shown: started, read, bytes, is_on: io::stderr().is_terminal() };
     let ran = comparison.run(&mut *source, &mut |queries| progress.tick(queries));
     progress.clear();
@@ -121,7 +124,7 @@ fn open_file(path: &Path) -> io::Result<(Box<dyn Read + Send>, u64)> {
 }
 
 /// What is compared with.
-fn before(asked: &Asked, format: Format) -> Result<Side<Before>, Failure> {
+fn before(asked: &Asked, format: Format, tells_verdicts: bool) -> Result<Side<Before>, Failure> {
     let policy = |loaded| judge(loaded).map(|side| Side { what: Before::Policy(side.what), label: side.label });
     let recorded = || Side { what: Before::Recorded, label: "what the file says".to_owned() };
     let nothing = || Side { what: Before::Nothing, label: "no policy: everything passed".to_owned() };
@@ -129,14 +132,14 @@ fn before(asked: &Asked, format: Format) -> Result<Side<Before>, Failure> {
     match word.as_deref() {
         Some(NONE) => Ok(nothing()),
         Some(SHIPPED) => policy(shipped()?),
-        Some(RECORDED) if format.records_verdicts() => Ok(recorded()),
+        Some(RECORDED) if tells_verdicts => Ok(recorded()),
         Some(RECORDED) => Err(Failure::Usage(format!(
-            "--before recorded: a file of the format {} doesn't say what became of its queries; write a configuration, \
-             shipped or none",
+            "--before recorded: this file of the format {} doesn't say what became of its queries; write a \
+             configuration, shipped or none",
             format.word()
         ))),
         Some(_) => policy(load_config(asked.before.clone(), false)?),
-        None if format.records_verdicts() => Ok(recorded()),
+        None if tells_verdicts => Ok(recorded()),
         None => {
             let loaded = load_config(asked.config.clone(), false)?;
             match loaded.config.origin {
@@ -222,7 +225,8 @@ impl Read for Metered {
 struct Progress {
     started: Instant,
     shown: Instant,
-    read: Arc<AtomicU64>,
+    /// Octets; `None`: not known.
+    read: Option<Arc<AtomicU64>>,
     /// Of the whole file; 0: not known.
     bytes: u64,
     is_on: bool,
@@ -234,11 +238,14 @@ impl Progress {
             return;
         }
         self.shown = Instant::now();
-        let read = self.read.load(Relaxed);
         let rate = queries as f64 / self.started.elapsed().as_secs_f64();
-        let share = (read * 100).checked_div(self.bytes).map_or(String::new(), |percent| format!("{percent:>3} % "));
-        let of = if self.bytes > 0 { format!(" of {}", mebibytes(self.bytes)) } else { String::new() };
-        let _ = write!(io::stderr(), "\r\x1b[K{share}{}{of}, {queries} queries, {rate:.0} a second", mebibytes(read));
+        let octets = self.read.as_ref().map_or_else(String::new, |read| {
+            let read = read.load(Relaxed);
+            let share = (read * 100).checked_div(self.bytes).map_or(String::new(), |share| format!("{share:>3} % "));
+            let of = if self.bytes > 0 { format!(" of {}", mebibytes(self.bytes)) } else { String::new() };
+            format!("{share}{}{of}, ", mebibytes(read))
+        });
+        let _ = write!(io::stderr(), "\r\x1b[K{octets}{queries} queries, {rate:.0} a second");
     }
 
     fn clear(&self) {
@@ -371,7 +378,8 @@ fn notes(summary: &Summary, file: &str) -> Vec<String> {
         notes.push("there was more than can be counted: numbers of names and clients are lower bounds".to_owned());
     }
     if summary.ignored > 0 {
-        notes.push(format!("{} lines or packets hold no query", summary.ignored));
+        let parts = format(summary.format).map_or("lines", Format::parts);
+        notes.push(format!("{} {parts} hold no query", summary.ignored));
     }
     let skipped = &summary.skipped;
     if skipped.count > 0 {

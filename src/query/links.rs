@@ -48,10 +48,11 @@ pub fn links(qname: &Name, rr_type: RrType, resolution: &Resolution, needs: Need
     links
 }
 
-/// The names and addresses that an answer leads to.
-pub fn answer_links(question: &Question, resolution: &Resolution) -> Vec<Link> {
-    let needs = Needs { addresses: true, ns_names: false, ns_addresses: false };
-    links(&question.name, question.rr_type, resolution, needs)
+/// The names and addresses that an answer section leads to.
+pub fn answer_links(question: &Question, answer: &[Record]) -> Vec<Link> {
+    let mut links = aliases(&question.name, question.rr_type, answer);
+    addresses(answer, &mut links);
+    links
 }
 
 /// The names that an answer leads to: its alias chain in order, then the targets of HTTPS and SVCB records.

@@ -116,7 +116,7 @@ pub fn pack(record: &QueryRecord<'_>, base: Instant, packing: &Packing<'_>, out:
     pack_verdict(record, out);
     pack_links(&record.links, out);
     match record.answer.as_ref().zip(record.question).filter(|_| packing.answers) {
-        Some((answer, question)) => pack_links(&answer_links(question, answer), out),
+        Some((answer, question)) => pack_links(&answer_links(question, &answer.answer), out),
         None => out.push(0),
     }
     if let Some((query, response)) = packing.packets {

@@ -5,8 +5,8 @@
 //!        bad lines are data                               policies, or what was recorded
 //! ```
 //!
-//! It opens no file, resolves nothing and prints nothing: readers and policies are handed to it. Rules on a question are
-//! asked; rules on an answer only where the file tells what the answer led to.
+//! It opens no file but a database, resolves nothing and prints nothing: readers and policies are handed to it. Rules
+//! on a question are asked; rules on an answer only where the file tells what the answer led to.
 
 mod count;
 mod engine;

@@ -38,7 +38,7 @@ pub struct Summary {
     /// Numbers of names and clients are right; else some bound was reached, and they are lower bounds.
     pub exact: bool,
     pub not_asked: NotAsked,
-    /// Lines or packets without a query, such as comments and responses.
+    /// Lines, packets, frames or rows without a query, such as comments and responses.
     pub ignored: u64,
     pub skipped: Skipped,
     /// Where and why the file could not be read to its end.

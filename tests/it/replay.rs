@@ -1,6 +1,10 @@
 //! `cleandns replay` as a person starts it: what it prints, and the code it leaves with.
 
-use crate::harness::{folder, write_list};
+use crate::{
+    harness::{Ask, eventually, folder, start, write_list},
+    internet::Internet,
+};
+use cleandns::{dns::RrType, query_log::sqlite::Reader};
 use serde_json::Value;
 use std::{
     fs,
@@ -90,7 +94,7 @@ would-block → passed: 1 queries, 1 names, 0 clients
 rules on answers were not asked, but for aliases and addresses that the file tells (0 queries): 0 rules before, 1 after, \
                     and rules on names as aliases
 8 queries tell no client's address: groups and rules by client don't hold for them
-1 lines or packets hold no query
+1 lines hold no query
 1 could not be read and were skipped:
   queries.txt: line 10: the line is no name and type, such as `example.com A` (1 of them)
 ";
@@ -182,6 +186,8 @@ fn what_cannot_be_replayed_is_one_clear_line() {
     write("text", b"hello there\n");
     write("gzip", b"\x1f\x8b\x08\0");
     write("database", b"SQLite format 3\0");
+    let other = rusqlite::Connection::open(place.path().join("other.db")).unwrap();
+    other.execute_batch("CREATE TABLE queries (id INTEGER PRIMARY KEY, what TEXT)").unwrap();
     write("bad.toml", b"[listen]\nworkerz = 1\n");
     for (args, code, expected) in [
         (&["nowhere"][..], 1, "nowhere: can't be opened"),
@@ -190,7 +196,9 @@ fn what_cannot_be_replayed_is_one_clear_line() {
         (&["text"], 1, "text: is in no format that can be told from its beginning; name it with --format"),
         (&["text", "--format", "dnsperf"], 1, "line 1: the second word is no record type"),
         (&["gzip"], 1, "zcat FILE | cleandns replay -"),
-        (&["database"], 1, "can't be replayed yet"),
+        (&["database"], 1, "database: is a database that can't be read: "),
+        (&["other.db"], 1, "neither our query log nor Pi-hole's"),
+        (&["queries.txt", "--format", "dnstap"], 1, "is no stream of dnstap that can be read"),
         (&["queries.txt", "--against", "bad.toml"], 78, "workerz"),
         (&["queries.txt", "--against", "nowhere.toml"], 78, "nowhere.toml"),
         (&["queries.txt", "--before", "recorded"], 64, "doesn't say what became of its queries"),
@@ -201,4 +209,116 @@ fn what_cannot_be_replayed_is_one_clear_line() {
         assert_eq!((left, text.as_str()), (Some(code), ""), "{args:?}: {errors}");
         assert!(errors.contains(expected), "{args:?}: {errors}");
     }
+}
+
+/// A server's policy, and what it is asked: blocked, would be blocked, excepted, passed, dropped; by name and by alias.
+const PROGRAMS: &str = r#"
+[[policy.exception]]
+names = ["=www.wechat.com"]
+reason = "we need it"
+[[program]]
+name = "strict"
+lists = [{ path = "strict.list" }]
+[[program]]
+name = "watching"
+mode = "shadow"
+lists = [{ path = "watching.list" }]
+[[program]]
+name = "silent"
+block = "drop"
+lists = [{ path = "silent.list" }]
+"#;
+
+/// The same queries in the database, as lines of JSON and as dnstap lead to the same numbers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_server_recorded_is_replayed_from_each_of_its_logs() {
+    const QUERIES: usize = 11;
+    let internet = Internet::start().await;
+    let folder = folder();
+    let path = |name: &str| folder.path().join(name);
+    write_list(&path("strict.list"), &["tiktok.com", "=alias.signed.org", "wechat.com"]);
+    write_list(&path("watching.list"), &["=only-a.signed.org"]);
+    write_list(&path("silent.list"), &["=dropped.com"]);
+    write_list(&path("new.list"), &["wechat.com", "=www.example.com"]);
+    let logs = format!(
+        "[query_log.json]\nto = \"queries.json\"\n[query_log.dnstap]\nto = \"{}\"\nclient = true\n",
+        path("queries.dnstap").display()
+    );
+    let server = start(folder, Some(&internet), &format!("{logs}{PROGRAMS}")).await;
+    for (name, times) in [
+        ("www.tiktok.com", 2),
+        ("alias2.example.com", 1),
+        ("only-a.signed.org", 1),
+        ("www.wechat.com", 1),
+        ("alias.example.com", 1),
+        ("www.example.com", 3),
+    ] {
+        for _ in 0..times {
+            server.ask(name, RrType::A).await;
+        }
+    }
+    server.ask_with(&Ask { tcp: true, ..Ask::new("only-a.signed.org", RrType::A) }).await;
+    let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    socket.send_to(&Ask::new("dropped.com", RrType::A).packet(), server.dns()).await.unwrap();
+    let database = server.path("state/queries.db");
+    eventually("the queries to be recorded", || async {
+        let mut count = 0;
+        let read = Reader::open(&database).and_then(|mut reader| reader.page(0, 100, |_, _| count += 1));
+        read.is_ok() && count >= QUERIES
+    })
+    .await;
+    let place = server.folder;
+    server.running.stop().await;
+
+    let old = fs::read_to_string(place.path().join("cleandns.toml")).unwrap();
+    fs::write(place.path().join("new.toml"), old.replace("strict.list", "new.list")).unwrap();
+    for (file, format) in [("state/queries.db", "sqlite"), ("queries.json", "ours"), ("queries.dnstap", "dnstap")] {
+        let replay = |against: &str| -> Value {
+            let (code, text, errors) = run(place.path(), &[file, "--against", against, "--json"]);
+            assert_eq!(code, Some(0), "{file}: {errors}");
+            serde_json::from_str(&text).unwrap()
+        };
+        let same = replay("cleandns.toml");
+        assert_eq!(
+            (&same["format"], &same["queries"], &same["changed"]),
+            (&format.into(), &QUERIES.into(), &0.into()),
+            "{file}: {same:#}"
+        );
+        assert_eq!(same["before"], "what the file says", "{file}");
+        let counted =
+            |json: &Value| json["fates"].as_array().unwrap().iter().map(|fate| fate["before"].clone()).collect();
+        let counted: Vec<Value> = counted(&same);
+        assert_eq!(counted, [4, 2, 1, 4], "{file}: {same:#}");
+        for pointer in ["/not_asked/verdicts_left_out", "/skipped/count", "/not_asked/queries_without_client"] {
+            assert_eq!(same.pointer(pointer), Some(&0.into()), "{file}: {pointer}");
+        }
+        let new = replay("new.toml");
+        assert_eq!(
+            (&new["changed"], &new["newly_blocked"], &new["newly_passed"]),
+            (&7.into(), &4.into(), &3.into()),
+            "{file}: {new:#}"
+        );
+        let mut rows = Vec::new();
+        for change in new["changes"].as_array().unwrap() {
+            for row in change["by_name"].as_array().unwrap() {
+                let text = |value: &Value| value.as_str().unwrap().to_owned();
+                let because = ["program", "service", "rule"].map(|field| text(&row["because"][field])).join(" ");
+                let (before, after, name) = (text(&change["before"]), text(&change["after"]), text(&row["name"]));
+                rows.push(format!("{before} {after} {name} {} {because}", row["queries"]));
+            }
+        }
+        let expected = [
+            "passed blocked www.example.com 3 strict new new.list:3",
+            "passed blocked alias.example.com 1 strict new new.list:3",
+            "blocked passed www.tiktok.com 2 strict strict strict.list:2",
+            "blocked passed alias2.example.com 1 strict strict strict.list:3",
+        ];
+        assert_eq!(rows, expected, "{file}");
+    }
+    // A database can't come from a pipe.
+    let mut command = command(place.path(), &["-"]);
+    let input = fs::File::open(place.path().join("state/queries.db")).unwrap();
+    let (code, _, errors) = told(command.stdin(input).output().unwrap());
+    assert_eq!(code, Some(1));
+    assert!(errors.contains("a database can't be read from standard input"), "{errors}");
 }

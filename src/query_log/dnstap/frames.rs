@@ -166,6 +166,11 @@ impl<R: Read> Frames<R> {
         Self { input, frame: 1, offset: 0, is_over: false }
     }
 
+    /// The number of the frame that was read last; 1 is START.
+    pub fn frame(&self) -> u64 {
+        self.frame.saturating_sub(1)
+    }
+
     /// Puts the next frame's data in place of what `data` holds; `None` at the end.
     pub fn read_into(&mut self, data: &mut Vec<u8>) -> Option<Result<(), FrameError>> {
         if self.is_over {

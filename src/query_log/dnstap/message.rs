@@ -5,7 +5,7 @@
 
 mod read;
 
-pub use read::{DecodeError, decode};
+pub use read::{DecodeError, decode, version};
 
 use crate::dns::Transport;
 use prost::encoding::{WireType, encode_varint, encoded_len_varint};

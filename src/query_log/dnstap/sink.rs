@@ -1,20 +1,18 @@
 //! Queries as dnstap: what clients asked and got, and what this server asked others.
 
-use super::{Action, Event, Kind, Matched, Output, PolicyApplied, Rotation, Target, TargetError, encode};
+use super::{Action, Event, Kind, Matched, Output, POLICY_KIND, PolicyApplied, Rotation, Target, TargetError, encode};
 use crate::{
     config::Dnstap,
-    dns::Rcode,
+    dns::{Name, Rcode},
     policy::{Outcome, Trigger},
     query_log::{
         drain::{Full, Sink},
         pack::Tapped,
-        row::{Row, Said},
+        row::{Fate, Row, Said},
     },
 };
 use std::{net::SocketAddr, time::Instant};
 
-/// What a program is called in dnstap, whose own word is for RPZ alone.
-const POLICY_KIND: &str = "cleandns";
 const VERSION: &str = concat!("cleandns ", env!("CARGO_PKG_VERSION"));
 
 /// Writes dnstap.
@@ -124,15 +122,31 @@ fn resolver_events<'p>(exchange: &'p Tapped<'_>) -> impl Iterator<Item = Event<'
     [Some(query), response].into_iter().flatten()
 }
 
-/// What a program did, if one did something.
+/// What was said of a query, by the rule that decided. What blocked has the action that was taken, an exception has
+/// PASS, and a program in shadow has none.
 fn applied(row: &Row) -> Option<PolicyApplied<'_>> {
-    let said = row.verdicts.said.iter().find(|said| said.acted)?;
+    let fate = row.verdicts.fate();
+    let outcome = match fate {
+        Fate::Blocked => Outcome::Block,
+        Fate::WouldBlock => Outcome::WouldBlock,
+        Fate::Excepted => Outcome::Except,
+        Fate::Passed => return None,
+    };
+    let policy = PolicyApplied { kind: POLICY_KIND.into(), ..PolicyApplied::default() };
+    if let (Fate::Excepted, Some(place)) = (fate, &row.verdicts.owner) {
+        let rule = format!("exception {place}").into_bytes().into();
+        return Some(PolicyApplied { rule, action: Some(Action::Pass), ..policy });
+    }
+    let of_outcome = || row.verdicts.said.iter().filter(|said| said.outcome == outcome);
+    let said = of_outcome().find(|said| said.acted).or_else(|| of_outcome().next())?;
     let Said { program, service, list, line, rule, .. } = said;
-    let action = match row.rcode {
-        _ if row.dropped => Action::Drop,
-        Rcode::NXDOMAIN => Action::NxDomain,
-        Rcode::NOERROR => Action::NoData,
-        _ => Action::LocalData,
+    let action = match (outcome, row.rcode) {
+        (Outcome::WouldBlock, _) => None,
+        (Outcome::Except, _) => Some(Action::Pass),
+        _ if row.dropped => Some(Action::Drop),
+        (_, Rcode::NXDOMAIN) => Some(Action::NxDomain),
+        (_, Rcode::NOERROR) => Some(Action::NoData),
+        _ => Some(Action::LocalData),
     };
     let matched = match said.trigger {
         Trigger::Client => Matched::ClientIp,
@@ -142,12 +156,25 @@ fn applied(row: &Row) -> Option<PolicyApplied<'_>> {
         Trigger::NsAddress => Matched::NsIp,
     };
     Some(PolicyApplied {
-        kind: POLICY_KIND.into(),
         rule: format!("{program}/{service} {list}:{line} {rule}").trim_end().as_bytes().to_vec().into(),
-        action: (said.outcome == Outcome::Block).then_some(action),
+        action,
         matched: Some(matched),
-        value: Default::default(),
+        value: matched_name(row, said).map_or_else(Default::default, |name| name.as_wire().to_vec().into()),
+        ..policy
     })
+}
+
+/// The name that a rule matched: the one asked, or the first alias that the rule covers.
+fn matched_name(row: &Row, said: &Said) -> Option<Name> {
+    match said.trigger {
+        Trigger::Qname => row.name.parse().ok(),
+        Trigger::Cname | Trigger::Dname | Trigger::SvcbTarget => {
+            let rule: Name = said.rule.trim_start_matches(['=', '*', '.']).parse().ok()?;
+            let mut aliases = row.aliases.iter().filter_map(|alias| alias.parse::<Name>().ok());
+            aliases.find(|alias| alias.is_at_or_below(&rule))
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -237,6 +264,36 @@ mod tests {
             "CLIENT_QUERY Tcp 192.0.2.7  100+None [asked] [] clean-store/tiktok tiktok.list:7 tiktok.com Drop",
         ];
         assert_eq!(written(|sink| assert_eq!(sink.write(vec![full(false), full(true)]), 0)), expected);
+    }
+
+    #[test]
+    fn what_did_not_block_is_told_too() {
+        let of = |owner: Option<&str>, trigger, outcome| {
+            let mut row = row(false);
+            let mut verdicts = (*row.verdicts).clone();
+            let said = &mut verdicts.said[0];
+            (said.trigger, said.outcome, said.acted) = (trigger, outcome, outcome == Outcome::Block);
+            if outcome != Outcome::Block {
+                row.rcode = Rcode::NOERROR;
+            }
+            verdicts.owner = owner.map(Into::into);
+            row.aliases = vec!["cdn.example".to_owned(), "a.tiktok.com".to_owned()];
+            row.verdicts = Arc::new(verdicts);
+            let policy = applied(&row).unwrap();
+            let value = Name::from_wire(&policy.value).map_or_else(|_| String::new(), |name| name.to_string());
+            format!("{} {:?} {:?} {value}", String::from_utf8_lossy(&policy.rule), policy.action, policy.matched)
+        };
+        let rule = "clean-store/tiktok tiktok.list:7 tiktok.com";
+        for (owner, trigger, outcome, expected) in [
+            (None, Trigger::Qname, Outcome::Block, format!("{rule} Some(NxDomain) Some(Qname) www.tiktok.com")),
+            (None, Trigger::Cname, Outcome::Block, format!("{rule} Some(NxDomain) Some(Qname) a.tiktok.com")),
+            (None, Trigger::Qname, Outcome::WouldBlock, format!("{rule} None Some(Qname) www.tiktok.com")),
+            (None, Trigger::Qname, Outcome::Except, format!("{rule} Some(Pass) Some(Qname) www.tiktok.com")),
+            (None, Trigger::NsName, Outcome::Block, format!("{rule} Some(NxDomain) Some(NsName) ")),
+            (Some("c.toml:3"), Trigger::Qname, Outcome::Except, "exception c.toml:3 Some(Pass) None ".to_owned()),
+        ] {
+            assert_eq!(of(owner, trigger, outcome), expected);
+        }
     }
 
     #[test]

@@ -142,43 +142,33 @@ impl Reader {
         Ok(id.map_or(0, |id| id - 1))
     }
 
+    /// Calls `each` for the queries after a row, by its number, in the order in which they were written, and for so
+    /// many at most. Returns the number of the last one; `None` if there is none. Numbers begin with 1.
+    pub fn page(&mut self, after: i64, limit: usize, mut each: impl FnMut(i64, Row)) -> Result<Option<i64>, ReadError> {
+        let mut read = || -> rusqlite::Result<Option<i64>> {
+            let Self { connection, verdicts, default_group, .. } = &mut *self;
+            let mut statement = connection
+                .prepare_cached(&format!("SELECT {ROW_COLUMNS}, id FROM queries WHERE id > ? ORDER BY id LIMIT ?"))?;
+            let mut rows = statement.query(params![after, limit as i64])?;
+            let mut last = None;
+            while let Some(row) = rows.next()? {
+                let id = row.get(ID_COLUMN)?;
+                each(id, read_row(row, connection, verdicts, default_group)?);
+                last = Some(id);
+            }
+            Ok(last)
+        };
+        read().map_err(|error| self.broken(error))
+    }
+
     fn rows(&mut self, after: i64, from: i64, to: i64, each: &mut dyn FnMut(Seen<'_>)) -> rusqlite::Result<()> {
         let Self { connection, verdicts, default_group, .. } = self;
-        let mut statement = connection.prepare_cached(
-            "SELECT time, client, name, type, rcode, ede, micros, cache, security, transport, kind, verdicts,
-             client_group, upstream, aliases, addresses, rules FROM queries WHERE id > ? AND time >= ? AND time < ? ORDER BY id",
-        )?;
+        let mut statement = connection.prepare_cached(&format!(
+            "SELECT {ROW_COLUMNS} FROM queries WHERE id > ? AND time >= ? AND time < ? ORDER BY id"
+        ))?;
         let mut rows = statement.query(params![after, from, to])?;
         while let Some(row) = rows.next()? {
-            let kind: i64 = row.get(10)?;
-            let text = |column: usize| row.get_ref(column)?.as_str_or_null().map_err(Into::into);
-            let text = |column: usize| -> rusqlite::Result<Option<&str>> { text(column) };
-            let words = |column: usize| -> rusqlite::Result<Vec<String>> {
-                Ok(text(column)?.map(|text| text.split(' ').map(str::to_owned).collect()).unwrap_or_default())
-            };
-            let place = |column: usize| -> rusqlite::Result<usize> {
-                Ok(row.get::<_, Option<u8>>(column)?.map_or(usize::MAX, usize::from))
-            };
-            let one = Row {
-                time: row.get(0)?,
-                client: text(1)?.unwrap_or_default().to_owned(),
-                group: text(12)?.map_or_else(|| default_group.clone(), Arc::from),
-                transport: Transport::ALL.get(place(9)?).copied().unwrap_or(Transport::Udp),
-                name: text(2)?.unwrap_or_default().to_owned(),
-                rr_type: RrType(row.get(3)?),
-                rcode: Rcode(row.get(4)?),
-                ede: row.get(5)?,
-                micros: row.get(6)?,
-                cache: CacheUse::ALL.get(place(7)?).copied(),
-                security: Security::ALL.get(place(8)?).copied(),
-                upstream: text(13)?.map(Arc::from),
-                bypass: kind & kind::BYPASS != 0,
-                dropped: kind & kind::DROPPED != 0,
-                verdicts: verdicts.find(connection, row.get(11)?, text(16)?.unwrap_or_default())?,
-                aliases: words(14)?,
-                addresses: words(15)?.iter().filter_map(|address| address.parse().ok()).collect(),
-            };
-            each(Seen::one(&one));
+            each(Seen::one(&read_row(row, connection, verdicts, default_group)?));
         }
         Ok(())
     }
@@ -256,6 +246,48 @@ impl Reader {
     fn broken(&self, error: rusqlite::Error) -> ReadError {
         ReadError::Broken { path: self.path.clone(), error }
     }
+}
+
+/// What `read_row` reads, in its order, and what may follow.
+const ROW_COLUMNS: &str = "time, client, name, type, rcode, ede, micros, cache, security, transport, kind, verdicts,
+     client_group, upstream, aliases, addresses, rules";
+const ID_COLUMN: usize = 17;
+
+/// One row of `queries`.
+fn read_row(
+    row: &rusqlite::Row<'_>,
+    connection: &Connection,
+    verdicts: &mut Known,
+    default_group: &Arc<str>,
+) -> rusqlite::Result<Row> {
+    let kind: i64 = row.get(10)?;
+    let text = |column: usize| row.get_ref(column)?.as_str_or_null().map_err(Into::into);
+    let text = |column: usize| -> rusqlite::Result<Option<&str>> { text(column) };
+    let words = |column: usize| -> rusqlite::Result<Vec<String>> {
+        Ok(text(column)?.map(|text| text.split(' ').map(str::to_owned).collect()).unwrap_or_default())
+    };
+    let place = |column: usize| -> rusqlite::Result<usize> {
+        Ok(row.get::<_, Option<u8>>(column)?.map_or(usize::MAX, usize::from))
+    };
+    Ok(Row {
+        time: row.get(0)?,
+        client: text(1)?.unwrap_or_default().to_owned(),
+        group: text(12)?.map_or_else(|| default_group.clone(), Arc::from),
+        transport: Transport::ALL.get(place(9)?).copied().unwrap_or(Transport::Udp),
+        name: text(2)?.unwrap_or_default().to_owned(),
+        rr_type: RrType(row.get(3)?),
+        rcode: Rcode(row.get(4)?),
+        ede: row.get(5)?,
+        micros: row.get(6)?,
+        cache: CacheUse::ALL.get(place(7)?).copied(),
+        security: Security::ALL.get(place(8)?).copied(),
+        upstream: text(13)?.map(Arc::from),
+        bypass: kind & kind::BYPASS != 0,
+        dropped: kind & kind::DROPPED != 0,
+        verdicts: verdicts.find(connection, row.get(11)?, text(16)?.unwrap_or_default())?,
+        aliases: words(14)?,
+        addresses: words(15)?.iter().filter_map(|address| address.parse().ok()).collect(),
+    })
 }
 
 /// Verdicts that were read already.

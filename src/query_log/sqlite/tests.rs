@@ -125,6 +125,27 @@ fn traffic(rows: usize, days: i64) -> Vec<Row> {
 }
 
 #[test]
+fn pages_are_what_there_is_in_order() {
+    let (_folder, path) = place();
+    let mut writer = Writer::new(&path, LIMITS);
+    let rows = traffic(25, 1);
+    assert_eq!(write(&mut writer, &rows), 0);
+    let mut reader = Reader::open(&path).unwrap();
+    for limit in [1, 7, 25, 100] {
+        let (mut all, mut ids, mut after) = (Vec::new(), Vec::new(), 0);
+        let mut take = |id, row| {
+            ids.push(id);
+            all.push(row);
+        };
+        while let Some(last) = reader.page(after, limit, &mut take).unwrap() {
+            after = last;
+        }
+        assert_eq!(all, rows, "{limit}");
+        assert_eq!(ids, (1..=25).collect::<Vec<i64>>(), "{limit}");
+    }
+}
+
+#[test]
 fn what_is_written_is_read_again() {
     let (_folder, path) = place();
     let mut writer = Writer::new(&path, LIMITS);

@@ -210,7 +210,7 @@ fn the_first_rows_and_the_first_reasons() {
     (0..30).for_each(|at| text.push_str(&format!("{}\n", "x".repeat(at + 1))));
     text.push_str("a..b A\n");
     let clock = WallClock { now: NOW, zone: crate::policy::Zone::utc() };
-    let Opened { mut source, format } = open(Cursor::new(text), None, &clock).unwrap();
+    let Opened { mut source, format, .. } = open(Cursor::new(text), None, None, &clock).unwrap();
     let mut comparison = Comparison::new(Before::Nothing, policy(&[(Mode::Enforce, "b.example")], vec![]), NOW);
     comparison.run(&mut *source, &mut |_| {}).unwrap();
     let summary = comparison.summary(format, 3);
@@ -325,7 +325,7 @@ proptest! {
         let log: String = queries.iter().map(|query| logged(&judge(), query)).collect();
         let clock = WallClock { now: NOW, zone: crate::policy::Zone::utc() };
         for before in [Before::Recorded, Before::Policy(judge())] {
-            let Opened { mut source, format } = open(Cursor::new(log.clone()), None, &clock).unwrap();
+            let Opened { mut source, format, .. } = open(Cursor::new(log.clone()), None, None, &clock).unwrap();
             prop_assert_eq!(format, Format::Ours);
             let mut comparison = Comparison::new(before, judge(), NOW);
             comparison.run(&mut *source, &mut |_| {}).unwrap();

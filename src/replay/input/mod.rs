@@ -1,9 +1,10 @@
 //! Files of recorded queries, one file a format. Each is read from its beginning to its end, once, in little memory.
 //!
 //! What can't be read is skipped with its place and a reason; what holds no query (comments, responses) is passed over.
-//! A database has no reader here yet: see `reader`.
+//! Databases alone are read where they lie; of all others somebody else opened the file.
 
 mod adguard;
+mod database;
 mod detect;
 mod dnsperf;
 mod lines;
@@ -11,6 +12,9 @@ mod ours;
 mod packet;
 mod pcap;
 mod pihole;
+mod pihole_database;
+mod recorded;
+mod tap;
 
 use crate::{
     dns::{Name, RrType},
@@ -23,12 +27,15 @@ use std::{
     fmt,
     io::{self, BufReader, Cursor, Read},
     net::IpAddr,
+    path::Path,
 };
 
 /// Octets that a format is told from.
 const HEAD_BYTES: u64 = 1 << 16;
 /// Octets asked of a file at once.
 const READ_BYTES: usize = 1 << 18;
+/// Why a message is skipped that no policy is asked about.
+const NOT_JUDGED: &str = "the query is answered with an error code alone, before any policy";
 
 /// A recorded query. A place to be filled again and again, because copies of names cost more than reading them.
 #[derive(Clone, Debug)]
@@ -118,14 +125,15 @@ impl Told {
 
 /// A file's queries, one after the other.
 pub trait Source {
-    /// Goes on by a line or a packet. `asked` is filled if that was a query. An error is one of reading the file itself.
+    /// Goes on by a line, a packet, a frame or a row. `asked` is filled if that was a query. An error is one of reading
+    /// the file itself.
     fn advance(&mut self, asked: &mut Asked) -> io::Result<Step>;
 
     /// Where that was.
     fn place(&self) -> Place;
 }
 
-/// What a line or a packet was.
+/// What that was.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Step {
     Asked,
@@ -149,6 +157,10 @@ impl Step {
 pub enum Place {
     Line(u64),
     Packet(u64),
+    /// Of a stream, whose START is the first.
+    Frame(u64),
+    /// A row by its number in the database.
+    Row(i64),
 }
 
 impl fmt::Display for Place {
@@ -156,6 +168,8 @@ impl fmt::Display for Place {
         match self {
             Self::Line(number) => write!(f, "line {number}"),
             Self::Packet(number) => write!(f, "packet {number}"),
+            Self::Frame(number) => write!(f, "frame {number}"),
+            Self::Row(number) => write!(f, "row {number}"),
         }
     }
 }
@@ -196,9 +210,14 @@ impl Format {
         }
     }
 
-    /// True if such a file tells what became of its queries.
-    pub fn records_verdicts(self) -> bool {
-        matches!(self, Self::Ours | Self::Adguard | Self::Pihole)
+    /// What such a file consists of.
+    pub fn parts(self) -> &'static str {
+        match self {
+            Self::Ours | Self::Dnsperf | Self::Adguard | Self::Pihole => "lines",
+            Self::Pcap => "packets",
+            Self::Dnstap => "frames",
+            Self::Sqlite => "rows",
+        }
     }
 }
 
@@ -214,6 +233,8 @@ pub struct WallClock {
 pub struct Opened {
     pub format: Format,
     pub source: Box<dyn Source>,
+    /// It tells what became of its queries.
+    pub tells_verdicts: bool,
 }
 
 /// Why a file can't be read at all.
@@ -225,18 +246,31 @@ pub enum OpenError {
     Empty,
     #[error("is compressed with {0}; unpack it first, or pipe it in: `{1} FILE | cleandns replay -`")]
     Compressed(&'static str, &'static str),
-    #[error("{0} can't be replayed yet; replay the log as lines of JSON, or a capture (pcap)")]
-    NotYet(&'static str),
     #[error(
-        "is in no format that can be told from its beginning; name it with --format (ours, pcap, dnsperf, adguard, pihole)"
+        "is in no format that can be told from its beginning; name it with --format ({})",
+        Format::ALL.map(Format::word).join(", ")
     )]
     Unknown,
+    #[error("is no stream of dnstap that can be read: {0}")]
+    Dnstap(String),
+    #[error("a database can't be read from standard input, but only where it lies; write the path of its file")]
+    DatabaseWithoutPath,
+    #[error("is a database that can't be read: {0}")]
+    Database(String),
+    #[error("is a database, but neither our query log nor Pi-hole's: it has no table `queries` of theirs")]
+    OtherDatabase,
     #[error("is no file of captured packets: {0}")]
     Pcap(String),
 }
 
-/// Makes a reader for a file, in the format given or in the one that its first octets tell.
-pub fn open<R>(mut input: R, format: Option<Format>, clock: &WallClock) -> Result<Opened, OpenError>
+/// Makes a reader for a file, in the format given or in the one that its first octets tell. `path` is where it lies, if
+/// it is a file.
+pub fn open<R>(
+    mut input: R,
+    path: Option<&Path>,
+    format: Option<Format>,
+    clock: &WallClock,
+) -> Result<Opened, OpenError>
 where
     R: Read + Send + 'static,
 {
@@ -251,25 +285,30 @@ where
         (Some(format), _) | (None, Detected::Format(format)) => format,
         (None, Detected::Nothing) => return Err(OpenError::Unknown),
     };
-    let source = reader(Cursor::new(head).chain(input), format, clock)?;
-    Ok(Opened { format, source })
+    reader(Cursor::new(head).chain(input), path, format, clock)
 }
 
-/// The reader of a format. Whoever writes one that is missing adds it here, and nowhere else.
-fn reader<R>(input: R, format: Format, clock: &WallClock) -> Result<Box<dyn Source>, OpenError>
+/// The reader of a format. Whoever writes another adds it here, and nowhere else.
+fn reader<R>(input: R, path: Option<&Path>, format: Format, clock: &WallClock) -> Result<Opened, OpenError>
 where
     R: Read + Send + 'static,
 {
-    let lines = |input| lines::Lines::new(BufReader::with_capacity(READ_BYTES, input));
-    Ok(match format {
-        Format::Ours => Box::new(ours::Ours::new(lines(input))),
-        Format::Pcap => Box::new(pcap::Packets::new(input)?),
-        Format::Dnsperf => Box::new(dnsperf::Dnsperf::new(lines(input))),
-        Format::Adguard => Box::new(adguard::Adguard::new(lines(input))),
-        Format::Pihole => Box::new(pihole::Pihole::new(lines(input), clock)),
-        Format::Dnstap => return Err(OpenError::NotYet("a dnstap file")),
-        Format::Sqlite => return Err(OpenError::NotYet("a SQLite database (our query log, or Pi-hole's)")),
-    })
+    let buffered = |input| BufReader::with_capacity(READ_BYTES, input);
+    let lines = |input| lines::Lines::new(buffered(input));
+    let (source, tells_verdicts): (Box<dyn Source>, bool) = match format {
+        Format::Ours => (Box::new(ours::Ours::new(lines(input))), true),
+        Format::Pcap => (Box::new(pcap::Packets::new(input)?), false),
+        Format::Dnsperf => (Box::new(dnsperf::Dnsperf::new(lines(input))), false),
+        Format::Adguard => (Box::new(adguard::Adguard::new(lines(input))), true),
+        Format::Pihole => (Box::new(pihole::Pihole::new(lines(input), clock)), true),
+        Format::Dnstap => {
+            let taps = tap::Taps::new(buffered(input))?;
+            let tells_verdicts = taps.tells_verdicts();
+            (Box::new(taps), tells_verdicts)
+        }
+        Format::Sqlite => (database::open(path.ok_or(OpenError::DatabaseWithoutPath)?)?, true),
+    };
+    Ok(Opened { format, source, tells_verdicts })
 }
 
 /// Microseconds since 1970 of a time as RFC 3339 has it.

@@ -6,23 +6,15 @@ use super::{
     Asked, Place, Source, Step,
     lines::{Line, Lines, TOO_LONG},
     micros_of,
+    recorded::was_judged,
 };
-use crate::{
-    dns::Name,
-    policy::{Link, Outcome, Trigger},
-    query_log::Fate,
-};
+use crate::policy::{Outcome, Trigger};
 use serde::Deserialize;
 use std::{
     borrow::Cow,
     io::{self, BufRead},
     net::IpAddr,
 };
-
-/// Aliases and addresses looked at, as many as a server looks at.
-const LINKS_MAX: usize = 128;
-/// The Extended DNS Error of a query that the access list refused.
-const PROHIBITED: u16 = 18;
 
 /// Reads lines of our log.
 pub(super) struct Ours<R>(Lines<R>);
@@ -95,63 +87,23 @@ impl<R: BufRead> Source for Ours<R> {
 }
 
 fn read(query: &Query<'_>, asked: &mut Asked) -> Result<Step, String> {
-    // What couldn't be read, and what the access list refused, no policy was asked about.
-    if query.name.is_empty() || query.ede == Some(PROHIBITED) {
+    if !was_judged(&query.name, query.ede) {
         return Ok(Step::Ignored);
     }
     asked.time = Some(micros_of(&query.time).ok_or_else(|| format!("time: `{}` is no time", query.time))?);
-    asked.name.assign(query.name.as_bytes()).map_err(|error| format!("name: {error}"))?;
+    asked.set_name(&query.name)?;
     asked.rr_type = query.rr_type.parse().map_err(|error| format!("type: {error}"))?;
     asked.tcp = query.transport == "tcp";
     asked.set_client(&query.client);
-    for alias in query.aliases.iter().take(LINKS_MAX) {
-        let alias: Name = alias.parse().map_err(|error| format!("aliases: {error}"))?;
-        asked.links.push(Link::name(alias, Trigger::Cname));
-    }
-    let addresses = query.addresses.iter().take(LINKS_MAX);
-    asked.links.extend(addresses.map(|&address| Link::address(address, Trigger::Address)));
-    take_verdicts(query, asked)?;
-    Ok(Step::Asked)
-}
-
-/// Takes over what was said by rules that can be asked again, as `Verdicts::fate` sums it up.
-fn take_verdicts(query: &Query<'_>, asked: &mut Asked) -> Result<(), String> {
-    let mut fate = Fate::Passed;
-    if !query.owner.is_empty() {
-        fate = Fate::Excepted;
-        asked.told.set("", "", format_args!("exception {}", query.owner));
-    }
+    asked.take_answer(query.aliases.iter().map(|alias| &**alias), query.addresses.iter().copied())?;
+    asked.begin_verdict(Some(&*query.owner).filter(|owner| !owner.is_empty()));
     for said in &query.verdicts {
         let outcome = Outcome::ALL.into_iter().find(|outcome| outcome.word() == said.outcome);
         let outcome = outcome.ok_or_else(|| format!("outcome: `{}` is no outcome", said.outcome))?;
         let trigger = Trigger::ALL.into_iter().find(|trigger| trigger.word() == said.trigger);
         let trigger = trigger.ok_or_else(|| format!("trigger: `{}` is no trigger", said.trigger))?;
-        if !can_be_asked(trigger, query, asked) {
-            asked.unaskable = true;
-            continue;
-        }
-        let said_fate = match outcome {
-            Outcome::Block => Fate::Blocked,
-            Outcome::WouldBlock => Fate::WouldBlock,
-            Outcome::Except => Fate::Excepted,
-        };
-        // They are ordered from the strongest.
-        if said_fate < fate {
-            fate = said_fate;
-            asked.told.set(&said.program, &said.service, format_args!("{}:{}", said.list, said.line));
-        }
+        let rule = format_args!("{}:{}", said.list, said.line);
+        asked.take_said((&said.program, &said.service), rule, trigger, outcome);
     }
-    asked.recorded = Some(fate);
-    Ok(())
-}
-
-/// True if the line tells what such a rule looked at.
-fn can_be_asked(trigger: Trigger, query: &Query<'_>, asked: &Asked) -> bool {
-    match trigger {
-        Trigger::Qname => true,
-        Trigger::Client => asked.client.is_some(),
-        Trigger::Cname | Trigger::Dname | Trigger::SvcbTarget => !query.aliases.is_empty(),
-        Trigger::Address | Trigger::Hint => !query.addresses.is_empty(),
-        Trigger::NsName | Trigger::NsAddress => false,
-    }
+    Ok(Step::Asked)
 }

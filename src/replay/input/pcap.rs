@@ -4,7 +4,7 @@
 //! nearly all; what lies across segments is counted as skipped. A packet that was captured twice is asked twice.
 
 use super::{
-    Asked, OpenError, Place, Source, Step,
+    Asked, NOT_JUDGED, OpenError, Place, Source, Step,
     packet::{Payload, payload},
 };
 use crate::dns::{HEADER_BYTES, Query, Reject, is_query};
@@ -250,7 +250,7 @@ impl Packet {
             }
             Err(Reject::Silent) => Step::Ignored,
             Err(_) if is_cut => Step::Skipped(CUT.into()),
-            Err(_) => Step::Skipped("the query is answered with an error code alone, before any policy".into()),
+            Err(_) => Step::Skipped(NOT_JUDGED.into()),
         }
     }
 }

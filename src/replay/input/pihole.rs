@@ -1,7 +1,7 @@
 //! The text log of dnsmasq, and of Pi-hole, whose resolver it is: `query[A] example.com from 192.168.1.2`.
 //!
 //! A query's fate stands some lines further down, so queries wait until others have come. Lines belong together by name,
-//! and with extra logging by number. Pi-hole's database, `pihole-FTL.db`, has more and is not read here.
+//! and with extra logging by number.
 
 use super::{
     Asked, Place, Source, Step, WallClock,
@@ -27,7 +27,7 @@ const WAITING_MAX: usize = 64;
 /// A clock may be wrong by so many seconds before a line counts as of last year.
 const AHEAD_SECONDS: i64 = 86_400;
 /// What its verdicts are told of as.
-const PROGRAM: &str = "Pi-hole";
+pub(super) const PROGRAM: &str = "Pi-hole";
 /// What Pi-hole says of a name that it blocks, of all versions, and what it means.
 const BLOCKS: [(&str, &str); 7] = [
     ("gravity blocked ", "gravity"),

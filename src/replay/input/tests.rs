@@ -13,11 +13,22 @@ fn clock() -> WallClock {
 }
 
 /// All steps of a file that matter, as text.
-fn steps(text: &[u8], format: Option<Format>) -> Vec<String> {
-    let Opened { mut source, .. } = match open(Cursor::new(text.to_vec()), format, &clock()) {
-        Ok(opened) => opened,
-        Err(error) => return vec![format!("cannot: {error}")],
-    };
+pub(super) fn steps(text: &[u8], format: Option<Format>) -> Vec<String> {
+    match open(Cursor::new(text.to_vec()), None, format, &clock()) {
+        Ok(opened) => steps_of(opened),
+        Err(error) => vec![format!("cannot: {error}")],
+    }
+}
+
+/// The same of a database.
+pub(super) fn steps_at(path: &Path) -> Vec<String> {
+    match open(std::fs::File::open(path).unwrap(), Some(path), None, &clock()) {
+        Ok(opened) => steps_of(opened),
+        Err(error) => vec![format!("cannot: {error}")],
+    }
+}
+
+fn steps_of(Opened { mut source, .. }: Opened) -> Vec<String> {
     let (mut asked, mut all) = (Asked::default(), Vec::new());
     loop {
         match source.advance(&mut asked).unwrap() {
@@ -475,8 +486,9 @@ fn files_that_cannot_be_read() {
         (b"hello", None, "name it with --format"),
         (b"\x1f\x8b\x08\0", None, "`zcat FILE | cleandns replay -`"),
         (b"\x1f\x8b\x08\0", Some(Format::Ours), "`zcat FILE | cleandns replay -`"),
-        (b"SQLite format 3\0", None, "a SQLite database (our query log, or Pi-hole's) can't be replayed yet"),
-        (b"\0\0\0\0\0\0\0\x22\0\0\0\x02", None, "a dnstap file can't be replayed yet"),
+        (b"SQLite format 3\0", None, "a database can't be read from standard input"),
+        (b"\0\0\0\0\0\0\0\x22\0\0\0\x02", None, "is no stream of dnstap that can be read: frame 1"),
+        (b"hello", Some(Format::Dnstap), "doesn't begin with START"),
         (b"hello", Some(Format::Pcap), "neither that of pcap nor of pcapng"),
     ] {
         let read = steps(text, format);
@@ -496,6 +508,7 @@ proptest! {
             br#"{"T":"2026-11-28T21:12:44Z","QH":"a","QT":"A","Result":{}}"#.to_vec(),
             b"Nov 28 21:12:44 dnsmasq[1]: 1 a/2 query[A] a from b\n".to_vec(),
             b"a A\n".to_vec(),
+            tap::tests::file(),
         ]),
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..8),
         cut in any::<prop::sample::Index>(),

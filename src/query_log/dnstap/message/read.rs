@@ -1,7 +1,6 @@
 //! Reads payloads, by generated types: bad input is better left to a parser that many others use.
 //!
-//! Read is only what this resolver writes: the extra text, the identity, the version and the version of HTTP are
-//! skipped.
+//! Read is only what this resolver writes: the extra text, the identity and the version of HTTP are skipped.
 
 use super::{Action, Event, Kind, MESSAGE, Matched, OwnedEvent, PolicyApplied, SECOND};
 use crate::dns::Transport;
@@ -58,6 +57,11 @@ pub fn decode(payload: &[u8]) -> Result<OwnedEvent, DecodeError> {
     })
 }
 
+/// The version of the program that wrote a payload; empty if it doesn't tell.
+pub fn version(payload: &[u8]) -> Vec<u8> {
+    VersionRead::decode(payload).ok().and_then(|read| read.version).unwrap_or_default()
+}
+
 /// What a SocketProtocol runs over: UDP, TCP, DOT, DOH, DNSCryptUDP, DNSCryptTCP.
 fn transport(protocol: i32) -> Option<Transport> {
     match protocol {
@@ -104,6 +108,13 @@ struct PayloadRead {
     message: Option<MessageRead>,
     #[prost(int32, optional, tag = "15")]
     payload_type: Option<i32>,
+}
+
+/// What of `Dnstap` tells who wrote it.
+#[derive(Clone, PartialEq, prost::Message)]
+struct VersionRead {
+    #[prost(bytes = "vec", optional, tag = "2")]
+    version: Option<Vec<u8>>,
 }
 
 /// `Message` as it is read.

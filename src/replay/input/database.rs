@@ -1,0 +1,109 @@
+//! Databases: our own query log, and which of those that are read one is.
+//!
+//! They are read where they lie, row by row in the order of their numbers, in pages, so that whoever writes is hindered
+//! for no longer than a page takes. Numbers begin with 1.
+
+use super::{Asked, OpenError, Place, Source, Step, pihole_database::PiholeDatabase, recorded::take_row};
+use crate::query_log::{Row, sqlite::Reader};
+use rusqlite::{Connection, OpenFlags};
+use std::{collections::VecDeque, io, path::Path, time::Duration};
+
+/// Rows of a page: some megabytes, and some milliseconds of reading.
+pub(super) const PAGE_ROWS: usize = 10_000;
+/// How long one waits for another that writes.
+const BUSY_WITHIN: Duration = Duration::from_secs(5);
+/// Columns of `queries` by which the databases are known.
+const OURS: [&str; 4] = ["id", "time", "name", "verdicts"];
+const PIHOLE: [&str; 6] = ["id", "timestamp", "type", "status", "domain", "client"];
+
+/// Opens a database for reading, in the form that its tables tell.
+pub(super) fn open(path: &Path) -> Result<Box<dyn Source>, OpenError> {
+    let failed = |error: rusqlite::Error| OpenError::Database(error.to_string());
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+    connection.busy_timeout(BUSY_WITHIN).map_err(failed)?;
+    let columns = columns(&connection).map_err(failed)?;
+    let has = |wanted: &[&str]| wanted.iter().all(|name| columns.iter().any(|column| column == name));
+    if has(&OURS) {
+        let reader = Reader::open(path).map_err(|error| OpenError::Database(error.to_string()))?;
+        return Ok(Box::new(Pages::new(Ours(reader))));
+    }
+    if has(&PIHOLE) {
+        let tells_aliases = has(&["additional_info"]);
+        return Ok(Box::new(Pages::new(PiholeDatabase::new(connection, tells_aliases))));
+    }
+    Err(OpenError::OtherDatabase)
+}
+
+/// Columns of the table or view `queries`; none if there is no such thing.
+fn columns(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    let mut statement = connection.prepare("SELECT name FROM pragma_table_info('queries')")?;
+    statement.query_map([], |row| row.get(0))?.collect()
+}
+
+/// A database whose rows have numbers.
+pub(super) trait Paged {
+    type Row;
+
+    /// Appends the rows after one, by its number, with their numbers: none at the end. What was appended before an
+    /// error is good.
+    fn page(&mut self, after: i64, rows: &mut VecDeque<(i64, Self::Row)>) -> Result<(), String>;
+
+    /// Fills a place with a row.
+    fn take(row: &Self::Row, asked: &mut Asked) -> Result<Step, String>;
+}
+
+/// The rows of a database, one after the other.
+pub(super) struct Pages<P: Paged> {
+    database: P,
+    rows: VecDeque<(i64, P::Row)>,
+    /// The number of the last row that was given.
+    number: i64,
+    /// Why there is no further page.
+    broken: Option<String>,
+    is_over: bool,
+}
+
+impl<P: Paged> Pages<P> {
+    pub(super) fn new(database: P) -> Self {
+        Self { database, rows: VecDeque::new(), number: 0, broken: None, is_over: false }
+    }
+}
+
+impl<P: Paged> Source for Pages<P> {
+    fn advance(&mut self, asked: &mut Asked) -> io::Result<Step> {
+        if self.rows.is_empty() && !self.is_over {
+            let read = self.database.page(self.number, &mut self.rows);
+            self.is_over = self.rows.is_empty() || read.is_err();
+            self.broken = read.err();
+        }
+        let Some((number, row)) = self.rows.pop_front() else {
+            return Ok(self.broken.take().map_or(Step::End, |reason| Step::Broken(reason.into())));
+        };
+        self.number = number;
+        Ok(P::take(&row, asked).unwrap_or_else(|reason| Step::Skipped(reason.into())))
+    }
+
+    fn place(&self) -> Place {
+        Place::Row(self.number)
+    }
+}
+
+/// Our own query log.
+struct Ours(Reader);
+
+impl Paged for Ours {
+    type Row = Row;
+
+    fn page(&mut self, after: i64, rows: &mut VecDeque<(i64, Row)>) -> Result<(), String> {
+        let read = self.0.page(after, PAGE_ROWS, |id, row| rows.push_back((id, row)));
+        read.map(drop).map_err(|error| error.to_string())
+    }
+
+    fn take(row: &Row, asked: &mut Asked) -> Result<Step, String> {
+        take_row(row, asked)
+    }
+}
+
+#[cfg(test)]
+mod tests;

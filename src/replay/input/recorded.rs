@@ -1,0 +1,177 @@
+//! What our own log tells of a query, whichever form it has: the rules by which it becomes one to be asked.
+
+use super::{Asked, Step};
+use crate::{
+    policy::{Link, Outcome, Reached, Trigger},
+    query_log::{Fate, Row},
+};
+use std::{fmt, net::IpAddr};
+
+/// The Extended DNS Error of a query that the access list refused.
+pub(super) const PROHIBITED: u16 = 18;
+/// Aliases and addresses looked at, as many as a server looks at.
+const LINKS_MAX: usize = 128;
+
+/// False for what couldn't be read and what the access list refused: no policy was asked about it.
+pub(super) fn was_judged(name: &str, ede: Option<u16>) -> bool {
+    !name.is_empty() && ede != Some(PROHIBITED)
+}
+
+/// Takes over a row of the log.
+pub(super) fn take_row(row: &Row, asked: &mut Asked) -> Result<Step, String> {
+    asked.clear();
+    if !was_judged(&row.name, row.ede) {
+        return Ok(Step::Ignored);
+    }
+    asked.time = Some(row.time);
+    asked.set_name(&row.name)?;
+    asked.rr_type = row.rr_type;
+    asked.tcp = row.transport == crate::dns::Transport::Tcp;
+    asked.set_client(&row.client);
+    asked.take_answer(row.aliases.iter().map(String::as_str), row.addresses.iter().copied())?;
+    asked.begin_verdict(row.verdicts.owner.as_deref());
+    for said in &row.verdicts.said {
+        let rule = format_args!("{}:{}", said.list, said.line);
+        asked.take_said((&said.program, &said.service), rule, said.trigger, said.outcome);
+    }
+    Ok(Step::Asked)
+}
+
+impl Asked {
+    pub(super) fn set_name(&mut self, name: &str) -> Result<(), String> {
+        self.name.assign(name.as_bytes()).map_err(|error| format!("name: {error}"))
+    }
+
+    /// Takes over what the answer led to.
+    pub(super) fn take_answer<'a>(
+        &mut self,
+        aliases: impl Iterator<Item = &'a str>,
+        addresses: impl Iterator<Item = IpAddr>,
+    ) -> Result<(), String> {
+        for alias in aliases.take(LINKS_MAX) {
+            let alias = alias.parse().map_err(|error| format!("aliases: {error}"))?;
+            self.links.push(Link::name(alias, Trigger::Cname));
+        }
+        self.links.extend(addresses.take(LINKS_MAX).map(|address| Link::address(address, Trigger::Address)));
+        Ok(())
+    }
+
+    /// Begins with what no program said: it passed, or an exception of the owner's, at this place, let it pass.
+    pub(super) fn begin_verdict(&mut self, owner: Option<&str>) {
+        self.recorded = Some(Fate::Passed);
+        if let Some(place) = owner {
+            self.recorded = Some(Fate::Excepted);
+            self.told.set("", "", format_args!("exception {place}"));
+        }
+    }
+
+    /// Adds what a program said, as `Verdicts::fate` sums it up. Left out is what can't be asked again, since the file
+    /// doesn't tell what the rule looked at. What the answer led to must be there already.
+    pub(super) fn take_said(
+        &mut self,
+        (program, service): (&str, &str),
+        rule: impl fmt::Display,
+        trigger: Trigger,
+        outcome: Outcome,
+    ) {
+        if !self.can_be_asked(trigger) {
+            self.unaskable = true;
+            return;
+        }
+        let fate = match outcome {
+            Outcome::Block => Fate::Blocked,
+            Outcome::WouldBlock => Fate::WouldBlock,
+            Outcome::Except => Fate::Excepted,
+        };
+        // They are ordered from the strongest.
+        if self.recorded.is_none_or(|recorded| fate < recorded) {
+            self.recorded = Some(fate);
+            self.told.set(program, service, rule);
+        }
+    }
+
+    /// True if the file tells what such a rule looked at.
+    fn can_be_asked(&self, trigger: Trigger) -> bool {
+        let leads_to = |of_name| self.links.iter().any(|link| matches!(link.what, Reached::Name(_)) == of_name);
+        match trigger {
+            Trigger::Qname => true,
+            Trigger::Client => self.client.is_some(),
+            Trigger::Cname | Trigger::Dname | Trigger::SvcbTarget => leads_to(true),
+            Trigger::Address | Trigger::Hint => leads_to(false),
+            Trigger::NsName | Trigger::NsAddress => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        dns::{Rcode, RrType, Transport},
+        policy::Zone,
+        query_log::{JsonRow, Said, Verdicts},
+        replay::input::{Opened, WallClock, open},
+    };
+    use std::{io::Cursor, sync::Arc};
+
+    fn said(trigger: Trigger, outcome: Outcome) -> Said {
+        Said {
+            program: "p".into(),
+            service: "s".into(),
+            list: "s.list".into(),
+            version: "0".into(),
+            line: 7,
+            rule: "example.com".into(),
+            trigger,
+            outcome,
+            acted: false,
+        }
+    }
+
+    /// The same row as a line of JSON and as it stands in the database.
+    #[test]
+    fn a_row_is_the_same_in_every_form() {
+        let bare = Row {
+            time: 1_700_000_000_000_123,
+            client: "fd00::7".into(),
+            group: "default".into(),
+            transport: Transport::Tcp,
+            name: "www.example.com".into(),
+            rr_type: RrType::HTTPS,
+            rcode: Rcode::NOERROR,
+            ede: None,
+            micros: 1,
+            cache: None,
+            security: None,
+            upstream: None,
+            bypass: false,
+            dropped: false,
+            verdicts: Arc::default(),
+            aliases: Vec::new(),
+            addresses: Vec::new(),
+        };
+        let mut rows = vec![Row { name: String::new(), ..bare.clone() }, Row { ede: Some(18), ..bare.clone() }];
+        for (trigger, outcome) in Trigger::ALL.into_iter().flat_map(|trigger| Outcome::ALL.map(|it| (trigger, it))) {
+            let verdicts = |owner: Option<&str>| {
+                Arc::new(Verdicts { owner: owner.map(Into::into), said: vec![said(trigger, outcome)] })
+            };
+            for client in ["192.168.1.7", "192.168.1.0/24"] {
+                let row = Row { client: client.into(), verdicts: verdicts(None), ..bare.clone() };
+                rows.push(Row { aliases: vec!["a.example".into()], verdicts: verdicts(Some("c:1")), ..row.clone() });
+                rows.push(Row { addresses: vec![IpAddr::from([192, 0, 2, 1])], ..row.clone() });
+                rows.push(row);
+            }
+        }
+        for row in rows {
+            let line = serde_json::to_vec(&JsonRow::of(&row, "here")).unwrap();
+            let clock = WallClock { now: 0, zone: Zone::utc() };
+            let Opened { mut source, .. } = open(Cursor::new(line), None, None, &clock).unwrap();
+            let (mut of_line, mut of_row) = (Asked::default(), Asked::default());
+            let step = source.advance(&mut of_line).unwrap();
+            assert_eq!(take_row(&row, &mut of_row), Ok(step.clone()), "{row:?}");
+            if step == Step::Asked {
+                assert_eq!(format!("{of_row:?}"), format!("{of_line:?}"));
+            }
+        }
+    }
+}
