@@ -2,9 +2,10 @@
 
 use super::{
     QueryLog,
-    pack::{Packed, Packets, PolicyNames, Tapped, Unpacker, unpack},
+    names::PolicyNames,
     privacy::Privacy,
     row::Row,
+    unpack::{Packed, Packets, Tapped, Unpacker, unpack},
 };
 use std::{
     io,

@@ -12,15 +12,18 @@ pub mod clickhouse;
 pub mod dnstap;
 mod drain;
 mod json_lines;
+mod names;
 mod pack;
 mod privacy;
 mod rings;
 pub mod row;
 pub mod sqlite;
+mod unpack;
 
 pub use drain::{SinkCount, Writing};
 pub use json_lines::{JsonRow, shown_micros};
-pub use pack::{Packing, PolicyNames};
+pub use names::PolicyNames;
+pub use pack::Packing;
 pub use rings::Place;
 pub use row::{Fate, Row, Said, Seen, Verdicts};
 

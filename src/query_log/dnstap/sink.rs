@@ -7,8 +7,8 @@ use crate::{
     policy::{Outcome, Trigger},
     query_log::{
         drain::{Full, Sink},
-        pack::Tapped,
         row::{Fate, Row, Said},
+        unpack::Tapped,
     },
 };
 use std::{net::SocketAddr, time::Instant};
@@ -185,8 +185,8 @@ mod tests {
         dns::{RrType, Transport},
         query_log::{
             dnstap::{Frames, decode},
-            pack::Packets,
             row::Verdicts,
+            unpack::Packets,
         },
     };
     use std::{fs::File, sync::Arc};

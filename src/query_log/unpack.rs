@@ -1,0 +1,417 @@
+//! Packed queries as rows.
+
+use super::{
+    names::{ListNames, PolicyNames},
+    pack::{NONE, SAID_BYTES, flag, piece},
+    row::{Row, Said, Verdicts},
+};
+use crate::{
+    dns::{Name, Rcode, RrType, Transport},
+    policy::{Outcome, Scope, Trigger},
+    query::CacheUse,
+    resolve::Security,
+};
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+};
+
+/// Verdicts that are remembered by a reader at most, to be shared by rows.
+const VERDICTS_MAX: usize = 1 << 12;
+
+/// Something that was packed.
+pub enum Packed<'p> {
+    Query(PackedQuery<'p>),
+    Exchange(PackedExchange<'p>),
+}
+
+/// A query as it was packed.
+pub struct PackedQuery<'p>(&'p [u8]);
+
+/// A question to another server as it was packed.
+pub struct PackedExchange<'p>(&'p [u8]);
+
+/// A question to another server, and what came of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tapped<'p> {
+    pub server: SocketAddr,
+    pub transport: Transport,
+    /// Microseconds since 1970.
+    pub began: i64,
+    pub ended: i64,
+    pub question: &'p [u8],
+    pub response: Option<&'p [u8]>,
+}
+
+/// The packets of a query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Packets<'p> {
+    pub query: &'p [u8],
+    /// Empty if there was none.
+    pub response: &'p [u8],
+}
+
+/// What is in octets that `pack` wrote.
+pub fn unpack(mut octets: &[u8]) -> impl Iterator<Item = Packed<'_>> {
+    std::iter::from_fn(move || {
+        let (length, rest) = octets.split_first_chunk::<4>()?;
+        let (own, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+        octets = rest;
+        let (kind, own) = own.split_first()?;
+        Some(match *kind {
+            piece::QUERY => Packed::Query(PackedQuery(own)),
+            _ => Packed::Exchange(PackedExchange(own)),
+        })
+    })
+}
+
+impl<'p> PackedExchange<'p> {
+    /// The exchange; `base` is what packed times count from, in microseconds since 1970.
+    pub fn read(&self, base: i64) -> Option<Tapped<'p>> {
+        let mut cursor = Cursor(self.0);
+        let mut time = || cursor.array().map(|octets| base + u64::from_le_bytes(octets) as i64);
+        let (began, ended) = (time()?, time()?);
+        let server = SocketAddr::new(cursor.address()?, cursor.short()?);
+        let [tcp, is_answered] = cursor.array()?;
+        let Packets { query, response } = cursor.packets()?;
+        let transport = if tcp == 1 { Transport::Tcp } else { Transport::Udp };
+        Some(Tapped {
+            server,
+            transport,
+            began,
+            ended,
+            question: query,
+            response: (is_answered == 1).then_some(response),
+        })
+    }
+}
+
+/// Turns packed queries into rows.
+pub struct Unpacker {
+    /// Latest last.
+    policies: Vec<Arc<PolicyNames>>,
+    upstreams: Vec<Arc<str>>,
+    /// Verdicts by what they were packed as, with the epoch of their policy and the names of their rules.
+    verdicts: HashMap<Box<[u8]>, Arc<Verdicts>, foldhash::fast::RandomState>,
+    pass: Arc<Verdicts>,
+    default_group: Arc<str>,
+    empty: Arc<str>,
+    /// What stands for the names of a policy that nobody remembers.
+    gone: Arc<str>,
+    key: Vec<u8>,
+}
+
+impl Unpacker {
+    /// `upstreams`: what the numbers of upstreams mean.
+    pub fn new(upstreams: Vec<Arc<str>>) -> Self {
+        Self {
+            policies: Vec::new(),
+            upstreams,
+            verdicts: HashMap::default(),
+            pass: Arc::default(),
+            default_group: crate::config::DEFAULT_GROUP.into(),
+            empty: "".into(),
+            gone: "of a policy that is gone".into(),
+            key: Vec::new(),
+        }
+    }
+
+    /// The policies that queries may have been decided by.
+    pub fn follow(&mut self, policies: &[Arc<PolicyNames>]) {
+        if self.policies.last().map(|policy| policy.epoch()) != policies.last().map(|policy| policy.epoch()) {
+            self.policies = policies.to_vec();
+        }
+    }
+
+    /// The row of a query, its client as it is, and its packets. `base` is what packed times count from, in
+    /// microseconds since 1970. `None` for octets that nobody packed.
+    pub fn row<'p>(&mut self, packed: &PackedQuery<'p>, base: i64) -> Option<(Row, IpAddr, Option<Packets<'p>>)> {
+        let mut cursor = Cursor(packed.0);
+        let time = base + cursor.array().map(u64::from_le_bytes)? as i64;
+        let micros = cursor.long()?;
+        let client = cursor.address()?;
+        let [flags, cache, security, upstream] = cursor.array()?;
+        let (rcode, ede, group) = (cursor.short()?, cursor.short()?, cursor.short()?);
+        let epoch = cursor.array().map(u64::from_le_bytes)?;
+        let is_set = |bit| flags & bit != 0;
+        let (mut wire, mut name, mut rr_type) = (&[][..], String::new(), RrType(0));
+        if is_set(flag::QUESTION) {
+            rr_type = RrType(cursor.short()?);
+            wire = name_octets(&mut cursor)?;
+            name = presentation(wire)?;
+        }
+        let said_at = cursor.0;
+        let owner = cursor.short()?;
+        let count = usize::from(cursor.octet()?);
+        let said = cursor.take(count * SAID_BYTES)?;
+        let said_at = &said_at[..3 + said.len()];
+        let links = read_links(&mut cursor)?;
+        let answer = read_links(&mut cursor)?;
+        let policy = self.policies.iter().rev().find(|policy| policy.epoch() == epoch).cloned();
+        let verdicts = if count == 0 && owner == NONE {
+            self.pass.clone()
+        } else {
+            self.verdicts(epoch, policy.as_deref(), said_at, wire, &links)?
+        };
+        let reached = if answer.is_empty() { links } else { answer };
+        let packets = if is_set(flag::PACKETS) { Some(cursor.packets()?) } else { None };
+        let group = policy.and_then(|policy| policy.groups.get(usize::from(group)).cloned());
+        let mut row = Row {
+            time,
+            client: String::new(),
+            group: group.unwrap_or_else(|| self.default_group.clone()),
+            transport: if is_set(flag::TCP) { Transport::Tcp } else { Transport::Udp },
+            name,
+            rr_type,
+            rcode: Rcode(rcode),
+            ede: (ede != NONE).then_some(ede),
+            micros,
+            cache: CacheUse::ALL.get(usize::from(cache)).copied(),
+            security: Security::ALL.get(usize::from(security)).copied(),
+            upstream: self.upstreams.get(usize::from(upstream)).cloned(),
+            bypass: is_set(flag::BYPASS),
+            dropped: is_set(flag::DROPPED),
+            verdicts,
+            aliases: Vec::new(),
+            addresses: Vec::new(),
+        };
+        for link in reached {
+            match link {
+                (Trigger::NsName | Trigger::NsAddress, _) => {}
+                (_, Linked::Name(wire)) => row.aliases.push(presentation(wire)?),
+                (_, Linked::Address(address)) => row.addresses.push(address),
+            }
+        }
+        Some((row, client, packets))
+    }
+
+    /// What was said, shared by all queries of which the same was said.
+    fn verdicts(
+        &mut self,
+        epoch: u64,
+        policy: Option<&PolicyNames>,
+        packed: &[u8],
+        name: &[u8],
+        links: &[(Trigger, Linked<'_>)],
+    ) -> Option<Arc<Verdicts>> {
+        let (owner, said) = packed.split_first_chunk::<2>()?;
+        let owner = u16::from_le_bytes(*owner);
+        let said = || said.get(1..).unwrap_or_default().chunks_exact(SAID_BYTES);
+        self.key.clear();
+        self.key.extend_from_slice(&epoch.to_le_bytes());
+        self.key.extend_from_slice(packed);
+        for said in said() {
+            self.key.extend_from_slice(rule_name(said, name, links));
+        }
+        if let Some(verdicts) = self.verdicts.get(&self.key[..]) {
+            return Some(verdicts.clone());
+        }
+        let owner = (owner != NONE).then(|| {
+            let place = policy.and_then(|policy| policy.owner.get(usize::from(owner)).cloned());
+            place.unwrap_or_else(|| self.gone.clone())
+        });
+        let said = said().map(|said| {
+            let [outcome, acted, trigger, _, labels, scope] = *said.first_chunk::<6>()?;
+            let list = u16::from_le_bytes([said[6], said[7]]);
+            let line = u32::from_le_bytes([said[8], said[9], said[10], said[11]]);
+            let list = policy.and_then(|policy| policy.lists.get(usize::from(list)));
+            let of = |field: fn(&ListNames) -> &Arc<str>| list.map_or(&self.gone, field).clone();
+            let rule = match labels {
+                0 => self.empty.clone(),
+                _ => {
+                    let scope = [Scope::Exact, Scope::Subtree, Scope::Below].into_iter().nth(usize::from(scope))?;
+                    format!("{}{}", scope.prefix(), presentation(rule_name(said, name, links))?).into()
+                }
+            };
+            Some(Said {
+                program: of(|list| &list.program),
+                service: of(|list| &list.service),
+                list: of(|list| &list.list),
+                version: of(|list| &list.version),
+                line,
+                rule,
+                trigger: *Trigger::ALL.get(usize::from(trigger))?,
+                outcome: *Outcome::ALL.get(usize::from(outcome))?,
+                acted: acted == 1,
+            })
+        });
+        let verdicts = Arc::new(Verdicts { owner, said: said.collect::<Option<_>>()? });
+        if self.verdicts.len() >= VERDICTS_MAX {
+            self.verdicts.clear();
+        }
+        self.verdicts.insert(self.key.clone().into(), verdicts.clone());
+        Some(verdicts)
+    }
+}
+
+/// What is read from, in order. Everything here was written by this process, so what is missing is a fault.
+struct Cursor<'p>(&'p [u8]);
+
+impl<'p> Cursor<'p> {
+    fn take(&mut self, count: usize) -> Option<&'p [u8]> {
+        let (taken, rest) = self.0.split_at_checked(count)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (taken, rest) = self.0.split_first_chunk::<N>()?;
+        self.0 = rest;
+        Some(*taken)
+    }
+
+    fn octet(&mut self) -> Option<u8> {
+        self.array::<1>().map(|[octet]| octet)
+    }
+
+    fn short(&mut self) -> Option<u16> {
+        self.array().map(u16::from_le_bytes)
+    }
+
+    fn long(&mut self) -> Option<u32> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    fn packets(&mut self) -> Option<Packets<'p>> {
+        let mut packet = || {
+            let length = self.long()? as usize;
+            self.take(length)
+        };
+        Some(Packets { query: packet()?, response: packet()? })
+    }
+
+    fn address(&mut self) -> Option<IpAddr> {
+        self.array::<16>().map(|octets| IpAddr::V6(Ipv6Addr::from(octets)).to_canonical())
+    }
+}
+
+/// Something that an answer led to.
+#[derive(Clone, Copy)]
+enum Linked<'p> {
+    /// In wire form.
+    Name(&'p [u8]),
+    Address(IpAddr),
+}
+
+/// The rule's own name, in wire form: so many rightmost labels of the name it matched.
+fn rule_name<'p>(said: &[u8], name: &'p [u8], links: &[(Trigger, Linked<'p>)]) -> &'p [u8] {
+    let (link, labels) = (usize::from(said[3]), usize::from(said[4]));
+    let matched = match link.checked_sub(1).map(|link| links.get(link)) {
+        None => name,
+        Some(Some((_, Linked::Name(name)))) => name,
+        Some(_) => return &[],
+    };
+    if labels == 0 {
+        return &[];
+    }
+    let count = label_starts(matched).count();
+    let start = label_starts(matched).nth(count.saturating_sub(labels)).unwrap_or(0);
+    &matched[start..]
+}
+
+/// Where the labels of a name in wire form begin, the root's not among them.
+fn label_starts(wire: &[u8]) -> impl Iterator<Item = usize> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let start = at;
+        let length = usize::from(*wire.get(at).filter(|length| **length > 0)?);
+        at += 1 + length;
+        Some(start)
+    })
+}
+
+fn name_octets<'p>(cursor: &mut Cursor<'p>) -> Option<&'p [u8]> {
+    let length = usize::from(cursor.octet()?);
+    cursor.take(length)
+}
+
+/// A name's presentation form.
+fn presentation(wire: &[u8]) -> Option<String> {
+    // Nearly all names are letters, digits and hyphens, which stand for themselves.
+    let mut text = String::with_capacity(wire.len());
+    for start in label_starts(wire) {
+        let label = &wire[start + 1..start + 1 + usize::from(wire[start])];
+        if !label.iter().all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_')) {
+            return Some(Name::from_wire(wire).ok()?.to_string());
+        }
+        if start > 0 {
+            text.push('.');
+        }
+        label.iter().for_each(|&octet| text.push(char::from(octet)));
+    }
+    if text.is_empty() {
+        text.push('.');
+    }
+    Some(text)
+}
+
+fn read_links<'p>(cursor: &mut Cursor<'p>) -> Option<Vec<(Trigger, Linked<'p>)>> {
+    let count = cursor.octet()?;
+    let mut links = Vec::with_capacity(usize::from(count));
+    for _ in 0..count {
+        let trigger = *Trigger::ALL.get(usize::from(cursor.octet()?))?;
+        let name = name_octets(cursor)?;
+        links.push((trigger, if name.is_empty() { Linked::Address(cursor.address()?) } else { Linked::Name(name) }));
+    }
+    Some(links)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        dns::{Class, Question},
+        query::QueryRecord,
+        query_log::pack::{Packing, pack},
+    };
+    use std::time::{Duration, Instant};
+
+    const BASE: i64 = 1_700_000_000_000_000;
+
+    fn packed(question: &Question, packets: Option<(&[u8], &[u8])>) -> Vec<u8> {
+        let base = Instant::now();
+        let client = "192.0.2.7".parse().unwrap();
+        let mut record = QueryRecord::new(client, Transport::Tcp, base + Duration::from_micros(1_000));
+        record.question = Some(question);
+        record.latency = Duration::from_micros(500);
+        let mut octets = Vec::new();
+        pack(&record, base, &Packing { answers: true, packets }, &mut octets);
+        octets
+    }
+
+    fn question(name: &str) -> Question {
+        Question { name: name.parse().unwrap(), rr_type: RrType::HTTPS, class: Class::IN }
+    }
+
+    #[test]
+    fn what_was_packed_is_read_and_what_was_cut_off_is_nothing() {
+        for name in ["www.example.com", ".", "a_b.example", r"we\.ird.\000\255.example"] {
+            let question = question(name);
+            let octets = packed(&question, Some((b"asked", b"said")));
+            let mut unpacker = Unpacker::new(Vec::new());
+            let mut read = |octets: &[u8]| {
+                let queries = unpack(octets).filter_map(|packed| match packed {
+                    Packed::Query(query) => unpacker.row(&query, BASE).map(|(row, client, packets)| {
+                        assert_eq!(packets, Some(Packets { query: b"asked", response: b"said" }));
+                        (row.name, row.time, row.micros, row.transport, client.to_string())
+                    }),
+                    Packed::Exchange(_) => None,
+                });
+                queries.collect::<Vec<_>>()
+            };
+            let expected = (question.name.to_string(), BASE + 1_500, 500, Transport::Tcp, "192.0.2.7".to_owned());
+            assert_eq!(read(&octets), std::slice::from_ref(&expected));
+            assert_eq!(read(&[&octets[..], &octets[..]].concat()), [expected.clone(), expected]);
+            for cut in 0..octets.len() {
+                assert_eq!(read(&octets[..cut]), [], "{cut}");
+                // The same, as if it were whole.
+                let mut shortened = octets[..cut].to_vec();
+                if let Some(length) = shortened.first_chunk_mut::<4>() {
+                    *length = (cut as u32 - 4).to_le_bytes();
+                    assert_eq!(read(&shortened), [], "{cut}");
+                }
+            }
+        }
+    }
+}
