@@ -1,6 +1,6 @@
 //! Keeps the database within its bounds: the oldest goes first, rows before sums.
 
-use super::{DAY_MICROS, HOUR_MICROS, Limits, MINUTE_MICROS, write::roll};
+use super::{DAY_MICROS, HOUR_MICROS, Limits, MINUTE_MICROS, sums::roll};
 use rusqlite::{Connection, TransactionBehavior::Immediate};
 use std::{fs, path::Path};
 

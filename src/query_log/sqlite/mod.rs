@@ -6,6 +6,7 @@
 
 mod bounds;
 mod read;
+mod sums;
 mod write;
 
 pub use read::{ReadError, Reader};
@@ -62,7 +63,7 @@ fn open_own(path: &Path) -> rusqlite::Result<Connection> {
     // With these, a killed process loses nothing that it had written; a machine that loses power may lose the last
     // moments, never the whole.
     connection.execute_batch(
-        "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8192;
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -2048;
          PRAGMA journal_size_limit = 8388608; PRAGMA wal_autocheckpoint = 1000;",
     )?;
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;

@@ -5,21 +5,22 @@ use super::{
         drain::{Full, Sink},
         row::{Row, Said, Verdicts},
     },
-    Limits, MINUTE_MICROS, bounds, is_broken, kind, open, put_aside,
+    Limits, bounds, is_broken, kind, open, put_aside,
+    sums::roll,
 };
 use crate::{config::DEFAULT_GROUP, dns::Rcode, query::CacheUse};
 use ring::digest::{SHA256, digest};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior::Immediate, params};
 use std::{
-    collections::{BTreeMap, HashMap, hash_map::Entry},
+    collections::{HashMap, hash_map::Entry},
     fs,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-/// Rows after which sums are made, however recent the last ones are.
-const ROLL_ROWS: u64 = 100_000;
+/// Rows after which sums are made, however recent the last ones are: what is sorted for it takes a hundred octets a row.
+const ROLL_ROWS: u64 = 40_000;
 /// How often sums are made at least: whoever reads sums up what came since.
 const ROLL_EVERY: Duration = Duration::from_secs(30);
 /// How often the bounds are looked at.
@@ -303,45 +304,4 @@ fn number(transaction: &Transaction<'_>, kind: &Verdicts) -> rusqlite::Result<i6
         statement.execute(params![number, place, program, service, list, version, trigger, outcome, acted])?;
     }
     Ok(number)
-}
-
-/// Adds what was appended since the last time to the sums.
-pub(super) fn roll(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
-    let from: i64 = transaction.query_row("SELECT value FROM meta WHERE key = 'rolled'", [], |row| row.get(0))?;
-    let to: i64 = transaction.query_row("SELECT coalesce(max(id), 0) FROM queries", [], |row| row.get(0))?;
-    if to <= from {
-        return Ok(());
-    }
-    // By name before client, since that is what tells rows apart; what is divided are times after 1970.
-    transaction
-        .prepare_cached(
-            "INSERT INTO hours
-             SELECT time / 3600000000, name, client, verdicts, rules, kind, count(*), min(time), max(time)
-             FROM queries WHERE id > ?1 AND id <= ?2 GROUP BY 1, 2, 3, 4, 5, 6
-             ON CONFLICT DO UPDATE SET count = count + excluded.count, first = min(first, excluded.first),
-               last = max(last, excluded.last)",
-        )?
-        .execute([from, to])?;
-    let (mut minutes, mut marks) = (BTreeMap::<(i64, i64), i64>::new(), BTreeMap::<i64, i64>::new());
-    let mut statement =
-        transaction.prepare_cached("SELECT id, time, kind FROM queries WHERE id > ? AND id <= ? ORDER BY id")?;
-    let mut rows = statement.query([from, to])?;
-    while let Some(row) = rows.next()? {
-        let (id, time, kind): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        let minute = time / MINUTE_MICROS;
-        *minutes.entry((minute, kind / kind::FATE)).or_default() += 1;
-        marks.entry(minute).or_insert(id);
-    }
-    for ((minute, fate), count) in minutes {
-        transaction
-            .prepare_cached(
-                "INSERT INTO minutes VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count",
-            )?
-            .execute([minute, fate, count])?;
-    }
-    for (minute, id) in marks {
-        transaction.prepare_cached("INSERT INTO marks VALUES (?, ?) ON CONFLICT DO NOTHING")?.execute([minute, id])?;
-    }
-    transaction.execute("UPDATE meta SET value = ? WHERE key = 'rolled'", [to])?;
-    Ok(())
 }
