@@ -264,8 +264,11 @@ fn for_a_person(shown: &Shown<'_>) -> String {
     let Shown { file, before, after, summary, .. } = shown;
     let counted = |counted: Counted| format!("{}{}", if counted.exact { "" } else { "at least " }, counted.count);
     let mut text = String::new();
-    let mut line = |line: String| text.push_str(&(line + "\n"));
-    line(format!(
+    let mut line = |line: &str| {
+        text.push_str(line);
+        text.push('\n');
+    };
+    line(&format!(
         "{file}: {}, {} queries for {} names from {} clients",
         summary.format,
         summary.queries,
@@ -273,27 +276,27 @@ fn for_a_person(shown: &Shown<'_>) -> String {
         counted(summary.clients)
     ));
     if let (Some(first), Some(last)) = (&summary.first, &summary.last) {
-        line(format!("from:   {first} to {last}"));
+        line(&format!("from:   {first} to {last}"));
     }
-    line(format!("before: {before}"));
-    line(format!("after:  {after}"));
-    line(String::new());
+    line(&format!("before: {before}"));
+    line(&format!("after:  {after}"));
+    line("");
     let fates = summary.fates.iter().map(|fate| (vec![fate.before, fate.after], fate.fate.to_owned()));
-    line(table(&["before", "after"], "queries", fates));
+    line(&table(&["before", "after"], "queries", fates));
     match summary.changed {
-        0 => line("nothing changes: every query fares as before".to_owned()),
-        changed => line(format!(
+        0 => line("nothing changes: every query fares as before"),
+        changed => line(&format!(
             "{changed} queries change: {} newly blocked, {} newly passed",
             summary.newly_blocked, summary.newly_passed
         )),
     }
     if summary.changed == 0 && before == after {
-        line("both sides are the same policy; `--before none` shows all that it does".to_owned());
+        line("both sides are the same policy; `--before none` shows all that it does");
     }
-    summary.changes.iter().for_each(|change| line(shown_change(change)));
-    line(String::new());
-    notes(summary, file).into_iter().for_each(&mut line);
-    line(format!("{} queries a second, in {:.1} seconds", shown.queries_per_second, shown.seconds));
+    summary.changes.iter().for_each(|change| line(&shown_change(change)));
+    line("");
+    notes(summary, file).iter().for_each(|note| line(note));
+    line(&format!("{} queries a second, in {:.1} seconds", shown.queries_per_second, shown.seconds));
     text
 }
 

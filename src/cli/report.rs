@@ -80,7 +80,11 @@ pub fn report(config: &Config, asked: &Asked) -> Outcome {
     let mut tally = Tally::new(filter);
     let read = read(config, asked, (from, to), &mut tally)?;
     let context = Context {
-        from: read.from,
+        // Before the first record there is nothing to tell, unless it is asked for.
+        from: match (&asked.from, read.first) {
+            (None, Some(first)) => read.from.max(first),
+            _ => read.from,
+        },
         to: read.to,
         made_at: now,
         instance: asked.instance.clone().unwrap_or_else(|| config.query_log.instance.clone()),

@@ -137,7 +137,15 @@ fn mode(row: &ProgramRow) -> String {
         ["enforce"] => format!("{program} is enforced."),
         ["off"] => format!("{program} is off now."),
         [] => format!("{program} has no list now."),
-        _ => format!("{program} has lists that are {}.", row.modes.join(" and ")),
+        _ => {
+            let word = |mode: &String| match mode.as_str() {
+                "enforce" => "enforced",
+                "shadow" => "in shadow",
+                _ => "off",
+            };
+            let modes: Vec<&str> = row.modes.iter().map(word).collect();
+            format!("{program} has lists that are {}.", modes.join(", and some that are "))
+        }
     }
 }
 
