@@ -75,8 +75,8 @@ pub fn report(config: &Config, asked: &Asked) -> Outcome {
     if from >= to {
         return Err(Failure::Usage("--from is not before --to, so there is nothing to tell".into()));
     }
-    let filter =
-        Filter { from: Some(from), to: Some(to), program: asked.program.clone(), client: asked.client.clone() };
+    // Whoever reads the rows looks at their time: sums are of whole hours, and a part of one is not left out.
+    let filter = Filter { program: asked.program.clone(), client: asked.client.clone(), ..Filter::default() };
     let mut tally = Tally::new(filter);
     let read = read(config, asked, (from, to), &mut tally)?;
     let context = Context {
@@ -183,7 +183,9 @@ fn read_lines(path: &Path, (from, to): (i64, i64), tally: &mut Tally) -> Result<
         match row {
             Some(row) => {
                 first = Some(first.map_or(row.time, |first| first.min(row.time)));
-                tally.add(&Seen::one(&row));
+                if (from..to).contains(&row.time) {
+                    tally.add(&Seen::one(&row));
+                }
             }
             None => lost += 1,
         }

@@ -27,7 +27,7 @@ done
 own=("$binary" --config own.toml)
 until_true "a report on the terminal" "${own[@]}" report -- "It blocked 3 of 4 queries (75.0 %)"
 expect "a page" "${own[@]}" report --format html --output report.html --
-expect "the page tells it too" cat report.html -- "<!DOCTYPE html>" "75.0 %" "blocked.example" "</html>"
+expect "the page tells it too" cat report.html -- "<!doctype html>" "75.0 %" "blocked.example" "</html>"
 expect "as JSON" "${own[@]}" report --format json -- '"queries": 4' '"schema": "cleandns.report/1"'
 expect "as CSV" "${own[@]}" report --format csv -- blocked.example
 expect "for research" "${own[@]}" report --format export-csv --k 1 -- "blocked.example"

@@ -20,7 +20,7 @@ use std::{
 };
 
 /// Rows after which sums are made, however recent the last ones are: what is sorted for it takes a hundred octets a row.
-const ROLL_ROWS: u64 = 40_000;
+const ROLL_ROWS: u64 = 20_000;
 /// How often sums are made at least: whoever reads sums up what came since.
 const ROLL_EVERY: Duration = Duration::from_secs(30);
 /// How often the bounds are looked at.

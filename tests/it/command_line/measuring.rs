@@ -39,3 +39,37 @@ fn rules_that_differ_are_told_with_whom_they_would_have_hit() {
     let ended = place.run(&["lists", "diff", &files[0], &files[1], "--asked", "soon"]);
     assert_eq!(ended.code, Some(64), "{ended:?}");
 }
+
+#[test]
+fn a_report_tells_what_was_asked_in_a_time() {
+    let (place, _serving) = Place::serve("[query_log.json]\nto = \"queries.json\"\n");
+    record(&place, &["www.blocked.example", "blocked.example", "pass.blocked.example", "other.example"]);
+    for source in ["state/queries.db", "queries.json"] {
+        let source = place.path(source).display().to_string();
+        let report = |more: &[&str]| {
+            let ended = place.run(&[&["report", "--format", "json", "--source", &source], more].concat());
+            assert_eq!(ended.code, Some(0), "{ended:?}");
+            serde_json::from_str::<serde_json::Value>(&ended.stdout).unwrap()
+        };
+        let totals = &report(&[])["totals"];
+        assert_eq!((&totals["queries"], &totals["blocked"]["part"]), (&4.into(), &2.into()), "{source}");
+        assert_eq!(totals["excepted"]["part"], 1, "{source}");
+        assert_eq!(report(&["--from", "2d", "--to", "1d"])["totals"]["queries"], 0, "{source}");
+        assert_eq!(report(&["--client", "127.0.0.1"])["totals"]["queries"], 4, "{source}");
+        assert_eq!(report(&["--client", "127.0.0.2"])["totals"]["queries"], 0, "{source}");
+        assert_eq!(report(&["--program", "other"])["totals"]["blocked"]["part"], 0, "{source}");
+    }
+    let page = place.path("report.html").display().to_string();
+    assert_eq!(place.run(&["report", "--format", "html", "--output", &page]).code, Some(0));
+    has(&fs::read_to_string(&page).unwrap(), &["<!doctype html>", "blocked.example", "</html>"]);
+    for (more, code, why) in [
+        (&["--from", "yesterday"][..], 64, "--from: `yesterday` is no time"),
+        (&["--from", "1d", "--to", "2d"], 64, "--from is not before --to"),
+        (&["--source", "nowhere.db"], 1, "nowhere.db"),
+        (&["--format", "pdf"], 64, "pdf"),
+    ] {
+        let ended = place.run(&[&["report"], more].concat());
+        assert_eq!(ended.code, Some(code), "{more:?}: {ended:?}");
+        has(&ended.stderr, &[why]);
+    }
+}
