@@ -8,7 +8,7 @@ tap_config() {
 [listen]
 do53 = ["127.0.0.1:5300"]
 [state]
-dir = "state"
+dir = "$PWD/state"
 [query_log.dnstap]
 to = "$1"
 resolver = true
@@ -24,7 +24,7 @@ tap() {
   local how=$1 target=$2
   shift 2
   fstrm_capture -t protobuf:dnstap.Dnstap "$@" -w "$how.tap" 2>capture.log &
-  local capture=$!
+  capture=$!
   tap_config "$target" >own.toml
   "$binary" --config own.toml >out 2>log &
   server=$!
@@ -34,11 +34,12 @@ tap() {
   kill -TERM "$server" && wait "$server" || true
   server=
   kill -TERM "$capture" && wait "$capture" || true
+  capture=
   expect "dnstap over $how: queries" events "$how.tap" -- "50 CQ" "50 CR"
 }
 tap unix "unix:$PWD/tap.sock" -u "$PWD/tap.sock"
 tap tcp tcp:127.0.0.1:6000 -a 127.0.0.1 -p 6000
-expect "BIND's reader reads what was asked" dnstap-read -p unix.tap -- "www.blocked.example.	IN	A" "status: NXDOMAIN" \
+expect "BIND's reader reads what was asked" dnstap-read -p unix.tap -- ";www.blocked.example." "status: NXDOMAIN" \
   "127.0.0.1:0"
 expect "so does ldns's" dnstap-ldns -y -r unix.tap -- CLIENT_RESPONSE 'query_address: "127.0.0.1"' "www.blocked.example" \
   'identity: "'

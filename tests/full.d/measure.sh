@@ -10,7 +10,7 @@ for list in own new; do
 [listen]
 do53 = ["127.0.0.1:5300"]
 [state]
-dir = "state"
+dir = "$PWD/state"
 [query_log.json]
 to = "queries.json"
 [[program]]

@@ -1,23 +1,18 @@
 # The query log as its owner finds it: by SQLite's own tool, after a kill, and on a disk that is full.
 # Sourced by tests/full.
 
-mkdir "$work/log" && cd "$work/log"
+mkdir "$work/recorded" && cd "$work/recorded"
 printf 'blocked.example\n' >own.list
-cat >own.toml <<'TOML'
+cat >own.toml <<TOML
 [listen]
 do53 = ["127.0.0.1:5300"]
 [state]
-dir = "state"
+dir = "$PWD/state"
 [[program]]
 name = "own"
 lists = [{ path = "own.list", match = "subtree" }]
 TOML
 
-# ask COUNT: so many blocked questions.
-ask() {
-  for _ in $(seq "$1"); do echo "www.blocked.example A"; done >questions
-  dig "${at[@]}" -f questions +tries=1 +noall >/dev/null
-}
 database=state/queries.db
 count() { sqlite3 "$database" "SELECT 'rows ' || count(*) FROM queries"; }
 
