@@ -65,7 +65,9 @@ CREATE TABLE marks (minute INTEGER PRIMARY KEY, id INTEGER NOT NULL);
 CREATE TABLE leads (name TEXT NOT NULL, target TEXT NOT NULL, last INTEGER NOT NULL, PRIMARY KEY (name, target))
   WITHOUT ROWID;
 
+-- A row for each program that said something of a query, and one for a query of which none did.
 CREATE VIEW log AS SELECT
+  q.id,
   strftime('%Y-%m-%dT%H:%M:%f', q.time / 1000000.0, 'unixepoch') || 'Z' AS time,
   q.client, coalesce(q.client_group, 'default') AS client_group,
   CASE q.transport WHEN 0 THEN 'udp' ELSE 'tcp' END AS transport,
