@@ -33,6 +33,11 @@ pub trait Sink: Send {
     /// Writes rows, and says how many of them could not be written.
     fn write(&mut self, rows: Vec<Full<'_>>) -> u64;
 
+    /// The same for rows of which nothing more is known.
+    fn write_rows(&mut self, rows: Vec<Row>) -> u64 {
+        self.write(rows.into_iter().map(|row| Full { row, client: None, packets: None }).collect())
+    }
+
     /// Whether questions to other servers are of interest.
     fn takes_exchanges(&self) -> bool {
         false

@@ -20,7 +20,7 @@ pub mod row;
 pub mod sqlite;
 mod unpack;
 
-pub use drain::{SinkCount, Writing};
+pub use drain::{Sink, SinkCount, Writing};
 pub use json_lines::{JsonRow, shown_micros};
 pub use names::PolicyNames;
 pub use pack::Packing;

@@ -1,6 +1,7 @@
 //! One query as it is kept: plain and owned, with the names that its policy gave things.
 
 use crate::{
+    config::DEFAULT_GROUP,
     dns::{Rcode, RrType, Transport},
     policy::{Outcome, Trigger},
     query::CacheUse,
@@ -42,6 +43,51 @@ pub struct Row {
     pub aliases: Vec<String>,
     /// Addresses in the answer, likewise, if they are to be kept.
     pub addresses: Vec<IpAddr>,
+}
+
+/// What is told of a query in sums, as bits.
+pub mod kind {
+    pub const BYPASS: u8 = 1;
+    pub const DROPPED: u8 = 2;
+    /// SERVFAIL.
+    pub const FAILED: u8 = 4;
+    pub const FROM_CACHE: u8 = 8;
+}
+
+impl Row {
+    /// Its bits of `kind`.
+    pub fn kind(&self) -> u8 {
+        let set = |is_set: bool, bit: u8| if is_set { bit } else { 0 };
+        set(self.bypass, kind::BYPASS)
+            | set(self.dropped, kind::DROPPED)
+            | set(self.rcode == Rcode::SERVFAIL, kind::FAILED)
+            | set(matches!(self.cache, Some(CacheUse::Hit | CacheUse::Stale)), kind::FROM_CACHE)
+    }
+}
+
+impl Default for Row {
+    /// A query for the root's addresses, of which nothing is known.
+    fn default() -> Self {
+        Self {
+            time: 0,
+            client: String::new(),
+            group: DEFAULT_GROUP.into(),
+            transport: Transport::Udp,
+            name: ".".to_owned(),
+            rr_type: RrType::A,
+            rcode: Rcode::NOERROR,
+            ede: None,
+            micros: 0,
+            cache: None,
+            security: None,
+            upstream: None,
+            bypass: false,
+            dropped: false,
+            verdicts: Arc::default(),
+            aliases: Vec::new(),
+            addresses: Vec::new(),
+        }
+    }
 }
 
 /// A row as the source has it: one query, or alike ones put together.

@@ -4,11 +4,10 @@
 //! `cargo bench --bench query_log`
 
 use cleandns::{
-    dns::{Rcode, RrType, Transport},
     policy::{Outcome, Trigger},
     query::CacheUse,
     query_log::{
-        Row, Said, Verdicts,
+        Row, Said, Sink, Verdicts,
         sqlite::{Limits, Reader, Writer},
     },
     report::{Context, Filter, Held, Tally},
@@ -42,21 +41,11 @@ fn row(time: i64, index: usize, names: usize, rules: usize) -> Row {
     Row {
         time,
         client: format!("192.168.1.{}", index % 20),
-        group: "default".into(),
-        transport: Transport::Udp,
         name: format!("host{number}.some-domain.example"),
-        rr_type: RrType::A,
-        rcode: Rcode::NOERROR,
-        ede: None,
         micros: 40,
         cache: Some(CacheUse::Hit),
-        security: None,
-        upstream: None,
-        bypass: false,
-        dropped: false,
         verdicts: Arc::new(Verdicts { owner: None, said }),
-        aliases: Vec::new(),
-        addresses: Vec::new(),
+        ..Row::default()
     }
 }
 
@@ -74,7 +63,7 @@ fn measure(what: &str, path: &Path, names: usize, rules: usize) {
         spent += begun.elapsed();
     }
     let begun = Instant::now();
-    writer.end();
+    writer.finish();
     spent += begun.elapsed();
     let octets = fs::metadata(path).map_or(0, |file| file.len());
     let begun = Instant::now();

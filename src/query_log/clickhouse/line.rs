@@ -1,10 +1,6 @@
 //! One row as the table `queries` takes it, in the format JSONEachRow.
 
-use super::{
-    super::row::{Row, Said},
-    kind,
-};
-use crate::{dns::Rcode, query::CacheUse};
+use super::super::row::{Row, Said};
 use serde::{Serialize, Serializer};
 use std::{fmt::Display, net::IpAddr};
 
@@ -71,7 +67,7 @@ pub(super) fn write(lines: &mut Vec<u8>, row: &Row, instance: &str, id: u64) {
         cache: row.cache.map_or("", |cache| cache.word()),
         security: row.security.map_or("", |security| security.word()),
         upstream: row.upstream.as_deref().unwrap_or_default(),
-        kind: kind_of(row),
+        kind: row.kind(),
         fate: row.verdicts.fate().word(),
         owner: row.verdicts.owner.as_deref().unwrap_or_default(),
         program: texts(|said| &said.program),
@@ -89,12 +85,4 @@ pub(super) fn write(lines: &mut Vec<u8>, row: &Row, instance: &str, id: u64) {
     // Writing to memory doesn't fail.
     let _ = serde_json::to_writer(&mut *lines, &line);
     lines.push(b'\n');
-}
-
-fn kind_of(row: &Row) -> u8 {
-    let set = |is_set: bool, bit: u8| if is_set { bit } else { 0 };
-    set(row.bypass, kind::BYPASS)
-        | set(row.dropped, kind::DROPPED)
-        | set(row.rcode == Rcode::SERVFAIL, kind::FAILED)
-        | set(matches!(row.cache, Some(CacheUse::Hit | CacheUse::Stale)), kind::FROM_CACHE)
 }

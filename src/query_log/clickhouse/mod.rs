@@ -51,14 +51,6 @@ const LIMITS: Limits = Limits {
     memory_bytes: 32 << 20,
 };
 
-/// What is told of a query by the bits of the column `kind`.
-mod kind {
-    pub(super) const BYPASS: u8 = 1;
-    pub(super) const DROPPED: u8 = 2;
-    pub(super) const FAILED: u8 = 4;
-    pub(super) const FROM_CACHE: u8 = 8;
-}
-
 /// Rows that go together.
 #[derive(Default, Debug)]
 struct Batch {

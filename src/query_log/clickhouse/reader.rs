@@ -1,8 +1,7 @@
 //! Reads what many servers wrote: sums by hour of queries that are alike, made by ClickHouse, row by row as they come.
 
 use super::{
-    super::row::{Row, Said, Seen, Verdicts},
-    kind,
+    super::row::{Row, Said, Seen, Verdicts, kind},
     server::{Failure, Server, code},
 };
 use crate::{

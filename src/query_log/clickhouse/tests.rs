@@ -1,19 +1,18 @@
 //! Whatever a server does, each row is there once in the end, or counted as lost. The server is a scripted one, but for
 //! the last test, which `tests/clickhouse.sh` runs against a real one.
 
-mod real;
 mod scripted;
 
 use super::{
     super::{
         drain::{Full, Sink},
-        row::{Row, Said, Verdicts},
+        row::Row,
     },
     ClickHouseReader, ClickHouseSink, LIMITS, Limits, ReadError,
 };
 use crate::{
-    config::{ClickHouse, DEFAULT_GROUP},
-    dns::{Rcode, RrType, Transport},
+    config::ClickHouse,
+    dns::{Rcode, RrType},
     policy::{Outcome, Trigger},
     query::CacheUse,
     resolve::Security,
@@ -37,39 +36,15 @@ const SMALL: Limits = Limits { batch_rows: 3, ..LIMITS };
 const BAD: (u16, &str) = (400, "Code: 27, e.displayText() = DB::Exception: Cannot parse input");
 const FAILED: (u16, &str) = (500, "Code: 241, e.displayText() = DB::Exception: Memory limit exceeded");
 
-fn said(program: &str, line: u32, outcome: Outcome) -> Said {
-    Said {
-        program: program.into(),
-        service: "tiktok".into(),
-        list: "it's.list".into(),
-        version: "0123456789abcdef".into(),
-        line,
-        rule: r"a\046b.com".into(),
-        trigger: Trigger::Qname,
-        outcome,
-        acted: outcome == Outcome::Block,
-    }
-}
-
 fn row(time: i64, name: &str) -> Row {
     Row {
         time,
         client: "192.0.2.7".into(),
-        group: DEFAULT_GROUP.into(),
-        transport: Transport::Udp,
         name: name.into(),
-        rr_type: RrType::A,
-        rcode: Rcode::NOERROR,
-        ede: None,
         micros: 37,
         cache: Some(CacheUse::Hit),
         security: Some(Security::Secure),
-        upstream: None,
-        bypass: false,
-        dropped: false,
-        verdicts: Arc::default(),
-        aliases: Vec::new(),
-        addresses: Vec::new(),
+        ..Row::default()
     }
 }
 

@@ -181,8 +181,7 @@ fn matched_name(row: &Row, said: &Said) -> Option<Name> {
 mod tests {
     use super::*;
     use crate::{
-        config::DEFAULT_GROUP,
-        dns::{RrType, Transport},
+        dns::Transport,
         query_log::{
             dnstap::{Frames, decode},
             row::Verdicts,
@@ -206,21 +205,14 @@ mod tests {
         Row {
             time: 1_700_000_000_000_123,
             client: "192.0.2.7".into(),
-            group: DEFAULT_GROUP.into(),
             transport: Transport::Tcp,
             name: "www.tiktok.com".into(),
-            rr_type: RrType::A,
             rcode: Rcode::NXDOMAIN,
             ede: Some(15),
             micros: 23,
-            cache: None,
-            security: None,
-            upstream: None,
-            bypass: false,
             dropped,
             verdicts: Arc::new(Verdicts { owner: None, said: vec![said] }),
-            aliases: Vec::new(),
-            addresses: Vec::new(),
+            ..Row::default()
         }
     }
 

@@ -27,15 +27,8 @@ const MINUTE_MICROS: i64 = 60 * 1_000_000;
 const HOUR_MICROS: i64 = 60 * MINUTE_MICROS;
 const DAY_MICROS: i64 = 24 * HOUR_MICROS;
 
-/// What is told of a query in sums, as bits.
-pub(super) mod kind {
-    pub(crate) const BYPASS: i64 = 1;
-    pub(crate) const DROPPED: i64 = 2;
-    pub(crate) const FAILED: i64 = 4;
-    pub(crate) const FROM_CACHE: i64 = 8;
-    /// What the fate is multiplied by.
-    pub(crate) const FATE: i64 = 16;
-}
+/// What the fate is multiplied by in the column `kind`, which has the bits of `row::kind` besides.
+const FATE: i64 = 16;
 
 /// How much is kept.
 #[derive(Clone, Copy, Debug)]

@@ -1,8 +1,8 @@
 //! Reads what was recorded, while it goes on being recorded.
 
 use super::{
-    super::row::{Fate, Row, Said, Seen, Verdicts},
-    DAY_MICROS, HOUR_MICROS, MINUTE_MICROS, SCHEMA_VERSION, kind,
+    super::row::{Row, Said, Seen, Verdicts, kind},
+    DAY_MICROS, HOUR_MICROS, MINUTE_MICROS, SCHEMA_VERSION,
 };
 use crate::{
     config::DEFAULT_GROUP,
@@ -189,7 +189,7 @@ impl Reader {
         let mut rows = statement.query([from, to])?;
         while let Some(row) = rows.next()? {
             let kind: i64 = row.get(3)?;
-            let is = |bit: i64| kind & bit != 0;
+            let is = |bit: u8| kind & i64::from(bit) != 0;
             let (first, last) = (row.get(5)?, row.get(6)?);
             let one = Row {
                 time: first,
@@ -229,20 +229,6 @@ impl Reader {
         read().map_err(|error| self.broken(error))
     }
 
-    /// Counts by minute and fate, from one minute since 1970 until before another.
-    pub fn minutes(&self, from: i64, to: i64) -> Result<Vec<(i64, Fate, u64)>, ReadError> {
-        let read = || -> rusqlite::Result<Vec<(i64, Fate, u64)>> {
-            let mut statement =
-                self.connection.prepare("SELECT minute, fate, count FROM minutes WHERE minute >= ? AND minute < ?")?;
-            let rows = statement.query_map([from, to], |row| {
-                let fate: usize = row.get(1)?;
-                Ok((row.get(0)?, Fate::ALL.get(fate).copied().unwrap_or(Fate::Passed), row.get(2)?))
-            })?;
-            rows.collect()
-        };
-        read().map_err(|error| self.broken(error))
-    }
-
     fn broken(&self, error: rusqlite::Error) -> ReadError {
         ReadError::Broken { path: self.path.clone(), error }
     }
@@ -260,7 +246,8 @@ fn read_row(
     verdicts: &mut Known,
     default_group: &Arc<str>,
 ) -> rusqlite::Result<Row> {
-    let kind: i64 = row.get(10)?;
+    let bits: u8 = row.get::<_, i64>(10)? as u8;
+    let is = |bit: u8| bits & bit != 0;
     let text = |column: usize| row.get_ref(column)?.as_str_or_null().map_err(Into::into);
     let text = |column: usize| -> rusqlite::Result<Option<&str>> { text(column) };
     let words = |column: usize| -> rusqlite::Result<Vec<String>> {
@@ -282,8 +269,8 @@ fn read_row(
         cache: CacheUse::ALL.get(place(7)?).copied(),
         security: Security::ALL.get(place(8)?).copied(),
         upstream: text(13)?.map(Arc::from),
-        bypass: kind & kind::BYPASS != 0,
-        dropped: kind & kind::DROPPED != 0,
+        bypass: is(kind::BYPASS),
+        dropped: is(kind::DROPPED),
         verdicts: verdicts.find(connection, row.get(11)?, text(16)?.unwrap_or_default())?,
         aliases: words(14)?,
         addresses: words(15)?.iter().filter_map(|address| address.parse().ok()).collect(),

@@ -1,6 +1,6 @@
 //! Sums of what was appended: by minute and fate, and by hour and all that alike queries have in common.
 
-use super::{HOUR_MICROS, MINUTE_MICROS, kind};
+use super::{FATE, HOUR_MICROS, MINUTE_MICROS};
 use rusqlite::{Transaction, params};
 use std::collections::{BTreeMap, HashMap};
 
@@ -47,7 +47,7 @@ impl Sums {
     fn add(&mut self, row: &rusqlite::Row<'_>) -> rusqlite::Result<()> {
         let (id, time, verdicts, kind): (i64, i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(4)?, row.get(6)?);
         let minute = time.div_euclid(MINUTE_MICROS);
-        *self.minutes.entry((minute, kind / kind::FATE)).or_default() += 1;
+        *self.minutes.entry((minute, kind / FATE)).or_default() += 1;
         self.marks.entry(minute).or_insert(id);
         self.key.clear();
         self.key.extend_from_slice(&time.div_euclid(HOUR_MICROS).to_be_bytes());

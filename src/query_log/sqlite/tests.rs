@@ -2,13 +2,12 @@
 
 use super::{
     super::{
-        drain::{Full, Sink},
+        drain::Sink,
         row::{Fate, Row, Said, Verdicts},
     },
     DAY_MICROS, HOUR_MICROS, Limits, MINUTE_MICROS, Reader, Writer, bounds, open,
 };
 use crate::{
-    config::DEFAULT_GROUP,
     dns::{Rcode, RrType, Transport},
     policy::{Outcome, Trigger},
     query::CacheUse,
@@ -47,26 +46,17 @@ fn row(time: i64, client: &str, name: &str, verdicts: &Arc<Verdicts>) -> Row {
     Row {
         time,
         client: client.into(),
-        group: DEFAULT_GROUP.into(),
-        transport: Transport::Udp,
         name: name.into(),
-        rr_type: RrType::A,
-        rcode: Rcode::NOERROR,
-        ede: None,
         micros: 37,
         cache: Some(CacheUse::Hit),
         security: Some(Security::Secure),
-        upstream: None,
-        bypass: false,
-        dropped: false,
         verdicts: verdicts.clone(),
-        aliases: Vec::new(),
-        addresses: Vec::new(),
+        ..Row::default()
     }
 }
 
 fn write(writer: &mut Writer, rows: &[Row]) -> u64 {
-    writer.write(rows.iter().map(|row| Full { row: row.clone(), client: None, packets: None }).collect())
+    writer.write_rows(rows.to_vec())
 }
 
 fn read(path: &Path, from: i64, to: i64) -> Vec<Row> {

@@ -5,10 +5,10 @@ use super::{
         drain::{Full, Sink},
         row::{Row, Said, Verdicts},
     },
-    Limits, bounds, is_broken, kind, open, put_aside,
+    FATE, Limits, bounds, is_broken, open, put_aside,
     sums::roll,
 };
-use crate::{config::DEFAULT_GROUP, dns::Rcode, query::CacheUse};
+use crate::config::DEFAULT_GROUP;
 use ring::digest::{SHA256, digest};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior::Immediate, params};
 use std::{
@@ -72,16 +72,6 @@ impl Writer {
             trimmed: now,
             told: None,
         }
-    }
-
-    /// Writes rows, and says how many of them could not be written.
-    pub fn write_rows(&mut self, rows: Vec<Row>) -> u64 {
-        self.write(rows.into_iter().map(|row| Full { row, client: None, packets: None }).collect())
-    }
-
-    /// Sums up what was written, and closes the database.
-    pub fn end(&mut self) {
-        self.finish();
     }
 
     fn connection(&mut self) -> rusqlite::Result<&mut Connection> {
@@ -218,7 +208,7 @@ fn insert(transaction: &Transaction<'_>, numbers: &mut Numbers, rows: &[Full<'_>
             row.cache.map(|cache| cache as u8),
             row.security.map(|security| security as u8),
             row.transport as u8,
-            kind_of(row),
+            i64::from(row.kind()) + row.verdicts.fate() as i64 * FATE,
             verdicts,
             rules,
             Some(&*row.group).filter(|group| *group != DEFAULT_GROUP),
@@ -228,15 +218,6 @@ fn insert(transaction: &Transaction<'_>, numbers: &mut Numbers, rows: &[Full<'_>
         ])?;
     }
     Ok(())
-}
-
-fn kind_of(row: &Row) -> i64 {
-    let set = |is_set: bool, bit: i64| if is_set { bit } else { 0 };
-    set(row.bypass, kind::BYPASS)
-        | set(row.dropped, kind::DROPPED)
-        | set(row.rcode == Rcode::SERVFAIL, kind::FAILED)
-        | set(matches!(row.cache, Some(CacheUse::Hit | CacheUse::Stale)), kind::FROM_CACHE)
-        | (row.verdicts.fate() as i64 * kind::FATE)
 }
 
 /// Notes where a name led to.

@@ -1,10 +1,6 @@
 //! AdGuard Home's `querylog.json`: a JSON object a line. The answer in it is not looked at.
 
-use super::{
-    Asked, Place, Source, Step,
-    lines::{Line, Lines, TOO_LONG},
-    micros_of,
-};
+use super::{Asked, Place, Source, Step, lines::Lines, micros_of};
 use crate::query_log::Fate;
 use serde::Deserialize;
 use std::{
@@ -80,10 +76,8 @@ impl<R: BufRead> Adguard<R> {
 impl<R: BufRead> Source for Adguard<R> {
     fn advance(&mut self, asked: &mut Asked) -> io::Result<Step> {
         let line = match self.0.next()? {
-            Line::End => return Ok(Step::End),
-            Line::TooLong => return Step::skipped(TOO_LONG),
-            Line::Text(b"") => return Ok(Step::Ignored),
-            Line::Text(line) => line,
+            Ok(line) => line,
+            Err(step) => return Ok(step),
         };
         asked.clear();
         Ok(match serde_json::from_slice(line) {

@@ -1,9 +1,6 @@
 //! Query files of dnsperf and resperf: a name and a type a line.
 
-use super::{
-    Asked, Place, Source, Step,
-    lines::{Line, Lines, TOO_LONG},
-};
+use super::{Asked, Place, Source, Step, lines::Lines};
 use crate::dns::RrType;
 use std::io::{self, BufRead};
 
@@ -20,11 +17,10 @@ impl<R: BufRead> Dnsperf<R> {
 impl<R: BufRead> Source for Dnsperf<R> {
     fn advance(&mut self, asked: &mut Asked) -> io::Result<Step> {
         let line = match self.0.next()? {
-            Line::End => return Ok(Step::End),
-            Line::TooLong => return Step::skipped(TOO_LONG),
-            Line::Text(line) => line,
+            Ok(line) => line,
+            Err(step) => return Ok(step),
         };
-        if line.is_empty() || is_comment(line) {
+        if is_comment(line) {
             return Ok(Step::Ignored);
         }
         asked.clear();

@@ -1,11 +1,12 @@
 //! A file's lines, of bounded length, mostly where they lie in the read buffer.
 
+use super::Step;
 use std::io::{self, BufRead};
 
 /// Octets of the longest line. A query with all its verdicts and aliases has some kilobytes.
 const LINE_BYTES_MAX: usize = 1 << 20;
 /// Why a longer one is skipped.
-pub(super) const TOO_LONG: &str = "the line is longer than a mebioctet";
+const TOO_LONG: &str = "the line is longer than a mebioctet";
 
 /// Lines without their ends.
 pub(super) struct Lines<R> {
@@ -17,12 +18,8 @@ pub(super) struct Lines<R> {
     number: u64,
 }
 
-/// One line.
-pub(super) enum Line<'a> {
-    Text(&'a [u8]),
-    TooLong,
-    End,
-}
+/// A line that has something in it, or what comes of there being none.
+pub(super) type Line<'a> = Result<&'a [u8], Step>;
 
 impl<R: BufRead> Lines<R> {
     pub(super) fn new(input: R) -> Self {
@@ -39,7 +36,7 @@ impl<R: BufRead> Lines<R> {
         if let Some(end) = memchr::memchr(b'\n', self.input.fill_buf()?) {
             self.number += 1;
             self.taken = end + 1;
-            return Ok(Line::Text(trimmed(&self.input.fill_buf()?[..end], self.number)));
+            return Ok(told(&self.input.fill_buf()?[..end], self.number));
         }
         self.gather()
     }
@@ -66,7 +63,7 @@ impl<R: BufRead> Lines<R> {
             }
         }
         if length == 0 {
-            return Ok(Line::End);
+            return Ok(Err(Step::End));
         }
         self.number += 1;
         Ok(self.gathered(length))
@@ -74,16 +71,16 @@ impl<R: BufRead> Lines<R> {
 
     fn gathered(&self, length: usize) -> Line<'_> {
         match length > LINE_BYTES_MAX {
-            true => Line::TooLong,
-            false => Line::Text(trimmed(&self.line, self.number)),
+            true => Err(Step::Skipped(TOO_LONG.into())),
+            false => told(&self.line, self.number),
         }
     }
 }
 
 /// Without blanks around it; the first line also without a byte order mark.
-fn trimmed(line: &[u8], number: u64) -> &[u8] {
+fn told(line: &[u8], number: u64) -> Line<'_> {
     let line = if number == 1 { line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line) } else { line };
-    line.trim_ascii()
+    Some(line.trim_ascii()).filter(|line| !line.is_empty()).ok_or(Step::Ignored)
 }
 
 #[cfg(test)]
@@ -96,9 +93,10 @@ mod tests {
         let mut all = Vec::new();
         loop {
             match lines.next().unwrap() {
-                Line::Text(line) => all.push(String::from_utf8_lossy(line).into_owned()),
-                Line::TooLong => all.push(format!("too long {}", lines.number())),
-                Line::End => return all,
+                Ok(line) => all.push(String::from_utf8_lossy(line).into_owned()),
+                Err(Step::End) => return all,
+                Err(Step::Ignored) => all.push(String::new()),
+                Err(_) => all.push(format!("too long {}", lines.number())),
             }
         }
     }

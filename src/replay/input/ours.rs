@@ -2,12 +2,7 @@
 //!
 //! Only what replaying takes is read; what a later version adds is passed over.
 
-use super::{
-    Asked, Place, Source, Step,
-    lines::{Line, Lines, TOO_LONG},
-    micros_of,
-    recorded::was_judged,
-};
+use super::{Asked, Place, Source, Step, lines::Lines, micros_of, recorded::was_judged};
 use crate::policy::{Outcome, Trigger};
 use serde::Deserialize;
 use std::{
@@ -69,10 +64,8 @@ impl<R: BufRead> Ours<R> {
 impl<R: BufRead> Source for Ours<R> {
     fn advance(&mut self, asked: &mut Asked) -> io::Result<Step> {
         let line = match self.0.next()? {
-            Line::End => return Ok(Step::End),
-            Line::TooLong => return Step::skipped(TOO_LONG),
-            Line::Text(b"") => return Ok(Step::Ignored),
-            Line::Text(line) => line,
+            Ok(line) => line,
+            Err(step) => return Ok(step),
         };
         asked.clear();
         Ok(match serde_json::from_slice(line) {

@@ -3,11 +3,7 @@
 //! A query's fate stands some lines further down, so queries wait until others have come. Lines belong together by name,
 //! and with extra logging by number.
 
-use super::{
-    Asked, Place, Source, Step, WallClock,
-    lines::{Line, Lines, TOO_LONG},
-    micros_of,
-};
+use super::{Asked, Place, Source, Step, WallClock, lines::Lines, micros_of};
 use crate::{
     dns::{Name, RrType},
     query_log::Fate,
@@ -103,13 +99,12 @@ impl<R: BufRead> Source for Pihole<R> {
             return Ok(self.give(asked));
         }
         let line = match self.lines.next()? {
-            Line::End => {
+            Ok(line) => line,
+            Err(Step::End) => {
                 self.is_over = true;
                 return Ok(self.give(asked));
             }
-            Line::TooLong => return Step::skipped(TOO_LONG),
-            Line::Text(b"") => return Ok(Step::Ignored),
-            Line::Text(line) => line,
+            Err(step) => return Ok(step),
         };
         let Some((head, message)) = message(line) else {
             return Step::skipped("the line is none of dnsmasq's log");

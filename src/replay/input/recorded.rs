@@ -107,7 +107,7 @@ impl Asked {
 mod tests {
     use super::*;
     use crate::{
-        dns::{Rcode, RrType, Transport},
+        dns::{RrType, Transport},
         policy::Zone,
         query_log::{JsonRow, Said, Verdicts},
         replay::input::{Opened, WallClock, open},
@@ -134,21 +134,11 @@ mod tests {
         let bare = Row {
             time: 1_700_000_000_000_123,
             client: "fd00::7".into(),
-            group: "default".into(),
             transport: Transport::Tcp,
             name: "www.example.com".into(),
             rr_type: RrType::HTTPS,
-            rcode: Rcode::NOERROR,
-            ede: None,
             micros: 1,
-            cache: None,
-            security: None,
-            upstream: None,
-            bypass: false,
-            dropped: false,
-            verdicts: Arc::default(),
-            aliases: Vec::new(),
-            addresses: Vec::new(),
+            ..Row::default()
         };
         let mut rows = vec![Row { name: String::new(), ..bare.clone() }, Row { ede: Some(18), ..bare.clone() }];
         for (trigger, outcome) in Trigger::ALL.into_iter().flat_map(|trigger| Outcome::ALL.map(|it| (trigger, it))) {

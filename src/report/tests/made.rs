@@ -1,7 +1,7 @@
 //! Traffic made up from a seed, and small things to make rows of.
 
 use crate::{
-    dns::{Rcode, RrType, Transport},
+    dns::{Rcode, RrType},
     policy::{Outcome, Trigger},
     query::CacheUse,
     query_log::{Row, Said, Seen, Verdicts},
@@ -46,21 +46,10 @@ pub(super) fn row(client: &str, name: &str, time: i64) -> Row {
     Row {
         time,
         client: client.to_owned(),
-        group: "default".into(),
-        transport: Transport::Udp,
         name: name.to_owned(),
-        rr_type: RrType::A,
-        rcode: Rcode::NOERROR,
-        ede: None,
         micros: 100,
         cache: Some(CacheUse::Hit),
-        security: None,
-        upstream: None,
-        bypass: false,
-        dropped: false,
-        verdicts: Arc::default(),
-        aliases: Vec::new(),
-        addresses: Vec::new(),
+        ..Row::default()
     }
 }
 
