@@ -1,0 +1,150 @@
+//! Reads a list, and judges whether it is put in force.
+
+use super::{Catalog, Entry, Findings, ListPath, Loaded, Trouble};
+use crate::{
+    config::{self, Location},
+    lists::{
+        read::{ReadFailure, Reading, Stamp, read, version_of},
+        spec,
+    },
+    policy::{
+        Broad, Gate, RuleSet, change_too_large,
+        parse::{Admit, Header, Options, Parsed, Parser, Told, Unusable, parse},
+    },
+};
+use std::path::Path;
+
+impl Catalog {
+    /// Reads a file, and puts it in force if it is good for anything and new.
+    pub(super) fn take_file(
+        &self,
+        entry: &mut Entry,
+        path: &Path,
+        stamp: Stamp,
+        findings: &mut Findings,
+    ) -> Result<(), ReadFailure> {
+        // What is as long as before may well be the same: to find out costs less than rules beside those in force.
+        if entry.loaded.as_ref().is_some_and(|loaded| loaded.length == stamp.length()) {
+            let reading = read(path, &mut |_| {})?;
+            if entry.is_in_force(reading.version) {
+                (entry.stamp, entry.settled) = (Some(reading.stamp), reading.settled);
+                entry.is_well(findings);
+                return Ok(());
+            }
+        }
+        let (reading, parsed) = self.read_list(entry, path)?;
+        (entry.stamp, entry.settled) = (Some(reading.stamp), reading.settled);
+        match parsed {
+            Ok(_) if entry.is_in_force(reading.version) => entry.is_well(findings),
+            Ok(parsed) => {
+                let change = self.too_large_a_change(entry, &parsed);
+                entry.put_in_force(parsed, &reading, change, findings);
+                findings.to_store.push((path.to_owned(), reading.version));
+            }
+            Err(unusable) => self.fail(entry, unusable.to_string(), findings),
+        }
+        Ok(())
+    }
+
+    pub(super) fn take_embedded(&self, entry: &mut Entry, text: &[u8], findings: &mut Findings) {
+        let gate = self.gate(entry);
+        match self.meant(entry, parse(text, &self.options(entry, gate.as_ref()))) {
+            Ok(parsed) => {
+                entry.trouble = None;
+                entry.loaded = Some(Loaded::new(parsed, version_of(text), text.len() as u64));
+                findings.changed.push(entry.path.clone());
+            }
+            Err(unusable) => self.fail(entry, unusable.to_string(), findings),
+        }
+    }
+
+    /// Reads the file of a list as that list is to be read. The text is never in memory whole.
+    pub(super) fn read_list(
+        &self,
+        entry: &Entry,
+        path: &Path,
+    ) -> Result<(Reading, Result<Parsed, Unusable>), ReadFailure> {
+        let length = path.metadata().map_or(0, |metadata| metadata.len());
+        let gate = self.gate(entry);
+        let options = self.options(entry, gate.as_ref());
+        let mut parser = Parser::new(&options, usize::try_from(length).unwrap_or(usize::MAX));
+        let reading = read(path, &mut |piece| parser.feed(piece))?;
+        Ok((reading, self.meant(entry, parser.finish())))
+    }
+
+    /// How the text of a list is to be read.
+    pub(super) fn options<'a>(&self, entry: &Entry, gate: Option<&'a Gate>) -> Options<'a> {
+        let spec = self.spec(entry);
+        Options { format: spec.format, extent: spec.extent, admit: gate.map(|gate| gate as &dyn Admit) }
+    }
+
+    /// The gate that a list's rules pass. Who wrote a list decides unless the configuration does: strangers' mistakes
+    /// are held back, the owner is obeyed.
+    pub(super) fn gate(&self, entry: &Entry) -> Option<Gate> {
+        let spec = self.spec(entry);
+        let by_author = match spec.location {
+            Location::Url(_) | Location::Embedded(_) => config::Gate::Hold,
+            Location::File(_) | Location::Folder(_) => config::Gate::Warn,
+        };
+        let broad = match spec.gate.unwrap_or(by_author) {
+            config::Gate::Hold => Broad::Hold,
+            config::Gate::Warn => Broad::Warn,
+            config::Gate::Off => return None,
+        };
+        Some(Gate::new(self.canaries.clone(), &spec.release, broad))
+    }
+
+    /// What a list's text means where it stands in the configuration.
+    pub(super) fn meant(&self, entry: &Entry, parsed: Result<Parsed, Unusable>) -> Result<Parsed, Unusable> {
+        let source = &self.sources[entry.source];
+        let mut parsed = match parsed {
+            Err(Unusable::Empty | Unusable::OnlyComments) if source.spec.allow_empty => Parsed {
+                format: source.spec.format,
+                header: Header::default(),
+                rules: RuleSet::default(),
+                skipped: Told::default(),
+                held: Told::default(),
+                warned: Told::default(),
+            },
+            parsed => parsed?,
+        };
+        if let Some((effect, action)) = source.spec.rpz_override.as_ref().and_then(spec::overriding) {
+            parsed.rules = parsed.rules.with_action(effect, &action);
+        }
+        if source.exceptions {
+            parsed.rules = parsed.rules.into_exceptions();
+        }
+        Ok(parsed)
+    }
+
+    /// What to say of a list that became much longer or shorter than the one in force, if it did and that matters.
+    pub(super) fn too_large_a_change(&self, entry: &Entry, parsed: &Parsed) -> Option<String> {
+        let spec = self.spec(entry);
+        let before = entry.loaded.as_ref().filter(|_| spec.gate != Some(config::Gate::Off))?;
+        change_too_large(before.rules.len(), parsed.rules.len(), spec.change_max)
+    }
+
+    /// Notes that the file as it is can't be used. What was good stays; at the start the stored copy stands in.
+    pub(super) fn fail(&self, entry: &mut Entry, reason: String, findings: &mut Findings) {
+        if entry.loaded.is_none()
+            && let (Some(store), ListPath::File(path)) = (&self.store, &entry.path)
+            && let Some(place) = store.place_of_file(path)
+        {
+            self.load_copy(entry, &place, findings);
+        }
+        if entry.trouble.as_deref() != Some(reason.as_str()) {
+            let (place, serves) = (entry.path.to_string(), entry.loaded.is_some());
+            findings.troubles.push(Trouble { place, reason: reason.clone(), serves });
+            entry.trouble = Some(reason);
+        }
+    }
+
+    /// Puts the copy at `place` in force, if it is good for anything.
+    pub(super) fn load_copy(&self, entry: &mut Entry, place: &Path, findings: &mut Findings) {
+        if let Ok((reading, Ok(parsed))) = self.read_list(entry, place) {
+            let own = Loaded::new(parsed, reading.version, reading.stamp.length());
+            entry.loaded = Some(Loaded { from_store: true, ..own });
+            findings.changed.push(entry.path.clone());
+        }
+    }
+}
