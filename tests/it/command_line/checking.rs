@@ -1,0 +1,147 @@
+//! What `cleandns check` says.
+
+use super::*;
+
+#[test]
+fn check_of_what_is_right() {
+    let place = Place::new("");
+    let ended = place.run(&["check"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    has(&ended.stdout, &["cleandns.toml", "3 lists", "0 lines skipped", "0 lists unusable"]);
+    assert_eq!(ended.stderr, "");
+    // It looks and leaves no trace.
+    assert!(!place.path("state").exists() && !place.path("xdg-state").exists());
+    assert_eq!(place.run(&["check", "--strict"]).code, Some(0));
+    // In relative terms too, and from elsewhere.
+    let mut command = bare(Path::new(env!("CARGO_BIN_EXE_cleandns")), place.folder.path());
+    assert_eq!(ended_code(command.args(["check", "--config", "cleandns.toml"])), Some(0));
+}
+
+fn ended_code(command: &mut Command) -> Option<i32> {
+    ended(command).code
+}
+
+#[test]
+fn check_reports_every_problem_at_once() {
+    let place = Place::new("");
+    let text = r#"[listen]
+do53 = ["127.0.0.1:70000"]
+workerz = 3
+
+[resolve]
+validate = "yes"
+root_hints = "nowhere.hints"
+
+[policy]
+mode = "enforced"
+block_ttl = "30"
+
+[[program]]
+name = "p"
+lists = [{ path = "no-such-folder" }, { path = "lists", format = "domain" }]
+
+[[program]]
+name = "p"
+lists = [{ path = "lists", requird = true }]
+
+[nonsense]
+x = 1
+"#;
+    fs::write(place.path("cleandns.toml"), text).unwrap();
+    // Who only asks a running server reads no files, but the configuration's text like everybody.
+    for args in [&["explain", "a.example"][..], &["health"]] {
+        let ended = place.run(args);
+        assert_eq!(ended.code, Some(78), "{args:?}: {ended:?}");
+        has(&ended.stderr, &["cleandns.toml:2:9: ", "cleandns.toml:18:8: ", "cleandns.toml:21:", "workers", "domains"]);
+        assert!(!ended.stderr.contains("no-such-folder"), "{ended:?}");
+    }
+    for args in [&["check"][..], &[], &["explain", "a.example", "--offline"]] {
+        let ended = place.run(args);
+        assert_eq!(ended.code, Some(78), "{args:?}: {ended:?}");
+        let positions = [
+            "cleandns.toml:2:9: ",
+            "cleandns.toml:3:1: ",
+            "cleandns.toml:6:12: ",
+            "cleandns.toml:7:14: ",
+            "cleandns.toml:10:8: ",
+            "cleandns.toml:11:13: ",
+            "cleandns.toml:15:",
+            "cleandns.toml:18:8: ",
+            "cleandns.toml:19:",
+            "cleandns.toml:21:",
+        ];
+        has(&ended.stderr, &positions);
+        has(&ended.stderr, &["workers", "required", "nowhere.hints", "no-such-folder", "domains"]);
+        assert_eq!(ended.stderr.matches("cleandns.toml:15:").count(), 2, "{}", ended.stderr);
+        // One line each: what is wrong, and what to do.
+        assert!(ended.stderr.lines().all(|line| line.starts_with("cleandns.toml:")), "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn check_of_broken_syntax_and_missing_files() {
+    let place = Place::new("");
+    fs::write(place.path("cleandns.toml"), "[listen]\ndo53 = [\"127.0.0.1:1\"\n[admin\n").unwrap();
+    let ended = place.run(&["check"]);
+    assert_eq!(ended.code, Some(78), "{ended:?}");
+    has(&ended.stderr, &["cleandns.toml:"]);
+    fs::remove_file(place.path("cleandns.toml")).unwrap();
+    let ended = place.run(&["check"]);
+    assert_eq!(ended.code, Some(78), "{ended:?}");
+    has(&ended.stderr, &["cleandns.toml", "no such file"]);
+    // Hints without an address.
+    place.configure("");
+    fs::write(place.path("root.hints"), "# nothing\n").unwrap();
+    let ended = place.run(&["check"]);
+    assert_eq!(ended.code, Some(78), "{ended:?}");
+    has(&ended.stderr, &["root.hints"]);
+}
+
+#[test]
+fn check_of_names_of_ones_own() {
+    let place = Place::new("");
+    fs::write(place.path("hosts"), "192.168.1.60 tv.lan\n0.0.0.0 ads.example\n").unwrap();
+    place.configure("[local]\nrecords = [\"nas.lan. A 192.168.1.10\"]\nhosts = [\"hosts\"]\n");
+    let ended = place.run(&["check"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    has(&ended.stdout, &["warning: ", "hosts:2: 0.0.0.0 is nobody's address"]);
+    place.configure("[local]\nrecords = [\"nas.lan. A nas\"]\nhosts = [\"nowhere\"]\n");
+    for args in [&["check"][..], &[]] {
+        let ended = place.run(args);
+        assert_eq!(ended.code, Some(78), "{args:?}: {ended:?}");
+        has(&ended.stderr, &["local.records: `nas` is no IPv4 address", "local.hosts: ", "nowhere"]);
+    }
+}
+
+#[test]
+fn check_of_lists() {
+    let place = Place::new("");
+    write_list(&place.path("lists/spotty.list"), &["good.example", "two words", "", "-bad-.example/x", "a..example"]);
+    fs::write(place.path("lists/page.list"), "<html>").unwrap();
+    let ended = place.run(&["check"]);
+    // A skipped line is no error, and neither is a list that can't be used: the server would start.
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    has(&ended.stdout, &["5 lists", "3 lines skipped", "1 lists unusable", "page.list: unusable: it is a web page"]);
+    assert!(!ended.stdout.contains("spotty.list:3"), "{}", ended.stdout);
+    let ended = place.run(&["check", "--verbose"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    has(&ended.stdout, &["spotty.list:3: ", "spotty.list:5: ", "spotty.list:6: ", "more than one word"]);
+    has(&ended.stdout, &["test-program/spotty: enforce, 1 rules", "3 lines skipped"]);
+    has(&ended.stdout, &["test-program/idle: off, 2 rules", "test-program/watched: shadow"]);
+    for args in [&["check", "--strict"][..], &["check", "--verbose", "--strict"]] {
+        let ended = place.run(args);
+        assert_eq!(ended.code, Some(78), "{ended:?}");
+        has(&ended.stderr, &["3 skipped lines and 1 unusable lists"]);
+    }
+}
+
+/// The default configuration's own words about it.
+#[test]
+fn check_warns_of_services_that_no_list_has() {
+    let place = Place::new("");
+    let text = fs::read_to_string(place.path("cleandns.toml")).unwrap().replace("idle = ", "idel = ");
+    fs::write(place.path("cleandns.toml"), text).unwrap();
+    let ended = place.run(&["check"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    has(&ended.stdout, &["warning", "test-program/idel"]);
+}
