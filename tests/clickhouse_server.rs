@@ -89,7 +89,7 @@ fn a_server_gives_back_what_it_was_given() {
         spill_bytes: 1 << 20,
     };
     let reader = ClickHouseReader::new(&config);
-    assert!(matches!(reader.first(), Err(ReadError::None { .. })));
+    assert!(matches!(reader.first(None), Err(ReadError::None { .. })));
     let rows = varied(2000);
     let folder = tempfile::tempdir().unwrap();
     for instance in ["one", "two"] {
@@ -114,7 +114,7 @@ fn a_server_gives_back_what_it_was_given() {
         reader.for_each(from, to, instance, each).unwrap();
         sums
     };
-    assert_eq!(reader.first().unwrap(), Some(rows[0].time));
+    assert_eq!(reader.first(None).unwrap(), Some(rows[0].time));
     assert_eq!(read(0, i64::MAX, Some("one")), sums(&rows));
     assert_eq!(read(0, i64::MAX, Some("three")), BTreeMap::new());
     assert_eq!(read(0, i64::MAX, None).values().map(|sum| sum.0).sum::<u64>(), 4000);
@@ -125,7 +125,7 @@ fn a_server_gives_back_what_it_was_given() {
     assert!(has_aliases);
 
     let mut leads = Vec::new();
-    reader.leads(NEW_YEAR, |name, target| leads.push((name.to_owned(), target.to_owned()))).unwrap();
+    reader.leads(NEW_YEAR, i64::MAX, None, |name, target| leads.push((name.to_owned(), target.to_owned()))).unwrap();
     leads.sort();
     assert_eq!(leads.len(), 62);
     assert_eq!((leads[0].0.as_str(), leads[0].1.as_str()), (r"n0\\'\034.example", "2001:db8::1"));

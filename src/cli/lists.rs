@@ -4,13 +4,16 @@ use super::{Failure, Outcome, ask_server, fetch, say};
 use crate::{
     admin::{ListView, ListsView, UpdateView},
     config::Config,
-    dns::Name,
+    dns::{Name, RrType},
     lists::{self, Before, ServiceDiff, Trial},
     policy::parse::{Extent, Format},
-    query_log::{shown_micros, sqlite::Reader},
+    query_log::{
+        shown_micros,
+        sqlite::{ReadError, Reader},
+    },
 };
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     net::{IpAddr, Ipv4Addr},
     path::Path,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -93,6 +96,27 @@ struct Hit {
     clients: HashSet<String>,
 }
 
+/// Where a name led.
+#[derive(Default)]
+struct Led {
+    aliases: Vec<String>,
+    addresses: Vec<IpAddr>,
+}
+
+/// Where names led since a time, or a day before it: sums may begin earlier.
+fn leads(reader: &Reader, from: i64) -> Result<HashMap<String, Led>, ReadError> {
+    const DAY_MICROS: i64 = 86_400_000_000;
+    let mut leads: HashMap<String, Led> = HashMap::new();
+    reader.leads(from.saturating_sub(DAY_MICROS), |name, target| {
+        let led = leads.entry(name.to_owned()).or_default();
+        match target.parse() {
+            Ok(address) => led.addresses.push(address),
+            Err(_) => led.aliases.push(target.to_owned()),
+        }
+    })?;
+    Ok(leads)
+}
+
 /// Tells whom the rules that differ would have hit, by what was recorded.
 fn tell_hits(diffs: &[ServiceDiff], config: &Config, asked: Duration) -> Outcome {
     let other = |error: &dyn std::fmt::Display| Failure::Other(error.to_string());
@@ -105,24 +129,36 @@ fn tell_hits(diffs: &[ServiceDiff], config: &Config, asked: Duration) -> Outcome
     let mut reader = Reader::open(path).map_err(|error| other(&error))?;
     let to = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as i64;
     let from = to - i64::try_from(asked.as_micros()).unwrap_or(i64::MAX).min(to);
-    let (mut hits, mut queries) = (BTreeMap::<(String, bool), Hit>::new(), 0);
+    let leads = leads(&reader, from).map_err(|error| other(&error))?;
+    let (mut hits, mut queries, mut without_type) = (BTreeMap::<(String, bool), Hit>::new(), 0, 0);
     let read = reader.for_each(from, to, |seen| {
         queries += seen.count;
         let row = seen.row;
         let Ok(name) = row.name.parse::<Name>() else { return };
-        let aliases: Vec<Name> = row.aliases.iter().filter_map(|alias| alias.parse().ok()).collect();
+        let is_sum = row.rr_type == RrType(0);
+        without_type += if is_sum { seen.count } else { 0 };
+        // Sums don't say where a name led; that is kept beside them.
+        let led = leads.get(&row.name).filter(|_| is_sum);
+        let (aliases, addresses) = led.map_or((&row.aliases, &row.addresses), |led| (&led.aliases, &led.addresses));
+        let aliases: Vec<Name> = aliases.iter().filter_map(|alias| alias.parse().ok()).collect();
         let client = row.client.parse().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-        let (rr_type, time, addresses) = (row.rr_type, row.time / 1_000_000, &row.addresses);
+        let (rr_type, time) = (row.rr_type, row.time / 1_000_000);
         let before = Before { name: &name, rr_type, client, time, aliases: &aliases, addresses };
         trial.judge(&before, |service, is_added| {
             let hit = hits.entry((service.to_owned(), is_added)).or_default();
             hit.queries += seen.count;
             hit.names.insert(row.name.clone());
-            hit.clients.insert(row.client.clone());
+            hit.clients.extend(Some(row.client.clone()).filter(|client| !client.is_empty()));
         });
     });
-    read.map_err(|error| other(&error))?;
+    let (from, _) = read.map_err(|error| other(&error))?;
     say(format!("of {queries} queries recorded since {}:\n", shown_micros(from)));
+    if without_type > 0 {
+        say(format!(
+            "of {without_type} of them only sums are left, which don't tell the type asked for: rules for some types \
+             alone aren't tried on these\n"
+        ));
+    }
     for ServiceDiff { service, added, removed } in diffs {
         for (rules, is_added, what) in [(added, true, "new"), (removed, false, "removed")] {
             let none = Hit::default();

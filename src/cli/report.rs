@@ -7,14 +7,15 @@ use crate::{
     config::{ClickHouse, Config},
     lists::{ListState, Lists},
     query_log::{
-        JsonRow, Row, Seen,
+        JsonRow, Seen,
         clickhouse::{self, ClickHouseReader},
-        sqlite::{ReadError, Reader},
+        sqlite::{Origin, ReadError, Reader},
     },
     report::{self, Context, Filter, Held, KnownList, Moment, Tally},
 };
 use jiff::{Timestamp, civil, tz::TimeZone};
 use std::{
+    collections::BTreeSet,
     fs::File,
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
@@ -24,6 +25,8 @@ use std::{
 
 /// What is told unless something else is asked for.
 const SPAN_DEFAULT: Duration = Duration::from_secs(7 * 86_400);
+/// Servers that are named in a report.
+const INSTANCES_MAX: usize = 16;
 /// Octets of one line of JSON.
 const LINE_BYTES_MAX: u64 = 1 << 20;
 
@@ -72,27 +75,34 @@ pub fn report(config: &Config, asked: &Asked) -> Outcome {
     };
     let to = moment("--to", &asked.to)?.unwrap_or(now);
     let from = moment("--from", &asked.from)?.unwrap_or(to - SPAN_DEFAULT.as_micros() as i64);
+    let is_export = matches!(asked.format, Format::ExportJsonl | Format::ExportCsv);
+    if is_export && asked.k > 1 && asked.client.is_some() {
+        return Err(Failure::Usage(
+            "--client: an export of one client tells what --k is there to hide; leave one of them out (--k 0), or ask for \
+             another --format"
+                .into(),
+        ));
+    }
     if from >= to {
         return Err(Failure::Usage("--from is not before --to, so there is nothing to tell".into()));
     }
     // Whoever reads the rows looks at their time: sums are of whole hours, and a part of one is not left out.
-    let filter = Filter { program: asked.program.clone(), client: asked.client.clone(), ..Filter::default() };
+    let filter = Filter { program: asked.program.clone(), client: asked.client.clone() };
     let mut tally = Tally::new(filter);
     let read = read(config, asked, (from, to), &mut tally)?;
     let context = Context {
         // Before the first record there is nothing to tell, unless it is asked for.
         from: match (&asked.from, read.first) {
-            (None, Some(first)) => read.from.max(first),
+            (None, Some(first)) if first < read.to => read.from.max(first),
             _ => read.from,
         },
         to: read.to,
         made_at: now,
-        instance: asked.instance.clone().unwrap_or_else(|| config.query_log.instance.clone()),
+        instance: read.origin.instance,
         source: read.source,
-        privacy: config.query_log.privacy.word().to_owned(),
+        privacy: read.origin.privacy,
         lists: known_lists(config),
-        held: Held { first: read.first.map(Moment), last: None, lost: read.lost },
-        exceptions_asked: None,
+        held: Held { first: read.first.map(Moment), unreadable_lines: read.unreadable_lines },
     };
     let text = match asked.format {
         Format::ExportJsonl => tally.export(&context, asked.k).jsonl(),
@@ -120,19 +130,22 @@ struct Read {
     to: i64,
     first: Option<i64>,
     /// Lines that were no rows.
-    lost: u64,
+    unreadable_lines: u64,
     source: String,
+    origin: Origin,
 }
 
 /// Reads rows from where they are.
 fn read(config: &Config, asked: &Asked, (from, to): (i64, i64), tally: &mut Tally) -> Result<Read, Failure> {
     let is_clickhouse = asked.source.as_ref().is_none_or(|source| source.as_os_str() == SOURCE_CLICKHOUSE);
+    let instance = asked.instance.as_deref();
     match (&asked.source, &config.query_log.database) {
         (Some(_), _) | (None, None) if is_clickhouse && let Some(server) = &config.query_log.clickhouse => {
-            read_clickhouse(server, asked.instance.as_deref(), (from, to), tally)
+            let own = Origin::new(&config.query_log.instance, config.query_log.privacy);
+            read_clickhouse(server, own, instance, (from, to), tally)
         }
-        (Some(path), _) if !is_database(path) => read_lines(path, (from, to), tally),
-        (Some(path), _) | (None, Some(path)) => read_database(path, (from, to), tally),
+        (Some(path), _) if !is_database(path) => read_lines(path, instance, (from, to), tally),
+        (Some(path), _) | (None, Some(path)) => read_database(path, instance, (from, to), tally),
         (None, None) => Err(Failure::Configuration(
             "nothing is recorded: [query_log] is off, or there is no state folder; set [state] dir, or name a file by \
              --source"
@@ -141,62 +154,95 @@ fn read(config: &Config, asked: &Asked, (from, to): (i64, i64), tally: &mut Tall
     }
 }
 
-fn read_database(path: &Path, (from, to): (i64, i64), tally: &mut Tally) -> Result<Read, Failure> {
+fn read_database(
+    path: &Path,
+    instance: Option<&str>,
+    (from, to): (i64, i64),
+    tally: &mut Tally,
+) -> Result<Read, Failure> {
+    let other = |error: ReadError| Failure::Other(error.to_string());
+    let mut reader = Reader::open(path).map_err(other)?;
+    let origin = reader.origin().map_err(other)?;
+    if instance.is_some_and(|asked| asked != origin.instance) {
+        return Err(Failure::Usage(format!(
+            "--instance: {} has what one server recorded, {}",
+            path.display(),
+            if origin.instance.is_empty() { "which has no name" } else { &origin.instance }
+        )));
+    }
     let mut read = || -> Result<Read, ReadError> {
-        let mut reader = Reader::open(path)?;
         let first = reader.first()?;
         let (from, to) = reader.for_each(from, to, |seen| tally.add(&seen))?;
         reader.leads(from, |name, target| tally.add_lead(name, target))?;
-        Ok(Read { from, to, first, lost: 0, source: path.display().to_string() })
+        let source = path.display().to_string();
+        Ok(Read { from, to, first, unreadable_lines: 0, source, origin: origin.clone() })
     };
-    read().map_err(|error| Failure::Other(error.to_string()))
+    read().map_err(other)
 }
 
 fn read_clickhouse(
     server: &ClickHouse,
+    own: Origin,
     instance: Option<&str>,
     (from, to): (i64, i64),
     tally: &mut Tally,
 ) -> Result<Read, Failure> {
     let reader = ClickHouseReader::new(server);
     let mut read = || -> Result<Read, clickhouse::ReadError> {
-        let first = reader.first()?;
+        let first = reader.first(instance)?;
         let (from, to) = reader.for_each(from, to, instance, |seen| tally.add(&seen))?;
-        reader.leads(from, |name, target| tally.add_lead(name, target))?;
-        Ok(Read { from, to, first, lost: 0, source: format!("{} of ClickHouse at {}", server.database, server.url) })
+        reader.leads(from, to, instance, |name, target| tally.add_lead(name, target))?;
+        let source = format!("{} of ClickHouse at {}", server.database, server.url);
+        // How others keep clients, their configuration says, not this one.
+        let origin = match instance {
+            Some(name) if name == own.instance => own.clone(),
+            Some(name) => Origin { instance: name.to_owned(), privacy: Vec::new() },
+            None => Origin { instance: "all servers".to_owned(), privacy: Vec::new() },
+        };
+        Ok(Read { from, to, first, unreadable_lines: 0, source, origin })
     };
     read().map_err(|error| Failure::Other(error.to_string()))
 }
 
 /// Reads lines of JSON, as `[query_log.json]` writes them. What is no row is counted.
-fn read_lines(path: &Path, (from, to): (i64, i64), tally: &mut Tally) -> Result<Read, Failure> {
+fn read_lines(path: &Path, instance: Option<&str>, (from, to): (i64, i64), tally: &mut Tally) -> Result<Read, Failure> {
+    let mut instances = BTreeSet::new();
     let failed = |error: std::io::Error| Failure::Other(format!("{} can't be read: {error}", path.display()));
     let mut lines = BufReader::with_capacity(1 << 20, File::open(path).map_err(failed)?);
-    let (mut line, mut first, mut lost) = (Vec::new(), None::<i64>, 0);
+    let (mut line, mut first, mut others, mut unreadable_lines) = (Vec::new(), None::<i64>, 0, 0);
     loop {
         line.clear();
         let length = std::io::Read::take(&mut lines, LINE_BYTES_MAX).read_until(b'\n', &mut line).map_err(failed)?;
         if length == 0 {
             break;
         }
-        let row: Option<Row> = serde_json::from_slice::<JsonRow<'_>>(&line).ok().and_then(|row| row.row().ok());
-        match row {
-            Some(row) => {
+        let read = serde_json::from_slice::<JsonRow<'_>>(&line).ok();
+        match read.as_ref().and_then(|read| Some((read.row().ok()?, &*read.instance))) {
+            Some((_, of)) if instance.is_some_and(|asked| asked != of) => others += 1,
+            Some((row, of)) => {
+                if !instances.contains(of) && instances.len() < INSTANCES_MAX {
+                    instances.insert(of.to_owned());
+                }
                 first = Some(first.map_or(row.time, |first| first.min(row.time)));
                 if (from..to).contains(&row.time) {
                     tally.add(&Seen::one(&row));
                 }
             }
-            None => lost += 1,
+            None => unreadable_lines += 1,
         }
     }
-    if first.is_none() && lost > 0 {
+    if first.is_none() && others + unreadable_lines > 0 {
+        let of = instance.map(|name| format!(" of {name}")).unwrap_or_default();
         return Err(Failure::Other(format!(
-            "{} holds no recorded queries: none of its {lost} lines is one",
+            "{} holds no recorded queries{of}: {others} of its lines are of other servers, and {unreadable_lines} are none",
             path.display()
         )));
     }
-    Ok(Read { from, to, first, lost, source: path.display().to_string() })
+    let instance = instances.into_iter().collect::<Vec<_>>().join(", ");
+    let instance = if instance.is_empty() { "a server without a name".to_owned() } else { instance };
+    // The lines don't say how clients were kept.
+    let origin = Origin { instance, privacy: Vec::new() };
+    Ok(Read { from, to, first, unreadable_lines, source: path.display().to_string(), origin })
 }
 
 fn is_database(path: &Path) -> bool {
@@ -240,8 +286,10 @@ fn time(text: &str, now: i64) -> Result<i64, String> {
     if let Ok(time) = text.parse::<Timestamp>() {
         return Ok(time.as_microsecond());
     }
-    let day = text.parse::<civil::Date>().ok().and_then(|day| day.to_zoned(TimeZone::UTC).ok());
-    day.map(|day| day.timestamp().as_microsecond()).ok_or_else(|| {
+    // A day is its midnight; a time of no zone is one of UTC, as all that is told.
+    let time = Some(text).filter(|text| !text.contains('[')).and_then(|text| text.parse::<civil::DateTime>().ok());
+    let time = time.and_then(|time| time.to_zoned(TimeZone::UTC).ok());
+    time.map(|time| time.timestamp().as_microsecond()).ok_or_else(|| {
         format!(
             "`{text}` is no time; write a day as 2026-11-28, a time as 2026-11-28T21:00:00Z, or 7d for seven days ago"
         )
@@ -261,6 +309,10 @@ mod tests {
             ("2026-11-28", Some(1_795_824_000_000_000)),
             ("2026-11-28T01:00:00Z", Some(1_795_827_600_000_000)),
             ("2026-11-28T01:00:00+01:00", Some(1_795_824_000_000_000)),
+            ("2026-11-28T11:00:00", Some(1_795_863_600_000_000)),
+            ("2026-11-28T11:00", Some(1_795_863_600_000_000)),
+            ("2026-11-28 11:00", Some(1_795_863_600_000_000)),
+            ("2026-11-28T11:00:00[Europe/Berlin]", None),
             ("yesterday", None),
             ("2026-13-28", None),
             ("", None),

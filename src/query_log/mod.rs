@@ -75,7 +75,8 @@ impl QueryLog {
         let failed = |option| move |error: io::Error| StartError { option, why: error.to_string() };
         if let Some(path) = &config.database {
             let limits = sqlite::Limits { keep: config.keep, bytes: config.bytes };
-            spawn("sqlite", Box::new(sqlite::Writer::new(path, limits))).map_err(failed("path"))?;
+            let origin = sqlite::Origin::new(&config.instance, config.privacy);
+            spawn("sqlite", Box::new(sqlite::Writer::new(path, limits, origin))).map_err(failed("path"))?;
         }
         if let Some(lines) = &config.json {
             let sink = json_lines::JsonSink::new(lines, &config.instance).map_err(failed("json.to"))?;

@@ -51,7 +51,10 @@ pub mod kind {
     pub const DROPPED: u8 = 2;
     /// SERVFAIL.
     pub const FAILED: u8 = 4;
-    pub const FROM_CACHE: u8 = 8;
+    /// Two bits: 0 if no answer was looked for, else one more than the place in [`CacheUse::ALL`].
+    ///
+    /// [`CacheUse::ALL`]: crate::query::CacheUse::ALL
+    pub const CACHE: u8 = 8;
 }
 
 impl Row {
@@ -61,7 +64,7 @@ impl Row {
         set(self.bypass, kind::BYPASS)
             | set(self.dropped, kind::DROPPED)
             | set(self.rcode == Rcode::SERVFAIL, kind::FAILED)
-            | set(matches!(self.cache, Some(CacheUse::Hit | CacheUse::Stale)), kind::FROM_CACHE)
+            | (self.cache.map_or(0, |cache| cache as u8 + 1) * kind::CACHE)
     }
 }
 

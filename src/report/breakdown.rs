@@ -19,11 +19,14 @@ pub(super) enum Kind {
     Excepted,
 }
 
+/// Queries by [`Kind`].
+#[derive(Clone, Copy, Default)]
+pub(super) struct Counts(pub [u64; 3]);
+
 /// Queries that have something in common.
 #[derive(Default)]
 pub(super) struct Group {
-    /// By [`Kind`].
-    pub counts: [u64; 3],
+    pub counts: Counts,
     /// Distinct, of queries hit.
     pub names: HashSet<u32>,
     pub clients: HashSet<u32>,
@@ -71,18 +74,20 @@ pub(super) struct Breakdown<'t> {
 pub(super) struct NameFacts {
     /// 0 for names that are aliases alone.
     pub queries: u64,
-    pub counts: [u64; 3],
+    pub counts: Counts,
     /// Number of its registrable domain.
     pub domain: u32,
     /// Indexes of the programs that hit it.
     pub programs: Vec<usize>,
+    /// Of those, the ones that blocked it, whoever acted.
+    pub blockers: Vec<usize>,
 }
 
 /// What is known of a client.
 #[derive(Clone, Default)]
 pub(super) struct ClientFacts {
     pub queries: u64,
-    pub counts: [u64; 3],
+    pub counts: Counts,
     pub names: HashSet<u32>,
     pub bypass: HashMap<u32, u64>,
     pub first: Option<i64>,
@@ -122,14 +127,20 @@ impl Kind {
     }
 }
 
-impl Group {
-    /// Queries that are blocked or would be.
-    pub(super) fn hits(&self) -> u64 {
-        self.counts[Kind::Blocked as usize] + self.counts[Kind::WouldBlock as usize]
+impl Counts {
+    /// Queries that are blocked, or would be.
+    pub(super) fn hits(self) -> u64 {
+        self.0[Kind::Blocked as usize] + self.0[Kind::WouldBlock as usize]
     }
 
+    fn add(&mut self, kind: Kind, queries: u64) {
+        self.0[kind as usize] += queries;
+    }
+}
+
+impl Group {
     fn add(&mut self, kind: Kind, name: Option<u32>, client: Option<u32>, cell: &Cell) {
-        self.counts[kind as usize] += cell.queries;
+        self.counts.add(kind, cell.queries);
         widen(&mut self.first, &mut self.last, cell);
         if kind.is_hit() {
             self.names.extend(name);
@@ -236,9 +247,10 @@ impl<'t> Breakdown<'t> {
             self.matrix.group((key.client, at.program)).add_said(at, name, client, cell);
             if Kind::of_outcome(at.outcome).is_hit() {
                 self.program_domains.group((at.program, domain)).add_said(at, name, client, cell);
-                let programs = &mut self.names[key.name as usize].programs;
-                if !programs.contains(&at.program) {
-                    programs.push(at.program);
+                let facts = &mut self.names[key.name as usize];
+                note(&mut facts.programs, at.program);
+                if at.outcome == Outcome::Block {
+                    note(&mut facts.blockers, at.program);
                 }
             }
         }
@@ -254,7 +266,7 @@ impl<'t> Breakdown<'t> {
         let facts = &mut self.names[name as usize];
         facts.queries += cell.queries;
         if let Some(kind) = kind {
-            facts.counts[kind as usize] += cell.queries;
+            facts.counts.add(kind, cell.queries);
         }
         let named = self.named(name);
         let facts = &mut self.clients[client as usize];
@@ -262,7 +274,7 @@ impl<'t> Breakdown<'t> {
         facts.names.extend(named);
         widen(&mut facts.first, &mut facts.last, cell);
         if let Some(kind) = kind {
-            facts.counts[kind as usize] += cell.queries;
+            facts.counts.add(kind, cell.queries);
         }
         if cell.bypass > 0 {
             *facts.bypass.entry(name).or_default() += cell.bypass;
@@ -286,7 +298,7 @@ impl<'t> Breakdown<'t> {
 
     /// Numbers of the names that are blocked, or would be.
     pub(super) fn hit(&self) -> impl Iterator<Item = u32> {
-        self.asked().filter(|name| self.names[*name as usize].hits() > 0)
+        self.asked().filter(|name| self.names[*name as usize].counts.hits() > 0)
     }
 
     /// All pairs of name and client; some may come twice.
@@ -296,17 +308,10 @@ impl<'t> Breakdown<'t> {
     }
 }
 
-impl NameFacts {
-    /// Queries that are blocked, or would be.
-    pub(super) fn hits(&self) -> u64 {
-        self.counts[Kind::Blocked as usize] + self.counts[Kind::WouldBlock as usize]
-    }
-}
-
-impl ClientFacts {
-    /// Queries that are blocked, or would be.
-    pub(super) fn hits(&self) -> u64 {
-        self.counts[Kind::Blocked as usize] + self.counts[Kind::WouldBlock as usize]
+/// Adds an index to some, once.
+fn note(indexes: &mut Vec<usize>, index: usize) {
+    if !indexes.contains(&index) {
+        indexes.push(index);
     }
 }
 

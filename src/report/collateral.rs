@@ -12,10 +12,11 @@ use super::{
 };
 use crate::{
     dns::RrType,
+    policy::Outcome,
     query_log::{Fate, Seen},
 };
 use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _, fast::RandomState};
-use std::{cmp::Reverse, hash::BuildHasher as _, net::IpAddr};
+use std::{cmp::Reverse, collections::BTreeSet, hash::BuildHasher as _, net::IpAddr};
 
 /// Pairs of name and target kept at most, each 20 octets.
 const EDGES_MAX: usize = 3_000_000;
@@ -133,11 +134,13 @@ impl Retries {
         Self { watched: HashMap::new(), found: HashMap::new(), beyond: 0 }
     }
 
-    /// Notes a blocked question by client, name and type: clients ask for several types at once, which is no retry.
-    /// Of alike queries put together, the times are thought to lie evenly between the first and the last.
+    /// Notes a blocked question by client, name and type: clients ask for several types at once, which is no retry. So
+    /// nothing can be told of alike queries put together whose types are gone. Of others put together the times are
+    /// thought to lie evenly between the first and the last.
     pub(super) fn add(&mut self, (client, name, rr_type): (u32, u32, RrType), seen: &Seen<'_>) {
         let key = (client, name, rr_type);
-        if self.watched.len() >= WATCHED_MAX && !self.watched.contains_key(&key) {
+        let is_of_any_type = seen.count > 1 && rr_type == RrType(0);
+        if is_of_any_type || self.watched.len() >= WATCHED_MAX && !self.watched.contains_key(&key) {
             self.beyond += seen.count;
             return;
         }
@@ -179,11 +182,13 @@ pub(super) struct Look<'b> {
     sharers: HashMap<Target, Vec<u32>>,
     /// Who asks for these.
     askers: HashMap<u32, HashSet<u32>>,
+    /// Exceptions by the registrable domain of the names that they matched.
+    exceptions: HashMap<u32, BTreeSet<String>>,
 }
 
 impl<'b> Look<'b> {
     pub(super) fn new(all: &'b Breakdown<'b>) -> Self {
-        let is_hit = |name: u32| all.names[name as usize].hits() > 0;
+        let is_hit = |name: u32| all.names[name as usize].counts.hits() > 0;
         let mut targets: HashMap<u32, Vec<Target>> = HashMap::new();
         let mut sharers: HashMap<Target, Vec<u32>> = HashMap::new();
         for name in all.hit() {
@@ -196,7 +201,7 @@ impl<'b> Look<'b> {
         }
         for &(name, target) in &all.tally.answers.edges {
             let facts = &all.names[name as usize];
-            if let (Some(names), true, true) = (sharers.get_mut(&target), facts.queries > 0, facts.hits() == 0) {
+            if let (Some(names), true, true) = (sharers.get_mut(&target), facts.queries > 0, facts.counts.hits() == 0) {
                 names.push(name);
             }
         }
@@ -218,7 +223,7 @@ impl<'b> Look<'b> {
                 clients.insert(client);
             }
         }
-        Self { all, targets, sharers, askers }
+        Self { all, targets, sharers, askers, exceptions: exceptions(all) }
     }
 
     /// Aliases and addresses that a name is known to lead to.
@@ -258,7 +263,8 @@ impl<'b> Look<'b> {
         let (mut with_answer, mut retried) = (0, 0);
         for name in self.all.hit().filter(|name| self.all.names[*name as usize].programs.contains(&program)) {
             with_answer += u64::from(!self.targets(name).is_empty());
-            retried += u64::from(self.all.tally.retries.of(name).rows > 0);
+            let is_blocker = self.all.names[name as usize].blockers.contains(&program);
+            retried += u64::from(is_blocker && self.all.tally.retries.of(name).rows > 0);
             let own = Target::Alias(name);
             let targets = self.targets(name).iter().chain([&own]);
             sharing.extend(targets.filter_map(|target| self.sharers.get(target)).flatten());
@@ -270,7 +276,7 @@ impl<'b> Look<'b> {
     pub(super) fn told(&self, clients: u64) -> Collateral {
         let mut hit: Vec<u32> = self.all.hit().collect();
         let there_are = hit.len() as u64;
-        hit.sort_unstable_by_key(|name| (Reverse(self.all.names[*name as usize].hits()), self.text(*name)));
+        hit.sort_unstable_by_key(|name| (Reverse(self.all.names[*name as usize].counts.hits()), self.text(*name)));
         hit.truncate(NAMES_TOLD);
         let mut askers: HashMap<u32, HashSet<u32>> = hit.iter().map(|name| (*name, HashSet::new())).collect();
         for key in self.all.tally.judged.keys() {
@@ -293,7 +299,7 @@ impl<'b> Look<'b> {
         let facts = &self.all.names[name as usize];
         let found = self.neighbours(name);
         let is_own = |neighbour: &u32| self.all.names[*neighbour as usize].domain == facts.domain;
-        let [blocked, would_block, _] = facts.counts;
+        let [blocked, would_block, excepted] = facts.counts.0;
         let mut programs: Vec<String> =
             facts.programs.iter().map(|program| self.all.programs.rows[*program].0.to_owned()).collect();
         programs.sort_unstable();
@@ -303,6 +309,8 @@ impl<'b> Look<'b> {
             programs,
             blocked,
             would_block,
+            excepted,
+            exceptions: self.exceptions.get(&facts.domain).into_iter().flatten().cloned().collect(),
             clients,
             targets: self.targets(name).len() as u64,
             sharing: self.sum(found.keys().copied().filter(|neighbour| !is_own(neighbour))),
@@ -341,4 +349,19 @@ impl<'b> Look<'b> {
     fn text(&self, name: u32) -> &str {
         self.all.tally.names.text(name)
     }
+}
+
+/// Exceptions that matched something, by the registrable domain of the names.
+fn exceptions(all: &Breakdown<'_>) -> HashMap<u32, BTreeSet<String>> {
+    let mut found: HashMap<u32, BTreeSet<String>> = HashMap::new();
+    for key in all.tally.judged.keys() {
+        let verdicts = &all.tally.opinions.kept[key.opinion as usize].verdicts;
+        let by_list = verdicts.said.iter().filter(|said| said.outcome == Outcome::Except);
+        let by_list = by_list.map(|said| format!("{}/{} {}:{}", said.program, said.service, said.list, said.line));
+        let by_owner = verdicts.owner.as_deref().map(str::to_owned);
+        for place in by_list.chain(by_owner) {
+            found.entry(all.names[key.name as usize].domain).or_default().insert(place);
+        }
+    }
+    found
 }

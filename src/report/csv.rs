@@ -100,12 +100,13 @@ impl Sheet {
     }
 
     fn about(&mut self, report: &Report) {
+        let privacy = report.privacy.join(" ");
         let (from, to, made_at) = (report.from.to_string(), report.to.to_string(), report.made_at.to_string());
         for (measure, value) in [
             ("schema", report.schema),
             ("instance", &report.instance),
             ("source", &report.source),
-            ("privacy", &report.privacy),
+            ("privacy", &privacy),
             ("from", &from),
             ("to", &to),
             ("made_at", &made_at),
@@ -115,8 +116,7 @@ impl Sheet {
             self.line("report", &[], measure, value, "");
         }
         self.time("report", &[], "held_first", report.held.first);
-        self.time("report", &[], "held_last", report.held.last);
-        self.count("report", &[], "lost", report.held.lost);
+        self.count("report", &[], "unreadable_lines", report.held.unreadable_lines);
         let limits = &report.limits;
         self.count("limit", &[], "queries_without_tables", limits.queries_without_tables);
         self.count("limit", &[], "queries_without_time", limits.queries_without_time);
@@ -134,23 +134,8 @@ impl Sheet {
         ] {
             self.count("total", &[], measure, count);
         }
-        for (measure, share) in [
-            ("blocked", &totals.blocked),
-            ("would_block", &totals.would_block),
-            ("excepted", &totals.excepted),
-            ("passed", &totals.passed),
-            ("names_hit", &totals.names_hit),
-            ("clients_hit", &totals.clients_hit),
-            ("clients_with_bypass", &totals.clients_with_bypass),
-            ("domains_hit", &totals.domains_hit),
-            ("dropped", &totals.dropped),
-            ("failed", &totals.failed),
-            ("bypass", &totals.bypass),
-            ("unreadable", &totals.unreadable),
-            ("cache_hits", &totals.cache_hits),
-            ("cache_stale", &totals.cache_stale),
-        ] {
-            self.share("total", &[], measure, share);
+        for (measure, _, share, _) in totals.shares() {
+            self.share("total", &[], measure, &share);
         }
     }
 
@@ -268,16 +253,13 @@ impl Sheet {
             self.time("exception", &keys, "first", row.first);
             self.time("exception", &keys, "last", row.last);
         }
-        for row in report.exceptions_asked.iter().flatten() {
-            self.count("exception_asked", &[("name", &row.name)], "times", row.times);
-            self.time("exception_asked", &[("name", &row.name)], "last", Some(row.last));
-        }
         self.count("name", &[], "there_are", report.collateral.names.there_are);
         for row in &report.collateral.names.rows {
             let programs = row.programs.join(" ");
             let keys = [("program", &*programs), ("domain", &row.domain), ("name", &row.name)];
             self.count("name", &keys, "blocked", row.blocked);
             self.count("name", &keys, "would_block", row.would_block);
+            self.count("name", &keys, "excepted", row.excepted);
             self.share("name", &keys, "clients", &row.clients);
             for (measure, count) in [
                 ("targets", row.targets),
@@ -292,6 +274,9 @@ impl Sheet {
                 ("retry_clients", row.retries.clients),
             ] {
                 self.count("name", &keys, measure, count);
+            }
+            for place in &row.exceptions {
+                self.line("name", &keys, "exception", place, "");
             }
             for other in &row.neighbours {
                 let keys = [("name", &*row.name), ("other", &other.name), ("target", &other.target)];

@@ -2,12 +2,16 @@
 //!
 //! An aggregate is what has day, program, service, list, trigger, outcome and registrable domain in common. One that
 //! fewer than *k* clients have a part in is merged with others: first over all domains, then over services, lists and
-//! triggers too, then over programs; what is still of fewer than k clients is left out and counted. Days with fewer
-//! than k clients have no denominators. `config/EXPORT.md` has the columns.
+//! triggers too, then over programs; what is still of fewer than k clients is left out. Days with fewer than k clients
+//! have no denominators, and are in none. `config/EXPORT.md` has the columns.
 //!
 //! What this can't do: hide that somebody is among k, or undo what the numbers of several exports tell together.
 
-use super::{Context, Moment, Tally, csv, registrable, tally::JudgedKey, words::DAY};
+use super::{
+    Context, Moment, Tally, csv, registrable,
+    tally::{Day, JudgedKey},
+    words::DAY,
+};
 use foldhash::{HashMap, HashMapExt as _, HashSet};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -34,7 +38,7 @@ pub struct Export {
     pub aggregates: Vec<Aggregate>,
 }
 
-/// What it is, and the denominators of the whole.
+/// What it is, and the denominators of the whole: 0 all of them if there are fewer than k clients.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Header {
     pub schema: &'static str,
@@ -45,14 +49,18 @@ pub struct Header {
     pub made_at: Moment,
     /// Clients that an aggregate has at least; 0 switches merging off.
     pub k: u64,
-    /// How much of clients was kept: what a client is.
-    pub privacy: String,
+    /// How much of clients was kept: what a client is. Empty if that isn't known.
+    pub privacy: Vec<String>,
+    /// Of the days with at least k clients: nobody can work out those of another.
     pub queries: u64,
     pub names: u64,
     pub clients: u64,
     pub domains: u64,
-    /// Verdicts that are in no aggregate, because fewer than k clients have a part in them even when merged.
-    pub left_out: u64,
+    /// Verdicts that are in no aggregate, because too few clients have a part in them even when merged. `None` if those
+    /// are fewer than k clients in all.
+    pub left_out: Option<u64>,
+    /// Queries that are in no aggregate, because there are too many names, clients or rules; they are in the denominators.
+    pub without_room: u64,
 }
 
 /// The denominators of a day with at least k clients.
@@ -145,7 +153,10 @@ impl Tally {
             }
             open = small;
         }
-        let left_out = open.values().map(|group| group.queries).sum();
+        let mut rest = Group::default();
+        open.into_values().for_each(|group| rest.absorb(group));
+        let is_told = rest.queries == 0 || rest.clients.len() as u64 >= k;
+        let left_out = is_told.then_some(rest.queries);
         Export {
             header: self.header(context, k, left_out),
             days: self.day_totals(k),
@@ -176,13 +187,15 @@ impl Tally {
         groups
     }
 
-    fn header(&self, context: &Context, k: u64, left_out: u64) -> Header {
+    fn header(&self, context: &Context, k: u64, left_out: Option<u64>) -> Header {
         let asked: HashSet<u32> = {
             let judged = self.judged.keys().map(|key| key.name);
             let asked = self.passed.keys().map(|(name, _)| *name).chain(judged);
             asked.filter(|name| !self.names.text(*name).is_empty()).collect()
         };
         let domains: HashSet<&str> = asked.iter().map(|name| registrable(self.names.text(*name))).collect();
+        let clients = self.clients.texts().iter().filter(|client| !client.is_empty()).count() as u64;
+        let told = |number: u64| if clients >= k { number } else { 0 };
         Header {
             schema: SCHEMA,
             from: Moment(context.from),
@@ -190,17 +203,21 @@ impl Tally {
             made_at: Moment(context.made_at),
             k,
             privacy: context.privacy.clone(),
-            queries: self.sums.queries,
-            names: asked.len() as u64,
-            clients: self.clients.texts().iter().filter(|client| !client.is_empty()).count() as u64,
-            domains: domains.len() as u64,
+            queries: if k == 0 { self.sums.queries } else { self.days_of(k).map(|(_, day)| day.queries).sum() },
+            names: told(asked.len() as u64),
+            clients: told(clients),
+            domains: told(domains.len() as u64),
             left_out,
+            without_room: told(self.beyond.queries),
         }
     }
 
+    fn days_of(&self, k: u64) -> impl Iterator<Item = (&i64, &Day)> {
+        self.days.iter().filter(move |(_, day)| day.clients >= k)
+    }
+
     fn day_totals(&self, k: u64) -> Vec<DayTotals> {
-        let with_enough = self.days.iter().filter(|(_, day)| day.clients >= k);
-        with_enough
+        self.days_of(k)
             .map(|(number, day)| DayTotals { day: shown_day(*number), queries: day.queries, clients: day.clients })
             .collect()
     }
@@ -236,10 +253,12 @@ impl Export {
 
     /// The same as CSV (RFC 4180), guarded against formulas; what only the header has stands in `note`.
     pub fn csv(&self) -> String {
-        let Header { schema, from, to, made_at, k, privacy, left_out, domains, .. } = &self.header;
+        let Header { schema, from, to, made_at, k, privacy, domains, without_room, .. } = &self.header;
+        let left_out = self.header.left_out.map_or_else(|| "fewer than k clients".to_owned(), |left| left.to_string());
         let note = format!(
-            "schema={schema}; from={from}; to={to}; made_at={made_at}; k={k}; privacy={privacy}; domains={domains}; \
-             left_out={left_out}"
+            "schema={schema}; from={from}; to={to}; made_at={made_at}; k={k}; privacy={}; domains={domains}; \
+             left_out={left_out}; without_room={without_room}",
+            privacy.join(" ")
         );
         let numbers = [self.header.queries, self.header.names, self.header.clients].map(|number| number.to_string());
         let [queries, names, clients] = &numbers;

@@ -47,7 +47,6 @@ impl Tally {
             matrix: maker.matrix(),
             bypass: maker.bypass(),
             exceptions: maker.exceptions(),
-            exceptions_asked: context.exceptions_asked.clone(),
             collateral: look.told(maker.totals.clients),
             limits: Limits {
                 queries_without_tables: self.beyond.queries,
@@ -88,7 +87,7 @@ fn totals(all: &Breakdown<'_>) -> Totals {
         excepted: of_queries(sums.fates[Fate::Excepted as usize]),
         passed: of_queries(sums.fates[Fate::Passed as usize]),
         names_hit: Share::new(all.hit().count() as u64, names),
-        clients_hit: clients_with(|facts| facts.hits() > 0),
+        clients_hit: clients_with(|facts| facts.counts.hits() > 0),
         clients_with_bypass: clients_with(|facts| !facts.bypass.is_empty()),
         domains_hit: Share::new(domains(&mut all.hit()), domains_asked),
         dropped: of_queries(sums.dropped),
@@ -109,12 +108,12 @@ struct Maker<'b> {
 
 impl Maker<'_> {
     fn hits(&self, group: &Group) -> Hits {
-        let [blocked, would_block, excepted] = group.counts;
+        let [blocked, would_block, excepted] = group.counts.0;
         Hits {
             blocked,
             would_block,
             excepted,
-            queries: Share::new(group.hits(), self.totals.queries),
+            queries: Share::new(group.counts.hits(), self.totals.queries),
             names: Share::new(group.names.len() as u64, self.totals.names),
             clients: Share::new(group.clients.len() as u64, self.totals.clients),
             first: group.first.map(Moment),
@@ -183,7 +182,7 @@ impl Maker<'_> {
     fn most_hit_domains(&self, program: usize) -> Vec<ProgramDomain> {
         let row = |(domain, group): (&str, &Group)| ProgramDomain {
             domain: domain.to_owned(),
-            queries: group.hits(),
+            queries: group.counts.hits(),
             names: group.names.len() as u64,
             clients: group.clients.len() as u64,
         };

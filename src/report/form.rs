@@ -18,8 +18,9 @@ pub struct Report {
     pub instance: String,
     /// What was read.
     pub source: String,
-    /// How much of clients was kept: `full`, `prefix`, `hashed` or `none`.
-    pub privacy: String,
+    /// How much of clients was kept, in the order in which it was in force: `full`, `prefix`, `hashed`, `none`. Empty if
+    /// that isn't known.
+    pub privacy: Vec<String>,
     /// Included.
     pub from: Moment,
     /// Not included.
@@ -44,8 +45,6 @@ pub struct Report {
     pub bypass: Top<BypassRow>,
     /// The owner's exceptions that matched something.
     pub exceptions: Vec<ExceptionRow>,
-    /// Names that somebody asked an exception for; `None` if nobody keeps such wishes.
-    pub exceptions_asked: Option<Vec<super::AskedException>>,
     pub collateral: Collateral,
     pub limits: Limits,
 }
@@ -89,6 +88,28 @@ pub struct Totals {
     pub cache_hits: Share,
     /// Likewise, with an answer past its time.
     pub cache_stale: Share,
+}
+
+impl Totals {
+    /// All shares, each with its field's name, what it is, and what it is of.
+    pub(super) fn shares(&self) -> [(&'static str, &'static str, Share, &'static str); 14] {
+        [
+            ("blocked", "blocked", self.blocked, "queries"),
+            ("would_block", "would be blocked", self.would_block, "queries"),
+            ("excepted", "excepted", self.excepted, "queries"),
+            ("passed", "passed", self.passed, "queries"),
+            ("names_hit", "names hit", self.names_hit, "names"),
+            ("domains_hit", "registrable domains hit", self.domains_hit, "domains"),
+            ("clients_hit", "clients hit", self.clients_hit, "clients"),
+            ("bypass", "bypass attempts", self.bypass, "queries"),
+            ("clients_with_bypass", "clients with bypass attempts", self.clients_with_bypass, "clients"),
+            ("dropped", "left without an answer", self.dropped, "queries"),
+            ("failed", "failed (SERVFAIL)", self.failed, "queries"),
+            ("unreadable", "not understood", self.unreadable, "queries"),
+            ("cache_hits", "answered from memory", self.cache_hits, "looked up"),
+            ("cache_stale", "answered past its time", self.cache_stale, "looked up"),
+        ]
+    }
 }
 
 /// Queries in steps of equal length.
@@ -147,7 +168,7 @@ pub struct ProgramRow {
     /// Names it hits of which at least one alias or address is known, of all that it hits: only these can be seen to
     /// share anything.
     pub names_with_answer: Share,
-    /// Names it blocks that a client asked for again and again: see [`RetryRow`].
+    /// Names it blocks, by itself or with others, that a client asked for again and again: see [`RetryRow`].
     pub names_retried: u64,
 }
 
@@ -290,6 +311,11 @@ pub struct NameRow {
     pub programs: Vec<String>,
     pub blocked: u64,
     pub would_block: u64,
+    /// Queries for it that an exception let pass: at another time, or for other clients.
+    pub excepted: u64,
+    /// Exceptions that matched names of its registrable domain: somebody wanted these to pass. As `file:line` if they are
+    /// the owner's, as `program/service list:line` if they are a list's.
+    pub exceptions: Vec<String>,
     pub clients: Share,
     /// Aliases and addresses that it is known to lead to. 0: no answer was seen, so nothing is known of what it shares.
     pub targets: u64,
@@ -344,7 +370,7 @@ pub struct Limits {
     pub queries_without_time: u64,
     /// Answers that collateral wasn't looked for in.
     pub answers_without_look: u64,
-    /// Blocked queries that retries weren't looked for in.
+    /// Blocked queries that retries weren't looked for in: of some only sums are left, and of many there is no room.
     pub queries_without_retries: u64,
 }
 

@@ -7,7 +7,7 @@ use super::{
     form::{Matrix, ProgramRow, Report},
     plot, summary,
     tables::{self, Column, Table},
-    words::{Moment, Share, count, counted, queries, visible},
+    words::{Moment, Share, count, counted, kept, queries, visible},
 };
 use std::fmt::{Error, Write as _};
 
@@ -81,7 +81,6 @@ fn write_page(page: &mut String, report: &Report) -> Result<(), Error> {
         tables::lists_never_hit(report),
         tables::rules(report),
         tables::exceptions(report),
-        tables::exceptions_asked(report),
     ] {
         section(page, report, &table)?;
     }
@@ -100,7 +99,7 @@ fn header(page: &mut String, report: &Report, instance: &str) -> Result<(), Erro
         report.to.minute(),
         report.made_at.minute(),
         escape(&report.source),
-        escape(&report.privacy)
+        escape(&kept(&report.privacy))
     )?;
     page.push_str("<div class=\"summary\">\n");
     summary::headline(report).iter().try_for_each(|line| writeln!(page, "<p>{}</p>", escape(line)))?;

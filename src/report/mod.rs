@@ -46,16 +46,16 @@ pub struct Context {
     /// Not included.
     pub to: i64,
     pub made_at: i64,
+    /// Whose queries they are.
     pub instance: String,
     /// What was read, such as the path of the query log.
     pub source: String,
-    /// How much of clients is kept: `full`, `prefix`, `hashed` or `none`.
-    pub privacy: String,
+    /// How much of clients was kept, in the order in which it was in force: `full`, `prefix`, `hashed`, `none`. Empty if
+    /// that isn't known.
+    pub privacy: Vec<String>,
     /// All lists as they are now.
     pub lists: Vec<KnownList>,
     pub held: Held,
-    /// What somebody asked an exception for, if such wishes are kept.
-    pub exceptions_asked: Option<Vec<AskedException>>,
 }
 
 /// A list that is in force.
@@ -76,23 +76,23 @@ pub struct KnownList {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct Held {
     pub first: Option<Moment>,
-    pub last: Option<Moment>,
-    /// Queries that were answered and couldn't be kept.
-    pub lost: u64,
-}
-
-/// A name that somebody wants to pass.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct AskedException {
-    pub name: String,
-    pub times: u64,
-    pub last: Moment,
+    /// Lines of the source that are no query.
+    pub unreadable_lines: u64,
 }
 
 /// The registrable domain of a name in presentation form; the name itself if it is a public suffix, or above one.
 fn registrable(name: &str) -> &str {
-    // A dot that a backslash precedes is part of a label.
-    let masked = name.contains('\\').then(|| name.replace("\\.", "__"));
+    // What a backslash precedes is part of a label, dots and further backslashes too.
+    let masked = name.contains('\\').then(|| {
+        let mut is_escaped = false;
+        let mask = |octet: u8| {
+            let is_part = is_escaped;
+            is_escaped = octet == b'\\' && !is_part;
+            if is_part && octet == b'.' { b'_' } else { octet }
+        };
+        name.bytes().map(mask).collect::<Vec<u8>>()
+    });
+    let masked = masked.as_deref().map(String::from_utf8_lossy);
     let domain = psl::domain_str(masked.as_deref().unwrap_or(name));
     domain.and_then(|domain| name.get(name.len() - domain.len()..)).unwrap_or(name)
 }

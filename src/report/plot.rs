@@ -157,7 +157,7 @@ fn ticks(svg: &mut String, line: &TimeLine, width: f64) -> Result<(), Error> {
     Ok(())
 }
 
-/// The next number that an axis may end with: 1, 2, 5, 10, 20, 50 …
+/// The next number that an axis may end with: 1, 2, 4, 5, 6, 8, 10, 20, 40 …
 fn round_up(number: u64) -> u64 {
     let powers = std::iter::successors(Some(1u64), |power| power.checked_mul(10));
     let steps = powers.flat_map(|power| [1, 2, 4, 5, 6, 8].map(|times| power.saturating_mul(times)));

@@ -75,13 +75,27 @@ fn caveats(report: &Report) -> Vec<String> {
     if let Some(first) = report.held.first.filter(|first| *first > report.from) {
         lines.push(format!("The record begins only on {}.", first.minute()));
     }
-    if report.held.lost > 0 {
-        lines.push(format!("{} could not be kept, and are in no number here.", queries(report.held.lost)));
+    if report.held.unreadable_lines > 0 {
+        let lines_there = counted(report.held.unreadable_lines, "line", "lines");
+        lines.push(format!("Of the file {lines_there} could not be read as queries, and are in no number here."));
     }
-    match report.privacy.as_str() {
-        "none" => lines.push("Clients aren't kept, so numbers of clients are 0 and say nothing.".to_owned()),
-        "prefix" => lines.push("Of clients only networks are kept: a client here is a network.".to_owned()),
-        _ => {}
+    for (word, caveat) in [
+        ("none", "Clients weren't kept, so numbers of clients are 0 and say nothing."),
+        ("prefix", "Of clients only networks were kept: a client here is a network."),
+        (
+            "hashed",
+            "Of clients only pseudonyms were kept, which are others each day and each time the server starts: who asked \
+             on three days counts as three clients.",
+        ),
+    ] {
+        if report.privacy.iter().any(|kept| kept == word) {
+            lines.push(caveat.to_owned());
+        }
+    }
+    match report.privacy.len() {
+        0 => lines.push("How clients were kept isn't known: one may be a network, or a pseudonym of a day.".to_owned()),
+        1 => {}
+        _ => lines.push("Clients were kept in several ways, so some count more than once.".to_owned()),
     }
     let limits = &report.limits;
     for (number, what) in [
@@ -91,7 +105,10 @@ fn caveats(report: &Report) -> Vec<String> {
         ),
         (limits.queries_without_time, "are missing in the time line: it is too long"),
         (limits.answers_without_look, "had answers in which collateral wasn't looked for: there are too many"),
-        (limits.queries_without_retries, "were blocked and not watched for retries: there are too many"),
+        (
+            limits.queries_without_retries,
+            "were blocked and not watched for retries: only sums of them are left, or there are too many",
+        ),
     ] {
         if number > 0 {
             lines.push(format!("{} {what}.", queries(number)));
@@ -162,7 +179,7 @@ fn causes(row: &ProgramRow) -> String {
     let hits = row.triggers.iter().filter(|at| at.outcome != "except");
     let (mut asked, mut led): (u64, Vec<(&str, u64)>) = (0, Vec::new());
     for at in hits {
-        if matches!(at.trigger, "qname" | "client") {
+        if at.trigger == "qname" {
             asked += at.queries;
         } else {
             match led.iter_mut().find(|(trigger, _)| *trigger == at.trigger) {
@@ -172,7 +189,7 @@ fn causes(row: &ProgramRow) -> String {
         }
     }
     if led.is_empty() {
-        return "All of it because of the name asked, or who asked; none because of where a name leads.".to_owned();
+        return "All of it because of the name asked; none because of where a name leads.".to_owned();
     }
     let sum: u64 = led.iter().map(|(_, queries)| queries).sum();
     let kinds: Vec<String> = led.iter().map(|(trigger, number)| format!("{trigger} {}", count(*number))).collect();

@@ -2,7 +2,7 @@
 
 mod around;
 
-pub(super) use around::{bypass, clients, collateral, exceptions, exceptions_asked, matrix, neighbours};
+pub(super) use around::{bypass, clients, collateral, exceptions, matrix, neighbours};
 
 use super::{
     form::{Bucket, Hits, Report, TriggerRow},
@@ -129,26 +129,10 @@ fn of_hits<'r, R: 'r>(
 
 /// All sums.
 pub(super) fn totals(report: &Report) -> Table {
-    let totals = &report.totals;
-    let row = |what: &str, share: &Share, of: &str| {
+    let row = |(_, what, share, of): (&str, &str, Share, &str)| {
         vec![what.to_owned(), count(share.part), format!("{} {of}", count(share.of)), share.percent()]
     };
-    let rows = vec![
-        row("blocked", &totals.blocked, "queries"),
-        row("would be blocked", &totals.would_block, "queries"),
-        row("excepted", &totals.excepted, "queries"),
-        row("passed", &totals.passed, "queries"),
-        row("names hit", &totals.names_hit, "names"),
-        row("registrable domains hit", &totals.domains_hit, "domains"),
-        row("clients hit", &totals.clients_hit, "clients"),
-        row("bypass attempts", &totals.bypass, "queries"),
-        row("clients with bypass attempts", &totals.clients_with_bypass, "clients"),
-        row("left without an answer", &totals.dropped, "queries"),
-        row("failed (SERVFAIL)", &totals.failed, "queries"),
-        row("not understood", &totals.unreadable, "queries"),
-        row("answered from memory", &totals.cache_hits, "looked up"),
-        row("answered past its time", &totals.cache_stale, "looked up"),
-    ];
+    let rows: Vec<Vec<String>> = report.totals.shares().map(row).into();
     Table {
         id: "totals",
         title: "Totals",

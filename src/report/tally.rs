@@ -33,25 +33,13 @@ const DAYS_MAX: usize = 3660;
 /// Pairs of day and client kept at most.
 const DAY_CLIENTS_MAX: usize = 2_000_000;
 
-/// Which queries a report is about.
+/// Which queries a report is about, of those that it is given.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Filter {
-    /// Microseconds since 1970 (UTC), included.
-    pub from: Option<i64>,
-    /// Not included.
-    pub to: Option<i64>,
     /// Only what this program said counts; queries that it said nothing of stay in the denominators, as passed.
     pub program: Option<String>,
     /// Only this client's queries count, in the denominators too.
     pub client: Option<String>,
-}
-
-impl Filter {
-    fn takes(&self, client: &str, time: i64) -> bool {
-        self.from.is_none_or(|from| time >= from)
-            && self.to.is_none_or(|to| time < to)
-            && self.client.as_deref().is_none_or(|only| only == client)
-    }
 }
 
 /// Counts rows; [`finish`](Self::finish) makes a report of them and [`export`](Self::export) an export.
@@ -156,11 +144,15 @@ impl Tally {
     /// Counts a row. Those of one client have to come in the order of time, or retries are missed.
     pub fn add(&mut self, seen: &Seen<'_>) {
         let Seen { row, count, first, .. } = *seen;
-        if count == 0 || !self.filter.takes(&row.client, first) {
+        if count == 0 || self.filter.client.as_ref().is_some_and(|only| *only != row.client) {
             return;
         }
-        let (fate, opinion) = self.opinions.on(&row.verdicts, self.filter.program.as_deref());
-        self.sums.add(row, fate, count);
+        let program = self.filter.program.as_deref();
+        let (fate, opinion) = self.opinions.on(&row.verdicts, program);
+        // Of several programs only the one that acted is why there was no answer.
+        let acted = |program: &str| row.verdicts.said.iter().any(|said| said.acted && *said.program == *program);
+        let dropped = row.dropped && program.is_none_or(acted);
+        self.sums.add(row, fate, dropped, count);
         self.minutes.add(first, seen.last, fate, count);
         if self.keep(seen, fate, opinion).is_none() {
             self.beyond.queries += count;
@@ -234,11 +226,11 @@ impl Cell {
 }
 
 impl Sums {
-    fn add(&mut self, row: &Row, fate: Fate, count: u64) {
+    fn add(&mut self, row: &Row, fate: Fate, dropped: bool, count: u64) {
         let when = |is: bool| if is { count } else { 0 };
         self.queries += count;
         self.fates[fate as usize] += count;
-        self.dropped += when(row.dropped);
+        self.dropped += when(dropped);
         self.failed += when(row.rcode == Rcode::SERVFAIL);
         self.bypass += when(row.bypass);
         self.unreadable += when(row.name.is_empty());

@@ -4,7 +4,7 @@ use super::{
     form::Report,
     summary,
     tables::{self, Table},
-    words::{count, visible},
+    words::{count, kept, visible},
 };
 use std::fmt::{Error, Write as _};
 
@@ -22,7 +22,7 @@ pub fn text(report: &Report) -> String {
 
 fn write_all(page: &mut String, report: &Report) -> Result<(), Error> {
     writeln!(page, "cleandns report of {}, made {} UTC", visible(&report.instance), report.made_at)?;
-    writeln!(page, "from {}; clients are kept: {}\n", visible(&report.source), visible(&report.privacy))?;
+    writeln!(page, "from {}; clients are kept: {}\n", visible(&report.source), kept(&report.privacy))?;
     summary::headline(report).iter().try_for_each(|line| paragraph(page, line, ""))?;
     for row in &report.programs {
         writeln!(page, "\n{}", visible(&row.program))?;
@@ -41,7 +41,6 @@ fn write_all(page: &mut String, report: &Report) -> Result<(), Error> {
         tables::matrix(report),
         tables::bypass(report),
         tables::exceptions(report),
-        tables::exceptions_asked(report),
         tables::collateral(report),
         tables::neighbours(report),
     ];

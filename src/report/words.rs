@@ -14,6 +14,12 @@ const DIRECTIONS: [char; 12] = [
     '\u{2067}', '\u{2068}', '\u{2069}',
 ];
 
+/// How clients were kept, in words.
+pub(super) fn kept(privacy: &[String]) -> String {
+    let words = privacy.join(", then ");
+    if words.is_empty() { "not known".to_owned() } else { visible(&words).into_owned() }
+}
+
 /// A time: microseconds since 1970 (UTC). Shown as `2026-11-28 21:20:55`, serialized as RFC 3339, whole seconds both.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Moment(pub i64);

@@ -8,7 +8,7 @@ use cleandns::{
     query::CacheUse,
     query_log::{
         Row, Said, Sink, Verdicts,
-        sqlite::{Limits, Reader, Writer},
+        sqlite::{Limits, Origin, Reader, Writer},
     },
     report::{Context, Filter, Held, Tally},
 };
@@ -53,7 +53,7 @@ fn measure(what: &str, path: &Path, names: usize, rules: usize) {
     let _ = fs::remove_file(path);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as i64;
     let limits = Limits { keep: Duration::from_secs(86_400), bytes: 1 << 30 };
-    let mut writer = Writer::new(path, limits);
+    let mut writer = Writer::new(path, limits, Origin::default());
     let mut spent = Duration::ZERO;
     for batch in 0..ROWS / BATCH {
         let rows = (batch * BATCH..(batch + 1) * BATCH).map(|index| row(now + index as i64 * 50, index, names, rules));
@@ -77,10 +77,9 @@ fn measure(what: &str, path: &Path, names: usize, rules: usize) {
         made_at: now,
         instance: String::new(),
         source: String::new(),
-        privacy: "full".into(),
+        privacy: vec!["full".into()],
         lists: Vec::new(),
         held: Held::default(),
-        exceptions_asked: None,
     };
     let begun = Instant::now();
     let report = tally.finish(&context);

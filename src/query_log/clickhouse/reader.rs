@@ -101,12 +101,15 @@ impl ClickHouseReader {
         Self { server: Server::new(config) }
     }
 
-    /// The time of the first query that is recorded, by any server.
-    pub fn first(&self) -> Result<Option<i64>, ReadError> {
-        let statement = "SELECT toString(count()) AS queries, toString(min(time_micros)) AS first_micros FROM queries \
-                         FORMAT JSONEachRow";
+    /// The time of the first query that is recorded, by one server or any.
+    pub fn first(&self, instance: Option<&str>) -> Result<Option<i64>, ReadError> {
+        let statement = format!(
+            "SELECT toString(count()) AS queries, toString(min(time_micros)) AS first_micros FROM queries \
+             WHERE 1{} FORMAT JSONEachRow",
+            of(instance)
+        );
         let mut first = None;
-        self.rows(statement, |line| {
+        self.rows(&statement, |line| {
             let found: First<'_> = parse(line)?;
             first = (found.queries != "0").then_some(number(&found.first_micros)?);
             Ok(())
@@ -115,7 +118,7 @@ impl ClickHouseReader {
     }
 
     /// Calls `each` for all queries from one time until before another, of one server or of all: those of an hour that
-    /// are alike are summed up. A sum's `micros` are the mean, and its aliases and addresses those of one of its queries;
+    /// are alike are summed up, and come in the order of their first ones. A sum's `micros` are the mean, and its aliases and addresses those of one of its queries;
     /// for all of them see `leads`. Returns the times that were looked at, which are those asked for.
     pub fn for_each(
         &self,
@@ -124,14 +127,14 @@ impl ClickHouseReader {
         instance: Option<&str>,
         mut each: impl FnMut(Seen<'_>),
     ) -> Result<(i64, i64), ReadError> {
-        let of_instance = instance.map_or_else(String::new, |name| format!(" AND instance = {}", quoted(name)));
         let statement = format!(
             "SELECT {ALIKE}, toString(count()) AS queries, toString(min(time_micros)) AS first_micros, \
              toString(max(time_micros)) AS last_micros, toUInt32(avg(micros)) AS mean_micros, \
              anyIf(aliases, notEmpty(aliases)) AS some_aliases, anyIf(addresses, notEmpty(addresses)) AS some_addresses \
-             FROM queries FINAL WHERE {}{of_instance} GROUP BY intDiv(time_micros, {HOUR_MICROS}), {ALIKE} \
-             FORMAT JSONEachRow",
-            between(from, to)
+             FROM queries FINAL WHERE {}{} GROUP BY intDiv(time_micros, {HOUR_MICROS}), {ALIKE} \
+             ORDER BY min(time_micros) FORMAT JSONEachRow",
+            between(from, to),
+            of(instance)
         );
         let mut verdicts = Known::default();
         self.rows(&statement, |line| {
@@ -144,12 +147,20 @@ impl ClickHouseReader {
         Ok((from, to))
     }
 
-    /// Calls `each` for each name and each alias or address that it led to since a time.
-    pub fn leads(&self, since: i64, mut each: impl FnMut(&str, &str)) -> Result<(), ReadError> {
+    /// Calls `each` for each name and each alias or address that it led to from one time until before another, by what
+    /// one server recorded or all did.
+    pub fn leads(
+        &self,
+        from: i64,
+        to: i64,
+        instance: Option<&str>,
+        mut each: impl FnMut(&str, &str),
+    ) -> Result<(), ReadError> {
         let statement = format!(
             "SELECT DISTINCT name, target FROM (SELECT name, arrayJoin(arrayConcat(aliases, addresses)) AS target \
-             FROM queries WHERE {}) FORMAT JSONEachRow",
-            between(since, i64::MAX)
+             FROM queries WHERE {}{}) FORMAT JSONEachRow",
+            between(from, to),
+            of(instance)
         );
         self.rows(&statement, |line| {
             let lead: Lead<'_> = parse(line)?;
@@ -273,6 +284,11 @@ fn between(from: i64, to: i64) -> String {
         second(from),
         second(to)
     )
+}
+
+/// Of one server, or of all of them.
+fn of(instance: Option<&str>) -> String {
+    instance.map_or_else(String::new, |name| format!(" AND instance = {}", quoted(name)))
 }
 
 /// Text as it stands in a statement.

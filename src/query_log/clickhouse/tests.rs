@@ -341,13 +341,13 @@ fn reports_are_read_line_by_line() {
     server.reply(200, &sum[..sum.len() / 2]);
     assert!(matches!(reader.for_each(0, 1, None, |_| ()), Err(ReadError::Row { .. })));
     server.reply(404, "Code: 60, e.displayText() = DB::Exception: Table cleandns.queries doesn't exist.");
-    assert!(matches!(reader.first(), Err(ReadError::None { .. })));
+    assert!(matches!(reader.first(None), Err(ReadError::None { .. })));
     server.reply(200, "{\"queries\":\"0\",\"first_micros\":\"0\"}\n");
-    assert_eq!(reader.first().unwrap(), None);
+    assert_eq!(reader.first(None).unwrap(), None);
     server.reply(200, "{\"name\":\"a\",\"target\":\"b\"}\n{\"name\":\"a\\\\\",\"target\":\"::1\"}\n");
     let mut leads = Vec::new();
-    reader.leads(0, |name, target| leads.push((name.to_owned(), target.to_owned()))).unwrap();
+    reader.leads(0, i64::MAX, None, |name, target| leads.push((name.to_owned(), target.to_owned()))).unwrap();
     assert_eq!(leads, [("a".to_owned(), "b".to_owned()), ("a\\".to_owned(), "::1".to_owned())]);
     server.go_down();
-    assert!(matches!(reader.first(), Err(ReadError::Failed { .. })));
+    assert!(matches!(reader.first(None), Err(ReadError::Failed { .. })));
 }

@@ -15,11 +15,12 @@ pub use write::Writer;
 #[cfg(test)]
 mod tests;
 
+use crate::config::Privacy;
 use rusqlite::Connection;
 use std::{path::Path, time::Duration};
 
 /// Version of the tables; another one is put aside.
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
 /// How long one waits for another that writes.
 const BUSY_WITHIN: Duration = Duration::from_secs(2);
 
@@ -28,7 +29,7 @@ const HOUR_MICROS: i64 = 60 * MINUTE_MICROS;
 const DAY_MICROS: i64 = 24 * HOUR_MICROS;
 
 /// What the fate is multiplied by in the column `kind`, which has the bits of `row::kind` besides.
-const FATE: i64 = 16;
+const FATE: i64 = 32;
 
 /// How much is kept.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +38,38 @@ pub struct Limits {
     pub keep: Duration,
     /// Octets of the database.
     pub bytes: u64,
+}
+
+/// Whose queries they are, and what a client in them is. It is kept with them: they may be read elsewhere, and after
+/// another configuration is in force.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Origin {
+    /// What the server is told apart by from others; empty if that isn't known.
+    pub instance: String,
+    /// How much of clients was kept: the words of all that was ever in force, in order. Empty if that isn't known.
+    pub privacy: Vec<String>,
+}
+
+impl Origin {
+    pub fn new(instance: &str, privacy: Privacy) -> Self {
+        Self { instance: instance.to_owned(), privacy: vec![privacy.word().to_owned()] }
+    }
+
+    /// Adds this to what the database says of itself.
+    fn note(&self, connection: &Connection) -> rusqlite::Result<()> {
+        connection.execute(
+            "INSERT INTO meta VALUES ('instance', ?) ON CONFLICT DO UPDATE SET value = excluded.value",
+            [&self.instance],
+        )?;
+        for word in &self.privacy {
+            connection.execute(
+                "INSERT INTO meta VALUES ('privacy', ?) ON CONFLICT DO UPDATE SET value = value || ' ' || excluded.value
+                 WHERE instr(' ' || value || ' ', ' ' || excluded.value || ' ') = 0",
+                [word],
+            )?;
+        }
+        Ok(())
+    }
 }
 
 /// Opens the database for writing, makes it if need be, and puts aside one that can't be used.

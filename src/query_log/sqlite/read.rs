@@ -2,7 +2,7 @@
 
 use super::{
     super::row::{Row, Said, Seen, Verdicts, kind},
-    DAY_MICROS, HOUR_MICROS, MINUTE_MICROS, SCHEMA_VERSION,
+    DAY_MICROS, HOUR_MICROS, MINUTE_MICROS, Origin, SCHEMA_VERSION,
 };
 use crate::{
     config::DEFAULT_GROUP,
@@ -11,7 +11,7 @@ use crate::{
     query::CacheUse,
     resolve::Security,
 };
-use rusqlite::{Connection, OpenFlags, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use std::{
     collections::{HashMap, hash_map::Entry},
     path::{Path, PathBuf},
@@ -63,6 +63,20 @@ impl Reader {
         Ok(Self { connection, path: path.to_owned(), verdicts: Known::default(), default_group: DEFAULT_GROUP.into() })
     }
 
+    /// Whose queries they are, and what a client in them is.
+    pub fn origin(&self) -> Result<Origin, ReadError> {
+        let meta = |key: &str| {
+            let value = "SELECT value FROM meta WHERE key = ?";
+            let value = self.connection.query_row(value, [key], |row| row.get::<_, String>(0)).optional();
+            value.map_err(|error| self.broken(error))
+        };
+        let privacy = meta("privacy")?.unwrap_or_default();
+        Ok(Origin {
+            instance: meta("instance")?.unwrap_or_default(),
+            privacy: privacy.split_whitespace().map(str::to_owned).collect(),
+        })
+    }
+
     /// The time of the first query that is recorded, in sums at least.
     pub fn first(&self) -> Result<Option<i64>, ReadError> {
         let first = "SELECT min(f) FROM (SELECT min(first) f FROM hours WHERE hour = (SELECT min(hour) FROM hours)
@@ -95,15 +109,17 @@ impl Reader {
             return Ok((from, to));
         }
         let from_hour = from.div_euclid(HOUR_MICROS);
-        let to_hour = to.div_euclid(HOUR_MICROS) + i64::from(to.rem_euclid(HOUR_MICROS) > 0);
+        let mut to_hour = to.div_euclid(HOUR_MICROS) + i64::from(to.rem_euclid(HOUR_MICROS) > 0);
         let hours_from: Option<i64> = self.connection.query_row("SELECT min(hour) FROM hours", [], |row| row.get(0))?;
         let days_to = hours_from.unwrap_or(i64::MAX / 2).div_euclid(24);
         let mut looked = from_hour * HOUR_MICROS;
         if from_hour.div_euclid(24) < days_to {
             let day = from_hour.div_euclid(24);
             looked = day * DAY_MICROS;
-            self.sums("days", "day", day, days_to.min(to_hour.div_euclid(24) + 1), each)?;
+            let days_end = days_to.min((to_hour + 23).div_euclid(24));
+            self.sums("days", "day", day, days_end, each)?;
             self.sums("hours", "hour", days_to * 24, to_hour, each)?;
+            to_hour = to_hour.max(days_end * 24);
         } else {
             self.sums("hours", "hour", from_hour, to_hour, each)?;
         }
@@ -201,7 +217,9 @@ impl Reader {
                 rcode: if is(kind::FAILED) { Rcode::SERVFAIL } else { Rcode::NOERROR },
                 ede: None,
                 micros: 0,
-                cache: is(kind::FROM_CACHE).then_some(CacheUse::Hit),
+                cache: usize::try_from(kind / i64::from(kind::CACHE) % 4 - 1)
+                    .ok()
+                    .and_then(|at| CacheUse::ALL.get(at).copied()),
                 security: None,
                 upstream: None,
                 bypass: is(kind::BYPASS),
@@ -215,7 +233,8 @@ impl Reader {
         Ok(())
     }
 
-    /// Calls `each` for each name and each alias or address that it led to since a time.
+    /// Calls `each` for each name and each alias or address that it led to since a time, and perhaps after the time that
+    /// is looked at: only the last time is kept.
     pub fn leads(&self, since: i64, mut each: impl FnMut(&str, &str)) -> Result<(), ReadError> {
         let mut read = || -> rusqlite::Result<()> {
             let mut statement = self.connection.prepare("SELECT name, target FROM leads WHERE last >= ?")?;

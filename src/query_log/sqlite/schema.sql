@@ -1,5 +1,7 @@
 -- The embedded query log. Times are microseconds since 1970 (UTC). Whoever reads by hand finds words in the view "log".
 
+-- rolled: the last row that is in the sums; days: the first day that isn't summed up; instance: the server's name;
+-- privacy: how much of clients was kept, all words that were in force, in the order in which they came.
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 
 -- One row a query, in the order in which they were written, which is nearly that of time.
@@ -16,8 +18,8 @@ CREATE TABLE queries (
   cache INTEGER,
   security INTEGER,
   transport INTEGER NOT NULL,
-  -- 1 bypass, 2 dropped, 4 failed (SERVFAIL), 8 from the cache; 16 times the fate: 0 blocked, 1 would-block, 2 excepted,
-  -- 3 passed
+  -- 1 bypass, 2 dropped, 4 failed (SERVFAIL); 8 times the cache: 0 not looked for, 1 hit, 2 stale, 3 miss; 32 times the
+  -- fate: 0 blocked, 1 would-block, 2 excepted, 3 passed
   kind INTEGER NOT NULL,
   verdicts INTEGER NOT NULL,
   -- line and rule, such as 12:tiktok.com, of each program that said something, separated by spaces
@@ -75,7 +77,7 @@ CREATE VIEW log AS SELECT
   CASE q.cache WHEN 0 THEN 'hit' WHEN 1 THEN 'stale' WHEN 2 THEN 'miss' END AS cache,
   CASE q.security WHEN 0 THEN 'secure' WHEN 1 THEN 'insecure' WHEN 2 THEN 'bogus' WHEN 3 THEN 'unchecked' END AS security,
   q.upstream,
-  CASE q.kind / 16 WHEN 0 THEN 'blocked' WHEN 1 THEN 'would-block' WHEN 2 THEN 'excepted' ELSE 'passed' END AS fate,
+  CASE q.kind / 32 WHEN 0 THEN 'blocked' WHEN 1 THEN 'would-block' WHEN 2 THEN 'excepted' ELSE 'passed' END AS fate,
   v.owner, s.program, s.service, s.list, s.version, q.rules, s.trigger, s.outcome, s.acted,
   q.kind & 1 AS bypass, (q.kind & 2) / 2 AS dropped, q.aliases, q.addresses
 FROM queries q LEFT JOIN verdicts v ON v.id = q.verdicts LEFT JOIN said s ON s.verdicts = q.verdicts;

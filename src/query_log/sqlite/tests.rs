@@ -5,9 +5,10 @@ use super::{
         drain::Sink,
         row::{Fate, Row, Said, Verdicts},
     },
-    DAY_MICROS, HOUR_MICROS, Limits, MINUTE_MICROS, Reader, Writer, bounds, open,
+    DAY_MICROS, HOUR_MICROS, Limits, MINUTE_MICROS, Origin, Reader, Writer, bounds, open,
 };
 use crate::{
+    config::Privacy,
     dns::{Rcode, RrType, Transport},
     policy::{Outcome, Trigger},
     query::CacheUse,
@@ -23,6 +24,10 @@ use std::{
 use tempfile::TempDir;
 
 const LIMITS: Limits = Limits { keep: Duration::from_secs(30 * 86_400), bytes: 1 << 30 };
+
+fn origin() -> Origin {
+    Origin::new("home", Privacy::Full)
+}
 
 fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros() as i64
@@ -71,11 +76,12 @@ fn read(path: &Path, from: i64, to: i64) -> Vec<Row> {
     rows
 }
 
-/// Counts by client, name, verdicts and whether it failed.
-fn sums(path: &Path, from: i64, to: i64) -> BTreeMap<(String, String, String, bool), u64> {
+/// Counts by client, name, verdicts and all else that sums tell.
+fn sums(path: &Path, from: i64, to: i64) -> BTreeMap<(String, String, String, String), u64> {
     let mut sums = BTreeMap::new();
     let mut add = |row: &Row, count| {
-        let key = (row.client.clone(), row.name.clone(), format!("{:?}", row.verdicts), row.rcode == Rcode::SERVFAIL);
+        let told = format!("{:?} {} {}", row.cache, row.rcode == Rcode::SERVFAIL, row.bypass);
+        let key = (row.client.clone(), row.name.clone(), format!("{:?}", row.verdicts), told);
         *sums.entry(key).or_default() += count;
     };
     Reader::open(path).unwrap().for_each(from, to, |seen| add(seen.row, seen.count)).unwrap();
@@ -109,7 +115,8 @@ fn traffic(rows: usize, days: i64) -> Vec<Row> {
         let time = end - step * (rows - index) as i64;
         let (client, name) = (format!("192.168.1.{}", index % 7), format!("n{}.example", index * index % 31));
         let rcode = if index.is_multiple_of(11) { Rcode::SERVFAIL } else { Rcode::NOERROR };
-        Row { rcode, bypass: index.is_multiple_of(13), ..row(time, &client, &name, &verdicts[index * 7 % 4]) }
+        let cache = [None, Some(CacheUse::Hit), Some(CacheUse::Stale), Some(CacheUse::Miss)][index * 5 % 17 % 4];
+        Row { rcode, cache, bypass: index.is_multiple_of(13), ..row(time, &client, &name, &verdicts[index * 7 % 4]) }
     };
     (0..rows).map(one).collect()
 }
@@ -117,7 +124,7 @@ fn traffic(rows: usize, days: i64) -> Vec<Row> {
 #[test]
 fn pages_are_what_there_is_in_order() {
     let (_folder, path) = place();
-    let mut writer = Writer::new(&path, LIMITS);
+    let mut writer = Writer::new(&path, LIMITS, origin());
     let rows = traffic(25, 1);
     assert_eq!(write(&mut writer, &rows), 0);
     let mut reader = Reader::open(&path).unwrap();
@@ -138,7 +145,7 @@ fn pages_are_what_there_is_in_order() {
 #[test]
 fn what_is_written_is_read_again() {
     let (_folder, path) = place();
-    let mut writer = Writer::new(&path, LIMITS);
+    let mut writer = Writer::new(&path, LIMITS, origin());
     let time = now();
     let both = Verdicts {
         owner: Some("cleandns.toml:12".into()),
@@ -182,7 +189,7 @@ fn what_is_written_is_read_again() {
 fn sums_are_what_rows_add_up_to() {
     let (_folder, path) = place();
     let rows = traffic(5_000, 5);
-    let mut writer = Writer::new(&path, LIMITS);
+    let mut writer = Writer::new(&path, LIMITS, origin());
     rows.chunks(977).for_each(|piece| assert_eq!(write(&mut writer, piece), 0));
     writer.finish();
     let by_rows = sums(&path, 0, i64::MAX);
@@ -205,7 +212,7 @@ fn sums_are_what_rows_add_up_to() {
 fn a_part_of_the_time_is_read_exactly_from_rows_and_by_whole_hours_from_sums() {
     let (_folder, path) = place();
     let rows = traffic(3_000, 3);
-    let mut writer = Writer::new(&path, LIMITS);
+    let mut writer = Writer::new(&path, LIMITS, origin());
     write(&mut writer, &rows);
     writer.finish();
     let (from, to) = (rows[700].time, rows[2_100].time);
@@ -223,14 +230,61 @@ fn a_part_of_the_time_is_read_exactly_from_rows_and_by_whole_hours_from_sums() {
 }
 
 #[test]
+fn sums_by_day_end_where_the_time_asked_for_ends() {
+    let (_folder, path) = place();
+    let rows = traffic(6_000, 12);
+    let mut writer = Writer::new(&path, LIMITS, origin());
+    write(&mut writer, &rows);
+    writer.finish();
+    let connection = open(&path).unwrap();
+    connection.execute("DELETE FROM queries", []).unwrap();
+    let summed: i64 = connection.query_row("SELECT value FROM meta WHERE key = 'days'", [], |row| row.get(0)).unwrap();
+    connection.execute("DELETE FROM hours WHERE hour < ? * 24", [summed]).unwrap();
+    let day = summed - 5;
+    // From and to in hours of a day; what is looked at in days, or hours where there still are some.
+    for (from, to, looked) in [
+        ((0, 0), (1, 0), (0, 24)),
+        ((0, 0), (0, 12), (0, 24)),
+        ((0, 5), (1, 0), (0, 24)),
+        ((0, 5), (1, 1), (0, 48)),
+        ((0, 0), (5, 0), (0, 120)),
+        ((0, 0), (5, 1), (0, 121)),
+        ((4, 23), (5, 2), (96, 122)),
+        ((5, 1), (5, 2), (121, 122)),
+    ] {
+        let at = |(days, hours): (i64, i64)| (day + days) * DAY_MICROS + hours * HOUR_MICROS;
+        let mut count = 0;
+        let range = Reader::open(&path).unwrap().for_each(at(from), at(to), |seen| count += seen.count).unwrap();
+        assert_eq!(range, (at((0, looked.0)), at((0, looked.1))), "{from:?} {to:?}");
+        let expected = rows.iter().filter(|row| (range.0..range.1).contains(&row.time)).count() as u64;
+        assert_eq!(count, expected, "{from:?} {to:?}");
+    }
+}
+
+#[test]
+fn a_database_says_whose_it_is_and_what_a_client_is() {
+    let (_folder, path) = place();
+    for (instance, privacy, expected) in [
+        ("home", Privacy::Full, "full"),
+        ("home", Privacy::Hashed, "full hashed"),
+        ("office", Privacy::Full, "full hashed"),
+    ] {
+        let mut writer = Writer::new(&path, LIMITS, Origin::new(instance, privacy));
+        assert_eq!(write(&mut writer, &traffic(1, 1)), 0);
+        let Origin { instance: named, privacy } = Reader::open(&path).unwrap().origin().unwrap();
+        assert_eq!((&*named, &*privacy.join(" ")), (instance, expected));
+    }
+}
+
+#[test]
 fn a_process_that_is_killed_loses_nothing_that_it_wrote() {
     let (_folder, path) = place();
     let rows = traffic(400, 1);
-    let mut writer = Writer::new(&path, LIMITS);
+    let mut writer = Writer::new(&path, LIMITS, origin());
     write(&mut writer, &rows[..200]);
     // It never gets to finish; another process goes on.
     std::mem::forget(writer);
-    let mut next = Writer::new(&path, LIMITS);
+    let mut next = Writer::new(&path, LIMITS, origin());
     write(&mut next, &rows[200..]);
     next.finish();
     assert_eq!(read(&path, 0, i64::MAX), rows);
@@ -247,7 +301,7 @@ fn two_processes_may_write_while_one_takes_over() {
         for half in 0..2 {
             let (path, half) = (&path, rows.iter().skip(half).step_by(2).cloned().collect::<Vec<Row>>());
             scope.spawn(move || {
-                let mut writer = Writer::new(path, LIMITS);
+                let mut writer = Writer::new(path, LIMITS, origin());
                 half.chunks(100).for_each(|piece| assert_eq!(write(&mut writer, piece), 0));
                 writer.finish();
             });
@@ -264,7 +318,7 @@ fn two_processes_may_write_while_one_takes_over() {
 fn what_is_too_old_goes_and_its_days_stay() {
     let (_folder, path) = place();
     let rows = traffic(4_000, 40);
-    let mut writer = Writer::new(&path, Limits { keep: Duration::from_secs(10 * 86_400), ..LIMITS });
+    let mut writer = Writer::new(&path, Limits { keep: Duration::from_secs(10 * 86_400), ..LIMITS }, origin());
     write(&mut writer, &rows);
     let before = sums(&path, 0, now());
     writer.finish();
@@ -281,7 +335,7 @@ fn what_is_too_old_goes_and_its_days_stay() {
 fn it_stays_within_its_octets() {
     let (_folder, path) = place();
     let limits = Limits { bytes: 2 << 20, ..LIMITS };
-    let mut writer = Writer::new(&path, limits);
+    let mut writer = Writer::new(&path, limits, origin());
     let start = now() - HOUR_MICROS;
     for piece in 0..40i64 {
         let rows: Vec<Row> = (0..2_000)
@@ -308,7 +362,7 @@ fn a_file_that_is_no_database_is_put_aside() {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(&path, "not a database, but a letter to a friend, and long enough to be taken for one".repeat(20))
         .unwrap();
-    let mut writer = Writer::new(&path, LIMITS);
+    let mut writer = Writer::new(&path, LIMITS, origin());
     let rows = traffic(10, 1);
     assert_eq!(write(&mut writer, &rows), 0);
     assert_eq!(read(&path, 0, i64::MAX), rows);
@@ -321,7 +375,7 @@ fn where_nothing_can_be_written_rows_are_dropped_and_later_ones_are_not() {
     let (folder, path) = place();
     // A file where the folder should be.
     fs::write(folder.path().join("state"), "").unwrap();
-    let mut writer = Writer::new(&path, LIMITS);
+    let mut writer = Writer::new(&path, LIMITS, origin());
     let rows = traffic(10, 1);
     assert_eq!(write(&mut writer, &rows), 10);
     fs::remove_file(folder.path().join("state")).unwrap();
@@ -333,7 +387,7 @@ fn where_nothing_can_be_written_rows_are_dropped_and_later_ones_are_not() {
 #[test]
 fn a_minute_of_reading_does_not_stop_the_trimming() {
     let (_folder, path) = place();
-    let mut writer = Writer::new(&path, LIMITS);
+    let mut writer = Writer::new(&path, LIMITS, origin());
     write(&mut writer, &traffic(100, 1));
     let mut connection = open(&path).unwrap();
     let reader = open(&path).unwrap();

@@ -5,7 +5,7 @@ use super::{
         drain::{Full, Sink},
         row::{Row, Said, Verdicts},
     },
-    FATE, Limits, bounds, is_broken, open, put_aside,
+    FATE, Limits, Origin, bounds, is_broken, open, put_aside,
     sums::roll,
 };
 use crate::config::DEFAULT_GROUP;
@@ -36,6 +36,7 @@ const TELL_EVERY: Duration = Duration::from_secs(60);
 pub struct Writer {
     path: PathBuf,
     limits: Limits,
+    origin: Origin,
     connection: Option<Connection>,
     numbers: Numbers,
     unrolled: u64,
@@ -60,11 +61,12 @@ struct Number {
 }
 
 impl Writer {
-    pub fn new(path: &Path, limits: Limits) -> Self {
+    pub fn new(path: &Path, limits: Limits, origin: Origin) -> Self {
         let now = Instant::now();
         Self {
             path: path.to_owned(),
             limits,
+            origin,
             connection: None,
             numbers: Numbers::default(),
             unrolled: 0,
@@ -83,6 +85,7 @@ impl Writer {
             self.numbers = Numbers::default();
             let connection = open(&self.path)?;
             restrict(&self.path);
+            self.origin.note(&connection)?;
             self.connection = Some(connection);
         }
         self.connection.as_mut().ok_or(rusqlite::Error::InvalidQuery)

@@ -28,7 +28,7 @@ impl Maker<'_> {
 
     pub(super) fn clients(&self) -> Top<ClientRow> {
         let rows = self.by_client(|client, facts| {
-            let [blocked, would_block, excepted] = facts.counts;
+            let [blocked, would_block, excepted] = facts.counts.0;
             Some(ClientRow {
                 client,
                 queries: Share::new(facts.queries, self.totals.queries),
@@ -36,7 +36,7 @@ impl Maker<'_> {
                 blocked,
                 would_block,
                 excepted,
-                hit: Share::new(facts.hits(), facts.queries),
+                hit: Share::new(facts.counts.hits(), facts.queries),
                 bypass: facts.bypass.values().sum(),
                 first: Moment(facts.first?),
                 last: Moment(facts.last?),
@@ -54,12 +54,12 @@ impl Maker<'_> {
     pub(super) fn matrix(&self) -> Matrix {
         let mut programs: Vec<(usize, u64, &str)> = (self.all.programs.rows.iter().enumerate())
             .filter(|(_, (_, group))| group.first.is_some())
-            .map(|(at, (program, group))| (at, group.hits(), *program))
+            .map(|(at, (program, group))| (at, group.counts.hits(), *program))
             .collect();
         programs.sort_unstable_by_key(|(_, hits, program)| (Reverse(*hits), *program));
         let mut sums: HashMap<u32, u64> = HashMap::new();
         for ((client, _), group) in &self.all.matrix.rows {
-            *sums.entry(*client).or_default() += group.counts.iter().sum::<u64>();
+            *sums.entry(*client).or_default() += group.counts.0.iter().sum::<u64>();
         }
         let mut clients: Vec<(Reverse<u64>, String, u32)> =
             sums.into_iter().map(|(client, sum)| (Reverse(sum), self.client(client), client)).collect();
@@ -68,7 +68,7 @@ impl Maker<'_> {
         clients.truncate(MATRIX_CLIENTS_MAX);
         let cell = |client: u32, program: usize| {
             let [blocked, would_block, excepted] =
-                self.all.matrix.find(&(client, program)).map_or([0; 3], |group| group.counts);
+                self.all.matrix.find(&(client, program)).map_or([0; 3], |group| group.counts.0);
             MatrixCell { blocked, would_block, excepted }
         };
         let row = |client: u32| programs.iter().map(|(program, ..)| cell(client, *program)).collect();
@@ -98,7 +98,7 @@ impl Maker<'_> {
     pub(super) fn exceptions(&self) -> Vec<ExceptionRow> {
         let mut rows = self.rows(&self.all.exceptions, |_, place, group, hits| ExceptionRow {
             place: (*place).to_owned(),
-            queries: Share::new(group.counts.iter().sum(), self.totals.queries),
+            queries: Share::new(group.counts.0.iter().sum(), self.totals.queries),
             first: hits.first,
             last: hits.last,
         });

@@ -3,7 +3,7 @@
 use super::{Table, number, or_dash, text, time, with_percent};
 use crate::report::{
     form::{MatrixCell, Report, Sharing},
-    words::{count, counted, queries},
+    words::{count, counted, kept, queries},
 };
 
 /// By client.
@@ -17,7 +17,7 @@ pub(in crate::report) fn clients(report: &Report) -> Table {
              Clients are kept: {}.",
             queries(report.totals.queries),
             counted(report.totals.names, "name", "names"),
-            report.privacy
+            kept(&report.privacy)
         ),
         columns: vec![
             text("client"),
@@ -114,24 +114,6 @@ pub(in crate::report) fn exceptions(report: &Report) -> Table {
     }
 }
 
-/// Exceptions that somebody wants.
-pub(in crate::report) fn exceptions_asked(report: &Report) -> Table {
-    let rows = report.exceptions_asked.as_deref().unwrap_or_default();
-    Table {
-        id: "asked",
-        title: "Exceptions asked for",
-        caption: "Names that somebody wants to pass.".to_owned(),
-        columns: vec![text("name"), number("times"), text("last")],
-        rows: rows.iter().map(|row| vec![row.name.clone(), count(row.times), row.last.minute()]).collect(),
-        there_are: rows.len() as u64,
-        bars: Vec::new(),
-        empty: match report.exceptions_asked {
-            Some(_) => "Nobody asked for one.",
-            None => "Not known: such wishes aren't kept here.",
-        },
-    }
-}
-
 /// What names that are hit share with others, and who asks again.
 pub(in crate::report) fn collateral(report: &Report) -> Table {
     let collateral = &report.collateral;
@@ -147,7 +129,8 @@ pub(in crate::report) fn collateral(report: &Report) -> Table {
             "Names that are hit, and names never hit that share an alias target or address with them: names / \
              queries / clients. Where a name leads is known only if it was resolved. Retries are a guess at what \
              somebody misses: a client asked the same again at least {} times, each within {} seconds of the time \
-             before; programs do so by themselves too. Clients are of {}.",
+             before; programs do so by themselves too. Exceptions are those that matched names of the same registrable \
+             domain. Clients are of {}.",
             collateral.retries_min,
             collateral.retry_seconds,
             count(report.totals.clients)
@@ -157,27 +140,30 @@ pub(in crate::report) fn collateral(report: &Report) -> Table {
             text("program"),
             number("blocked"),
             number("would block"),
+            number("excepted"),
             number("clients"),
             number("targets"),
             number("shares with others"),
             number("with its own domain"),
             number("retries"),
             number("by clients"),
+            text("exceptions"),
         ],
         rows: names
             .rows
             .iter()
             .map(|row| {
                 let mut cells = vec![row.name.clone(), row.programs.join(", ")];
-                cells.extend([row.blocked, row.would_block].map(count));
+                cells.extend([row.blocked, row.would_block, row.excepted].map(count));
                 cells.extend([with_percent(&row.clients), count(row.targets)]);
                 cells.extend([sharing(&row.sharing, row.targets), sharing(&row.own_domain, row.targets)]);
                 cells.extend([row.retries.rows, row.retries.clients].map(count));
+                cells.push(or_dash(&row.exceptions.join(", ")));
                 cells
             })
             .collect(),
         there_are: names.there_are,
-        bars: names.rows.iter().map(|row| [row.blocked, row.would_block, 0]).collect(),
+        bars: names.rows.iter().map(|row| [row.blocked, row.would_block, row.excepted]).collect(),
         empty: "Nothing was blocked or would have been.",
     }
 }

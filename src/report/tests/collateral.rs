@@ -4,7 +4,7 @@ use super::made::{DAY, SECOND, START, context, report, row, said, traffic, verdi
 use crate::{
     dns::RrType,
     policy::{Outcome, Trigger},
-    query_log::{Fate, Row, Seen, Verdicts},
+    query_log::{Fate, Row, Said, Seen, Verdicts},
     report::{Filter, Tally, form::Sharing, registrable},
 };
 use std::{collections::BTreeSet, sync::Arc};
@@ -142,6 +142,46 @@ fn other_types_and_shadow_are_no_retries() {
     for rows in [&of_types[..], &in_shadow] {
         assert_eq!(report(rows).collateral.names.rows[0].retries, Default::default());
     }
+}
+
+#[test]
+fn a_retry_is_of_the_program_that_blocked() {
+    let both = verdicts([
+        said("clean-store/tiktok", (1, "t.example"), Trigger::Qname, Outcome::Block),
+        said("clean-cloud/alibaba-hosting", (1, ""), Trigger::Address, Outcome::WouldBlock),
+    ]);
+    let rows: Vec<Row> = (0..5)
+        .map(|second| Row { verdicts: both.clone(), ..row("c1", "t.example", START + second * SECOND) })
+        .collect();
+    let report = report(&rows);
+    let retried = |program: &str| report.programs.iter().find(|row| row.program == program).unwrap().names_retried;
+    assert_eq!((retried("clean-store"), retried("clean-cloud")), (1, 0));
+}
+
+#[test]
+fn sums_of_any_type_tell_nothing_of_retries() {
+    let blocked = verdicts([said("clean-store/tiktok", (1, "t.example"), Trigger::Qname, Outcome::Block)]);
+    let one = Row { rr_type: RrType(0), verdicts: blocked, ..row("c1", "t.example", START) };
+    let mut tally = Tally::new(Filter::default());
+    // A client asks for A, AAAA and HTTPS twice, within a second.
+    tally.add(&Seen { row: &one, count: 6, first: START, last: START + SECOND });
+    let report = tally.finish(&context());
+    assert_eq!(report.collateral.names.rows[0].retries, Default::default());
+    assert_eq!(report.limits.queries_without_retries, 6);
+}
+
+#[test]
+fn exceptions_stand_beside_names_of_their_domain() {
+    let one = |name: &str, said: Said| Row { verdicts: verdicts([said]), ..row("c1", name, START) };
+    let rows = [
+        one("a.t.example", said("p/s", (1, "t.example"), Trigger::Qname, Outcome::Block)),
+        one("a.t.example", said("p/s", (7, "a.t.example"), Trigger::Qname, Outcome::Except)),
+        one("other.example", said("p/s", (9, "other.example"), Trigger::Qname, Outcome::Except)),
+    ];
+    let names = report(&rows).collateral.names;
+    assert_eq!(names.there_are, 1);
+    let row = &names.rows[0];
+    assert_eq!((row.blocked, row.excepted, &row.exceptions[..]), (1, 1, &["p/s s.list:7".to_owned()][..]));
 }
 
 #[test]

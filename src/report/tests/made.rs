@@ -93,7 +93,7 @@ pub(super) fn context() -> Context {
         made_at: START + 7 * DAY + 5 * HOUR,
         instance: "home".to_owned(),
         source: "queries.db".to_owned(),
-        privacy: "full".to_owned(),
+        privacy: vec!["full".to_owned()],
         lists: vec![
             known("clean-store/tiktok", "enforce", 40),
             known("clean-store/wechat", "enforce", 25),
@@ -102,8 +102,7 @@ pub(super) fn context() -> Context {
             known("clean-cable/hmn", "shadow", 2),
             known("clean-carrier/telecom", "off", 9),
         ],
-        held: Held { first: Some(Moment(START - DAY)), last: Some(Moment(START + 7 * DAY)), lost: 0 },
-        exceptions_asked: None,
+        held: Held { first: Some(Moment(START - DAY)), unreadable_lines: 0 },
     }
 }
 

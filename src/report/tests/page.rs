@@ -53,7 +53,7 @@ fn hostile() -> Report {
     let mut context = context();
     context.instance = "</title><script>".to_owned();
     context.source = "<!-- ".to_owned();
-    context.privacy = "<i>".to_owned();
+    context.privacy = vec!["<i>".to_owned()];
     context.lists[0].program = "<u>".to_owned();
     context.lists[0].list = "]]>".to_owned();
     tally(&[one, two], Filter { program: None, ..Filter::default() }).finish(&context)

@@ -4,7 +4,7 @@ use super::made::{SECOND, START, context, known, report, row, said, tally, traff
 use crate::{
     policy::{Outcome, Trigger},
     query_log::{Row, Verdicts},
-    report::{AskedException, Filter, Moment, Report, csv, text},
+    report::{Filter, Report, csv, text},
 };
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -108,11 +108,10 @@ pub(super) fn small() -> Report {
         ..row("192.168.1.7", "static.customer.example", at(90))
     });
     let owner = Arc::new(Verdicts { owner: Some("cleandns.toml:12".into()), said: Vec::new() });
-    rows.push(Row { verdicts: owner, ..row("192.168.1.7", "wanted.example", at(100)) });
+    rows.push(Row { verdicts: owner.clone(), ..row("192.168.1.7", "wanted.example", at(100)) });
+    rows.push(Row { verdicts: owner, ..row("192.168.1.7", "www.customer.example", at(101)) });
     let mut context = context();
     context.to = START + 2 * 3600 * SECOND;
-    context.exceptions_asked =
-        Some(vec![AskedException { name: "log.tiktokv.example".to_owned(), times: 2, last: Moment(at(30)) }]);
     tally(&rows, Filter::default()).finish(&context)
 }
 
@@ -151,7 +150,7 @@ fn json_has_every_share_with_its_parts() {
     assert_eq!(json["schema"], "cleandns.report/1");
     assert_eq!(json["from"], "2026-11-21T00:00:00Z");
     let share = &json["programs"][0]["queries"];
-    assert_eq!((&share["part"], &share["of"], &share["share"]), (&6.into(), &12.into(), &0.5.into()));
+    assert_eq!((&share["part"], &share["of"], &share["share"]), (&6.into(), &13.into(), &0.461538.into()));
     let keys: Vec<&String> = json.as_object().unwrap().keys().collect();
     assert!(keys.iter().all(|key| key.bytes().all(|octet| octet.is_ascii_lowercase() || octet == b'_')));
 }

@@ -58,8 +58,21 @@ fn a_report_tells_what_was_asked_in_a_time() {
         assert_eq!(report(&["--client", "127.0.0.1"])["totals"]["queries"], 4, "{source}");
         assert_eq!(report(&["--client", "127.0.0.2"])["totals"]["queries"], 0, "{source}");
         assert_eq!(report(&["--program", "other"])["totals"]["blocked"]["part"], 0, "{source}");
+        let before = report(&["--to", "2d"]);
+        assert_eq!(before["totals"]["queries"], 0, "{source}");
+        assert!(
+            before["from"].as_str() < before["to"].as_str(),
+            "the time asked for, though nothing was recorded then"
+        );
+        // The database knows how clients were kept, lines of JSON don't.
+        let privacy = if source.ends_with(".db") { serde_json::json!(["full"]) } else { serde_json::json!([]) };
+        let whole = report(&[]);
+        assert_eq!(whole["privacy"], privacy, "{source}");
+        let instance = whole["instance"].as_str().unwrap();
+        assert_eq!(report(&["--instance", instance])["totals"]["queries"], 4, "{source}");
     }
-    let page = place.path("report.html").display().to_string();
+    let (page, lines) =
+        (place.path("report.html").display().to_string(), place.path("queries.json").display().to_string());
     assert_eq!(place.run(&["report", "--format", "html", "--output", &page]).code, Some(0));
     has(&fs::read_to_string(&page).unwrap(), &["<!doctype html>", "blocked.example", "</html>"]);
     for (more, code, why) in [
@@ -67,6 +80,9 @@ fn a_report_tells_what_was_asked_in_a_time() {
         (&["--from", "1d", "--to", "2d"], 64, "--from is not before --to"),
         (&["--source", "nowhere.db"], 1, "nowhere.db"),
         (&["--format", "pdf"], 64, "pdf"),
+        (&["--instance", "another"], 64, "has what one server recorded, "),
+        (&["--source", &lines, "--instance", "another"], 1, "holds no recorded queries of another"),
+        (&["--format", "export-csv", "--client", "127.0.0.1"], 64, "--client: an export of one client"),
     ] {
         let ended = place.run(&[&["report"], more].concat());
         assert_eq!(ended.code, Some(code), "{more:?}: {ended:?}");
