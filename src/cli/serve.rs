@@ -9,7 +9,7 @@ use crate::{
     policy::Mode,
 };
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use std::{collections::BTreeMap, fmt::Write};
+use std::{collections::BTreeMap, fmt::Write, time::Duration};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::{EnvFilter, fmt};
@@ -19,6 +19,9 @@ const FILES_WANTED: u64 = 16_384;
 /// Log lines that may wait to be written; what comes beyond them is dropped, so that a slow terminal or disk never
 /// holds up an answer.
 const LOG_LINES_MAX: usize = 65_536;
+
+/// How long threads that still wait for something are waited for at the end.
+const LEAVE_WITHIN: Duration = Duration::from_millis(500);
 
 /// Runs until a signal ends it.
 pub fn serve(loaded: Loaded, take_over: bool) -> Outcome {
@@ -31,7 +34,10 @@ pub fn serve(loaded: Loaded, take_over: bool) -> Outcome {
         .enable_all()
         .build()
         .map_err(|error| Failure::Other(format!("the runtime can't be started: {error}")))?;
-    runtime.block_on(run(loaded.config, take_over))
+    let outcome = runtime.block_on(run(loaded.config, take_over));
+    // What waits for a disk or a reader that is gone is not waited for.
+    runtime.shutdown_timeout(LEAVE_WITHIN);
+    outcome
 }
 
 async fn run(config: Config, take_over: bool) -> Outcome {
@@ -44,7 +50,7 @@ async fn run(config: Config, take_over: bool) -> Outcome {
         AppError::Configuration(text) => Failure::Configuration(text),
         AppError::Other(error) => Failure::Other(format!("{error:#}")),
     })?;
-    say(greeting(&config, &running));
+    tell(greeting(&config, &running));
     let mut tell_of_silence = std::pin::pin!(wait_for_silence(running.health.clone()));
     let mut told = false;
     loop {
@@ -54,13 +60,18 @@ async fn run(config: Config, take_over: bool) -> Outcome {
             _ = interrupt.recv() => break,
             () = &mut tell_of_silence, if !told => {
                 told = true;
-                say(format!("\n! {}\n", UPSTREAM_SILENT));
+                tell(format!("\n! {}\n", UPSTREAM_SILENT));
             }
         }
     }
     tracing::info!("stopping");
     running.stop().await;
     Ok(())
+}
+
+/// Says something without waiting for who reads it: signals are to be heard though nobody reads.
+fn tell(text: String) {
+    tokio::task::spawn_blocking(move || say(text));
 }
 
 /// Raises the soft limit on open files as far as is of use. The default of 1024 is an old one, kept for programs that
@@ -81,7 +92,7 @@ async fn wait_for_silence(health: Health) {
         if health.upstream_is_silent() {
             return;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(250)).await;
+        tokio::time::sleep(Duration::from_millis(250)).await;
     }
 }
 

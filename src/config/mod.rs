@@ -305,6 +305,8 @@ pub struct QueryLog {
     pub database: Option<PathBuf>,
     /// How long it keeps a query.
     pub keep: Duration,
+    /// How long it keeps sums by day: who asked for what, how often.
+    pub keep_sums: Duration,
     /// Octets that it may take.
     pub bytes: u64,
     pub privacy: Privacy,

@@ -74,7 +74,7 @@ impl QueryLog {
         };
         let failed = |option| move |error: io::Error| StartError { option, why: error.to_string() };
         if let Some(path) = &config.database {
-            let limits = sqlite::Limits { keep: config.keep, bytes: config.bytes };
+            let limits = sqlite::Limits { keep: config.keep, keep_sums: config.keep_sums, bytes: config.bytes };
             let origin = sqlite::Origin::new(&config.instance, config.privacy);
             spawn("sqlite", Box::new(sqlite::Writer::new(path, limits, origin))).map_err(failed("path"))?;
         }

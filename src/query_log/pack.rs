@@ -33,6 +33,8 @@ pub(super) mod flag {
     pub(in crate::query_log) const TCP: u8 = 4;
     pub(in crate::query_log) const QUESTION: u8 = 8;
     pub(in crate::query_log) const PACKETS: u8 = 16;
+    /// Where the answer led to is to be kept; without it, what stands there only names rules.
+    pub(in crate::query_log) const ANSWERS: u8 = 32;
 }
 
 /// What a piece is.
@@ -94,7 +96,8 @@ pub fn pack(record: &QueryRecord<'_>, base: Instant, packing: &Packing<'_>, out:
         | set(record.dropped, flag::DROPPED)
         | set(record.transport == Transport::Tcp, flag::TCP)
         | set(record.question.is_some(), flag::QUESTION)
-        | set(packing.packets.is_some(), flag::PACKETS);
+        | set(packing.packets.is_some(), flag::PACKETS)
+        | set(packing.answers, flag::ANSWERS);
     let cache = record.cache.map_or(NONE_SHORT, |cache| cache as u8);
     let security = record.security.map_or(NONE_SHORT, |security| security as u8);
     out.extend_from_slice(&[flags, cache, security, record.upstream.unwrap_or(NONE_SHORT)]);

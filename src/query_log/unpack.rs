@@ -176,7 +176,7 @@ impl Unpacker {
             aliases: Vec::new(),
             addresses: Vec::new(),
         };
-        for link in reached {
+        for link in reached.into_iter().filter(|_| is_set(flag::ANSWERS)) {
             match link {
                 (Trigger::NsName | Trigger::NsAddress, _) => {}
                 (_, Linked::Name(wire)) => row.aliases.push(presentation(wire)?),

@@ -52,7 +52,7 @@ fn row(time: i64, index: usize, names: usize, rules: usize) -> Row {
 fn measure(what: &str, path: &Path, names: usize, rules: usize) {
     let _ = fs::remove_file(path);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as i64;
-    let limits = Limits { keep: Duration::from_secs(86_400), bytes: 1 << 30 };
+    let limits = Limits { keep: Duration::from_secs(86_400), keep_sums: Duration::from_secs(86_400), bytes: 1 << 30 };
     let mut writer = Writer::new(path, limits, Origin::default());
     let mut spent = Duration::ZERO;
     for batch in 0..ROWS / BATCH {

@@ -142,18 +142,24 @@ async fn every_query_is_kept_once_with_all_that_was_decided() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_alias_that_leads_to_a_blocked_name_is_kept_with_its_chain() {
+async fn an_alias_that_leads_to_a_blocked_name_is_kept_with_its_chain_unless_answers_are_not_wanted() {
     let internet = Internet::start().await;
-    let folder = folder();
-    write_list(&folder.path().join("own.list"), &["signed.org"]);
-    let toml = "[[program]]\nname = \"own\"\nlists = [{ path = \"own.list\" }]\n";
-    let server = start(folder, Some(&internet), toml).await;
-    let answer = server.ask("alias2.example.com", RrType::A).await;
-    assert_eq!(answer.rcode, Rcode::NXDOMAIN, "{}", answer.shape());
-    let rows = recorded(&server, 1).await;
-    let [said] = rows[0].verdicts.said.as_slice() else { panic!("{:?}", rows[0]) };
-    assert_eq!((said.trigger, &*said.rule, said.acted), (Trigger::Cname, "signed.org", true));
-    assert_eq!(rows[0].aliases[0], "alias.signed.org");
+    for (answers, aliases) in [(true, &["alias.signed.org", "host.signed.org"][..]), (false, &[])] {
+        let folder = folder();
+        write_list(&folder.path().join("own.list"), &["signed.org"]);
+        let toml = format!(
+            "[query_log]\nanswers = {answers}\n[[program]]\nname = \"own\"\nlists = [{{ path = \"own.list\" }}]\n"
+        );
+        let server = start(folder, Some(&internet), &toml).await;
+        let answer = server.ask("alias2.example.com", RrType::A).await;
+        assert_eq!(answer.rcode, Rcode::NXDOMAIN, "{}", answer.shape());
+        let rows = recorded(&server, 1).await;
+        let [said] = rows[0].verdicts.said.as_slice() else { panic!("{:?}", rows[0]) };
+        assert_eq!((said.trigger, &*said.rule, said.acted), (Trigger::Cname, "signed.org", true));
+        assert_eq!(rows[0].aliases, aliases);
+        assert!(answers || rows[0].addresses.is_empty());
+        server.running.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

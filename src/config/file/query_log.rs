@@ -13,10 +13,12 @@ use std::{
 
 /// How long queries are kept.
 const KEEP: Duration = Duration::from_secs(30 * 86_400);
+/// How long sums by day are kept: a year ago is to be compared with.
+const KEEP_SUMS: Duration = Duration::from_secs(400 * 86_400);
 /// Octets that they may take on disk.
 const BYTES: u64 = 1 << 30;
 /// The least that is worth a database: less would hold some minutes.
-const BYTES_MIN: u64 = 1 << 20;
+const BYTES_MIN: u64 = 16 << 20;
 /// Octets of one file of lines or frames, after which the next begins, and files kept.
 const FILE_BYTES: u64 = 64 << 20;
 const FILES: u64 = 5;
@@ -39,7 +41,7 @@ impl Reading<'_> {
         if bytes < BYTES_MIN
             && let Some(value) = table.value("size")
         {
-            value.problem("is less than a database needs; write \"1 MiB\" or more");
+            value.problem("is less than a database needs; write \"16 MiB\" or more");
         }
         let privacy = [
             ("full", Some(Privacy::Full)),
@@ -51,6 +53,7 @@ impl Reading<'_> {
         QueryLog {
             database,
             keep: table.parse("keep", KEEP, "30d", text::duration),
+            keep_sums: table.parse("keep_sums", KEEP_SUMS, "400d", text::duration),
             bytes,
             privacy: table.choose("privacy", ("full", Privacy::Full), &privacy),
             answers: table.boolean("answers", true),

@@ -1,103 +1,328 @@
-//! Keeps the database within its bounds: the oldest goes first, rows before sums.
+//! Keeps the database within its bounds: what is too old goes, and where there is no room the oldest does.
+//!
+//! A query is in `hours` or in `days`, never in both: sums move from one table to the other, a piece in a transaction.
+//! Where there is no room rows go before sums, down to a share of the room: where every query is for another name, sums
+//! take as much as rows, and neither is to drive out the other.
 
 use super::{DAY_MICROS, HOUR_MICROS, Limits, MINUTE_MICROS, sums::roll};
-use rusqlite::{Connection, TransactionBehavior::Immediate};
-use std::{fs, path::Path};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior::Immediate, params};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// Rows that go in one transaction.
-const PIECE_ROWS: i64 = 20_000;
+const PIECE_ROWS: i64 = 5_000;
 /// Transactions in one go: what is left goes the next time.
-const PIECES_MAX: usize = 200;
-/// Days that sums by day are kept at most.
-const DAYS_MAX: i64 = 800;
+const PIECES_MAX: usize = 800;
 /// Of the octets allowed, so many hundredths are used before anything goes: the rest is for what comes meanwhile.
 const FULL_PERCENT: u64 = 95;
+/// What rows take at least before sums go, as a part of the octets allowed, and what one takes.
+const ROWS_PART: u64 = 4;
+const ROW_BYTES: u64 = 150;
+/// What `leads` take at most where there is no room, likewise.
+const LEADS_PART: u64 = 8;
+const LEAD_BYTES: u64 = 80;
+/// Of too many leads this part goes at once, so that they are rarely sorted.
+const LEADS_GOING: i64 = 4;
+
+/// Octets of the journal in front of the database, at least and at most. Within a transaction it may be more.
+const JOURNAL_BYTES: (u64, u64) = (6 << 20, 64 << 20);
+/// A clock that is so far ahead of the time that has passed is not believed at once.
+const LEAP_MICROS: i64 = 10 * MINUTE_MICROS;
+/// How long it has to stay there to be believed.
+const LEAP_WITHIN: Duration = Duration::from_secs(3600);
+
+impl Limits {
+    /// Octets of the journal: beyond them nothing is written until whoever reads has ended, for only then it is emptied.
+    pub(super) fn journal_bytes(&self) -> u64 {
+        (self.bytes / 8).clamp(JOURNAL_BYTES.0, JOURNAL_BYTES.1)
+    }
+
+    /// Octets of the database itself, where so many have room with its journal.
+    fn page_bytes(&self, room: u64) -> u64 {
+        let whole = self.bytes.min(room);
+        let journal = Self { bytes: whole, ..*self }.journal_bytes().min(whole / 2);
+        (whole - journal) / 100 * FULL_PERCENT
+    }
+}
+
+/// Where the journal is.
+pub(super) fn journal(path: &Path) -> PathBuf {
+    let mut journal = path.as_os_str().to_owned();
+    journal.push("-wal");
+    journal.into()
+}
+
+/// Tells the time by which things are too old: a clock that leaps ahead for a moment makes nothing old.
+#[derive(Debug, Default)]
+pub(super) struct Clock {
+    /// The time believed, when nothing had passed, and since when another was told.
+    believed: Option<(i64, Duration)>,
+    leaped: Option<Duration>,
+}
+
+impl Clock {
+    /// `wall`: microseconds since 1970, as the clock has it; `passed`: since the process began, whatever the clock does.
+    pub(super) fn now(&mut self, wall: i64, passed: Duration) -> i64 {
+        let (then, at) = *self.believed.get_or_insert((wall, passed));
+        let expected = then.saturating_add((passed.saturating_sub(at)).as_micros() as i64);
+        if wall <= expected.saturating_add(LEAP_MICROS) {
+            (self.believed, self.leaped) = (Some((wall, passed)), None);
+            return wall;
+        }
+        let since = *self.leaped.get_or_insert(passed);
+        if passed.saturating_sub(since) < LEAP_WITHIN {
+            return expected;
+        }
+        (self.believed, self.leaped) = (Some((wall, passed)), None);
+        wall
+    }
+}
 
 /// Removes what is too old, and what there is no room for. `now` is in microseconds since 1970.
 pub(super) fn trim(connection: &mut Connection, path: &Path, limits: Limits, now: i64) -> rusqlite::Result<()> {
-    let oldest = now - i64::try_from(limits.keep.as_micros()).unwrap_or(i64::MAX).min(now);
-    sum_days(connection, now)?;
+    let before = |age: Duration| now.saturating_sub(i64::try_from(age.as_micros()).unwrap_or(i64::MAX)).max(0);
+    let oldest = before(limits.keep);
+    remove_rows(connection, oldest)?;
+    let has_folded = fold(connection, oldest.div_euclid(HOUR_MICROS))?;
+    connection.prepare_cached("DELETE FROM minutes WHERE minute < ?")?.execute([oldest / MINUTE_MICROS])?;
+    if has_folded {
+        connection.execute("DELETE FROM leads WHERE last < ?", [oldest])?;
+    }
+    let first_day = before(limits.keep_sums).div_euclid(DAY_MICROS);
     for _ in 0..PIECES_MAX {
-        if !remove_rows(connection, oldest)? {
+        if !remove_unit(connection, "days", "day", first_day)? {
             break;
         }
     }
-    // By whole days, so that each day is told by its hours or by its sum, and by one of them alone.
-    let hours = connection.prepare_cached("DELETE FROM hours WHERE hour < ?")?.execute([oldest / DAY_MICROS * 24])?;
-    connection.prepare_cached("DELETE FROM minutes WHERE minute < ?")?.execute([oldest / MINUTE_MICROS])?;
-    connection.prepare_cached("DELETE FROM leads WHERE last < ? AND ? > 0")?.execute([oldest, hours as i64])?;
-    connection.prepare_cached("DELETE FROM days WHERE day < ?")?.execute([now / DAY_MICROS - DAYS_MAX])?;
-    let allowed = limits.bytes / 100 * FULL_PERCENT;
+    let allowed = allowed(connection, path, limits)?;
     for _ in 0..PIECES_MAX {
-        if used(connection, path)? <= allowed || !remove_oldest(connection)? {
+        if used(connection)? <= allowed || !remove_oldest(connection, allowed, now)? {
             break;
         }
+    }
+    connection.execute(
+        "DELETE FROM marks WHERE id < (SELECT coalesce(min(id), (SELECT value + 1 FROM meta WHERE key = 'rolled'))
+         FROM queries)",
+        [],
+    )?;
+    Ok(())
+}
+
+fn pragma(connection: &Connection, name: &str) -> rusqlite::Result<u64> {
+    connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get(0))
+}
+
+/// Octets in use: pages of the database that aren't free. The journal has a bound of its own.
+fn used(connection: &Connection) -> rusqlite::Result<u64> {
+    let pages = pragma(connection, "page_count")?.saturating_sub(pragma(connection, "freelist_count")?);
+    Ok(pages * pragma(connection, "page_size")?)
+}
+
+/// Octets that may be in use: what the owner allows, or what the file system has room for.
+fn allowed(connection: &Connection, path: &Path, limits: Limits) -> rusqlite::Result<u64> {
+    let whole = pragma(connection, "page_count")? * pragma(connection, "page_size")?;
+    let written = fs::metadata(journal(path)).map_or(0, |file| file.len());
+    let room = path.parent().and_then(free).map_or(u64::MAX, |free| free.saturating_add(whole + written));
+    Ok(limits.page_bytes(room))
+}
+
+/// Octets that are free where a folder is.
+fn free(folder: &Path) -> Option<u64> {
+    let system = nix::sys::statvfs::statvfs(folder).ok()?;
+    Some(system.blocks_available().saturating_mul(system.fragment_size()))
+}
+
+/// Removes the rows before a time. They stand nearly in its order; rows of a clock that was ahead stand anywhere, so
+/// all numbers are looked at up to the last that may be so old.
+fn remove_rows(connection: &mut Connection, oldest: i64) -> rusqlite::Result<()> {
+    let minute = oldest.div_euclid(MINUTE_MICROS);
+    let bounds = |connection: &Connection| {
+        // What was written in the last minutes that are too old begins at their marks, and ends before the next one that
+        // isn't.
+        let sql = "SELECT (SELECT min(id) FROM queries),
+                   (SELECT min(id) FROM marks WHERE id > (SELECT max(id) FROM marks WHERE minute <= ?1)),
+                   (SELECT value + 1 FROM meta WHERE key = 'rolled'),
+                   EXISTS (SELECT 1 FROM marks WHERE minute <= ?1)";
+        connection.query_row(sql, [minute], |row| {
+            let (first, next, unrolled, any): (Option<i64>, Option<i64>, i64, bool) =
+                (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+            Ok(first.filter(|_| any).map(|first| (first, next.unwrap_or(unrolled).min(unrolled))))
+        })
+    };
+    let Some((mut from, end)) = bounds(connection)? else { return Ok(()) };
+    for _ in 0..PIECES_MAX {
+        if from >= end {
+            break;
+        }
+        let transaction = connection.transaction_with_behavior(Immediate)?;
+        let to = from.saturating_add(PIECE_ROWS).min(end);
+        let removed = transaction
+            .prepare_cached("DELETE FROM queries WHERE id >= ? AND id < ? AND time < ?")?
+            .execute([from, to, oldest])?;
+        if removed > 0 {
+            note_gone(&transaction, oldest)?;
+        }
+        let next = "SELECT min(id) FROM queries WHERE id >= ?";
+        let next: Option<i64> = transaction.prepare_cached(next)?.query_row([to], |row| row.get(0))?;
+        transaction.commit()?;
+        from = next.unwrap_or(end);
     }
     Ok(())
 }
 
-/// Octets in use: pages of the database that aren't free, and what waits to be put into it.
-fn used(connection: &Connection, path: &Path) -> rusqlite::Result<u64> {
-    let pragma = |name: &str| connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, u64>(0));
-    let pages = pragma("page_count")?.saturating_sub(pragma("freelist_count")?);
-    let mut waiting = path.as_os_str().to_owned();
-    waiting.push("-wal");
-    let waiting = fs::metadata(waiting).map_or(0, |file| file.len());
-    Ok(pages * pragma("page_size")? + waiting)
-}
-
-/// Sums up whole days by what there is of their hours; afterwards the hours may go.
-fn sum_days(connection: &mut Connection, now: i64) -> rusqlite::Result<()> {
-    let transaction = connection.transaction_with_behavior(Immediate)?;
-    let from: i64 = transaction.query_row("SELECT value FROM meta WHERE key = 'days'", [], |row| row.get(0))?;
-    // Rows of a day are written soon after its end.
-    let to = (now - HOUR_MICROS) / DAY_MICROS;
-    roll(&transaction)?;
-    if to > from {
-        transaction.execute(
-            "INSERT INTO days
-             SELECT hour / 24, name, client, verdicts, rules, kind, sum(count), min(first), max(last)
-             FROM hours WHERE hour >= ?1 * 24 AND hour < ?2 * 24 GROUP BY 1, 2, 3, 4, 5, 6
-             ON CONFLICT DO UPDATE SET count = count + excluded.count, first = min(first, excluded.first),
-               last = max(last, excluded.last)",
-            [from, to],
-        )?;
-        transaction.execute("UPDATE meta SET value = ? WHERE key = 'days'", [to])?;
+/// Moves the sums of hours before one to their days; false if there were none.
+fn fold(connection: &mut Connection, first_hour: i64) -> rusqlite::Result<bool> {
+    let mut has_folded = false;
+    for _ in 0..PIECES_MAX {
+        let transaction = connection.transaction_with_behavior(Immediate)?;
+        let hour: Option<i64> = transaction
+            .prepare_cached("SELECT min(hour) FROM hours WHERE hour < ?")?
+            .query_row([first_hour], |row| row.get(0))?;
+        let Some(hour) = hour else { break };
+        let last = last_name(&transaction, "hours", "hour", hour)?;
+        transaction
+            .prepare_cached(
+                "INSERT INTO days
+                 SELECT hour / 24, name, client, verdicts, rules, kind, sum(count), min(first), max(last)
+                 FROM hours WHERE hour = ?1 AND (?2 IS NULL OR name <= ?2) GROUP BY 1, 2, 3, 4, 5, 6
+                 ON CONFLICT DO UPDATE SET count = count + excluded.count, first = min(first, excluded.first),
+                   last = max(last, excluded.last)",
+            )?
+            .execute(params![hour, last])?;
+        remove_names(&transaction, "hours", "hour", hour, last.as_deref())?;
+        transaction.commit()?;
+        has_folded = true;
     }
-    transaction.commit()
+    Ok(has_folded)
 }
 
-/// Removes a piece of the rows before a time; false if there were none.
-fn remove_rows(connection: &mut Connection, oldest: i64) -> rusqlite::Result<bool> {
+/// The name with which a piece of an hour or day ends; `None` if it is all one piece.
+fn last_name(transaction: &Transaction<'_>, table: &str, unit: &str, at: i64) -> rusqlite::Result<Option<String>> {
+    let sql = format!("SELECT name FROM {table} WHERE {unit} = ? ORDER BY name LIMIT 1 OFFSET ?");
+    transaction.prepare_cached(&sql)?.query_row([at, PIECE_ROWS], |row| row.get(0)).optional()
+}
+
+/// Removes the sums of an hour or day up to a name.
+fn remove_names(
+    transaction: &Transaction<'_>,
+    table: &str,
+    unit: &str,
+    at: i64,
+    last: Option<&str>,
+) -> rusqlite::Result<usize> {
+    let sql = format!("DELETE FROM {table} WHERE {unit} = ?1 AND (?2 IS NULL OR name <= ?2)");
+    transaction.prepare_cached(&sql)?.execute(params![at, last])
+}
+
+/// Removes a piece of the oldest hour or day before one; false if there is none. While a part of it is left, nobody
+/// reads it.
+fn remove_unit(connection: &mut Connection, table: &str, unit: &str, before: i64) -> rusqlite::Result<bool> {
     let transaction = connection.transaction_with_behavior(Immediate)?;
-    // They stand nearly in order, so the piece is looked for at the beginning alone.
-    let removed = transaction
-        .prepare_cached(
-            "DELETE FROM queries WHERE id < (SELECT min(id) FROM queries) + ?1 AND time < ?2
-         AND id <= (SELECT value FROM meta WHERE key = 'rolled')",
-        )?
-        .execute([PIECE_ROWS, oldest])?;
+    let oldest = format!("SELECT min({unit}) FROM {table} WHERE {unit} < ?");
+    let oldest: Option<i64> = transaction.prepare_cached(&oldest)?.query_row([before], |row| row.get(0))?;
+    let Some(oldest) = oldest else { return Ok(false) };
+    let last = last_name(&transaction, table, unit, oldest)?;
+    let removed = remove_names(&transaction, table, unit, oldest, last.as_deref())?;
+    let going = last.is_some().then_some(oldest);
+    transaction
+        .prepare_cached("UPDATE meta SET value = ? WHERE key = ?")?
+        .execute(params![going, format!("{table}_going")])?;
     transaction.commit()?;
     Ok(removed > 0)
 }
 
-/// Removes a piece of the oldest rows, or of the oldest sums if there are no rows; false if there is nothing.
-fn remove_oldest(connection: &mut Connection) -> rusqlite::Result<bool> {
+/// Removes a piece of what goes first where there is no room; false if there is nothing to remove.
+fn remove_oldest(connection: &mut Connection, allowed: u64, now: i64) -> rusqlite::Result<bool> {
+    let rows_least = (allowed / ROWS_PART / ROW_BYTES) as i64;
+    if remove_first_rows(connection, rows_least, now)? || remove_leads(connection, allowed / LEADS_PART / LEAD_BYTES)? {
+        return Ok(true);
+    }
+    let newest = "SELECT coalesce(max(hour), 0) FROM hours";
+    let newest: i64 = connection.query_row(newest, [], |row| row.get(0))?;
+    Ok(remove_unit(connection, "days", "day", i64::MAX)?
+        || remove_unit(connection, "hours", "hour", newest)?
+        || remove_first_rows(connection, 0, now)?
+        || remove_leads(connection, 0)?
+        || remove_unit(connection, "hours", "hour", i64::MAX)?)
+}
+
+/// Removes a piece of the first rows, if there are more than so many.
+fn remove_first_rows(connection: &mut Connection, least: i64, now: i64) -> rusqlite::Result<bool> {
     let transaction = connection.transaction_with_behavior(Immediate)?;
+    let rows = "SELECT coalesce(max(id) - min(id) + 1, 0) FROM queries";
+    if transaction.prepare_cached(rows)?.query_row([], |row| row.get::<_, i64>(0))? <= least {
+        return Ok(false);
+    }
     roll(&transaction)?;
-    let mut removed = transaction
+    let last = "SELECT max(time) FROM queries WHERE id < (SELECT min(id) FROM queries) + ?";
+    let last: Option<i64> = transaction.prepare_cached(last)?.query_row([PIECE_ROWS], |row| row.get(0))?;
+    note_gone(&transaction, last.unwrap_or(0).min(now) + 1)?;
+    let removed = transaction
         .prepare_cached("DELETE FROM queries WHERE id < (SELECT min(id) FROM queries) + ?")?
         .execute([PIECE_ROWS])?;
-    for sums in [
-        "DELETE FROM hours WHERE hour < (SELECT min(hour) / 24 * 24 + 24 FROM hours)",
-        "DELETE FROM days WHERE day = (SELECT min(day) FROM days)",
-        "DELETE FROM leads WHERE name IN (SELECT name FROM leads ORDER BY last LIMIT 20000)",
-    ] {
-        if removed == 0 {
-            removed = transaction.prepare_cached(sums)?.execute([])?;
-        }
-    }
-    transaction.execute("DELETE FROM marks WHERE id < (SELECT coalesce(min(id), 0) FROM queries)", [])?;
     transaction.commit()?;
     Ok(removed > 0)
+}
+
+/// Notes that rows before a time may be gone.
+fn note_gone(transaction: &Transaction<'_>, before: i64) -> rusqlite::Result<()> {
+    transaction.prepare_cached("UPDATE meta SET value = max(value, ?) WHERE key = 'gone'")?.execute([before])?;
+    Ok(())
+}
+
+/// Removes those leads that weren't seen for the longest time, if there are more than so many.
+fn remove_leads(connection: &mut Connection, most: u64) -> rusqlite::Result<bool> {
+    let count: i64 = connection.query_row("SELECT count(*) FROM leads", [], |row| row.get(0))?;
+    if count <= most as i64 {
+        return Ok(false);
+    }
+    let last = "SELECT last FROM leads ORDER BY last LIMIT 1 OFFSET ?";
+    let last: i64 = connection.query_row(last, [count / LEADS_GOING], |row| row.get(0))?;
+    loop {
+        let sql = "DELETE FROM leads WHERE (name, target) IN
+                   (SELECT name, target FROM leads WHERE last <= ? LIMIT ?)";
+        if connection.prepare_cached(sql)?.execute([last, PIECE_ROWS])? < PIECE_ROWS as usize {
+            return Ok(true);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_leave_room_for_the_journal_in_front_of_them() {
+        let limits = |bytes| Limits { keep: Duration::ZERO, keep_sums: Duration::ZERO, bytes };
+        for (megabytes, room, pages) in [(1000, 9999, 890), (1000, 400, 332), (16, 9999, 9), (1000, 8, 3), (1000, 0, 0)]
+        {
+            assert_eq!(limits(megabytes << 20).page_bytes(room << 20) >> 20, pages, "{megabytes} {room}");
+        }
+        assert_eq!(limits(1 << 30).page_bytes(u64::MAX), limits(1 << 30).page_bytes(1 << 30));
+    }
+
+    #[test]
+    fn a_clock_that_leaps_ahead_is_not_believed_at_once() {
+        const HOUR: u64 = 3600;
+        let mut clock = Clock::default();
+        // Seconds passed, seconds of the clock, seconds believed.
+        for (passed, wall, believed) in [
+            (0, 1000, 1000),
+            (5, 1005, 1005),
+            (10, 1_000_000, 1010),
+            (15, 1015, 1015),
+            (20, 500, 500),
+            (25, 1025, 1025),
+            (30, 50_000, 1030),
+            (30 + HOUR - 1, 50_000 + HOUR as i64 - 1, 1030 + HOUR as i64 - 1),
+            (30 + HOUR, 50_000 + HOUR as i64, 50_000 + HOUR as i64),
+            (31 + HOUR, 50_001 + HOUR as i64, 50_001 + HOUR as i64),
+        ] {
+            let now = clock.now(wall * 1_000_000, Duration::from_secs(passed));
+            assert_eq!(now, believed * 1_000_000, "{passed} {wall}");
+        }
+    }
 }

@@ -1,8 +1,9 @@
 //! The embedded query log: one SQLite database, written by one thread, read by whoever asks.
 //!
-//! Rows are only appended; sums by minute, hour and day are made of what was appended since the last time, in one
-//! transaction with the note of how far that was. So they are right after any end of the process, and if two processes
-//! write at once while one takes over from the other.
+//! Rows are only appended, with numbers that never come again; sums by minute and hour are made of what was appended since
+//! the last time, in one transaction with the note of how far that was. So they are right after any end of the process,
+//! and if two processes write at once while one takes over from the other. Sums of hours that are too old become sums of
+//! days.
 
 mod bounds;
 mod read;
@@ -17,12 +18,17 @@ mod tests;
 
 use crate::config::Privacy;
 use rusqlite::Connection;
-use std::{path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// Version of the tables; another one is put aside.
 const SCHEMA_VERSION: i64 = 2;
 /// How long one waits for another that writes.
-const BUSY_WITHIN: Duration = Duration::from_secs(2);
+const BUSY_WITHIN: Duration = Duration::from_secs(10);
+/// Files that can't be used and are kept.
+const ASIDE_MAX: u32 = 5;
 
 const MINUTE_MICROS: i64 = 60 * 1_000_000;
 const HOUR_MICROS: i64 = 60 * MINUTE_MICROS;
@@ -36,7 +42,9 @@ const FATE: i64 = 32;
 pub struct Limits {
     /// Rows, and sums by hour.
     pub keep: Duration,
-    /// Octets of the database.
+    /// Sums by day.
+    pub keep_sums: Duration,
+    /// Octets of the database, with the journal in front of it.
     pub bytes: u64,
 }
 
@@ -90,7 +98,7 @@ fn open_own(path: &Path) -> rusqlite::Result<Connection> {
     // moments, never the whole.
     connection.execute_batch(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -2048;
-         PRAGMA journal_size_limit = 8388608; PRAGMA wal_autocheckpoint = 1000;",
+         PRAGMA journal_size_limit = 4194304; PRAGMA wal_autocheckpoint = 1000;",
     )?;
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let version: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
@@ -99,7 +107,10 @@ fn open_own(path: &Path) -> rusqlite::Result<Connection> {
         0 => {
             transaction.execute_batch(include_str!("schema.sql"))?;
             transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
-            transaction.execute("INSERT INTO meta VALUES ('rolled', 0), ('days', 0)", [])?;
+            transaction.execute(
+                "INSERT INTO meta VALUES ('rolled', 0), ('gone', 0), ('hours_going', NULL), ('days_going', NULL)",
+                [],
+            )?;
         }
         other => {
             let text = format!("its tables are of version {other}, and this program's are of version {SCHEMA_VERSION}");
@@ -119,20 +130,26 @@ fn is_broken(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
 }
 
-/// Renames what can't be used: it may be worth something to its owner.
+/// Renames what can't be used: it may be worth something to its owner. Another process may still write to it, and goes on
+/// to; so its journal goes with it.
 fn put_aside(path: &Path, error: &rusqlite::Error) {
-    let with = |ending: &str| {
+    let with = |path: &Path, ending: &str| {
         let mut name = path.as_os_str().to_owned();
         name.push(ending);
-        std::path::PathBuf::from(name)
+        PathBuf::from(name)
     };
-    let aside = (1..).map(|number| with(&format!(".unusable-{number}"))).find(|aside| !aside.exists());
-    let aside = aside.unwrap_or_else(|| with(".unusable"));
+    let places = (1..=ASIDE_MAX).map(|number| with(path, &format!(".unusable-{number}")));
+    // Of too many the oldest goes.
+    let written = |place: &PathBuf| std::fs::metadata(place).and_then(|file| file.modified()).ok();
+    let Some(aside) = places.min_by_key(written) else { return };
     tracing::error!(file = %path.display(), %error, "the query log can't be used, and a new one begins; it is kept as {}", aside.display());
-    if let Err(error) = std::fs::rename(path, aside) {
-        tracing::error!(file = %path.display(), %error, "the query log can't be put aside");
-    }
-    for ending in ["-wal", "-shm"] {
-        let _ = std::fs::remove_file(with(ending));
+    for ending in ["-wal", "-shm", ""] {
+        let _ = std::fs::remove_file(with(&aside, ending));
+        match std::fs::rename(with(path, ending), with(&aside, ending)) {
+            Err(error) if ending.is_empty() || error.kind() != std::io::ErrorKind::NotFound => {
+                tracing::error!(file = %path.display(), %error, "the query log can't be put aside");
+            }
+            _ => {}
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     super::row::{Row, Said, Seen, Verdicts, kind},
-    DAY_MICROS, HOUR_MICROS, MINUTE_MICROS, Origin, SCHEMA_VERSION,
+    HOUR_MICROS, MINUTE_MICROS, Origin, SCHEMA_VERSION,
 };
 use crate::{
     config::DEFAULT_GROUP,
@@ -23,9 +23,6 @@ use std::{
 const ROWS_MAX: i64 = 400_000;
 /// Verdicts of one kind that are remembered.
 const VERDICTS_MAX: usize = 1 << 16;
-/// Rows stand in the order of time but for what was answered late; so many minutes are looked at beside those wanted.
-const DISORDER_MINUTES: i64 = 2;
-
 /// Why nothing can be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
@@ -98,64 +95,48 @@ impl Reader {
 
     fn read(&mut self, from: i64, to: i64, each: &mut dyn FnMut(Seen<'_>)) -> rusqlite::Result<(i64, i64)> {
         let after = self.id_before(from)?;
-        let (first_time, rows): (Option<i64>, i64) = self.connection.query_row(
-            "SELECT (SELECT time FROM queries ORDER BY id LIMIT 1), coalesce(max(id), 0) - ?1 FROM queries",
+        let (gone, rows): (i64, i64) = self.connection.query_row(
+            "SELECT (SELECT value FROM meta WHERE key = 'gone'), coalesce(max(id) - max(?1, min(id) - 1), 0)
+             FROM queries",
             [after],
             |row| Ok((row.get(0)?, row.get(1)?)),
         )?;
-        let has_rows = first_time.is_some_and(|first| first <= from) || self.nothing_before(first_time)?;
-        if has_rows && rows <= ROWS_MAX {
+        if gone <= from && rows <= ROWS_MAX {
             self.rows(after, from, to, each)?;
             return Ok((from, to));
         }
-        let from_hour = from.div_euclid(HOUR_MICROS);
-        let mut to_hour = to.div_euclid(HOUR_MICROS) + i64::from(to.rem_euclid(HOUR_MICROS) > 0);
-        let hours_from: Option<i64> = self.connection.query_row("SELECT min(hour) FROM hours", [], |row| row.get(0))?;
-        let days_to = hours_from.unwrap_or(i64::MAX / 2).div_euclid(24);
-        let mut looked = from_hour * HOUR_MICROS;
-        if from_hour.div_euclid(24) < days_to {
-            let day = from_hour.div_euclid(24);
-            looked = day * DAY_MICROS;
-            let days_end = days_to.min((to_hour + 23).div_euclid(24));
-            self.sums("days", "day", day, days_end, each)?;
-            self.sums("hours", "hour", days_to * 24, to_hour, each)?;
-            to_hour = to_hour.max(days_end * 24);
-        } else {
-            self.sums("hours", "hour", from_hour, to_hour, each)?;
+        let (mut from_hour, mut to_hour) = (from.div_euclid(HOUR_MICROS), to.div_euclid(HOUR_MICROS));
+        to_hour += i64::from(to.rem_euclid(HOUR_MICROS) > 0);
+        let (from_day, last_day) = (from_hour.div_euclid(24), (to_hour - 1).div_euclid(24));
+        // Of a day that is summed up, all is told.
+        if self.has_day(from_day)? {
+            from_hour = from_day * 24;
         }
+        if self.has_day(last_day)? {
+            to_hour = (last_day + 1) * 24;
+        }
+        self.sums("days", "day", from_day, last_day + 1, each)?;
+        self.sums("hours", "hour", from_hour, to_hour, each)?;
         // What isn't summed up yet.
         let rolled: i64 =
             self.connection.query_row("SELECT value FROM meta WHERE key = 'rolled'", [], |row| row.get(0))?;
-        let end = to_hour * HOUR_MICROS;
+        let (looked, end) = (from_hour.saturating_mul(HOUR_MICROS), to_hour.saturating_mul(HOUR_MICROS));
         self.rows(rolled, looked, end, each)?;
         Ok((looked, end))
     }
 
-    /// Whether everything that was ever recorded is still there row by row.
-    fn nothing_before(&self, first_row: Option<i64>) -> rusqlite::Result<bool> {
-        let sums: Option<i64> = self.connection.query_row(
-            "SELECT min(f) FROM (SELECT min(first) f FROM hours WHERE hour = (SELECT min(hour) FROM hours)
-             UNION ALL SELECT min(first) FROM days WHERE day = (SELECT min(day) FROM days))",
-            [],
-            |row| row.get(0),
-        )?;
-        // Rows of one moment may stand in another order.
-        Ok(match (sums, first_row) {
-            (None, _) => true,
-            (Some(sums), Some(row)) => sums + DISORDER_MINUTES * MINUTE_MICROS >= row,
-            (Some(_), None) => false,
-        })
+    fn has_day(&self, day: i64) -> rusqlite::Result<bool> {
+        self.connection.query_row("SELECT EXISTS (SELECT 1 FROM days WHERE day = ?)", [day], |row| row.get(0))
     }
 
-    /// A row such that those of a time and later come after it.
+    /// A row such that those of a time and later come after it. Of those not summed up yet no minute is known.
     fn id_before(&self, time: i64) -> rusqlite::Result<i64> {
-        let minute = time.div_euclid(MINUTE_MICROS) - DISORDER_MINUTES;
-        let id: Option<i64> = self.connection.query_row(
-            "SELECT (SELECT id FROM marks WHERE minute <= ? ORDER BY minute DESC LIMIT 1)",
-            [minute],
+        self.connection.query_row(
+            "SELECT min(coalesce((SELECT min(id) FROM marks WHERE minute >= ?1), rolled + 1), rolled + 1) - 1
+             FROM (SELECT value AS rolled FROM meta WHERE key = 'rolled')",
+            [time.div_euclid(MINUTE_MICROS)],
             |row| row.get(0),
-        )?;
-        Ok(id.map_or(0, |id| id - 1))
+        )
     }
 
     /// Calls `each` for the queries after a row, by its number, in the order in which they were written, and for so
@@ -200,7 +181,8 @@ impl Reader {
     ) -> rusqlite::Result<()> {
         let Self { connection, verdicts, default_group, .. } = self;
         let mut statement = connection.prepare_cached(&format!(
-            "SELECT client, name, verdicts, kind, count, first, last, rules FROM {table} WHERE {unit} >= ? AND {unit} < ?"
+            "SELECT client, name, verdicts, kind, count, first, last, rules FROM {table} WHERE {unit} >= ? AND {unit} < ?
+             AND {unit} IS NOT (SELECT value FROM meta WHERE key = '{table}_going')"
         ))?;
         let mut rows = statement.query([from, to])?;
         while let Some(row) = rows.next()? {

@@ -1,10 +1,10 @@
 -- The embedded query log. Times are microseconds since 1970 (UTC). Whoever reads by hand finds words in the view "log".
 
--- rolled: the last row that is in the sums; days: the first day that isn't summed up; instance: the server's name;
--- privacy: how much of clients was kept, all words that were in force, in the order in which they came.
+-- rolled: the last row that is in the sums; gone: rows before this time may have been removed; hours_going, days_going: the hour or day of which a part was removed already;
+-- instance: the server's name; privacy: how much of clients was kept, all words that were in force, in their order.
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 
--- One row a query, in the order in which they were written, which is nearly that of time.
+-- One row a query, in the order in which they were written, which is nearly that of time. Numbers never come again.
 CREATE TABLE queries (
   id INTEGER PRIMARY KEY,
   time INTEGER NOT NULL,
@@ -47,7 +47,7 @@ CREATE TABLE said (
   PRIMARY KEY (verdicts, place)
 ) WITHOUT ROWID;
 
--- Sums of queries that are alike, as far as meta says "rolled".
+-- Sums of queries that are alike, as far as meta says "rolled". A query is in "hours" or, later, in "days".
 CREATE TABLE minutes (
   minute INTEGER NOT NULL, fate INTEGER NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (minute, fate)
 ) WITHOUT ROWID;
@@ -61,7 +61,7 @@ CREATE TABLE days (
   kind INTEGER NOT NULL, count INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
   PRIMARY KEY (day, name, client, verdicts, rules, kind)
 ) WITHOUT ROWID;
--- The first row that was written in a minute, to find rows by time.
+-- The first row that was written of a minute, to find rows by time.
 CREATE TABLE marks (minute INTEGER PRIMARY KEY, id INTEGER NOT NULL);
 -- Where names led to: aliases and addresses.
 CREATE TABLE leads (name TEXT NOT NULL, target TEXT NOT NULL, last INTEGER NOT NULL, PRIMARY KEY (name, target))

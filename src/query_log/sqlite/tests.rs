@@ -23,7 +23,8 @@ use std::{
 };
 use tempfile::TempDir;
 
-const LIMITS: Limits = Limits { keep: Duration::from_secs(30 * 86_400), bytes: 1 << 30 };
+const LIMITS: Limits =
+    Limits { keep: Duration::from_secs(30 * 86_400), keep_sums: Duration::from_secs(400 * 86_400), bytes: 1 << 30 };
 
 fn origin() -> Origin {
     Origin::new("home", Privacy::Full)
@@ -88,8 +89,18 @@ fn sums(path: &Path, from: i64, to: i64) -> BTreeMap<(String, String, String, St
     sums
 }
 
-fn count_of_verdicts(path: &Path) -> i64 {
-    open(path).unwrap().query_row("SELECT count(*) FROM verdicts", [], |row| row.get(0)).unwrap()
+fn count_of(table: &str, path: &Path) -> i64 {
+    open(path).unwrap().query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+}
+
+/// Leaves only sums.
+fn forget_rows(path: &Path) {
+    let gone = format!("DELETE FROM queries; UPDATE meta SET value = {} WHERE key = 'gone'", i64::MAX);
+    open(path).unwrap().execute_batch(&gone).unwrap();
+}
+
+fn trim(path: &Path, limits: Limits, now: i64) {
+    bounds::trim(&mut open(path).unwrap(), path, limits, now).unwrap();
 }
 
 fn place() -> (TempDir, PathBuf) {
@@ -176,13 +187,17 @@ fn what_is_written_is_read_again() {
     assert_eq!(leads, expected);
     writer.finish();
     assert_eq!(write(&mut writer, &[Row { time: full.time + 2, ..full.clone() }]), 0, "it opens it again");
-    assert_eq!((read(&path, 0, i64::MAX).len(), count_of_verdicts(&path)), (3, 1), "what was said once is kept once");
+    assert_eq!(
+        (read(&path, 0, i64::MAX).len(), count_of("verdicts", &path)),
+        (3, 1),
+        "what was said once is kept once"
+    );
     let mut other = Verdicts::clone(&full.verdicts);
     (other.said[1].line, other.said[1].rule) = (77, "*.other.example".into());
     let other = Row { time: full.time + 3, verdicts: Arc::new(other), ..full };
     assert_eq!(write(&mut writer, std::slice::from_ref(&other)), 0);
     assert_eq!(read(&path, other.time, i64::MAX), [other]);
-    assert_eq!(count_of_verdicts(&path), 1, "whatever the rule");
+    assert_eq!(count_of("verdicts", &path), 1, "whatever the rule");
 }
 
 #[test]
@@ -200,12 +215,19 @@ fn sums_are_what_rows_add_up_to() {
     assert_eq!(count("SELECT sum(count) FROM minutes"), 5_000);
     let blocked = rows.iter().filter(|row| row.verdicts.fate() == Fate::Blocked).count() as u64;
     assert_eq!(count("SELECT sum(count) FROM minutes WHERE fate = 0"), blocked);
-    // Without the rows, hours tell the same; without the hours of whole days, days do.
-    connection.execute("DELETE FROM queries", []).unwrap();
+    // Without the rows, hours tell the same; where there are no hours, days do.
+    forget_rows(&path);
     assert!(sums(&path, 0, now()) == by_rows, "by hours");
-    let days = count("SELECT value FROM meta WHERE key = 'days'");
-    connection.execute("DELETE FROM hours WHERE hour < ? * 24", [days]).unwrap();
+    drop(connection);
+    trim(&path, Limits { keep: Duration::from_secs(86_400), ..LIMITS }, now());
+    assert!(count_of("hours", &path) > 0 && count_of("days", &path) > 0);
+    assert!(sums(&path, 0, now()) == by_rows, "by days and hours");
+    trim(&path, Limits { keep: Duration::ZERO, ..LIMITS }, now() + HOUR_MICROS);
+    assert_eq!(count_of("hours", &path), 0);
     assert!(sums(&path, 0, now()) == by_rows, "by days");
+    trim(&path, Limits { keep: Duration::ZERO, keep_sums: Duration::from_secs(2 * 86_400), ..LIMITS }, now());
+    let kept = sums(&path, 0, now()).values().sum::<u64>();
+    assert!(kept > 0 && kept < 5_000, "days go too, in the end: {kept}");
 }
 
 #[test]
@@ -217,10 +239,12 @@ fn a_part_of_the_time_is_read_exactly_from_rows_and_by_whole_hours_from_sums() {
     writer.finish();
     let (from, to) = (rows[700].time, rows[2_100].time);
     assert_eq!(read(&path, from, to), rows[700..2_100]);
-    open(&path).unwrap().execute("DELETE FROM queries WHERE id < 10", []).unwrap();
+    let gone =
+        format!("DELETE FROM queries WHERE id < 10; UPDATE meta SET value = {} WHERE key = 'gone'", rows[9].time);
+    open(&path).unwrap().execute_batch(&gone).unwrap();
     let mut reader = Reader::open(&path).unwrap();
     assert_eq!(reader.for_each(from, to, |_| ()).unwrap(), (from, to), "rows that are gone were before that");
-    open(&path).unwrap().execute("DELETE FROM queries", []).unwrap();
+    forget_rows(&path);
     let mut count = 0;
     let looked = reader.for_each(from, to, |seen| count += seen.count).unwrap();
     assert_eq!((looked.0 % HOUR_MICROS, looked.1 % HOUR_MICROS), (0, 0));
@@ -236,11 +260,10 @@ fn sums_by_day_end_where_the_time_asked_for_ends() {
     let mut writer = Writer::new(&path, LIMITS, origin());
     write(&mut writer, &rows);
     writer.finish();
-    let connection = open(&path).unwrap();
-    connection.execute("DELETE FROM queries", []).unwrap();
-    let summed: i64 = connection.query_row("SELECT value FROM meta WHERE key = 'days'", [], |row| row.get(0)).unwrap();
-    connection.execute("DELETE FROM hours WHERE hour < ? * 24", [summed]).unwrap();
-    let day = summed - 5;
+    // Sums of days are there for all but the last days.
+    let day = now() / DAY_MICROS - 7;
+    let keep = Duration::from_micros((now() - (day + 5) * DAY_MICROS) as u64);
+    trim(&path, Limits { keep, ..LIMITS }, now());
     // From and to in hours of a day; what is looked at in days, or hours where there still are some.
     for (from, to, looked) in [
         ((0, 0), (1, 0), (0, 24)),
@@ -332,31 +355,6 @@ fn what_is_too_old_goes_and_its_days_stay() {
 }
 
 #[test]
-fn it_stays_within_its_octets() {
-    let (_folder, path) = place();
-    let limits = Limits { bytes: 2 << 20, ..LIMITS };
-    let mut writer = Writer::new(&path, limits, origin());
-    let start = now() - HOUR_MICROS;
-    for piece in 0..40i64 {
-        let rows: Vec<Row> = (0..2_000)
-            .map(|index| {
-                let number = piece * 2_000 + index;
-                row(start + number * 1_000, "192.168.1.1", &format!("{:x}.example.com", number * 7919), &Arc::default())
-            })
-            .collect();
-        assert_eq!(write(&mut writer, &rows), 0);
-        writer.finish();
-        let octets: u64 = ["", "-wal"]
-            .iter()
-            .map(|ending| fs::metadata(format!("{}{ending}", path.display())).map_or(0, |file| file.len()))
-            .sum();
-        assert!(octets <= limits.bytes + (1 << 20), "{octets} octets after {piece}");
-    }
-    let last = read(&path, start + 79_000 * 1_000, i64::MAX);
-    assert_eq!(last.len(), 1_000, "the newest are there");
-}
-
-#[test]
 fn a_file_that_is_no_database_is_put_aside() {
     let (_folder, path) = place();
     fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -368,6 +366,39 @@ fn a_file_that_is_no_database_is_put_aside() {
     assert_eq!(read(&path, 0, i64::MAX), rows);
     let aside = path.with_file_name("queries.db.unusable-1");
     assert!(fs::read_to_string(aside).unwrap().starts_with("not a database"));
+}
+
+#[test]
+fn a_database_of_another_version_is_put_aside_whole_while_somebody_writes_to_it() {
+    let (_folder, path) = place();
+    let mut old = Writer::new(&path, LIMITS, origin());
+    let rows = traffic(30, 1);
+    assert_eq!(write(&mut old, &rows[..10]), 0);
+    open(&path).unwrap().pragma_update(None, "user_version", 77).unwrap();
+    let mut new = Writer::new(&path, LIMITS, origin());
+    assert_eq!(write(&mut new, &rows[20..]), 0);
+    assert_eq!(write(&mut old, &rows[10..20]), 0, "who had it open goes on");
+    drop(old);
+    assert_eq!(read(&path, 0, i64::MAX), rows[20..]);
+    let aside = path.with_file_name("queries.db.unusable-1");
+    let there: i64 = rusqlite::Connection::open(aside)
+        .unwrap()
+        .query_row("SELECT count(*) FROM queries", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(there, 20);
+}
+
+#[test]
+fn of_files_that_are_put_aside_so_many_are_kept() {
+    let (_folder, path) = place();
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    for time in 0..super::ASIDE_MAX + 3 {
+        fs::write(&path, format!("no database {time}").repeat(100)).unwrap();
+        assert_eq!(write(&mut Writer::new(&path, LIMITS, origin()), &traffic(1, 1)), 0, "{time}");
+    }
+    let aside = fs::read_dir(path.parent().unwrap()).unwrap();
+    let names = aside.map(|file| file.unwrap().file_name().into_string().unwrap());
+    assert_eq!(names.filter(|name| name.contains("unusable")).count(), super::ASIDE_MAX as usize);
 }
 
 #[test]
@@ -384,17 +415,4 @@ fn where_nothing_can_be_written_rows_are_dropped_and_later_ones_are_not() {
     assert!(matches!(Reader::open(&path.with_file_name("other.db")), Err(super::ReadError::None(_))));
 }
 
-#[test]
-fn a_minute_of_reading_does_not_stop_the_trimming() {
-    let (_folder, path) = place();
-    let mut writer = Writer::new(&path, LIMITS, origin());
-    write(&mut writer, &traffic(100, 1));
-    let mut connection = open(&path).unwrap();
-    let reader = open(&path).unwrap();
-    reader.execute_batch("BEGIN").unwrap();
-    reader.query_row("SELECT count(*) FROM queries", [], |row| row.get::<_, u64>(0)).unwrap();
-    bounds::trim(&mut connection, &path, Limits { keep: Duration::ZERO, ..LIMITS }, now() + MINUTE_MICROS).unwrap();
-    drop(reader);
-    let rows: u64 = connection.query_row("SELECT count(*) FROM queries", [], |row| row.get(0)).unwrap();
-    assert_eq!(rows, 0);
-}
+mod within;

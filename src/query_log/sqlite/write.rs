@@ -5,7 +5,7 @@ use super::{
         drain::{Full, Sink},
         row::{Row, Said, Verdicts},
     },
-    FATE, Limits, Origin, bounds, is_broken, open, put_aside,
+    BUSY_WITHIN, FATE, Limits, Origin, bounds, is_broken, open, put_aside,
     sums::roll,
 };
 use crate::config::DEFAULT_GROUP;
@@ -40,6 +40,8 @@ pub struct Writer {
     connection: Option<Connection>,
     numbers: Numbers,
     unrolled: u64,
+    began: Instant,
+    clock: bounds::Clock,
     rolled: Instant,
     trimmed: Instant,
     told: Option<Instant>,
@@ -70,6 +72,8 @@ impl Writer {
             connection: None,
             numbers: Numbers::default(),
             unrolled: 0,
+            began: now,
+            clock: bounds::Clock::default(),
             rolled: now,
             trimmed: now,
             told: None,
@@ -99,26 +103,49 @@ impl Writer {
         transaction.commit()
     }
 
-    fn roll(&mut self) -> rusqlite::Result<()> {
+    pub(super) fn roll(&mut self) -> rusqlite::Result<()> {
         (self.unrolled, self.rolled) = (0, Instant::now());
         let transaction = self.connection()?.transaction_with_behavior(Immediate)?;
         roll(&transaction)?;
         transaction.commit()
     }
 
-    fn trim(&mut self) -> rusqlite::Result<()> {
+    pub(super) fn trim(&mut self) -> rusqlite::Result<()> {
         self.trimmed = Instant::now();
         let (path, limits) = (self.path.clone(), self.limits);
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as i64;
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as i64;
+        let now = self.clock.now(wall, self.began.elapsed());
         bounds::trim(self.connection()?, &path, limits, now)
+    }
+
+    /// Whether the journal has room. It is emptied only when nobody reads: who reads for long, as a backup does, would have
+    /// it grow without an end.
+    fn has_room(&mut self) -> bool {
+        let most = self.limits.journal_bytes();
+        let is_within = |path: &Path| fs::metadata(bounds::journal(path)).map_or(0, |file| file.len()) <= most;
+        if is_within(&self.path) {
+            return true;
+        }
+        if let Some(connection) = &self.connection {
+            // It isn't waited for: rows wait in front of this thread meanwhile.
+            let emptied = connection
+                .busy_timeout(Duration::ZERO)
+                .and_then(|()| connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())));
+            let _ = emptied.and_then(|()| connection.busy_timeout(BUSY_WITHIN));
+        }
+        is_within(&self.path)
+    }
+
+    fn tell(&mut self, what: &str, why: &dyn std::fmt::Display) {
+        if self.told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
+            self.told = Some(Instant::now());
+            tracing::error!(file = %self.path.display(), error = %why, "the query log: {what}");
+        }
     }
 
     /// Notes that something failed, and makes ready for another attempt.
     fn failed(&mut self, what: &str, error: &rusqlite::Error) {
-        if self.told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
-            self.told = Some(Instant::now());
-            tracing::error!(file = %self.path.display(), %error, "the query log: {what}");
-        }
+        self.tell(what, error);
         self.connection = None;
         if is_broken(error) {
             put_aside(&self.path, error);
@@ -131,6 +158,13 @@ impl Sink for Writer {
         // Threads hand in theirs one after the other.
         if !rows.is_sorted_by_key(|full| full.row.time) {
             rows.sort_by_key(|full| full.row.time);
+        }
+        if !self.has_room() {
+            self.tell(
+                "questions can't be recorded, and are dropped",
+                &"somebody has been reading it for so long that its journal is full; end that, or set a larger size",
+            );
+            return rows.len() as u64;
         }
         // Numbers that were given in a transaction that failed are numbers no more.
         if let Err(error) = self.append(&rows) {
@@ -147,7 +181,8 @@ impl Sink for Writer {
     }
 
     fn tick(&mut self) {
-        if self.connection.is_none() {
+        // Where a disk is full, only what is removed makes room: so this is tried after failures too.
+        if self.connection.is_none() && !self.path.exists() {
             return;
         }
         if self.unrolled > 0
@@ -185,11 +220,17 @@ fn restrict(path: &Path) {
 }
 
 fn insert(transaction: &Transaction<'_>, numbers: &mut Numbers, rows: &[Full<'_>]) -> rusqlite::Result<()> {
+    // What was removed is in the sums, so no number comes again, though no row is left.
+    let last: i64 = transaction
+        .prepare_cached(
+            "SELECT max(coalesce((SELECT max(id) FROM queries), 0), (SELECT value FROM meta WHERE key = 'rolled'))",
+        )?
+        .query_row([], |row| row.get(0))?;
     let mut statement = transaction.prepare_cached(
-        "INSERT INTO queries (time, client, name, type, rcode, ede, micros, cache, security, transport, kind, verdicts,
-         rules, client_group, upstream, aliases, addresses) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+        "INSERT INTO queries (id, time, client, name, type, rcode, ede, micros, cache, security, transport, kind, verdicts,
+         rules, client_group, upstream, aliases, addresses) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
     )?;
-    for Full { row, .. } in rows {
+    for (id, Full { row, .. }) in (last + 1..).zip(rows) {
         let (verdicts, rules) = numbers.of(transaction, &row.verdicts)?;
         let leads = !row.aliases.is_empty() || !row.addresses.is_empty();
         let joined = |texts: Vec<String>| (!texts.is_empty()).then(|| texts.join(" "));
@@ -201,6 +242,7 @@ fn insert(transaction: &Transaction<'_>, numbers: &mut Numbers, rows: &[Full<'_>
             }
         };
         statement.execute(params![
+            id,
             row.time,
             row.client,
             row.name,
