@@ -262,6 +262,20 @@ fn pihole() {
             vec![format!("x.example A 10.0.0.1 {T} blocked Pi-hole/configuration ")],
         ),
         ("Nov 28 21:12:44 router dnsmasq-dhcp[1]: DHCPACK(br0) 10.0.0.1\n".to_owned(), vec![]),
+        // The tag is the last word before the message, whatever the host is called.
+        (
+            "Nov 28 21:12:44 my-dnsmasq.lan dnsmasq[123]: query[A] a.example from 10.0.0.1\n\
+             Nov 28 21:12:44 dnsmasq dnsmasq: query[A] b.example from 10.0.0.1\n\
+             Nov 28 21:12:44 dnsmasq kernel: query[A] c.example from 10.0.0.1\n\
+             Nov 28 21:12:44 host dnsmasqx[1]: query[A] d.example from 10.0.0.1\n"
+                .to_owned(),
+            vec![
+                "line 3: skipped: the line is none of dnsmasq's log".to_owned(),
+                "line 4: skipped: the line is none of dnsmasq's log".to_owned(),
+                format!("a.example A 10.0.0.1 {T} passed"),
+                format!("b.example A 10.0.0.1 {T} passed"),
+            ],
+        ),
         (
             "2026-11-28T21:12:44+01:00 router dnsmasq[1]: query[A] a.example from 10.0.0.1".to_owned(),
             vec![format!("a.example A 10.0.0.1 {T} passed")],
@@ -300,6 +314,16 @@ fn pihole() {
     let read = steps(many.as_bytes(), None);
     assert!(read.len() == 1000 && read.iter().all(|query| query.contains("blocked")), "{}", read.len());
     assert!(read[999].starts_with("n999.example"));
+    // A line that is a query is none without one.
+    let Opened { mut source, .. } = open(Cursor::new(many), None, None, &clock()).unwrap();
+    let (mut asked, mut ignored) = (Asked::default(), 0);
+    loop {
+        match source.advance(&mut asked).unwrap() {
+            Step::End => break,
+            step => ignored += usize::from(step == Step::Ignored),
+        }
+    }
+    assert_eq!(ignored, 1000);
 }
 
 /// A query for `name`, A.
