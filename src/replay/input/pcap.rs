@@ -5,7 +5,7 @@
 
 use super::{
     Asked, NOT_JUDGED, OpenError, Place, Source, Step,
-    packet::{Payload, payload},
+    packet::{CUT, Payload, payload},
 };
 use crate::dns::{HEADER_BYTES, Query, Reject, is_query};
 use pcap_parser::{
@@ -254,8 +254,6 @@ impl Packet {
         }
     }
 }
-
-const CUT: &str = "the capture holds only the packet's beginning; capture whole packets (tcpdump -s 0)";
 
 /// Units in a second of an interface's resolution: a power of two with the highest bit set, else of ten. One that is out
 /// of any range counts as microseconds, as where none is given.
