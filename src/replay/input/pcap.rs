@@ -269,3 +269,6 @@ fn micros(ticks: u128, interface: &Interface) -> Option<i64> {
     let micros = i128::try_from(micros).ok()?.checked_add(i128::from(interface.offset) * MICROS)?;
     i64::try_from(micros).ok()
 }
+
+#[cfg(test)]
+pub(super) mod tests;
