@@ -7,6 +7,7 @@ mod adguard;
 mod database;
 mod detect;
 mod dnsperf;
+mod json;
 mod lines;
 mod ours;
 mod packet;
@@ -22,6 +23,7 @@ use crate::{
     query_log::Fate,
 };
 use detect::Detected;
+use json::JsonLines;
 use std::{
     borrow::Cow,
     fmt,
@@ -296,10 +298,10 @@ where
     let buffered = |input| BufReader::with_capacity(READ_BYTES, input);
     let lines = |input| lines::Lines::new(buffered(input));
     let (source, tells_verdicts): (Box<dyn Source>, bool) = match format {
-        Format::Ours => (Box::new(ours::Ours::new(lines(input))), true),
+        Format::Ours => (Box::new(JsonLines::new(lines(input), ours::read_line)), true),
         Format::Pcap => (Box::new(pcap::Packets::new(input)?), false),
         Format::Dnsperf => (Box::new(dnsperf::Dnsperf::new(lines(input))), false),
-        Format::Adguard => (Box::new(adguard::Adguard::new(lines(input))), true),
+        Format::Adguard => (Box::new(JsonLines::new(lines(input), adguard::read_line)), true),
         Format::Pihole => (Box::new(pihole::Pihole::new(lines(input), clock)), true),
         Format::Dnstap => {
             let taps = tap::Taps::new(buffered(input))?;
