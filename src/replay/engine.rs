@@ -1,7 +1,7 @@
 //! Asks two policies, by batches, and counts where they differ.
 
 use super::{
-    count::Counts,
+    count::{Counts, NO_REASON},
     input::{Asked, Format, Source, Step},
     summary::{self, Skips, Summary},
 };
@@ -245,7 +245,7 @@ fn reason(before: &Before, after: &Judge, was: &Judged, is: &Judged, asked: &Ask
         (By::Nothing, _) => Some(reasons.of_told(&asked.told)),
         (by, _) => key(by, false).map(|key| reasons.of_rule(key, || after.show(by))),
     }
-    .unwrap_or_default()
+    .unwrap_or(NO_REASON)
 }
 
 /// What tells one rule, or one exception of the owner's, from another.

@@ -1,7 +1,7 @@
 //! What came of a comparison, as data: the same numbers for people and for programs.
 
 use super::{
-    count::{Counts, Row, change_of, fates_of},
+    count::{Counts, NO_REASON, Row, change_of, fates_of},
     engine::Tally,
     input::{Format, Place},
 };
@@ -87,12 +87,13 @@ pub struct ByName {
 /// A rule that decides now, or no longer.
 #[derive(Serialize, Clone, Debug)]
 pub struct Because {
-    /// Empty for the owner's exceptions.
+    /// Empty for the owner's exceptions, as is the service; without a program the service says that there were more rules
+    /// than are told apart.
     pub program: String,
     pub service: String,
     /// `list:line`; of another program's log the rule itself, or nothing.
     pub rule: String,
-    /// `after`: it decides now; `before`: it did.
+    /// `after`: it decides now; `before`: it did; empty: not told.
     pub of: &'static str,
 }
 
@@ -220,6 +221,7 @@ fn of_change(counts: &Counts, change: u8, top: usize) -> Change {
     let (before, after) = fates_of(change);
     let name = |&(name, _, reason): &(u32, u8, u32), row: &Row| {
         let (program, service) = counts.reasons.service_of_reason(reason);
+        let is_told = reason != NO_REASON;
         let reason = counts.reasons.reason(reason);
         ByName {
             name: counts.changed_names.shown(name),
@@ -229,7 +231,11 @@ fn of_change(counts: &Counts, change: u8, top: usize) -> Change {
                 program: program.to_owned(),
                 service: service.to_owned(),
                 rule: reason.rule.to_string(),
-                of: if reason.is_of_before { "before" } else { "after" },
+                of: match reason.is_of_before {
+                    _ if !is_told => "",
+                    true => "before",
+                    false => "after",
+                },
             },
         }
     };

@@ -82,9 +82,11 @@ fn shown_because(because: &Because) -> String {
 }
 
 fn shown_service(program: &str, service: &str) -> String {
-    match program.is_empty() && service.is_empty() {
-        true => "the owner's exceptions".to_owned(),
-        false => format!("{program}/{service}"),
+    match (program, service) {
+        ("", "") => "the owner's exceptions".to_owned(),
+        // No program's: what all rules beyond the bound are counted as.
+        ("", words) => words.to_owned(),
+        _ => format!("{program}/{service}"),
     }
 }
 
@@ -171,6 +173,7 @@ mod tests {
             ("p", "s", "s.list:7", "before", "p/s s.list:7 (before)"),
             ("Pi-hole", "gravity", "", "before", "Pi-hole/gravity (before)"),
             ("", "", "exception c:1", "after", "exception c:1"),
+            ("", "rules without room", "", "", "rules without room"),
         ] {
             let (program, service, rule) = (program.to_owned(), service.to_owned(), rule.to_owned());
             assert_eq!(shown_because(&Because { program, service, rule, of }), expected);
