@@ -56,6 +56,7 @@ pub(super) struct Tally {
     pub(super) skips: Skips,
     /// Lines and packets that hold no query.
     pub(super) ignored: u64,
+    pub(super) between_servers: u64,
     pub(super) broken: Option<String>,
     /// Microseconds since 1970 of the first query and the last by time.
     pub(super) times: Option<(i64, i64)>,
@@ -182,6 +183,7 @@ impl Comparison {
             match step {
                 Step::Asked => filled += 1,
                 Step::Ignored => self.tally.ignored += 1,
+                Step::BetweenServers => self.tally.between_servers += 1,
                 Step::Skipped(reason) => self.tally.skips.add(source.place(), reason),
                 Step::Broken(reason) => {
                     self.tally.broken = Some(format!("{}: {reason}", source.place()));

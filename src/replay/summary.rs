@@ -40,6 +40,8 @@ pub struct Summary {
     pub not_asked: NotAsked,
     /// Lines, packets, frames or rows without a query, such as comments and responses.
     pub ignored: u64,
+    /// Queries in a capture that ask for no recursion, as resolvers ask name servers: they were not asked.
+    pub between_servers: u64,
     pub skipped: Skipped,
     /// Where and why the file could not be read to its end.
     pub broken: Option<String>,
@@ -200,6 +202,7 @@ pub(super) fn summarize(tally: &Tally, format: Format, top: usize, answer_rules:
             queries_without_client: tally.without_client,
         },
         ignored: tally.ignored,
+        between_servers: tally.between_servers,
         skipped: tally.skips.0.clone(),
         broken: tally.broken.clone(),
     }

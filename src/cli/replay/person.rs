@@ -136,6 +136,9 @@ fn notes(summary: &Summary, file: &str) -> Vec<String> {
         let parts = format(summary.format).map_or("lines", Format::parts);
         notes.push(format!("{} {parts} hold no query", summary.ignored));
     }
+    if summary.between_servers > 0 {
+        notes.push(between_servers(summary.between_servers));
+    }
     let skipped = &summary.skipped;
     if skipped.count > 0 {
         notes.push(format!("{} could not be read and were skipped:", skipped.count));
@@ -150,6 +153,10 @@ fn notes(summary: &Summary, file: &str) -> Vec<String> {
     notes
 }
 
+fn between_servers(count: u64) -> String {
+    format!("{count} queries between servers (they ask for no recursion) were left out")
+}
+
 /// Why a file was of no use.
 pub(super) fn nothing_read(name: &str, summary: &Summary) -> String {
     let mut text = format!("{name}: holds no query that could be read as {}", summary.format);
@@ -158,6 +165,9 @@ pub(super) fn nothing_read(name: &str, summary: &Summary) -> String {
     }
     if let Some(broken) = &summary.broken {
         let _ = write!(text, "\n  {}", visible(broken));
+    }
+    if summary.between_servers > 0 {
+        let _ = write!(text, "\n  {}", between_servers(summary.between_servers));
     }
     text + "\n  is it another format? name it with --format"
 }

@@ -141,6 +141,8 @@ pub enum Step {
     Asked,
     /// Nothing to be asked: a comment, a response.
     Ignored,
+    /// A query without RD: resolvers ask name servers so, and clients don't ask resolvers so.
+    BetweenServers,
     /// It can't be read, and why.
     Skipped(Cow<'static, str>),
     /// Nor can what follows, and why. It is the end.

@@ -33,6 +33,7 @@ fn steps_of(Opened { mut source, .. }: Opened) -> Vec<String> {
         match source.advance(&mut asked).unwrap() {
             Step::Asked => all.push(shown(&asked)),
             Step::Ignored => {}
+            Step::BetweenServers => all.push(format!("{}: between servers", source.place())),
             Step::Skipped(reason) => all.push(format!("{}: skipped: {reason}", source.place())),
             Step::Broken(reason) => {
                 all.push(format!("{}: broken: {reason}", source.place()));

@@ -107,6 +107,38 @@ fn packets_of_pcap() {
     }
 }
 
+/// A resolver's own queries, as a capture on it has them, are not a client's; nor is what servers tell each other.
+#[test]
+fn queries_between_servers() {
+    let iterative = |name: &str| {
+        let mut message = query(name);
+        message[2] &= !1;
+        message
+    };
+    let notify = {
+        let mut message = iterative("zone.example");
+        message[2] |= 4 << 3;
+        message
+    };
+    let packets = [
+        udp(&iterative("a.example")),
+        udp(&query("a.example")),
+        tcp(&stream(&[iterative("b.example"), query("b.example")])),
+        udp(&notify),
+    ];
+    let read = steps(&pcap(false, false, &packets), None);
+    let time = "2023-11-14T22:13:20.25Z";
+    let client = "fdfd:fdfd:fdfd:fdfd:fdfd:fdfd:fdfd:fdfd";
+    let expected = [
+        "packet 1: between servers".to_owned(),
+        format!("a.example A 10.0.0.1 {time}"),
+        "packet 3: between servers".to_owned(),
+        format!("b.example A {client} {time} tcp"),
+        "packet 4: between servers".to_owned(),
+    ];
+    assert_eq!(read, expected);
+}
+
 #[test]
 fn packets_that_have_no_query_in_whole() {
     let whole = stream(&[query("a.example"), query("b.example")]);
