@@ -11,12 +11,13 @@ use crate::{
         clickhouse::{self, ClickHouseReader},
         sqlite::{ReadError, Reader},
     },
+    replay::{Step, input::Lines},
     report::{self, Context, Filter, Held, KnownList, Moment, Tally},
 };
 use jiff::{Timestamp, civil, tz::TimeZone};
 use std::{
     fs::File,
-    io::{BufRead, BufReader},
+    io::BufReader,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -24,8 +25,8 @@ use std::{
 
 /// What is told unless something else is asked for.
 const SPAN_DEFAULT: Duration = Duration::from_secs(7 * 86_400);
-/// Octets of one line of JSON.
-const LINE_BYTES_MAX: u64 = 1 << 20;
+/// Octets asked of a file at once.
+const READ_BYTES: usize = 1 << 18;
 
 /// The source that is no file; a file of that name is `./clickhouse`.
 const SOURCE_CLICKHOUSE: &str = "clickhouse";
@@ -91,7 +92,7 @@ pub fn report(config: &Config, asked: &Asked) -> Outcome {
         source: read.source,
         privacy: config.query_log.privacy.word().to_owned(),
         lists: known_lists(config),
-        held: Held { first: read.first.map(Moment), last: None, lost: read.lost },
+        held: Held { first: read.first.map(Moment), last: None, unreadable_lines: read.unreadable_lines },
         exceptions_asked: None,
     };
     let text = match asked.format {
@@ -119,8 +120,8 @@ struct Read {
     from: i64,
     to: i64,
     first: Option<i64>,
-    /// Lines that were no rows.
-    lost: u64,
+    /// Lines that are no rows.
+    unreadable_lines: u64,
     source: String,
 }
 
@@ -147,7 +148,7 @@ fn read_database(path: &Path, (from, to): (i64, i64), tally: &mut Tally) -> Resu
         let first = reader.first()?;
         let (from, to) = reader.for_each(from, to, |seen| tally.add(&seen))?;
         reader.leads(from, |name, target| tally.add_lead(name, target))?;
-        Ok(Read { from, to, first, lost: 0, source: path.display().to_string() })
+        Ok(Read { from, to, first, unreadable_lines: 0, source: path.display().to_string() })
     };
     read().map_err(|error| Failure::Other(error.to_string()))
 }
@@ -163,7 +164,13 @@ fn read_clickhouse(
         let first = reader.first()?;
         let (from, to) = reader.for_each(from, to, instance, |seen| tally.add(&seen))?;
         reader.leads(from, |name, target| tally.add_lead(name, target))?;
-        Ok(Read { from, to, first, lost: 0, source: format!("{} of ClickHouse at {}", server.database, server.url) })
+        Ok(Read {
+            from,
+            to,
+            first,
+            unreadable_lines: 0,
+            source: format!("{} of ClickHouse at {}", server.database, server.url),
+        })
     };
     read().map_err(|error| Failure::Other(error.to_string()))
 }
@@ -171,15 +178,16 @@ fn read_clickhouse(
 /// Reads lines of JSON, as `[query_log.json]` writes them. What is no row is counted.
 fn read_lines(path: &Path, (from, to): (i64, i64), tally: &mut Tally) -> Result<Read, Failure> {
     let failed = |error: std::io::Error| Failure::Other(format!("{} can't be read: {error}", path.display()));
-    let mut lines = BufReader::with_capacity(1 << 20, File::open(path).map_err(failed)?);
-    let (mut line, mut first, mut lost) = (Vec::new(), None::<i64>, 0);
+    let mut lines = Lines::new(BufReader::with_capacity(READ_BYTES, File::open(path).map_err(failed)?));
+    let (mut first, mut unreadable_lines) = (None::<i64>, 0);
     loop {
-        line.clear();
-        let length = std::io::Read::take(&mut lines, LINE_BYTES_MAX).read_until(b'\n', &mut line).map_err(failed)?;
-        if length == 0 {
-            break;
-        }
-        let row: Option<Row> = serde_json::from_slice::<JsonRow<'_>>(&line).ok().and_then(|row| row.row().ok());
+        let row: Option<Row> = match lines.next_line().map_err(failed)? {
+            Ok(line) => serde_json::from_slice::<JsonRow<'_>>(line).ok().and_then(|row| row.row().ok()),
+            Err(Step::End) => break,
+            // In an empty line nothing is missing.
+            Err(Step::Ignored) => continue,
+            Err(_) => None,
+        };
         match row {
             Some(row) => {
                 first = Some(first.map_or(row.time, |first| first.min(row.time)));
@@ -187,16 +195,16 @@ fn read_lines(path: &Path, (from, to): (i64, i64), tally: &mut Tally) -> Result<
                     tally.add(&Seen::one(&row));
                 }
             }
-            None => lost += 1,
+            None => unreadable_lines += 1,
         }
     }
-    if first.is_none() && lost > 0 {
+    if first.is_none() && unreadable_lines > 0 {
         return Err(Failure::Other(format!(
-            "{} holds no recorded queries: none of its {lost} lines is one",
+            "{} holds no recorded queries: none of its {unreadable_lines} lines is one",
             path.display()
         )));
     }
-    Ok(Read { from, to, first, lost, source: path.display().to_string() })
+    Ok(Read { from, to, first, unreadable_lines, source: path.display().to_string() })
 }
 
 fn is_database(path: &Path) -> bool {
@@ -251,6 +259,35 @@ fn time(text: &str, now: i64) -> Result<i64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A row, blank lines, what is no row, and what is one only if a line that is too long is read in pieces.
+    #[test]
+    fn lines_that_are_no_rows_are_told_as_what_they_are() {
+        let row = r#"{"time":"2026-11-28T21:12:44Z","group":"default","transport":"udp","name":"a.example","type":"A","rcode":"NOERROR","micros":1,"fate":"passed"}"#;
+        let text = format!("{row}\n\n \nno row\n{}{row}\n{row}", " ".repeat(1 << 20));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("queries.json");
+        std::fs::write(&path, text).unwrap();
+        let mut tally = Tally::new(Filter::default());
+        let (from, to) = (1_795_824_000_000_000, 1_796_000_000_000_000);
+        let read = read_lines(&path, (from, to), &mut tally).unwrap_or_else(|_| panic!("it can't be read"));
+        assert_eq!(read.unreadable_lines, 2);
+        let context = Context {
+            from,
+            to,
+            made_at: to,
+            instance: String::new(),
+            source: read.source,
+            privacy: "full".to_owned(),
+            lists: Vec::new(),
+            held: Held { unreadable_lines: read.unreadable_lines, ..Held::default() },
+            exceptions_asked: None,
+        };
+        let report = tally.finish(&context);
+        assert_eq!(report.totals.queries, 2);
+        let page = report::text(&report).split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(page.contains("2 lines could not be read as queries"), "{page}");
+    }
 
     #[test]
     fn times_are_written_as_people_write_them() {

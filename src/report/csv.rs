@@ -116,7 +116,7 @@ impl Sheet {
         }
         self.time("report", &[], "held_first", report.held.first);
         self.time("report", &[], "held_last", report.held.last);
-        self.count("report", &[], "lost", report.held.lost);
+        self.count("report", &[], "unreadable_lines", report.held.unreadable_lines);
         let limits = &report.limits;
         self.count("limit", &[], "queries_without_tables", limits.queries_without_tables);
         self.count("limit", &[], "queries_without_time", limits.queries_without_time);

@@ -77,8 +77,8 @@ pub struct KnownList {
 pub struct Held {
     pub first: Option<Moment>,
     pub last: Option<Moment>,
-    /// Queries that were answered and couldn't be kept.
-    pub lost: u64,
+    /// Lines of a file that are no rows.
+    pub unreadable_lines: u64,
 }
 
 /// A name that somebody wants to pass.

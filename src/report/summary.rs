@@ -75,8 +75,9 @@ fn caveats(report: &Report) -> Vec<String> {
     if let Some(first) = report.held.first.filter(|first| *first > report.from) {
         lines.push(format!("The record begins only on {}.", first.minute()));
     }
-    if report.held.lost > 0 {
-        lines.push(format!("{} could not be kept, and are in no number here.", queries(report.held.lost)));
+    if report.held.unreadable_lines > 0 {
+        let unreadable = counted(report.held.unreadable_lines, "line", "lines");
+        lines.push(format!("{unreadable} could not be read as queries, and are in no number here."));
     }
     match report.privacy.as_str() {
         "none" => lines.push("Clients aren't kept, so numbers of clients are 0 and say nothing.".to_owned()),

@@ -21,7 +21,7 @@ impl<R: BufRead> JsonLines<R> {
 
 impl<R: BufRead> Source for JsonLines<R> {
     fn advance(&mut self, asked: &mut Asked) -> io::Result<Step> {
-        let line = match self.lines.next()? {
+        let line = match self.lines.next_line()? {
             Ok(line) => line,
             Err(step) => return Ok(step),
         };

@@ -24,6 +24,7 @@ use crate::{
 };
 use detect::Detected;
 use json::JsonLines;
+pub use lines::{Line, Lines};
 use std::{
     borrow::Cow,
     fmt,

@@ -126,7 +126,7 @@ impl<R: BufRead> Source for Pihole<R> {
 impl<R: BufRead> Pihole<R> {
     /// Takes a line.
     fn take(&mut self) -> io::Result<Seen> {
-        let line = match self.lines.next()? {
+        let line = match self.lines.next_line()? {
             Ok(line) => line,
             Err(Step::End) => {
                 self.is_over = true;

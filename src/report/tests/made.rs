@@ -102,7 +102,7 @@ pub(super) fn context() -> Context {
             known("clean-cable/hmn", "shadow", 2),
             known("clean-carrier/telecom", "off", 9),
         ],
-        held: Held { first: Some(Moment(START - DAY)), last: Some(Moment(START + 7 * DAY)), lost: 0 },
+        held: Held { first: Some(Moment(START - DAY)), last: Some(Moment(START + 7 * DAY)), unreadable_lines: 0 },
         exceptions_asked: None,
     }
 }
