@@ -186,7 +186,7 @@ impl Comparison {
                 Step::BetweenServers => self.tally.between_servers += 1,
                 Step::Skipped(reason) => self.tally.skips.add(source.place(), reason),
                 Step::Broken(reason) => {
-                    self.tally.broken = Some(format!("{}: {reason}", source.place()));
+                    self.tally.broken = Some(format!("{}: {}", source.place(), summary::short(reason)));
                     break;
                 }
                 Step::End => break,

@@ -11,6 +11,8 @@ use std::borrow::Cow;
 
 /// Reasons for skipping that are told apart.
 const REASONS_MAX: usize = 10;
+/// Octets of one: some quote what stands in the file.
+const REASON_BYTES_MAX: usize = 256;
 /// What stands for all others.
 const OTHER_REASONS: &str = "other reasons";
 
@@ -152,6 +154,7 @@ pub(super) struct Skips(Skipped);
 
 impl Skips {
     pub(super) fn add(&mut self, place: Place, reason: Cow<'static, str>) {
+        let reason = short(reason);
         let Skipped { count, reasons } = &mut self.0;
         *count += 1;
         let is_full = reasons.len() == REASONS_MAX;
@@ -163,6 +166,14 @@ impl Skips {
         } else {
             reasons.push(Reason { reason, count: 1, first: place.to_string() });
         }
+    }
+}
+
+/// A reason's beginning.
+pub(super) fn short(reason: Cow<'static, str>) -> Cow<'static, str> {
+    match reason.len() > REASON_BYTES_MAX {
+        true => format!("{}…", &reason[..reason.floor_char_boundary(REASON_BYTES_MAX)]).into(),
+        false => reason,
     }
 }
 

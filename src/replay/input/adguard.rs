@@ -1,6 +1,6 @@
 //! AdGuard Home's `querylog.json`: a JSON object a line. The answer in it is not looked at.
 
-use super::{Asked, Step, json::parse, micros_of};
+use super::{Asked, Bounded, Step, json::parse, micros_of};
 use crate::query_log::Fate;
 use serde::Deserialize;
 use std::borrow::Cow;
@@ -72,7 +72,8 @@ pub(super) fn read_line(line: &[u8], asked: &mut Asked) -> Result<Step, String> 
     asked.rr_type = entry.rr_type.parse().map_err(|error| format!("QT: {error}"))?;
     asked.tcp = matches!(&*entry.protocol, "dot" | "doh");
     asked.set_client(&entry.address);
-    asked.client_id.extend(entry.client_id.chars().map(|letter| letter.to_ascii_lowercase()));
+    Bounded(&mut asked.client_id).push(&entry.client_id);
+    asked.client_id.make_ascii_lowercase();
     let result = &entry.result;
     asked.recorded = Some(match result.is_filtered {
         true => Fate::Blocked,

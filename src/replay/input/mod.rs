@@ -37,6 +37,8 @@ use std::{
 const HEAD_BYTES: u64 = 1 << 16;
 /// Octets asked of a file at once.
 const READ_BYTES: usize = 1 << 18;
+/// Octets that are kept of a text: no rule has as many, and no client's name. What is counted by such texts stays bounded.
+const TEXT_BYTES_MAX: usize = 1024;
 /// Why a message is skipped that no policy is asked about.
 const NOT_JUDGED: &str = "the query is answered with an error code alone, before any policy";
 
@@ -105,8 +107,25 @@ impl Asked {
     fn set_client(&mut self, text: &str) {
         self.client = text.parse().ok().map(|address: IpAddr| address.to_canonical());
         if self.client.is_none() {
-            self.client_text.push_str(text);
+            Bounded(&mut self.client_text).push(text);
         }
+    }
+}
+
+/// A text of which so much is kept as there is room for.
+struct Bounded<'a>(&'a mut String);
+
+impl Bounded<'_> {
+    fn push(&mut self, text: &str) {
+        let room = TEXT_BYTES_MAX.saturating_sub(self.0.len());
+        self.0.push_str(&text[..text.floor_char_boundary(room)]);
+    }
+}
+
+impl fmt::Write for Bounded<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.push(text);
+        Ok(())
     }
 }
 
@@ -119,10 +138,10 @@ impl Told {
 
     fn set(&mut self, program: &str, service: &str, rule: impl fmt::Display) {
         self.clear();
-        self.program.push_str(program);
-        self.service.push_str(service);
+        Bounded(&mut self.program).push(program);
+        Bounded(&mut self.service).push(service);
         // Writing to memory doesn't fail.
-        let _ = fmt::Write::write_fmt(&mut self.rule, format_args!("{rule}"));
+        let _ = fmt::Write::write_fmt(&mut Bounded(&mut self.rule), format_args!("{rule}"));
     }
 }
 

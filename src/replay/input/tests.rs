@@ -329,6 +329,36 @@ fn pihole() {
     assert_eq!(ignored, 1000);
 }
 
+/// What is counted by clients and rules is bounded only if their texts are.
+#[test]
+fn texts_without_an_end_are_cut() {
+    let long = "\u{fc}".repeat(100_000);
+    for (format, line) in [
+        (
+            Format::Ours,
+            format!(r#"{{"time":"2026-11-28T21:12:44Z","client":"{long}","name":"a","type":"A","owner":"{long}"}}"#),
+        ),
+        (
+            Format::Adguard,
+            format!(
+                r#"{{"T":"2026-11-28T21:12:44Z","QH":"a","QT":"A","IP":"{long}","CID":"{long}","Result":
+                {{"IsFiltered":true,"ServiceName":"{long}","Rule":"{long}"}}}}"#
+            )
+            .replace('\n', ""),
+        ),
+        (Format::Pihole, format!("Nov 28 21:12:44 dnsmasq[1]: query[A] a from {long}")),
+    ] {
+        let Opened { mut source, .. } = open(Cursor::new(line), None, Some(format), &clock()).unwrap();
+        let mut asked = Asked::default();
+        while source.advance(&mut asked).unwrap() != Step::Asked {}
+        let Asked { client_text, client_id, told, .. } = asked;
+        assert!(client_text.starts_with('\u{fc}'));
+        for text in [client_text, client_id, told.program, told.service, told.rule] {
+            assert!(text.len() <= TEXT_BYTES_MAX, "{format:?}: {}", text.len());
+        }
+    }
+}
+
 #[test]
 fn files_that_cannot_be_read() {
     for (text, format, expected) in [
