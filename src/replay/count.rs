@@ -1,6 +1,7 @@
 //! What is counted of two verdicts on many queries, in bounded memory.
 //!
-//! Queries on which both agree cost two lookups; names, clients and rules get numbers, and only where something changes.
+//! Queries on which both agree cost two lookups: of their name only a hash is kept, and their client gets a number. Names
+//! and rules get numbers only where something changes.
 
 use super::input::Told;
 use crate::{dns::Name, query_log::Fate};
@@ -11,7 +12,7 @@ use std::{
     net::IpAddr,
 };
 
-/// Distinct names that are counted: 70 MB. A house asks for some thousands a day, a carrier for millions.
+/// Distinct names that are counted: 75 MB. A house asks for some thousands a day, a carrier for millions.
 const NAMES_MAX: usize = 1 << 22;
 /// Distinct clients that are told apart.
 const CLIENTS_MAX: usize = 1 << 20;
@@ -19,7 +20,7 @@ const CLIENTS_MAX: usize = 1 << 20;
 const ROWS_MAX: usize = 1 << 19;
 /// Distinct rules by which something changes.
 const REASONS_MAX: usize = 1 << 17;
-/// Pairs that are remembered to count names by client, clients by name and so on: 70 MB.
+/// Pairs that are remembered to count names by client, clients by name and so on: 75 MB.
 const PAIRS_MAX: usize = 1 << 22;
 /// Stands for a client of whom nothing is known.
 pub(super) const NOBODY: u32 = u32::MAX;

@@ -101,6 +101,7 @@ pub struct Because {
     pub of: &'static str,
 }
 
+/// A client for whom something changes.
 #[derive(Serialize, Clone, Debug)]
 pub struct ByClient {
     pub client: String,
@@ -108,6 +109,7 @@ pub struct ByClient {
     pub names: u64,
 }
 
+/// A service by whose rules something changes.
 #[derive(Serialize, Clone, Debug)]
 pub struct ByService {
     pub program: String,

@@ -94,7 +94,7 @@ impl Default for Asked {
 }
 
 impl Asked {
-    /// Forgets all but the name, which is written over anyway.
+    /// Forgets all but the name and the type, which are written over anyway.
     fn clear(&mut self) {
         (self.time, self.client, self.tcp, self.recorded, self.unaskable) = (None, None, false, None, false);
         self.client_text.clear();

@@ -155,7 +155,7 @@ impl<R: Read> Taps<R> {
 
     fn take_response(&mut self, event: &Event<'_>, asked: &mut Asked) -> Step {
         let question = match self.read_question(&event.response) {
-            Ok(()) => self.query.question.clone(),
+            Ok(()) => self.query.question,
             // Its query was told of already.
             Err(_) if self.has_queries => return Step::Ignored,
             Err(reason) => return Step::Skipped(reason.into()),
