@@ -139,7 +139,7 @@ enum Command {
     Replay {
         /// Our query log (its database, lines of JSON or dnstap), dnstap of another server, a capture (pcap, pcapng), a
         /// query file of dnsperf, AdGuard Home's querylog.json, or Pi-hole's pihole.log or pihole-FTL.db; `-` for
-        /// standard input, which can't be a database.
+        /// standard input, which can't be a database. Queries between servers (without RD) in a capture are left out.
         file: PathBuf,
         /// The configuration to try; `shipped` for the one inside this program.
         #[arg(long, default_value = "shipped", value_name = "CONFIG")]

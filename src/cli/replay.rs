@@ -1,5 +1,7 @@
 //! `cleandns replay`: what a policy would have done to recorded queries.
 
+mod person;
+
 use super::{Failure, Outcome, load_config, say};
 use crate::{
     app,
@@ -7,12 +9,12 @@ use crate::{
     embedded,
     lists::Lists,
     query::SpecialNames,
-    replay::{Because, Before, Change, Comparison, Counted, Format, Judge, Opened, Summary, WallClock, open},
+    replay::{Before, Comparison, Format, Judge, Opened, Summary, WallClock, open},
+    report::visible,
 };
 use serde::Serialize;
 use std::{
     borrow::Cow,
-    fmt::Write as _,
     fs::File,
     io::{self, IsTerminal, Read, Write as _},
     path::{Path, PathBuf},
@@ -84,8 +86,8 @@ pub fn replay(asked: &Asked) -> Outcome {
     let now = (app::Outside::real().clock)() as i64;
     let clock = WallClock { now, zone: after.config.policy.time_zone.clone() };
     let path = Some(asked.file.as_path()).filter(|path| path.as_os_str() != "-");
-    let Opened { format, mut source, tells_verdicts } =
-        open(input, path, asked.format, &clock).map_err(|error| Failure::Other(format!("{name}: {error}")))?;
+    let Opened { format, mut source, tells_verdicts } = open(input, path, asked.format, &clock)
+        .map_err(|error| Failure::Other(format!("{name}: {}", visible(&error.to_string()))))?;
     let before = before(asked, format, tells_verdicts)?;
     let after = judge(after)?;
     let mut comparison = Comparison::new(before.what, after.what, now);
@@ -99,7 +101,7 @@ pub fn replay(asked: &Asked) -> Outcome {
     let seconds = started.elapsed().as_secs_f64();
     let summary = comparison.summary(format, asked.top);
     if summary.queries == 0 {
-        return Err(Failure::Other(nothing_read(&name, &summary)));
+        return Err(Failure::Other(person::nothing_read(&name, &summary)));
     }
     let queries_per_second = (summary.queries as f64 / seconds.max(1e-6)) as u64;
     let (before, after) = (before.label.as_str(), after.label.as_str());
@@ -108,7 +110,7 @@ pub fn replay(asked: &Asked) -> Outcome {
         let json = serde_json::to_string_pretty(&shown).map_err(|error| Failure::Other(error.to_string()))?;
         say(json + "\n");
     } else {
-        say(for_a_person(&shown));
+        say(person::page(&shown));
     }
     Ok(())
 }
@@ -195,18 +197,6 @@ fn warn(text: &str) {
     let _ = writeln!(io::stderr(), "warning: {text}");
 }
 
-/// Why a file was of no use.
-fn nothing_read(name: &str, summary: &Summary) -> String {
-    let mut text = format!("{name}: holds no query that could be read as {}", summary.format);
-    for reason in &summary.skipped.reasons {
-        let _ = write!(text, "\n  {}: {} ({} of them)", reason.first, plain(&reason.reason), reason.count);
-    }
-    if let Some(broken) = &summary.broken {
-        let _ = write!(text, "\n  {}", plain(broken));
-    }
-    text + "\n  is it another format? name it with --format"
-}
-
 /// Counts what is read of a file.
 struct Metered {
     input: Box<dyn Read + Send>,
@@ -258,150 +248,4 @@ impl Progress {
 
 fn mebibytes(bytes: u64) -> String {
     format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
-}
-
-fn for_a_person(shown: &Shown<'_>) -> String {
-    let Shown { file, before, after, summary, .. } = shown;
-    let counted = |counted: Counted| format!("{}{}", if counted.exact { "" } else { "at least " }, counted.count);
-    let mut text = String::new();
-    let mut line = |line: &str| {
-        text.push_str(line);
-        text.push('\n');
-    };
-    line(&format!(
-        "{file}: {}, {} queries for {} names from {} clients",
-        summary.format,
-        summary.queries,
-        counted(summary.names),
-        counted(summary.clients)
-    ));
-    if let (Some(first), Some(last)) = (&summary.first, &summary.last) {
-        line(&format!("from:   {first} to {last}"));
-    }
-    line(&format!("before: {before}"));
-    line(&format!("after:  {after}"));
-    line("");
-    let fates = summary.fates.iter().map(|fate| (vec![fate.before, fate.after], fate.fate.to_owned()));
-    line(&table(&["before", "after"], "queries", fates));
-    match summary.changed {
-        0 => line("nothing changes: every query fares as before"),
-        changed => line(&format!(
-            "{changed} queries change: {} newly blocked, {} newly passed",
-            summary.newly_blocked, summary.newly_passed
-        )),
-    }
-    if summary.changed == 0 && before == after {
-        line("both sides are the same policy; `--before none` shows all that it does");
-    }
-    summary.changes.iter().for_each(|change| line(&shown_change(change)));
-    line("");
-    notes(summary, file).iter().for_each(|note| line(note));
-    line(&format!("{} queries a second, in {:.1} seconds", shown.queries_per_second, shown.seconds));
-    text
-}
-
-/// The tables of one change.
-fn shown_change(change: &Change) -> String {
-    let Change { before, after, queries, names, clients, by_name, by_client, by_service } = change;
-    let mut text = format!("\n{before} → {after}: {queries} queries, {names} names, {clients} clients\n");
-    let width = by_name.iter().map(|row| row.name.len()).max().unwrap_or(0);
-    let names = by_name
-        .iter()
-        .map(|row| (vec![row.queries, row.clients], format!("{:<width$}  {}", row.name, shown_because(&row.because))));
-    text += &table(&["queries", "clients"], &format!("{:<width$}  by", "name"), names);
-    let services = by_service
-        .iter()
-        .map(|row| (vec![row.queries, row.names, row.clients], shown_service(&row.program, &row.service)));
-    text += &("\n".to_owned() + &table(&["queries", "names", "clients"], "program/service", services));
-    if !by_client.is_empty() {
-        let clients = by_client.iter().map(|row| (vec![row.queries, row.names], row.client.clone()));
-        text += &("\n".to_owned() + &table(&["queries", "names"], "client", clients));
-    }
-    text.truncate(text.trim_end().len());
-    text
-}
-
-/// The rule, and that it is one of the policy before, if so.
-fn shown_because(because: &Because) -> String {
-    let Because { program, service, rule, of } = because;
-    let before = if *of == "before" { " (before)" } else { "" };
-    match program.is_empty() && service.is_empty() {
-        true => format!("{rule}{before}"),
-        false => format!("{} {rule}{before}", shown_service(program, service)),
-    }
-}
-
-fn shown_service(program: &str, service: &str) -> String {
-    match program.is_empty() && service.is_empty() {
-        true => "the owner's exceptions".to_owned(),
-        false => format!("{program}/{service}"),
-    }
-}
-
-/// Numbers in columns, then a text.
-fn table(numbers: &[&str], last: &str, rows: impl Iterator<Item = (Vec<u64>, String)>) -> String {
-    /// Digits of a number that fits its column.
-    const WIDTH: usize = 10;
-    let mut text = String::new();
-    let mut line = |cells: Vec<String>, last: &str| {
-        for cell in cells {
-            // Writing to memory doesn't fail.
-            let _ = write!(text, "{cell:>WIDTH$}  ");
-        }
-        text.push_str(plain(last).trim_end());
-        text.push('\n');
-    };
-    line(numbers.iter().map(|&number| number.to_owned()).collect(), last);
-    rows.for_each(|(numbers, last)| line(numbers.iter().map(u64::to_string).collect(), &last));
-    text
-}
-
-/// What must be known to read the numbers rightly.
-fn notes(summary: &Summary, file: &str) -> Vec<String> {
-    let mut notes = Vec::new();
-    let not_asked = summary.not_asked;
-    notes.push(format!(
-        "rules on answers were not asked, but for aliases and addresses that the file tells ({} queries): {} rules \
-         before, {} after, and rules on names as aliases",
-        not_asked.queries_with_answer, not_asked.answer_rules_before, not_asked.answer_rules_after
-    ));
-    if not_asked.verdicts_left_out > 0 {
-        notes.push(format!(
-            "{} queries have a recorded verdict that was left out: the file doesn't tell what its rule looked at",
-            not_asked.verdicts_left_out
-        ));
-    }
-    if not_asked.queries_without_client > 0 {
-        notes.push(format!(
-            "{} queries tell no client's address: groups and rules by client don't hold for them",
-            not_asked.queries_without_client
-        ));
-    }
-    if !summary.exact {
-        notes.push("there was more than can be counted: numbers of names and clients are lower bounds".to_owned());
-    }
-    if summary.ignored > 0 {
-        let parts = format(summary.format).map_or("lines", Format::parts);
-        notes.push(format!("{} {parts} hold no query", summary.ignored));
-    }
-    let skipped = &summary.skipped;
-    if skipped.count > 0 {
-        notes.push(format!("{} could not be read and were skipped:", skipped.count));
-        let reason = |reason: &crate::replay::Reason| {
-            format!("  {file}: {}: {} ({} of them)", reason.first, plain(&reason.reason), reason.count)
-        };
-        notes.extend(skipped.reasons.iter().map(reason));
-    }
-    if let Some(broken) = &summary.broken {
-        notes.push(format!("{file}: {}; the numbers are of what stands before", plain(broken)));
-    }
-    notes
-}
-
-/// Without characters that a terminal obeys: files hold what anybody sent.
-fn plain(text: &str) -> Cow<'_, str> {
-    match text.chars().any(char::is_control) {
-        true => text.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect(),
-        false => text.into(),
-    }
 }

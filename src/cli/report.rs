@@ -11,13 +11,14 @@ use crate::{
         clickhouse::{self, ClickHouseReader},
         sqlite::{Origin, ReadError, Reader},
     },
+    replay::{Step, input::Lines},
     report::{self, Context, Filter, Held, KnownList, Moment, Tally},
 };
 use jiff::{Timestamp, civil, tz::TimeZone};
 use std::{
     collections::BTreeSet,
     fs::File,
-    io::{BufRead, BufReader},
+    io::BufReader,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -27,8 +28,8 @@ use std::{
 const SPAN_DEFAULT: Duration = Duration::from_secs(7 * 86_400);
 /// Servers that are named in a report.
 const INSTANCES_MAX: usize = 16;
-/// Octets of one line of JSON.
-const LINE_BYTES_MAX: u64 = 1 << 20;
+/// Octets asked of a file at once.
+const READ_BYTES: usize = 1 << 18;
 
 /// The source that is no file; a file of that name is `./clickhouse`.
 const SOURCE_CLICKHOUSE: &str = "clickhouse";
@@ -208,15 +209,16 @@ fn read_clickhouse(
 fn read_lines(path: &Path, instance: Option<&str>, (from, to): (i64, i64), tally: &mut Tally) -> Result<Read, Failure> {
     let mut instances = BTreeSet::new();
     let failed = |error: std::io::Error| Failure::Other(format!("{} can't be read: {error}", path.display()));
-    let mut lines = BufReader::with_capacity(1 << 20, File::open(path).map_err(failed)?);
-    let (mut line, mut first, mut others, mut unreadable_lines) = (Vec::new(), None::<i64>, 0, 0);
+    let mut lines = Lines::new(BufReader::with_capacity(READ_BYTES, File::open(path).map_err(failed)?));
+    let (mut first, mut others, mut unreadable_lines) = (None::<i64>, 0, 0);
     loop {
-        line.clear();
-        let length = std::io::Read::take(&mut lines, LINE_BYTES_MAX).read_until(b'\n', &mut line).map_err(failed)?;
-        if length == 0 {
-            break;
-        }
-        let read = serde_json::from_slice::<JsonRow<'_>>(&line).ok();
+        let read = match lines.next_line().map_err(failed)? {
+            Ok(line) => serde_json::from_slice::<JsonRow<'_>>(line).ok(),
+            Err(Step::End) => break,
+            // In an empty line nothing is missing.
+            Err(Step::Ignored) => continue,
+            Err(_) => None,
+        };
         match read.as_ref().and_then(|read| Some((read.row().ok()?, &*read.instance))) {
             Some((_, of)) if instance.is_some_and(|asked| asked != of) => others += 1,
             Some((row, of)) => {
@@ -299,6 +301,34 @@ fn time(text: &str, now: i64) -> Result<i64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A row, blank lines, what is no row, and what is one only if a line that is too long is read in pieces.
+    #[test]
+    fn lines_that_are_no_rows_are_told_as_what_they_are() {
+        let row = r#"{"time":"2026-11-28T21:12:44Z","group":"default","transport":"udp","name":"a.example","type":"A","rcode":"NOERROR","micros":1,"fate":"passed"}"#;
+        let text = format!("{row}\n\n \nno row\n{}{row}\n{row}", " ".repeat(1 << 20));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("queries.json");
+        std::fs::write(&path, text).unwrap();
+        let mut tally = Tally::new(Filter::default());
+        let (from, to) = (1_795_824_000_000_000, 1_796_000_000_000_000);
+        let read = read_lines(&path, None, (from, to), &mut tally).unwrap_or_else(|_| panic!("it can't be read"));
+        assert_eq!(read.unreadable_lines, 2);
+        let context = Context {
+            from,
+            to,
+            made_at: to,
+            instance: String::new(),
+            source: read.source,
+            privacy: read.origin.privacy,
+            lists: Vec::new(),
+            held: Held { unreadable_lines: read.unreadable_lines, ..Held::default() },
+        };
+        let report = tally.finish(&context);
+        assert_eq!(report.totals.queries, 2);
+        let page = report::text(&report).split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(page.contains("2 lines could not be read as queries"), "{page}");
+    }
 
     #[test]
     fn times_are_written_as_people_write_them() {

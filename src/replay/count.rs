@@ -1,6 +1,7 @@
 //! What is counted of two verdicts on many queries, in bounded memory.
 //!
-//! Queries on which both agree cost two lookups; names, clients and rules get numbers, and only where something changes.
+//! Queries on which both agree cost two lookups: of their name only a hash is kept, and their client gets a number. Names
+//! and rules get numbers only where something changes.
 
 use super::input::Told;
 use crate::{dns::Name, query_log::Fate};
@@ -11,7 +12,7 @@ use std::{
     net::IpAddr,
 };
 
-/// Distinct names that are counted: 70 MB. A house asks for some thousands a day, a carrier for millions.
+/// Distinct names that are counted: 75 MB. A house asks for some thousands a day, a carrier for millions.
 const NAMES_MAX: usize = 1 << 22;
 /// Distinct clients that are told apart.
 const CLIENTS_MAX: usize = 1 << 20;
@@ -19,7 +20,7 @@ const CLIENTS_MAX: usize = 1 << 20;
 const ROWS_MAX: usize = 1 << 19;
 /// Distinct rules by which something changes.
 const REASONS_MAX: usize = 1 << 17;
-/// Pairs that are remembered to count names by client, clients by name and so on: 70 MB.
+/// Pairs that are remembered to count names by client, clients by name and so on: 75 MB.
 const PAIRS_MAX: usize = 1 << 22;
 /// Stands for a client of whom nothing is known.
 pub(super) const NOBODY: u32 = u32::MAX;
@@ -281,7 +282,12 @@ impl Pairs {
     }
 }
 
-/// Rules by which something changed, by number. Number 0 stands for those that have no room.
+/// The number of the reason that stands for all rules that have no room, and its service, so that it is not taken for
+/// the owner's exceptions, which have none.
+pub(super) const NO_REASON: u32 = 0;
+const NO_ROOM: &str = "rules beyond those that are told apart";
+
+/// Rules by which something changed, by number.
 pub(super) struct Reasons {
     by_rule: Map<Rule, u32>,
     by_text: Map<Box<str>, u32>,
@@ -315,7 +321,7 @@ impl Default for Reasons {
             text: String::new(),
             is_full: false,
         };
-        new.push(false, "", "", "");
+        new.push(false, "", NO_ROOM, "");
         new
     }
 }
@@ -328,7 +334,7 @@ impl Reasons {
         }
         let (program, service, place) = show();
         let number = self.push(rule.0, &program, &service, &place);
-        if number > 0 {
+        if number != NO_REASON {
             self.by_rule.insert(rule, number);
         }
         number
@@ -345,7 +351,7 @@ impl Reasons {
             return number;
         }
         let number = self.push(true, &told.program, &told.service, &told.rule);
-        if number > 0 {
+        if number != NO_REASON {
             self.by_text.insert(self.text.as_str().into(), number);
         }
         number
@@ -354,7 +360,7 @@ impl Reasons {
     fn push(&mut self, is_of_before: bool, program: &str, service: &str, rule: &str) -> u32 {
         if self.reasons.len() == REASONS_MAX {
             self.is_full = true;
-            return 0;
+            return NO_REASON;
         }
         let key: (Box<str>, Box<str>) = (program.into(), service.into());
         let service = *self.services.entry(key).or_insert_with_key(|key| {
@@ -382,5 +388,25 @@ impl Reasons {
     pub(super) fn service(&self, number: u32) -> (&str, &str) {
         let (program, service) = &self.shown_services[number as usize];
         (program, service)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rules that have no room are not taken for the owner's exceptions, which have no program either.
+    #[test]
+    fn more_rules_than_have_room() {
+        let mut reasons = Reasons::default();
+        let owner = reasons.of_rule((false, 0, 0), || (String::new(), String::new(), "exception c:1".to_owned()));
+        let rule = |line: u32| move || ("p".to_owned(), "s".to_owned(), format!("s.list:{line}"));
+        let numbers: Vec<u32> =
+            (1..REASONS_MAX as u32 + 9).map(|line| reasons.of_rule((false, 1, line), rule(line))).collect();
+        assert_eq!((owner, numbers[0]), (1, 2));
+        assert!(reasons.is_full && numbers.ends_with(&[NO_REASON; 9]));
+        assert_eq!(reasons.service_of_reason(owner), ("", ""));
+        assert_ne!(reasons.service_of_reason(NO_REASON), reasons.service_of_reason(owner));
+        assert_ne!(reasons.service_of(NO_REASON), reasons.service_of(owner));
     }
 }

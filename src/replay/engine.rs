@@ -1,7 +1,7 @@
 //! Asks two policies, by batches, and counts where they differ.
 
 use super::{
-    count::Counts,
+    count::{Counts, NO_REASON},
     input::{Asked, Format, Source, Step},
     summary::{self, Skips, Summary},
 };
@@ -56,6 +56,7 @@ pub(super) struct Tally {
     pub(super) skips: Skips,
     /// Lines and packets that hold no query.
     pub(super) ignored: u64,
+    pub(super) between_servers: u64,
     pub(super) broken: Option<String>,
     /// Microseconds since 1970 of the first query and the last by time.
     pub(super) times: Option<(i64, i64)>,
@@ -182,9 +183,10 @@ impl Comparison {
             match step {
                 Step::Asked => filled += 1,
                 Step::Ignored => self.tally.ignored += 1,
+                Step::BetweenServers => self.tally.between_servers += 1,
                 Step::Skipped(reason) => self.tally.skips.add(source.place(), reason),
                 Step::Broken(reason) => {
-                    self.tally.broken = Some(format!("{}: {reason}", source.place()));
+                    self.tally.broken = Some(format!("{}: {}", source.place(), summary::short(reason)));
                     break;
                 }
                 Step::End => break,
@@ -245,7 +247,7 @@ fn reason(before: &Before, after: &Judge, was: &Judged, is: &Judged, asked: &Ask
         (By::Nothing, _) => Some(reasons.of_told(&asked.told)),
         (by, _) => key(by, false).map(|key| reasons.of_rule(key, || after.show(by))),
     }
-    .unwrap_or_default()
+    .unwrap_or(NO_REASON)
 }
 
 /// What tells one rule, or one exception of the owner's, from another.

@@ -1,7 +1,7 @@
 //! What came of a comparison, as data: the same numbers for people and for programs.
 
 use super::{
-    count::{Counts, Row, change_of, fates_of},
+    count::{Counts, NO_REASON, Row, change_of, fates_of},
     engine::Tally,
     input::{Format, Place},
 };
@@ -11,6 +11,8 @@ use std::borrow::Cow;
 
 /// Reasons for skipping that are told apart.
 const REASONS_MAX: usize = 10;
+/// Octets of one: some quote what stands in the file.
+const REASON_BYTES_MAX: usize = 256;
 /// What stands for all others.
 const OTHER_REASONS: &str = "other reasons";
 
@@ -40,6 +42,8 @@ pub struct Summary {
     pub not_asked: NotAsked,
     /// Lines, packets, frames or rows without a query, such as comments and responses.
     pub ignored: u64,
+    /// Queries in a capture that ask for no recursion, as resolvers ask name servers: they were not asked.
+    pub between_servers: u64,
     pub skipped: Skipped,
     /// Where and why the file could not be read to its end.
     pub broken: Option<String>,
@@ -87,15 +91,17 @@ pub struct ByName {
 /// A rule that decides now, or no longer.
 #[derive(Serialize, Clone, Debug)]
 pub struct Because {
-    /// Empty for the owner's exceptions.
+    /// Empty for the owner's exceptions, as is the service; without a program the service says that there were more rules
+    /// than are told apart.
     pub program: String,
     pub service: String,
     /// `list:line`; of another program's log the rule itself, or nothing.
     pub rule: String,
-    /// `after`: it decides now; `before`: it did.
+    /// `after`: it decides now; `before`: it did; empty: not told.
     pub of: &'static str,
 }
 
+/// A client for whom something changes.
 #[derive(Serialize, Clone, Debug)]
 pub struct ByClient {
     pub client: String,
@@ -103,6 +109,7 @@ pub struct ByClient {
     pub names: u64,
 }
 
+/// A service by whose rules something changes.
 #[derive(Serialize, Clone, Debug)]
 pub struct ByService {
     pub program: String,
@@ -149,6 +156,7 @@ pub(super) struct Skips(Skipped);
 
 impl Skips {
     pub(super) fn add(&mut self, place: Place, reason: Cow<'static, str>) {
+        let reason = short(reason);
         let Skipped { count, reasons } = &mut self.0;
         *count += 1;
         let is_full = reasons.len() == REASONS_MAX;
@@ -160,6 +168,14 @@ impl Skips {
         } else {
             reasons.push(Reason { reason, count: 1, first: place.to_string() });
         }
+    }
+}
+
+/// A reason's beginning.
+pub(super) fn short(reason: Cow<'static, str>) -> Cow<'static, str> {
+    match reason.len() > REASON_BYTES_MAX {
+        true => format!("{}…", &reason[..reason.floor_char_boundary(REASON_BYTES_MAX)]).into(),
+        false => reason,
     }
 }
 
@@ -199,6 +215,7 @@ pub(super) fn summarize(tally: &Tally, format: Format, top: usize, answer_rules:
             queries_without_client: tally.without_client,
         },
         ignored: tally.ignored,
+        between_servers: tally.between_servers,
         skipped: tally.skips.0.clone(),
         broken: tally.broken.clone(),
     }
@@ -220,6 +237,7 @@ fn of_change(counts: &Counts, change: u8, top: usize) -> Change {
     let (before, after) = fates_of(change);
     let name = |&(name, _, reason): &(u32, u8, u32), row: &Row| {
         let (program, service) = counts.reasons.service_of_reason(reason);
+        let is_told = reason != NO_REASON;
         let reason = counts.reasons.reason(reason);
         ByName {
             name: counts.changed_names.shown(name),
@@ -229,7 +247,11 @@ fn of_change(counts: &Counts, change: u8, top: usize) -> Change {
                 program: program.to_owned(),
                 service: service.to_owned(),
                 rule: reason.rule.to_string(),
-                of: if reason.is_of_before { "before" } else { "after" },
+                of: match reason.is_of_before {
+                    _ if !is_told => "",
+                    true => "before",
+                    false => "after",
+                },
             },
         }
     };

@@ -34,7 +34,7 @@ pub use form::Report;
 pub use html::html;
 pub use tally::{Filter, Tally};
 pub use text::text;
-pub use words::{Moment, Share};
+pub use words::{Moment, Share, visible};
 
 use serde::Serialize;
 

@@ -123,7 +123,7 @@ pub(super) fn span(micros: i64) -> String {
 }
 
 /// A foreign text so that it shows what it is: control characters and changes of direction as `\u{…}`.
-pub(super) fn visible(text: &str) -> Cow<'_, str> {
+pub fn visible(text: &str) -> Cow<'_, str> {
     let is_hidden = |sign: char| sign.is_control() || DIRECTIONS.contains(&sign);
     if !text.contains(is_hidden) {
         return Cow::Borrowed(text);

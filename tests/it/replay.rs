@@ -5,6 +5,7 @@ use crate::{
     internet::Internet,
 };
 use cleandns::{dns::RrType, query_log::sqlite::Reader};
+use etherparse::PacketBuilder;
 use serde_json::Value;
 use std::{
     fs,
@@ -165,6 +166,43 @@ fn without_options_the_shipped_programs_are_tried() {
     for part in ["1 clients", "2026-11-28T21:12:44Z", "what the file says", "passed → blocked: 1", "  10.0.0.7\n"] {
         assert!(text.contains(part), "{part} in {text}");
     }
+}
+
+/// A capture on a resolver holds what it asks name servers, and that is nobody's query.
+#[test]
+fn a_capture_with_queries_between_servers() {
+    let place = place();
+    let packet = |rd: u8, address: [u8; 4]| {
+        let message = [&[0, 7, rd, 0, 0, 1, 0, 0, 0, 0, 0, 0][..], b"\x05fresh\x07example\0", &[0, 1, 0, 1]].concat();
+        let mut packet = Vec::new();
+        PacketBuilder::ipv4(address, [9, 9, 9, 9], 64).udp(4000, 53).write(&mut packet, &message).unwrap();
+        packet
+    };
+    let capture = |packets: &[Vec<u8>]| {
+        // Raw IP (101), microseconds.
+        let mut file = [0xa1b2_c3d4_u32, 0x0002_0004, 0, 0, 65535, 101].map(u32::to_be_bytes).concat();
+        for packet in packets {
+            let length = packet.len() as u32;
+            file.extend([1_700_000_000, 0, length, length].map(u32::to_be_bytes).concat());
+            file.extend(packet);
+        }
+        file
+    };
+    let (of_client, of_resolver) = (packet(1, [10, 0, 0, 7]), packet(0, [10, 0, 0, 53]));
+    let both = capture(&[of_client, of_resolver.clone(), of_resolver.clone()]);
+    fs::write(place.path().join("both.pcap"), both).unwrap();
+    fs::write(place.path().join("servers.pcap"), capture(&[of_resolver])).unwrap();
+    let (code, text, errors) = run(place.path(), &["both.pcap", "--before", "old.toml", "--against", "new.toml"]);
+    assert_eq!((code, errors.as_str()), (Some(0), ""));
+    for part in [
+        "both.pcap: pcap, 1 queries for 1 names from 1 clients\n",
+        "\n2 queries between servers (they ask for no recursion) were left out\n",
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    let (code, text, errors) = run(place.path(), &["servers.pcap", "--before", "old.toml", "--against", "new.toml"]);
+    assert_eq!((code, text.as_str()), (Some(1), ""));
+    assert!(errors.contains("1 queries between servers"), "{errors}");
 }
 
 #[test]

@@ -222,6 +222,10 @@ fn the_first_rows_and_the_first_reasons() {
     // More reasons than are told apart.
     let mut skips = Skips::default();
     (0..30u64).for_each(|at| skips.add(Place::Line(at), Cow::from(format!("reason {at}"))));
+    let mut quoting = Skips::default();
+    quoting.add(Place::Line(1), "\u{fc}".repeat(1 << 20).into());
+    let quoted = summary::summarize(&Tally { skips: quoting, ..Tally::default() }, format, 3, (0, 0)).skipped;
+    assert!(quoted.reasons[0].reason.ends_with("\u{fc}…") && quoted.reasons[0].reason.len() < 300);
     let tally = Tally { skips, ..Tally::default() };
     let skipped = summary::summarize(&tally, format, 3, (0, 0)).skipped;
     assert_eq!((skipped.count, skipped.reasons.len()), (30, 10));

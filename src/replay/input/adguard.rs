@@ -1,12 +1,9 @@
 //! AdGuard Home's `querylog.json`: a JSON object a line. The answer in it is not looked at.
 
-use super::{Asked, Place, Source, Step, lines::Lines, micros_of};
+use super::{Asked, Bounded, Step, json::parse, micros_of};
 use crate::query_log::Fate;
 use serde::Deserialize;
-use std::{
-    borrow::Cow,
-    io::{self, BufRead},
-};
+use std::borrow::Cow;
 
 /// What its verdicts are told of as.
 const PROGRAM: &str = "AdGuard Home";
@@ -20,9 +17,6 @@ const REASONS: [(u8, &str); 6] = [
     (7, "safe search"),
     (8, "blocked services"),
 ];
-
-/// Reads lines of the log.
-pub(super) struct Adguard<R>(Lines<R>);
 
 /// A line, as far as it is of interest.
 #[derive(Deserialize)]
@@ -67,34 +61,9 @@ struct Rule<'a> {
     text: Cow<'a, str>,
 }
 
-impl<R: BufRead> Adguard<R> {
-    pub(super) fn new(lines: Lines<R>) -> Self {
-        Self(lines)
-    }
-}
-
-impl<R: BufRead> Source for Adguard<R> {
-    fn advance(&mut self, asked: &mut Asked) -> io::Result<Step> {
-        let line = match self.0.next()? {
-            Ok(line) => line,
-            Err(step) => return Ok(step),
-        };
-        asked.clear();
-        Ok(match serde_json::from_slice(line) {
-            Ok(entry) => match read(&entry, asked) {
-                Ok(()) => Step::Asked,
-                Err(reason) => Step::Skipped(reason.into()),
-            },
-            Err(error) => Step::Skipped(format!("the line is no query of AdGuard Home's log: {error}").into()),
-        })
-    }
-
-    fn place(&self) -> Place {
-        Place::Line(self.0.number())
-    }
-}
-
-fn read(entry: &Entry<'_>, asked: &mut Asked) -> Result<(), String> {
+/// Reads a line of the log.
+pub(super) fn read_line(line: &[u8], asked: &mut Asked) -> Result<Step, String> {
+    let entry: Entry<'_> = parse(line, "AdGuard Home's log")?;
     if !matches!(&*entry.class, "" | "IN") {
         return Err(format!("QC: the class {} is not IN", entry.class));
     }
@@ -103,7 +72,8 @@ fn read(entry: &Entry<'_>, asked: &mut Asked) -> Result<(), String> {
     asked.rr_type = entry.rr_type.parse().map_err(|error| format!("QT: {error}"))?;
     asked.tcp = matches!(&*entry.protocol, "dot" | "doh");
     asked.set_client(&entry.address);
-    asked.client_id.extend(entry.client_id.chars().map(|letter| letter.to_ascii_lowercase()));
+    Bounded(&mut asked.client_id).push(&entry.client_id);
+    asked.client_id.make_ascii_lowercase();
     let result = &entry.result;
     asked.recorded = Some(match result.is_filtered {
         true => Fate::Blocked,
@@ -116,5 +86,5 @@ fn read(entry: &Entry<'_>, asked: &mut Asked) -> Result<(), String> {
         let rule = result.rules.first().map_or(&*result.rule, |rule| &*rule.text);
         asked.told.set(PROGRAM, service, rule);
     }
-    Ok(())
+    Ok(Step::Asked)
 }

@@ -37,7 +37,8 @@ fn by_magic(head: &[u8]) -> Option<Detected> {
         [0x1f, 0x8b, ..] => Detected::Compressed("gzip", "zcat"),
         [0x28, 0xb5, 0x2f, 0xfd] => Detected::Compressed("zstd", "zstdcat"),
         [0xfd, b'7', b'z', b'X'] => Detected::Compressed("xz", "xzcat"),
-        [b'B', b'Z', b'h', _] => Detected::Compressed("bzip2", "bzcat"),
+        // The digit is a size; a list of queries may begin with such a name.
+        [b'B', b'Z', b'h', b'1'..=b'9'] => Detected::Compressed("bzip2", "bzcat"),
         _ if head.starts_with(b"SQLite format 3\0") => Detected::Format(Format::Sqlite),
         _ if *magic == FRAME_STREAMS_ESCAPE && head.get(8..12) == Some(&FRAME_STREAMS_START) => {
             Detected::Format(Format::Dnstap)
@@ -92,6 +93,8 @@ mod tests {
             (b"\0\0\0\0\0\0\0\x22\0\0\0\x07", Nothing),
             (b"\x1f\x8b\x08\0", Compressed("gzip", "zcat")),
             (b"\x28\xb5\x2f\xfd", Compressed("zstd", "zstdcat")),
+            (b"BZh9\x31", Compressed("bzip2", "bzcat")),
+            (b"BZh.example A", format(Format::Dnsperf)),
             (b"; a comment\n\n# and one\nexample.com A\n", format(Format::Dnsperf)),
             (b"\xef\xbb\xbfexample.com TYPE65", format(Format::Dnsperf)),
             (br#"{"time":"2026-11-28T21:12:44.1Z","name":"a"}"#, format(Format::Ours)),

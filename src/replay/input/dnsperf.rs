@@ -16,7 +16,7 @@ impl<R: BufRead> Dnsperf<R> {
 
 impl<R: BufRead> Source for Dnsperf<R> {
     fn advance(&mut self, asked: &mut Asked) -> io::Result<Step> {
-        let line = match self.0.next()? {
+        let line = match self.0.next_line()? {
             Ok(line) => line,
             Err(step) => return Ok(step),
         };

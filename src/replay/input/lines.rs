@@ -9,7 +9,7 @@ const LINE_BYTES_MAX: usize = 1 << 20;
 const TOO_LONG: &str = "the line is longer than a mebioctet";
 
 /// Lines without their ends.
-pub(super) struct Lines<R> {
+pub struct Lines<R> {
     input: R,
     /// Octets of the read buffer that the line before took.
     taken: usize,
@@ -19,19 +19,21 @@ pub(super) struct Lines<R> {
 }
 
 /// A line that has something in it, or what comes of there being none.
-pub(super) type Line<'a> = Result<&'a [u8], Step>;
+pub type Line<'a> = Result<&'a [u8], Step>;
 
 impl<R: BufRead> Lines<R> {
-    pub(super) fn new(input: R) -> Self {
+    pub fn new(input: R) -> Self {
         Self { input, taken: 0, line: Vec::new(), number: 0 }
     }
 
     /// The number of the last line, from 1.
-    pub(super) fn number(&self) -> u64 {
+    pub fn number(&self) -> u64 {
         self.number
     }
 
-    pub(super) fn next(&mut self) -> io::Result<Line<'_>> {
+    /// Goes on by a line. `Step::Ignored` is an empty one, `Step::Skipped` one that is too long. An error is one of
+    /// reading the file itself.
+    pub fn next_line(&mut self) -> io::Result<Line<'_>> {
         self.input.consume(std::mem::take(&mut self.taken));
         if let Some(end) = memchr::memchr(b'\n', self.input.fill_buf()?) {
             self.number += 1;
@@ -92,7 +94,7 @@ mod tests {
         let mut lines = Lines::new(BufReader::with_capacity(buffer, text));
         let mut all = Vec::new();
         loop {
-            match lines.next().unwrap() {
+            match lines.next_line().unwrap() {
                 Ok(line) => all.push(String::from_utf8_lossy(line).into_owned()),
                 Err(Step::End) => return all,
                 Err(Step::Ignored) => all.push(String::new()),

@@ -7,6 +7,7 @@ mod adguard;
 mod database;
 mod detect;
 mod dnsperf;
+mod json;
 mod lines;
 mod ours;
 mod packet;
@@ -22,6 +23,8 @@ use crate::{
     query_log::Fate,
 };
 use detect::Detected;
+use json::JsonLines;
+pub use lines::{Line, Lines};
 use std::{
     borrow::Cow,
     fmt,
@@ -34,6 +37,8 @@ use std::{
 const HEAD_BYTES: u64 = 1 << 16;
 /// Octets asked of a file at once.
 const READ_BYTES: usize = 1 << 18;
+/// Octets that are kept of a text: no rule has as many, and no client's name. What is counted by such texts stays bounded.
+const TEXT_BYTES_MAX: usize = 1024;
 /// Why a message is skipped that no policy is asked about.
 const NOT_JUDGED: &str = "the query is answered with an error code alone, before any policy";
 
@@ -89,7 +94,7 @@ impl Default for Asked {
 }
 
 impl Asked {
-    /// Forgets all but the name, which is written over anyway.
+    /// Forgets all but the name and the type, which are written over anyway.
     fn clear(&mut self) {
         (self.time, self.client, self.tcp, self.recorded, self.unaskable) = (None, None, false, None, false);
         self.client_text.clear();
@@ -102,8 +107,25 @@ impl Asked {
     fn set_client(&mut self, text: &str) {
         self.client = text.parse().ok().map(|address: IpAddr| address.to_canonical());
         if self.client.is_none() {
-            self.client_text.push_str(text);
+            Bounded(&mut self.client_text).push(text);
         }
+    }
+}
+
+/// A text of which so much is kept as there is room for.
+struct Bounded<'a>(&'a mut String);
+
+impl Bounded<'_> {
+    fn push(&mut self, text: &str) {
+        let room = TEXT_BYTES_MAX.saturating_sub(self.0.len());
+        self.0.push_str(&text[..text.floor_char_boundary(room)]);
+    }
+}
+
+impl fmt::Write for Bounded<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.push(text);
+        Ok(())
     }
 }
 
@@ -116,10 +138,10 @@ impl Told {
 
     fn set(&mut self, program: &str, service: &str, rule: impl fmt::Display) {
         self.clear();
-        self.program.push_str(program);
-        self.service.push_str(service);
+        Bounded(&mut self.program).push(program);
+        Bounded(&mut self.service).push(service);
         // Writing to memory doesn't fail.
-        let _ = fmt::Write::write_fmt(&mut self.rule, format_args!("{rule}"));
+        let _ = fmt::Write::write_fmt(&mut Bounded(&mut self.rule), format_args!("{rule}"));
     }
 }
 
@@ -139,6 +161,8 @@ pub enum Step {
     Asked,
     /// Nothing to be asked: a comment, a response.
     Ignored,
+    /// A query without RD: resolvers ask name servers so, and clients don't ask resolvers so.
+    BetweenServers,
     /// It can't be read, and why.
     Skipped(Cow<'static, str>),
     /// Nor can what follows, and why. It is the end.
@@ -296,10 +320,10 @@ where
     let buffered = |input| BufReader::with_capacity(READ_BYTES, input);
     let lines = |input| lines::Lines::new(buffered(input));
     let (source, tells_verdicts): (Box<dyn Source>, bool) = match format {
-        Format::Ours => (Box::new(ours::Ours::new(lines(input))), true),
+        Format::Ours => (Box::new(JsonLines::new(lines(input), ours::read_line)), true),
         Format::Pcap => (Box::new(pcap::Packets::new(input)?), false),
         Format::Dnsperf => (Box::new(dnsperf::Dnsperf::new(lines(input))), false),
-        Format::Adguard => (Box::new(adguard::Adguard::new(lines(input))), true),
+        Format::Adguard => (Box::new(JsonLines::new(lines(input), adguard::read_line)), true),
         Format::Pihole => (Box::new(pihole::Pihole::new(lines(input), clock)), true),
         Format::Dnstap => {
             let taps = tap::Taps::new(buffered(input))?;

@@ -2,17 +2,10 @@
 //!
 //! Only what replaying takes is read; what a later version adds is passed over.
 
-use super::{Asked, Place, Source, Step, lines::Lines, micros_of, recorded::was_judged};
+use super::{Asked, Step, json::parse, micros_of, recorded::was_judged};
 use crate::policy::{Outcome, Trigger};
 use serde::Deserialize;
-use std::{
-    borrow::Cow,
-    io::{self, BufRead},
-    net::IpAddr,
-};
-
-/// Reads lines of our log.
-pub(super) struct Ours<R>(Lines<R>);
+use std::{borrow::Cow, net::IpAddr};
 
 /// A line, as far as it is of interest.
 #[derive(Deserialize)]
@@ -55,31 +48,9 @@ struct Said<'a> {
     outcome: Cow<'a, str>,
 }
 
-impl<R: BufRead> Ours<R> {
-    pub(super) fn new(lines: Lines<R>) -> Self {
-        Self(lines)
-    }
-}
-
-impl<R: BufRead> Source for Ours<R> {
-    fn advance(&mut self, asked: &mut Asked) -> io::Result<Step> {
-        let line = match self.0.next()? {
-            Ok(line) => line,
-            Err(step) => return Ok(step),
-        };
-        asked.clear();
-        Ok(match serde_json::from_slice(line) {
-            Ok(query) => read(&query, asked).unwrap_or_else(|reason| Step::Skipped(reason.into())),
-            Err(error) => Step::Skipped(format!("the line is no query of our log: {error}").into()),
-        })
-    }
-
-    fn place(&self) -> Place {
-        Place::Line(self.0.number())
-    }
-}
-
-fn read(query: &Query<'_>, asked: &mut Asked) -> Result<Step, String> {
+/// Reads a line of our log.
+pub(super) fn read_line(line: &[u8], asked: &mut Asked) -> Result<Step, String> {
+    let query: Query<'_> = parse(line, "our log")?;
     if !was_judged(&query.name, query.ede) {
         return Ok(Step::Ignored);
     }

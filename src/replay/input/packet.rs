@@ -3,7 +3,9 @@
 //! What has no message to the port of DNS is nothing to us. What has one that can't be had whole (fragments, segments, a
 //! capture that keeps only the beginning of packets) is said.
 
-use etherparse::{EtherType, LaxNetSlice, LaxSlicedPacket, TransportSlice};
+use etherparse::{
+    EtherType, IpNumber, Ipv6ExtensionSlice, LaxIpPayloadSlice, LaxNetSlice, LaxSlicedPacket, TransportSlice,
+};
 use pcap_parser::Linktype;
 use std::net::IpAddr;
 
@@ -55,6 +57,8 @@ pub(super) fn payload(link: Linktype, packet: &[u8]) -> Payload<'_> {
     }
 }
 
+/// Why a message is skipped that the capture has only the beginning of.
+pub(super) const CUT: &str = "the capture holds only the packet's beginning; capture whole packets (tcpdump -s 0)";
 const SHORT: Payload<'static> = Payload::Unreadable("the packet is shorter than its headers");
 
 /// The same where the EtherType stands in a header of so many octets.
@@ -82,7 +86,16 @@ fn of<'a>(sliced: &LaxSlicedPacket<'a>) -> Payload<'a> {
         _ => return Payload::Other,
     };
     if ip.fragmented {
-        return Payload::Unreadable("the packet is a fragment of another; fragments are not put together");
+        let is_first = match &sliced.net {
+            Some(LaxNetSlice::Ipv4(ip)) => ip.header().fragments_offset().value() == 0,
+            Some(LaxNetSlice::Ipv6(ip)) => !ip.extensions().clone().into_iter().any(is_later),
+            _ => false,
+        };
+        // What isn't the first tells no port, and what isn't to ours is nothing to us.
+        return match is_first && port_of(ip) == Some(DNS_PORT) {
+            true => Payload::Unreadable("the packet is a fragment of another; fragments are not put together"),
+            false => Payload::Other,
+        };
     }
     let is_cut = ip.incomplete;
     match &sliced.transport {
@@ -92,8 +105,25 @@ fn of<'a>(sliced: &LaxSlicedPacket<'a>) -> Payload<'a> {
         Some(TransportSlice::Tcp(tcp)) if tcp.destination_port() == DNS_PORT => {
             Payload::Segment { client, octets: tcp.payload(), is_cut }
         }
+        // Its own header isn't there in whole; without a port it may be anything's.
+        None if is_cut && has_ports(ip) && port_of(ip).is_none_or(|port| port == DNS_PORT) => Payload::Unreadable(CUT),
         _ => Payload::Other,
     }
+}
+
+fn has_ports(ip: &LaxIpPayloadSlice<'_>) -> bool {
+    matches!(ip.ip_number, IpNumber::UDP | IpNumber::TCP)
+}
+
+/// The port that a datagram or a segment is sent to, of which only the beginning is there; `None`: not even that.
+fn port_of(ip: &LaxIpPayloadSlice<'_>) -> Option<u16> {
+    let port = ip.payload.get(2..).and_then(|rest| rest.first_chunk()).filter(|_| has_ports(ip));
+    port.map(|port| u16::from_be_bytes(*port))
+}
+
+/// True for the extension header of a fragment that isn't the first.
+fn is_later(extension: Ipv6ExtensionSlice<'_>) -> bool {
+    matches!(extension, Ipv6ExtensionSlice::Fragment(fragment) if fragment.fragment_offset().value() != 0)
 }
 
 #[cfg(test)]
@@ -166,12 +196,43 @@ mod tests {
         extended.splice(40..40, [17, 0, 1, 4, 0, 0, 0, 0]);
         let v6 = Payload::Datagram { client: [0xfd; 16].into(), octets: b"query", is_cut: false };
         assert_eq!(payload(Linktype::RAW, &extended), v6);
-        let mut fragment = udp4(53);
-        fragment[6] = 0x20;
-        assert!(matches!(payload(Linktype::RAW, &fragment), Payload::Unreadable(why) if why.contains("fragment")));
+        let fragment = |port: u16, flags_and_offset: [u8; 2]| {
+            let mut packet = udp4(port);
+            packet[6..8].copy_from_slice(&flags_and_offset);
+            packet
+        };
+        let fragment6 = |port: u16, offset: [u8; 2]| {
+            let mut packet = udp6();
+            packet[6] = 44;
+            packet[5] += 8;
+            packet[42..44].copy_from_slice(&port.to_be_bytes());
+            packet.splice(40..40, [17, 0, offset[0], offset[1], 0, 0, 0, 9]);
+            packet
+        };
+        let is_told = |packet: &[u8], what: &str| match payload(Linktype::RAW, packet) {
+            Payload::Unreadable(why) => why.contains(what),
+            other => panic!("{other:?}"),
+        };
+        for first in [fragment(53, [0x20, 0]), fragment6(53, [0, 1])] {
+            assert!(is_told(&first, "fragment"));
+        }
+        // What isn't sent to the port of DNS, and what tells no port, because its first fragment does.
+        for other in [
+            fragment(443, [0x20, 0]),
+            fragment(53, [0x20, 1]),
+            fragment(53, [0, 1]),
+            fragment6(443, [0, 1]),
+            fragment6(53, [0, 9]),
+        ] {
+            assert_eq!(payload(Linktype::RAW, &other), Payload::Other, "{other:02x?}");
+        }
         let whole = udp4(53);
         let cut = payload(Linktype::RAW, &whole[..whole.len() - 2]);
         assert_eq!(cut, Payload::Datagram { client: CLIENT.into(), octets: b"que", is_cut: true });
+        // Of its headers only some is there.
+        assert!(is_told(&whole[..24], "only the packet's beginning"));
+        assert!(is_told(&whole[..20], "only the packet's beginning"));
+        assert_eq!(payload(Linktype::RAW, &udp4(443)[..24]), Payload::Other);
     }
 
     #[test]

@@ -2,10 +2,13 @@
 //!
 //! Queries over UDP are datagrams to port 53. Over TCP they are read where a segment holds whole messages, which is so for
 //! nearly all; what lies across segments is counted as skipped. A packet that was captured twice is asked twice.
+//!
+//! A capture on a resolver holds what it asks name servers, too. That is told by RD, which is not set there; where a
+//! resolver asks another for recursion, nothing tells its queries from a client's.
 
 use super::{
     Asked, NOT_JUDGED, OpenError, Place, Source, Step,
-    packet::{Payload, payload},
+    packet::{CUT, Payload, payload},
 };
 use crate::dns::{HEADER_BYTES, Query, Reject, is_query};
 use pcap_parser::{
@@ -24,6 +27,8 @@ const BUFFER_BYTES_MAX: usize = 1 << 24;
 const INTERFACES_MAX: usize = 1 << 16;
 /// Octets before each message of a stream (RFC 1035 §4.2.2).
 const LENGTH_BYTES: usize = 2;
+/// Where the bit stands by which a query asks for recursion (RFC 1035 §4.1.1): the octet, and the bit in it.
+const RD: (usize, u8) = (2, 1);
 const MICROS: i128 = 1_000_000;
 
 /// Reads packets.
@@ -241,6 +246,9 @@ impl Packet {
         if !is_query(message) {
             return Step::Ignored;
         }
+        if message[RD.0] & RD.1 == 0 {
+            return Step::BetweenServers;
+        }
         match query.read(message) {
             Ok(()) => {
                 asked.clear();
@@ -254,8 +262,6 @@ impl Packet {
         }
     }
 }
-
-const CUT: &str = "the capture holds only the packet's beginning; capture whole packets (tcpdump -s 0)";
 
 /// Units in a second of an interface's resolution: a power of two with the highest bit set, else of ten. One that is out
 /// of any range counts as microseconds, as where none is given.
@@ -271,3 +277,6 @@ fn micros(ticks: u128, interface: &Interface) -> Option<i64> {
     let micros = i128::try_from(micros).ok()?.checked_add(i128::from(interface.offset) * MICROS)?;
     i64::try_from(micros).ok()
 }
+
+#[cfg(test)]
+pub(super) mod tests;

@@ -14,6 +14,7 @@ use jiff::{
     tz::TimeZone,
 };
 use std::{
+    borrow::Cow,
     collections::VecDeque,
     io::{self, BufRead},
 };
@@ -63,6 +64,20 @@ struct Waiting {
     number: Option<u64>,
 }
 
+/// What became of a line.
+enum Seen {
+    Step(Step),
+    /// A query waits.
+    Waits,
+    End,
+}
+
+impl Seen {
+    fn skipped(reason: impl Into<Cow<'static, str>>) -> Self {
+        Self::Step(Step::Skipped(reason.into()))
+    }
+}
+
 impl<R: BufRead> Pihole<R> {
     pub(super) fn new(lines: Lines<R>, clock: &WallClock) -> Self {
         let zone = TimeZone::get(clock.zone.name()).unwrap_or(TimeZone::UTC);
@@ -95,25 +110,37 @@ impl<R: BufRead> Pihole<R> {
 
 impl<R: BufRead> Source for Pihole<R> {
     fn advance(&mut self, asked: &mut Asked) -> io::Result<Step> {
-        if self.is_over || self.waiting.len() > WAITING_MAX {
-            return Ok(self.give(asked));
+        while !self.is_over && self.waiting.len() <= WAITING_MAX {
+            if let Seen::Step(step) = self.take()? {
+                return Ok(step);
+            }
         }
-        let line = match self.lines.next()? {
+        Ok(self.give(asked))
+    }
+
+    fn place(&self) -> Place {
+        Place::Line(self.lines.number())
+    }
+}
+
+impl<R: BufRead> Pihole<R> {
+    /// Takes a line.
+    fn take(&mut self) -> io::Result<Seen> {
+        let line = match self.lines.next_line()? {
             Ok(line) => line,
             Err(Step::End) => {
                 self.is_over = true;
-                return Ok(self.give(asked));
+                return Ok(Seen::End);
             }
-            Err(step) => return Ok(step),
+            Err(step) => return Ok(Seen::Step(step)),
         };
         let Some((head, message)) = message(line) else {
-            return Step::skipped("the line is none of dnsmasq's log");
+            return Ok(Seen::skipped("the line is none of dnsmasq's log"));
         };
-        let told = Message::read(message);
-        match told {
+        match Message::read(message) {
             Ok(Message::Query { rr_type, name, client, number }) => {
                 let Some(time) = time_of(head, self.now, &self.zone) else {
-                    return Step::skipped("the line begins with no time, such as `Nov 28 21:12:44`");
+                    return Ok(Seen::skipped("the line begins with no time, such as `Nov 28 21:12:44`"));
                 };
                 let mut waiting = self.spare.pop().unwrap_or_default();
                 let new = &mut waiting.asked;
@@ -123,6 +150,7 @@ impl<R: BufRead> Source for Pihole<R> {
                 new.set_client(client);
                 waiting.number = number;
                 self.waiting.push_back(waiting);
+                return Ok(Seen::Waits);
             }
             Ok(Message::Blocked { name, by_alias, number, service }) => {
                 let is_asked = self.waiting.iter().any(|waiting| waiting.asked.name == name);
@@ -142,13 +170,9 @@ impl<R: BufRead> Source for Pihole<R> {
                 }
             }
             Ok(Message::Other) => {}
-            Err(reason) => return Step::skipped(reason),
+            Err(reason) => return Ok(Seen::skipped(reason)),
         }
-        Ok(Step::Ignored)
-    }
-
-    fn place(&self) -> Place {
-        Place::Line(self.lines.number())
+        Ok(Seen::Step(Step::Ignored))
     }
 }
 
@@ -217,12 +241,13 @@ impl<'a> Message<'a> {
 /// What stands before dnsmasq's message in a line, and the message; `None` if the line is none of its log.
 pub(super) fn message(line: &[u8]) -> Option<(&str, &str)> {
     let line = std::str::from_utf8(line).ok()?;
-    let at = line.find("dnsmasq")?;
-    let (head, rest) = line.split_at(at);
-    // `dnsmasq[123]: `, `dnsmasq: `, and `dnsmasq-dhcp[123]: `, whose messages are of no interest.
-    let (tag, message) = rest.split_once(": ")?;
-    let is_tag = tag.bytes().all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'[' | b']'));
-    is_tag.then_some((head.trim_end(), if tag.starts_with("dnsmasq-") { "" } else { message }))
+    let (before, message) = line.split_once(": ")?;
+    // The last word alone is the tag: the host before it may be called anything.
+    let (head, tag) = before.rsplit_once(' ').unwrap_or(("", before));
+    let rest = tag.strip_prefix("dnsmasq")?;
+    // `dnsmasq[123]`, `dnsmasq`, and `dnsmasq-dhcp[123]`, whose messages are of no interest.
+    let is_tag = rest.is_empty() || rest.starts_with(['[', '-']);
+    is_tag.then_some((head.trim_end(), if rest.starts_with('-') { "" } else { message }))
 }
 
 /// With extra logging a message begins with a number and the client, and in some versions with the protocol before.

@@ -57,6 +57,8 @@ const BY_ALIAS: [i64; 3] = [9, 10, 11];
 const HIDDEN_NAME: &str = "hidden";
 const HIDDEN_CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
 const SECOND_MICROS: f64 = 1e6;
+/// Octets of a text that are read: the longest name takes less, even where all of it is escaped.
+const CELL_BYTES_MAX: usize = 2048;
 
 /// The database.
 pub(super) struct PiholeDatabase {
@@ -64,12 +66,12 @@ pub(super) struct PiholeDatabase {
     select: &'static str,
 }
 
-/// A row, as it stands there.
+/// A row, as it stands there. `None`, and empty texts: there is nothing of the kind in the cell.
 pub(super) struct Row {
     /// Seconds since 1970.
-    timestamp: f64,
-    rr_type: i64,
-    status: i64,
+    timestamp: Option<f64>,
+    rr_type: Option<i64>,
+    status: Option<i64>,
     domain: String,
     client: String,
     /// The alias that was blocked.
@@ -98,14 +100,27 @@ impl PiholeDatabase {
             // What a table that is linked doesn't have, and what isn't a text, is as good as empty.
             let text = |column: usize| -> rusqlite::Result<Option<String>> {
                 Ok(match row.get_ref(column)? {
-                    ValueRef::Text(text) => Some(String::from_utf8_lossy(text).into_owned()),
+                    ValueRef::Text(text) => {
+                        Some(String::from_utf8_lossy(&text[..text.len().min(CELL_BYTES_MAX)]).into_owned())
+                    }
                     _ => None,
                 })
             };
+            let whole = |column: usize| -> rusqlite::Result<Option<i64>> {
+                Ok(match row.get_ref(column)? {
+                    ValueRef::Integer(number) => Some(number),
+                    _ => None,
+                })
+            };
+            let timestamp = match row.get_ref(1)? {
+                ValueRef::Integer(seconds) => Some(seconds as f64),
+                ValueRef::Real(seconds) => Some(seconds),
+                _ => None,
+            };
             let one = Row {
-                timestamp: row.get(1)?,
-                rr_type: row.get(2)?,
-                status: row.get(3)?,
+                timestamp,
+                rr_type: whole(2)?,
+                status: whole(3)?,
                 domain: text(4)?.unwrap_or_default(),
                 client: text(5)?.unwrap_or_default(),
                 alias: text(6)?,
@@ -129,20 +144,28 @@ impl Paged for PiholeDatabase {
             return Err("Pi-hole's privacy level hid the name".to_owned());
         }
         asked.set_name(&row.domain)?;
-        asked.rr_type = type_of(row.rr_type).ok_or_else(|| format!("type: {} is no number of a type", row.rr_type))?;
-        asked.time = Some((row.timestamp * SECOND_MICROS).round() as i64);
+        let rr_type = row.rr_type.ok_or("type: the cell holds no whole number")?;
+        asked.rr_type = type_of(rr_type).ok_or_else(|| format!("type: {rr_type} is no number of a type"))?;
+        asked.time = Some(row.timestamp.and_then(micros).ok_or("timestamp: the cell holds no time")?);
+        let status = row.status.ok_or("status: the cell holds no whole number")?;
         asked.set_client(&row.client);
         asked.client = asked.client.filter(|client| *client != HIDDEN_CLIENT);
         asked.recorded = Some(Fate::Passed);
-        if let Some((_, service)) = BLOCKS.iter().find(|(status, _)| *status == row.status) {
+        if let Some((_, service)) = BLOCKS.iter().find(|(blocks, _)| *blocks == status) {
             asked.recorded = Some(Fate::Blocked);
             asked.told.set(PROGRAM, service, "");
         }
-        let alias = row.alias.as_deref().filter(|_| BY_ALIAS.contains(&row.status));
+        let alias = row.alias.as_deref().filter(|_| BY_ALIAS.contains(&status));
         let alias = alias.and_then(|alias| alias.parse().ok());
         asked.links.extend(alias.map(|alias| Link::name(alias, Trigger::Cname)));
         Ok(Step::Asked)
     }
+}
+
+/// Microseconds since 1970, if there is a date for them.
+fn micros(seconds: f64) -> Option<i64> {
+    let micros = (seconds * SECOND_MICROS).round() as i64;
+    jiff::Timestamp::from_microsecond(micros).is_ok().then_some(micros)
 }
 
 /// The type that a number of Pi-hole's stands for.

@@ -29,13 +29,16 @@ const WAITING_MAX: usize = 1024;
 /// Reads the events of a file.
 pub(super) struct Taps<R> {
     frames: Frames<BufReader<R>>,
-    /// The frame that is looked at next, or else at once; the first is read when the file is opened.
+    /// The frame that was read last.
     data: Vec<u8>,
+    /// It is still to be looked at: the first is read when the file is opened.
     is_ahead: bool,
     /// This program wrote the file, so what it doesn't say of a query nobody said.
     is_own: bool,
     has_queries: bool,
     query: Query,
+    /// The query of a response, as far as that shows it.
+    asked: Vec<u8>,
     /// Oldest first.
     waiting: VecDeque<Waiting>,
     /// Places to be filled again.
@@ -71,6 +74,7 @@ impl<R: Read> Taps<R> {
             is_own: false,
             has_queries: false,
             query: Query::BLANK,
+            asked: Vec::new(),
             waiting: VecDeque::new(),
             spare: Vec::new(),
             end: None,
@@ -150,12 +154,13 @@ impl<R: Read> Taps<R> {
     }
 
     fn take_response(&mut self, event: &Event<'_>, asked: &mut Asked) -> Step {
-        let Some((id, question)) = question(&event.response) else {
-            return match self.has_queries {
-                true => Step::Ignored,
-                false => Step::Skipped("the event holds no message, or one without a question".into()),
-            };
+        let question = match self.read_question(&event.response) {
+            Ok(()) => self.query.question,
+            // Its query was told of already.
+            Err(_) if self.has_queries => return Step::Ignored,
+            Err(reason) => return Step::Skipped(reason.into()),
         };
+        let id = self.query.id;
         let is_same_time = |time: Option<i64>| time.is_none() || event.query_time.is_none() || time == event.query_time;
         let is_it = |waiting: &Waiting| {
             waiting.id == id
@@ -178,6 +183,22 @@ impl<R: Read> Taps<R> {
         take_links(asked, &question, event);
         take_policy(asked, event.policy.as_ref());
         Step::Asked
+    }
+
+    /// Reads the question of a response, by the rules that its query is read by.
+    fn read_question(&mut self, response: &[u8]) -> Result<(), &'static str> {
+        const NONE: &str = "the event holds no message, or one without a question";
+        if response.len() < HEADER_BYTES || is_query(response) || response[4..6] != [0, 1] {
+            return Err(NONE);
+        }
+        // Type and class follow the name.
+        let question_end = Name::read(response, HEADER_BYTES).map_or(usize::MAX, |(_, end)| end + 4);
+        self.asked.clear();
+        self.asked.extend_from_slice(response.get(..question_end).ok_or(NONE)?);
+        // Of the flags stay the operation and RD, of the counts the one of questions.
+        self.asked[2] &= 0x79;
+        self.asked[6..HEADER_BYTES].fill(0);
+        self.query.read(&self.asked).map_err(|_| NOT_JUDGED)
     }
 
     /// Gives the oldest query away.
@@ -220,23 +241,6 @@ fn begin(asked: &mut Asked, question: &Question, event: &Event<'_>, is_own: bool
     if is_own {
         asked.begin_verdict(None);
     }
-}
-
-/// The number and the question of a response.
-fn question(message: &[u8]) -> Option<(u16, Question)> {
-    let (header, _) = message.split_first_chunk::<HEADER_BYTES>()?;
-    if is_query(message) || header[4..6] != [0, 1] {
-        return None;
-    }
-    let (name, end) = Name::read(message, HEADER_BYTES).ok()?;
-    let &[type_high, type_low, class_high, class_low] = message.get(end..)?.first_chunk()?;
-    let (rr_type, class) = ([type_high, type_low], [class_high, class_low]);
-    let question = Question {
-        name,
-        rr_type: crate::dns::RrType(u16::from_be_bytes(rr_type)),
-        class: crate::dns::Class(u16::from_be_bytes(class)),
-    };
-    Some((u16::from_be_bytes([header[0], header[1]]), question))
 }
 
 /// Takes over what an answer led to, unless it was made up to block.

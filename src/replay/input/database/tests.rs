@@ -129,6 +129,39 @@ fn pihole_as_a_view_of_linked_tables() {
     assert!(read[PIHOLE.len() + 25_000].starts_with("row 25020: skipped: name: "), "{:?}", read.last());
 }
 
+/// One odd cell is one row that can't be read, and no more.
+#[test]
+fn pihole_with_cells_that_nobody_expects() {
+    let (_folder, path) = database(
+        "CREATE TABLE queries (id INTEGER PRIMARY KEY, timestamp, type, status, domain, client);
+         INSERT INTO queries VALUES (1, NULL, 1, 2, 'a.example', '10.0.0.1'), (2, x'00', 1, 2, 'a.example', '10.0.0.1'),
+           (3, 1700000000, NULL, 2, 'a.example', '10.0.0.1'), (4, 1700000000, 'A', 2, 'a.example', '10.0.0.1'),
+           (5, 1700000000, 1, NULL, 'a.example', '10.0.0.1'), (6, 1700000000, 1, 'x', 'a.example', '10.0.0.1'),
+           (7, 1700000000, 1, 2, NULL, '10.0.0.1'), (8, 1700000000, 1, 2, x'00', '10.0.0.1'),
+           (9, 1700000000, 1, 2, 'a.example', NULL), (10, 1700000000, 1.5, 2, 'a.example', '10.0.0.1'),
+           (11, 1e300, 1, 2, 'a.example', '10.0.0.1'), (12, 1700000000, 1, 2, 'b.example', '10.0.0.1')",
+    );
+    let read = steps_at(&path);
+    let expected = [
+        "row 1: skipped: timestamp: ",
+        "row 2: skipped: timestamp: ",
+        "row 3: skipped: type: ",
+        "row 4: skipped: type: ",
+        "row 5: skipped: status: ",
+        "row 6: skipped: status: ",
+        "row 7: skipped: name: ",
+        "row 8: skipped: name: ",
+        "a.example A 2023-11-14T22:13:20Z passed",
+        "row 10: skipped: type: ",
+        "row 11: skipped: timestamp: ",
+        "b.example A 10.0.0.1 2023-11-14T22:13:20Z passed",
+    ];
+    assert_eq!(read.len(), expected.len(), "{read:#?}");
+    for (read, expected) in read.iter().zip(expected) {
+        assert!(read.starts_with(expected), "{read}");
+    }
+}
+
 #[test]
 fn databases_of_others() {
     let (_folder, path) = database("CREATE TABLE queries (id INTEGER PRIMARY KEY, name TEXT)");

@@ -180,6 +180,55 @@ fn files_of_other_programs() {
     }
 }
 
+/// Responses that no query stands beside count only where their query would.
+#[test]
+fn lone_responses_to_what_no_policy_is_asked_about() {
+    let spoilt = |spoil: &dyn Fn(&mut Vec<u8>)| {
+        let mut message = message(1, "a.example", Some(&[]), None);
+        spoil(&mut message);
+        Event { response: message.into(), ..event(Kind::ClientResponse) }
+    };
+    // The question's type and class stand before the OPT record.
+    let (class, rr_type) = (|message: &[u8]| message.len() - 12, |message: &[u8]| message.len() - 14);
+    let not_judged = format!("frame 2: skipped: {NOT_JUDGED}");
+    for (response, expected) in [
+        (spoilt(&|_| {}), format!("a.example A {BASE}")),
+        (
+            spoilt(&|message| {
+                let at = class(message);
+                message[at] = 3;
+            }),
+            not_judged.clone(),
+        ),
+        (
+            spoilt(&|message| {
+                let at = rr_type(message);
+                message[at] = 252;
+            }),
+            not_judged.clone(),
+        ),
+        // NOTIFY.
+        (spoilt(&|message| message[2] |= 4 << 3), not_judged),
+        (
+            spoilt(&|message| message[5] = 0),
+            "frame 2: skipped: the event holds no message, or one without a question".to_owned(),
+        ),
+    ] {
+        assert_eq!(steps(&stream(b"other 1.0", &[response]), None), [expected]);
+    }
+}
+
+/// What resolvers ask name servers is no query of a client's, whoever wrote it down.
+#[test]
+fn only_messages_of_clients_count() {
+    let others = [Kind::ResolverQuery, Kind::ResolverResponse].map(|kind| {
+        let (query, response) = (message(1, "c.example", None, None), message(1, "c.example", Some(&[]), None));
+        Event { query: query.into(), response: response.into(), ..event(kind) }
+    });
+    let file = stream(b"other 1.0", &[others[0].clone(), query(2, "a.example"), others[1].clone()]);
+    assert_eq!(steps(&file, None), [format!("a.example A {BASE}")]);
+}
+
 #[test]
 fn more_wait_than_may() {
     let names: Vec<String> = (0..WAITING_MAX + 10).map(|at| format!("n{at}.example")).collect();
