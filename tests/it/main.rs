@@ -12,6 +12,7 @@ mod delegations;
 mod exposition;
 mod forwarding;
 mod fuzz_corpus;
+mod golden;
 mod harness;
 mod http;
 mod input;

@@ -102,7 +102,7 @@ fn rows_are_found_and_removed_whatever_the_clock_did() {
     assert_eq!(found(60, 64), [60, 61, 62, 61, 62, 63]);
     assert_eq!(found(64, 70), [64, 65, 66]);
     assert_eq!(found(0, 42), [40, 41]);
-    let keep = Duration::from_micros((now() - base - 64 * MINUTE_MICROS) as u64);
+    let keep = Duration::from_micros((now() - base - 63 * MINUTE_MICROS - MINUTE_MICROS / 2) as u64);
     trim(&path, Limits { keep, ..LIMITS }, now());
     assert_eq!(found(64, 2 * year), [year, 64, 65, 66]);
     assert_eq!(count_of("queries", &path), 4);

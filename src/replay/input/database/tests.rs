@@ -15,15 +15,15 @@ fn database(commands: &str) -> (TempDir, PathBuf) {
 
 #[test]
 fn our_log() {
-    let rows = "PRAGMA user_version = 1; INSERT INTO meta VALUES ('rolled', 0), ('days', 0);
+    let rows = "PRAGMA user_version = 2; INSERT INTO meta VALUES ('rolled', 0), ('gone', 0);
         INSERT INTO verdicts VALUES (1, x'00', NULL), (2, x'01', 'c.toml:3');
         INSERT INTO said VALUES (1, 0, 'p', 's', 's.list', '0', 'cname', 'block', 1);
         INSERT INTO queries (id, time, client, name, type, rcode, ede, micros, transport, kind, verdicts, rules, aliases)
         VALUES (5, 1700000000000000, '10.0.0.7', 'a.example', 1, 3, 15, 9, 1, 0, 1, '7:b.example', 'b.example c.example'),
                (6, 1700000000000000, '10.0.0.7', 'a.example', 65, 3, 15, 9, 0, 0, 1, '7:b.example', NULL),
-               (8, 1700000000000000, '', 'w.example', 1, 0, NULL, 9, 0, 32, 2, '', NULL),
-               (9, 1700000000000000, '10.0.0.9', 'x.example', 1, 5, 18, 9, 0, 48, 0, '', NULL),
-               (11, 1700000000000000, '', 'a..b', 1, 0, NULL, 9, 0, 48, 0, '', NULL);";
+               (8, 1700000000000000, '', 'w.example', 1, 0, NULL, 9, 0, 64, 2, '', NULL),
+               (9, 1700000000000000, '10.0.0.9', 'x.example', 1, 5, 18, 9, 0, 96, 0, '', NULL),
+               (11, 1700000000000000, '', 'a..b', 1, 0, NULL, 9, 0, 96, 0, '', NULL);";
     let (_folder, path) = database(&format!("{}{rows}", include_str!("../../../query_log/sqlite/schema.sql")));
     let time = "2023-11-14T22:13:20Z";
     let read = steps_at(&path);
