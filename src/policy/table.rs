@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     dns::{LABELS_MAX, Name},
-    prefetch::prefetch_at,
+    prefetch::{lay_out_large, prefetch_at},
 };
 use foldhash::fast::FixedState;
 use std::{hash::BuildHasher, sync::Arc};
@@ -389,6 +389,7 @@ impl Table {
 fn given_back<T: Clone>(places: usize, empty: T) -> Vec<T> {
     let reserved = if places * size_of::<T>() < SMALL_TABLE_BYTES { 0 } else { MAPPED_BYTES / size_of::<T>() };
     let mut table = Vec::with_capacity(places.max(reserved));
+    lay_out_large(&mut table.spare_capacity_mut()[..places]);
     table.resize(places, empty);
     table
 }
