@@ -65,8 +65,6 @@ pub struct Foreseen {
     labels: u8,
     /// Octets of the name's wire form.
     wire_bytes: u8,
-    /// Something was found that may be a rule on one of the suffixes.
-    fits: bool,
 }
 
 /// A rule whose name is a name that was looked up, or above it.
@@ -103,7 +101,7 @@ impl Suffix {
 impl Foreseen {
     /// Of a name that nothing is known of yet.
     pub const NOTHING: Self =
-        Self { suffixes: [Suffix::NOTHING; AT_ONCE], count: 0, done: 0, labels: 0, wire_bytes: 0, fits: false };
+        Self { suffixes: [Suffix::NOTHING; AT_ONCE], count: 0, done: 0, labels: 0, wire_bytes: 0 };
 
     fn suffixes(&self) -> &[Suffix] {
         &self.suffixes[..usize::from(self.count).min(AT_ONCE)]
@@ -239,25 +237,30 @@ impl Table {
         foreseen.done = seen as u8;
         foreseen.labels = labels as u8;
         foreseen.wire_bytes = name.as_wire().len() as u8;
-        foreseen.fits = false;
     }
 
-    /// The second step: what the groups say.
+    /// The second step: what the groups say. Suffixes that no rule can be on are left out.
     #[inline]
     pub fn look(&self, foreseen: &mut Foreseen, lists: &[Arc<RuleSet>]) {
-        let count = usize::from(foreseen.count).min(AT_ONCE);
-        for suffix in &mut foreseen.suffixes[..count] {
+        let Foreseen { suffixes, count, wire_bytes, .. } = foreseen;
+        let mut kept = 0;
+        for at in 0..usize::from(*count).min(AT_ONCE) {
+            let suffix = suffixes[at];
             let group = &self.groups[suffix.group as usize];
-            suffix.fitting = group.fitting(tag(suffix.hash));
-            suffix.goes_on = group.goes_on(suffix.hash);
-            foreseen.fits |= suffix.fitting != 0 || suffix.goes_on;
+            let (fitting, goes_on) = (group.fitting(tag(suffix.hash)), group.goes_on(suffix.hash));
+            // As in `hash`: which of a name's suffixes there is a rule on can't be foretold.
+            suffixes[kept] = Suffix { fitting, goes_on, ..suffix };
+            kept += usize::from((fitting != 0) | goes_on);
+        }
+        *count = kept as u8;
+        for suffix in &mut suffixes[..kept] {
             if suffix.goes_on {
                 prefetch_at(&self.groups, suffix.group as usize + 1);
             }
             let mut fitting = suffix.fitting;
             while fitting != 0 {
-                let rule = self.locate(group.refs[place_of(fitting)]);
-                let suffix_bytes = foreseen.wire_bytes.saturating_sub(suffix.start);
+                let rule = self.locate(self.groups[suffix.group as usize].refs[place_of(fitting)]);
+                let suffix_bytes = wire_bytes.saturating_sub(suffix.start);
                 lists[usize::from(rule.list)].prefetch(rule.id, usize::from(suffix_bytes));
                 if fitting == suffix.fitting {
                     suffix.first = rule;
@@ -281,7 +284,7 @@ impl Table {
             let below = usize::from(foreseen.labels);
             self.named(&[0], lists, |rule, head| found(NameMatch { rule, head, labels: 0, below }));
         }
-        if foreseen.fits {
+        if foreseen.count > 0 {
             self.follow_all(name, foreseen, lists, &mut found);
         }
         let last = usize::from(foreseen.labels).min(self.deepest);
@@ -324,9 +327,6 @@ impl Table {
         found: &mut impl FnMut(NameMatch<'a>),
     ) {
         for suffix in foreseen.suffixes() {
-            if suffix.fitting == 0 && !suffix.goes_on {
-                continue;
-            }
             let wire = &name.as_wire()[usize::from(suffix.start)..];
             let (labels, below) = (suffix.labels, usize::from(foreseen.labels - suffix.labels));
             let mut found = |rule, head| found(NameMatch { rule, head, labels, below });
