@@ -20,7 +20,7 @@
 //!   machine); the policy; `finder`, which knows what is kept and what is in flight; `links`, what an answer leads to;
 //!   `record`, what is known at the end.
 //! - [`cache`] answers kept in wire form, bounded by octets; facts of DNS, and no verdict.
-//! - [`prefetch`] asks for memory before it is needed; the only line that isn't safe Rust.
+//! - [`prefetch`] asks for memory before it is needed; the only lines that aren't safe Rust.
 //! - [`neighbours`] which MAC address stands behind a client's address; asks the kernel, never waits.
 //! - [`pause`] everything in shadow until a time; kept over restarts.
 //! - [`warm`] kept answers over a restart, for who wants it.

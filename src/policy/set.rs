@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     dns::{Name, Rcode},
-    prefetch::prefetch_at,
+    prefetch::{lay_out_large, prefetch_at},
 };
 use ipnet::IpNet;
 use std::{
@@ -126,7 +126,9 @@ impl RuleSet {
     pub fn for_text(text_bytes: usize) -> Self {
         // A line of twenty-two octets and its end become a rule of twenty-eight. What isn't needed is never touched,
         // so it takes no memory, and is given back at the end.
-        Self { packed: Vec::with_capacity((text_bytes + text_bytes / 3).min(PACKED_BYTES_MAX)), ..Self::default() }
+        let mut packed = Vec::with_capacity((text_bytes + text_bytes / 3).min(PACKED_BYTES_MAX));
+        lay_out_large(packed.spare_capacity_mut());
+        Self { packed, ..Self::default() }
     }
 
     /// Makes the set a response policy zone, whose rules have RPZ's order.

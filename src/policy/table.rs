@@ -1,7 +1,7 @@
 //! Finds the rules on a name and on every name above it, among millions.
 //!
-//! One open-addressing table over the names of all lists: for each rule two octets of its name's hash and where the rule
-//! lies. A name's suffixes are looked up by those octets, and what fits is compared octet by octet, so a match is never a
+//! One open-addressing table over the names of all lists: for each rule nine bits of its name's hash and where the rule
+//! lies. A name's suffixes are looked up by those bits, and what fits is compared octet by octet, so a match is never a
 //! guess. Equal names of several lists sit near each other.
 //!
 //! A table of millions lies beyond the processor's caches, and there one access to memory takes as long as all the rest
@@ -15,15 +15,23 @@ use super::{
 };
 use crate::{
     dns::{LABELS_MAX, Name},
-    prefetch::prefetch_at,
+    prefetch::{lay_out_large, prefetch_at},
 };
 use foldhash::fast::FixedState;
 use std::{hash::BuildHasher, sync::Arc};
 
-/// Places for each seven rules.
-const PLACES_PER_RULE: (usize, usize) = (8, 7);
+/// Places for each three rules. Of as many rules one in thirty finds its group full; with eight places for each seven it
+/// is one in twelve, and each of those costs whoever looks for it one more wait for memory.
+const PLACES_PER_RULE: (usize, usize) = (4, 3);
 /// Places that share a line of the cache.
-const GROUP: usize = 10;
+const GROUP: usize = 2 * LANES;
+/// Places whose tags share a word.
+const LANES: usize = 6;
+/// Bits of a tag. Of the names that aren't there one in fifty fits some rule of its group and is compared with it, and as
+/// many go on to the next group; with a bit more or less for tags, and less or more for the overflow, it is more of them.
+const TAG_BITS: usize = 9;
+/// Bits of each word that are for the overflow, of the ten that tags leave.
+const OVERFLOW_BITS: usize = 8;
 /// Suffixes looked up at once: hardly any name has more.
 const AT_ONCE: usize = 8;
 /// Octets that the C library always maps by themselves.
@@ -57,8 +65,6 @@ pub struct Foreseen {
     labels: u8,
     /// Octets of the name's wire form.
     wire_bytes: u8,
-    /// Something was found that may be a rule on one of the suffixes.
-    fits: bool,
 }
 
 /// A rule whose name is a name that was looked up, or above it.
@@ -95,7 +101,7 @@ impl Suffix {
 impl Foreseen {
     /// Of a name that nothing is known of yet.
     pub const NOTHING: Self =
-        Self { suffixes: [Suffix::NOTHING; AT_ONCE], count: 0, done: 0, labels: 0, wire_bytes: 0, fits: false };
+        Self { suffixes: [Suffix::NOTHING; AT_ONCE], count: 0, done: 0, labels: 0, wire_bytes: 0 };
 
     fn suffixes(&self) -> &[Suffix] {
         &self.suffixes[..usize::from(self.count).min(AT_ONCE)]
@@ -106,9 +112,10 @@ impl Foreseen {
 #[derive(Clone, Copy)]
 #[repr(align(64))]
 struct Group {
-    /// Lanes of 16 bits, the lowest first: ten tags, each part of its rule's hash or `EMPTY` where no rule lies; then
-    /// `overflow` in two.
-    lanes: [u64; 3],
+    /// The tags, six lanes of nine bits in a word, the lowest first: each is part of its rule's hash, or `EMPTY` where no
+    /// rule lies. Above them, in both words together, the bits that
+    /// `goes_on` reads.
+    words: [u64; 2],
     /// Where each rule lies, in the numbering of `bases`.
     refs: [u32; GROUP],
 }
@@ -117,30 +124,32 @@ struct Group {
 type Fitting = u64;
 
 impl Group {
-    const EMPTY: Self = Self { lanes: [0; 3], refs: [0; GROUP] };
+    const EMPTY: Self = Self { words: [0; 2], refs: [0; GROUP] };
 
     /// The places whose tag is `tag`.
     #[inline]
     fn fitting(&self, tag: u16) -> Fitting {
         let wanted = u64::from(tag) * LOW_BITS;
-        let [first, second, third] = self.lanes.map(|lanes| zero_lanes(lanes ^ wanted));
-        first | second >> 1 | (third & u64::from(u32::MAX)) >> 2
+        let [first, second] = self.words.map(|word| zero_lanes(word ^ wanted));
+        first | second >> 1
     }
 
-    /// For each rule that belongs here and lies further on, because the group was full, a bit of its hash: who looks for
-    /// a rule that isn't there hardly ever looks further.
+    /// True if a rule with this hash may lie further on: for each that does, because the group was full, a bit of its
+    /// hash is kept, so that who looks for a rule that isn't there hardly ever looks further.
     #[inline]
-    fn overflow(&self) -> u32 {
-        (self.lanes[2] >> 32) as u32
+    fn goes_on(&self, hash: u64) -> bool {
+        let (word, bit) = overflow_bit(hash);
+        self.words[word] & bit != 0
     }
 
     fn put(&mut self, place: usize, tag: u16, number: u32) {
-        self.lanes[place / 4] |= u64::from(tag) << (place % 4 * 16);
+        self.words[place / LANES] |= u64::from(tag) << (place % LANES * TAG_BITS);
         self.refs[place] = number;
     }
 
-    fn add_overflow(&mut self, bit: u32) {
-        self.lanes[2] |= u64::from(bit) << 32;
+    fn go_on(&mut self, hash: u64) {
+        let (word, bit) = overflow_bit(hash);
+        self.words[word] |= bit;
     }
 }
 
@@ -148,7 +157,7 @@ impl Group {
 #[inline]
 fn place_of(fitting: Fitting) -> usize {
     let bit = fitting.trailing_zeros() as usize;
-    (15 - bit % 16) * 4 + bit / 16
+    (TAG_BITS - 1 - bit % TAG_BITS) * LANES + bit / TAG_BITS
 }
 
 impl Table {
@@ -189,7 +198,7 @@ impl Table {
             if free != 0 {
                 return group.put(place_of(free), tag(hash), self.bases[usize::from(list)] + id);
             }
-            group.add_overflow(overflow_bit(hash));
+            group.go_on(hash);
             at = self.after(at);
         }
     }
@@ -228,25 +237,30 @@ impl Table {
         foreseen.done = seen as u8;
         foreseen.labels = labels as u8;
         foreseen.wire_bytes = name.as_wire().len() as u8;
-        foreseen.fits = false;
     }
 
-    /// The second step: what the groups say.
+    /// The second step: what the groups say. Suffixes that no rule can be on are left out.
     #[inline]
     pub fn look(&self, foreseen: &mut Foreseen, lists: &[Arc<RuleSet>]) {
-        let count = usize::from(foreseen.count).min(AT_ONCE);
-        for suffix in &mut foreseen.suffixes[..count] {
+        let Foreseen { suffixes, count, wire_bytes, .. } = foreseen;
+        let mut kept = 0;
+        for at in 0..usize::from(*count).min(AT_ONCE) {
+            let suffix = suffixes[at];
             let group = &self.groups[suffix.group as usize];
-            suffix.fitting = group.fitting(tag(suffix.hash));
-            suffix.goes_on = group.overflow() & overflow_bit(suffix.hash) != 0;
-            foreseen.fits |= suffix.fitting != 0 || suffix.goes_on;
+            let (fitting, goes_on) = (group.fitting(tag(suffix.hash)), group.goes_on(suffix.hash));
+            // As in `hash`: which of a name's suffixes there is a rule on can't be foretold.
+            suffixes[kept] = Suffix { fitting, goes_on, ..suffix };
+            kept += usize::from((fitting != 0) | goes_on);
+        }
+        *count = kept as u8;
+        for suffix in &mut suffixes[..kept] {
             if suffix.goes_on {
                 prefetch_at(&self.groups, suffix.group as usize + 1);
             }
             let mut fitting = suffix.fitting;
             while fitting != 0 {
-                let rule = self.locate(group.refs[place_of(fitting)]);
-                let suffix_bytes = foreseen.wire_bytes.saturating_sub(suffix.start);
+                let rule = self.locate(self.groups[suffix.group as usize].refs[place_of(fitting)]);
+                let suffix_bytes = wire_bytes.saturating_sub(suffix.start);
                 lists[usize::from(rule.list)].prefetch(rule.id, usize::from(suffix_bytes));
                 if fitting == suffix.fitting {
                     suffix.first = rule;
@@ -270,7 +284,7 @@ impl Table {
             let below = usize::from(foreseen.labels);
             self.named(&[0], lists, |rule, head| found(NameMatch { rule, head, labels: 0, below }));
         }
-        if foreseen.fits {
+        if foreseen.count > 0 {
             self.follow_all(name, foreseen, lists, &mut found);
         }
         let last = usize::from(foreseen.labels).min(self.deepest);
@@ -313,9 +327,6 @@ impl Table {
         found: &mut impl FnMut(NameMatch<'a>),
     ) {
         for suffix in foreseen.suffixes() {
-            if suffix.fitting == 0 && !suffix.goes_on {
-                continue;
-            }
             let wire = &name.as_wire()[usize::from(suffix.start)..];
             let (labels, below) = (suffix.labels, usize::from(foreseen.labels - suffix.labels));
             let mut found = |rule, head| found(NameMatch { rule, head, labels, below });
@@ -347,7 +358,7 @@ impl Table {
     ) {
         loop {
             self.compare(group, self.groups[group].fitting(tag(hash)), wire, lists, found);
-            if self.groups[group].overflow() & overflow_bit(hash) == 0 {
+            if !self.groups[group].goes_on(hash) {
                 return;
             }
             group = self.after(group);
@@ -389,6 +400,7 @@ impl Table {
 fn given_back<T: Clone>(places: usize, empty: T) -> Vec<T> {
     let reserved = if places * size_of::<T>() < SMALL_TABLE_BYTES { 0 } else { MAPPED_BYTES / size_of::<T>() };
     let mut table = Vec::with_capacity(places.max(reserved));
+    lay_out_large(&mut table.spare_capacity_mut()[..places]);
     table.resize(places, empty);
     table
 }
@@ -473,18 +485,26 @@ fn home(hash: u64, groups: usize) -> usize {
 }
 
 /// The lowest bit of each lane.
-const LOW_BITS: u64 = 0x0001_0001_0001_0001;
+const LOW_BITS: u64 = {
+    let (mut bits, mut lane) = (0, 0);
+    while lane < LANES {
+        bits |= 1 << (lane * TAG_BITS);
+        lane += 1;
+    }
+    bits
+};
 
-/// The highest bit of each lane of 16 bits that is zero, and no other.
+/// The highest bit of each lane that is zero, and no other.
 #[inline]
 fn zero_lanes(lanes: u64) -> u64 {
-    const ALL_BUT_HIGH: u64 = LOW_BITS * 0x7fff;
-    !(((lanes & ALL_BUT_HIGH) + ALL_BUT_HIGH) | lanes | ALL_BUT_HIGH)
+    const HIGH_BITS: u64 = LOW_BITS << (TAG_BITS - 1);
+    const ALL_BUT_HIGH: u64 = HIGH_BITS - LOW_BITS;
+    !(((lanes & ALL_BUT_HIGH) + ALL_BUT_HIGH) | lanes) & HIGH_BITS
 }
 
-/// The low octets, which `home` hardly uses; never `EMPTY`.
+/// The lowest bits, which `home` hardly uses; never `EMPTY`.
 fn tag(hash: u64) -> u16 {
-    hash as u16 | 1
+    (hash as u16 & ((1 << TAG_BITS) - 1)).max(EMPTY + 1)
 }
 
 /// One of the bits of a depth: its word and its value.
@@ -492,7 +512,36 @@ fn depth_bit(hash: u64) -> (usize, u64) {
     ((hash >> 30 & 3) as usize, 1 << (hash >> 24 & 63))
 }
 
-/// One of 32 bits, told by octets of the hash that neither `tag` nor, for any table there can be, `home` uses.
-fn overflow_bit(hash: u64) -> u32 {
-    1 << (hash >> 16 & 31)
+/// One of the bits of a group's overflow: its word and its value. Told by bits of the hash that neither `tag` nor, for any
+/// table there can be, `home` uses.
+fn overflow_bit(hash: u64) -> (usize, u64) {
+    ((hash >> 19 & 1) as usize, 1 << (64 - OVERFLOW_BITS + (hash >> 16) as usize % OVERFLOW_BITS))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_groups_places_and_overflow_are_told_apart() {
+        const TAGS_END: u16 = 1 << TAG_BITS;
+        for first in [1, 2, TAGS_END / 2, TAGS_END - GROUP as u16] {
+            let (mut group, tags) = (Group::EMPTY, first..first + GROUP as u16);
+            for (taken, tag) in tags.clone().enumerate() {
+                let free = group.fitting(EMPTY);
+                assert_eq!(free.count_ones() as usize, GROUP - taken);
+                group.put(place_of(free), tag, u32::from(tag));
+            }
+            for hash in (0..2 * OVERFLOW_BITS as u64).map(|bits| bits << 16) {
+                assert!(!group.goes_on(hash), "{hash:x}");
+                group.go_on(hash);
+                assert!(group.goes_on(hash), "{hash:x}");
+                for tag in 0..TAGS_END {
+                    let fitting = group.fitting(tag);
+                    assert_eq!(fitting.count_ones(), u32::from(tags.contains(&tag)), "{tag}");
+                    assert!(fitting == 0 || group.refs[place_of(fitting)] == u32::from(tag), "{tag}");
+                }
+            }
+        }
+    }
 }

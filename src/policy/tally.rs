@@ -47,11 +47,10 @@ impl Tally {
     /// Notes a rule that matched; `mode` is that of its list, and not off.
     #[inline]
     pub fn add(&mut self, program: u8, mode: Mode, is_rpz: bool, cause: Cause) {
-        let found = Found { program, mode, is_rpz, cause };
         if self.only.is_none() && self.programs.is_empty() {
-            self.only = Some(found);
+            self.only = Some(Found { program, mode, is_rpz, cause });
         } else {
-            self.add_another(found);
+            self.add_another(Found { program, mode, is_rpz, cause });
         }
     }
 
