@@ -164,6 +164,32 @@ fn failures_lose_nothing_and_repeat_nothing_and_keep_the_order() {
 }
 
 #[test]
+fn who_answers_in_the_place_of_the_server_has_received_nothing() {
+    const PAGE: &str = "<html>Welcome! Please log in to use this network.";
+    let (server, folder) = (Scripted::start(), tempfile::tempdir().unwrap());
+    let mut sink = ClickHouseSink::with(&config(&server.url), "one", Some(folder.path()), SMALL);
+    let now = Instant::now();
+    // At the start, when the tables are looked for, and later, when they are known.
+    server.answer_for_it(Some(PAGE));
+    assert_eq!(take(&mut sink, 0..3, now), 0);
+    assert_eq!((server.statements().len(), server.inserts().len()), (1, 0), "no table is made in a page");
+    server.answer_for_it(None);
+    take(&mut sink, 3..6, now + 2 * SECOND);
+    assert_eq!(take(&mut sink, 6..7, now + 3 * SECOND), 0);
+    assert_eq!(server.arrived(), names(0..6));
+    server.answer_for_it(Some(PAGE));
+    assert_eq!(take(&mut sink, 0..0, now + 5 * SECOND), 0);
+    assert_eq!(files(folder.path()).len(), 1, "it waits");
+    server.answer_for_it(None);
+    take(&mut sink, 0..0, now + 10 * SECOND);
+    assert_eq!((server.arrived(), sink.finish()), (names(0..7), 0));
+    assert!(files(folder.path()).is_empty());
+
+    let told = |text| super::server::silence(text).unwrap_err().to_string();
+    assert!(told(PAGE).contains("no ClickHouse server; check the url") && told(PAGE).ends_with(PAGE), "{}", told(PAGE));
+}
+
+#[test]
 fn a_server_that_fails_is_asked_ever_less_often() {
     let (server, folder) = (Scripted::start(), tempfile::tempdir().unwrap());
     server.answer([FAILED; 20]);

@@ -28,13 +28,15 @@ struct Running {
 
 struct State {
     has_tables: bool,
+    /// Somebody else answers in its place.
+    page: Option<&'static str>,
     /// Answers to inserts; 200 when they are used up.
     script: VecDeque<(u16, String)>,
     /// Answers to reports.
     replies: VecDeque<(u16, String)>,
     inserts: Vec<Request>,
     statements: Vec<String>,
-    /// Lines of inserts that were answered with 200.
+    /// Lines of inserts that were answered with 200 and nothing else.
     lines: Vec<serde_json::Value>,
 }
 
@@ -58,6 +60,7 @@ impl Scripted {
         let address = listener.local_addr().unwrap();
         let state = State {
             has_tables: true,
+            page: None,
             script: VecDeque::new(),
             replies: VecDeque::new(),
             inserts: Vec::new(),
@@ -109,6 +112,11 @@ impl Scripted {
     /// Whether inserts get no answer.
     pub fn stall(&self, is_stalling: bool) {
         self.is_stalling.store(is_stalling, SeqCst);
+    }
+
+    /// Whether this page is the answer to everything, with 200.
+    pub fn answer_for_it(&self, page: Option<&'static str>) {
+        self.state().page = page;
     }
 
     pub fn lose_tables(&self) {
@@ -192,13 +200,19 @@ impl State {
         let absent = (404, "Code: 60, e.displayText() = DB::Exception: Table doesn't exist.".to_owned());
         if request.target.contains("INSERT") {
             self.inserts.push(request.clone());
+            if let Some(page) = self.page {
+                return (200, page.to_owned());
+            }
             let answer = if self.has_tables { self.script.pop_front().unwrap_or((200, String::new())) } else { absent };
-            if answer.0 == 200 {
+            if answer == (200, String::new()) {
                 self.lines.extend(request.body.lines().map(|line| serde_json::from_str(line).unwrap()));
             }
             return answer;
         }
         self.statements.push(request.body.clone());
+        if let Some(page) = self.page {
+            return (200, page.to_owned());
+        }
         match request.body.as_str() {
             text if text.starts_with("SELECT DISTINCT number") && self.has_tables => (200, "1\n".to_owned()),
             text if text.starts_with("SELECT DISTINCT number") => absent,
