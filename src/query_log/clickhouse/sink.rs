@@ -7,7 +7,7 @@ use super::{
     super::drain::{Full, Sink},
     Batch, LIMITS, Limits, line, schema,
     server::{Failure, Server},
-    spill::Spill,
+    spill::{Spill, Taken},
 };
 use crate::config::ClickHouse;
 use foldhash::fast::RandomState;
@@ -25,6 +25,9 @@ const TELL_EVERY: Duration = Duration::from_secs(60);
 /// How often files of another process are looked for.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
+/// So many inserts must be quick before they become longer, so that where longer ones fail, few of all do.
+const QUICK_BEFORE_GROWTH: u32 = 8;
+
 /// Writes to a ClickHouse server.
 pub struct ClickHouseSink {
     server: Server,
@@ -39,6 +42,10 @@ pub struct ClickHouseSink {
     /// The tables are as they should be.
     is_ready: bool,
     down: Option<Down>,
+    /// Octets of an insert: fewer after one that took too long.
+    insert_bytes: usize,
+    /// Inserts of that length in a row that were quick.
+    quick: u32,
     /// Batches that are sent one by one, since one of them can't be read.
     alone: usize,
     /// Rows that are lost and not told yet to whoever counts them.
@@ -107,6 +114,8 @@ impl ClickHouseSink {
             id: seed.hash_one((now, std::process::id(), "id")),
             is_ready: false,
             down: None,
+            insert_bytes: limits.batch_bytes,
+            quick: 0,
             alone: 0,
             lost: 0,
             told: None,
@@ -129,7 +138,7 @@ impl ClickHouseSink {
         let before = self.batch.lines.len();
         line::write(&mut self.batch.lines, &full.row, &self.instance, self.id);
         self.id = self.id.wrapping_add(1);
-        let is_too_long = self.batch.lines.len() > self.limits.batch_bytes;
+        let is_too_long = self.batch.lines.len() > self.insert_bytes;
         if before > 0 && (is_too_long || self.batch.rows == self.limits.batch_rows) {
             let line = self.batch.lines.split_off(before);
             self.close(turn);
@@ -186,18 +195,19 @@ impl ClickHouseSink {
     fn catch_up(&mut self, turn: &Turn) {
         while !self.spill.is_empty() && self.may_try(turn) {
             let pieces_max = if self.alone > 0 { 1 } else { usize::MAX };
-            let bounds = (pieces_max, self.limits.batch_rows, self.limits.batch_bytes);
-            let Some((batch, pieces)) = self.spill.oldest(bounds, &mut self.lost) else { continue };
+            let bounds = (pieces_max, self.limits.batch_rows, self.insert_bytes);
+            let Some((batch, taken)) = self.spill.oldest(bounds, &mut self.lost) else { continue };
+            let whole = if let Taken::Whole(count) = taken { count } else { 0 };
             match self.deliver(&batch, turn) {
                 Ok(()) => {
-                    self.spill.remove(pieces);
-                    self.alone = self.alone.saturating_sub(pieces);
+                    self.spill.remove(taken, &batch);
+                    self.alone = self.alone.saturating_sub(whole);
                     self.succeeded();
                 }
-                Err(Failure::Rejected(_)) if pieces > 1 => self.alone = pieces,
+                Err(Failure::Rejected(_)) if whole > 1 => self.alone = whole,
                 Err(Failure::Rejected(why)) => {
-                    self.spill.remove(pieces);
-                    self.alone = self.alone.saturating_sub(pieces);
+                    self.spill.remove(taken, &batch);
+                    self.alone = self.alone.saturating_sub(whole);
                     self.put_aside(&batch, &why);
                 }
                 Err(failure) => return self.failed(&failure, turn),
@@ -220,7 +230,31 @@ impl ClickHouseSink {
 
     fn deliver(&mut self, batch: &Batch, turn: &Turn) -> Result<(), Failure> {
         self.make_ready(turn)?;
-        self.server.insert(schema::QUERIES, &batch.lines, turn.until)
+        let begun = Instant::now();
+        let delivered = self.server.insert(schema::QUERIES, &batch.lines, turn.until);
+        match delivered {
+            Ok(()) => self.grow(batch.lines.len(), begun.elapsed(), turn.until.saturating_duration_since(begun)),
+            // Over a slow way, or to a slow server, the same again would take as long again, for ever.
+            Err(Failure::Late(_)) => {
+                let halved = self.insert_bytes.min(batch.lines.len()) / 2;
+                self.insert_bytes = halved.clamp(self.limits.batch_bytes_min, self.limits.batch_bytes);
+                self.quick = 0;
+            }
+            Err(_) => {}
+        }
+        delivered
+    }
+
+    /// Lets the next inserts be twice as long when some of full length took less than a quarter of their time.
+    fn grow(&mut self, octets: usize, took: Duration, had: Duration) {
+        if octets < self.insert_bytes / 2 {
+            return;
+        }
+        self.quick = if took < had / 4 { self.quick + 1 } else { 0 };
+        if self.quick == QUICK_BEFORE_GROWTH {
+            self.insert_bytes = (self.insert_bytes * 2).min(self.limits.batch_bytes);
+            self.quick = 0;
+        }
     }
 
     fn succeeded(&mut self) {

@@ -317,7 +317,7 @@ fn a_slow_server_holds_up_nobody_for_longer_than_allowed() {
     let (server, folder) = (Scripted::start(), tempfile::tempdir().unwrap());
     let limits = Limits { within: SECOND, ..SMALL };
     let mut sink = ClickHouseSink::with(&config(&server.url), "one", Some(folder.path()), limits);
-    server.stall(true);
+    server.stall_above(0);
     let now = Instant::now();
     assert_eq!(take(&mut sink, 0..30, now), 0);
     let waited = now.elapsed();
@@ -325,11 +325,46 @@ fn a_slow_server_holds_up_nobody_for_longer_than_allowed() {
     let again = Instant::now();
     assert_eq!(take(&mut sink, 30..60, now), 0);
     assert!(again.elapsed() < limits.within, "it is left alone: {:?}", again.elapsed());
-    server.stall(false);
+    server.stall_above(usize::MAX);
     for turn in 0..100 {
         take(&mut sink, 0..0, now + SECOND * (10 + 100 * turn));
     }
     assert_eq!(server.arrived(), names(0..60));
+}
+
+/// Over a slow way a batch takes longer the more is in it.
+#[test]
+fn what_takes_too_long_is_sent_in_smaller_inserts_and_again_in_larger_ones() {
+    let (server, folder) = (Scripted::start(), tempfile::tempdir().unwrap());
+    for folder in [None, Some(folder.path())] {
+        server.forget();
+        server.go_down();
+        let limits = Limits { within: SECOND, batch_rows: 40, batch_bytes: 16 << 10, batch_bytes_min: 1000, ..LIMITS };
+        let mut sink = ClickHouseSink::with(&config(&server.url), "one", folder, limits);
+        let now = Instant::now();
+        // Batches that are too long alone, and small ones that are too long together.
+        take(&mut sink, 0..60, now);
+        for number in 60..80 {
+            assert_eq!(take(&mut sink, number..number + 1, now + SECOND * number as u32), 0);
+        }
+        server.come_up();
+        server.stall_above(3000);
+        for turn in 1..60 {
+            assert_eq!(take(&mut sink, 0..0, now + SECOND * 100 * turn), 0);
+        }
+        assert_eq!(server.arrived(), names(0..80), "in order, each once");
+        assert!(server.inserts().iter().all(|insert| insert.body.len() <= 3000));
+
+        server.stall_above(usize::MAX);
+        take(&mut sink, 80..400, now + SECOND * 10_000);
+        for turn in 0..20 {
+            take(&mut sink, 0..0, now + SECOND * (10_100 + 100 * turn));
+        }
+        assert_eq!(server.arrived(), names(0..400));
+        assert!(server.inserts().iter().any(|insert| insert.body.len() > 5_000), "they grow again");
+        assert_eq!(sink.finish(), 0);
+    }
+    assert!(files(folder.path()).is_empty());
 }
 
 #[test]
