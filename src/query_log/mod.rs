@@ -83,7 +83,7 @@ impl QueryLog {
             spawn("json", Box::new(sink)).map_err(failed("json.to"))?;
         }
         if let Some(dnstap) = &config.dnstap {
-            let sink = dnstap::DnstapSink::new(dnstap, &config.instance)
+            let sink = dnstap::DnstapSink::new(dnstap, &config.instance, config.privacy)
                 .map_err(|error| StartError { option: "dnstap.to", why: error.to_string() })?;
             spawn("dnstap", Box::new(sink)).map_err(failed("dnstap.to"))?;
         }
