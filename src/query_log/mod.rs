@@ -24,6 +24,7 @@ pub use drain::{Sink, SinkCount, Writing};
 pub use json_lines::{JsonRow, shown_micros};
 pub use names::PolicyNames;
 pub use pack::Packing;
+pub use privacy::Privacy;
 pub use rings::Place;
 pub use row::{Fate, Row, Said, Seen, Verdicts};
 
@@ -60,14 +61,14 @@ pub struct StartError {
 
 impl QueryLog {
     /// Starts the sinks that the configuration asks for; `None` if there are none. What can't be sent waits in the state
-    /// folder. `upstreams` are the names of upstreams by their numbers.
+    /// folder. `privacy` is shared with all others who tell clients. `upstreams` are the names of upstreams by their numbers.
     pub fn start(
         config: &config::QueryLog,
+        privacy: &Privacy,
         state_dir: Option<&Path>,
         upstreams: Vec<Arc<str>>,
     ) -> Result<Option<(Arc<Self>, Writing)>, StartError> {
         let mut sinks: Vec<Spawned> = Vec::new();
-        let privacy = privacy::Privacy::new(config.privacy);
         let mut spawn = |name: &'static str, sink: Box<dyn drain::Sink>| -> io::Result<()> {
             sinks.push(drain::spawn(name, sink, privacy.clone(), upstreams.clone())?);
             Ok(())

@@ -6,8 +6,10 @@ use crate::{
     harness::{Server, eventually, folder, start, write_list},
 };
 use cleandns::{
+    config,
     dns::RrType,
     policy::Mode,
+    query_log::Privacy,
     telemetry::{Gauges, ListGauge, Telemetry, render},
 };
 use serde_json::Value;
@@ -81,7 +83,8 @@ async fn page() -> Families {
         download_age_seconds: Some(1.0),
     };
     let gauges = Gauges { lists: vec![list], ..Gauges::default() };
-    let with_url = exposition::read(&render(&Telemetry::new(false, None), &gauges)).unwrap();
+    let with_url =
+        exposition::read(&render(&Telemetry::new(false, Privacy::new(config::Privacy::Full), None), &gauges)).unwrap();
     for (name, family) in with_url {
         page.entry(name).or_default().samples.extend(family.samples);
     }
