@@ -20,7 +20,7 @@ pub mod row;
 pub mod sqlite;
 mod unpack;
 
-pub use drain::{Sink, SinkCount, Writing};
+pub use drain::{Kept, Sink, SinkCount, Writing};
 pub use json_lines::{JsonRow, shown_micros};
 pub use names::PolicyNames;
 pub use pack::Packing;
@@ -142,7 +142,7 @@ impl QueryLog {
         self.policies.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
     }
 
-    /// What each sink wrote and could not write; what had no room before any of them is in each.
+    /// What each sink wrote and could not write; what had no room before any of them is in each that takes such.
     pub fn counts(&self) -> Vec<SinkCount> {
         let before = self.rings.dropped();
         self.sinks.iter().map(|sink| sink.now(before)).collect()

@@ -48,7 +48,8 @@ pub struct ClickHouseSink {
     quick: u32,
     /// Batches that are sent one by one, since one of them can't be read.
     alone: usize,
-    /// Rows that are lost and not told yet to whoever counts them.
+    /// Rows that have arrived or are lost, and not told yet to whoever counts them.
+    arrived: u64,
     lost: u64,
     told: Option<Instant>,
     told_full: Option<Instant>,
@@ -117,6 +118,7 @@ impl ClickHouseSink {
             insert_bytes: limits.batch_bytes,
             quick: 0,
             alone: 0,
+            arrived: 0,
             lost: 0,
             told: None,
             told_full: None,
@@ -176,7 +178,7 @@ impl ClickHouseSink {
         }
         if self.spill.is_empty() && self.may_try(turn) {
             match self.deliver(&batch, turn) {
-                Ok(()) => return self.succeeded(),
+                Ok(()) => return self.succeeded(&batch),
                 Err(Failure::Rejected(why)) => return self.put_aside(&batch, &why),
                 Err(failure) => self.failed(&failure, turn),
             }
@@ -202,7 +204,7 @@ impl ClickHouseSink {
                 Ok(()) => {
                     self.spill.remove(taken, &batch);
                     self.alone = self.alone.saturating_sub(whole);
-                    self.succeeded();
+                    self.succeeded(&batch);
                 }
                 Err(Failure::Rejected(_)) if whole > 1 => self.alone = whole,
                 Err(Failure::Rejected(why)) => {
@@ -257,7 +259,8 @@ impl ClickHouseSink {
         }
     }
 
-    fn succeeded(&mut self) {
+    fn succeeded(&mut self, batch: &Batch) {
+        self.arrived += batch.rows;
         if self.down.take().is_some() {
             tracing::info!(url = self.server.url(), "query_log.clickhouse: questions arrive again");
         }
@@ -295,6 +298,10 @@ impl ClickHouseSink {
 impl Sink for ClickHouseSink {
     fn write(&mut self, rows: Vec<Full<'_>>) -> u64 {
         self.take(&rows, Instant::now())
+    }
+
+    fn arrived(&mut self) -> Option<u64> {
+        Some(mem::take(&mut self.arrived))
     }
 
     fn tick(&mut self) {

@@ -57,13 +57,14 @@ impl DnstapSink {
 
 impl Sink for DnstapSink {
     fn write(&mut self, rows: Vec<Full<'_>>) -> u64 {
-        if !self.client {
-            return 0;
-        }
         // One event of two is enough to lose its row.
         let is_full = self.is_full;
         let lost = self.put(rows.iter().flat_map(|full| client_events(full, is_full)));
         lost.min(rows.len() as u64)
+    }
+
+    fn takes_queries(&self) -> bool {
+        self.client
     }
 
     fn takes_exchanges(&self) -> bool {
