@@ -201,8 +201,8 @@ fn a_server_that_fails_is_asked_ever_less_often() {
     // After 1, 3, 6, 11, 20, 37, 70, 131 and 192 seconds.
     assert!((8..=9).contains(&server.inserts().len()), "{}", server.inserts().len());
     server.forget();
-    take(&mut sink, 0..0, now + 300 * SECOND);
-    take(&mut sink, 0..0, now + 301 * SECOND);
+    // On a busy machine a turn's time is over before all is sent.
+    (300..320).for_each(|second| assert_eq!(take(&mut sink, 0..0, now + second * SECOND), 0));
     assert_eq!(server.arrived(), names(0..200));
     assert!(files(folder.path()).is_empty());
 }

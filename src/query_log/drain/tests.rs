@@ -58,7 +58,7 @@ impl Sink for Taking {
     }
 
     fn finish(&mut self) -> u64 {
-        self.arrived = self.waiting - 1;
+        self.arrived = self.waiting.saturating_sub(1);
         1
     }
 }
