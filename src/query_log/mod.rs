@@ -17,6 +17,7 @@ mod pack;
 mod privacy;
 mod rings;
 pub mod row;
+mod seldom;
 pub mod sqlite;
 mod unpack;
 

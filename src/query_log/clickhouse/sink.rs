@@ -4,7 +4,10 @@
 //! After a failure the server is left alone for a while, in which batches go to the spill at once.
 
 use super::{
-    super::drain::{Full, Sink},
+    super::{
+        drain::{Full, Sink},
+        seldom::Seldom,
+    },
     Batch, LIMITS, Limits, line, schema,
     server::{Failure, Server},
     spill::{Spill, Taken},
@@ -20,8 +23,6 @@ use std::{
 
 /// Where batches wait, in the state folder.
 const FOLDER: &str = "clickhouse-spill";
-/// How often a failure is told.
-const TELL_EVERY: Duration = Duration::from_secs(60);
 /// How often files of another process are looked for.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
@@ -51,8 +52,8 @@ pub struct ClickHouseSink {
     /// Rows that have arrived or are lost, and not told yet to whoever counts them.
     arrived: u64,
     lost: u64,
-    told: Option<Instant>,
-    told_full: Option<Instant>,
+    told: Seldom,
+    told_full: Seldom,
     looked: Instant,
 }
 
@@ -120,8 +121,8 @@ impl ClickHouseSink {
             alone: 0,
             arrived: 0,
             lost: 0,
-            told: None,
-            told_full: None,
+            told: Seldom::default(),
+            told_full: Seldom::default(),
             looked: now,
         }
     }
@@ -186,7 +187,7 @@ impl ClickHouseSink {
         let rows = batch.rows;
         if !self.spill.push(batch) {
             self.lost += rows;
-            if is_due(&mut self.told_full, turn.now) {
+            if self.told_full.is_due(turn.now) {
                 let waiting = self.spill.rows();
                 tracing::error!(waiting, "query_log.clickhouse: no more questions can wait, and new ones are dropped");
             }
@@ -288,7 +289,7 @@ impl ClickHouseSink {
         if matches!(failure, Failure::Absent(_)) {
             self.is_ready = false;
         }
-        if is_due(&mut self.told, turn.now) {
+        if self.told.is_due(turn.now) {
             let url = self.server.url();
             tracing::error!(url, %failure, "query_log.clickhouse: questions can't be sent, and wait");
         }
@@ -318,13 +319,4 @@ impl Sink for ClickHouseSink {
         self.catch_up(&turn);
         mem::take(&mut self.lost) + self.spill.rows_in_memory()
     }
-}
-
-/// Whether something may be told again, which is then noted.
-fn is_due(told: &mut Option<Instant>, now: Instant) -> bool {
-    let is_due = told.is_none_or(|told| now.saturating_duration_since(told) >= TELL_EVERY);
-    if is_due {
-        *told = Some(now);
-    }
-    is_due
 }
