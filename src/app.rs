@@ -202,6 +202,7 @@ pub async fn start(config: Config, outside: Outside) -> Result<Running, AppError
     let warming = (warm.clone(), pipeline.clone());
     let warming = tokio::task::spawn_blocking(move || warming.0.inspect(|warm| warm.load(warming.1.finder())));
     warming.await.context("reading kept answers broke off")?;
+    writing.iter().for_each(Writing::begin);
     let service = Service { pipeline: pipeline.clone(), telemetry, stopping };
     let serving = listener::serve(sockets, &service).context("could not start serving")?;
     let watching = lists.watch().context("could not start the thread that watches the lists")?;

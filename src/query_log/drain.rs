@@ -163,12 +163,20 @@ pub(super) struct Spawned {
 
 /// The threads that write.
 pub struct Writing {
+    begun: Arc<AtomicBool>,
     stopping: Arc<AtomicBool>,
     drain: JoinHandle<()>,
     sinks: Vec<JoinHandle<()>>,
 }
 
 impl Writing {
+    /// Lets the sinks have what comes, which has waited until now. To be called when this process serves: one that can't
+    /// start has nothing written, and takes no file of one that runs.
+    pub fn begin(&self) {
+        self.begun.store(true, Relaxed);
+        self.drain.thread().unpark();
+    }
+
     /// Has all that came written, and waits for that. To be called when nobody answers any more.
     pub fn stop(self) {
         self.stopping.store(true, Relaxed);
@@ -249,10 +257,11 @@ fn serve(
     counts.queries.iter().for_each(|counts| counts.add(sink.arrived().unwrap_or(0), lost));
 }
 
-/// Starts emptying the rings into the sinks.
+/// Starts emptying the rings into the sinks, as soon as it may begin.
 pub(super) fn start(log: Arc<QueryLog>, sinks: Vec<Spawned>) -> io::Result<Writing> {
     let stopping = Arc::new(AtomicBool::new(false));
-    let (told, mut threads) = (stopping.clone(), Vec::new());
+    let begun = Arc::new(AtomicBool::new(false));
+    let (may_begin, told, mut threads) = (begun.clone(), stopping.clone(), Vec::new());
     let sinks: Vec<_> = sinks
         .into_iter()
         .map(|sink| {
@@ -263,14 +272,16 @@ pub(super) fn start(log: Arc<QueryLog>, sinks: Vec<Spawned>) -> io::Result<Writi
     let drain = thread::Builder::new().name("log-drain".into()).spawn(move || {
         loop {
             let is_last = told.load(Relaxed);
-            drain(&log, &sinks);
+            if may_begin.load(Relaxed) {
+                drain(&log, &sinks);
+            }
             if is_last {
                 break;
             }
             thread::park_timeout(DRAIN_EVERY);
         }
     })?;
-    Ok(Writing { stopping, drain, sinks: threads })
+    Ok(Writing { begun, stopping, drain, sinks: threads })
 }
 
 fn drain(log: &QueryLog, sinks: &[(SyncSender<Arc<Batch>>, Arc<SinkCounts>)]) {

@@ -61,7 +61,8 @@ pub struct StartError {
 }
 
 impl QueryLog {
-    /// Starts the sinks that the configuration asks for; `None` if there are none. What can't be sent waits in the state
+    /// Starts the sinks that the configuration asks for; `None` if there are none. They have nothing to write before
+    /// [`Writing::begin`]. What can't be sent waits in the state
     /// folder. `privacy` is shared with all others who tell clients. `upstreams` are the names of upstreams by their numbers.
     pub fn start(
         config: &config::QueryLog,
@@ -147,5 +148,44 @@ impl QueryLog {
     pub fn counts(&self) -> Vec<SinkCount> {
         let before = self.rings.dropped();
         self.sinks.iter().map(|sink| sink.now(before)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{fs, time::Duration};
+
+    /// Lists are downloaded before sockets are bound, so that there may be something to write before it is known whether
+    /// this process can serve.
+    #[test]
+    fn who_does_not_serve_takes_no_file_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.dnstap");
+        fs::write(&path, "of a process that runs").unwrap();
+        let to = path.display().to_string();
+        let config = config::QueryLog {
+            database: None,
+            keep: Duration::ZERO,
+            bytes: 0,
+            privacy: config::Privacy::Full,
+            answers: true,
+            instance: String::new(),
+            json: None,
+            dnstap: Some(config::Dnstap { to, bytes: 1 << 20, files: 2, client: true, resolver: true }),
+            clickhouse: None,
+        };
+        let privacy = Privacy::new(config.privacy);
+        for (serves, left) in [(false, 1), (true, 2)] {
+            let (log, writing) = QueryLog::start(&config, &privacy, None, Vec::new()).unwrap().unwrap();
+            let (began, ended) = (Instant::now(), Instant::now());
+            let server = "192.0.2.53:53".parse().unwrap();
+            log.exchanged(&Exchange { server, tcp: false, question: b"asked", response: None, began, ended });
+            if serves {
+                writing.begin();
+            }
+            writing.stop();
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), left, "{serves}");
+        }
     }
 }
