@@ -12,7 +12,7 @@ use crate::{
     neighbours::Neighbours,
     pause::Pauses,
     query::{AccessList, HostsFile, Keeping, LocalData, Pipeline, SpecialNames, Surroundings, read_hosts},
-    query_log::{QueryLog, Writing},
+    query_log::{Privacy, QueryLog, Writing},
     resolve::{
         Clock, Hints, NameServersWanted, PortMap, Resolution, Resolve, Resolver, ResolverSetup, Security,
         TrustAnchorText, UpstreamCounters, Wanted, Watch,
@@ -140,11 +140,12 @@ pub async fn start(config: Config, outside: Outside) -> Result<Running, AppError
     let counters = Arc::new(UpstreamCounters::default());
     let (clock, chance, limits) = (outside.clock.clone(), outside.chance(), outside.fetch.clone());
     let (seed, start_mode, awake) = (outside.seed, outside.start, outside.awake.clone());
-    let (query_log, writing) = query_log(&config)?;
+    let privacy = Privacy::new(config.query_log.privacy);
+    let (query_log, writing) = query_log(&config, &privacy)?;
     let watch = query_log.clone().filter(|_| config.query_log.dnstap.as_ref().is_some_and(|dnstap| dnstap.resolver));
     let watch = watch.map(|log| -> Watch { Arc::new(move |exchange| log.exchanged(exchange)) });
     let resolver = resolver(&config, outside, counters.clone(), watch)?;
-    let telemetry = Arc::new(Telemetry::new(config.log.queries, query_log));
+    let telemetry = Arc::new(Telemetry::new(config.log.queries, privacy, query_log));
     let downloads = Downloads { look_up_host: look_up_host(&config, &resolver), limits };
     let (own_config, on_publish) = (config.clone(), count_reloads(&telemetry));
     // It waits for disks and downloads, and the resolver that downloads need runs on this runtime.
@@ -201,6 +202,7 @@ pub async fn start(config: Config, outside: Outside) -> Result<Running, AppError
     let warming = (warm.clone(), pipeline.clone());
     let warming = tokio::task::spawn_blocking(move || warming.0.inspect(|warm| warm.load(warming.1.finder())));
     warming.await.context("reading kept answers broke off")?;
+    writing.iter().for_each(Writing::begin);
     let service = Service { pipeline: pipeline.clone(), telemetry, stopping };
     let serving = listener::serve(sockets, &service).context("could not start serving")?;
     let watching = lists.watch().context("could not start the thread that watches the lists")?;
@@ -209,9 +211,9 @@ pub async fn start(config: Config, outside: Outside) -> Result<Running, AppError
 }
 
 /// Where queries are kept, and the threads that write them.
-fn query_log(config: &Config) -> Result<(Option<Arc<QueryLog>>, Option<Writing>), AppError> {
+fn query_log(config: &Config, privacy: &Privacy) -> Result<(Option<Arc<QueryLog>>, Option<Writing>), AppError> {
     let upstreams = Resolver::upstreams(&config.resolve).into_iter().map(Arc::from).collect();
-    let started = QueryLog::start(&config.query_log, config.state_dir.as_deref(), upstreams);
+    let started = QueryLog::start(&config.query_log, privacy, config.state_dir.as_deref(), upstreams);
     match started.map_err(|error| AppError::Configuration(error.to_string()))? {
         Some((log, writing)) => {
             if let Some(path) = &config.query_log.database {

@@ -4,6 +4,7 @@ use super::{
     QueryLog,
     names::PolicyNames,
     privacy::Privacy,
+    rings::Dropped,
     row::Row,
     unpack::{Packed, Packets, Tapped, Unpacker, unpack},
 };
@@ -19,7 +20,8 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-/// How often the rings are emptied: so long a row waits, and so many are lost if the process is killed.
+/// How often the rings are emptied: so long a row waits there. If the process is killed, those are lost, and what waits
+/// before a sink.
 const DRAIN_EVERY: Duration = Duration::from_millis(100);
 /// Octets that wait before one sink at most: a quarter of a minute of twenty thousand queries a second.
 const WAITING_BYTES_MAX: u64 = 32 << 20;
@@ -38,6 +40,11 @@ pub trait Sink: Send {
         self.write(rows.into_iter().map(|row| Full { row, client: None, packets: None }).collect())
     }
 
+    /// Whether queries are of interest.
+    fn takes_queries(&self) -> bool {
+        true
+    }
+
     /// Whether questions to other servers are of interest.
     fn takes_exchanges(&self) -> bool {
         false
@@ -46,6 +53,12 @@ pub trait Sink: Send {
     /// Writes them, and says how many of them could not be written.
     fn write_exchanges(&mut self, _: Vec<Tapped<'_>>) -> u64 {
         0
+    }
+
+    /// How many rows have arrived since it was asked the last time, of a sink that passes them on later; `None`: what
+    /// was taken and isn't lost has arrived.
+    fn arrived(&mut self) -> Option<u64> {
+        None
     }
 
     /// Nothing came for a while, or much did.
@@ -72,33 +85,72 @@ struct Batch {
     base: i64,
     policies: Vec<Arc<PolicyNames>>,
     rows: u64,
+    exchanges: u64,
     octets: u64,
 }
 
 /// What a sink did.
-#[derive(Default)]
 pub(super) struct SinkCounts {
     name: &'static str,
-    taken: AtomicU64,
-    dropped: AtomicU64,
+    /// `None`: it doesn't take them.
+    queries: Option<Counts>,
+    exchanges: Option<Counts>,
     /// Octets that wait before it.
     waiting: AtomicU64,
 }
 
-/// What a sink did until now.
+/// What became of queries, or of questions to other servers. Each is counted when it is known, so that numbers grow.
+#[derive(Default)]
+struct Counts {
+    written: AtomicU64,
+    dropped: AtomicU64,
+}
+
+/// What a sink did until now; `None` for what it doesn't take.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SinkCount {
     pub sink: &'static str,
+    pub queries: Option<Kept>,
+    pub exchanges: Option<Kept>,
+}
+
+/// How many are where they belong, and how many never will be. Both only grow.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Kept {
     pub written: u64,
     pub dropped: u64,
 }
 
 impl SinkCounts {
+    fn of(name: &'static str, sink: &dyn Sink) -> Self {
+        let queries = sink.takes_queries().then(Counts::default);
+        let exchanges = sink.takes_exchanges().then(Counts::default);
+        Self { name, queries, exchanges, waiting: AtomicU64::new(0) }
+    }
+
     /// `before`: what was dropped before any sink saw it.
-    pub fn now(&self, before: u64) -> SinkCount {
-        let dropped = self.dropped.load(Relaxed);
-        let written = self.taken.load(Relaxed).saturating_sub(dropped);
-        SinkCount { sink: self.name, written, dropped: dropped + before }
+    pub fn now(&self, before: Dropped) -> SinkCount {
+        let kept = |counts: &Option<Counts>, before: u64| {
+            let Counts { written, dropped } = counts.as_ref()?;
+            Some(Kept { written: written.load(Relaxed), dropped: dropped.load(Relaxed) + before })
+        };
+        let Self { name, queries, exchanges, .. } = self;
+        let (queries, exchanges) = (kept(queries, before.queries), kept(exchanges, before.exchanges));
+        SinkCount { sink: name, queries, exchanges }
+    }
+
+    /// A batch that didn't come to the sink.
+    fn dropped(&self, batch: &Batch) {
+        for (counts, count) in [(&self.queries, batch.rows), (&self.exchanges, batch.exchanges)] {
+            counts.iter().for_each(|counts| counts.add(0, count));
+        }
+    }
+}
+
+impl Counts {
+    fn add(&self, written: u64, dropped: u64) {
+        self.written.fetch_add(written, Relaxed);
+        self.dropped.fetch_add(dropped, Relaxed);
     }
 }
 
@@ -111,12 +163,20 @@ pub(super) struct Spawned {
 
 /// The threads that write.
 pub struct Writing {
+    begun: Arc<AtomicBool>,
     stopping: Arc<AtomicBool>,
     drain: JoinHandle<()>,
     sinks: Vec<JoinHandle<()>>,
 }
 
 impl Writing {
+    /// Lets the sinks have what comes, which has waited until now. To be called when this process serves: one that can't
+    /// start has nothing written, and takes no file of one that runs.
+    pub fn begin(&self) {
+        self.begun.store(true, Relaxed);
+        self.drain.thread().unpark();
+    }
+
     /// Has all that came written, and waits for that. To be called when nobody answers any more.
     pub fn stop(self) {
         self.stopping.store(true, Relaxed);
@@ -134,7 +194,7 @@ pub(super) fn spawn(
     upstreams: Vec<Arc<str>>,
 ) -> io::Result<Spawned> {
     let (batches, received) = sync_channel(WAITING_BATCHES_MAX);
-    let counts = Arc::new(SinkCounts { name, ..SinkCounts::default() });
+    let counts = Arc::new(SinkCounts::of(name, &*sink));
     let own = counts.clone();
     let thread = thread::Builder::new()
         .name(format!("log-{name}"))
@@ -155,24 +215,33 @@ fn serve(
         match batches.recv_timeout(TICK_EVERY) {
             Ok(batch) => {
                 unpacker.follow(&batch.policies);
-                let (mut rows, mut exchanges) = (Vec::with_capacity(batch.rows as usize), Vec::new());
+                let (mut rows, mut exchanges) = (Vec::new(), Vec::new());
+                if counts.queries.is_some() {
+                    rows.reserve_exact(batch.rows as usize);
+                }
                 for packed in batch.pieces.iter().flat_map(|piece| unpack(piece)) {
                     match packed {
-                        Packed::Query(query) => {
+                        Packed::Query(query) if counts.queries.is_some() => {
                             let Some((mut row, client, packets)) = unpacker.row(&query, batch.base) else { continue };
                             row.client = privacy.tell(client, row.time / 1_000_000);
                             rows.push(Full { row, client: privacy.address(client), packets });
                         }
-                        Packed::Exchange(exchange) if sink.takes_exchanges() => {
+                        Packed::Exchange(exchange) if counts.exchanges.is_some() => {
                             exchanges.extend(exchange.read(batch.base));
                         }
-                        Packed::Exchange(_) => {}
+                        Packed::Query(_) | Packed::Exchange(_) => {}
                     }
                 }
-                let unread = batch.rows - rows.len() as u64;
-                counts.taken.fetch_add(batch.rows + exchanges.len() as u64, Relaxed);
-                let unwritten = sink.write(rows) + sink.write_exchanges(exchanges);
-                counts.dropped.fetch_add(unwritten + unread, Relaxed);
+                if let Some(counts) = &counts.queries {
+                    let (taken, unread) = (rows.len() as u64, batch.rows - rows.len() as u64);
+                    let lost = sink.write(rows);
+                    counts.add(sink.arrived().unwrap_or(taken.saturating_sub(lost)), lost + unread);
+                }
+                if let Some(counts) = &counts.exchanges {
+                    let (taken, unread) = (exchanges.len() as u64, batch.exchanges - exchanges.len() as u64);
+                    let lost = sink.write_exchanges(exchanges);
+                    counts.add(taken.saturating_sub(lost), lost + unread);
+                }
                 counts.waiting.fetch_sub(batch.octets, Relaxed);
             }
             Err(RecvTimeoutError::Timeout) => {}
@@ -180,16 +249,19 @@ fn serve(
         }
         if ticked.elapsed() >= TICK_EVERY {
             sink.tick();
+            counts.queries.iter().for_each(|counts| counts.add(sink.arrived().unwrap_or(0), 0));
             ticked = Instant::now();
         }
     }
-    counts.dropped.fetch_add(sink.finish(), Relaxed);
+    let lost = sink.finish();
+    counts.queries.iter().for_each(|counts| counts.add(sink.arrived().unwrap_or(0), lost));
 }
 
-/// Starts emptying the rings into the sinks.
+/// Starts emptying the rings into the sinks, as soon as it may begin.
 pub(super) fn start(log: Arc<QueryLog>, sinks: Vec<Spawned>) -> io::Result<Writing> {
     let stopping = Arc::new(AtomicBool::new(false));
-    let (told, mut threads) = (stopping.clone(), Vec::new());
+    let begun = Arc::new(AtomicBool::new(false));
+    let (may_begin, told, mut threads) = (begun.clone(), stopping.clone(), Vec::new());
     let sinks: Vec<_> = sinks
         .into_iter()
         .map(|sink| {
@@ -200,14 +272,16 @@ pub(super) fn start(log: Arc<QueryLog>, sinks: Vec<Spawned>) -> io::Result<Writi
     let drain = thread::Builder::new().name("log-drain".into()).spawn(move || {
         loop {
             let is_last = told.load(Relaxed);
-            drain(&log, &sinks);
+            if may_begin.load(Relaxed) {
+                drain(&log, &sinks);
+            }
             if is_last {
                 break;
             }
             thread::park_timeout(DRAIN_EVERY);
         }
     })?;
-    Ok(Writing { stopping, drain, sinks: threads })
+    Ok(Writing { begun, stopping, drain, sinks: threads })
 }
 
 fn drain(log: &QueryLog, sinks: &[(SyncSender<Arc<Batch>>, Arc<SinkCounts>)]) {
@@ -216,17 +290,22 @@ fn drain(log: &QueryLog, sinks: &[(SyncSender<Arc<Batch>>, Arc<SinkCounts>)]) {
         return;
     }
     let octets = pieces.iter().map(|piece| piece.len() as u64).sum();
-    let is_query = |packed: &Packed<'_>| matches!(packed, Packed::Query(_));
-    let rows = pieces.iter().flat_map(|piece| unpack(piece)).filter(is_query).count() as u64;
-    let batch = Arc::new(Batch { pieces, base: wall_clock(log.rings.base()), policies: log.policies(), rows, octets });
+    let (mut rows, mut exchanges) = (0, 0);
+    for packed in pieces.iter().flat_map(|piece| unpack(piece)) {
+        match packed {
+            Packed::Query(_) => rows += 1,
+            Packed::Exchange(_) => exchanges += 1,
+        }
+    }
+    let (base, policies) = (wall_clock(log.rings.base()), log.policies());
+    let batch = Arc::new(Batch { pieces, base, policies, rows, exchanges, octets });
     for (batches, counts) in sinks {
         // A batch that is alone always has room.
         let is_full = counts.waiting.fetch_add(octets, Relaxed) > WAITING_BYTES_MAX;
         let sent = if is_full { Err(TrySendError::Full(batch.clone())) } else { batches.try_send(batch.clone()) };
         if sent.is_err() {
             counts.waiting.fetch_sub(octets, Relaxed);
-            counts.taken.fetch_add(rows, Relaxed);
-            counts.dropped.fetch_add(rows, Relaxed);
+            counts.dropped(&batch);
         }
     }
 }
@@ -236,3 +315,6 @@ fn wall_clock(base: Instant) -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     now.as_micros() as i64 - base.elapsed().as_micros() as i64
 }
+
+#[cfg(test)]
+mod tests;

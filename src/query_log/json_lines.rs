@@ -1,11 +1,11 @@
-//! One line of JSON a query: to standard output, or to a file that is put aside when it is large.
+//! One line of JSON a query: what is in it. `sink` writes them.
 
-use super::{
-    drain::{Full, Sink},
-    row::{Fate, Row, Said, Verdicts},
-};
+mod sink;
+
+pub(super) use sink::JsonSink;
+
+use super::row::{Fate, Row, Said, Verdicts};
 use crate::{
-    config::{JsonLines, JsonTarget},
     dns::{Rcode, RrType, Transport},
     policy::{Outcome, Trigger},
     query::CacheUse,
@@ -13,15 +13,7 @@ use crate::{
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::{
-    borrow::Cow,
-    fs::{self, File, OpenOptions},
-    io::{self, Write},
-    net::IpAddr,
-    os::unix::fs::OpenOptionsExt,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{borrow::Cow, net::IpAddr, sync::Arc};
 
 /// A row as JSON. What a query has not is left out. Times are RFC 3339, in UTC.
 #[derive(Serialize, Deserialize, Clone, PartialEq, Debug)]
@@ -195,117 +187,4 @@ impl<'a> JsonSaid<'a> {
 fn word<T: Copy>(all: &[T], word: fn(T) -> &'static str, text: &str, field: &str) -> Result<T, String> {
     let found = all.iter().copied().find(|value| word(*value) == text);
     found.ok_or_else(|| format!("{field}: {text} is not a word for that"))
-}
-
-/// Writes the lines.
-pub(super) struct JsonSink {
-    instance: String,
-    output: Output,
-    lines: Vec<u8>,
-    /// Whether the last write failed: it is said once.
-    failing: bool,
-}
-
-enum Output {
-    Stdout,
-    File(Rotated),
-}
-
-/// A file that is put aside when it is large.
-struct Rotated {
-    path: PathBuf,
-    file: Option<File>,
-    written: u64,
-    bytes: u64,
-    files: usize,
-}
-
-impl JsonSink {
-    pub fn new(lines: &JsonLines, instance: &str) -> io::Result<Self> {
-        let output = match &lines.to {
-            JsonTarget::Stdout => Output::Stdout,
-            JsonTarget::File(path) => {
-                let mut file =
-                    Rotated { path: path.clone(), file: None, written: 0, bytes: lines.bytes, files: lines.files };
-                // What can't be written is found out while somebody is looking.
-                file.open()
-                    .map_err(|error| io::Error::other(format!("{} can't be written: {error}", path.display())))?;
-                Output::File(file)
-            }
-        };
-        Ok(Self { instance: instance.to_owned(), output, lines: Vec::new(), failing: false })
-    }
-}
-
-impl Sink for JsonSink {
-    fn write(&mut self, rows: Vec<Full<'_>>) -> u64 {
-        self.lines.clear();
-        for full in &rows {
-            // Writing to memory doesn't fail.
-            let _ = serde_json::to_writer(&mut self.lines, &JsonRow::of(&full.row, &self.instance));
-            self.lines.push(b'\n');
-        }
-        let written = match &mut self.output {
-            Output::Stdout => io::stdout().lock().write_all(&self.lines),
-            Output::File(file) => file.write(&self.lines),
-        };
-        let failing = written.is_err();
-        if let Err(error) = written
-            && !self.failing
-        {
-            tracing::warn!(%error, "query_log.json: lines can't be written and are dropped");
-        }
-        self.failing = failing;
-        if failing { rows.len() as u64 } else { 0 }
-    }
-}
-
-impl Rotated {
-    fn open(&mut self) -> io::Result<&mut File> {
-        if self.file.is_none() {
-            let file = OpenOptions::new().append(true).create(true).mode(0o640).open(&self.path)?;
-            self.written = file.metadata()?.len();
-            self.file = Some(file);
-        }
-        self.file.as_mut().ok_or_else(|| io::Error::other("the file is not open"))
-    }
-
-    fn write(&mut self, lines: &[u8]) -> io::Result<()> {
-        self.open()?;
-        if self.written > 0 && self.written + lines.len() as u64 > self.bytes {
-            self.put_aside()?;
-        }
-        let before = self.written;
-        let file = self.open()?;
-        if let Err(error) = file.write_all(lines) {
-            // Half a line would spoil the next.
-            let _ = file.set_len(before);
-            self.file = None;
-            return Err(error);
-        }
-        self.written += lines.len() as u64;
-        Ok(())
-    }
-
-    /// The file becomes the first that was put aside, that the second, and the last is gone.
-    fn put_aside(&mut self) -> io::Result<()> {
-        self.file = None;
-        for number in (1..self.files).rev() {
-            let from = if number == 1 { self.path.clone() } else { numbered(&self.path, number - 1) };
-            match fs::rename(from, numbered(&self.path, number)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-        }
-        if self.files == 1 {
-            fs::remove_file(&self.path)?;
-        }
-        Ok(())
-    }
-}
-
-fn numbered(path: &Path, number: usize) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{number}"));
-    name.into()
 }

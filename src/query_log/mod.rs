@@ -17,13 +17,15 @@ mod pack;
 mod privacy;
 mod rings;
 pub mod row;
+mod seldom;
 pub mod sqlite;
 mod unpack;
 
-pub use drain::{Sink, SinkCount, Writing};
+pub use drain::{Kept, Sink, SinkCount, Writing};
 pub use json_lines::{JsonRow, shown_micros};
 pub use names::PolicyNames;
 pub use pack::Packing;
+pub use privacy::Privacy;
 pub use rings::Place;
 pub use row::{Fate, Row, Said, Seen, Verdicts};
 
@@ -59,15 +61,16 @@ pub struct StartError {
 }
 
 impl QueryLog {
-    /// Starts the sinks that the configuration asks for; `None` if there are none. What can't be sent waits in the state
-    /// folder. `upstreams` are the names of upstreams by their numbers.
+    /// Starts the sinks that the configuration asks for; `None` if there are none. They have nothing to write before
+    /// [`Writing::begin`]. What can't be sent waits in the state
+    /// folder. `privacy` is shared with all others who tell clients. `upstreams` are the names of upstreams by their numbers.
     pub fn start(
         config: &config::QueryLog,
+        privacy: &Privacy,
         state_dir: Option<&Path>,
         upstreams: Vec<Arc<str>>,
     ) -> Result<Option<(Arc<Self>, Writing)>, StartError> {
         let mut sinks: Vec<Spawned> = Vec::new();
-        let privacy = privacy::Privacy::new(config.privacy);
         let mut spawn = |name: &'static str, sink: Box<dyn drain::Sink>| -> io::Result<()> {
             sinks.push(drain::spawn(name, sink, privacy.clone(), upstreams.clone())?);
             Ok(())
@@ -83,7 +86,7 @@ impl QueryLog {
             spawn("json", Box::new(sink)).map_err(failed("json.to"))?;
         }
         if let Some(dnstap) = &config.dnstap {
-            let sink = dnstap::DnstapSink::new(dnstap, &config.instance)
+            let sink = dnstap::DnstapSink::new(dnstap, &config.instance, config.privacy)
                 .map_err(|error| StartError { option: "dnstap.to", why: error.to_string() })?;
             spawn("dnstap", Box::new(sink)).map_err(failed("dnstap.to"))?;
         }
@@ -141,9 +144,48 @@ impl QueryLog {
         self.policies.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
     }
 
-    /// What each sink wrote and could not write; what had no room before any of them is in each.
+    /// What each sink wrote and could not write; what had no room before any of them is in each that takes such.
     pub fn counts(&self) -> Vec<SinkCount> {
         let before = self.rings.dropped();
         self.sinks.iter().map(|sink| sink.now(before)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{fs, time::Duration};
+
+    /// Lists are downloaded before sockets are bound, so that there may be something to write before it is known whether
+    /// this process can serve.
+    #[test]
+    fn who_does_not_serve_takes_no_file_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.dnstap");
+        fs::write(&path, "of a process that runs").unwrap();
+        let to = path.display().to_string();
+        let config = config::QueryLog {
+            database: None,
+            keep: Duration::ZERO,
+            bytes: 0,
+            privacy: config::Privacy::Full,
+            answers: true,
+            instance: String::new(),
+            json: None,
+            dnstap: Some(config::Dnstap { to, bytes: 1 << 20, files: 2, client: true, resolver: true }),
+            clickhouse: None,
+        };
+        let privacy = Privacy::new(config.privacy);
+        for (serves, left) in [(false, 1), (true, 2)] {
+            let (log, writing) = QueryLog::start(&config, &privacy, None, Vec::new()).unwrap().unwrap();
+            let (began, ended) = (Instant::now(), Instant::now());
+            let server = "192.0.2.53:53".parse().unwrap();
+            log.exchanged(&Exchange { server, tcp: false, question: b"asked", response: None, began, ended });
+            if serves {
+                writing.begin();
+            }
+            writing.stop();
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), left, "{serves}");
+        }
     }
 }

@@ -6,10 +6,13 @@ use ring::{
     rand::{SecureRandom, SystemRandom},
 };
 use std::{
+    collections::VecDeque,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     sync::{Arc, Mutex},
 };
 
+/// Days whose keys are kept at once.
+const KEYS: usize = 2;
 const DAY_SECONDS: i64 = 86_400;
 /// Octets of a pseudonym: a million clients meet by chance once in forty million days.
 const PSEUDONYM_BYTES: usize = 8;
@@ -17,15 +20,19 @@ const PSEUDONYM_BYTES: usize = 8;
 const IPV4_BITS: u32 = 24;
 const IPV6_BITS: u32 = 48;
 
-/// Tells clients as far as they may be told. All sinks share one, so that their pseudonyms are the same.
+/// Tells clients as far as they may be told. All copies share their keys, so that a client has one pseudonym a day,
+/// whoever tells it and however late.
 #[derive(Clone)]
 pub struct Privacy {
     kept: config::Privacy,
-    key: Arc<Mutex<Option<DayKey>>>,
+    /// Those drawn last, of two different days, the latest last.
+    keys: Arc<Mutex<VecDeque<DayKey>>>,
 }
 
-/// A key that is drawn anew each day (UTC) and never written down: nobody can tell afterwards who a pseudonym was, or
-/// that two of different days were one client.
+/// A key of one day (UTC) that is never written down. It is gone when those of two other days have been drawn: a sink
+/// that is behind may still tell yesterday's clients as the others did, and then nobody can tell any more who a
+/// pseudonym was, or that two of different days were one client. It counts for its own day alone, whatever the clock
+/// said before.
 struct DayKey {
     day: i64,
     key: hmac::Key,
@@ -33,7 +40,7 @@ struct DayKey {
 
 impl Privacy {
     pub fn new(kept: config::Privacy) -> Self {
-        Self { kept, key: Arc::default() }
+        Self { kept, keys: Arc::default() }
     }
 
     /// The text for a client that was answered at `seconds` since 1970.
@@ -56,17 +63,19 @@ impl Privacy {
     }
 
     fn pseudonym(&self, client: IpAddr, seconds: i64) -> String {
-        let mut key = self.key.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut keys = self.keys.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let day = seconds.div_euclid(DAY_SECONDS);
-        // The answers of yesterday that are still on their way get today's pseudonyms.
-        if key.as_ref().is_none_or(|key| key.day < day) {
+        if !keys.iter().any(|key| key.day == day) {
             let mut secret = [0; 32];
             if SystemRandom::new().fill(&mut secret).is_err() {
                 return String::new();
             }
-            *key = Some(DayKey { day, key: hmac::Key::new(hmac::HMAC_SHA256, &secret) });
+            if keys.len() == KEYS {
+                keys.pop_front();
+            }
+            keys.push_back(DayKey { day, key: hmac::Key::new(hmac::HMAC_SHA256, &secret) });
         }
-        let Some(DayKey { key, .. }) = &*key else { return String::new() };
+        let Some(DayKey { key, .. }) = keys.iter().find(|key| key.day == day) else { return String::new() };
         let octets = match client {
             IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
             IpAddr::V6(address) => address.octets(),
@@ -121,8 +130,23 @@ mod tests {
         assert_ne!(privacy.tell(other, NOON), today);
         let tomorrow = privacy.tell(one, NOON + DAY_SECONDS);
         assert_ne!(tomorrow, today);
-        assert_eq!(privacy.tell(one, NOON), tomorrow, "the key of yesterday is gone");
+        assert_eq!(privacy.clone().tell(one, NOON), today, "a slower sink tells the same");
+        assert_eq!(privacy.tell(one, NOON + DAY_SECONDS + 1), tomorrow);
+        privacy.tell(one, NOON + 2 * DAY_SECONDS);
+        assert_ne!(privacy.tell(one, NOON), today, "that key is gone");
         assert_ne!(tell(config::Privacy::Hashed, "192.168.1.77"), tell(config::Privacy::Hashed, "192.168.1.77"));
         assert_eq!(privacy.address(one), None);
+    }
+
+    #[test]
+    fn no_pseudonym_outlives_its_day_even_if_the_clock_was_ahead() {
+        let privacy = Privacy::new(config::Privacy::Hashed);
+        let client = "192.168.1.77".parse().unwrap();
+        let days: Vec<String> =
+            [400, 0, 1, 2].into_iter().map(|day| privacy.tell(client, NOON + day * DAY_SECONDS)).collect();
+        let mut different = days.clone();
+        different.sort();
+        different.dedup();
+        assert_eq!(different.len(), days.len(), "{days:?}");
     }
 }

@@ -25,9 +25,18 @@ pub struct Rings {
     threads: Box<[Thread]>,
     /// Octets that wait in all.
     waiting: AtomicU64,
-    dropped: AtomicU64,
+    dropped_queries: AtomicU64,
+    dropped_exchanges: AtomicU64,
     /// What packed times count from.
     base: Instant,
+}
+
+/// For how many there was no room.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Dropped {
+    pub queries: u64,
+    /// Questions to other servers.
+    pub exchanges: u64,
 }
 
 /// One thread's two places: while one is emptied, the other is free.
@@ -52,7 +61,8 @@ impl Rings {
         Self {
             threads: (0..THREADS).map(|_| Thread::default()).collect(),
             waiting: AtomicU64::new(0),
-            dropped: AtomicU64::new(0),
+            dropped_queries: AtomicU64::new(0),
+            dropped_exchanges: AtomicU64::new(0),
             base,
         }
     }
@@ -88,9 +98,9 @@ impl Rings {
         taken
     }
 
-    /// Queries for which there was no room.
-    pub fn dropped(&self) -> u64 {
-        self.dropped.load(Relaxed)
+    /// What there was no room for until now.
+    pub fn dropped(&self) -> Dropped {
+        Dropped { queries: self.dropped_queries.load(Relaxed), exchanges: self.dropped_exchanges.load(Relaxed) }
     }
 }
 
@@ -98,23 +108,23 @@ impl Place<'_> {
     /// Packs a query, if there is room.
     #[inline]
     pub fn push(&mut self, record: &QueryRecord<'_>, packing: &Packing<'_>) {
-        if self.has_room() {
+        if self.has_room(&self.rings.dropped_queries) {
             pack(record, self.rings.base, packing, &mut self.octets);
         }
     }
 
     /// Packs a question to another server, if there is room.
     pub fn push_exchange(&mut self, exchange: &Exchange<'_>) {
-        if self.has_room() {
+        if self.has_room(&self.rings.dropped_exchanges) {
             pack_exchange(exchange, self.rings.base, &mut self.octets);
         }
     }
 
-    /// Whether there is room for one more; it is counted if there is none.
-    fn has_room(&self) -> bool {
+    /// Whether there is room for one more; it is counted in `dropped` if there is none.
+    fn has_room(&self, dropped: &AtomicU64) -> bool {
         let is_full = self.octets.len() >= PLACE_BYTES_MAX || self.rings.waiting.load(Relaxed) >= BYTES_MAX;
         if is_full {
-            self.rings.dropped.fetch_add(1, Relaxed);
+            dropped.fetch_add(1, Relaxed);
         }
         !is_full
     }
@@ -136,6 +146,17 @@ mod tests {
         QueryRecord::new(IpAddr::V4(Ipv4Addr::LOCALHOST), Transport::Udp, Instant::now())
     }
 
+    fn exchange() -> Exchange<'static> {
+        Exchange {
+            server: "192.0.2.53:53".parse().unwrap(),
+            tcp: false,
+            began: Instant::now(),
+            ended: Instant::now(),
+            question: b"asked",
+            response: None,
+        }
+    }
+
     #[test]
     fn all_that_is_pushed_is_drained_once_even_while_it_is_pushed() {
         const ROUNDS: usize = 5_000;
@@ -153,7 +174,7 @@ mod tests {
             }
             drained + rings.drain().iter().map(Vec::len).sum::<usize>()
         });
-        assert_eq!((drained, rings.dropped()), (THREADS * ROUNDS * one.len(), 0));
+        assert_eq!((drained, rings.dropped()), (THREADS * ROUNDS * one.len(), Dropped::default()));
         assert_eq!(rings.waiting.load(Relaxed), 0);
     }
 
@@ -163,8 +184,11 @@ mod tests {
         let pushed = PLACE_BYTES_MAX / 20;
         let mut place = rings.place();
         (0..pushed).for_each(|_| place.push(&record(), &Packing::default()));
+        let Dropped { queries, exchanges } = rings.dropped();
+        assert!(queries > 0 && exchanges == 0, "{queries} {exchanges}");
+        place.push_exchange(&exchange());
         drop(place);
-        assert!(rings.dropped() > 0);
+        assert_eq!(rings.dropped(), Dropped { queries, exchanges: 1 });
         let octets: usize = rings.drain().iter().map(Vec::len).sum();
         assert!(octets < PLACE_BYTES_MAX + 4096, "{octets}");
         rings.place().push(&record(), &Packing::default());

@@ -172,11 +172,14 @@ impl BypassCounts {
         }
     }
 
-    /// All clients, most first.
-    pub fn list(&self) -> Vec<(IpAddr, u64)> {
-        let counts = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let mut all: Vec<(IpAddr, u64)> = counts.iter().map(|(client, count)| (*client, *count)).collect();
-        all.sort_by_key(|&(client, count)| (std::cmp::Reverse(count), client));
+    /// All clients as they may be told, most first. Those that are told alike are one.
+    pub fn list(&self, tell: impl Fn(IpAddr) -> String) -> Vec<(String, u64)> {
+        // Who answers waits for this lock, so what takes long is done without it.
+        let counts = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone();
+        let mut told: HashMap<String, u64> = HashMap::new();
+        counts.into_iter().for_each(|(client, count)| *told.entry(tell(client)).or_default() += count);
+        let mut all: Vec<(String, u64)> = told.into_iter().collect();
+        all.sort_by(|(one, more), (other, less)| less.cmp(more).then_with(|| one.cmp(other)));
         all
     }
 }
@@ -255,6 +258,21 @@ fn key(policy: &Policy, list: usize) -> ListKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn clients_that_are_told_alike_are_one() {
+        let counts = BypassCounts::default();
+        for (client, times) in [("192.0.2.1", 1), ("192.0.2.2", 2), ("198.51.100.1", 2)] {
+            (0..times).for_each(|_| counts.add(client.parse().unwrap()));
+        }
+        let told = |tell: fn(IpAddr) -> String| {
+            let all = counts.list(tell).into_iter().map(|(client, count)| format!("{client} {count}"));
+            all.collect::<Vec<_>>().join(", ")
+        };
+        assert_eq!(told(|client| client.to_string()), "192.0.2.2 2, 198.51.100.1 2, 192.0.2.1 1");
+        assert_eq!(told(|client| client.to_string()[..6].to_owned()), "192.0. 3, 198.51 2");
+        assert_eq!(told(|_| String::new()), " 5");
+    }
 
     #[test]
     fn no_count_is_lost_however_many_threads_count() {

@@ -9,6 +9,7 @@ use crate::{
     dns::{Rcode, Transport},
     policy::{Mode, Outcome, Trigger},
     query::CacheUse,
+    query_log::SinkCount,
     resolve::Security,
 };
 use std::fmt::{Display, Write};
@@ -291,11 +292,29 @@ fn lists(page: &mut Page, lists: &[ListGauge]) {
 
 fn sinks(page: &mut Page, telemetry: &Telemetry) {
     let sinks = telemetry.sinks();
-    page.head("cleandns_query_log_rows_total", "counter", "Queries recorded, by where.");
-    sinks.iter().for_each(|sink| page.line("cleandns_query_log_rows_total", &[("sink", sink.sink)], sink.written));
-    let help = "Queries that could not be recorded, by where: there was no room, or it was too slow.";
-    page.head("cleandns_query_log_dropped_total", "counter", help);
-    sinks.iter().for_each(|sink| page.line("cleandns_query_log_dropped_total", &[("sink", sink.sink)], sink.dropped));
+    type Value = fn(&SinkCount) -> Option<u64>;
+    let metrics: [(&str, &str, Value); 4] = [
+        ("cleandns_query_log_rows_total", "Queries recorded, by where.", |sink| Some(sink.queries?.written)),
+        (
+            "cleandns_query_log_dropped_total",
+            "Queries that could not be recorded, by where: there was no room, or it was too slow.",
+            |sink| Some(sink.queries?.dropped),
+        ),
+        ("cleandns_query_log_exchanges_total", "Questions to name servers recorded, by where.", |sink| {
+            Some(sink.exchanges?.written)
+        }),
+        (
+            "cleandns_query_log_exchanges_dropped_total",
+            "Questions to name servers that could not be recorded, by where: there was no room, or it was too slow.",
+            |sink| Some(sink.exchanges?.dropped),
+        ),
+    ];
+    for (name, help, value) in metrics {
+        page.head(name, "counter", help);
+        for (sink, value) in sinks.iter().filter_map(|sink| Some((sink.sink, value(sink)?))) {
+            page.line(name, &[("sink", sink)], value);
+        }
+    }
 }
 
 /// The names are those that all programs have for this.

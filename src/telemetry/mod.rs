@@ -11,12 +11,12 @@ use crate::{
     dns::Transport,
     policy::Policy,
     query::{CacheUse, QueryRecord},
-    query_log::{Place, QueryLog, SinkCount},
+    query_log::{Place, Privacy, QueryLog, SinkCount},
     resolve::Security,
 };
 use arc_swap::Guard;
 use counters::{BypassCounts, Counters, EDES, HitTable, Hits, Own, Shards};
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 /// All counters of the program.
 pub struct Telemetry {
@@ -25,14 +25,16 @@ pub struct Telemetry {
     bypass: BypassCounts,
     /// One line a query in the program's own log.
     log_queries: bool,
+    /// How much of a client is told.
+    privacy: Privacy,
     /// Where queries are kept, if they are.
     query_log: Option<Arc<QueryLog>>,
 }
 
 impl Telemetry {
-    pub fn new(log_queries: bool, query_log: Option<Arc<QueryLog>>) -> Self {
+    pub fn new(log_queries: bool, privacy: Privacy, query_log: Option<Arc<QueryLog>>) -> Self {
         let (counters, hits, bypass) = Default::default();
-        Self { counters, hits, bypass, log_queries, query_log }
+        Self { counters, hits, bypass, log_queries, privacy, query_log }
     }
 
     /// Whether somebody wants the packets themselves.
@@ -90,9 +92,10 @@ impl Telemetry {
         }
     }
 
-    /// Clients that look for ways round this resolver, with the number of their questions, most first.
-    pub fn bypass_by_client(&self) -> Vec<(IpAddr, u64)> {
-        self.bypass.list()
+    /// Clients that look for ways round this resolver, as far as they may be told at `now` (seconds since 1970), with
+    /// the number of their questions, most first. Those that are told alike are one.
+    pub fn bypass_by_client(&self, now: i64) -> Vec<(String, u64)> {
+        self.bypass.list(|client| self.privacy.tell(client, now))
     }
 }
 
@@ -137,7 +140,7 @@ impl Recorder<'_> {
             place.push(record, &log.packing(packets));
         }
         if self.telemetry.log_queries {
-            query_line::log(record);
+            query_line::log(record, &self.telemetry.privacy);
         }
     }
 }

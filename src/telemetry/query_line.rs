@@ -4,19 +4,24 @@ use crate::{
     dns::Transport,
     policy::{Outcome, Policy, ProgramVerdict},
     query::QueryRecord,
+    query_log::Privacy,
     response::block_reason,
 };
+use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Writes the line. The log's own queue is bounded and lossy, so this never waits.
-pub fn log(record: &QueryRecord<'_>) {
-    let QueryRecord { client, transport, rcode, ede, latency, .. } = record;
+/// Writes the line, with as much of the client as may be told. The log's own queue is bounded and lossy, so this never
+/// waits.
+pub fn log(record: &QueryRecord<'_>, privacy: &Privacy) {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
+    let client = Some(privacy.tell(record.client, now)).filter(|client| !client.is_empty());
+    let QueryRecord { transport, rcode, ede, latency, .. } = record;
     let (name, rr_type) = match record.question {
         Some(question) => (question.name.to_string(), question.rr_type.to_string()),
         None => Default::default(),
     };
     tracing::info!(
         target: "cleandns::queries",
-        %client,
+        client = client.map(tracing::field::display),
         transport = Transport::label(*transport),
         name,
         r#type = rr_type,

@@ -473,6 +473,21 @@ fn one_line_a_query_when_asked_for() {
 }
 
 #[test]
+fn a_line_tells_as_much_of_a_client_as_may_be_kept() {
+    for (privacy, expected) in [("prefix", "client=127.0.0.0/24"), ("none", "transport=\"udp\"")] {
+        let toml = format!("[log]\nqueries = true\n[query_log]\nprivacy = \"{privacy}\"\n");
+        let (place, mut serving) = Place::serve(&toml);
+        place.run(&["query", "blocked.example"]);
+        serving.stderr.until("cleandns::queries");
+        serving.signal("-TERM");
+        assert_eq!(serving.code(), Some(0));
+        let text = serving.stderr.text();
+        let line = text.lines().find(|line| line.contains("cleandns::queries")).unwrap();
+        assert!(line.contains(expected) && !line.contains("client=127.0.0.1") && !line.contains("client=\""), "{line}");
+    }
+}
+
+#[test]
 fn the_log_as_json() {
     let (place, mut serving) = Place::serve("[log]\nqueries = true\njson = true\n");
     place.run(&["query", "blocked.example"]);

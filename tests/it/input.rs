@@ -6,10 +6,12 @@ use crate::{
     recursion::PROMISE,
 };
 use cleandns::{
+    config,
     dns::{Name, Rcode, RrType},
     listener::{self, Service},
     pause::Pauses,
     query::{AccessList, Keeping, LocalData, Pipeline, SpecialNames, Surroundings},
+    query_log::Privacy,
     telemetry::{Gauges, Telemetry, render},
 };
 use std::{
@@ -508,7 +510,7 @@ async fn a_fault_costs_one_query() {
         Arc::new(Pauses::load(None, vec![])),
         Surroundings { now: Arc::new(now), mac: Arc::new(|_| None) },
     );
-    let telemetry = Arc::new(Telemetry::new(false, None));
+    let telemetry = Arc::new(Telemetry::new(false, Privacy::new(config::Privacy::Full), None));
     let (_stop, stopping) = tokio::sync::watch::channel(false);
     let sockets = listener::bind(&["127.0.0.1:0".parse().unwrap()], 1, listener::Start::Alone).unwrap();
     let address = sockets.addresses[0];

@@ -6,8 +6,10 @@ use crate::{
     harness::{Server, eventually, folder, start, write_list},
 };
 use cleandns::{
+    config,
     dns::RrType,
     policy::Mode,
+    query_log::Privacy,
     telemetry::{Gauges, ListGauge, Telemetry, render},
 };
 use serde_json::Value;
@@ -49,10 +51,12 @@ async fn serve() -> Server {
     let folder = folder();
     write_list(&folder.path().join("block.list"), &["blocked.example", "@pass.blocked.example # ours", "com"]);
     write_list(&folder.path().join("watch.list"), &["watched.example"]);
+    let tap = folder.path().join("x.dnstap");
+    let tap = format!("[query_log.dnstap]\nto = \"{}\"\nclient = false\nresolver = true\n", tap.display());
     let toml = "[query_log.json]\nto = \"queries.json\"\n\
         [[program]]\nname = \"strict\"\nlists = [{ path = \"block.list\", gate = \"hold\" }]\n\
         [[program]]\nname = \"watching\"\nmode = \"shadow\"\nlists = [{ path = \"watch.list\" }]\n";
-    let server = start(folder, None, toml).await;
+    let server = start(folder, None, &(tap + toml)).await;
     let asked = ["x.blocked.example", "pass.blocked.example", "watched.example", "localhost"];
     for name in asked {
         server.ask(name, RrType::ANY).await;
@@ -81,7 +85,8 @@ async fn page() -> Families {
         download_age_seconds: Some(1.0),
     };
     let gauges = Gauges { lists: vec![list], ..Gauges::default() };
-    let with_url = exposition::read(&render(&Telemetry::new(false, None), &gauges)).unwrap();
+    let with_url =
+        exposition::read(&render(&Telemetry::new(false, Privacy::new(config::Privacy::Full), None), &gauges)).unwrap();
     for (name, family) in with_url {
         page.entry(name).or_default().samples.extend(family.samples);
     }
@@ -147,7 +152,14 @@ async fn metrics_tell_what_happened() {
         page["cleandns_query_log_rows_total"].samples.iter().filter(|sample| sample.value == 4.0).count() == 2
     })
     .await;
-    assert_eq!(server.metric("cleandns_query_log_dropped_total", &[]).await, 0.0);
+    for name in ["cleandns_query_log_dropped_total", "cleandns_query_log_exchanges_dropped_total"] {
+        assert_eq!(server.metric(name, &[]).await, 0.0);
+    }
+    // Who takes no queries counts none.
+    let page = exposition::read(&server.get("/metrics").await.1).unwrap();
+    let sinks = |name: &str| page[name].samples.iter().map(|own| own.labels["sink"].clone()).collect::<Vec<_>>();
+    assert_eq!(sinks("cleandns_query_log_rows_total"), ["sqlite", "json"]);
+    assert_eq!(sinks("cleandns_query_log_exchanges_total"), ["dnstap"]);
     server.running.stop().await;
 }
 

@@ -192,6 +192,38 @@ async fn what_was_answered_is_written_when_the_server_leaves_and_names_outlast_r
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_looks_for_a_way_round_is_told_as_far_as_privacy_goes() {
+    for (privacy, expected) in [
+        ("full", vec![("127.0.0.9", 2), ("127.0.0.1", 1)]),
+        ("prefix", vec![("127.0.0.0/24", 3)]),
+        ("hashed", vec![("", 2), ("", 1)]),
+        ("none", vec![("", 3)]),
+    ] {
+        let server = start(folder(), None, &format!("[query_log]\nprivacy = \"{privacy}\"\n")).await;
+        for client in ["127.0.0.1", "127.0.0.9", "127.0.0.9"] {
+            server.ask_from(client, &Ask::new("use-application-dns.net", RrType::A)).await;
+        }
+        // Counted after the answer went out.
+        eventually("all counted", || async { server.metric("cleandns_bypass_questions_total", &[]).await >= 3.0 })
+            .await;
+        let told = server.json("/api/v1/bypass").await;
+        let told: Vec<_> = told.as_array().unwrap().iter().map(|row| (&row["client"], &row["questions"])).collect();
+        let told: Vec<_> =
+            told.into_iter().map(|(client, count)| (client.as_str().unwrap(), count.as_u64().unwrap())).collect();
+        if privacy == "hashed" {
+            // The same pseudonyms as in what is recorded.
+            let rows = recorded(&server, 3).await;
+            let of = |client: &str| rows.iter().filter(|row| row.client == client).count() as u64;
+            assert!(told.iter().all(|(client, count)| client.len() == 16 && of(client) == *count), "{told:?}");
+            assert_eq!(told.len(), expected.len());
+        } else {
+            assert_eq!(told, expected, "{privacy}");
+        }
+        server.running.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_kept_by_whoever_does_not_want_it() {
     let server = start(folder(), None, "[query_log]\nenabled = false\n").await;
     server.ask("www.tiktok.com", RrType::A).await;

@@ -5,6 +5,7 @@
 //!                       └→ spill → …  ──→ as soon as it can be reached again, oldest first
 //! ```
 //!
+//! What took too long is sent again in smaller inserts, down to a bound, and in larger ones as soon as they are quick.
 //! Nothing is lost while the server is down as long as there is room, and nothing counts twice: a batch is sent until
 //! the server says that it has it, and each row has a number by which repeated ones are one (`config/clickhouse/`).
 
@@ -29,6 +30,8 @@ struct Limits {
     /// Rows and octets of one insert.
     batch_rows: u64,
     batch_bytes: usize,
+    /// Octets below which an insert isn't made smaller, however long it takes.
+    batch_bytes_min: usize,
     /// How long a row waits for others.
     flush_every: Duration,
     /// How long the sink's thread waits for the server in one turn.
@@ -44,6 +47,8 @@ struct Limits {
 const LIMITS: Limits = Limits {
     batch_rows: 50_000,
     batch_bytes: 8 << 20,
+    // In four seconds over a way of 130 kbit/s, which is less than anybody logs over.
+    batch_bytes_min: 64 << 10,
     flush_every: Duration::from_secs(1),
     within: Duration::from_secs(5),
     retry_first: Duration::from_secs(1),

@@ -11,16 +11,15 @@ pub(super) const MIGRATIONS: [(u32, &str); 1] = [(1, include_str!("../../../conf
 /// Does what has not been done yet. Where all has been, nothing but reading `migrations` is asked of the server, so
 /// that a user without the right to make tables will do. Several servers may do it at once: statements may be repeated.
 pub(super) fn apply(server: &Server, until: Instant) -> Result<(), Failure> {
-    let known = match server.run("SELECT DISTINCT number FROM migrations FORMAT TabSeparated", true, until) {
+    let known = match server.numbers("SELECT DISTINCT number FROM migrations FORMAT TabSeparated", until) {
         Ok(known) => known,
         Err(Failure::Absent(_)) => {
             server.run(&format!("CREATE DATABASE IF NOT EXISTS `{}`", server.database()), false, until)?;
-            String::new()
+            Vec::new()
         }
         Err(other) => return Err(other),
     };
-    let is_known = |number: u32| known.lines().any(|line| line.trim().parse() == Ok(number));
-    for (number, text) in MIGRATIONS.iter().filter(|(number, _)| !is_known(*number)) {
+    for (number, text) in MIGRATIONS.iter().filter(|(number, _)| !known.contains(number)) {
         for statement in statements(text) {
             // Not the data that waits is at fault, whatever the server says.
             server.run(statement, true, until).map_err(|failure| match failure {

@@ -27,6 +27,10 @@ const CODES_OF_ABSENCE: [u32; 2] = [60, 81];
 const OLD_TABLE: &str = "Unknown field";
 /// The request is longer than whoever stands in between lets pass.
 const STATUS_TOO_LONG: u16 = 413;
+/// What came was not answered in time, says the server or whoever stands in between.
+const STATUSES_OF_TIME: [u16; 2] = [408, 504];
+/// Codes for the same: a statement that takes too long, and a request that comes too slowly.
+const CODES_OF_TIME: [u32; 2] = [159, 209];
 
 /// Why something wasn't done.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +38,12 @@ pub(super) enum Failure {
     /// Nothing came back, or not in time. What was sent may have arrived.
     #[error("it can't be reached: {0}")]
     Unreachable(String),
+    /// It wasn't done in time, and less of it might have been. What was sent may have arrived.
+    #[error("it takes too long: {0}")]
+    Late(String),
+    /// What answers there is something else, such as a page to log in at: what was sent has not arrived.
+    #[error("what answers there is no ClickHouse server; check the url, and what stands in between: {0}")]
+    Foreign(String),
     /// The data is at fault.
     #[error("it can't read this: {0}")]
     Rejected(String),
@@ -82,14 +92,20 @@ impl Server {
     pub fn insert(&self, table: &str, lines: &[u8], until: Instant) -> Result<(), Failure> {
         let statement = format!("INSERT INTO {table} FORMAT JSONEachRow");
         let request = self.request().query("database", &self.database).query("query", statement);
-        answer(within(request, until)?.send(lines)).map(drop)
+        silence(&answer(within(request, until)?.send(lines))?)
     }
 
-    /// Has a statement done, in the database or, to make it, in none, and returns what the server says.
-    pub fn run(&self, statement: &str, is_in_database: bool, until: Instant) -> Result<String, Failure> {
+    /// Has a statement done that returns nothing, in the database or, to make it, in none.
+    pub fn run(&self, statement: &str, is_in_database: bool, until: Instant) -> Result<(), Failure> {
         let request = self.request();
         let request = if is_in_database { request.query("database", &self.database) } else { request };
-        answer(within(request, until)?.send(statement))
+        silence(&answer(within(request, until)?.send(statement))?)
+    }
+
+    /// Asks for numbers, which come one a line.
+    pub fn numbers(&self, statement: &str, until: Instant) -> Result<Vec<u32>, Failure> {
+        let text = answer(within(self.request().query("database", &self.database), until)?.send(statement))?;
+        text.lines().map(|line| line.trim().parse().map_err(|_| Failure::Foreign(told(&text)))).collect()
     }
 
     /// Asks, and gives what comes as it comes.
@@ -123,7 +139,7 @@ impl Server {
 fn within(request: RequestBuilder<WithBody>, until: Instant) -> Result<RequestBuilder<WithBody>, Failure> {
     let left = until.saturating_duration_since(Instant::now());
     if left.is_zero() {
-        return Err(Failure::Unreachable("it answers too slowly".to_owned()));
+        return Err(Failure::Late("no time is left".to_owned()));
     }
     Ok(request.config().timeout_global(Some(left)).build())
 }
@@ -145,22 +161,34 @@ fn text(response: &mut Response<Body>) -> Result<String, Failure> {
     Ok(String::from_utf8_lossy(&octets).into_owned())
 }
 
+/// What is done without a result is done without a word: anything else comes from somebody else, who says 200 too.
+pub(super) fn silence(text: &str) -> Result<(), Failure> {
+    if text.trim().is_empty() { Ok(()) } else { Err(Failure::Foreign(told(text))) }
+}
+
 fn unreachable(error: ureq::Error) -> Failure {
-    Failure::Unreachable(match error {
-        ureq::Error::Timeout(_) => "it doesn't answer in time".to_owned(),
-        ureq::Error::Io(error) => error.to_string(),
-        other => other.to_string(),
-    })
+    match error {
+        ureq::Error::Timeout(_) => Failure::Late("it doesn't answer in time".to_owned()),
+        ureq::Error::Io(error) => Failure::Unreachable(error.to_string()),
+        other => Failure::Unreachable(other.to_string()),
+    }
+}
+
+/// As much of a text as is told.
+fn told(text: &str) -> String {
+    text.trim().chars().take(WHY_CHARS_MAX).collect()
 }
 
 /// What a refusal means. The server's own code counts, since its status says 500 of bad data too.
 fn refusal(status: u16, text: &str) -> Failure {
-    let told: String = text.trim().chars().take(WHY_CHARS_MAX).collect();
+    let told = told(text);
     let why = if told.is_empty() { format!("HTTP status {status}") } else { told };
     match code(text) {
         Some(code) if CODES_OF_ABSENCE.contains(&code) => Failure::Absent(why),
         Some(code) if CODES_OF_DATA.contains(&code) && !text.contains(OLD_TABLE) => Failure::Rejected(why),
+        Some(code) if CODES_OF_TIME.contains(&code) => Failure::Late(why),
         None if status == STATUS_TOO_LONG => Failure::Rejected(why),
+        None if STATUSES_OF_TIME.contains(&status) => Failure::Late(why),
         _ => Failure::Refused(why),
     }
 }
@@ -197,6 +225,8 @@ mod tests {
             (400, "The plain HTTP request was sent to HTTPS port", "Refused"),
             (404, "", "Refused"),
             (502, "<html>Bad gateway", "Refused"),
+            (504, "<html>Gateway timeout", "Late"),
+            (500, "Code: 159. DB::Exception: Timeout exceeded", "Late"),
         ] {
             let failure = format!("{:?}", refusal(status, text));
             assert!(failure.starts_with(expected), "{status} {text}: {failure}");

@@ -4,10 +4,13 @@
 //! After a failure the server is left alone for a while, in which batches go to the spill at once.
 
 use super::{
-    super::drain::{Full, Sink},
+    super::{
+        drain::{Full, Sink},
+        seldom::Seldom,
+    },
     Batch, LIMITS, Limits, line, schema,
     server::{Failure, Server},
-    spill::Spill,
+    spill::{Spill, Taken},
 };
 use crate::config::ClickHouse;
 use foldhash::fast::RandomState;
@@ -20,10 +23,11 @@ use std::{
 
 /// Where batches wait, in the state folder.
 const FOLDER: &str = "clickhouse-spill";
-/// How often a failure is told.
-const TELL_EVERY: Duration = Duration::from_secs(60);
 /// How often files of another process are looked for.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
+
+/// So many inserts must be quick before they become longer, so that where longer ones fail, few of all do.
+const QUICK_BEFORE_GROWTH: u32 = 8;
 
 /// Writes to a ClickHouse server.
 pub struct ClickHouseSink {
@@ -39,12 +43,17 @@ pub struct ClickHouseSink {
     /// The tables are as they should be.
     is_ready: bool,
     down: Option<Down>,
+    /// Octets of an insert: fewer after one that took too long.
+    insert_bytes: usize,
+    /// Inserts of that length in a row that were quick.
+    quick: u32,
     /// Batches that are sent one by one, since one of them can't be read.
     alone: usize,
-    /// Rows that are lost and not told yet to whoever counts them.
+    /// Rows that have arrived or are lost, and not told yet to whoever counts them.
+    arrived: u64,
     lost: u64,
-    told: Option<Instant>,
-    told_full: Option<Instant>,
+    told: Seldom,
+    told_full: Seldom,
     looked: Instant,
 }
 
@@ -107,10 +116,13 @@ impl ClickHouseSink {
             id: seed.hash_one((now, std::process::id(), "id")),
             is_ready: false,
             down: None,
+            insert_bytes: limits.batch_bytes,
+            quick: 0,
             alone: 0,
+            arrived: 0,
             lost: 0,
-            told: None,
-            told_full: None,
+            told: Seldom::default(),
+            told_full: Seldom::default(),
             looked: now,
         }
     }
@@ -129,7 +141,7 @@ impl ClickHouseSink {
         let before = self.batch.lines.len();
         line::write(&mut self.batch.lines, &full.row, &self.instance, self.id);
         self.id = self.id.wrapping_add(1);
-        let is_too_long = self.batch.lines.len() > self.limits.batch_bytes;
+        let is_too_long = self.batch.lines.len() > self.insert_bytes;
         if before > 0 && (is_too_long || self.batch.rows == self.limits.batch_rows) {
             let line = self.batch.lines.split_off(before);
             self.close(turn);
@@ -167,7 +179,7 @@ impl ClickHouseSink {
         }
         if self.spill.is_empty() && self.may_try(turn) {
             match self.deliver(&batch, turn) {
-                Ok(()) => return self.succeeded(),
+                Ok(()) => return self.succeeded(&batch),
                 Err(Failure::Rejected(why)) => return self.put_aside(&batch, &why),
                 Err(failure) => self.failed(&failure, turn),
             }
@@ -175,7 +187,7 @@ impl ClickHouseSink {
         let rows = batch.rows;
         if !self.spill.push(batch) {
             self.lost += rows;
-            if is_due(&mut self.told_full, turn.now) {
+            if self.told_full.is_due(turn.now) {
                 let waiting = self.spill.rows();
                 tracing::error!(waiting, "query_log.clickhouse: no more questions can wait, and new ones are dropped");
             }
@@ -186,18 +198,19 @@ impl ClickHouseSink {
     fn catch_up(&mut self, turn: &Turn) {
         while !self.spill.is_empty() && self.may_try(turn) {
             let pieces_max = if self.alone > 0 { 1 } else { usize::MAX };
-            let bounds = (pieces_max, self.limits.batch_rows, self.limits.batch_bytes);
-            let Some((batch, pieces)) = self.spill.oldest(bounds, &mut self.lost) else { continue };
+            let bounds = (pieces_max, self.limits.batch_rows, self.insert_bytes);
+            let Some((batch, taken)) = self.spill.oldest(bounds, &mut self.lost) else { continue };
+            let whole = if let Taken::Whole(count) = taken { count } else { 0 };
             match self.deliver(&batch, turn) {
                 Ok(()) => {
-                    self.spill.remove(pieces);
-                    self.alone = self.alone.saturating_sub(pieces);
-                    self.succeeded();
+                    self.spill.remove(taken, &batch);
+                    self.alone = self.alone.saturating_sub(whole);
+                    self.succeeded(&batch);
                 }
-                Err(Failure::Rejected(_)) if pieces > 1 => self.alone = pieces,
+                Err(Failure::Rejected(_)) if whole > 1 => self.alone = whole,
                 Err(Failure::Rejected(why)) => {
-                    self.spill.remove(pieces);
-                    self.alone = self.alone.saturating_sub(pieces);
+                    self.spill.remove(taken, &batch);
+                    self.alone = self.alone.saturating_sub(whole);
                     self.put_aside(&batch, &why);
                 }
                 Err(failure) => return self.failed(&failure, turn),
@@ -220,10 +233,35 @@ impl ClickHouseSink {
 
     fn deliver(&mut self, batch: &Batch, turn: &Turn) -> Result<(), Failure> {
         self.make_ready(turn)?;
-        self.server.insert(schema::QUERIES, &batch.lines, turn.until)
+        let begun = Instant::now();
+        let delivered = self.server.insert(schema::QUERIES, &batch.lines, turn.until);
+        match delivered {
+            Ok(()) => self.grow(batch.lines.len(), begun.elapsed(), turn.until.saturating_duration_since(begun)),
+            // Over a slow way, or to a slow server, the same again would take as long again, for ever.
+            Err(Failure::Late(_)) => {
+                let halved = self.insert_bytes.min(batch.lines.len()) / 2;
+                self.insert_bytes = halved.clamp(self.limits.batch_bytes_min, self.limits.batch_bytes);
+                self.quick = 0;
+            }
+            Err(_) => {}
+        }
+        delivered
     }
 
-    fn succeeded(&mut self) {
+    /// Lets the next inserts be twice as long when some of full length took less than a quarter of their time.
+    fn grow(&mut self, octets: usize, took: Duration, had: Duration) {
+        if octets < self.insert_bytes / 2 {
+            return;
+        }
+        self.quick = if took < had / 4 { self.quick + 1 } else { 0 };
+        if self.quick == QUICK_BEFORE_GROWTH {
+            self.insert_bytes = (self.insert_bytes * 2).min(self.limits.batch_bytes);
+            self.quick = 0;
+        }
+    }
+
+    fn succeeded(&mut self, batch: &Batch) {
+        self.arrived += batch.rows;
         if self.down.take().is_some() {
             tracing::info!(url = self.server.url(), "query_log.clickhouse: questions arrive again");
         }
@@ -251,7 +289,7 @@ impl ClickHouseSink {
         if matches!(failure, Failure::Absent(_)) {
             self.is_ready = false;
         }
-        if is_due(&mut self.told, turn.now) {
+        if self.told.is_due(turn.now) {
             let url = self.server.url();
             tracing::error!(url, %failure, "query_log.clickhouse: questions can't be sent, and wait");
         }
@@ -261,6 +299,10 @@ impl ClickHouseSink {
 impl Sink for ClickHouseSink {
     fn write(&mut self, rows: Vec<Full<'_>>) -> u64 {
         self.take(&rows, Instant::now())
+    }
+
+    fn arrived(&mut self) -> Option<u64> {
+        Some(mem::take(&mut self.arrived))
     }
 
     fn tick(&mut self) {
@@ -277,13 +319,4 @@ impl Sink for ClickHouseSink {
         self.catch_up(&turn);
         mem::take(&mut self.lost) + self.spill.rows_in_memory()
     }
-}
-
-/// Whether something may be told again, which is then noted.
-fn is_due(told: &mut Option<Instant>, now: Instant) -> bool {
-    let is_due = told.is_none_or(|told| now.saturating_duration_since(told) >= TELL_EVERY);
-    if is_due {
-        *told = Some(now);
-    }
-    is_due
 }

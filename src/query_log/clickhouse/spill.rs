@@ -7,7 +7,7 @@ use super::Batch;
 use std::{
     collections::VecDeque,
     fs::{self, DirBuilder, OpenOptions},
-    io::{self, Read, Write},
+    io::{self, Read, Seek, SeekFrom, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
     time::Duration,
@@ -44,8 +44,21 @@ pub(super) struct Spill {
 /// One batch.
 struct Piece {
     place: Place,
-    rows: u64,
+    /// All octets, and those at its beginning that have arrived already. After a restart these are sent again, which
+    /// changes nothing.
     octets: u64,
+    arrived: u64,
+    /// Rows that have not arrived.
+    rows: u64,
+}
+
+/// What `oldest` took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// So many whole batches.
+    Whole(usize),
+    /// So many octets of one that is too long to go at once.
+    Part(u64),
 }
 
 enum Place {
@@ -115,7 +128,7 @@ impl Spill {
         for (number, _, path, rows, octets) in found {
             self.number = self.number.max(number + 1);
             self.on_disk += charge(octets);
-            self.pieces.push_back(Piece { place: Place::File(path), rows, octets });
+            self.pieces.push_back(Piece { place: Place::File(path), octets, arrived: 0, rows });
         }
     }
 
@@ -131,7 +144,7 @@ impl Spill {
                 Ok(()) => {
                     (self.number, self.has_failed) = (self.number + 1, false);
                     self.on_disk += charge(octets);
-                    self.pieces.push_back(Piece { place: Place::File(path), rows, octets });
+                    self.pieces.push_back(Piece { place: Place::File(path), octets, arrived: 0, rows });
                     return true;
                 }
                 Err(error) if !self.has_failed => {
@@ -145,27 +158,32 @@ impl Spill {
             return false;
         }
         self.in_memory += octets;
-        self.pieces.push_back(Piece { place: Place::Memory(batch.lines), rows, octets });
+        self.pieces.push_back(Piece { place: Place::Memory(batch.lines), octets, arrived: 0, rows });
         true
     }
 
-    /// The oldest batches as one of so many rows and octets at most, and how many they are. Counts in `lost` the rows
-    /// of files that can't be read any more.
+    /// The oldest batches as one of so many rows and octets at most, or as many lines of a longer one; at least a line.
+    /// Counts in `lost` the rows of files that can't be read any more.
     pub fn oldest(
         &mut self,
         (pieces_max, rows_max, bytes_max): (usize, u64, usize),
         lost: &mut u64,
-    ) -> Option<(Batch, usize)> {
+    ) -> Option<(Batch, Taken)> {
         let (mut batch, mut count) = (Batch::default(), 0);
         while count < pieces_max
             && let Some(piece) = self.pieces.get(count)
         {
-            let octets = batch.lines.len() as u64 + piece.octets;
+            let octets = batch.lines.len() as u64 + piece.octets - piece.arrived;
             if count > 0 && (batch.rows + piece.rows > rows_max || octets > bytes_max as u64) {
                 break;
             }
             let before = batch.lines.len();
             match piece.read_to(&mut batch.lines) {
+                Ok(()) if octets > bytes_max as u64 && cut(&mut batch.lines, bytes_max) => {
+                    batch.rows = rows_in(&batch.lines);
+                    let part = batch.lines.len() as u64;
+                    return Some((batch, Taken::Part(part)));
+                }
                 Ok(()) => (batch.rows, count) = (batch.rows + piece.rows, count + 1),
                 Err(error) => {
                     batch.lines.truncate(before);
@@ -178,15 +196,25 @@ impl Spill {
                 }
             }
         }
-        (count > 0).then_some((batch, count))
+        (count > 0).then_some((batch, Taken::Whole(count)))
     }
 
-    /// Removes the oldest batches: they have arrived, or never will.
-    pub fn remove(&mut self, count: usize) {
-        for _ in 0..count {
-            if let Some(Place::File(path)) = self.forget(0) {
-                // Should it stay, it is sent again at the next start, and changes nothing.
-                let _ = fs::remove_file(path);
+    /// Removes what `oldest` gave: it has arrived, or never will.
+    pub fn remove(&mut self, taken: Taken, batch: &Batch) {
+        match taken {
+            Taken::Whole(count) => {
+                for _ in 0..count {
+                    if let Some(Place::File(path)) = self.forget(0) {
+                        // Should it stay, it is sent again at the next start, and changes nothing.
+                        let _ = fs::remove_file(path);
+                    }
+                }
+            }
+            Taken::Part(octets) => {
+                if let Some(piece) = self.pieces.front_mut() {
+                    piece.arrived += octets;
+                    piece.rows = piece.rows.saturating_sub(batch.rows);
+                }
             }
         }
     }
@@ -213,18 +241,36 @@ impl Spill {
 }
 
 impl Piece {
+    /// Appends what has not arrived.
     fn read_to(&self, lines: &mut Vec<u8>) -> io::Result<()> {
         match &self.place {
-            Place::Memory(own) => lines.extend_from_slice(own),
+            Place::Memory(own) => lines.extend_from_slice(own.get(self.arrived as usize..).unwrap_or_default()),
             Place::File(path) => {
-                let octets = fs::File::open(path)?.take(self.octets).read_to_end(lines)?;
-                if octets as u64 != self.octets {
+                let left = self.octets - self.arrived;
+                let mut file = fs::File::open(path)?;
+                file.seek(SeekFrom::Start(self.arrived))?;
+                if file.take(left).read_to_end(lines)? as u64 != left {
                     return Err(io::ErrorKind::UnexpectedEof.into());
                 }
             }
         }
         Ok(())
     }
+}
+
+/// Leaves as many whole lines as fit, but at least one; false if that is all there is.
+fn cut(lines: &mut Vec<u8>, bytes_max: usize) -> bool {
+    let is_end = |octet: &u8| *octet == b'\n';
+    let fitting = lines[..bytes_max.min(lines.len())].iter().rposition(is_end);
+    let Some(end) = fitting.or_else(|| lines.iter().position(is_end)).map(|at| at + 1) else { return false };
+    let is_part = end < lines.len();
+    lines.truncate(end);
+    is_part
+}
+
+/// Each line has its end.
+fn rows_in(lines: &[u8]) -> u64 {
+    lines.iter().filter(|octet| **octet == b'\n').count() as u64
 }
 
 fn charge(octets: u64) -> u64 {

@@ -164,6 +164,32 @@ fn failures_lose_nothing_and_repeat_nothing_and_keep_the_order() {
 }
 
 #[test]
+fn who_answers_in_the_place_of_the_server_has_received_nothing() {
+    const PAGE: &str = "<html>Welcome! Please log in to use this network.";
+    let (server, folder) = (Scripted::start(), tempfile::tempdir().unwrap());
+    let mut sink = ClickHouseSink::with(&config(&server.url), "one", Some(folder.path()), SMALL);
+    let now = Instant::now();
+    // At the start, when the tables are looked for, and later, when they are known.
+    server.answer_for_it(Some(PAGE));
+    assert_eq!(take(&mut sink, 0..3, now), 0);
+    assert_eq!((server.statements().len(), server.inserts().len()), (1, 0), "no table is made in a page");
+    server.answer_for_it(None);
+    take(&mut sink, 3..6, now + 2 * SECOND);
+    assert_eq!(take(&mut sink, 6..7, now + 3 * SECOND), 0);
+    assert_eq!(server.arrived(), names(0..6));
+    server.answer_for_it(Some(PAGE));
+    assert_eq!(take(&mut sink, 0..0, now + 5 * SECOND), 0);
+    assert_eq!(files(folder.path()).len(), 1, "it waits");
+    server.answer_for_it(None);
+    take(&mut sink, 0..0, now + 10 * SECOND);
+    assert_eq!((server.arrived(), sink.finish()), (names(0..7), 0));
+    assert!(files(folder.path()).is_empty());
+
+    let told = |text| super::server::silence(text).unwrap_err().to_string();
+    assert!(told(PAGE).contains("no ClickHouse server; check the url") && told(PAGE).ends_with(PAGE), "{}", told(PAGE));
+}
+
+#[test]
 fn a_server_that_fails_is_asked_ever_less_often() {
     let (server, folder) = (Scripted::start(), tempfile::tempdir().unwrap());
     server.answer([FAILED; 20]);
@@ -175,8 +201,8 @@ fn a_server_that_fails_is_asked_ever_less_often() {
     // After 1, 3, 6, 11, 20, 37, 70, 131 and 192 seconds.
     assert!((8..=9).contains(&server.inserts().len()), "{}", server.inserts().len());
     server.forget();
-    take(&mut sink, 0..0, now + 300 * SECOND);
-    take(&mut sink, 0..0, now + 301 * SECOND);
+    // On a busy machine a turn's time is over before all is sent.
+    (300..320).for_each(|second| assert_eq!(take(&mut sink, 0..0, now + second * SECOND), 0));
     assert_eq!(server.arrived(), names(0..200));
     assert!(files(folder.path()).is_empty());
 }
@@ -291,7 +317,7 @@ fn a_slow_server_holds_up_nobody_for_longer_than_allowed() {
     let (server, folder) = (Scripted::start(), tempfile::tempdir().unwrap());
     let limits = Limits { within: SECOND, ..SMALL };
     let mut sink = ClickHouseSink::with(&config(&server.url), "one", Some(folder.path()), limits);
-    server.stall(true);
+    server.stall_above(0);
     let now = Instant::now();
     assert_eq!(take(&mut sink, 0..30, now), 0);
     let waited = now.elapsed();
@@ -299,11 +325,46 @@ fn a_slow_server_holds_up_nobody_for_longer_than_allowed() {
     let again = Instant::now();
     assert_eq!(take(&mut sink, 30..60, now), 0);
     assert!(again.elapsed() < limits.within, "it is left alone: {:?}", again.elapsed());
-    server.stall(false);
+    server.stall_above(usize::MAX);
     for turn in 0..100 {
         take(&mut sink, 0..0, now + SECOND * (10 + 100 * turn));
     }
     assert_eq!(server.arrived(), names(0..60));
+}
+
+/// Over a slow way a batch takes longer the more is in it.
+#[test]
+fn what_takes_too_long_is_sent_in_smaller_inserts_and_again_in_larger_ones() {
+    let (server, folder) = (Scripted::start(), tempfile::tempdir().unwrap());
+    for folder in [None, Some(folder.path())] {
+        server.forget();
+        server.go_down();
+        let limits = Limits { within: SECOND, batch_rows: 40, batch_bytes: 16 << 10, batch_bytes_min: 1000, ..LIMITS };
+        let mut sink = ClickHouseSink::with(&config(&server.url), "one", folder, limits);
+        let now = Instant::now();
+        // Batches that are too long alone, and small ones that are too long together.
+        take(&mut sink, 0..60, now);
+        for number in 60..80 {
+            assert_eq!(take(&mut sink, number..number + 1, now + SECOND * number as u32), 0);
+        }
+        server.come_up();
+        server.stall_above(3000);
+        for turn in 1..60 {
+            assert_eq!(take(&mut sink, 0..0, now + SECOND * 100 * turn), 0);
+        }
+        assert_eq!(server.arrived(), names(0..80), "in order, each once");
+        assert!(server.inserts().iter().all(|insert| insert.body.len() <= 3000));
+
+        server.stall_above(usize::MAX);
+        take(&mut sink, 80..400, now + SECOND * 10_000);
+        for turn in 0..20 {
+            take(&mut sink, 0..0, now + SECOND * (10_100 + 100 * turn));
+        }
+        assert_eq!(server.arrived(), names(0..400));
+        assert!(server.inserts().iter().any(|insert| insert.body.len() > 5_000), "they grow again");
+        assert_eq!(sink.finish(), 0);
+    }
+    assert!(files(folder.path()).is_empty());
 }
 
 #[test]

@@ -2,18 +2,21 @@
 //!
 //! A stream can't be continued, so that nothing is appended to a file that is there already; nor is it overwritten. It
 //! is set aside: `x.dnstap` becomes `x.dnstap.1`, the next one `x.dnstap.2`, and so on, the newest with the highest
-//! number. Files of such names are taken for this program's own, and the oldest of them go when there are too many.
+//! number. Files of such names are taken for this program's own, and the oldest of them go when there are too many. A
+//! stream without a frame is not set aside but replaced, so that no good file makes way for it.
 
 use super::frames::Control;
+use crate::query_log::seldom::Seldom;
 use std::{
     ffi::OsString,
     fs::{self, File, OpenOptions},
-    io::{self, Write},
+    io::{self, Read, Write},
     os::unix::{
         ffi::{OsStrExt, OsStringExt},
         fs::OpenOptionsExt,
     },
     path::{Path, PathBuf},
+    time::Instant,
 };
 
 /// Who asked for what is for the owner and who reads logs, and nobody else.
@@ -54,6 +57,8 @@ pub struct StreamFile {
     is_torn: bool,
     /// There is data in it.
     has_data: bool,
+    /// That there is no next file.
+    told: Seldom,
 }
 
 impl StreamFile {
@@ -69,15 +74,27 @@ impl StreamFile {
             return Err(FileError::Write(error));
         }
         let bytes = start.len() as u64;
-        Ok(Self { path: path.to_owned(), rotation, file, bytes, is_torn: false, has_data: false })
+        Ok(Self {
+            path: path.to_owned(),
+            rotation,
+            file,
+            bytes,
+            is_torn: false,
+            has_data: false,
+            told: Seldom::default(),
+        })
     }
 
-    /// Writes whole frames, to a new file if they don't fit. After an error none of them is in the file, and the next
-    /// may be tried.
-    pub fn write(&mut self, frames: &[u8]) -> Result<(), FileError> {
+    /// Writes whole frames, to a new file if they don't fit. Where there can't be one, the full one goes on, which is
+    /// told every now and then. After an error none of them is in the file, and the next may be tried.
+    pub fn write(&mut self, frames: &[u8], now: Instant) -> Result<(), FileError> {
         let full = self.bytes.saturating_add(frames.len() as u64).saturating_add(STOP_BYTES);
-        if self.has_data && self.rotation.rotate_bytes.is_some_and(|max| full > max) {
-            self.rotate()?;
+        if self.has_data
+            && self.rotation.rotate_bytes.is_some_and(|max| full > max)
+            && let Err(error) = self.rotate()
+            && self.told.is_due(now)
+        {
+            tracing::warn!(file = %self.path.display(), %error, "dnstap: there is no next file, and the full one goes on");
         }
         self.put(frames)?;
         self.has_data = true;
@@ -128,6 +145,7 @@ fn set_aside(path: &Path, keep_files: Option<usize>) -> Result<(), FileError> {
         Err(error) => return Err(FileError::SetAside(error)),
         // A device, a pipe or a link is somebody's purpose.
         Ok(found) if !found.is_file() => return Err(FileError::NotAFile),
+        Ok(found) if holds_nothing(path, found.len()) => return fs::remove_file(path).map_err(FileError::SetAside),
         Ok(_) => {}
     }
     let mut numbers = numbers(path).map_err(FileError::SetAside)?;
@@ -144,6 +162,15 @@ fn set_aside(path: &Path, keep_files: Option<usize>) -> Result<(), FileError> {
         }
     }
     Ok(())
+}
+
+/// Whether a file is a stream without a frame, or the beginning of one.
+fn holds_nothing(path: &Path, octets: u64) -> bool {
+    let nothing = [Control::Start.frame(), Control::Stop.frame()].concat();
+    let mut found = Vec::new();
+    octets <= nothing.len() as u64
+        && File::open(path).and_then(|file| file.take(octets).read_to_end(&mut found)).is_ok()
+        && nothing.starts_with(&found)
 }
 
 /// The numbers of files set aside, the oldest first.
@@ -207,7 +234,7 @@ mod tests {
         let path = folder.path().join("x.dnstap");
         for text in ["a", "b", "c"] {
             let mut file = StreamFile::create(&path, Rotation::default()).unwrap();
-            file.write(&batch(&[text, text])).unwrap();
+            file.write(&batch(&[text, text]), Instant::now()).unwrap();
             file.finish().unwrap();
         }
         assert_eq!(names(folder.path()), ["x.dnstap", "x.dnstap.1", "x.dnstap.2"]);
@@ -233,7 +260,7 @@ mod tests {
         let rotation = Rotation { rotate_bytes: Some(42 + 12 + 2 * 14), keep_files: Some(2) };
         let mut file = StreamFile::create(&path, rotation).unwrap();
         for number in 0..7 {
-            file.write(&batch(&[&format!("{number:010}")])).unwrap();
+            file.write(&batch(&[&format!("{number:010}")]), Instant::now()).unwrap();
         }
         file.finish().unwrap();
         assert_eq!(content(&numbered(&path, 11)), "0000000002 0000000003");
@@ -250,7 +277,7 @@ mod tests {
         let path = folder.path().join("x.dnstap");
         let mut file = StreamFile::create(&path, Rotation { rotate_bytes: Some(1), keep_files: None }).unwrap();
         for text in ["a", "b"] {
-            file.write(&batch(&[text])).unwrap();
+            file.write(&batch(&[text]), Instant::now()).unwrap();
         }
         file.finish().unwrap();
         assert_eq!(names(folder.path()), ["x.dnstap", "x.dnstap.1"]);
@@ -276,14 +303,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.dnstap");
         let mut file = StreamFile::create(&path, Rotation::default()).unwrap();
-        file.write(&batch(&["a"])).unwrap();
+        file.write(&batch(&["a"]), Instant::now()).unwrap();
         // The disk is full, in effect: what was written before it was is there, and nothing else can be done.
         fs::write(&path, [fs::read(&path).unwrap(), b"\0\0\0\x09hal".to_vec()].concat()).unwrap();
         let good = std::mem::replace(&mut file.file, File::open(&path).unwrap());
-        assert!(file.write(&batch(&["lost"])).is_err());
-        assert!(file.write(&batch(&["lost"])).is_err());
+        assert!(file.write(&batch(&["lost"]), Instant::now()).is_err());
+        assert!(file.write(&batch(&["lost"]), Instant::now()).is_err());
         file.file = good;
-        file.write(&batch(&["b"])).unwrap();
+        file.write(&batch(&["b"]), Instant::now()).unwrap();
         file.finish().unwrap();
         assert_eq!(content(&path), "a b");
     }
@@ -293,15 +320,33 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.dnstap");
         let mut file = StreamFile::create(&path, Rotation { rotate_bytes: Some(1), keep_files: None }).unwrap();
-        file.write(&batch(&["a"])).unwrap();
+        file.write(&batch(&["a"]), Instant::now()).unwrap();
         // Something else stands at its place for a while.
         let moved = folder.path().join("moved");
         fs::rename(&path, &moved).unwrap();
         fs::create_dir(&path).unwrap();
-        assert!(matches!(file.write(&batch(&["lost"])), Err(FileError::NotAFile)));
+        file.write(&batch(&["b"]), Instant::now()).unwrap();
+        file.write(&batch(&["c"]), Instant::now()).unwrap();
         fs::remove_dir(&path).unwrap();
-        file.write(&batch(&["b"])).unwrap();
+        file.write(&batch(&["d"]), Instant::now()).unwrap();
         file.finish().unwrap();
-        assert_eq!((content(&moved), content(&path)), ("a".to_owned(), "b".to_owned()));
+        assert_eq!((content(&moved), content(&path)), ("a b c".to_owned(), "d".to_owned()));
+    }
+
+    #[test]
+    fn a_file_without_a_frame_takes_no_number() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.dnstap");
+        let (start, stop) = (Control::Start.frame(), Control::Stop.frame());
+        fs::write(numbered(&path, 1), "good").unwrap();
+        let rotation = Rotation { rotate_bytes: None, keep_files: Some(1) };
+        for nothing in [&b""[..], &start[..9], &start, &[&start[..], &stop].concat()] {
+            fs::write(&path, nothing).unwrap();
+            StreamFile::create(&path, rotation).unwrap().finish().unwrap();
+            assert_eq!(names(folder.path()), ["x.dnstap", "x.dnstap.1"]);
+        }
+        fs::write(&path, "something else").unwrap();
+        StreamFile::create(&path, rotation).unwrap();
+        assert_eq!(names(folder.path()), ["x.dnstap", "x.dnstap.2"]);
     }
 }

@@ -9,6 +9,7 @@
 //! Nothing here reads a clock or starts a thread; a file or a collector that can't be written costs frames, which are
 //! counted, and never more time than its bounds say.
 
+mod bare;
 pub mod file;
 pub mod frames;
 pub mod message;

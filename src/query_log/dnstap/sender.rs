@@ -64,7 +64,8 @@ enum OutputError {
 }
 
 impl Output {
-    /// An output that opens its target when it is first given the time.
+    /// An output that connects when it is first given the time, and begins a file with the first frames: a process that
+    /// has nothing to write yet, and perhaps never will, takes no running one's file away.
     pub fn new(target: Target, rotation: Rotation) -> Self {
         let (batch, pause) = (Vec::with_capacity(BATCH_BYTES), PAUSE_MIN);
         Self { target, rotation, sink: None, batch, frames: 0, due: None, pause, trouble: None, lost: 0 }
@@ -99,7 +100,8 @@ impl Output {
     /// have arrived, and some of the batch before may not, since nothing in the protocol tells.
     #[must_use = "lost frames are counted"]
     pub fn flush(&mut self, now: Instant) -> u64 {
-        if self.sink.is_none() && self.is_due(now) {
+        let is_wanted = self.frames > 0 || !matches!(self.target, Target::File(_));
+        if self.sink.is_none() && is_wanted && self.is_due(now) {
             match open(&self.target, self.rotation) {
                 Ok(sink) => {
                     self.sink = Some(sink);
@@ -113,7 +115,7 @@ impl Output {
         }
         let written = match &mut self.sink {
             None => None,
-            Some(Sink::File(file)) => Some(file.write(&self.batch).map_err(OutputError::from)),
+            Some(Sink::File(file)) => Some(file.write(&self.batch, now).map_err(OutputError::from)),
             Some(Sink::Socket(socket)) => Some(socket.write_all(&self.batch).map_err(OutputError::Lost)),
         };
         self.batch.clear();
@@ -359,6 +361,22 @@ mod tests {
         assert_eq!(output.flush(Instant::now()), 0);
         assert_eq!(output.trouble(), Some("no agreement: it holds `text`, not dnstap"));
         other.join().unwrap();
+    }
+
+    #[test]
+    fn a_file_is_begun_with_the_first_frame() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.dnstap");
+        fs::write(&path, "of a process that runs").unwrap();
+        let now = Instant::now();
+        let mut output = Output::new(Target::File(path.clone()), Rotation::default());
+        assert_eq!(output.flush(now), 0);
+        assert_eq!(output.stop(now), 0);
+        assert_eq!(fs::read(&path).unwrap(), b"of a process that runs");
+        let mut output = Output::new(Target::File(path.clone()), Rotation::default());
+        put(&mut output, now, "a");
+        assert_eq!(output.stop(now), 0);
+        assert_eq!(texts(File::open(&path).unwrap()), ["a"]);
     }
 
     #[test]

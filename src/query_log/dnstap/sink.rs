@@ -1,8 +1,10 @@
 //! Queries as dnstap: what clients asked and got, and what this server asked others.
 
-use super::{Action, Event, Kind, Matched, Output, POLICY_KIND, PolicyApplied, Rotation, Target, TargetError, encode};
+use super::{
+    Action, Event, Kind, Matched, Output, POLICY_KIND, PolicyApplied, Rotation, Target, TargetError, bare, encode,
+};
 use crate::{
-    config::Dnstap,
+    config::{Dnstap, Privacy},
     dns::{Name, Rcode},
     policy::{Outcome, Trigger},
     query_log::{
@@ -11,7 +13,7 @@ use crate::{
         unpack::Tapped,
     },
 };
-use std::{net::SocketAddr, time::Instant};
+use std::{borrow::Cow, net::SocketAddr, time::Instant};
 
 const VERSION: &str = concat!("cleandns ", env!("CARGO_PKG_VERSION"));
 
@@ -23,10 +25,13 @@ pub(in crate::query_log) struct DnstapSink {
     /// Messages between clients and this server, and between this server and others.
     client: bool,
     resolver: bool,
+    /// Packets are written as they were, with all that they tell of a client. Those to other servers never do: they are
+    /// this server's own, and nothing of a client's query but its question goes into them.
+    is_full: bool,
 }
 
 impl DnstapSink {
-    pub fn new(dnstap: &Dnstap, instance: &str) -> Result<Self, TargetError> {
+    pub fn new(dnstap: &Dnstap, instance: &str, privacy: Privacy) -> Result<Self, TargetError> {
         let target: Target = dnstap.to.parse()?;
         let rotation = Rotation { rotate_bytes: Some(dnstap.bytes), keep_files: Some(dnstap.files - 1) };
         Ok(Self {
@@ -34,6 +39,7 @@ impl DnstapSink {
             instance: instance.to_owned(),
             client: dnstap.client,
             resolver: dnstap.resolver,
+            is_full: privacy == Privacy::Full,
         })
     }
 
@@ -51,12 +57,14 @@ impl DnstapSink {
 
 impl Sink for DnstapSink {
     fn write(&mut self, rows: Vec<Full<'_>>) -> u64 {
-        if !self.client {
-            return 0;
-        }
         // One event of two is enough to lose its row.
-        let lost = self.put(rows.iter().flat_map(client_events));
+        let is_full = self.is_full;
+        let lost = self.put(rows.iter().flat_map(|full| client_events(full, is_full)));
         lost.min(rows.len() as u64)
+    }
+
+    fn takes_queries(&self) -> bool {
+        self.client
     }
 
     fn takes_exchanges(&self) -> bool {
@@ -78,23 +86,28 @@ impl Sink for DnstapSink {
     }
 }
 
-/// The query of a client, and its response if it got one.
-fn client_events<'p>(full: &'p Full<'_>) -> impl Iterator<Item = Event<'p>> {
+/// The query of a client, and its response if it got one. Unless all may be told, a packet that can't be freed of what
+/// tells of the client is left out.
+fn client_events<'p>(full: &'p Full<'_>, is_full: bool) -> impl Iterator<Item = Event<'p>> {
     let Full { row, client, packets } = full;
     // Which port it came from nobody keeps.
     let client = client.map(|client| SocketAddr::new(client, 0));
+    type Strip = fn(&[u8]) -> Option<Cow<'_, [u8]>>;
+    let told = |packet: &'p [u8], strip: Strip| {
+        if is_full { packet.into() } else { strip(packet).unwrap_or_default() }
+    };
     let begun = row.time - i64::from(row.micros);
     let query = Event {
         transport: Some(row.transport),
         query_address: client,
         query_time: Some(begun),
-        query: packets.map_or_else(Default::default, |packets| packets.query.into()),
+        query: packets.map_or_else(Default::default, |packets| told(packets.query, bare::query)),
         ..Event::new(Kind::ClientQuery)
     };
     let response = (!row.dropped).then(|| Event {
         response_time: Some(row.time),
         query: Default::default(),
-        response: packets.map_or_else(Default::default, |packets| packets.response.into()),
+        response: packets.map_or_else(Default::default, |packets| told(packets.response, bare::response)),
         policy: applied(row),
         kind: Kind::ClientResponse,
         ..query.clone()
@@ -218,11 +231,15 @@ mod tests {
 
     /// What is in the file after the sink wrote to it: kind, transport, packets, policy.
     fn written(write: impl FnOnce(&mut DnstapSink)) -> Vec<String> {
+        written_under(Privacy::Full, write)
+    }
+
+    fn written_under(privacy: Privacy, write: impl FnOnce(&mut DnstapSink)) -> Vec<String> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.dnstap");
         let to = path.display().to_string();
         let dnstap = Dnstap { to, bytes: 1 << 20, files: 2, client: true, resolver: true };
-        let mut sink = DnstapSink::new(&dnstap, "here").unwrap();
+        let mut sink = DnstapSink::new(&dnstap, "here", privacy).unwrap();
         write(&mut sink);
         assert_eq!(sink.finish(), 0);
         let show = |frame: Vec<u8>| {
@@ -256,6 +273,31 @@ mod tests {
             "CLIENT_QUERY Tcp 192.0.2.7  100+None [asked] [] clean-store/tiktok tiktok.list:7 tiktok.com Drop",
         ];
         assert_eq!(written(|sink| assert_eq!(sink.write(vec![full(false), full(true)]), 0)), expected);
+    }
+
+    #[test]
+    fn packets_tell_of_a_client_only_where_all_may_be_told() {
+        use bare::tests::{option, with_options};
+        let error = option(15, b"\0\x0fwhy");
+        let query = with_options(false, &option(65001, b"MAC 1"));
+        let response = with_options(true, &[error, option(8, b"ECS 2")].concat());
+        for (privacy, expected) in [
+            (Privacy::Full, [true; 3]),
+            (Privacy::Prefix, [false, false, true]),
+            (Privacy::Hashed, [false, false, true]),
+            (Privacy::None, [false, false, true]),
+        ] {
+            let packets = Some(Packets { query: &query, response: &response });
+            let full = Full { row: row(false), client: None, packets };
+            let text = written_under(privacy, |sink| assert_eq!(sink.write(vec![full]), 0)).concat();
+            assert_eq!(["MAC 1", "ECS 2", "why"].map(|part| text.contains(part)), expected, "{privacy:?}: {text}");
+            assert_eq!(text.matches("\u{1}a\u{7}example").count(), 2, "{text}");
+        }
+        // What can't be read tells that a query came, and nothing more.
+        let unread = Some(Packets { query: b"MAC 1", response: b"ECS 2" });
+        let full = Full { row: row(false), client: None, packets: unread };
+        let text = written_under(Privacy::Hashed, |sink| assert_eq!(sink.write(vec![full]), 0)).concat();
+        assert!(text.contains("CLIENT_QUERY") && !text.contains("MAC") && !text.contains("ECS"), "{text}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::{
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc, Mutex, MutexGuard,
-        atomic::{AtomicBool, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
     thread::{self, JoinHandle},
     time::Duration,
@@ -17,7 +17,7 @@ pub(super) struct Scripted {
     pub url: String,
     address: SocketAddr,
     state: Arc<Mutex<State>>,
-    is_stalling: Arc<AtomicBool>,
+    stalls_above: Arc<AtomicUsize>,
     running: Mutex<Option<Running>>,
 }
 
@@ -28,13 +28,15 @@ struct Running {
 
 struct State {
     has_tables: bool,
+    /// Somebody else answers in its place.
+    page: Option<&'static str>,
     /// Answers to inserts; 200 when they are used up.
     script: VecDeque<(u16, String)>,
     /// Answers to reports.
     replies: VecDeque<(u16, String)>,
     inserts: Vec<Request>,
     statements: Vec<String>,
-    /// Lines of inserts that were answered with 200.
+    /// Lines of inserts that were answered with 200 and nothing else.
     lines: Vec<serde_json::Value>,
 }
 
@@ -58,6 +60,7 @@ impl Scripted {
         let address = listener.local_addr().unwrap();
         let state = State {
             has_tables: true,
+            page: None,
             script: VecDeque::new(),
             replies: VecDeque::new(),
             inserts: Vec::new(),
@@ -68,7 +71,7 @@ impl Scripted {
             url: format!("http://{address}"),
             address,
             state: Arc::new(Mutex::new(state)),
-            is_stalling: Arc::default(),
+            stalls_above: Arc::new(AtomicUsize::new(usize::MAX)),
             running: Mutex::default(),
         };
         server.listen(listener);
@@ -81,14 +84,14 @@ impl Scripted {
 
     fn listen(&self, listener: TcpListener) {
         let stopping = Arc::new(AtomicBool::new(false));
-        let (told, state, is_stalling) = (stopping.clone(), self.state.clone(), self.is_stalling.clone());
+        let (told, state, stalls_above) = (stopping.clone(), self.state.clone(), self.stalls_above.clone());
         let thread = thread::spawn(move || {
             for stream in listener.incoming() {
                 if told.load(SeqCst) {
                     return;
                 }
-                let (stream, state, is_stalling) = (stream.unwrap(), state.clone(), is_stalling.clone());
-                thread::spawn(move || serve(stream, &state, &is_stalling));
+                let (stream, state, stalls_above) = (stream.unwrap(), state.clone(), stalls_above.clone());
+                thread::spawn(move || serve(stream, &state, &stalls_above));
             }
         });
         *self.running.lock().unwrap() = Some(Running { stopping, thread });
@@ -106,9 +109,14 @@ impl Scripted {
         self.listen(TcpListener::bind(self.address).unwrap());
     }
 
-    /// Whether inserts get no answer.
-    pub fn stall(&self, is_stalling: bool) {
-        self.is_stalling.store(is_stalling, SeqCst);
+    /// Inserts of more octets get no answer.
+    pub fn stall_above(&self, octets: usize) {
+        self.stalls_above.store(octets, SeqCst);
+    }
+
+    /// Whether this page is the answer to everything, with 200.
+    pub fn answer_for_it(&self, page: Option<&'static str>) {
+        self.state().page = page;
     }
 
     pub fn lose_tables(&self) {
@@ -158,9 +166,9 @@ impl Drop for Scripted {
 }
 
 /// Serves one connection, which is closed after the answer.
-fn serve(mut stream: TcpStream, state: &Mutex<State>, is_stalling: &AtomicBool) {
+fn serve(mut stream: TcpStream, state: &Mutex<State>, stalls_above: &AtomicUsize) {
     let Some(request) = read(&stream) else { return };
-    if request.target.contains("INSERT") && is_stalling.load(SeqCst) {
+    if request.target.contains("INSERT") && request.body.len() > stalls_above.load(SeqCst) {
         // Longer than anybody waits.
         return thread::sleep(Duration::from_secs(3));
     }
@@ -192,13 +200,19 @@ impl State {
         let absent = (404, "Code: 60, e.displayText() = DB::Exception: Table doesn't exist.".to_owned());
         if request.target.contains("INSERT") {
             self.inserts.push(request.clone());
+            if let Some(page) = self.page {
+                return (200, page.to_owned());
+            }
             let answer = if self.has_tables { self.script.pop_front().unwrap_or((200, String::new())) } else { absent };
-            if answer.0 == 200 {
+            if answer == (200, String::new()) {
                 self.lines.extend(request.body.lines().map(|line| serde_json::from_str(line).unwrap()));
             }
             return answer;
         }
         self.statements.push(request.body.clone());
+        if let Some(page) = self.page {
+            return (200, page.to_owned());
+        }
         match request.body.as_str() {
             text if text.starts_with("SELECT DISTINCT number") && self.has_tables => (200, "1\n".to_owned()),
             text if text.starts_with("SELECT DISTINCT number") => absent,

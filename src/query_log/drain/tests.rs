@@ -1,0 +1,158 @@
+//! Each number is what it says, and only grows.
+
+use super::*;
+use crate::{
+    config,
+    dns::Transport,
+    query::QueryRecord,
+    query_log::{Packing, rings::Rings},
+    resolve::Exchange,
+};
+use std::{
+    net::Ipv4Addr,
+    sync::{Mutex, mpsc},
+};
+
+/// Waits for permission before each batch, and loses a row of it.
+struct Slow {
+    begun: mpsc::Sender<()>,
+    go_on: Receiver<()>,
+}
+
+impl Sink for Slow {
+    fn write(&mut self, _: Vec<Full<'_>>) -> u64 {
+        let _ = self.begun.send(());
+        let _ = self.go_on.recv();
+        1
+    }
+}
+
+/// Takes what it is told to take, and passes queries on at the end alone.
+struct Taking {
+    queries: bool,
+    exchanges: bool,
+    waiting: u64,
+    arrived: u64,
+}
+
+impl Sink for Taking {
+    fn takes_queries(&self) -> bool {
+        self.queries
+    }
+
+    fn takes_exchanges(&self) -> bool {
+        self.exchanges
+    }
+
+    fn write(&mut self, rows: Vec<Full<'_>>) -> u64 {
+        self.waiting += rows.len() as u64;
+        0
+    }
+
+    fn write_exchanges(&mut self, _: Vec<Tapped<'_>>) -> u64 {
+        1
+    }
+
+    fn arrived(&mut self) -> Option<u64> {
+        Some(std::mem::take(&mut self.arrived))
+    }
+
+    fn finish(&mut self) -> u64 {
+        self.arrived = self.waiting.saturating_sub(1);
+        1
+    }
+}
+
+fn log() -> Arc<QueryLog> {
+    Arc::new(QueryLog {
+        rings: Rings::new(Instant::now()),
+        answers: true,
+        wants_packets: false,
+        policies: Mutex::default(),
+        sinks: Vec::new(),
+    })
+}
+
+fn push(log: &QueryLog, queries: usize, exchanges: usize) {
+    let record = QueryRecord::new(IpAddr::V4(Ipv4Addr::LOCALHOST), Transport::Udp, Instant::now());
+    (0..queries).for_each(|_| log.place().push(&record, &Packing::default()));
+    let (began, ended) = (Instant::now(), Instant::now());
+    let server = "192.0.2.53:53".parse().unwrap();
+    let exchange = Exchange { server, tcp: false, began, ended, question: b"asked", response: None };
+    (0..exchanges).for_each(|_| log.exchanged(&exchange));
+}
+
+fn spawn_sink(sink: impl Sink + 'static) -> Spawned {
+    spawn("test", Box::new(sink), Privacy::new(config::Privacy::Full), Vec::new()).unwrap()
+}
+
+fn kept(written: u64, dropped: u64) -> Option<Kept> {
+    Some(Kept { written, dropped })
+}
+
+#[test]
+fn a_row_counts_when_it_is_written() {
+    let (begun, has_begun) = mpsc::channel();
+    let (permit, go_on) = mpsc::channel();
+    let Spawned { counts, batches, thread } = spawn_sink(Slow { begun, go_on });
+    let (log, sinks) = (log(), vec![(batches, counts.clone())]);
+    let now = || counts.now(Dropped::default()).queries;
+    push(&log, 3, 0);
+    drain(&log, &sinks);
+    has_begun.recv().unwrap();
+    assert_eq!(now(), kept(0, 0));
+    permit.send(()).unwrap();
+    push(&log, 2, 0);
+    drain(&log, &sinks);
+    has_begun.recv().unwrap();
+    assert_eq!(now(), kept(2, 1), "and nothing of the second batch");
+    drop((permit, sinks));
+    thread.join().unwrap();
+    assert_eq!(now(), kept(3, 2));
+}
+
+#[test]
+fn what_a_sink_does_not_take_it_does_not_count() {
+    for (queries, exchanges) in [(true, false), (false, true), (true, true)] {
+        let Spawned { counts, batches, thread } = spawn_sink(Taking { queries, exchanges, waiting: 0, arrived: 0 });
+        let (log, sinks) = (log(), vec![(batches, counts.clone())]);
+        push(&log, 5, 3);
+        drain(&log, &sinks);
+        drop(sinks);
+        thread.join().unwrap();
+        let count = counts.now(Dropped { queries: 10, exchanges: 20 });
+        assert_eq!(count.queries, queries.then_some(Kept { written: 4, dropped: 11 }));
+        assert_eq!(count.exchanges, exchanges.then_some(Kept { written: 2, dropped: 21 }));
+    }
+}
+
+#[test]
+fn what_waits_for_others_counts_when_it_arrives() {
+    let mut sink = Taking { queries: true, exchanges: false, waiting: 0, arrived: 0 };
+    let (batches, received) = sync_channel(1);
+    let counts = Arc::new(SinkCounts::of("test", &sink));
+    let (log, sinks) = (log(), vec![(batches, counts.clone())]);
+    push(&log, 5, 0);
+    drain(&log, &sinks);
+    // The queue is full, so this is lost.
+    push(&log, 2, 4);
+    drain(&log, &sinks);
+    assert_eq!(counts.now(Dropped::default()).queries, kept(0, 2));
+    drop(sinks);
+    serve(&mut sink, &received, &counts, &Privacy::new(config::Privacy::Full), Vec::new());
+    assert_eq!(counts.now(Dropped::default()).queries, kept(4, 3));
+}
+
+#[test]
+fn exchanges_that_do_not_come_to_a_sink_are_counted() {
+    let sink = Taking { queries: false, exchanges: true, waiting: 0, arrived: 0 };
+    let (batches, _received) = sync_channel(1);
+    let counts = Arc::new(SinkCounts::of("test", &sink));
+    let (log, sinks) = (log(), vec![(batches, counts.clone())]);
+    for _ in 0..2 {
+        push(&log, 2, 4);
+        drain(&log, &sinks);
+    }
+    let count = counts.now(Dropped::default());
+    assert_eq!((count.queries, count.exchanges), (None, kept(0, 4)));
+}
