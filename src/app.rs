@@ -145,6 +145,7 @@ pub async fn start(config: Config, outside: Outside) -> Result<Running, AppError
     let watch = query_log.clone().filter(|_| config.query_log.dnstap.as_ref().is_some_and(|dnstap| dnstap.resolver));
     let watch = watch.map(|log| -> Watch { Arc::new(move |exchange| log.exchanged(exchange)) });
     let resolver = resolver(&config, outside, counters.clone(), watch)?;
+    let recorded = query_log.clone();
     let telemetry = Arc::new(Telemetry::new(config.log.queries, privacy, query_log));
     let downloads = Downloads { look_up_host: look_up_host(&config, &resolver), limits };
     let (own_config, on_publish) = (config.clone(), count_reloads(&telemetry));
@@ -164,6 +165,7 @@ pub async fn start(config: Config, outside: Outside) -> Result<Running, AppError
         counters,
         resolver,
         pauses: pipeline.pauses().clone(),
+        losing: Arc::new(move || recorded.as_ref().map_or_else(Vec::new, |log| log.losing())),
         clock,
         started,
         stopping: stopping.clone(),

@@ -59,6 +59,8 @@ pub struct Health {
     pub counters: Arc<UpstreamCounters>,
     pub resolver: Resolver,
     pub pauses: Arc<Pauses>,
+    /// Places where queries are recorded that lose some, by name.
+    pub losing: Arc<dyn Fn() -> Vec<&'static str> + Send + Sync>,
     /// Seconds since 1970 (UTC).
     pub clock: Clock,
     pub started: Instant,
@@ -84,6 +86,11 @@ impl Health {
         if self.resolver.clock_is_wrong() {
             reasons.push(CLOCK_WRONG.to_owned());
         }
+        reasons.extend(
+            (self.losing)()
+                .into_iter()
+                .map(|sink| format!("query log: {sink} loses queries; the program's log says why")),
+        );
         (if reasons.is_empty() { Readiness::Ready } else { Readiness::Degraded }, reasons)
     }
 

@@ -1,8 +1,10 @@
 //! What the program is told to do: plain, checked values. How they are written is `file`'s business.
 
+mod dnstap_target;
 mod file;
 mod report;
 
+pub use dnstap_target::{DnstapTarget, DnstapTargetError};
 pub use file::{CONFIG_PATH, Embedded, Loaded, WORD_BYTES_MAX, World, duration, load, read};
 pub use report::{Problem, Problems};
 
@@ -363,8 +365,7 @@ pub enum JsonTarget {
 /// Messages as they went over the wire, in the form of dnstap.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Dnstap {
-    /// A file, `unix:` and a path, or `tcp:` and a host with a port.
-    pub to: String,
+    pub to: DnstapTarget,
     /// Octets of a file after which the next begins.
     pub bytes: u64,
     /// Files kept, the one that is written among them.

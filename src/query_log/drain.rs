@@ -97,6 +97,8 @@ pub(super) struct SinkCounts {
     exchanges: Option<Counts>,
     /// Octets that wait before it.
     waiting: AtomicU64,
+    /// Something of what came to it last was lost.
+    is_losing: AtomicBool,
 }
 
 /// What became of queries, or of questions to other servers. Each is counted when it is known, so that numbers grow.
@@ -125,7 +127,7 @@ impl SinkCounts {
     fn of(name: &'static str, sink: &dyn Sink) -> Self {
         let queries = sink.takes_queries().then(Counts::default);
         let exchanges = sink.takes_exchanges().then(Counts::default);
-        Self { name, queries, exchanges, waiting: AtomicU64::new(0) }
+        Self { name, queries, exchanges, waiting: AtomicU64::new(0), is_losing: AtomicBool::new(false) }
     }
 
     /// `before`: what was dropped before any sink saw it.
@@ -139,8 +141,14 @@ impl SinkCounts {
         SinkCount { sink: name, queries, exchanges }
     }
 
+    /// Its name, if it loses what comes to it.
+    pub fn losing(&self) -> Option<&'static str> {
+        self.is_losing.load(Relaxed).then_some(self.name)
+    }
+
     /// A batch that didn't come to the sink.
     fn dropped(&self, batch: &Batch) {
+        self.is_losing.store(true, Relaxed);
         for (counts, count) in [(&self.queries, batch.rows), (&self.exchanges, batch.exchanges)] {
             counts.iter().for_each(|counts| counts.add(0, count));
         }
@@ -232,16 +240,20 @@ fn serve(
                         Packed::Query(_) | Packed::Exchange(_) => {}
                     }
                 }
+                let mut lost_of_all = 0;
                 if let Some(counts) = &counts.queries {
                     let (taken, unread) = (rows.len() as u64, batch.rows - rows.len() as u64);
                     let lost = sink.write(rows);
                     counts.add(sink.arrived().unwrap_or(taken.saturating_sub(lost)), lost + unread);
+                    lost_of_all += lost;
                 }
                 if let Some(counts) = &counts.exchanges {
                     let (taken, unread) = (exchanges.len() as u64, batch.exchanges - exchanges.len() as u64);
                     let lost = sink.write_exchanges(exchanges);
                     counts.add(taken.saturating_sub(lost), lost + unread);
+                    lost_of_all += lost;
                 }
+                counts.is_losing.store(lost_of_all > 0, Relaxed);
                 counts.waiting.fetch_sub(batch.octets, Relaxed);
             }
             Err(RecvTimeoutError::Timeout) => {}

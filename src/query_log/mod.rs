@@ -86,8 +86,7 @@ impl QueryLog {
             spawn("json", Box::new(sink)).map_err(failed("json.to"))?;
         }
         if let Some(dnstap) = &config.dnstap {
-            let sink = dnstap::DnstapSink::new(dnstap, &config.instance, config.privacy)
-                .map_err(|error| StartError { option: "dnstap.to", why: error.to_string() })?;
+            let sink = dnstap::DnstapSink::new(dnstap, &config.instance, config.privacy);
             spawn("dnstap", Box::new(sink)).map_err(failed("dnstap.to"))?;
         }
         if let Some(server) = &config.clickhouse {
@@ -144,6 +143,11 @@ impl QueryLog {
         self.policies.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
     }
 
+    /// Sinks that lose what comes to them, by name.
+    pub fn losing(&self) -> Vec<&'static str> {
+        self.sinks.iter().filter_map(|sink| sink.losing()).collect()
+    }
+
     /// What each sink wrote and could not write; what had no room before any of them is in each that takes such.
     pub fn counts(&self) -> Vec<SinkCount> {
         let before = self.rings.dropped();
@@ -163,10 +167,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.dnstap");
         fs::write(&path, "of a process that runs").unwrap();
-        let to = path.display().to_string();
+        let to = config::DnstapTarget::File(path.clone());
         let config = config::QueryLog {
             database: None,
             keep: Duration::ZERO,
+            keep_sums: Duration::ZERO,
             bytes: 0,
             privacy: config::Privacy::Full,
             answers: true,

@@ -224,6 +224,19 @@ async fn who_looks_for_a_way_round_is_told_as_far_as_privacy_goes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn health_tells_of_a_place_that_loses_queries() {
+    let folder = folder();
+    std::fs::write(folder.path().join("a-file"), "").unwrap();
+    let server = start(folder, None, "[query_log]\npath = \"a-file/queries.db\"\n").await;
+    let told = "query log: sqlite loses queries";
+    assert!(!server.get("/readyz").await.1.contains(told), "nothing came yet");
+    server.ask("www.tiktok.com", RrType::A).await;
+    eventually("health to tell of it", || async { server.get("/readyz").await.1.contains(told) }).await;
+    assert_eq!(server.get("/readyz").await.0, 200, "it answers all the same");
+    server.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_kept_by_whoever_does_not_want_it() {
     let server = start(folder(), None, "[query_log]\nenabled = false\n").await;
     server.ask("www.tiktok.com", RrType::A).await;

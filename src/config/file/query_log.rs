@@ -1,7 +1,7 @@
 //! `[query_log]`: what is kept of queries, and where it goes.
 
 use super::{
-    super::{ClickHouse, Dnstap, JsonLines, JsonTarget, Privacy, QueryLog},
+    super::{ClickHouse, Dnstap, DnstapTarget, JsonLines, JsonTarget, Privacy, QueryLog},
     reader::{Table, Value},
     sections::Reading,
     text,
@@ -80,10 +80,12 @@ impl Reading<'_> {
         let (bytes, files) = rotation(table);
         let (client, resolver) = (table.boolean("client", true), table.boolean("resolver", false));
         let value = value?;
-        let to = value.text("unix:/run/dnstap.sock")?.to_owned();
-        let to = match to.split_once(':') {
-            Some(("unix" | "tcp", rest)) if !rest.is_empty() => to,
-            _ => self.written_file(&value)?.display().to_string(),
+        let to = match value.text("unix:/run/dnstap.sock")?.split_once(':') {
+            Some((scheme, _)) if !scheme.contains('/') => {
+                let target = |text: &str| text.parse::<DnstapTarget>().map_err(|error| error.to_string());
+                value.parse("unix:/run/dnstap.sock", target)?
+            }
+            _ => DnstapTarget::File(self.written_file(&value)?),
         };
         if !client && !resolver {
             value.problem("client and resolver are both false, so there is nothing to tell; set one to true");

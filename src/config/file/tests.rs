@@ -152,7 +152,7 @@ fn the_template_has_every_option_and_its_examples_can_be_used() {
         "program.lists: change_max ca_file",
         "group: name clients tags programs services schedule",
         "admin: listen token_file",
-        "query_log: enabled path keep size privacy answers instance json dnstap clickhouse",
+        "query_log: enabled path keep keep_sums size privacy answers instance json dnstap clickhouse",
         "query_log.json: to size files",
         "query_log.dnstap: to client resolver size files",
         "query_log.clickhouse: url database user password_file spill",

@@ -15,14 +15,12 @@ pub mod frames;
 pub mod message;
 pub mod sender;
 mod sink;
-pub mod target;
 
 pub use file::Rotation;
 pub use frames::{FrameError, Frames, StreamError};
 pub use message::{Action, DecodeError, Event, Kind, Matched, OwnedEvent, PolicyApplied, decode, encode, version};
 pub use sender::Output;
 pub(super) use sink::DnstapSink;
-pub use target::{Target, TargetError};
 
 /// What a program's rule is called in dnstap, whose own word is for RPZ alone. Versions begin with it too.
 pub const POLICY_KIND: &str = "cleandns";

@@ -7,8 +7,8 @@
 use super::{
     file::{FileError, Rotation, StreamFile},
     frames::{self, StreamError},
-    target::Target,
 };
+use crate::config::DnstapTarget;
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::{
     io::{self, Write},
@@ -29,7 +29,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(60);
 
 /// A target, and the frames on their way there.
 pub struct Output {
-    target: Target,
+    target: DnstapTarget,
     rotation: Rotation,
     sink: Option<Sink>,
     /// Whole frames, and how many they are.
@@ -66,13 +66,13 @@ enum OutputError {
 impl Output {
     /// An output that connects when it is first given the time, and begins a file with the first frames: a process that
     /// has nothing to write yet, and perhaps never will, takes no running one's file away.
-    pub fn new(target: Target, rotation: Rotation) -> Self {
+    pub fn new(target: DnstapTarget, rotation: Rotation) -> Self {
         let (batch, pause) = (Vec::with_capacity(BATCH_BYTES), PAUSE_MIN);
         Self { target, rotation, sink: None, batch, frames: 0, due: None, pause, trouble: None, lost: 0 }
     }
 
     /// Where it goes.
-    pub fn target(&self) -> &Target {
+    pub fn target(&self) -> &DnstapTarget {
         &self.target
     }
 
@@ -100,7 +100,7 @@ impl Output {
     /// have arrived, and some of the batch before may not, since nothing in the protocol tells.
     #[must_use = "lost frames are counted"]
     pub fn flush(&mut self, now: Instant) -> u64 {
-        let is_wanted = self.frames > 0 || !matches!(self.target, Target::File(_));
+        let is_wanted = self.frames > 0 || !matches!(self.target, DnstapTarget::File(_));
         if self.sink.is_none() && is_wanted && self.is_due(now) {
             match open(&self.target, self.rotation) {
                 Ok(sink) => {
@@ -182,11 +182,11 @@ impl Output {
     }
 }
 
-fn open(target: &Target, rotation: Rotation) -> Result<Sink, OutputError> {
+fn open(target: &DnstapTarget, rotation: Rotation) -> Result<Sink, OutputError> {
     let mut socket = match target {
-        Target::File(path) => return Ok(Sink::File(StreamFile::create(path, rotation)?)),
-        Target::Unix(path) => connect_unix(path),
-        Target::Tcp(place) => connect_tcp(place),
+        DnstapTarget::File(path) => return Ok(Sink::File(StreamFile::create(path, rotation)?)),
+        DnstapTarget::Unix(path) => connect_unix(path),
+        DnstapTarget::Tcp(place) => connect_tcp(place),
     }
     .map_err(OutputError::Connect)?;
     frames::open_stream(&mut socket)?;
@@ -258,7 +258,7 @@ mod tests {
     #[test]
     fn frames_go_over_tcp_and_the_stream_ends_properly() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let target = Target::Tcp(listener.local_addr().unwrap().to_string());
+        let target = DnstapTarget::Tcp(listener.local_addr().unwrap().to_string());
         let collector = thread::spawn(move || collect(listener.accept().unwrap().0));
         let now = Instant::now();
         let mut output = Output::new(target, Rotation::default());
@@ -275,7 +275,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.dnstap");
         let now = Instant::now();
-        let mut output = Output::new(Target::File(path.clone()), Rotation::default());
+        let mut output = Output::new(DnstapTarget::File(path.clone()), Rotation::default());
         put(&mut output, now, "small");
         assert!(!path.exists());
         put(&mut output, now, &"x".repeat(BATCH_BYTES));
@@ -292,7 +292,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.sock");
         let start = Instant::now();
-        let mut output = Output::new(Target::Unix(path.clone()), Rotation::default());
+        let mut output = Output::new(DnstapTarget::Unix(path.clone()), Rotation::default());
         assert_eq!(output.flush(start), 0);
         assert!(output.trouble().unwrap().starts_with("no connection: "), "{:?}", output.trouble());
         let lost = output.put(start, |_| panic!("it is not encoded"));
@@ -337,7 +337,7 @@ mod tests {
     fn pauses_grow_to_their_bound_and_what_waits_is_lost() {
         let folder = tempfile::tempdir().unwrap();
         let mut now = Instant::now();
-        let mut output = Output::new(Target::Unix(folder.path().join("none")), Rotation::default());
+        let mut output = Output::new(DnstapTarget::Unix(folder.path().join("none")), Rotation::default());
         for seconds in [1, 2, 4, 8, 16, 32, 60, 60] {
             put(&mut output, now, "x");
             assert_eq!(output.flush(now), 1);
@@ -351,7 +351,7 @@ mod tests {
     #[test]
     fn a_collector_of_something_else_is_told_of() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let target = Target::Tcp(listener.local_addr().unwrap().to_string());
+        let target = DnstapTarget::Tcp(listener.local_addr().unwrap().to_string());
         let other = thread::spawn(move || {
             let mut peer = listener.accept().unwrap().0;
             peer.read_exact(&mut vec![0; Control::Ready.frame().len()]).unwrap();
@@ -369,11 +369,11 @@ mod tests {
         let path = folder.path().join("x.dnstap");
         fs::write(&path, "of a process that runs").unwrap();
         let now = Instant::now();
-        let mut output = Output::new(Target::File(path.clone()), Rotation::default());
+        let mut output = Output::new(DnstapTarget::File(path.clone()), Rotation::default());
         assert_eq!(output.flush(now), 0);
         assert_eq!(output.stop(now), 0);
         assert_eq!(fs::read(&path).unwrap(), b"of a process that runs");
-        let mut output = Output::new(Target::File(path.clone()), Rotation::default());
+        let mut output = Output::new(DnstapTarget::File(path.clone()), Rotation::default());
         put(&mut output, now, "a");
         assert_eq!(output.stop(now), 0);
         assert_eq!(texts(File::open(&path).unwrap()), ["a"]);
@@ -385,7 +385,7 @@ mod tests {
         let path = folder.path().join("x.dnstap");
         let now = Instant::now();
         let rotation = Rotation { rotate_bytes: Some(100), keep_files: Some(1) };
-        let mut output = Output::new(Target::File(path.clone()), rotation);
+        let mut output = Output::new(DnstapTarget::File(path.clone()), rotation);
         for number in 0..6 {
             put(&mut output, now, &format!("{number:030}"));
             assert_eq!(output.flush(now), 0);

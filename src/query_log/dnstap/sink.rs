@@ -1,8 +1,6 @@
 //! Queries as dnstap: what clients asked and got, and what this server asked others.
 
-use super::{
-    Action, Event, Kind, Matched, Output, POLICY_KIND, PolicyApplied, Rotation, Target, TargetError, bare, encode,
-};
+use super::{Action, Event, Kind, Matched, Output, POLICY_KIND, PolicyApplied, Rotation, bare, encode};
 use crate::{
     config::{Dnstap, Privacy},
     dns::{Name, Rcode},
@@ -31,16 +29,15 @@ pub(in crate::query_log) struct DnstapSink {
 }
 
 impl DnstapSink {
-    pub fn new(dnstap: &Dnstap, instance: &str, privacy: Privacy) -> Result<Self, TargetError> {
-        let target: Target = dnstap.to.parse()?;
+    pub fn new(dnstap: &Dnstap, instance: &str, privacy: Privacy) -> Self {
         let rotation = Rotation { rotate_bytes: Some(dnstap.bytes), keep_files: Some(dnstap.files - 1) };
-        Ok(Self {
-            output: Some(Output::new(target, rotation)),
+        Self {
+            output: Some(Output::new(dnstap.to.clone(), rotation)),
             instance: instance.to_owned(),
             client: dnstap.client,
             resolver: dnstap.resolver,
             is_full: privacy == Privacy::Full,
-        })
+        }
     }
 
     /// Writes events, and says how many of them were lost.
@@ -237,9 +234,9 @@ mod tests {
     fn written_under(privacy: Privacy, write: impl FnOnce(&mut DnstapSink)) -> Vec<String> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.dnstap");
-        let to = path.display().to_string();
+        let to = crate::config::DnstapTarget::File(path.clone());
         let dnstap = Dnstap { to, bytes: 1 << 20, files: 2, client: true, resolver: true };
-        let mut sink = DnstapSink::new(&dnstap, "here", privacy).unwrap();
+        let mut sink = DnstapSink::new(&dnstap, "here", privacy);
         write(&mut sink);
         assert_eq!(sink.finish(), 0);
         let show = |frame: Vec<u8>| {

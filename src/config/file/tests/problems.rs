@@ -104,6 +104,13 @@ fn wrong_values_say_what_to_write() {
             "4:18: query_log.size: -1 is out of range; write 0 to 9223372036854775807",
         ],
     );
+    for (to, why) in [
+        ("tcp:127.0.0.1", "`tcp:127.0.0.1` has no port; write such as tcp:127.0.0.1:6000 or tcp:[::1]:6000"),
+        ("unix:", "`unix:` names no socket; write such as unix:/run/collector.sock"),
+        ("udp:127.0.0.1:6000", "`udp:` is unknown; write the path of a file, unix:/path/of/socket or tcp:host:port"),
+    ] {
+        bad(&format!("[query_log.dnstap]\nto = '{to}'"), &[&format!("2:6: query_log.dnstap.to: {why}")]);
+    }
     bad(
         "[query_log.clickhouse]\nurl = 'http://127.0.0.1:8123'\ndatabase = 'dns`; DROP'",
         &[r#"3:12: query_log.clickhouse.database: has other characters than letters, digits and "_""#],

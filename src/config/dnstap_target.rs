@@ -4,7 +4,7 @@ use std::{fmt, path::PathBuf, str::FromStr};
 
 /// A place for dnstap. Its text is what the owner wrote.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub enum Target {
+pub enum DnstapTarget {
     /// `/var/log/cleandns.dnstap`
     File(PathBuf),
     /// `unix:/run/collector.sock`
@@ -15,7 +15,7 @@ pub enum Target {
 
 /// Why a text names no place.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum TargetError {
+pub enum DnstapTargetError {
     #[error("it is empty; write the path of a file, unix:/path/of/socket or tcp:host:port")]
     Empty,
     #[error("`{0}:` is unknown; write the path of a file, unix:/path/of/socket or tcp:host:port")]
@@ -32,25 +32,27 @@ pub enum TargetError {
     NoBrackets(String),
 }
 
-impl FromStr for Target {
-    type Err = TargetError;
+impl FromStr for DnstapTarget {
+    type Err = DnstapTargetError;
 
-    fn from_str(text: &str) -> Result<Self, TargetError> {
+    fn from_str(text: &str) -> Result<Self, DnstapTargetError> {
         let path_of = |path: &str| Some(PathBuf::from(path)).filter(|path| path.file_name().is_some());
         match text.split_once(':') {
-            _ if text.is_empty() => Err(TargetError::Empty),
-            Some(("unix", path)) if path.ends_with('/') => Err(TargetError::NoSocket(text.to_owned())),
-            Some(("unix", path)) => path_of(path).map(Self::Unix).ok_or_else(|| TargetError::NoSocket(text.to_owned())),
+            _ if text.is_empty() => Err(DnstapTargetError::Empty),
+            Some(("unix", path)) if path.ends_with('/') => Err(DnstapTargetError::NoSocket(text.to_owned())),
+            Some(("unix", path)) => {
+                path_of(path).map(Self::Unix).ok_or_else(|| DnstapTargetError::NoSocket(text.to_owned()))
+            }
             Some(("tcp", place)) => check_host_and_port(place).map(|()| Self::Tcp(place.to_owned())),
             // Not a scheme but a folder, if there is a slash before.
-            Some((scheme, _)) if !scheme.contains('/') => Err(TargetError::Scheme(scheme.to_owned())),
-            _ if text.ends_with('/') => Err(TargetError::NoFile(text.to_owned())),
-            _ => path_of(text).map(Self::File).ok_or_else(|| TargetError::NoFile(text.to_owned())),
+            Some((scheme, _)) if !scheme.contains('/') => Err(DnstapTargetError::Scheme(scheme.to_owned())),
+            _ if text.ends_with('/') => Err(DnstapTargetError::NoFile(text.to_owned())),
+            _ => path_of(text).map(Self::File).ok_or_else(|| DnstapTargetError::NoFile(text.to_owned())),
         }
     }
 }
 
-impl fmt::Display for Target {
+impl fmt::Display for DnstapTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => path.display().fmt(f),
@@ -60,18 +62,18 @@ impl fmt::Display for Target {
     }
 }
 
-fn check_host_and_port(place: &str) -> Result<(), TargetError> {
-    let no_port = || TargetError::NoPort(format!("tcp:{place}"));
+fn check_host_and_port(place: &str) -> Result<(), DnstapTargetError> {
+    let no_port = || DnstapTargetError::NoPort(format!("tcp:{place}"));
     let (host, port) = place.rsplit_once(':').ok_or_else(no_port)?;
     let in_brackets = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
     match in_brackets {
         // `[::1]` alone ends within the address.
         None if host.starts_with('[') => return Err(no_port()),
-        None if host.contains(':') => return Err(TargetError::NoBrackets(format!("tcp:{place}"))),
+        None if host.contains(':') => return Err(DnstapTargetError::NoBrackets(format!("tcp:{place}"))),
         _ => {}
     }
     if in_brackets.unwrap_or(host).is_empty() {
-        return Err(TargetError::NoHost(format!("tcp:{place}")));
+        return Err(DnstapTargetError::NoHost(format!("tcp:{place}")));
     }
     // `u16` would read a sign as well.
     let is_number = port.bytes().all(|octet| octet.is_ascii_digit());
@@ -85,16 +87,16 @@ mod tests {
     #[test]
     fn places_are_read_and_shown_as_they_were_written() {
         for (text, expected) in [
-            ("/var/log/x.dnstap", Target::File("/var/log/x.dnstap".into())),
-            ("x.dnstap", Target::File("x.dnstap".into())),
-            ("./a:b", Target::File("./a:b".into())),
-            ("unix:/run/x.sock", Target::Unix("/run/x.sock".into())),
-            ("tcp:127.0.0.1:6000", Target::Tcp("127.0.0.1:6000".into())),
-            ("tcp:[::1]:6000", Target::Tcp("[::1]:6000".into())),
-            ("tcp:collector.example:6000", Target::Tcp("collector.example:6000".into())),
+            ("/var/log/x.dnstap", DnstapTarget::File("/var/log/x.dnstap".into())),
+            ("x.dnstap", DnstapTarget::File("x.dnstap".into())),
+            ("./a:b", DnstapTarget::File("./a:b".into())),
+            ("unix:/run/x.sock", DnstapTarget::Unix("/run/x.sock".into())),
+            ("tcp:127.0.0.1:6000", DnstapTarget::Tcp("127.0.0.1:6000".into())),
+            ("tcp:[::1]:6000", DnstapTarget::Tcp("[::1]:6000".into())),
+            ("tcp:collector.example:6000", DnstapTarget::Tcp("collector.example:6000".into())),
         ] {
             assert_eq!(text.parse(), Ok(expected), "{text}");
-            assert_eq!(text.parse::<Target>().unwrap().to_string(), text);
+            assert_eq!(text.parse::<DnstapTarget>().unwrap().to_string(), text);
         }
     }
 
@@ -120,7 +122,7 @@ mod tests {
             ("tcp::6000", "`tcp::6000` has no host; write such as tcp:127.0.0.1:6000 or tcp:[::1]:6000"),
             ("tcp:::1:6000", "`tcp:::1:6000` is an IPv6 address without brackets; write such as tcp:[::1]:6000"),
         ] {
-            assert_eq!(text.parse::<Target>().unwrap_err().to_string(), why, "{text}");
+            assert_eq!(text.parse::<DnstapTarget>().unwrap_err().to_string(), why, "{text}");
         }
     }
 }
