@@ -113,8 +113,7 @@ impl Foreseen {
 #[repr(align(64))]
 struct Group {
     /// The tags, six lanes of nine bits in a word, the lowest first: each is part of its rule's hash, or `EMPTY` where no
-    /// rule lies. Above them, in both words together, the bits that
-    /// `goes_on` reads.
+    /// rule lies. Above them, in both words together, the bits that `goes_on` reads.
     words: [u64; 2],
     /// Where each rule lies, in the numbering of `bases`.
     refs: [u32; GROUP],
