@@ -218,9 +218,14 @@ fn query_log(config: &Config, privacy: &Privacy) -> Result<(Option<Arc<QueryLog>
     let started = QueryLog::start(&config.query_log, privacy, config.state_dir.as_deref(), upstreams);
     match started.map_err(|error| AppError::Configuration(error.to_string()))? {
         Some((log, writing)) => {
-            if let Some(path) = &config.query_log.database {
-                let days = config.query_log.keep.as_secs() / 86_400;
-                tracing::info!(file = %path.display(), days, "questions are recorded");
+            match &config.query_log.database {
+                Some(path) => {
+                    let days = config.query_log.keep.as_secs() / 86_400;
+                    tracing::info!(file = %path.display(), days, "questions are recorded");
+                }
+                None => {
+                    tracing::info!("there is no database of questions: [query_log] is off, or there is no state folder")
+                }
             }
             Ok((Some(log), Some(writing)))
         }

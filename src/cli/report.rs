@@ -6,6 +6,7 @@ use crate::{
     app,
     config::{ClickHouse, Config},
     lists::{ListState, Lists},
+    policy::Mode,
     query_log::{
         JsonRow, Seen,
         clickhouse::{self, ClickHouseReader},
@@ -91,18 +92,32 @@ pub fn report(config: &Config, asked: &Asked) -> Outcome {
     let filter = Filter { program: asked.program.clone(), client: asked.client.clone() };
     let mut tally = Tally::new(filter);
     let read = read(config, asked, (from, to), &mut tally)?;
+    let lists = known_lists(config);
+    if let Some(program) = &asked.program
+        && !lists.is_empty()
+        && !lists.iter().any(|list| list.program == *program)
+        && !tally.has_program(program)
+    {
+        let mut known: Vec<&str> = lists.iter().map(|list| &*list.program).collect();
+        known.dedup();
+        return Err(Failure::Usage(format!(
+            "--program: there is no program {program}, and nothing recorded is of one; there are {}",
+            known.join(", ")
+        )));
+    }
     let context = Context {
         // Before the first record there is nothing to tell, unless it is asked for.
         from: match (&asked.from, read.first) {
             (None, Some(first)) if first < read.to => read.from.max(first),
             _ => read.from,
         },
-        to: read.to,
+        // Sums end with whole hours; what is to come is nobody's.
+        to: read.to.min(to.max(now)),
         made_at: now,
         instance: read.origin.instance,
         source: read.source,
         privacy: read.origin.privacy,
-        lists: known_lists(config),
+        lists,
         held: Held { first: read.first.map(Moment), unreadable_lines: read.unreadable_lines },
     };
     let text = match asked.format {
@@ -262,6 +277,10 @@ fn known_lists(config: &Config) -> Vec<KnownList> {
             list: list.list,
             version: list.version,
             mode: list.mode,
+            until_named: list
+                .header
+                .iter()
+                .any(|(key, value)| key == "default" && value.trim() != Mode::Enforce.word()),
             rules: list.rules as u64,
         });
         return known.collect();
@@ -274,6 +293,7 @@ fn known_lists(config: &Config) -> Vec<KnownList> {
         list: list.name.clone(),
         version: format!("{:016x}", list.version),
         mode: list.mode.word().to_owned(),
+        until_named: list.header.default.is_some_and(|default| default != Mode::Enforce),
         rules: list.rules as u64,
     };
     lists.published().status.load().lists.iter().map(known).collect()

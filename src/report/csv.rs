@@ -153,6 +153,7 @@ impl Sheet {
 
     fn programs(&mut self, report: &Report) {
         for row in &report.programs {
+            self.count("program", &[("program", &row.program)], "would_block_until_named", row.would_block_until_named);
             let keys = [("program", &*row.program)];
             self.line("program", &keys, "modes", &row.modes.join(" "), "");
             self.hits("program", &keys, &row.hits);

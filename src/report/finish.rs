@@ -130,9 +130,12 @@ impl Maker<'_> {
     fn programs(&self, look: &Look<'_>) -> Vec<ProgramRow> {
         let mut rows = self.rows(&self.all.programs, |at, program, group, hits| {
             let (sharing, with_answer, retried) = look.program(at);
+            let (until_named, would_block_until_named) = self.until_named(program);
             ProgramRow {
                 program: (*program).to_owned(),
                 modes: self.modes(program),
+                until_named,
+                would_block_until_named,
                 domains_hit: Share::new(self.program_domains(at).count() as u64, self.totals.domains),
                 triggers: triggers(group),
                 domains: self.most_hit_domains(at),
@@ -158,6 +161,8 @@ impl Maker<'_> {
         ProgramRow {
             program: program.to_owned(),
             modes: self.modes(program),
+            until_named: Vec::new(),
+            would_block_until_named: 0,
             hits: self.hits(&Group::default()),
             domains_hit: Share::new(0, self.totals.domains),
             triggers: Vec::new(),
@@ -172,6 +177,25 @@ impl Maker<'_> {
     fn modes(&self, program: &str) -> Vec<String> {
         let has = |mode: &&str| self.context.lists.iter().any(|list| list.program == program && list.mode == **mode);
         ["enforce", "shadow", "off"].into_iter().filter(has).map(str::to_owned).collect()
+    }
+
+    /// A program's services that would block something only if they were named, and how many queries these would.
+    fn until_named(&self, program: &str) -> (Vec<String>, u64) {
+        let waits = |service: &str| {
+            let mut lists = self.context.lists.iter().filter(|list| list.program == program && list.service == service);
+            lists.clone().next().is_some() && lists.all(|list| list.until_named)
+        };
+        let would = |group: &Group| group.counts.0[1];
+        let rows = self.all.services.rows.iter();
+        let mut found: Vec<(u64, &str)> = rows
+            .filter(|((of, service), group)| *of == program && would(group) > 0 && waits(service))
+            .map(|((_, service), group)| (would(group), *service))
+            .collect();
+        found.sort_unstable_by(|a, b| b.cmp(a));
+        (
+            found.iter().map(|(_, service)| (*service).to_owned()).collect(),
+            found.iter().map(|(queries, _)| queries).sum(),
+        )
     }
 
     fn program_domains(&self, program: usize) -> impl Iterator<Item = (&str, &Group)> {

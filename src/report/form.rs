@@ -160,6 +160,10 @@ pub struct ProgramRow {
     pub modes: Vec<String>,
     #[serde(flatten)]
     pub hits: Hits,
+    /// Services that stay in shadow until they are named in the configuration, of those that would block something.
+    pub until_named: Vec<String>,
+    /// Queries that these would block: to enforce the program alone would not.
+    pub would_block_until_named: u64,
     pub domains_hit: Share,
     pub triggers: Vec<TriggerRow>,
     /// The registrable domains it hits most.

@@ -68,6 +68,8 @@ pub struct KnownList {
     pub version: String,
     /// `off`, `shadow` or `enforce`.
     pub mode: String,
+    /// It stays in shadow, or off, until its service is named in the configuration: its program's mode isn't enough.
+    pub until_named: bool,
     /// Exceptions too.
     pub rules: u64,
 }

@@ -54,6 +54,11 @@ fn program(report: &Report, row: &ProgramRow) -> String {
     let who = of_clients(&hits.clients);
     let what = match (hits.blocked, hits.would_block) {
         (blocked, 0) => format!("asked {} for what {} blocks", times(blocked), row.program),
+        (0, would) if row.would_block_until_named > 0 => {
+            let all =
+                format!("asked {} for what {} would block if all of its services were", times(would), row.program);
+            format!("{all} enforced, and {} if it were", times(would.saturating_sub(row.would_block_until_named)))
+        }
         (0, would) => format!("asked {} for what {} would block if it were enforced", times(would), row.program),
         (blocked, would) => format!(
             "asked {} for what {} blocks, and {} for what it would block if all of it were enforced",
@@ -72,6 +77,11 @@ fn times(number: u64) -> String {
 /// What the numbers can't say.
 fn caveats(report: &Report) -> Vec<String> {
     let mut lines = Vec::new();
+    if report.only_client.is_some() && report.totals.queries == 0 {
+        lines.push(
+            "Nothing is recorded of this client in this time; clients are named as they are recorded.".to_owned(),
+        );
+    }
     if let Some(first) = report.held.first.filter(|first| *first > report.from) {
         lines.push(format!("The record begins only on {}.", first.minute()));
     }
@@ -127,6 +137,7 @@ pub(super) fn decision(report: &Report, row: &ProgramRow) -> Vec<String> {
     }
     let verb = match (hits.blocked, hits.would_block) {
         (_, 0) => "It blocked",
+        _ if row.would_block_until_named > 0 => "With all of its services enforced, it would have blocked",
         (0, _) => "Enforced, it would have blocked",
         _ => "Enforced as a whole, it would have blocked",
     };
@@ -134,6 +145,15 @@ pub(super) fn decision(report: &Report, row: &ProgramRow) -> Vec<String> {
     let domains = counted(row.domains_hit.part, "registrable domain", "registrable domains");
     let all = hits.queries.told("query", "queries");
     lines.push(format!("{verb} {all}, from {}, for {names} under {domains}.", of_clients(&hits.clients)));
+    if row.would_block_until_named > 0 {
+        lines.push(format!(
+            "Of these {} are hit by services that stay in shadow until the configuration names them ({}): mode = \
+             \"enforce\" for the program alone would have blocked {}.",
+            count(row.would_block_until_named),
+            row.until_named.join(", "),
+            count(hits.queries.part.saturating_sub(row.would_block_until_named))
+        ));
+    }
     lines.extend(most(row));
     lines.push(causes(row));
     lines.push(shared(row));

@@ -159,6 +159,11 @@ impl Tally {
         }
     }
 
+    /// Whether a program said anything of what was counted.
+    pub fn has_program(&self, program: &str) -> bool {
+        self.opinions.kept.iter().any(|opinion| opinion.verdicts.said.iter().any(|said| *said.program == *program))
+    }
+
     /// Notes an alias or address that a name led to, for what was counted without them. Names that nobody asked for are of
     /// no interest.
     pub fn add_lead(&mut self, name: &str, target: &str) {

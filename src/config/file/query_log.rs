@@ -49,33 +49,51 @@ impl Reading<'_> {
             ("hashed", Some(Privacy::Hashed)),
             ("none", Some(Privacy::None)),
         ];
+        let json = table.section("json", |table| self.json(table, database.as_deref()));
+        let lines = json.as_ref().and_then(|json| match &json.to {
+            JsonTarget::File(path) => Some(path.as_path()),
+            JsonTarget::Stdout => None,
+        });
+        let dnstap = table.section("dnstap", |table| self.dnstap(table, [database.as_deref(), lines]));
+        let (keep, keep_sums) = (
+            table.parse("keep", KEEP, "30d", text::duration),
+            table.parse("keep_sums", KEEP_SUMS, "400d", text::duration),
+        );
+        if keep > keep_sums
+            && let Some(value) = table.value("keep").or_else(|| table.value("keep_sums"))
+        {
+            value.problem(
+                "keep is longer than keep_sums, and sums are what is left of questions; make keep_sums longer",
+            );
+        }
         let instance = table.parse("instance", self.world.host_name.clone(), "resolver-1", instance);
         QueryLog {
             database,
-            keep: table.parse("keep", KEEP, "30d", text::duration),
-            keep_sums: table.parse("keep_sums", KEEP_SUMS, "400d", text::duration),
+            keep,
+            keep_sums,
             bytes,
             privacy: table.choose("privacy", ("full", Privacy::Full), &privacy),
             answers: table.boolean("answers", true),
             instance,
-            json: table.section("json", |table| self.json(table)),
-            dnstap: table.section("dnstap", |table| self.dnstap(table)),
+            json,
+            dnstap,
             clickhouse: table.section("clickhouse", |table| self.clickhouse(table)),
         }
     }
 
-    fn json(&self, table: &Table<'_>) -> Option<JsonLines> {
+    fn json(&self, table: &Table<'_>, database: Option<&Path>) -> Option<JsonLines> {
         let value = table.set_text("to", "stdout");
         let (bytes, files) = rotation(table);
         let value = value?;
         let to = match value.text("stdout")? {
             "stdout" => JsonTarget::Stdout,
-            _ => JsonTarget::File(self.written_file(&value)?),
+            _ => JsonTarget::File(self.own_file(&value, [database])?),
         };
         Some(JsonLines { to, bytes, files })
     }
 
-    fn dnstap(&self, table: &Table<'_>) -> Option<Dnstap> {
+    /// `others`: files that are written for something else.
+    fn dnstap(&self, table: &Table<'_>, others: [Option<&Path>; 2]) -> Option<Dnstap> {
         let value = table.set_text("to", "unix:/run/dnstap.sock");
         let (bytes, files) = rotation(table);
         let (client, resolver) = (table.boolean("client", true), table.boolean("resolver", false));
@@ -85,7 +103,7 @@ impl Reading<'_> {
                 let target = |text: &str| text.parse::<DnstapTarget>().map_err(|error| error.to_string());
                 value.parse("unix:/run/dnstap.sock", target)?
             }
-            _ => DnstapTarget::File(self.written_file(&value)?),
+            _ => DnstapTarget::File(self.own_file(&value, others)?),
         };
         if !client && !resolver {
             value.problem("client and resolver are both false, so there is nothing to tell; set one to true");
@@ -111,6 +129,15 @@ impl Reading<'_> {
             _ => Err("expected http:// or https:// with a host; write \"http://127.0.0.1:8123\"".to_owned()),
         })?;
         Some(ClickHouse { url, database, user, password: password.unwrap_or_default(), spill_bytes })
+    }
+
+    /// The path of a file that is going to be written, and isn't any of some others.
+    fn own_file<const N: usize>(&self, value: &Value<'_>, others: [Option<&Path>; N]) -> Option<PathBuf> {
+        let path = self.written_file(value)?;
+        if others.contains(&Some(path.as_path())) {
+            value.problem("is a file that is written for something else in [query_log]; write another");
+        }
+        Some(path)
     }
 
     /// The path of a file that is going to be written.

@@ -21,6 +21,8 @@ const FULL_PERCENT: u64 = 95;
 /// What rows take at least before sums go, as a part of the octets allowed, and what one takes.
 const ROWS_PART: u64 = 4;
 const ROW_BYTES: u64 = 150;
+/// What a row takes at most with its sums and leads, but for very long names.
+const ROW_AND_SUMS_BYTES: u64 = 400;
 /// What `leads` take at most where there is no room, likewise.
 const LEADS_PART: u64 = 8;
 const LEAD_BYTES: u64 = 80;
@@ -45,6 +47,14 @@ impl Limits {
         let whole = self.bytes.min(room);
         let journal = Self { bytes: whole, ..*self }.journal_bytes().min(whole / 2);
         (whole - journal) / 100 * FULL_PERCENT
+    }
+}
+
+impl Limits {
+    /// Rows after which the bounds are looked at, however recent the last look is: as many as what is left free has room
+    /// for, with their sums.
+    pub(super) fn trim_rows(&self) -> u64 {
+        self.page_bytes(u64::MAX) / FULL_PERCENT * (100 - FULL_PERCENT) / ROW_AND_SUMS_BYTES
     }
 }
 
@@ -95,6 +105,17 @@ pub(super) fn trim(connection: &mut Connection, path: &Path, limits: Limits, now
     for _ in 0..PIECES_MAX {
         if !remove_unit(connection, "days", "day", first_day)? {
             break;
+        }
+    }
+    // What was begun is ended, though there may be room again.
+    for (table, unit) in [("hours", "hour"), ("days", "day")] {
+        let going = "SELECT value FROM meta WHERE key = ?";
+        let going = |connection: &Connection| -> rusqlite::Result<Option<i64>> {
+            connection.prepare_cached(going)?.query_row([format!("{table}_going")], |row| row.get(0))
+        };
+        for _ in 0..PIECES_MAX {
+            let Some(at) = going(connection)? else { break };
+            remove_unit(connection, table, unit, at.saturating_add(1))?;
         }
     }
     let allowed = allowed(connection, path, limits)?;
@@ -246,7 +267,17 @@ fn remove_oldest(connection: &mut Connection, allowed: u64, now: i64) -> rusqlit
         || remove_unit(connection, "hours", "hour", newest)?
         || remove_first_rows(connection, 0, now)?
         || remove_leads(connection, 0)?
-        || remove_unit(connection, "hours", "hour", i64::MAX)?)
+        || remove_names_of(connection, newest)?)
+}
+
+/// Removes a piece of the newest hour, where there is room for nothing else. It goes on being written, so what is left of
+/// it is told.
+fn remove_names_of(connection: &mut Connection, hour: i64) -> rusqlite::Result<bool> {
+    let transaction = connection.transaction_with_behavior(Immediate)?;
+    let last = last_name(&transaction, "hours", "hour", hour)?;
+    let removed = remove_names(&transaction, "hours", "hour", hour, last.as_deref())?;
+    transaction.commit()?;
+    Ok(removed > 0)
 }
 
 /// Removes a piece of the first rows, if there are more than so many.

@@ -40,6 +40,7 @@ pub struct Writer {
     connection: Option<Connection>,
     numbers: Numbers,
     unrolled: u64,
+    untrimmed: u64,
     began: Instant,
     clock: bounds::Clock,
     rolled: Instant,
@@ -72,6 +73,7 @@ impl Writer {
             connection: None,
             numbers: Numbers::default(),
             unrolled: 0,
+            untrimmed: 0,
             began: now,
             clock: bounds::Clock::default(),
             rolled: now,
@@ -111,7 +113,7 @@ impl Writer {
     }
 
     pub(super) fn trim(&mut self) -> rusqlite::Result<()> {
-        self.trimmed = Instant::now();
+        (self.untrimmed, self.trimmed) = (0, Instant::now());
         let (path, limits) = (self.path.clone(), self.limits);
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as i64;
         let now = self.clock.now(wall, self.began.elapsed());
@@ -172,6 +174,12 @@ impl Sink for Writer {
             return rows.len() as u64;
         }
         self.unrolled += rows.len() as u64;
+        self.untrimmed += rows.len() as u64;
+        if self.untrimmed >= self.limits.trim_rows()
+            && let Err(error) = self.trim()
+        {
+            self.failed("old questions can't be removed", &error);
+        }
         if self.unrolled >= ROLL_ROWS
             && let Err(error) = self.roll()
         {

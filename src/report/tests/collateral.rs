@@ -1,11 +1,11 @@
 //! What shares what, and who asks again, against a naive search.
 
-use super::made::{DAY, SECOND, START, context, report, row, said, traffic, verdicts};
+use super::made::{DAY, SECOND, START, context, known, report, row, said, tally, traffic, verdicts};
 use crate::{
     dns::RrType,
     policy::{Outcome, Trigger},
     query_log::{Fate, Row, Said, Seen, Verdicts},
-    report::{Filter, Tally, form::Sharing, registrable},
+    report::{Filter, KnownList, Tally, form::Sharing, registrable},
 };
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -168,6 +168,32 @@ fn sums_of_any_type_tell_nothing_of_retries() {
     let report = tally.finish(&context());
     assert_eq!(report.collateral.names.rows[0].retries, Default::default());
     assert_eq!(report.limits.queries_without_retries, 6);
+}
+
+#[test]
+fn what_waits_to_be_named_is_told_apart() {
+    let one = |number: u32, service: &str| Row {
+        verdicts: verdicts([said(&format!("p/{service}"), (1, ""), Trigger::Qname, Outcome::WouldBlock)]),
+        ..row("c1", &format!("n{number}.example"), START + i64::from(number) * SECOND)
+    };
+    let rows: Vec<Row> = (0..5).map(|at| one(at, "hosting")).chain((5..7).map(|at| one(at, "own"))).collect();
+    let mut context = context();
+    context.lists = [("hosting", true), ("own", false)]
+        .map(|(service, until_named)| KnownList { until_named, ..known(&format!("p/{service}"), "shadow", 1) })
+        .into();
+    let report = tally(&rows, Filter::default()).finish(&context);
+    let program = &report.programs[0];
+    assert_eq!((program.hits.would_block, program.would_block_until_named), (7, 5));
+    assert_eq!(program.until_named, ["hosting"]);
+    let text = crate::report::text(&report).split_whitespace().collect::<Vec<_>>().join(" ");
+    for told in [
+        "asked 7 times for what p would block if all of its services were enforced, and 2 times if it were",
+        "With all of its services enforced, it would have blocked 7 of 7 queries",
+        "Of these 5 are hit by services that stay in shadow until the configuration names them (hosting)",
+        "for the program alone would have blocked 2.",
+    ] {
+        assert!(text.contains(told), "{told}: {text}");
+    }
 }
 
 #[test]

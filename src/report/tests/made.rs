@@ -81,6 +81,7 @@ pub(super) fn known(path: &str, mode: &str, rules: u64) -> KnownList {
         list: format!("{service}.list"),
         version: "0123456789abcdef".to_owned(),
         mode: mode.to_owned(),
+        until_named: false,
         rules,
     }
 }

@@ -104,6 +104,15 @@ fn wrong_values_say_what_to_write() {
             "4:18: query_log.size: -1 is out of range; write 0 to 9223372036854775807",
         ],
     );
+    bad(
+        "[query_log]\npath = '/var/q'\nkeep = '500d'\njson.to = '/var/q'\ndnstap.to = '/var/q'",
+        &[
+            "3:8: query_log.keep: keep is longer than keep_sums, and sums are what is left of questions; make keep_sums \
+             longer",
+            "4:11: query_log.json.to: is a file that is written for something else in [query_log]; write another",
+            "5:13: query_log.dnstap.to: is a file that is written for something else in [query_log]; write another",
+        ],
+    );
     for (to, why) in [
         ("tcp:127.0.0.1", "`tcp:127.0.0.1` has no port; write such as tcp:127.0.0.1:6000 or tcp:[::1]:6000"),
         ("unix:", "`unix:` names no socket; write such as unix:/run/collector.sock"),

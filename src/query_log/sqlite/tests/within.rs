@@ -134,6 +134,13 @@ fn where_there_is_no_room_whole_hours_go() {
     forget_rows(&path);
     let told = sums(&path, 0, now()).values().sum::<u64>();
     assert_eq!(told as i64, all.iter().sum::<i64>(), "an hour of which a part is gone isn't told");
+    connection.execute("UPDATE meta SET value = (SELECT min(hour) FROM hours) WHERE key = 'hours_going'", []).unwrap();
+    trim(&path, LIMITS, now());
+    let left: i64 =
+        connection.query_row("SELECT count(*) FROM hours WHERE hour <= ?", [hours[0].0], |row| row.get(0)).unwrap();
+    let going: Option<i64> =
+        connection.query_row("SELECT value FROM meta WHERE key = 'hours_going'", [], |row| row.get(0)).unwrap();
+    assert_eq!((left, going), (0, None), "what was begun is ended, though there is room again");
 }
 
 #[test]
