@@ -155,8 +155,9 @@ struct ReadyView {
 }
 
 async fn readyz(State(state): State<AdminState>) -> impl IntoResponse {
-    let (readiness, reasons) = state.health.look();
+    let (readiness, concerns) = state.health.look();
     let status = if readiness.serves() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let reasons = concerns.iter().map(|concern| concern.sentence()).collect();
     (status, Json(ReadyView { status: Readiness::word(readiness), reasons }))
 }
 
