@@ -181,6 +181,7 @@ pub async fn start(config: Config, outside: Outside) -> Result<Running, AppError
                 telemetry: telemetry.clone(),
                 health: health.clone(),
                 lists: lists.control(),
+                minutes: Arc::default(),
                 forget_saved: {
                     let warm = warm.clone();
                     Arc::new(move || warm.iter().for_each(|warm| warm.forget()))
