@@ -42,7 +42,7 @@
 //! - [`report`] what was and would have been blocked, for whom, and what else that hits: rows in, pages and tables out.
 //! - [`health`] what is wrong right now, in words, and what to do about it.
 //! - [`admin`] HTTP; the only place that names the web framework. `guard` is who is heard, in what bounds; `view` what
-//!   stands now, as data, from which `api` makes JSON; `live` the last 24 hours without a database;
+//!   stands now, as data, from which `api` makes JSON and `pages` makes pages; `live` the last 24 hours without a database;
 //!   `problem` what errors of the API look like.
 //! - [`config`] what the owner wrote, checked whole; [`embedded`] the copies inside the binary.
 //! - [`app`] puts it together; [`cli`] is what a person types.

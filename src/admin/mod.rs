@@ -1,17 +1,19 @@
-//! HTTP: an API, health, metrics. No other module names the web framework.
+//! HTTP: pages and an API for people and programs, health, metrics. No other module names the web framework.
 //!
 //! ```text
 //! serve: connections, bounded
 //!   guard: headers · Host · token · body        problem: errors as RFC 9457
-//!     api: JSON → view: what stands now, as data → live: the last hours, without a database
+//!     pages: templates ─┐
+//!     api: JSON ────────┴→ view: what stands now, as data → live: the last hours, without a database
 //! ```
 //!
-//! It listens on loopback unless told otherwise, and then asks for a token.
+//! It listens on loopback unless told otherwise, and then asks for a token. Pages only show: nothing can be changed by one.
 
 mod api;
 mod gauges;
 mod guard;
 mod live;
+mod pages;
 mod problem;
 mod process;
 mod serve;
@@ -24,12 +26,12 @@ pub use view::{
     lists::{ListView, ListsView},
 };
 
-use crate::{config::Admin, health::Health, lists::Control, query::Pipeline, telemetry::Telemetry};
+use crate::{config::Admin, health::Health, lists::Control, query::Pipeline, report::Moment, telemetry::Telemetry};
 use axum::{
     Router,
-    http::StatusCode,
     middleware::{from_fn, from_fn_with_state},
 };
+use ipnet::IpNet;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     sync::watch,
@@ -46,12 +48,24 @@ pub struct AdminState {
     pub telemetry: Arc<Telemetry>,
     pub health: Health,
     pub lists: Control,
+    /// Addresses bound for DNS.
+    pub dns: Arc<[SocketAddr]>,
+    /// Networks whose clients are answered.
+    pub access: Arc<[IpNet]>,
     /// Queries of the last hours.
     pub minutes: Arc<Minutes>,
     /// Removes the answers that an earlier process left for the next start.
     pub forget_saved: Arc<dyn Fn() + Send + Sync>,
     /// Packets that the kernel dropped before they were read.
     pub packets_lost: Arc<dyn Fn() -> u64 + Send + Sync>,
+}
+
+impl AdminState {
+    /// When this process began to count.
+    fn started(&self) -> Moment {
+        let age = i64::try_from(self.health.started.elapsed().as_secs()).unwrap_or(i64::MAX);
+        Moment(self.pipeline.now().saturating_sub(age).saturating_mul(1_000_000))
+    }
 }
 
 /// Serves until told to stop; returns the address bound. `shared`: another process may have it yet.
@@ -72,10 +86,16 @@ pub async fn serve(
 /// All routes behind what guards them. A layer sees a request before those above it.
 fn app(state: AdminState, token: Option<Arc<str>>) -> Router {
     let guarded = api::routes()
-        .fallback(async || (StatusCode::NOT_FOUND, "nothing is at this address\n"))
+        .merge(pages::routes())
+        .fallback(pages::no_such_page)
         .layer(from_fn(guard::bounded))
         .layer(from_fn_with_state(token, guard::with_token));
-    let named = guarded.layer(from_fn(guard::by_address)).layer(from_fn(problem::as_problems));
+    // Assets say nothing of this server, and the page that asks for a token needs them.
+    let named = guarded
+        .merge(pages::assets())
+        .layer(from_fn(guard::by_address))
+        .layer(from_fn_with_state(state.clone(), pages::as_pages))
+        .layer(from_fn(problem::as_problems));
     api::open().merge(named).layer(from_fn(guard::with_headers)).with_state(state)
 }
 

@@ -1,13 +1,18 @@
 //! Connections of the HTTP side: bound, accepted, within bounds, and ended when it is time.
 
 use super::guard::{CONNECTION_WITHIN, CONNECTIONS_MAX, HEAD_BYTES_MAX, SEND_WITHIN};
-use axum::Router;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
-use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
     sync::{Semaphore, watch},
@@ -17,6 +22,10 @@ use tokio::{
 const BACKLOG: u32 = 128;
 /// How long to wait where accepting fails: there are no file descriptors left, which passes.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(100);
+
+/// Who asks.
+#[derive(Clone, Copy)]
+pub struct Peer(pub IpAddr);
 
 /// Binds an address so that a new process can take it over; unless `shared`, nobody may have it yet.
 pub fn listen(address: SocketAddr, shared: bool) -> std::io::Result<TcpListener> {
@@ -39,8 +48,8 @@ pub async fn accept(listener: TcpListener, app: Router, mut stopping: watch::Rec
         loop {
             let Ok(place) = free.clone().acquire_owned().await else { return };
             match listener.accept().await {
-                Ok((stream, _)) => {
-                    let app = app.clone();
+                Ok((stream, peer)) => {
+                    let app = app.clone().layer(Extension(Peer(peer.ip().to_canonical())));
                     let stopping = stopped.clone();
                     tokio::spawn(async move {
                         converse(stream, app, stopping).await;

@@ -33,7 +33,6 @@ pub fn open() -> Router<AdminState> {
 /// Everything else.
 pub fn routes() -> Router<AdminState> {
     Router::new()
-        .route("/", get(index))
         .route("/metrics", get(metrics))
         .route("/api/v1/overview", get(the_overview))
         .route("/api/v1/overview/time_line", get(time_line))
@@ -44,10 +43,6 @@ pub fn routes() -> Router<AdminState> {
         .route("/api/v1/cache", get(control::cache))
         .route("/api/v1/cache/flush", post(control::flush))
         .route("/api/v1/pause", get(control::pauses).post(control::pause))
-}
-
-async fn index() -> &'static str {
-    "cleandns\n\n/healthz\n/readyz\n/metrics\n/api/v1/overview\n/api/v1/explain?name=www.tiktok.com&type=A\n/api/v1/lists\n/api/v1/cache\n/api/v1/pause\n/api/v1/bypass\n"
 }
 
 async fn healthz() -> &'static str {

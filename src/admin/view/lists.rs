@@ -1,11 +1,16 @@
 //! The lists there are, and what is to be known of each.
 
+use super::super::AdminState;
 use crate::{
     lists::{ListState, ListStatus},
-    policy::parse::Told,
+    policy::{Outcome, parse::Told},
+    telemetry::ListKey,
 };
 use serde::{Deserialize, Serialize};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    collections::HashMap,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 /// All lists, as the API shows them.
 #[derive(Serialize, Deserialize, Debug)]
@@ -68,6 +73,35 @@ pub fn lists(status: &ListStatus) -> ListsView {
         databases: status.database_troubles(),
         expired_exceptions: status.expired_exceptions.clone(),
     }
+}
+
+/// One list in force, or meant to be, with its matches since the start.
+pub struct OneList {
+    pub list: ListView,
+    /// Blocked, would be blocked, excepted: in the order of [`Outcome::ALL`].
+    pub hits: Hits,
+}
+
+/// Matches in the order of [`Outcome::ALL`].
+pub type Hits = [u64; Outcome::ALL.len()];
+
+/// All lists with their matches.
+pub fn with_hits(state: &AdminState) -> (ListsView, Vec<Hits>) {
+    let view = lists(&state.health.published.status.load());
+    let hits: HashMap<ListKey, Hits> = state.telemetry.hits_by_list().into_iter().collect();
+    let of = |list: &ListView| {
+        let key = (list.program.clone(), list.service.clone(), list.list.clone());
+        hits.get(&key).copied().unwrap_or_default()
+    };
+    let hits = view.lists.iter().map(of).collect();
+    (view, hits)
+}
+
+/// The list of a program by its name, if there is one. Names are unique within a program.
+pub fn one(state: &AdminState, program: &str, name: &str) -> Option<OneList> {
+    let (view, hits) = with_hits(state);
+    let mut all = view.lists.into_iter().zip(hits);
+    all.find(|(list, _)| list.program == program && list.list == name).map(|(list, hits)| OneList { list, hits })
 }
 
 fn told(told: &Told) -> Vec<(u32, String)> {

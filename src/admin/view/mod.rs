@@ -3,6 +3,9 @@
 pub mod explain;
 pub mod lists;
 pub mod overview;
+pub mod programs;
+pub mod setup;
+pub mod steps;
 
 use crate::report::Moment;
 use std::time::{SystemTime, UNIX_EPOCH};
