@@ -184,6 +184,9 @@ pub async fn start(config: Config, outside: Outside) -> Result<Running, AppError
                 telemetry: telemetry.clone(),
                 health: health.clone(),
                 lists: lists.control(),
+                dns: dns.as_slice().into(),
+                access: config.access.as_slice().into(),
+                minutes: Arc::default(),
                 forget_saved: {
                     let warm = warm.clone();
                     Arc::new(move || warm.iter().for_each(|warm| warm.forget()))

@@ -1,10 +1,11 @@
 //! What is wrong right now, in words that say what to do. Reads what others publish; changes nothing.
 
 use crate::{
-    lists::{ListStatus, Published},
+    lists::{ListState, ListStatus, Published},
     pause::Pauses,
     resolve::{Clock, Resolver, UpstreamCounters},
 };
+use serde::Serialize;
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
@@ -19,9 +20,6 @@ const TOO_EARLY: Duration = Duration::from_secs(2);
 /// Said when no name server ever answered.
 pub const UPSTREAM_SILENT: &str = "no root server or forwarder ever answered: outbound port 53 seems blocked; set \
                                    [[resolve.forward]] with zone = \".\" to a resolver you can reach";
-/// Said while the clock is wrong.
-const CLOCK_WRONG: &str = "the system clock stands before this program's build date: answers are not validated until \
-                           it is set";
 
 /// Whether queries are answered, and as well as they should be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -52,6 +50,66 @@ impl Readiness {
     }
 }
 
+/// What a concern is about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Code {
+    Stopping,
+    Starting,
+    /// A folder of lists can't be read.
+    Folder,
+    /// A list as it is now can't be used.
+    List,
+    /// A database of networks or countries can't be used, or rules want for one.
+    Database,
+    Paused,
+    UpstreamSilent,
+    ClockWrong,
+    /// Somewhere queries are recorded in part alone.
+    QueryLog,
+    /// Lines of a list that gave no rule, or whose rule is held back.
+    Lines,
+    /// One of the owner's exceptions is over.
+    ExceptionEnded,
+}
+
+/// Something that isn't as it should be.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Concern {
+    pub code: Code,
+    pub what: String,
+    /// What holds meanwhile, where that isn't plain.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub in_force: Option<String>,
+    /// What would mend it, where somebody here can.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to_do: Option<String>,
+}
+
+impl Concern {
+    fn new(code: Code, what: impl Into<String>) -> Self {
+        Self { code, what: what.into(), in_force: None, to_do: None }
+    }
+
+    fn meanwhile(self, in_force: &str) -> Self {
+        Self { in_force: Some(in_force.to_owned()), ..self }
+    }
+
+    fn mended_by(self, to_do: &str) -> Self {
+        Self { to_do: Some(to_do.to_owned()), ..self }
+    }
+
+    /// One sentence, as `/readyz` tells it.
+    pub fn sentence(&self) -> String {
+        match (self.code, &self.in_force) {
+            (Code::UpstreamSilent, _) => UPSTREAM_SILENT.to_owned(),
+            (Code::ClockWrong, Some(in_force)) => format!("{}: {in_force}", self.what),
+            (_, Some(in_force)) => format!("{}; {in_force}", self.what),
+            (_, None) => self.what.clone(),
+        }
+    }
+}
+
 /// Everything that health is read from.
 #[derive(Clone)]
 pub struct Health {
@@ -69,29 +127,51 @@ pub struct Health {
 
 impl Health {
     /// The state and its reasons.
-    pub fn look(&self) -> (Readiness, Vec<String>) {
+    pub fn look(&self) -> (Readiness, Vec<Concern>) {
         if *self.stopping.borrow() {
-            return (Readiness::Draining, vec!["told to stop".to_owned()]);
+            return (Readiness::Draining, vec![Concern::new(Code::Stopping, "told to stop")]);
         }
         if self.published.policy.load().is_none() {
-            return (Readiness::Starting, vec!["no policy is loaded yet".to_owned()]);
+            return (Readiness::Starting, vec![Concern::new(Code::Starting, "no policy is loaded yet")]);
         }
         let status = self.published.status.load();
         let mut reasons = list_troubles(&status);
-        reasons.extend(status.databases.iter().cloned());
-        reasons.extend(self.pauses_told());
+        let database = |why: &String| Concern::new(Code::Database, why).mended_by(DATABASE_TO_DO);
+        reasons.extend(status.databases.iter().map(database));
+        reasons.extend(self.pauses_told().into_iter().map(|told| {
+            Concern::new(Code::Paused, told)
+                .mended_by("`cleandns pause --end` ends it before its time; for a group with `--group`.")
+        }));
         if self.upstream_is_silent() {
-            reasons.push(UPSTREAM_SILENT.to_owned());
+            reasons.push(upstream_silent());
         }
         if self.resolver.clock_is_wrong() {
-            reasons.push(CLOCK_WRONG.to_owned());
+            reasons.push(
+                Concern::new(Code::ClockWrong, "the system clock stands before this program's build date")
+                    .meanwhile("answers are not validated until it is set")
+                    .mended_by("Set the clock of this machine, or have it set over the network."),
+            );
         }
-        reasons.extend(
-            (self.losing)()
-                .into_iter()
-                .map(|sink| format!("query log: {sink} loses queries; the program's log says why")),
-        );
+        reasons.extend((self.losing)().into_iter().map(|sink| {
+            Concern::new(Code::QueryLog, format!("query log: {sink} loses queries"))
+                .meanwhile("answers are as they should be")
+                .mended_by("The program's own log says why.")
+        }));
         (if reasons.is_empty() { Readiness::Ready } else { Readiness::Degraded }, reasons)
+    }
+
+    /// What is worth a look, and no reason to be called degraded: what is in force is so as it was written.
+    pub fn notes(&self) -> Vec<Concern> {
+        let status = self.published.status.load();
+        let lines = status.lists.iter().filter_map(lines_left_out);
+        // Those that can't be used are reasons for concern already.
+        let idle = status.database_troubles().into_iter().skip(status.databases.len());
+        let idle = idle.map(|why| Concern::new(Code::Database, why).mended_by("config/POLICY.md says more."));
+        let ended = status.expired_exceptions.iter().map(|(place, until)| {
+            Concern::new(Code::ExceptionEnded, format!("{place}: the exception ended on {until}"))
+                .mended_by("Remove it, or give it a later end.")
+        });
+        lines.chain(idle).chain(ended).collect()
     }
 
     /// The pauses that hold now, in words.
@@ -106,8 +186,26 @@ impl Health {
     }
 }
 
-fn list_troubles(status: &ListStatus) -> Vec<String> {
-    let folders = status.folders.iter().map(|(program, why)| format!("{program}: {why}; its last good lists serve"));
+const DATABASE_TO_DO: &str = "Put a good file where [policy] names it; it is read again by itself.";
+
+/// The parts of [`UPSTREAM_SILENT`].
+fn upstream_silent() -> Concern {
+    let (what, to_do) = UPSTREAM_SILENT.split_once("; ").unwrap_or((UPSTREAM_SILENT, ""));
+    Concern::new(Code::UpstreamSilent, what).mended_by(&capital(to_do))
+}
+
+/// With a capital letter and a full stop.
+fn capital(text: &str) -> String {
+    let mut signs = text.chars();
+    signs.next().map_or_else(String::new, |first| format!("{}{}.", first.to_uppercase(), signs.as_str()))
+}
+
+fn list_troubles(status: &ListStatus) -> Vec<Concern> {
+    let folders = status.folders.iter().map(|(program, why)| {
+        Concern::new(Code::Folder, format!("{program}: {why}"))
+            .meanwhile("its last good lists serve")
+            .mended_by("Give the folder back, or take it out of the program's lists.")
+    });
     let lists = status.lists.iter().filter_map(|list| {
         let trouble = list.trouble.as_ref()?;
         let serving = match (list.version, list.from_store) {
@@ -115,7 +213,39 @@ fn list_troubles(status: &ListStatus) -> Vec<String> {
             (_, true) => "the copy kept from an earlier run serves",
             (_, false) => "its last good state serves",
         };
-        Some(format!("{}/{}: {}: {trouble}; {serving}", list.program, list.service, list.path))
+        let concern = Concern::new(Code::List, format!("{}/{}: {}: {trouble}", list.program, list.service, list.path));
+        Some(concern.meanwhile(serving).mended_by("Mend the list where it comes from; it is read again by itself."))
     });
     folders.chain(lists).collect()
+}
+
+/// A list that is in force but for some lines.
+fn lines_left_out(list: &ListState) -> Option<Concern> {
+    let count = |count: usize, one: &str, many: &str| match count {
+        0 => None,
+        1 => Some(format!("1 {one}")),
+        count => Some(format!("{count} {many}")),
+    };
+    let held = count(list.held.count, "rule is held back as too broad", "rules are held back as too broad");
+    let skipped = count(list.skipped.count, "line gave no rule", "lines gave no rule");
+    let told: Vec<String> = held.into_iter().chain(skipped).collect();
+    if told.is_empty() {
+        return None;
+    }
+    let what = format!("{}/{}: {}", list.program, list.name, told.join(", "));
+    Some(Concern::new(Code::Lines, what).meanwhile("the others are in force"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sentences_are_made_of_their_parts() {
+        assert_eq!(upstream_silent().sentence(), UPSTREAM_SILENT);
+        assert!(upstream_silent().to_do.is_some_and(|to_do| to_do.starts_with("Set [[resolve.forward]]")));
+        let list = Concern::new(Code::List, "p/s: a.list: it is empty").meanwhile("its last good state serves");
+        assert_eq!(list.mended_by("Mend it.").sentence(), "p/s: a.list: it is empty; its last good state serves");
+        assert_eq!(Concern::new(Code::Stopping, "told to stop").sentence(), "told to stop");
+    }
 }

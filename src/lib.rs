@@ -40,8 +40,10 @@
 //! - [`telemetry`] counters, by list and by client, and the log line of a query; never blocks.
 //! - [`replay`] recorded queries through two policies, without a server: what one says of them and the other doesn't.
 //! - [`report`] what was and would have been blocked, for whom, and what else that hits: rows in, pages and tables out.
-//! - [`health`] what is wrong right now, in words.
-//! - [`admin`] HTTP; the only place that names the web framework.
+//! - [`health`] what is wrong right now, in words, and what to do about it.
+//! - [`admin`] HTTP; the only place that names the web framework. `guard` is who is heard, in what bounds; `view` what
+//!   stands now, as data, from which `api` makes JSON and `pages` makes pages; `live` the last 24 hours without a database;
+//!   `problem` what errors of the API look like.
 //! - [`config`] what the owner wrote, checked whole; [`embedded`] the copies inside the binary.
 //! - [`app`] puts it together; [`cli`] is what a person types.
 //!

@@ -317,6 +317,13 @@ fn say(text: impl AsRef<str>) {
     let _ = std::io::stdout().write_all(text.as_ref().as_bytes());
 }
 
+/// What an error of the server says to people: the detail of a problem (RFC 9457), or all of it.
+fn detail_of(text: &str) -> String {
+    let problem = serde_json::from_str::<serde_json::Value>(text).ok();
+    let detail = problem.as_ref().and_then(|problem| problem["detail"].as_str().or_else(|| problem["title"].as_str()));
+    detail.unwrap_or(text).trim().to_owned()
+}
+
 /// Asks the running server's HTTP interface for JSON.
 fn fetch<T: serde::de::DeserializeOwned>(config: &Config, path: &str, query: &[(&str, &str)]) -> Result<T, Failure> {
     ask_server(config, path, query, None::<&()>)
@@ -362,7 +369,7 @@ fn ask_server<T: serde::de::DeserializeOwned>(
     .map_err(unreachable)?;
     if response.status().as_u16() != 200 {
         let text = response.body_mut().read_to_string().unwrap_or_default();
-        return Err(Failure::Other(format!("the server answered {}: {}", response.status(), text.trim())));
+        return Err(Failure::Other(format!("the server answered {}: {}", response.status(), detail_of(&text))));
     }
     let text = response.body_mut().read_to_string().map_err(unreachable)?;
     serde_json::from_str(&text)

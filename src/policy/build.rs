@@ -4,6 +4,7 @@ use super::{
     Action, BlockAnswer, Cause, ClientKey, Effect, GROUPS_MAX, Geo, Groups, Mode, Needs, RuleSet, RuleView, Schedule,
     Scope,
     index::{Index, LISTS_MAX},
+    standing::mode_of,
 };
 use crate::dns::Name;
 use std::{
@@ -328,19 +329,6 @@ impl Policy {
         }
         (if geo.asn.is_some() { 0 } else { asns }, if geo.country.is_some() { 0 } else { countries })
     }
-}
-
-/// min(ceiling, P, S): P is the group's word on the program, else the program's mode; S the group's word on the service,
-/// else the program's, else the list's own, else the program's `*`, else enforce.
-fn mode_of(spec: &PolicySpec, list: &ListSpec, group: Option<&GroupSpec>) -> Mode {
-    let Some(index) = list.program() else { return Mode::Enforce };
-    let program = &spec.programs[index];
-    let of_group = group.and_then(|group| group.programs.get(&index).copied());
-    let service = group.and_then(|group| group.services.get(&(index, list.service.clone())).copied());
-    let service = service.or_else(|| program.services.get(&list.service).copied());
-    let service = service.or(list.default).or_else(|| program.services.get("*").copied()).unwrap_or(Mode::Enforce);
-    let ceiling = if list.never_acts { Mode::Shadow } else { spec.mode };
-    spec.mode.min(ceiling).min(of_group.unwrap_or(program.mode)).min(service)
 }
 
 /// What a group's lists look at, at whatever hour. The program that watches for ways round this resolver counts them in

@@ -25,6 +25,7 @@ mod rule;
 mod schedule;
 mod set;
 mod show;
+mod standing;
 mod table;
 mod tally;
 mod verdict;
@@ -46,6 +47,7 @@ pub use rule::{
 };
 pub use schedule::{SCHEDULE_BYTES_MAX, Schedule, ScheduleError};
 pub use set::{Extra, Flags, Needs, OtherMatcher, PackedRule, PushError, RuleHead, RuleSet, RuleView, What};
+pub use standing::{Limit, Standing};
 pub use table::Foreseen;
 pub use verdict::{Cause, Link, Outcome, OwnerPass, ProgramVerdict, Reached, Trigger, Verdict};
 pub use zone::{UnknownZone, Zone, shown_time};

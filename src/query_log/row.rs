@@ -3,7 +3,7 @@
 use crate::{
     config::DEFAULT_GROUP,
     dns::{Rcode, RrType, Transport},
-    policy::{Outcome, Trigger},
+    policy::{Outcome, Trigger, Verdict},
     query::CacheUse,
     resolve::Security,
 };
@@ -161,20 +161,33 @@ impl Fate {
             Self::Passed => "passed",
         }
     }
+
+    /// What became of a query with this verdict.
+    pub fn of(verdict: &Verdict) -> Self {
+        Self::from_said(verdict.programs.iter().map(|said| said.outcome), verdict.owner.is_some())
+    }
+
+    /// The strongest of what was said; `by_owner`: one of the owner's exceptions matched.
+    fn from_said(said: impl Iterator<Item = Outcome>, by_owner: bool) -> Self {
+        let (mut would, mut excepted) = (false, by_owner);
+        for outcome in said {
+            match outcome {
+                Outcome::Block => return Self::Blocked,
+                Outcome::WouldBlock => would = true,
+                Outcome::Except => excepted = true,
+            }
+        }
+        match (would, excepted) {
+            (true, _) => Self::WouldBlock,
+            (false, true) => Self::Excepted,
+            (false, false) => Self::Passed,
+        }
+    }
 }
 
 impl Verdicts {
     /// What became of a query that all this was said of.
     pub fn fate(&self) -> Fate {
-        let has = |outcome| self.said.iter().any(|said| said.outcome == outcome);
-        if has(Outcome::Block) {
-            Fate::Blocked
-        } else if has(Outcome::WouldBlock) {
-            Fate::WouldBlock
-        } else if self.owner.is_some() || has(Outcome::Except) {
-            Fate::Excepted
-        } else {
-            Fate::Passed
-        }
+        Fate::from_said(self.said.iter().map(|said| said.outcome), self.owner.is_some())
     }
 }

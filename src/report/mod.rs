@@ -32,9 +32,10 @@ pub use csv::csv;
 pub use export::{CLIENTS_MIN, Export};
 pub use form::Report;
 pub use html::html;
+pub use plot::round_up;
 pub use tally::{Filter, Tally};
 pub use text::text;
-pub use words::{Moment, Share, visible};
+pub use words::{Moment, Share, count, counted, span, visible};
 
 use serde::Serialize;
 

@@ -158,7 +158,7 @@ fn ticks(svg: &mut String, line: &TimeLine, width: f64) -> Result<(), Error> {
 }
 
 /// The next number that an axis may end with: 1, 2, 4, 5, 6, 8, 10, 20, 40 …
-fn round_up(number: u64) -> u64 {
+pub fn round_up(number: u64) -> u64 {
     let powers = std::iter::successors(Some(1u64), |power| power.checked_mul(10));
     let steps = powers.flat_map(|power| [1, 2, 4, 5, 6, 8].map(|times| power.saturating_mul(times)));
     steps.into_iter().find(|step| *step >= number).unwrap_or(u64::MAX)

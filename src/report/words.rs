@@ -31,12 +31,12 @@ impl Moment {
     }
 
     /// Without seconds.
-    pub(super) fn minute(self) -> String {
+    pub fn minute(self) -> String {
         self.shown("%Y-%m-%d %H:%M")
     }
 
     /// By a pattern of `strftime`.
-    pub(super) fn shown(self, pattern: &str) -> String {
+    pub fn shown(self, pattern: &str) -> String {
         let end = if self.0 < 0 { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX };
         jiff::Timestamp::from_microsecond(self.0).unwrap_or(end).strftime(pattern).to_string()
     }
@@ -90,7 +90,7 @@ impl Share {
 }
 
 /// `34,201`.
-pub(super) fn count(number: u64) -> String {
+pub fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
@@ -103,7 +103,7 @@ pub(super) fn count(number: u64) -> String {
 }
 
 /// `1 client`, `3 clients`.
-pub(super) fn counted(number: u64, one: &str, many: &str) -> String {
+pub fn counted(number: u64, one: &str, many: &str) -> String {
     format!("{} {}", count(number), if number == 1 { one } else { many })
 }
 
@@ -113,7 +113,7 @@ pub(super) fn queries(number: u64) -> String {
 }
 
 /// How long from one time to another, in the largest unit of which it is a whole number, or nearly: `7 days`.
-pub(super) fn span(micros: i64) -> String {
+pub fn span(micros: i64) -> String {
     let units = [(DAY, "day", "days"), (HOUR, "hour", "hours"), (MINUTE, "minute", "minutes")];
     let fits = units.into_iter().find(|(unit, ..)| micros >= 2 * unit || (micros >= *unit && micros % unit == 0));
     let (unit, one, many) = fits.unwrap_or((SECOND, "second", "seconds"));

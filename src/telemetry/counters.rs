@@ -4,6 +4,7 @@ use crate::{
     dns::{Rcode, Transport},
     policy::{Outcome, Policy, Trigger},
     query::CacheUse,
+    query_log::Fate,
     resolve::Security,
 };
 use arc_swap::{ArcSwap, Guard};
@@ -61,6 +62,8 @@ pub struct Counters {
     pub faults: AtomicU64,
     pub connections_refused: AtomicU64,
     pub owner_passed: AtomicU64,
+    /// Queries by what became of them, each counted once.
+    pub fates: [AtomicU64; Fate::ALL.len()],
     /// Queries that a program left without an answer.
     pub dropped: AtomicU64,
     pub bypass: AtomicU64,

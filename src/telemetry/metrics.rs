@@ -9,7 +9,7 @@ use crate::{
     dns::{Rcode, Transport},
     policy::{Mode, Outcome, Trigger},
     query::CacheUse,
-    query_log::SinkCount,
+    query_log::{Fate, SinkCount},
     resolve::Security,
 };
 use std::fmt::{Display, Write};
@@ -152,6 +152,12 @@ fn durations(page: &mut Page, telemetry: &Telemetry) {
 }
 
 fn verdicts(page: &mut Page, telemetry: &Telemetry) {
+    let help = "Queries by what became of them, each counted once; the metrics below count them by list.";
+    page.head("cleandns_query_fates_total", "counter", help);
+    for fate in Fate::ALL {
+        let count = telemetry.counters.sum(|own| &own.fates[fate as usize]);
+        page.line("cleandns_query_fates_total", &[("fate", fate.word())], count);
+    }
     for (outcome, name, help) in [
         (
             Outcome::Block,

@@ -3,15 +3,17 @@
 mod counters;
 mod metrics;
 mod query_line;
+mod sums;
 
-pub use counters::Reload;
+pub use counters::{ListKey, Reload};
 pub use metrics::{Gauges, ListGauge, ProcessGauge, render};
+pub use sums::{Latency, Sums};
 
 use crate::{
     dns::Transport,
     policy::Policy,
     query::{CacheUse, QueryRecord},
-    query_log::{Place, Privacy, QueryLog, SinkCount},
+    query_log::{Fate, Place, Privacy, QueryLog, SinkCount},
     resolve::Security,
 };
 use arc_swap::Guard;
@@ -128,6 +130,7 @@ impl Recorder<'_> {
             counters.add(|own| &own.bypass);
             self.telemetry.bypass.add(record.client);
         }
+        counters.add(|own| &own.fates[Fate::of(&record.verdict) as usize]);
         if let Some(policy) = record.policy {
             if record.verdict.owner.is_some() {
                 counters.add(|own| &own.owner_passed);

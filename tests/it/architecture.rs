@@ -6,7 +6,7 @@ use std::{
 };
 
 /// Module, words it must not mention, why.
-const ARROWS: [(&str, &[&str], &str); 19] = [
+const ARROWS: [(&str, &[&str], &str); 25] = [
     (
         "policy",
         &[
@@ -104,6 +104,20 @@ const ARROWS: [(&str, &[&str], &str); 19] = [
         "bytes in, bytes out",
     ),
     ("admin", &["crate::listener", "crate::app", "crate::cli"], "it reads what others publish"),
+    ("admin/guard", &["crate::", "super::super"], "it asks nobody"),
+    ("admin/problem", &["crate::", "super::"], "errors as data"),
+    ("admin/live", &["axum", "askama", "super::super", "crate::admin"], "it counts what it is told"),
+    (
+        "admin/view",
+        &["axum", "askama", "guard", "problem", "admin::api", "admin::pages", "super::api", "super::pages"],
+        "what stands now, as plain data",
+    ),
+    ("admin/api", &["askama", "pages"], "JSON out of views"),
+    (
+        "admin/pages",
+        &["admin::api", "super::api", "crate::telemetry", "crate::query::", "crate::lists::List"],
+        "pages out of views",
+    ),
     ("config", &["crate::query", "crate::resolve", "crate::lists", "crate::app", "tokio"], "plain values"),
     ("health", &["crate::listener", "crate::admin", "crate::app", "crate::query"], "it reads what others publish"),
     ("embedded", &["crate::"], "files inside the binary"),
@@ -112,11 +126,13 @@ const ARROWS: [(&str, &[&str], &str); 19] = [
 ];
 
 /// Words that only one module may mention.
-const OWNERS: [(&str, &[&str]); 8] = [
+const OWNERS: [(&str, &[&str]); 10] = [
     ("hickory_resolver::", &["resolve"]),
     ("hickory_server::", &[]),
     ("domain::", &["resolve"]),
     ("axum", &["admin"]),
+    ("askama", &["admin"]),
+    ("hyper::", &["admin"]),
     ("crate::listener", &["app"]),
     ("crate::admin", &["app", "cli"]),
     ("rust_embed", &["embedded"]),

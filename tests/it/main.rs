@@ -23,6 +23,7 @@ mod mmdb;
 mod monitoring;
 #[path = "../bench/names.rs"]
 mod names;
+mod pages;
 mod policy;
 mod query_log;
 mod real_lists;

@@ -25,9 +25,10 @@ const OF_TARGET: [&str; 2] = ["instance", "job"];
 const NOT_SHOWN: [(&str, &str); 1] =
     [("process_virtual_memory_bytes", "addresses cost nothing; it is there for others")];
 /// Labels and the values they may have; `None`: names out of the configuration, which are as many as the owner wrote.
-const LABELS: [(&str, Option<&[&str]>); 15] = [
+const LABELS: [(&str, Option<&[&str]>); 16] = [
     ("cache", Some(&["hit", "stale", "miss", "none"])),
     ("code", Some(&["3", "6", "7", "8", "9", "10", "12", "14", "15", "18", "19", "20", "22", "23", "other"])),
+    ("fate", Some(&["blocked", "would-block", "excepted", "passed"])),
     ("le", None),
     ("list", None),
     ("mode", Some(&["off", "shadow", "enforce"])),
@@ -124,6 +125,11 @@ async fn metrics_tell_what_happened() {
         ("cleandns_would_block_total", &[("program", "watching")], 1.0),
         ("cleandns_would_block_total", &[("program", "strict")], 0.0),
         ("cleandns_excepted_total", &[("program", "strict")], 1.0),
+        // Each query once: localhost is the one that nothing was said of.
+        ("cleandns_query_fates_total", &[("fate", "blocked")], 1.0),
+        ("cleandns_query_fates_total", &[("fate", "would-block")], 1.0),
+        ("cleandns_query_fates_total", &[("fate", "excepted")], 1.0),
+        ("cleandns_query_fates_total", &[("fate", "passed")], 1.0),
         ("cleandns_extended_errors_total", &[("code", "15")], 1.0),
         // No answer was looked for to what is blocked by name, to localhost, and to ANY, which is answered minimally.
         ("cleandns_query_duration_seconds_count", &[], 4.0),

@@ -39,7 +39,9 @@ fn the_token_is_sent_along() {
     fs::write(place.path("token"), "wrong\n").unwrap();
     let ended = place.run(&["lists", "status"]);
     assert_eq!(ended.code, Some(1), "{ended:?}");
-    has(&ended.stderr, &["401"]);
+    // Of the problem what is for people.
+    has(&ended.stderr, &["the server answered 401 Unauthorized: send `Authorization: Bearer` with the token"]);
+    assert!(!ended.stderr.contains('{'), "{ended:?}");
 }
 
 // ---- explain -------------------------------------------------------------------------------------------------------

@@ -1,62 +1,16 @@
-//! What stands now, for metrics and the list view.
+//! The lists there are, and what is to be known of each.
 
-use super::{AdminState, process::process};
+use super::super::AdminState;
 use crate::{
     lists::{ListState, ListStatus},
-    policy::parse::Told,
-    query::MISSES_MAX,
-    telemetry::{Gauges, ListGauge},
+    policy::{Outcome, parse::Told},
+    telemetry::ListKey,
 };
 use serde::{Deserialize, Serialize};
 use std::{
-    sync::atomic::Ordering::Relaxed,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    collections::HashMap,
+    time::{SystemTime, UNIX_EPOCH},
 };
-
-/// Gathers the gauges.
-pub fn gauges(state: &AdminState) -> Gauges {
-    let AdminState { health, pipeline, packets_lost, .. } = state;
-    let status = health.published.status.load();
-    let policy = health.published.policy.load();
-    let (readiness, reasons) = health.look();
-    Gauges {
-        policy_epoch: status.epoch,
-        policy_age_seconds: status.since.map_or(0.0, |since| since.elapsed().as_secs_f64()),
-        policy_rules: policy.as_ref().map_or(0, |policy| policy.rule_count()),
-        policy_bytes: policy.as_ref().map_or(0, |policy| policy.bytes()),
-        upstream_asked: health.counters.asked.load(Relaxed),
-        upstream_answered: health.counters.answered.load(Relaxed),
-        cache: pipeline.finder().cache.stats(),
-        packets_lost: packets_lost(),
-        misses_in_flight: MISSES_MAX - pipeline.misses_free(),
-        misses_max: MISSES_MAX,
-        ready: readiness.serves(),
-        concerns: reasons.len(),
-        pauses: health.pauses_told().len(),
-        lists: status.lists.iter().map(list_gauge).collect(),
-        process: process(),
-    }
-}
-
-fn list_gauge(list: &ListState) -> ListGauge {
-    let now = SystemTime::now();
-    let age = list.since.and_then(|since| now.duration_since(since).ok());
-    let confirmed = list.confirmed_at.map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds));
-    // What comes from the future is as good as new.
-    let download_age = confirmed.map(|confirmed| now.duration_since(confirmed).unwrap_or_default().as_secs_f64());
-    ListGauge {
-        program: list.program.clone(),
-        service: list.service.clone(),
-        list: list.name.clone(),
-        mode: list.mode,
-        rules: list.rules,
-        skipped_lines: list.skipped.count,
-        held_rules: list.held.count,
-        healthy: !list.is_held(),
-        age_seconds: age.map_or(0.0, |age| age.as_secs_f64()),
-        download_age_seconds: download_age,
-    }
-}
 
 /// All lists, as the API shows them.
 #[derive(Serialize, Deserialize, Debug)]
@@ -73,6 +27,7 @@ pub struct ListsView {
     pub expired_exceptions: Vec<(String, String)>,
 }
 
+/// One list.
 #[derive(Serialize, Deserialize, Debug)]
 pub struct ListView {
     pub program: String,
@@ -118,6 +73,35 @@ pub fn lists(status: &ListStatus) -> ListsView {
         databases: status.database_troubles(),
         expired_exceptions: status.expired_exceptions.clone(),
     }
+}
+
+/// One list in force, or meant to be, with its matches since the start.
+pub struct OneList {
+    pub list: ListView,
+    /// Blocked, would be blocked, excepted: in the order of [`Outcome::ALL`].
+    pub hits: Hits,
+}
+
+/// Matches in the order of [`Outcome::ALL`].
+pub type Hits = [u64; Outcome::ALL.len()];
+
+/// All lists with their matches.
+pub fn with_hits(state: &AdminState) -> (ListsView, Vec<Hits>) {
+    let view = lists(&state.health.published.status.load());
+    let hits: HashMap<ListKey, Hits> = state.telemetry.hits_by_list().into_iter().collect();
+    let of = |list: &ListView| {
+        let key = (list.program.clone(), list.service.clone(), list.list.clone());
+        hits.get(&key).copied().unwrap_or_default()
+    };
+    let hits = view.lists.iter().map(of).collect();
+    (view, hits)
+}
+
+/// The list of a program by its name, if there is one. Names are unique within a program.
+pub fn one(state: &AdminState, program: &str, name: &str) -> Option<OneList> {
+    let (view, hits) = with_hits(state);
+    let mut all = view.lists.into_iter().zip(hits);
+    all.find(|(list, _)| list.program == program && list.list == name).map(|(list, hits)| OneList { list, hits })
 }
 
 fn told(told: &Told) -> Vec<(u32, String)> {

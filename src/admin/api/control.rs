@@ -3,7 +3,7 @@
 //! A change is asked for by a JSON body. A page of another origin can't send one without asking first (CORS), which
 //! nothing here answers.
 
-use super::AdminState;
+use super::super::AdminState;
 use crate::{
     cache::Stats,
     dns::Name,

@@ -1,14 +1,16 @@
 //! An explanation as data: the same for the API, the command line and, offline, for lists compiled from files.
 
+use super::super::AdminState;
 use crate::{
-    dns::RrType,
+    dns::{Name, RrType},
     lists::{ListPath, ListState, ListStatus, line_of, version_of},
     pause::minutes_left,
-    policy::{Asking, Cause, Client, Link, MatchedRule, Outcome, OwnerException, Policy, Reached, Role},
+    policy::{Asking, Cause, Client, ClientKey, Link, MatchedRule, Outcome, OwnerException, Policy, Reached, Role},
     query::Explanation,
     resolve::Security,
 };
 use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
 
 /// What would happen to a question, and why.
 #[derive(Serialize, Deserialize, Debug)]
@@ -81,6 +83,67 @@ pub struct Answer {
     pub security: String,
     pub ede: Option<(u16, String)>,
     pub records: usize,
+}
+
+/// A question to explain, as it is typed.
+#[derive(Deserialize, Clone, Default, Debug)]
+pub struct Asked {
+    pub name: String,
+    #[serde(default)]
+    pub r#type: Option<String>,
+    #[serde(default)]
+    pub client: Option<String>,
+    /// Hardware address of the client, where a group is told by one.
+    #[serde(default)]
+    pub mac: Option<String>,
+    /// Id of the client.
+    #[serde(default)]
+    pub id: Option<String>,
+}
+
+/// Why there is no explanation.
+#[derive(Debug, thiserror::Error)]
+pub enum ExplainError {
+    /// What was typed can't be read.
+    #[error("{0}")]
+    Unreadable(String),
+    #[error("no policy is loaded yet")]
+    NotYet,
+    #[error("{0}")]
+    Fault(String),
+}
+
+/// Explains what was typed; `client`: who is meant if nobody is named.
+pub async fn explain(state: &AdminState, asked: Asked, client: IpAddr) -> Result<Explained, ExplainError> {
+    let unreadable = ExplainError::Unreadable;
+    let name: Name = asked.name.parse().map_err(|error| unreadable(format!("name `{}`: {error}", asked.name)))?;
+    let rr_type = asked.r#type.as_deref().unwrap_or("A").parse();
+    let rr_type: RrType = rr_type.map_err(|error| unreadable(format!("type: {error}")))?;
+    let address = asked.client.as_deref().map_or(Ok(client), str::parse::<IpAddr>);
+    let address = address.map_err(|error| unreadable(format!("client: {error}")))?.to_canonical();
+    let mac = asked.mac.as_deref().map(mac_of);
+    if mac == Some(None) {
+        return Err(unreadable("mac: write it as aa:bb:cc:dd:ee:ff".to_owned()));
+    }
+    let (id, mac) = (asked.id, mac.flatten());
+    let client = Client { address, id: id.as_deref(), mac, tcp: false };
+    let explanation = state.pipeline.explain(name, rr_type, client).await.ok_or(ExplainError::NotYet)?;
+    let admitted = state.pipeline.admits(address);
+    let published = state.health.published.clone();
+    // Rules are read back from their files.
+    let view = tokio::task::spawn_blocking(move || {
+        let client = Client { address, id: id.as_deref(), mac, tcp: false };
+        explained(&explanation, rr_type, client, admitted, &published.status.load())
+    });
+    view.await.map_err(|error| ExplainError::Fault(error.to_string()))
+}
+
+/// A hardware address as people write it.
+fn mac_of(text: &str) -> Option<[u8; 6]> {
+    match format!("mac:{text}").parse() {
+        Ok(ClientKey::Mac(mac)) => Some(mac),
+        _ => None,
+    }
 }
 
 /// Renders an explanation. Reads rules back from their files, so it may block.

@@ -1,0 +1,127 @@
+//! Routes for programs. Each takes its request apart, calls a view or a change, and gives JSON.
+
+pub mod control;
+
+use super::{
+    AdminState,
+    gauges::gauges,
+    view::{
+        explain::{Asked, ExplainError, explain},
+        lists,
+        overview::{self, Overview, STEP_SECONDS},
+    },
+};
+use crate::{health::Readiness, report::form::TimeLine, telemetry::render};
+use axum::{
+    Json, Router,
+    extract::{Query, State},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use serde::{Deserialize, Serialize};
+use std::net::{IpAddr, Ipv4Addr};
+
+/// Steps that a time line has at most: a day by the minute.
+const STEPS_MAX: i64 = 1440;
+
+/// What whoever restarts or routes around a server asks: it needs no secret, and learns none.
+pub fn open() -> Router<AdminState> {
+    Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz))
+}
+
+/// Everything else.
+pub fn routes() -> Router<AdminState> {
+    Router::new()
+        .route("/metrics", get(metrics))
+        .route("/api/v1/overview", get(the_overview))
+        .route("/api/v1/overview/time_line", get(time_line))
+        .route("/api/v1/explain", get(explain_name))
+        .route("/api/v1/lists", get(all_lists))
+        .route("/api/v1/lists/update", post(control::update))
+        .route("/api/v1/bypass", get(control::bypass))
+        .route("/api/v1/cache", get(control::cache))
+        .route("/api/v1/cache/flush", post(control::flush))
+        .route("/api/v1/pause", get(control::pauses).post(control::pause))
+}
+
+async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+#[derive(Serialize)]
+struct ReadyView {
+    status: &'static str,
+    reasons: Vec<String>,
+}
+
+async fn readyz(State(state): State<AdminState>) -> impl IntoResponse {
+    let (readiness, concerns) = state.health.look();
+    let status = if readiness.serves() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let reasons = concerns.iter().map(|concern| concern.sentence()).collect();
+    (status, Json(ReadyView { status: Readiness::word(readiness), reasons }))
+}
+
+async fn metrics(State(state): State<AdminState>) -> impl IntoResponse {
+    let text = render(&state.telemetry, &gauges(&state));
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
+}
+
+async fn the_overview(State(state): State<AdminState>) -> Json<Overview> {
+    Json(overview::overview(&state))
+}
+
+/// Which part of the time line, and how fine.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Between {
+    #[serde(default)]
+    from: Option<String>,
+    #[serde(default)]
+    to: Option<String>,
+    /// Seconds of a step, whole minutes.
+    #[serde(default)]
+    step: Option<i64>,
+}
+
+async fn time_line(
+    State(state): State<AdminState>,
+    Query(between): Query<Between>,
+) -> Result<Json<TimeLine>, (StatusCode, String)> {
+    let invalid = |what: String| (StatusCode::UNPROCESSABLE_ENTITY, what);
+    let step = between.step.unwrap_or(STEP_SECONDS);
+    if !(60..=86_400).contains(&step) || step % 60 != 0 {
+        return Err(invalid("step: write seconds of whole minutes, from 60 to 86400".to_owned()));
+    }
+    let time = |name: &str, text: Option<&str>| match text.map(str::parse::<jiff::Timestamp>) {
+        None => Ok(None),
+        Some(Ok(time)) => Ok(Some(time.as_second())),
+        Some(Err(_)) => Err(invalid(format!("{name}: write a time as 2026-11-29T10:00:00Z"))),
+    };
+    let (from, to) = (time("from", between.from.as_deref())?, time("to", between.to.as_deref())?);
+    let (earliest, latest) = (from.unwrap_or(i64::MIN), to.unwrap_or_else(|| state.pipeline.now()));
+    if from.is_some() && latest.saturating_sub(earliest) > STEPS_MAX * step {
+        return Err(invalid(format!("from, to: {STEPS_MAX} steps at most")));
+    }
+    Ok(Json(overview::time_line(&state, from, to, step)))
+}
+
+async fn all_lists(State(state): State<AdminState>) -> impl IntoResponse {
+    Json(lists::lists(&state.health.published.status.load()))
+}
+
+async fn explain_name(State(state): State<AdminState>, Query(asked): Query<Asked>) -> Response {
+    match explain(&state, asked, IpAddr::V4(Ipv4Addr::LOCALHOST)).await {
+        Ok(explained) => Json(explained).into_response(),
+        Err(error) => (status_of(&error), error.to_string()).into_response(),
+    }
+}
+
+/// The status that tells of it.
+fn status_of(error: &ExplainError) -> StatusCode {
+    match error {
+        ExplainError::Unreadable(_) => StatusCode::BAD_REQUEST,
+        ExplainError::NotYet => StatusCode::SERVICE_UNAVAILABLE,
+        ExplainError::Fault(_) => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}

@@ -1,0 +1,83 @@
+//! The first page: what is wrong, how many, how fast.
+
+use super::super::{
+    AdminState,
+    view::overview::{ByCache, Overview, STEP_SECONDS, overview, time_line},
+};
+use super::{
+    Shell,
+    plot::{Plot, plot},
+    show,
+    words::{ago, count, counted, octets, rate, stamp, took},
+};
+use crate::report::{Moment, form::TimeLine};
+use askama::Template;
+use axum::{extract::State, response::Response};
+
+const DAY_MICROS: i64 = 86_400_000_000;
+
+#[derive(Template)]
+#[template(path = "overview.html", config = "src/admin/pages/askama.toml")]
+struct Page {
+    shell: Shell,
+    view: Overview,
+    plot: Plot,
+    /// Steps of the plot.
+    steps: usize,
+    hours: Vec<Hour>,
+}
+
+/// A row of the numbers below the plot.
+struct Hour {
+    from: String,
+    /// All, blocked, would be blocked, excepted.
+    counts: [u64; 4],
+}
+
+pub async fn page(State(state): State<AdminState>) -> Response {
+    let view = overview(&state);
+    let line = time_line(&state, None, None, STEP_SECONDS);
+    let shell = Shell::new(&state, "/", "Overview");
+    show(Page { shell, plot: plot(&line), steps: line.buckets.len(), hours: by_hour(&line), view })
+}
+
+/// Hours with queries, the latest first.
+fn by_hour(line: &TimeLine) -> Vec<Hour> {
+    let hour_of = |at: Moment| at.0.div_euclid(3_600_000_000);
+    let mut hours: Vec<(i64, Hour)> = Vec::new();
+    for at in &line.buckets {
+        let said = [at.blocked, at.would_block, at.excepted];
+        let all = said.iter().sum::<u64>() + at.passed;
+        if hours.last().is_none_or(|(hour, _)| *hour != hour_of(at.start)) {
+            let from = Moment(hour_of(at.start) * 3_600_000_000).shown("%H:%M");
+            hours.push((hour_of(at.start), Hour { from, counts: [0; 4] }));
+        }
+        if let Some((_, hour)) = hours.last_mut() {
+            hour.counts.iter_mut().zip([all, said[0], said[1], said[2]]).for_each(|(own, more)| *own += more);
+        }
+    }
+    hours.into_iter().rev().map(|(_, hour)| hour).filter(|hour| hour.counts[0] > 0).collect()
+}
+
+impl Page {
+    /// What time the counts are of.
+    fn heading(&self) -> String {
+        let (since, now) = (self.view.totals.since, self.view.now.time);
+        if now.0.saturating_sub(since.0) >= DAY_MICROS {
+            "Last 24 hours".to_owned()
+        } else {
+            "Since the start".to_owned()
+        }
+    }
+
+    /// `None` for a whole day.
+    fn started(&self) -> Option<String> {
+        let (since, now) = (self.view.totals.since, self.view.now.time);
+        (now.0.saturating_sub(since.0) < DAY_MICROS).then(|| ago(since, now))
+    }
+
+    fn speed(&self) -> impl Iterator<Item = (&'static str, &ByCache)> {
+        let words = ["from memory", "past their time", "resolved", "blocked, refused, your own"];
+        words.into_iter().zip(&self.view.latency.by_cache).filter(|(_, own)| own.share.part > 0)
+    }
+}

@@ -1,0 +1,85 @@
+//! How numbers and times are written on a page.
+
+use crate::report::{self, Moment, span};
+use std::borrow::Borrow;
+
+// Templates hand over some values and references to others, hence `Borrow`.
+
+/// `34,201`.
+pub fn count(number: impl Borrow<u64>) -> String {
+    report::count(*number.borrow())
+}
+
+/// `1 client`, `3 clients`.
+pub fn counted(number: impl Borrow<u64>, one: &str, many: &str) -> String {
+    report::counted(*number.borrow(), one, many)
+}
+
+/// Microseconds as `0.05 ms`, `25 ms`, `2.5 s`; what is beyond every bound of the histogram as such.
+pub fn took(micros: impl Borrow<Option<u64>>) -> String {
+    match *micros.borrow() {
+        None => "longer".to_owned(),
+        Some(micros) if micros < 1_000 => format!("{:.2} ms", micros as f64 / 1e3),
+        Some(micros) if micros < 1_000_000 => format!("{} ms", micros as f64 / 1e3),
+        Some(micros) => format!("{} s", micros as f64 / 1e6),
+    }
+}
+
+/// Octets as `21.4 MiB`.
+pub fn octets(bytes: impl Borrow<u64>) -> String {
+    let bytes = *bytes.borrow();
+    let units = [(1u64 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    match units.into_iter().find(|(unit, _)| bytes >= *unit) {
+        Some((unit, word)) if bytes % unit == 0 => format!("{} {word}", bytes / unit),
+        Some((unit, word)) => format!("{:.1} {word}", bytes as f64 / unit as f64),
+        None => format!("{bytes} B"),
+    }
+}
+
+/// Queries a second.
+pub fn rate(rate: impl Borrow<f64>) -> String {
+    let rate = *rate.borrow();
+    if rate < 10.0 { format!("{rate:.1}/s") } else { format!("{}/s", count(rate.round() as u64)) }
+}
+
+/// How long ago a time is: `3 hours ago`.
+pub fn ago(then: impl Borrow<Moment>, now: impl Borrow<Moment>) -> String {
+    match now.borrow().0.saturating_sub(then.borrow().0) / 1_000_000 {
+        ..=1 => "just now".to_owned(),
+        seconds => format!("{} ago", span(whole(seconds) * 1_000_000)),
+    }
+}
+
+/// Seconds as a whole number of the unit in which they are told: nobody wants to know of the rest.
+fn whole(seconds: i64) -> i64 {
+    let unit = [86_400, 3_600, 60].into_iter().find(|unit| seconds >= 2 * unit).unwrap_or(1);
+    seconds / unit * unit
+}
+
+/// A time for programs, as `2026-11-28T21:20:55Z`.
+pub fn stamp(time: impl Borrow<Moment>) -> String {
+    time.borrow().shown("%Y-%m-%dT%H:%M:%SZ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_as_people_write_them() {
+        for (micros, text) in [(50, "0.05 ms"), (2_500, "2.5 ms"), (25_000, "25 ms"), (2_500_000, "2.5 s")] {
+            assert_eq!(took(Some(micros)), text);
+        }
+        assert_eq!(took(None), "longer");
+        for (bytes, text) in [(12, "12 B"), (1536, "1.5 KiB"), (112 << 20, "112 MiB"), (3 << 30, "3 GiB")] {
+            assert_eq!(octets(bytes), text);
+        }
+        assert_eq!((rate(0.25), rate(1234.4)), ("0.2/s".to_owned(), "1,234/s".to_owned()));
+        let ago = |seconds: i64| super::ago(Moment(0), Moment(seconds * 1_000_000));
+        assert_eq!(
+            (ago(0), ago(59), ago(150), ago(7_300)),
+            ("just now".to_owned(), "59 seconds ago".to_owned(), "2 minutes ago".to_owned(), "2 hours ago".to_owned())
+        );
+        assert_eq!(stamp(Moment(1_795_900_855_123_456)), "2026-11-28T21:20:55Z");
+    }
+}

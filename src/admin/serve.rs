@@ -1,0 +1,86 @@
+//! Connections of the HTTP side: bound, accepted, within bounds, and ended when it is time.
+
+use super::guard::{CONNECTION_WITHIN, CONNECTIONS_MAX, HEAD_BYTES_MAX, SEND_WITHIN};
+use axum::{Extension, Router};
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use std::{
+    net::{IpAddr, SocketAddr},
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    net::{TcpListener, TcpSocket, TcpStream},
+    sync::{Semaphore, watch},
+};
+
+/// Connections that may wait to be accepted.
+const BACKLOG: u32 = 128;
+/// How long to wait where accepting fails: there are no file descriptors left, which passes.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(100);
+
+/// Who asks.
+#[derive(Clone, Copy)]
+pub struct Peer(pub IpAddr);
+
+/// Binds an address so that a new process can take it over; unless `shared`, nobody may have it yet.
+pub fn listen(address: SocketAddr, shared: bool) -> std::io::Result<TcpListener> {
+    let bind = |address: SocketAddr, shared| {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        socket.set_reuseaddr(true)?;
+        socket.set_reuseport(shared)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    let address = if shared { address } else { bind(address, false)?.local_addr()? };
+    bind(address, true)
+}
+
+/// Accepts connections until told to stop.
+pub async fn accept(listener: TcpListener, app: Router, mut stopping: watch::Receiver<bool>) {
+    let free = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let stopped = stopping.clone();
+    let accepting = async {
+        loop {
+            let Ok(place) = free.clone().acquire_owned().await else { return };
+            match listener.accept().await {
+                Ok((stream, peer)) => {
+                    let app = app.clone().layer(Extension(Peer(peer.ip().to_canonical())));
+                    let stopping = stopped.clone();
+                    tokio::spawn(async move {
+                        converse(stream, app, stopping).await;
+                        drop(place);
+                    });
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(PAUSE_AFTER_FAILURE).await;
+                }
+            }
+        }
+    };
+    tokio::select! {
+        () = accepting => {}
+        _ = stopping.wait_for(|&stopping| stopping) => {}
+    }
+}
+
+/// Answers the requests of one connection; what has begun when it is time to stop is finished.
+async fn converse(stream: TcpStream, app: Router, mut stopping: watch::Receiver<bool>) {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(SEND_WITHIN).max_buf_size(HEAD_BYTES_MAX);
+    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(app)));
+    let ended = tokio::select! {
+        ended = &mut connection => Some(ended),
+        _ = stopping.wait_for(|&stopping| stopping) => None,
+        () = tokio::time::sleep(CONNECTION_WITHIN) => None,
+    };
+    if ended.is_none() {
+        connection.as_mut().graceful_shutdown();
+        let _ = tokio::time::timeout(SEND_WITHIN, connection).await;
+    }
+}

@@ -1,0 +1,17 @@
+//! What stands now as plain data: the API gives it as JSON, and the pages show it. One function a view.
+
+pub mod explain;
+pub mod lists;
+pub mod overview;
+pub mod programs;
+pub mod setup;
+pub mod steps;
+
+use crate::report::Moment;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// A time as it is shown and serialized.
+fn moment(time: SystemTime) -> Moment {
+    let micros = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros());
+    Moment(i64::try_from(micros).unwrap_or(i64::MAX))
+}
