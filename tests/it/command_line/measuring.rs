@@ -57,7 +57,7 @@ fn a_report_tells_what_was_asked_in_a_time() {
         assert_eq!(report(&["--from", "2d", "--to", "1d"])["totals"]["queries"], 0, "{source}");
         assert_eq!(report(&["--client", "127.0.0.1"])["totals"]["queries"], 4, "{source}");
         assert_eq!(report(&["--client", "127.0.0.2"])["totals"]["queries"], 0, "{source}");
-        assert_eq!(report(&["--program", "other"])["totals"]["blocked"]["part"], 0, "{source}");
+        assert_eq!(report(&["--program", "test-program"])["totals"]["blocked"]["part"], 2, "{source}");
         let before = report(&["--to", "2d"]);
         assert_eq!(before["totals"]["queries"], 0, "{source}");
         assert!(
@@ -80,6 +80,7 @@ fn a_report_tells_what_was_asked_in_a_time() {
         (&["--from", "1d", "--to", "2d"], 64, "--from is not before --to"),
         (&["--source", "nowhere.db"], 1, "nowhere.db"),
         (&["--format", "pdf"], 64, "pdf"),
+        (&["--program", "other"], 64, "--program: there is no program other"),
         (&["--instance", "another"], 64, "has what one server recorded, "),
         (&["--source", &lines, "--instance", "another"], 1, "holds no recorded queries of another"),
         (&["--format", "export-csv", "--client", "127.0.0.1"], 64, "--client: an export of one client"),
