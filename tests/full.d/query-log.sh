@@ -60,6 +60,19 @@ until_true "recording goes on when there is room" more -- more
 kill -TERM "$server" && wait "$server" || true
 umount state
 
+# A disk that it fills by itself, though its size would allow more: the oldest go.
+mount -t tmpfs -o size=6m tmpfs state
+"$binary" --config own.toml >out 2>log &
+server=$!
+until_true "a server on a disk smaller than its size" cat out -- "is ready"
+for _ in 1 2; do ask 40000; done
+newest() { sqlite3 "$database" "SELECT 'newest ' || (max(time) / 1000000 >= $1) FROM queries"; }
+start=$(date +%s)
+again() { ask 10 >/dev/null; newest "$start"; }
+until_true "it goes on by itself, with the newest" again -- "newest 1"
+kill -TERM "$server" && wait "$server" || true
+umount state
+
 # Lines that nobody reads hold nothing up, not even the end.
 cat >>own.toml <<TOML
 [query_log.json]

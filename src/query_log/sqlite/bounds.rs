@@ -31,30 +31,39 @@ const LEADS_GOING: i64 = 4;
 
 /// Octets of the journal in front of the database, at least and at most. Within a transaction it may be more.
 const JOURNAL_BYTES: (u64, u64) = (6 << 20, 64 << 20);
+const CHECKPOINT_BYTES: u64 = 4 << 20;
 /// A clock that is so far ahead of the time that has passed is not believed at once.
 const LEAP_MICROS: i64 = 10 * MINUTE_MICROS;
 /// How long it has to stay there to be believed.
 const LEAP_WITHIN: Duration = Duration::from_secs(3600);
 
 impl Limits {
+    /// The same where the disk has room for so many octets.
+    pub(super) fn within(self, room: u64) -> Self {
+        Self { bytes: self.bytes.min(room), ..self }
+    }
+
     /// Octets of the journal: beyond them nothing is written until whoever reads has ended, for only then it is emptied.
+    /// On a disk that is small it has half of the room: what is removed is written there before there is more.
     pub(super) fn journal_bytes(&self) -> u64 {
-        (self.bytes / 8).clamp(JOURNAL_BYTES.0, JOURNAL_BYTES.1)
+        (self.bytes / 8).clamp(JOURNAL_BYTES.0, JOURNAL_BYTES.1).min(self.bytes / 2)
     }
 
-    /// Octets of the database itself, where so many have room with its journal.
-    fn page_bytes(&self, room: u64) -> u64 {
-        let whole = self.bytes.min(room);
-        let journal = Self { bytes: whole, ..*self }.journal_bytes().min(whole / 2);
-        (whole - journal) / 100 * FULL_PERCENT
+    /// Octets of the journal after which they are put into the database, if nobody reads. What is written at once comes on
+    /// top.
+    pub(super) fn checkpoint_bytes(&self) -> u64 {
+        (self.journal_bytes() / 3).min(CHECKPOINT_BYTES)
     }
-}
 
-impl Limits {
+    /// Octets of the database itself.
+    fn page_bytes(&self) -> u64 {
+        (self.bytes - self.journal_bytes()) / 100 * FULL_PERCENT
+    }
+
     /// Rows after which the bounds are looked at, however recent the last look is: as many as what is left free has room
     /// for, with their sums.
     pub(super) fn trim_rows(&self) -> u64 {
-        self.page_bytes(u64::MAX) / FULL_PERCENT * (100 - FULL_PERCENT) / ROW_AND_SUMS_BYTES
+        self.page_bytes() / FULL_PERCENT * (100 - FULL_PERCENT) / ROW_AND_SUMS_BYTES
     }
 }
 
@@ -91,8 +100,21 @@ impl Clock {
     }
 }
 
+/// Octets that the database and its journal have room for: what they take, and what is free beside them.
+pub(super) fn room(connection: &Connection, path: &Path) -> rusqlite::Result<u64> {
+    let taken = pragma(connection, "page_count")? * pragma(connection, "page_size")?;
+    let taken = taken + fs::metadata(journal(path)).map_or(0, |file| file.len());
+    Ok(path.parent().and_then(free).map_or(u64::MAX, |free| free.saturating_add(taken)))
+}
+
+/// Octets that are free where a folder is.
+fn free(folder: &Path) -> Option<u64> {
+    let system = nix::sys::statvfs::statvfs(folder).ok()?;
+    Some(system.blocks_available().saturating_mul(system.fragment_size()))
+}
+
 /// Removes what is too old, and what there is no room for. `now` is in microseconds since 1970.
-pub(super) fn trim(connection: &mut Connection, path: &Path, limits: Limits, now: i64) -> rusqlite::Result<()> {
+pub(super) fn trim(connection: &mut Connection, limits: Limits, now: i64) -> rusqlite::Result<()> {
     let before = |age: Duration| now.saturating_sub(i64::try_from(age.as_micros()).unwrap_or(i64::MAX)).max(0);
     let oldest = before(limits.keep);
     remove_rows(connection, oldest)?;
@@ -107,18 +129,8 @@ pub(super) fn trim(connection: &mut Connection, path: &Path, limits: Limits, now
             break;
         }
     }
-    // What was begun is ended, though there may be room again.
-    for (table, unit) in [("hours", "hour"), ("days", "day")] {
-        let going = "SELECT value FROM meta WHERE key = ?";
-        let going = |connection: &Connection| -> rusqlite::Result<Option<i64>> {
-            connection.prepare_cached(going)?.query_row([format!("{table}_going")], |row| row.get(0))
-        };
-        for _ in 0..PIECES_MAX {
-            let Some(at) = going(connection)? else { break };
-            remove_unit(connection, table, unit, at.saturating_add(1))?;
-        }
-    }
-    let allowed = allowed(connection, path, limits)?;
+    end_what_was_begun(connection)?;
+    let allowed = limits.page_bytes();
     for _ in 0..PIECES_MAX {
         if used(connection)? <= allowed || !remove_oldest(connection, allowed, now)? {
             break;
@@ -140,20 +152,6 @@ fn pragma(connection: &Connection, name: &str) -> rusqlite::Result<u64> {
 fn used(connection: &Connection) -> rusqlite::Result<u64> {
     let pages = pragma(connection, "page_count")?.saturating_sub(pragma(connection, "freelist_count")?);
     Ok(pages * pragma(connection, "page_size")?)
-}
-
-/// Octets that may be in use: what the owner allows, or what the file system has room for.
-fn allowed(connection: &Connection, path: &Path, limits: Limits) -> rusqlite::Result<u64> {
-    let whole = pragma(connection, "page_count")? * pragma(connection, "page_size")?;
-    let written = fs::metadata(journal(path)).map_or(0, |file| file.len());
-    let room = path.parent().and_then(free).map_or(u64::MAX, |free| free.saturating_add(whole + written));
-    Ok(limits.page_bytes(room))
-}
-
-/// Octets that are free where a folder is.
-fn free(folder: &Path) -> Option<u64> {
-    let system = nix::sys::statvfs::statvfs(folder).ok()?;
-    Some(system.blocks_available().saturating_mul(system.fragment_size()))
 }
 
 /// Removes the rows before a time. They stand nearly in its order; rows of a clock that was ahead stand anywhere, so
@@ -255,6 +253,20 @@ fn remove_unit(connection: &mut Connection, table: &str, unit: &str, before: i64
     Ok(removed > 0)
 }
 
+/// Removes the rest of an hour or day of which a part is gone, though there may be room again: nobody reads it.
+fn end_what_was_begun(connection: &mut Connection) -> rusqlite::Result<()> {
+    for (table, unit) in [("hours", "hour"), ("days", "day")] {
+        for _ in 0..PIECES_MAX {
+            let going: Option<i64> = connection
+                .prepare_cached("SELECT value FROM meta WHERE key = ?")?
+                .query_row([format!("{table}_going")], |row| row.get(0))?;
+            let Some(going) = going else { break };
+            remove_unit(connection, table, unit, going.saturating_add(1))?;
+        }
+    }
+    Ok(())
+}
+
 /// Removes a piece of what goes first where there is no room; false if there is nothing to remove.
 fn remove_oldest(connection: &mut Connection, allowed: u64, now: i64) -> rusqlite::Result<bool> {
     let rows_least = (allowed / ROWS_PART / ROW_BYTES) as i64;
@@ -327,12 +339,21 @@ mod tests {
 
     #[test]
     fn pages_leave_room_for_the_journal_in_front_of_them() {
-        let limits = |bytes| Limits { keep: Duration::ZERO, keep_sums: Duration::ZERO, bytes };
-        for (megabytes, room, pages) in [(1000, 9999, 889), (1000, 400, 332), (16, 9999, 9), (1000, 8, 3), (1000, 0, 0)]
-        {
-            assert_eq!(limits(megabytes << 20).page_bytes(room << 20) >> 20, pages, "{megabytes} {room}");
+        let limits = Limits { keep: Duration::ZERO, keep_sums: Duration::ZERO, bytes: 0 };
+        // Megabytes: allowed, free on the disk; of the database, the journal, and what of it is put into the database.
+        for (bytes, room, pages, journal, checkpoint) in [
+            (1000, 9999, 889, 64, 4),
+            (1000, 400, 332, 50, 4),
+            (16, 9999, 9, 6, 2),
+            (1000, 8, 3, 4, 1),
+            (1000, 0, 0, 0, 0),
+        ] {
+            let limits = Limits { bytes: bytes << 20, ..limits }.within(room << 20);
+            let told =
+                [limits.page_bytes(), limits.journal_bytes(), limits.checkpoint_bytes()].map(|octets| octets >> 20);
+            assert_eq!(told, [pages, journal, checkpoint], "{bytes} {room}");
+            assert!(limits.page_bytes() + limits.journal_bytes() <= limits.bytes);
         }
-        assert_eq!(limits(1 << 30).page_bytes(u64::MAX), limits(1 << 30).page_bytes(1 << 30));
     }
 
     #[test]

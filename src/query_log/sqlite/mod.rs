@@ -97,8 +97,7 @@ fn open_own(path: &Path) -> rusqlite::Result<Connection> {
     // With these, a killed process loses nothing that it had written; a machine that loses power may lose the last
     // moments, never the whole.
     connection.execute_batch(
-        "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -2048;
-         PRAGMA journal_size_limit = 4194304; PRAGMA wal_autocheckpoint = 1000;",
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -2048;",
     )?;
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let version: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;

@@ -100,7 +100,7 @@ fn forget_rows(path: &Path) {
 }
 
 fn trim(path: &Path, limits: Limits, now: i64) {
-    bounds::trim(&mut open(path).unwrap(), path, limits, now).unwrap();
+    bounds::trim(&mut open(path).unwrap(), limits, now).unwrap();
 }
 
 fn place() -> (TempDir, PathBuf) {

@@ -36,6 +36,8 @@ const TELL_EVERY: Duration = Duration::from_secs(60);
 pub struct Writer {
     path: PathBuf,
     limits: Limits,
+    /// As far as the disk has room.
+    within: Limits,
     origin: Origin,
     connection: Option<Connection>,
     numbers: Numbers,
@@ -69,6 +71,7 @@ impl Writer {
         Self {
             path: path.to_owned(),
             limits,
+            within: limits,
             origin,
             connection: None,
             numbers: Numbers::default(),
@@ -93,6 +96,7 @@ impl Writer {
             restrict(&self.path);
             self.origin.note(&connection)?;
             self.connection = Some(connection);
+            self.look_at_room()?;
         }
         self.connection.as_mut().ok_or(rusqlite::Error::InvalidQuery)
     }
@@ -114,16 +118,31 @@ impl Writer {
 
     pub(super) fn trim(&mut self) -> rusqlite::Result<()> {
         (self.untrimmed, self.trimmed) = (0, Instant::now());
-        let (path, limits) = (self.path.clone(), self.limits);
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as i64;
         let now = self.clock.now(wall, self.began.elapsed());
-        bounds::trim(self.connection()?, &path, limits, now)
+        self.connection()?;
+        self.look_at_room()?;
+        let limits = self.within;
+        bounds::trim(self.connection()?, limits, now)
+    }
+
+    /// Keeps to the room that there is on the disk.
+    fn look_at_room(&mut self) -> rusqlite::Result<()> {
+        let Some(connection) = &self.connection else { return Ok(()) };
+        let within = self.limits.within(bounds::room(connection, &self.path)?);
+        let (octets, page): (u64, u64) =
+            (within.checkpoint_bytes(), connection.query_row("PRAGMA page_size", [], |row| row.get(0))?);
+        connection.pragma_update(None, "wal_autocheckpoint", (octets / page).max(1))?;
+        // What it took already stays its own, so that there is room to remove something on a disk that others fill.
+        connection.query_row(&format!("PRAGMA journal_size_limit = {octets}"), [], |_| Ok(()))?;
+        self.within = within;
+        Ok(())
     }
 
     /// Whether the journal has room. It is emptied only when nobody reads: who reads for long, as a backup does, would have
     /// it grow without an end.
     fn has_room(&mut self) -> bool {
-        let most = self.limits.journal_bytes();
+        let most = self.within.journal_bytes();
         let is_within = |path: &Path| fs::metadata(bounds::journal(path)).map_or(0, |file| file.len()) <= most;
         if is_within(&self.path) {
             return true;
@@ -175,7 +194,7 @@ impl Sink for Writer {
         }
         self.unrolled += rows.len() as u64;
         self.untrimmed += rows.len() as u64;
-        if self.untrimmed >= self.limits.trim_rows()
+        if self.untrimmed >= self.within.trim_rows()
             && let Err(error) = self.trim()
         {
             self.failed("old questions can't be removed", &error);
