@@ -23,7 +23,7 @@ pub use api::control::{CacheView, FlushAsked, Flushed, PauseAsked, PausesView, U
 pub use live::Minutes;
 pub use view::{
     explain::{Explained, Rule, explained},
-    lists::{ListView, ListsView},
+    lists::{ListView, ListsView, lists},
 };
 
 use crate::{config::Admin, health::Health, lists::Control, query::Pipeline, report::Moment, telemetry::Telemetry};

@@ -8,7 +8,7 @@ use crate::{
     lists::{self, Before, ServiceDiff, Trial},
     policy::parse::{Extent, Format},
     query_log::{
-        shown_micros,
+        Lead, shown_micros,
         sqlite::{ReadError, Reader},
     },
 };
@@ -107,11 +107,11 @@ struct Led {
 fn leads(reader: &Reader, from: i64) -> Result<HashMap<String, Led>, ReadError> {
     const DAY_MICROS: i64 = 86_400_000_000;
     let mut leads: HashMap<String, Led> = HashMap::new();
-    reader.leads(from.saturating_sub(DAY_MICROS), |name, target| {
+    reader.leads(from.saturating_sub(DAY_MICROS), |name, lead| {
         let led = leads.entry(name.to_owned()).or_default();
-        match target.parse() {
-            Ok(address) => led.addresses.push(address),
-            Err(_) => led.aliases.push(target.to_owned()),
+        match lead {
+            Lead::Address(address) => led.addresses.push(address),
+            Lead::Alias(alias) => led.aliases.push(alias.to_owned()),
         }
     })?;
     Ok(leads)

@@ -2,10 +2,10 @@
 
 use super::{Failure, Outcome, fetch, say};
 use crate::{
-    admin::ListsView,
+    admin::{ListView, ListsView, lists},
     app,
     config::{ClickHouse, Config},
-    lists::{ListState, Lists},
+    lists::Lists,
     policy::Mode,
     query_log::{
         JsonRow, Seen,
@@ -94,16 +94,9 @@ pub fn report(config: &Config, asked: &Asked) -> Outcome {
     let read = read(config, asked, (from, to), &mut tally)?;
     let lists = known_lists(config);
     if let Some(program) = &asked.program
-        && !lists.is_empty()
-        && !lists.iter().any(|list| list.program == *program)
         && !tally.has_program(program)
     {
-        let mut known: Vec<&str> = lists.iter().map(|list| &*list.program).collect();
-        known.dedup();
-        return Err(Failure::Usage(format!(
-            "--program: there is no program {program}, and nothing recorded is of one; there are {}",
-            known.join(", ")
-        )));
+        is_known(program, &lists)?;
     }
     let context = Context {
         // Before the first record there is nothing to tell, unless it is asked for.
@@ -137,6 +130,18 @@ pub fn report(config: &Config, asked: &Asked) -> Outcome {
             .map_err(|error| Failure::Other(format!("{} can't be written: {error}", path.display())))?,
     }
     Ok(())
+}
+
+/// Refuses a program of which no list is known: a report on it would say that nothing was blocked.
+fn is_known(program: &str, lists: &[KnownList]) -> Result<(), Failure> {
+    let known: BTreeSet<&str> = lists.iter().map(|list| &*list.program).collect();
+    if known.is_empty() || known.contains(program) {
+        return Ok(());
+    }
+    let known = known.into_iter().collect::<Vec<_>>().join(", ");
+    Err(Failure::Usage(format!(
+        "--program: there is no program {program}, and nothing recorded is of one; there are {known}"
+    )))
 }
 
 /// What was read.
@@ -189,7 +194,7 @@ fn read_database(
     let mut read = || -> Result<Read, ReadError> {
         let first = reader.first()?;
         let (from, to) = reader.for_each(from, to, |seen| tally.add(&seen))?;
-        reader.leads(from, |name, target| tally.add_lead(name, target))?;
+        reader.leads(from, |name, lead| tally.add_lead(name, lead))?;
         let source = path.display().to_string();
         Ok(Read { from, to, first, unreadable_lines: 0, source, origin: origin.clone() })
     };
@@ -207,7 +212,7 @@ fn read_clickhouse(
     let mut read = || -> Result<Read, clickhouse::ReadError> {
         let first = reader.first(instance)?;
         let (from, to) = reader.for_each(from, to, instance, |seen| tally.add(&seen))?;
-        reader.leads(from, to, instance, |name, target| tally.add_lead(name, target))?;
+        reader.leads(from, to, instance, |name, lead| tally.add_lead(name, lead))?;
         let source = format!("{} of ClickHouse at {}", server.database, server.url);
         // How others keep clients, their configuration says, not this one.
         let origin = match instance {
@@ -270,33 +275,22 @@ fn is_database(path: &Path) -> bool {
 
 /// All lists: those of the running server, or else those that it would have.
 fn known_lists(config: &Config) -> Vec<KnownList> {
-    if let Ok(view) = fetch::<ListsView>(config, "/api/v1/lists", &[]) {
-        let known = view.lists.into_iter().map(|list| KnownList {
-            program: list.program,
-            service: list.service,
-            list: list.list,
-            version: list.version,
-            mode: list.mode,
-            until_named: list
-                .header
-                .iter()
-                .any(|(key, value)| key == "default" && value.trim() != Mode::Enforce.word()),
-            rules: list.rules as u64,
-        });
-        return known.collect();
-    }
-    let loaded = Lists::load(Arc::new(config.clone()), app::embedded_files(), app::Outside::real().chance());
-    let Ok(lists) = loaded else { return Vec::new() };
-    let known = |list: &ListState| KnownList {
-        program: list.program.clone(),
-        service: list.service.clone(),
-        list: list.name.clone(),
-        version: format!("{:016x}", list.version),
-        mode: list.mode.word().to_owned(),
-        until_named: list.header.default.is_some_and(|default| default != Mode::Enforce),
+    let view = fetch::<ListsView>(config, "/api/v1/lists", &[]).ok().or_else(|| {
+        let chance = app::Outside::real().chance();
+        let loaded = Lists::load(Arc::new(config.clone()), app::embedded_files(), chance).ok()?;
+        Some(lists(&loaded.published().status.load()))
+    });
+    let stays = |(key, value): &(String, String)| key == "default" && value.trim() != Mode::Enforce.word();
+    let known = |list: ListView| KnownList {
+        until_named: list.header.iter().any(stays),
+        program: list.program,
+        service: list.service,
+        list: list.list,
+        version: list.version,
+        mode: list.mode,
         rules: list.rules as u64,
     };
-    lists.published().status.load().lists.iter().map(known).collect()
+    view.into_iter().flat_map(|view| view.lists).map(known).collect()
 }
 
 /// A time as a person writes it: `2026-11-28`, `2026-11-28T21:00:00Z`, or `7d` for seven days ago. Microseconds since

@@ -27,7 +27,7 @@ pub use names::PolicyNames;
 pub use pack::Packing;
 pub use privacy::Privacy;
 pub use rings::Place;
-pub use row::{Fate, Row, Said, Seen, Verdicts};
+pub use row::{Fate, Lead, Row, Said, Seen, Verdicts};
 
 use crate::{config, policy::Policy, resolve::Exchange};
 use drain::{SinkCounts, Spawned};

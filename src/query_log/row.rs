@@ -93,6 +93,20 @@ impl Default for Row {
     }
 }
 
+/// Where a name led, as it is kept beside sums.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Lead<'l> {
+    Alias(&'l str),
+    Address(IpAddr),
+}
+
+impl<'l> Lead<'l> {
+    /// What was kept as text. No name of a host is an address: top-level domains aren't numbers.
+    pub(super) fn of(text: &'l str) -> Self {
+        text.parse().map_or(Self::Alias(text), Self::Address)
+    }
+}
+
 /// A row as the source has it: one query, or alike ones put together.
 #[derive(Clone, Copy, Debug)]
 pub struct Seen<'r> {

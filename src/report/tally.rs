@@ -10,7 +10,7 @@ use super::{
 use crate::{
     dns::Rcode,
     query::CacheUse,
-    query_log::{Fate, Row, Seen, Verdicts},
+    query_log::{Fate, Lead, Row, Seen, Verdicts},
 };
 use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
 use std::{collections::BTreeMap, hash::Hash, sync::Arc};
@@ -166,11 +166,11 @@ impl Tally {
 
     /// Notes an alias or address that a name led to, for what was counted without them. Names that nobody asked for are of
     /// no interest.
-    pub fn add_lead(&mut self, name: &str, target: &str) {
+    pub fn add_lead(&mut self, name: &str, lead: Lead<'_>) {
         let Some(name) = self.names.known(name) else { return };
-        match target.parse() {
-            Ok(address) => self.answers.add(name, &[], &[address], &mut self.names),
-            Err(_) => self.answers.add(name, &[target.to_owned()], &[], &mut self.names),
+        match lead {
+            Lead::Address(address) => self.answers.add(name, &[], &[address], &mut self.names),
+            Lead::Alias(alias) => self.answers.add(name, &[alias.to_owned()], &[], &mut self.names),
         }
     }
 

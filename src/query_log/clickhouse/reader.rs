@@ -1,7 +1,7 @@
 //! Reads what many servers wrote: sums by hour of queries that are alike, made by ClickHouse, row by row as they come.
 
 use super::{
-    super::row::{Row, Said, Seen, Verdicts, kind},
+    super::row::{Lead, Row, Said, Seen, Verdicts, kind},
     server::{Failure, Server, code},
 };
 use crate::{
@@ -91,7 +91,7 @@ struct First<'a> {
 
 /// Where a name led to.
 #[derive(Deserialize)]
-struct Lead<'a> {
+struct Led<'a> {
     name: Cow<'a, str>,
     target: Cow<'a, str>,
 }
@@ -154,7 +154,7 @@ impl ClickHouseReader {
         from: i64,
         to: i64,
         instance: Option<&str>,
-        mut each: impl FnMut(&str, &str),
+        mut each: impl FnMut(&str, Lead<'_>),
     ) -> Result<(), ReadError> {
         let statement = format!(
             "SELECT DISTINCT name, target FROM (SELECT name, arrayJoin(arrayConcat(aliases, addresses)) AS target \
@@ -163,8 +163,8 @@ impl ClickHouseReader {
             of(instance)
         );
         self.rows(&statement, |line| {
-            let lead: Lead<'_> = parse(line)?;
-            each(&lead.name, &lead.target);
+            let led: Led<'_> = parse(line)?;
+            each(&led.name, Lead::of(&led.target));
             Ok(())
         })
     }

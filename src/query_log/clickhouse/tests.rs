@@ -407,8 +407,8 @@ fn reports_are_read_line_by_line() {
     assert_eq!(reader.first(None).unwrap(), None);
     server.reply(200, "{\"name\":\"a\",\"target\":\"b\"}\n{\"name\":\"a\\\\\",\"target\":\"::1\"}\n");
     let mut leads = Vec::new();
-    reader.leads(0, i64::MAX, None, |name, target| leads.push((name.to_owned(), target.to_owned()))).unwrap();
-    assert_eq!(leads, [("a".to_owned(), "b".to_owned()), ("a\\".to_owned(), "::1".to_owned())]);
+    reader.leads(0, i64::MAX, None, |name, lead| leads.push((name.to_owned(), format!("{lead:?}")))).unwrap();
+    assert_eq!(leads, [("a".to_owned(), "Alias(\"b\")".to_owned()), ("a\\".to_owned(), "Address(::1)".to_owned())]);
     server.go_down();
     assert!(matches!(reader.first(None), Err(ReadError::Failed { .. })));
 }

@@ -1,7 +1,7 @@
 //! Reads what was recorded, while it goes on being recorded.
 
 use super::{
-    super::row::{Row, Said, Seen, Verdicts, kind},
+    super::row::{Lead, Row, Said, Seen, Verdicts, kind},
     HOUR_MICROS, MINUTE_MICROS, Origin, SCHEMA_VERSION,
 };
 use crate::{
@@ -217,13 +217,13 @@ impl Reader {
 
     /// Calls `each` for each name and each alias or address that it led to since a time, and perhaps after the time that
     /// is looked at: only the last time is kept.
-    pub fn leads(&self, since: i64, mut each: impl FnMut(&str, &str)) -> Result<(), ReadError> {
+    pub fn leads(&self, since: i64, mut each: impl FnMut(&str, Lead<'_>)) -> Result<(), ReadError> {
         let mut read = || -> rusqlite::Result<()> {
             let mut statement = self.connection.prepare("SELECT name, target FROM leads WHERE last >= ?")?;
             let mut rows = statement.query([since])?;
             while let Some(row) = rows.next()? {
                 let text = |column| row.get_ref(column)?.as_str().map_err(rusqlite::Error::from);
-                each(text(0)?, text(1)?);
+                each(text(0)?, Lead::of(text(1)?));
             }
             Ok(())
         };

@@ -182,8 +182,9 @@ fn what_is_written_is_read_again() {
     assert_eq!(read(&path, 0, i64::MAX), [full.clone(), bare.clone()], "in the order of time, while it is open");
     assert_eq!(read(&path, full.time, full.time + 1), std::slice::from_ref(&full));
     let mut leads = Vec::new();
-    Reader::open(&path).unwrap().leads(0, |name, target| leads.push(format!("{name} {target}"))).unwrap();
-    let expected = ["192.0.2.1", "2001:db8::1", "a.example", "b.example"].map(|to| format!("www.tiktok.com {to}"));
+    Reader::open(&path).unwrap().leads(0, |name, lead| leads.push(format!("{name} {lead:?}"))).unwrap();
+    let expected = ["Address(192.0.2.1)", "Address(2001:db8::1)", "Alias(\"a.example\")", "Alias(\"b.example\")"]
+        .map(|to| format!("www.tiktok.com {to}"));
     assert_eq!(leads, expected);
     writer.finish();
     assert_eq!(write(&mut writer, &[Row { time: full.time + 2, ..full.clone() }]), 0, "it opens it again");
