@@ -1,7 +1,7 @@
 //! `cleandns query` and `cleandns health`: questions to the running server, over DNS itself.
 
 use super::{
-    Failure, Outcome, say,
+    Failure, Outcome, say, say_json,
     wire_client::{Asking, exchange, reachable},
 };
 use crate::{
@@ -33,11 +33,14 @@ pub fn ask(config: &Config, name: &str, rr_type: &str, options: Options) -> Outc
 }
 
 /// Asks what every cleandns answers by itself.
-pub fn health(config: &Config) -> Outcome {
+pub fn health(config: &Config, json: bool) -> Outcome {
     let server = server(config)?;
     let name = "localhost".parse().map_err(|error: crate::dns::NameError| Failure::Other(error.to_string()))?;
     let asking = Asking { name, rr_type: RrType::A, dnssec: false, cd: false };
     exchange(server, &asking, false).map_err(|error| no_answer(server, &error))?;
+    if json {
+        return say_json(&serde_json::json!({ "server": server, "answers": true }));
+    }
     say(format!("{server} answers\n"));
     Ok(())
 }

@@ -1,14 +1,18 @@
 //! `cleandns cache`: what answers the running server keeps.
 
-use super::{Outcome, ask_server, fetch, say};
+use super::{Outcome, ask_server, fetch, say, say_json};
 use crate::{
     admin::{CacheView, FlushAsked, Flushed},
     config::Config,
 };
 
 /// Tells how much is kept, and how often it was of use.
-pub fn stats(config: &Config) -> Outcome {
-    let CacheView { entries, bytes, size, stored, flushed, hits, stale, misses } = fetch(config, "/api/v1/cache", &[])?;
+pub fn stats(config: &Config, json: bool) -> Outcome {
+    let view: CacheView = fetch(config, "/api/v1/cache", &[])?;
+    if json {
+        return say_json(&view);
+    }
+    let CacheView { entries, bytes, size, stored, flushed, hits, stale, misses } = view;
     let asked = hits + stale + misses;
     let share = |part: u64| if asked == 0 { 0.0 } else { 100.0 * part as f64 / asked as f64 };
     say(format!(
@@ -23,14 +27,17 @@ pub fn stats(config: &Config) -> Outcome {
 }
 
 /// Has the server forget a name, a name and all below it, or everything.
-pub fn flush(config: &Config, name: Option<String>, subtree: bool) -> Outcome {
+pub fn flush(config: &Config, name: Option<String>, subtree: bool, json: bool) -> Outcome {
     let what = match (&name, subtree) {
         (None, _) => "everything".to_owned(),
         (Some(name), true) => format!("{name} and all names below it"),
         (Some(name), false) => name.clone(),
     };
-    let Flushed { answers } = ask_server(config, "/api/v1/cache/flush", &[], Some(&FlushAsked { name, subtree }))?;
-    say(format!("forgot {what}: {answers} answers\n"));
+    let flushed: Flushed = ask_server(config, "/api/v1/cache/flush", &[], Some(&FlushAsked { name, subtree }))?;
+    if json {
+        return say_json(&flushed);
+    }
+    say(format!("forgot {what}: {} answers\n", flushed.answers));
     Ok(())
 }
 

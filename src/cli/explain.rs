@@ -1,6 +1,6 @@
 //! `cleandns explain`: what would happen to a name, and why.
 
-use super::{Failure, Outcome, fetch, say};
+use super::{Failure, Outcome, fetch, say, say_json};
 use crate::{
     admin::{Explained, Rule, explained},
     app,
@@ -33,17 +33,13 @@ pub fn explain(config: Config, asked: &Asked) -> Outcome {
         fetch(&config, "/api/v1/explain", &[("name", &name), ("type", &rr_type), ("client", &client)])?
     };
     if asked.json {
-        let json = serde_json::to_string_pretty(&view).map_err(|error| Failure::Other(error.to_string()))?;
-        say(json + "\n");
-    } else {
-        if asked.offline {
-            say(
-                "Offline: compiled from the files and from what was downloaded before, not asked of the running server. \
-                 Nothing was resolved, so aliases were not looked at.\n",
-            );
-        }
-        say(for_a_person(&view));
+        return say_json(&view);
     }
+    if asked.offline {
+        say("Offline: compiled from the files and from what was downloaded before, not asked of the running server. \
+             Nothing was resolved, so aliases were not looked at.\n");
+    }
+    say(for_a_person(&view));
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! `cleandns lists`: the running server's lists.
 
-use super::{Failure, Outcome, ask_server, fetch, say};
+use super::{Failure, Outcome, ask_server, fetch, say, say_json};
 use crate::{
     admin::{ListView, ListsView, UpdateView},
     config::Config,
@@ -20,8 +20,11 @@ use std::{
 };
 
 /// Shows every list.
-pub fn status(config: &Config, verbose: bool) -> Outcome {
+pub fn status(config: &Config, verbose: bool, json: bool) -> Outcome {
     let view: ListsView = fetch(config, "/api/v1/lists", &[])?;
+    if json {
+        return say_json(&view);
+    }
     say(format!("policy {}\n", view.epoch));
     for list in &view.lists {
         show(list, verbose);
@@ -56,8 +59,11 @@ fn show(list: &ListView, verbose: bool) {
 }
 
 /// Has the running server look at its lists, and download those with a url.
-pub fn update(config: &Config) -> Outcome {
-    let _: UpdateView = ask_server(config, "/api/v1/lists/update", &[], Some(&serde_json::json!({})))?;
+pub fn update(config: &Config, json: bool) -> Outcome {
+    let view: UpdateView = ask_server(config, "/api/v1/lists/update", &[], Some(&serde_json::json!({})))?;
+    if json {
+        return say_json(&view);
+    }
     say("asked; `cleandns lists status` tells what comes of it\n");
     Ok(())
 }

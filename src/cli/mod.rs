@@ -98,6 +98,9 @@ enum Command {
         /// End the pause.
         #[arg(long, conflicts_with = "length")]
         end: bool,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
     },
     /// Look at the answers that the running server keeps, or have it forget some.
     Cache {
@@ -121,6 +124,9 @@ enum Command {
         client: Option<String>,
         #[arg(long, value_enum, default_value = "text")]
         format: report::Format,
+        /// The same as --format json.
+        #[arg(long, conflicts_with = "format")]
+        json: bool,
         /// Write it to this file.
         #[arg(long, value_name = "FILE")]
         output: Option<PathBuf>,
@@ -161,19 +167,30 @@ enum Command {
         json: bool,
     },
     /// Leave with 0 if the running server answers.
-    Health,
+    Health {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Subcommand)]
 enum CacheCommand {
     /// Show how many answers are kept, and how often they were of use.
-    Stats,
+    Stats {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Forget what is known of a name, so that the next question for it is resolved anew; of all names, without one.
     Flush {
         name: Option<String>,
         /// All names below it too.
         #[arg(long, requires = "name")]
         subtree: bool,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -184,9 +201,16 @@ enum ListsCommand {
         /// Show lines that gave no rule.
         #[arg(long)]
         verbose: bool,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
     },
     /// Have the running server read every list again, and download those with a url.
-    Update,
+    Update {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Compare two list files, or two folders of them: rules added and removed, by service.
     Diff {
         old: PathBuf,
@@ -260,28 +284,31 @@ fn run_command(args: Args) -> Outcome {
             let loaded = if offline { load()? } else { load_to_ask()? };
             explain::explain(loaded.config, &explain::Asked { name, rr_type, client, json, offline })
         }
-        Command::Lists { command: ListsCommand::Status { verbose } } => lists::status(&load_to_ask()?.config, verbose),
-        Command::Lists { command: ListsCommand::Update } => lists::update(&load_to_ask()?.config),
+        Command::Lists { command: ListsCommand::Status { verbose, json } } => {
+            lists::status(&load_to_ask()?.config, verbose, json)
+        }
+        Command::Lists { command: ListsCommand::Update { json } } => lists::update(&load_to_ask()?.config, json),
         // Two files can be compared whatever is wrong with the configuration.
         Command::Lists { command: ListsCommand::Diff { old, new, format, extent, count, asked } } => {
             let asked = asked.map(|asked| Ok::<_, Failure>((load_to_ask()?.config, asked))).transpose()?;
             lists::compare(&old, &new, format, extent, count, asked)
         }
-        Command::Pause { length, group, end } => {
-            pause::pause(&load_to_ask()?.config, &pause::Asked { length, group, end })
+        Command::Pause { length, group, end, json } => {
+            pause::pause(&load_to_ask()?.config, &pause::Asked { length, group, end, json })
         }
-        Command::Cache { command: CacheCommand::Stats } => cache::stats(&load_to_ask()?.config),
-        Command::Cache { command: CacheCommand::Flush { name, subtree } } => {
-            cache::flush(&load_to_ask()?.config, name, subtree)
+        Command::Cache { command: CacheCommand::Stats { json } } => cache::stats(&load_to_ask()?.config, json),
+        Command::Cache { command: CacheCommand::Flush { name, subtree, json } } => {
+            cache::flush(&load_to_ask()?.config, name, subtree, json)
         }
-        Command::Report { from, to, program, client, format, output, source, instance, k } => {
+        Command::Report { from, to, program, client, format, json, output, source, instance, k } => {
+            let format = if json { report::Format::Json } else { format };
             let asked = report::Asked { from, to, program, client, format, output, source, instance, k };
             report::report(&load_to_ask()?.config, &asked)
         }
         Command::Replay { file, against, before, format, top, json } => {
             replay::replay(&replay::Asked { config: args.config, file, against, before, format, top, json })
         }
-        Command::Health => ask::health(&load_to_ask()?.config),
+        Command::Health { json } => ask::health(&load_to_ask()?.config, json),
     }
 }
 
@@ -315,6 +342,13 @@ fn extent(text: &str) -> Result<Extent, String> {
 /// Prints, whether or not anybody still reads.
 fn say(text: impl AsRef<str>) {
     let _ = std::io::stdout().write_all(text.as_ref().as_bytes());
+}
+
+/// Says something as JSON, for programs.
+fn say_json(what: &impl serde::Serialize) -> Outcome {
+    let json = serde_json::to_string_pretty(what).map_err(|error| Failure::Other(error.to_string()))?;
+    say(json + "\n");
+    Ok(())
 }
 
 /// What an error of the server says to people: the detail of a problem (RFC 9457), or all of it.

@@ -1,6 +1,6 @@
 //! `cleandns pause`: everything in shadow for a while, by the running server.
 
-use super::{Failure, Outcome, ask_server, say};
+use super::{Failure, Outcome, ask_server, say, say_json};
 use crate::{
     admin::{PauseAsked, PausesView},
     config::Config,
@@ -15,6 +15,7 @@ pub struct Asked {
     pub group: Option<String>,
     /// End the pause instead.
     pub end: bool,
+    pub json: bool,
 }
 
 /// Begins or ends a pause, and tells which there are.
@@ -28,6 +29,9 @@ pub fn pause(config: &Config, asked: &Asked) -> Outcome {
         return Err(Failure::Usage("--group needs --for or --end".to_owned()));
     }
     let view: PausesView = ask_server(config, "/api/v1/pause", &[], body.as_ref())?;
+    if asked.json {
+        return say_json(&view);
+    }
     if view.pauses.is_empty() {
         say("nothing is paused\n");
     }

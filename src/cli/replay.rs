@@ -2,7 +2,7 @@
 
 mod person;
 
-use super::{Failure, Outcome, load_config, say};
+use super::{Failure, Outcome, load_config, say, say_json};
 use crate::{
     app,
     config::{self, CONFIG_PATH, Loaded, Origin, World},
@@ -107,11 +107,9 @@ pub fn replay(asked: &Asked) -> Outcome {
     let (before, after) = (before.label.as_str(), after.label.as_str());
     let shown = Shown { file: name, before, after, summary: &summary, seconds, queries_per_second };
     if asked.json {
-        let json = serde_json::to_string_pretty(&shown).map_err(|error| Failure::Other(error.to_string()))?;
-        say(json + "\n");
-    } else {
-        say(person::page(&shown));
+        return say_json(&shown);
     }
+    say(person::page(&shown));
     Ok(())
 }
 

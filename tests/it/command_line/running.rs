@@ -26,6 +26,31 @@ fn the_lists_of_a_running_server() {
 }
 
 #[test]
+fn programs_read_what_commands_say() {
+    let (place, _serving) = Place::serve("");
+    // Each with a field that those who read it lean on.
+    let asked: &[(&[&str], &str)] = &[
+        (&["health"], "/answers"),
+        (&["lists", "status"], "/lists/0/rules"),
+        (&["lists", "update"], "/begun"),
+        (&["cache", "stats"], "/size"),
+        (&["cache", "flush", "example.com", "--subtree"], "/answers"),
+        (&["pause", "--for", "10m"], "/pauses/0/until"),
+        (&["pause"], "/pauses/0/until"),
+        (&["explain", "blocked.example"], "/summary"),
+    ];
+    for (args, field) in asked {
+        let ended = place.run(&[args, &["--json"][..]].concat());
+        assert_eq!(ended.code, Some(0), "{args:?}: {ended:?}");
+        let read: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
+        assert!(read.pointer(field).is_some(), "{args:?} has no {field}: {}", ended.stdout);
+    }
+    // A format and --json are one and the same word, said twice.
+    let ended = place.run(&["report", "--json", "--format", "csv"]);
+    assert_eq!(ended.code, Some(64), "{ended:?}");
+}
+
+#[test]
 fn the_token_is_sent_along() {
     let (place, serving) = Place::serve("");
     drop(serving);
