@@ -47,7 +47,7 @@
 //! - [`config`] what the owner wrote, checked whole; [`embedded`] the copies inside the binary.
 //! - [`app`] puts it together; [`cli`] is what a person types.
 //!
-//! For users: `README.md`, `blocklists/README.md` (formats), `config/POLICY.md` (what beats what),
+//! For users: `README.md` with the chapters it lists, `blocklists/README.md` (formats), `config/POLICY.md` (what beats what),
 //! `config/MONITORING.md` (metrics, dashboard, alerts). What they can notice of a change belongs there too.
 //!
 //! # What always holds
