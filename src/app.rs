@@ -3,7 +3,7 @@
 pub use crate::listener::Start;
 use crate::{
     admin::{self, AdminState},
-    config::Config,
+    config::{self, Config},
     dns::{Name, Rcode, Record, RrType},
     embedded,
     health::{Health, UPSTREAM_SILENT},
@@ -26,7 +26,7 @@ use std::{
     hash::BuildHasher,
     io::Read,
     net::{IpAddr, SocketAddr},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -187,6 +187,13 @@ pub async fn start(config: Config, outside: Outside) -> Result<Running, AppError
                 dns: dns.as_slice().into(),
                 access: config.access.as_slice().into(),
                 minutes: Arc::default(),
+                changes: Arc::new(admin::Changes::new(admin::Audit::start(audit_file(&config, admin)))),
+                tls: {
+                    let tls = admin.tls.as_ref().map(admin::Tls::read).transpose();
+                    tls.map_err(|error| AppError::Configuration(error.to_string()))?.map(Arc::new)
+                },
+                zone: config.policy.time_zone.clone(),
+                auth: Arc::new(admin::Auth::new(admin).map_err(|error| AppError::Configuration(error.to_string()))?),
                 forget_saved: {
                     let warm = warm.clone();
                     Arc::new(move || warm.iter().for_each(|warm| warm.forget()))
@@ -213,6 +220,12 @@ pub async fn start(config: Config, outside: Outside) -> Result<Running, AppError
     let watching = lists.watch().context("could not start the thread that watches the lists")?;
     let contact = tokio::spawn(make_contact(health.clone()));
     Ok(Running { dns, admin, published, health, pipeline, warm, watching, stop, serving, contact, writing })
+}
+
+/// Where it is written down who changes what, if there is a place for it.
+fn audit_file(config: &Config, admin: &config::Admin) -> Option<PathBuf> {
+    let in_state = || Some(config.state_dir.as_ref()?.join(admin::AUDIT_FILE_NAME));
+    admin.audit.clone().or_else(in_state)
 }
 
 /// Where queries are kept, and the threads that write them.
