@@ -187,7 +187,7 @@ pub async fn start(config: Config, outside: Outside) -> Result<Running, AppError
                 dns: dns.as_slice().into(),
                 access: config.access.as_slice().into(),
                 minutes: Arc::default(),
-                changes: Arc::new(admin::Changes::new(admin::Audit::start(audit_file(&config, admin)))),
+                changes: Arc::new(admin::Changes::new(Arc::new(admin::Audit::start(audit_file(&config, admin))))),
                 tls: {
                     let tls = admin.tls.as_ref().map(admin::Tls::read).transpose();
                     tls.map_err(|error| AppError::Configuration(error.to_string()))?.map(Arc::new)

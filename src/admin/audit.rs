@@ -200,6 +200,11 @@ impl Audit {
         Ok(state.take(line))
     }
 
+    /// The number of the last line; 0 before the first.
+    pub fn last(&self) -> u64 {
+        self.lock().last
+    }
+
     /// A change that isn't long ago.
     pub fn find(&self, change: u64) -> Option<Line> {
         self.lock().at_hand.iter().rev().find(|line| line.change == change).cloned()

@@ -10,20 +10,20 @@ pub mod sessions;
 
 use super::{
     AdminState,
-    audit::{Audit, AuditError, Entry, Outcome},
+    audit::{self, Audit, AuditError, Entry},
     auth::Who,
     problem::{Kind, Refusal},
 };
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// What all changes go through.
 pub struct Changes {
-    pub audit: Audit,
+    pub audit: Arc<Audit>,
     one_at_a_time: Mutex<()>,
 }
 
 impl Changes {
-    pub fn new(audit: Audit) -> Self {
+    pub fn new(audit: Arc<Audit>) -> Self {
         Self { audit, one_at_a_time: Mutex::new(()) }
     }
 
@@ -47,7 +47,7 @@ pub fn note(state: &AdminState, entry: Entry) -> Result<u64, Refusal> {
 
 /// Writes down that somebody was kept from something. Whether that can be written changes nothing.
 pub fn note_refusal(state: &AdminState, who: &Who, what: &str) {
-    let entry = Entry { outcome: Outcome::Refused, ..Entry::new(who, "refused", what) };
+    let entry = Entry { outcome: audit::Outcome::Refused, ..Entry::new(who, "refused", what) };
     if let Err(refusal) = note(state, entry) {
         tracing::warn!(user = who.name, what, why = refusal.detail, "refused, and not written down");
     }
