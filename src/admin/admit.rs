@@ -44,7 +44,7 @@ pub async fn known(State(state): State<AdminState>, mut request: Request, next: 
         }
         Ok(None) | Err(_) if is_to_sign_in => {}
         Ok(None) => return turned_away(&request),
-        Err(_) => return unauthorized("the token isn't the one of this server\n"),
+        Err(_) => return unauthorized("send `Authorization: Bearer` with the token of this server\n"),
     }
     next.run(request).await
 }
@@ -123,7 +123,9 @@ fn is_meant(state: &AdminState, headers: &HeaderMap, body: &Bytes, expected: &st
         return Err(Refusal::new(Kind::Csrf, "A page of another server sent this. Use the pages of this one."));
     }
     let is_shown = auth.shows_token(expected, headers, body);
-    is_shown.then_some(()).ok_or_else(|| Refusal::new(Kind::Csrf, "Go back, load the page again, and send it once more."))
+    is_shown
+        .then_some(())
+        .ok_or_else(|| Refusal::new(Kind::Csrf, "Go back, load the page again, and send it once more."))
 }
 
 /// Says why not; but that there is no such thing, or that it can't be done to it, is said first.
@@ -140,7 +142,11 @@ async fn refused(state: &AdminState, head: axum::http::request::Parts, refusal: 
     }
     if let (Kind::ReadOnly, Some(reader)) = (refusal.kind, head.extensions.get::<Reader>()) {
         let (who, what) = (reader.who.clone(), format!("{method} {}", head.uri.path()));
-        let _ = at_leisure(state, move |state| { note_refusal(state, &who, &what); Ok(()) }).await;
+        let _ = at_leisure(state, move |state| {
+            note_refusal(state, &who, &what);
+            Ok(())
+        })
+        .await;
     }
     refusal.into_response()
 }

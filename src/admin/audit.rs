@@ -132,7 +132,7 @@ impl Entry {
 /// Why a line isn't there.
 #[derive(Debug, thiserror::Error)]
 pub enum AuditError {
-    #[error("the audit log {} can't be written: {error}; nothing is changed", path.display())]
+    #[error("the audit log {} can't be written: {error}; nothing is changed", .path.display())]
     Unwritable { path: PathBuf, error: io::Error },
     #[error("there were too many refusals within a minute; they are no longer written down")]
     TooMany,
@@ -221,7 +221,8 @@ impl Audit {
             found.clear();
             for number in 0..=FILES_KEPT {
                 let text = fs::read(aside(path, number)).unwrap_or_default();
-                let mut lines = text.rsplit(|octet| *octet == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
+                let mut lines =
+                    text.rsplit(|octet| *octet == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
                 found.extend(lines.by_ref().filter(is_wanted).take(limit + 1 - found.len()));
                 if found.len() > limit {
                     break;

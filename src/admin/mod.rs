@@ -26,11 +26,11 @@ mod tls;
 mod view;
 
 pub use api::control::CacheView;
+pub use audit::{Audit, FILE_NAME as AUDIT_FILE_NAME};
 pub use auth::{
     Auth, Role, token,
     users::{self, Users},
 };
-pub use audit::{Audit, FILE_NAME as AUDIT_FILE_NAME};
 pub use change::{
     Changes,
     cache::{FlushAsked, Flushed},
@@ -44,7 +44,15 @@ pub use view::{
     lists::{ListView, ListsView, lists},
 };
 
-use crate::{config::Admin, health::{Code, Concern, Health}, lists::Control, policy::Zone, query::Pipeline, report::Moment, telemetry::Telemetry};
+use crate::{
+    config::Admin,
+    health::{Code, Concern, Health},
+    lists::Control,
+    policy::Zone,
+    query::Pipeline,
+    report::Moment,
+    telemetry::Telemetry,
+};
 use axum::{
     Router,
     middleware::{from_fn, from_fn_with_state},
@@ -93,10 +101,12 @@ pub struct AdminState {
 impl AdminState {
     /// What is worth knowing of this side of the server.
     fn notes(&self) -> Vec<Concern> {
-        let clear = self.auth.warns().then(|| Concern::worth_knowing(Code::InTheClear, IN_THE_CLEAR, IN_THE_CLEAR_TO_DO));
-        let users = self.auth.trouble().map(|why| {
-            Concern::worth_knowing(Code::Users, why, "The users as they were before stay in force.")
-        });
+        let clear =
+            self.auth.warns().then(|| Concern::worth_knowing(Code::InTheClear, IN_THE_CLEAR, IN_THE_CLEAR_TO_DO));
+        let users = self
+            .auth
+            .trouble()
+            .map(|why| Concern::worth_knowing(Code::Users, why, "The users as they were before stay in force."));
         let tls = self.tls.as_ref().and_then(|tls| tls.trouble()).map(|why| {
             Concern::worth_knowing(Code::Certificate, why, "The certificate as it was before stays in use.")
         });

@@ -16,7 +16,8 @@ const TYPES: &str = "https://cleandns.invalid/problems/";
 const DETAIL_BYTES_MAX: usize = 16 << 10;
 /// Headers of an error that outlast what becomes of its body: which methods there are, how to show a token, when to come
 /// again, and a session that has ended.
-const KEPT: [header::HeaderName; 4] = [header::ALLOW, header::WWW_AUTHENTICATE, header::RETRY_AFTER, header::SET_COOKIE];
+const KEPT: [header::HeaderName; 4] =
+    [header::ALLOW, header::WWW_AUTHENTICATE, header::RETRY_AFTER, header::SET_COOKIE];
 
 /// The kinds of problems.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -63,9 +64,7 @@ impl Kind {
             Self::Confirm => ("confirm", StatusCode::CONFLICT, "It has to be confirmed"),
             Self::TooLarge => ("too_large", StatusCode::PAYLOAD_TOO_LARGE, "The body is too large"),
             Self::NotJson => ("not_json", StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body has to be JSON"),
-            Self::OtherHost => {
-                ("other_host", StatusCode::MISDIRECTED_REQUEST, "This server isn't known by that name")
-            }
+            Self::OtherHost => ("other_host", StatusCode::MISDIRECTED_REQUEST, "This server isn't known by that name"),
             Self::Invalid => ("invalid", StatusCode::UNPROCESSABLE_ENTITY, "The values don't fit"),
             Self::TooMany => ("too_many", StatusCode::TOO_MANY_REQUESTS, "That was too often"),
             Self::Fault => ("fault", StatusCode::INTERNAL_SERVER_ERROR, "Something is wrong here"),

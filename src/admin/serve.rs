@@ -46,12 +46,7 @@ pub fn listen(address: SocketAddr, shared: bool) -> std::io::Result<TcpListener>
 }
 
 /// Accepts connections until told to stop.
-pub async fn accept(
-    listener: TcpListener,
-    app: Router,
-    tls: Option<Arc<Tls>>,
-    mut stopping: watch::Receiver<bool>,
-) {
+pub async fn accept(listener: TcpListener, app: Router, tls: Option<Arc<Tls>>, mut stopping: watch::Receiver<bool>) {
     let free = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let stopped = stopping.clone();
     let accepting = async {

@@ -23,13 +23,13 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 /// Why a certificate and its key can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    #[error("{}: can't be read: {error}", path.display())]
+    #[error("{}: can't be read: {error}", .path.display())]
     Unreadable { path: PathBuf, error: io::Error },
-    #[error("{}: is larger than {FILE_BYTES_MAX} octets", .0.display())]
+    #[error("{}: is larger than {} octets", .0.display(), FILE_BYTES_MAX)]
     TooLarge(PathBuf),
-    #[error("{}: {what}", path.display())]
+    #[error("{}: {what}", .path.display())]
     Unfit { path: PathBuf, what: String },
-    #[error("{} and {} don't go together: {error}", cert.display(), key.display())]
+    #[error("{} and {} don't go together: {error}", .cert.display(), .key.display())]
     Apart { cert: PathBuf, key: PathBuf, error: rustls::Error },
 }
 
@@ -101,7 +101,8 @@ fn marks(files: &AdminTls) -> Marks {
 
 fn read(files: &AdminTls) -> Result<ServerConfig, TlsError> {
     let AdminTls { cert, key } = files;
-    let unfit = |path: &Path, what: &dyn std::fmt::Display| TlsError::Unfit { path: path.into(), what: what.to_string() };
+    let unfit =
+        |path: &Path, what: &dyn std::fmt::Display| TlsError::Unfit { path: path.into(), what: what.to_string() };
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&octets(cert)?).collect();
     let chain = chain.map_err(|error| unfit(cert, &error))?;
     if chain.is_empty() {

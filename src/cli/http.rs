@@ -12,7 +12,11 @@ fn detail_of(text: &str) -> String {
 }
 
 /// Asks the running server's HTTP interface for JSON.
-pub fn fetch<T: serde::de::DeserializeOwned>(config: &Config, path: &str, query: &[(&str, &str)]) -> Result<T, Failure> {
+pub fn fetch<T: serde::de::DeserializeOwned>(
+    config: &Config,
+    path: &str,
+    query: &[(&str, &str)],
+) -> Result<T, Failure> {
     ask_server(config, path, query, None::<&()>)
 }
 
@@ -63,6 +67,5 @@ pub fn ask_server<T: serde::de::DeserializeOwned>(
         return Err(Failure::Other(format!("the server answered {}: {}", response.status(), detail_of(&text))));
     }
     let text = response.body_mut().read_to_string().map_err(unreachable)?;
-    serde_json::from_str(&text)
-        .map_err(|error| Failure::Other(format!("{server} gave no answer of cleandns: {error}")))
+    serde_json::from_str(&text).map_err(|error| Failure::Other(format!("{server} gave no answer of cleandns: {error}")))
 }

@@ -17,7 +17,7 @@ mod wire_client;
 
 use crate::{
     admin::Role,
-    config::{self, Config, Loaded, World},
+    config::{self, Loaded, World},
     embedded,
     policy::parse::{Extent, Format},
 };
@@ -356,7 +356,9 @@ fn run_command(args: Args) -> Outcome {
             replay::replay(&replay::Asked { config: args.config, file, against, before, format, top, json })
         }
         // They are written before the configuration names them.
-        Command::Admin { command: AdminCommand::Token { command: TokenCommand::New { file } } } => admin::new_token(&file),
+        Command::Admin { command: AdminCommand::Token { command: TokenCommand::New { file } } } => {
+            admin::new_token(&file)
+        }
         Command::Admin { command: AdminCommand::User { command, file } } => {
             let file = file.map_or_else(|| admin::users_file(&load_to_ask()?.config), Ok)?;
             admin::users(&file, command.asked())
@@ -414,4 +416,3 @@ fn say_json(what: &impl serde::Serialize) -> Outcome {
     say(json + "\n");
     Ok(())
 }
-

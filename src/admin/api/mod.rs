@@ -7,8 +7,8 @@ use super::{
     AdminState,
     gauges::gauges,
     view::{
-        explain::{Asked, ExplainError, explain},
         changes::{ChangesView, changes},
+        explain::{Asked, ExplainError, explain},
         lists,
         overview::{self, Overview, STEP_SECONDS},
     },

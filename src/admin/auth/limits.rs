@@ -76,7 +76,8 @@ impl<K: Hash + Eq + Clone> Tries<K> {
     fn wait(&self, key: &K, now: i64) -> Option<i64> {
         let times = self.by_key.get(key)?;
         // Tries of a time to come are of before the clock was set back: nobody waits for that time.
-        let counting: Vec<i64> = times.iter().copied().filter(|time| (0..self.within).contains(&(now - time))).collect();
+        let counting: Vec<i64> =
+            times.iter().copied().filter(|time| (0..self.within).contains(&(now - time))).collect();
         let oldest = counting.len().checked_sub(self.most).and_then(|at| counting.get(at))?;
         Some(oldest + self.within - now)
     }

@@ -23,8 +23,8 @@ use ring::{
 };
 use sessions::{Found, Sessions};
 use std::{fmt::Write, io, net::IpAddr, sync::Arc, time::Duration};
-use tokio::sync::Semaphore;
 use token::Tokens;
+use tokio::sync::Semaphore;
 use users::{UsersError, UsersFile};
 
 /// Passwords compared at once: each takes 19 MiB and a processor for some hundredths of a second.
@@ -81,7 +81,8 @@ impl Auth {
     /// By the configuration; its file of users is read.
     pub fn new(admin: &Admin) -> Result<Self, UsersError> {
         let key = || {
-            let octets: [u8; 32] = random().map_err(|error| UsersError::Unreadable { path: "/dev/urandom".into(), error })?;
+            let octets: [u8; 32] =
+                random().map_err(|error| UsersError::Unreadable { path: "/dev/urandom".into(), error })?;
             Ok(hmac::Key::new(hmac::HMAC_SHA256, &octets))
         };
         let tokens = Tokens::new(key()?, admin.token.as_deref(), admin.read_token.as_deref());

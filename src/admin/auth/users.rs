@@ -42,11 +42,11 @@ struct User {
 /// Why a file of users can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum UsersError {
-    #[error("{}: can't be read: {error}", path.display())]
+    #[error("{}: can't be read: {error}", .path.display())]
     Unreadable { path: PathBuf, error: io::Error },
-    #[error("{}: is larger than {FILE_BYTES_MAX} octets", .0.display())]
+    #[error("{}: is larger than {} octets", .0.display(), FILE_BYTES_MAX)]
     TooLarge(PathBuf),
-    #[error("{}:{line}: {what}; write it by `cleandns admin user add NAME`", path.display())]
+    #[error("{}:{line}: {what}; write it by `cleandns admin user add NAME`", .path.display())]
     Line { path: PathBuf, line: usize, what: String },
 }
 
@@ -148,7 +148,8 @@ impl Users {
 }
 
 /// A hash by our own measure that no password is looked for: 19 MiB, 2 passes.
-const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+const NOBODY: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 fn check_name(name: &str) -> Result<(), String> {
     let is_plain = |letter: u8| letter.is_ascii_alphanumeric() || matches!(letter, b'.' | b'_' | b'-' | b'@');

@@ -8,8 +8,7 @@ use super::{
         auth::{Reader, Role, SignInError, SignedIn, Who, by},
         problem::{Kind, Refusal},
     },
-    at_leisure,
-    note,
+    at_leisure, note,
 };
 use axum::http::HeaderMap;
 use std::net::IpAddr;

@@ -17,7 +17,9 @@ pub async fn by_name(State(names): State<Arc<[String]>>, request: Request, next:
             let advice = "ask by address or as localhost, or write the name into [admin] names\n";
             (StatusCode::MISDIRECTED_REQUEST, advice).into_response()
         }
-        None => (StatusCode::BAD_REQUEST, "say by what name you ask, in one header Host (RFC 9112 §3.2)\n").into_response(),
+        None => {
+            (StatusCode::BAD_REQUEST, "say by what name you ask, in one header Host (RFC 9112 §3.2)\n").into_response()
+        }
     }
 }
 

@@ -75,8 +75,13 @@ pub async fn page(
         Some(ExplainError::Fault(_)) => StatusCode::INTERNAL_SERVER_ERROR,
     };
     let problem = problem.map(|error| error.to_string());
-    let page =
-        Page { shell: Shell::new(&state, reader, "/explain", "Explain"), typed, client: peer.to_string(), problem, found };
+    let page = Page {
+        shell: Shell::new(&state, reader, "/explain", "Explain"),
+        typed,
+        client: peer.to_string(),
+        problem,
+        found,
+    };
     (status, show(page)).into_response()
 }
 

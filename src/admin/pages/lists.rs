@@ -73,7 +73,11 @@ pub async fn page(State(state): State<AdminState>, reader: Reader) -> Response {
     show(page)
 }
 
-pub async fn one(State(state): State<AdminState>, reader: Reader, Path((program, name)): Path<(String, String)>) -> Response {
+pub async fn one(
+    State(state): State<AdminState>,
+    reader: Reader,
+    Path((program, name)): Path<(String, String)>,
+) -> Response {
     let Some(OneList { list, hits }) = one_list(&state, &program, &name) else {
         return (StatusCode::NOT_FOUND, "there is no such list\n").into_response();
     };

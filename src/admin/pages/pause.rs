@@ -6,20 +6,20 @@ use crate::pause::minutes_left;
 /// It.
 pub struct PauseCard {
     /// Who has none of their verdicts carried out now.
-    paused: Vec<Paused>,
+    pub paused: Vec<Paused>,
     /// Groups that there are, besides everybody.
-    groups: Vec<String>,
+    pub groups: Vec<String>,
     /// Of the time until which it is to last.
-    zone: String,
+    pub zone: String,
     pub typed: Typed,
     pub problem: Option<String>,
 }
 
 /// A pause that holds.
-struct Paused {
+pub struct Paused {
     /// As in the form; empty: everybody.
-    group: String,
-    text: String,
+    pub group: String,
+    pub text: String,
 }
 
 /// What was typed.

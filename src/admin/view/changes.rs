@@ -78,7 +78,8 @@ fn summary(line: &Line, zone: &Zone) -> String {
     match (line.what.as_str(), &line.after) {
         ("pause", None) => format!("ended the pause of {}", of_group(whom)),
         ("pause", Some(after)) => {
-            let until = after["until"].as_i64().map(|until| format!(" until {}", zone.shown(until))).unwrap_or_default();
+            let until =
+                after["until"].as_i64().map(|until| format!(" until {}", zone.shown(until))).unwrap_or_default();
             let reason = after["reason"].as_str().map(|reason| format!(": {reason}")).unwrap_or_default();
             format!("paused {}{until}{reason}", of_group(whom))
         }
@@ -133,7 +134,12 @@ mod tests {
             ("pause", "pause/kids", None, "ended the pause of group kids"),
             ("update", "lists", None, "had all lists read again"),
             ("flush", "cache", Some(json!({ "subtree": true })), "had all kept answers forgotten"),
-            ("flush", "cache/a.example.", Some(json!({ "subtree": true })), "had a.example. and all below it forgotten"),
+            (
+                "flush",
+                "cache/a.example.",
+                Some(json!({ "subtree": true })),
+                "had a.example. and all below it forgotten",
+            ),
             ("refused", "POST /do/pause", None, "asked for POST /do/pause"),
             ("mode", "modes/p", Some(json!("shadow")), "mode modes/p: \"shadow\" instead of nothing"),
         ] {

@@ -22,7 +22,8 @@ impl Reading<'_> {
         let (token_file, read_token_file, users_file) =
             (file("token_file"), file("read_token_file"), table.set_text("users_file", "/etc/cleandns/users"));
         let token = token_file.as_ref().and_then(|value| value.parse("", |path| self.token(path)));
-        let read_token = read_token_file.as_ref().and_then(|value| value.parse("", |path| self.read_token(path))).flatten();
+        let read_token =
+            read_token_file.as_ref().and_then(|value| value.parse("", |path| self.read_token(path))).flatten();
         let users = users_file.as_ref().and_then(|value| value.parse("", |path| self.base.find_file(path)));
         let names = table.value("names").map(|value| value.parse_list("\"dns.corp.example\"", host_name));
         let names: Vec<String> = names.into_iter().flatten().map(|(_, name)| name).collect();

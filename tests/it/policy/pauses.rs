@@ -44,7 +44,10 @@ async fn a_pause_is_for_all_or_one_group_and_ends_by_itself() {
     assert!(explained["summary"].as_str().unwrap().contains("were there no pause"), "{explained}");
     assert_counted(&server, "cleandns_would_block_total", &["program=\"mine\""], 2).await;
     let view = server.json("/api/v1/pause").await;
-    assert_eq!((&view["now"], &view["pauses"]), (&json!(now), &json!([{ "group": null, "until": now + 600, "who": "local" }])));
+    assert_eq!(
+        (&view["now"], &view["pauses"]),
+        (&json!(now), &json!([{ "group": null, "until": now + 600, "who": "local" }]))
+    );
     server.clock.store(now + 599, Relaxed);
     assert_eq!(blocked(&server).await, (false, false));
     server.clock.store(now + 600, Relaxed);

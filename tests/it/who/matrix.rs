@@ -12,7 +12,8 @@ const TO_SIGN_OUT: [(&str, &str); 2] = [("POST", "/do/sign-out"), ("DELETE", "/a
 /// Method and path of every guarded route, as the source has them.
 fn routes() -> Vec<(&'static str, String)> {
     let admin = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/admin");
-    let files = ["api/mod.rs", "pages/mod.rs", "pages/forms/mod.rs"].map(|file| fs::read_to_string(admin.join(file)).unwrap());
+    let files =
+        ["api/mod.rs", "pages/mod.rs", "pages/forms/mod.rs"].map(|file| fs::read_to_string(admin.join(file)).unwrap());
     let mut routes = Vec::new();
     for part in files.iter().flat_map(|text| text.split(".route(").skip(1)) {
         let path = part.split('"').nth(1).unwrap();
@@ -22,7 +23,8 @@ fn routes() -> Vec<(&'static str, String)> {
         }
         let part = part.split(['}', ';']).next().unwrap();
         let path = path.replace("{program}", "strict").replace("{list}", "block.list");
-        let path = path.split('/').map(|part| if part.starts_with('{') { "1" } else { part }).collect::<Vec<_>>().join("/");
+        let path =
+            path.split('/').map(|part| if part.starts_with('{') { "1" } else { part }).collect::<Vec<_>>().join("/");
         let rest = part.split_once(',').unwrap().1;
         for method in ["get", "post", "put", "patch", "delete"] {
             if rest.contains(&format!("{method}(")) {
@@ -45,7 +47,15 @@ fn is_of_api(path: &str) -> bool {
 #[test]
 fn the_routes_are_found() {
     let routes: BTreeSet<String> = routes().iter().map(|(method, path)| format!("{method} {path}")).collect();
-    for expected in ["GET /", "GET /metrics", "POST /api/v1/pause", "GET /api/v1/pause", "POST /do/pause", "GET /lists/strict/block.list", "DELETE /api/v1/session"] {
+    for expected in [
+        "GET /",
+        "GET /metrics",
+        "POST /api/v1/pause",
+        "GET /api/v1/pause",
+        "POST /do/pause",
+        "GET /lists/strict/block.list",
+        "DELETE /api/v1/session",
+    ] {
         assert!(routes.contains(expected), "{routes:?}");
     }
     assert!(routes.len() > 25, "{routes:?}");

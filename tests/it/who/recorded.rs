@@ -51,9 +51,12 @@ async fn everything_is_paused_from_the_page() {
     let zone = jiff::tz::TimeZone::get("Europe/Berlin").unwrap();
     let until = jiff::Timestamp::from_second(now as i64 + 7200).unwrap().to_zoned(zone);
     let typed = until.strftime("%Y-%m-%dT%H:%M").to_string();
-    let response = anna.post(&server, "/do/pause", &format!("group=&seconds=&until={typed}&back=/lists%23strict")).await;
+    let response =
+        anna.post(&server, "/do/pause", &format!("group=&seconds=&until={typed}&back=/lists%23strict")).await;
     assert_eq!(response.status, 303, "{}", response.body);
-    assert!(response.header("location").starts_with("/lists?done=") && response.header("location").ends_with("#strict"));
+    assert!(
+        response.header("location").starts_with("/lists?done=") && response.header("location").ends_with("#strict")
+    );
     assert_eq!(blocked(&server).await, (false, false));
     let view: Value = serde_json::from_str(&anna.get(&server, "/api/v1/pause").await.body).unwrap();
     assert_eq!(view["pauses"][0]["until"], now + 7200 - (now + 7200) % 60, "{view}");
@@ -77,7 +80,11 @@ async fn what_does_not_fit_is_shown_again() {
         check(fields, &response.body);
         assert!(text(&response.body).contains(problem), "{fields}: {}", response.body);
         assert!(response.body.contains("name=\"reason\" value=\"guests\""), "{}", response.body);
-        assert!(fields.contains("%3C") || response.body.contains("<option value=\"kids\" selected>"), "{}", response.body);
+        assert!(
+            fields.contains("%3C") || response.body.contains("<option value=\"kids\" selected>"),
+            "{}",
+            response.body
+        );
     }
     let long = "x".repeat(201);
     assert_eq!(anna.post(&server, "/do/pause", &format!("seconds=60&reason={long}")).await.status, 422);
@@ -120,7 +127,11 @@ async fn every_change_has_a_line() {
     assert_eq!((view["changes"].as_array().unwrap().len(), &view["next"]), (2, &Value::Null), "{view}");
     let page = bob.get(&server, "/changes").await;
     check("/changes", &page.body);
-    assert!(text(&page.body).contains("asked for POST /api/v1/lists/update refused read-token read-only, by api"), "{}", text(&page.body));
+    assert!(
+        text(&page.body).contains("asked for POST /api/v1/lists/update refused read-token read-only, by api"),
+        "{}",
+        text(&page.body)
+    );
     server.running.stop().await;
 }
 

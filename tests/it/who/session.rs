@@ -29,7 +29,9 @@ async fn a_user_signs_in_and_out() {
     assert!(id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit()), "{id}");
     assert_eq!(rest, "HttpOnly; SameSite=Strict; Path=/");
     assert_eq!(response.header("cache-control"), "no-store");
-    for back in ["https://evil.example/", "//evil.example", "/%5Cevil.example", "%2F%2Fevil.example", "javascript:alert(1)"] {
+    for back in
+        ["https://evil.example/", "//evil.example", "/%5Cevil.example", "%2F%2Fevil.example", "javascript:alert(1)"]
+    {
         assert_eq!(sign_in_to(&server, "", "s3cret", back).await.header("location"), "/", "{back}");
     }
 
@@ -43,7 +45,9 @@ async fn a_user_signs_in_and_out() {
 
     let response = anna.post(&server, "/do/sign-out", "").await;
     assert_eq!((response.status, response.header("location")), (303, "/sign-in"));
-    assert!(response.header("set-cookie").starts_with("cleandns=; ") && response.header("set-cookie").contains("Max-Age=0"));
+    assert!(
+        response.header("set-cookie").starts_with("cleandns=; ") && response.header("set-cookie").contains("Max-Age=0")
+    );
     assert_eq!(anna.get(&server, "/").await.status, 303, "the cookie is worth nothing any more");
     let lines = audit(&server);
     assert!(lines.contains(&"anna operator page sign-in session done".to_owned()), "{lines:?}");
@@ -54,7 +58,8 @@ async fn a_user_signs_in_and_out() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_may_look_gets_no_form() {
     let server = serve("").await;
-    let (anna, bob) = (Browser::new(&server, "anna", "correct horse").await, Browser::new(&server, "bob", "battery staple").await);
+    let (anna, bob) =
+        (Browser::new(&server, "anna", "correct horse").await, Browser::new(&server, "bob", "battery staple").await);
     for path in ["/", "/programs", "/lists", "/changes", "/setup"] {
         let page = bob.get(&server, path).await;
         check(path, &page.body);
@@ -95,7 +100,8 @@ async fn sessions_end_when_idle_and_when_old() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_changed_file_of_users_ends_their_sessions() {
     let server = serve("").await;
-    let (bob, token) = (Browser::new(&server, "bob", "battery staple").await, Browser::new(&server, "", "s3cret").await);
+    let (bob, token) =
+        (Browser::new(&server, "bob", "battery staple").await, Browser::new(&server, "", "s3cret").await);
     std::fs::write(server.path("users"), "bob:operator\n").unwrap();
     let told = async || {
         let notes = token.get(&server, "/api/v1/overview").await.body;
@@ -145,7 +151,8 @@ async fn wrong_tries_are_bounded() {
     later(&server, 1);
     assert_eq!(sign_in(&server, "anna", "correct horse").await.status, 303);
     let lines = audit(&server);
-    let refused = |who: &str| lines.iter().filter(|line| **line == format!("{who} - page sign-in session refused")).count();
+    let refused =
+        |who: &str| lines.iter().filter(|line| **line == format!("{who} - page sign-in session refused")).count();
     assert_eq!((refused("anna"), refused("nobody")), (2, 1), "{lines:?}");
     assert!(lines.contains(&"anna - api sign-in session refused".to_owned()), "{lines:?}");
     server.running.stop().await;

@@ -57,7 +57,10 @@ async fn cookies_over_tls_are_for_tls_alone() {
     })
     .await;
     assert_eq!((status, page), (303, 200));
-    assert!(cookie.starts_with("__Host-cleandns=") && cookie.ends_with("; HttpOnly; SameSite=Strict; Path=/; Secure"), "{cookie}");
+    assert!(
+        cookie.starts_with("__Host-cleandns=") && cookie.ends_with("; HttpOnly; SameSite=Strict; Path=/; Secure"),
+        "{cookie}"
+    );
     // Who speaks plainly isn't understood, and disturbs nobody.
     let plain = with(move || ureq::get(format!("http://{address}/healthz")).call().is_err()).await;
     assert!(plain);

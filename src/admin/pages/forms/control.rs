@@ -33,7 +33,9 @@ pub async fn set_pause(
     let asked = match seconds.transpose() {
         Err(_) => Err(Refusal::field("seconds", "write a number of seconds")),
         Ok(None) if given("until").is_none() => Err(Refusal::field("until", "say until when")),
-        Ok(None) => Ok(PauseAsked { group: given("group"), seconds: None, until: given("until"), reason: given("reason") }),
+        Ok(None) => {
+            Ok(PauseAsked { group: given("group"), seconds: None, until: given("until"), reason: given("reason") })
+        }
         Ok(seconds) => Ok(PauseAsked { group: given("group"), seconds, until: None, reason: given("reason") }),
     };
     let set = match asked {

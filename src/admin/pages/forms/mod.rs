@@ -46,8 +46,8 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
 
 impl Fields {
     /// A field without the space around it; empty if it isn't there.
-    pub fn one(&self, name: &str) -> &str {
-        self.exact(name).trim()
+    pub fn one<'f>(&'f self, name: &'f str) -> &'f str {
+        self.all(name).next().unwrap_or_default()
     }
 
     /// The fields of that name that aren't empty.
@@ -69,7 +69,8 @@ impl Fields {
 
 /// A path of this server; `/` instead of anything that could lead elsewhere.
 pub fn own_path(path: &str) -> &str {
-    let leads_elsewhere = path.starts_with("//") || path.contains('\\') || path.contains(|sign: char| sign.is_control());
+    let leads_elsewhere =
+        path.starts_with("//") || path.contains('\\') || path.contains(|sign: char| sign.is_control());
     match path.starts_with('/') && !leads_elsewhere && path.len() <= BACK_BYTES_MAX && path.is_ascii() {
         true => path,
         false => "/",
