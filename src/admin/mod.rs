@@ -141,9 +141,11 @@ pub async fn serve(
 
 /// All routes behind what guards them. A layer sees a request before those above it.
 fn app(state: AdminState, names: Arc<[String]>) -> Router {
-    let guarded = api::routes()
-        .merge(pages::routes())
-        .fallback(pages::no_such_page)
+    let routes = api::routes().merge(pages::routes()).fallback(pages::no_such_page).with_state(state.clone());
+    // A layer of a router wraps each of its handlers by itself; `admit` has to have all of them before it, to ask which
+    // methods there are.
+    let guarded = Router::new()
+        .fallback_service(routes)
         .layer(from_fn_with_state(state.clone(), admit::permitted))
         .layer(from_fn(guard::bounded))
         .layer(from_fn_with_state(state.clone(), admit::known));

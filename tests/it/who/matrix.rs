@@ -21,11 +21,10 @@ fn routes() -> Vec<(&'static str, String)> {
         if ["/healthz", "/readyz"].contains(&path) {
             continue;
         }
-        let part = part.split(['}', ';']).next().unwrap();
         let path = path.replace("{program}", "strict").replace("{list}", "block.list");
         let path =
             path.split('/').map(|part| if part.starts_with('{') { "1" } else { part }).collect::<Vec<_>>().join("/");
-        let rest = part.split_once(',').unwrap().1;
+        let rest = part.split_once(',').unwrap().1.split(['}', ';']).next().unwrap();
         for method in ["get", "post", "put", "patch", "delete"] {
             if rest.contains(&format!("{method}(")) {
                 routes.push((method.to_uppercase().leak() as &str, path.clone()));
