@@ -110,7 +110,7 @@ async fn every_change_has_a_line() {
         "anna operator page sign-in session done",
         "anna operator page update lists done",
         "anna operator page flush cache done",
-        "token operator cli flush cache/a.example. done",
+        "token operator cli flush cache/a.example done",
         "read-token read-only api refused POST /api/v1/lists/update refused",
     ];
     assert_eq!(audit(&server), expected);
@@ -121,7 +121,7 @@ async fn every_change_has_a_line() {
     let view: Value = serde_json::from_str(&bob.get(&server, "/api/v1/changes").await.body).unwrap();
     let told = |at: usize| view["changes"][at]["summary"].as_str().unwrap_or_default().to_owned();
     assert_eq!((told(0), told(1)), ("signed in".to_owned(), "asked for POST /api/v1/lists/update".to_owned()));
-    assert_eq!(told(2), "had a.example. and all below it forgotten");
+    assert_eq!(told(2), "had a.example and all below it forgotten");
     assert_eq!(view["file"].as_str(), path.to_str());
     let view: Value = serde_json::from_str(&bob.get(&server, "/api/v1/changes?before=3").await.body).unwrap();
     assert_eq!((view["changes"].as_array().unwrap().len(), &view["next"]), (2, &Value::Null), "{view}");
