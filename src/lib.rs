@@ -44,6 +44,8 @@
 //! - [`admin`] HTTP; the only place that names the web framework. `guard` is who is heard, in what bounds; `view` what
 //!   stands now, as data, from which `api` makes JSON and `pages` makes pages; `live` the last 24 hours without a database;
 //!   `problem` what errors of the API look like.
+//! - [`settings`] what of the configuration is in force while the program runs: `changing` puts another one in its place,
+//!   whole or not at all.
 //! - [`config`] what the owner wrote, checked whole; [`embedded`] the copies inside the binary.
 //! - [`app`] puts it together; [`cli`] is what a person types.
 //!
@@ -85,5 +87,6 @@ pub mod replay;
 pub mod report;
 pub mod resolve;
 pub mod response;
+pub mod settings;
 pub mod telemetry;
 pub mod warm;

@@ -16,8 +16,6 @@ pub const PAUSE_SECONDS_MAX: i64 = 31 * 86_400;
 
 /// The pauses there are, for everybody who decides or asks.
 pub struct Pauses {
-    /// Names of the groups, in the order of configuration.
-    groups: Vec<String>,
     file: Option<PathBuf>,
     kept: Mutex<Vec<Kept>>,
     current: ArcSwap<Vec<Pause>>,
@@ -45,7 +43,7 @@ pub enum PauseError {
 
 impl Pauses {
     /// Reads what was kept. A file that can't be read is as good as none, and said so.
-    pub fn load(state_dir: Option<&Path>, groups: Vec<String>) -> Self {
+    pub fn load(state_dir: Option<&Path>) -> Self {
         let file = state_dir.map(|folder| folder.join(FILE_NAME));
         let kept = file.as_deref().map_or_else(Vec::new, read);
         for Kept { group, until } in &kept {
@@ -55,7 +53,7 @@ impl Pauses {
                 "a pause kept from before"
             );
         }
-        let pauses = Self { groups, file, kept: Mutex::default(), current: ArcSwap::default() };
+        let pauses = Self { file, kept: Mutex::default(), current: ArcSwap::default() };
         pauses.put_in_force(kept);
         pauses
     }
@@ -71,12 +69,19 @@ impl Pauses {
         kept.iter().filter(|pause| now < pause.until).cloned().collect()
     }
 
-    /// Pauses everybody or one group until a time, in place of an earlier pause of the same; a time that is over ends
-    /// it. Writes a file, so it may block.
-    pub fn set(&self, group: Option<&str>, until: i64, now: i64) -> Result<(), PauseError> {
+    /// Pauses everybody or one group of those there are until a time, in place of an earlier pause of the same; a time
+    /// that is over ends it. Writes a file, so it may block.
+    pub fn set(
+        &self,
+        group: Option<&str>,
+        until: i64,
+        now: i64,
+        is_group: impl Fn(&str) -> bool,
+    ) -> Result<(), PauseError> {
         if let Some(group) = group
-            && group != "default"
-            && !self.groups.iter().any(|own| own == group)
+            && !is_group(group)
+            // A pause of a group that the configuration no longer has can be ended all the same.
+            && !self.list(now).iter().any(|pause| pause.group.as_deref() == Some(group))
         {
             return Err(PauseError::UnknownGroup(group.to_owned()));
         }
@@ -107,19 +112,8 @@ impl Pauses {
     }
 
     fn put_in_force(&self, kept: Vec<Kept>) {
-        let number = |name: &str| match name {
-            "default" => Some(0),
-            name => self.groups.iter().position(|own| own == name).map(|at| at as u16 + 1),
-        };
-        let pause = |kept: &Kept| {
-            // A group that is no longer there has nobody to pause.
-            let group = match &kept.group {
-                None => None,
-                Some(name) => Some(number(name)?),
-            };
-            Some(Pause { group, until: kept.until })
-        };
-        self.current.store(Arc::new(kept.iter().filter_map(pause).collect()));
+        let pause = |kept: &Kept| Pause { group: kept.group.as_deref().map(Into::into), until: kept.until };
+        self.current.store(Arc::new(kept.iter().map(pause).collect()));
         *self.kept.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = kept;
     }
 }
@@ -160,25 +154,28 @@ mod tests {
     #[test]
     fn pauses_are_kept_replaced_and_ended() {
         let folder = tempfile::tempdir().unwrap();
-        let load = || Pauses::load(Some(folder.path()), vec!["guests".into()]);
+        let load = || Pauses::load(Some(folder.path()));
+        let is_group = |name: &str| ["default", "guests"].contains(&name);
         let pauses = load();
         assert!(pauses.current().is_empty());
-        pauses.set(None, 1000, 0).unwrap();
-        pauses.set(Some("guests"), 2000, 0).unwrap();
-        pauses.set(Some("guests"), 3000, 0).unwrap();
-        pauses.set(Some("default"), 500, 0).unwrap();
+        pauses.set(None, 1000, 0, is_group).unwrap();
+        pauses.set(Some("guests"), 2000, 0, is_group).unwrap();
+        pauses.set(Some("guests"), 3000, 0, is_group).unwrap();
+        pauses.set(Some("default"), 500, 0, is_group).unwrap();
         let expected = [
             Pause { group: None, until: 1000 },
-            Pause { group: Some(1), until: 3000 },
-            Pause { group: Some(0), until: 500 },
+            Pause { group: Some("guests".into()), until: 3000 },
+            Pause { group: Some("default".into()), until: 500 },
         ];
         assert_eq!(**pauses.current(), expected);
         assert_eq!(**load().current(), expected, "over a restart");
         assert_eq!(pauses.list(600).len(), 2);
-        pauses.set(None, 0, 10).unwrap();
+        pauses.set(None, 0, 10, is_group).unwrap();
         assert_eq!(pauses.list(10).len(), 2, "ended");
-        assert!(matches!(pauses.set(Some("nobody"), 10, 0), Err(PauseError::UnknownGroup(_))));
-        assert!(matches!(pauses.set(None, PAUSE_SECONDS_MAX + 1, 0), Err(PauseError::TooLong)));
+        assert!(matches!(pauses.set(Some("nobody"), 10, 0, is_group), Err(PauseError::UnknownGroup(_))));
+        assert!(matches!(pauses.set(None, PAUSE_SECONDS_MAX + 1, 0, is_group), Err(PauseError::TooLong)));
+        pauses.set(Some("guests"), 0, 20, |_| false).unwrap();
+        assert_eq!(pauses.list(20).len(), 1, "of a group that is gone, ended");
         fs::write(folder.path().join(FILE_NAME), "{").unwrap();
         assert!(load().current().is_empty(), "a damaged file pauses nothing");
     }

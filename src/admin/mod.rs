@@ -26,12 +26,14 @@ pub use view::{
     lists::{ListView, ListsView, lists},
 };
 
-use crate::{config::Admin, health::Health, lists::Control, query::Pipeline, report::Moment, telemetry::Telemetry};
+use crate::{
+    config::Admin, health::Health, lists::Control, query::Pipeline, report::Moment, settings::Settings,
+    telemetry::Telemetry,
+};
 use axum::{
     Router,
     middleware::{from_fn, from_fn_with_state},
 };
-use ipnet::IpNet;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     sync::watch,
@@ -50,8 +52,8 @@ pub struct AdminState {
     pub lists: Control,
     /// Addresses bound for DNS.
     pub dns: Arc<[SocketAddr]>,
-    /// Networks whose clients are answered.
-    pub access: Arc<[IpNet]>,
+    /// What is in force of the configuration.
+    pub settings: Arc<Settings>,
     /// Queries of the last hours.
     pub minutes: Arc<Minutes>,
     /// Removes the answers that an earlier process left for the next start.

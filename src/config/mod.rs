@@ -2,10 +2,12 @@
 
 mod dnstap_target;
 mod file;
+mod following;
 mod report;
 
 pub use dnstap_target::{DnstapTarget, DnstapTargetError};
 pub use file::{CONFIG_PATH, Embedded, Loaded, WORD_BYTES_MAX, World, duration, load, read};
+pub use following::Following;
 pub use report::{Problem, Problems};
 
 use crate::{

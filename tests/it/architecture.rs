@@ -6,7 +6,7 @@ use std::{
 };
 
 /// Module, words it must not mention, why.
-const ARROWS: [(&str, &[&str], &str); 25] = [
+const ARROWS: [(&str, &[&str], &str); 26] = [
     (
         "policy",
         &[
@@ -120,6 +120,11 @@ const ARROWS: [(&str, &[&str], &str); 25] = [
     ),
     ("config", &["crate::query", "crate::resolve", "crate::lists", "crate::app", "tokio"], "plain values"),
     ("health", &["crate::listener", "crate::admin", "crate::app", "crate::query"], "it reads what others publish"),
+    (
+        "settings",
+        &["crate::listener", "crate::admin", "crate::app", "crate::cli", "crate::policy", "crate::telemetry"],
+        "it puts what the owner wrote in force",
+    ),
     ("embedded", &["crate::"], "files inside the binary"),
     ("neighbours", &["crate::", "tokio", "std::fs"], "it asks the kernel and needs nobody"),
     ("app", &["crate::cli", "crate::policy"], "it composes and decides nothing"),

@@ -50,7 +50,7 @@ pub async fn pause(State(state): State<AdminState>, Json(asked): Json<PauseAsked
     let set = tokio::task::spawn_blocking(move || {
         let now = work.pipeline.now();
         let seconds = i64::try_from(asked.seconds).unwrap_or(i64::MAX - now);
-        work.pipeline.pauses().set(asked.group.as_deref(), now.saturating_add(seconds), now)
+        work.pipeline.pause(asked.group.as_deref(), now.saturating_add(seconds))
     });
     match set.await {
         Ok(Ok(())) => Json(view(&state, None)).into_response(),
