@@ -1,6 +1,9 @@
 //! The composition root: builds everything from the configuration, binds, serves, drains. Decides nothing else.
 
-pub use crate::listener::Start;
+mod alive;
+mod sockets;
+
+pub use self::{alive::SignsOfLife, sockets::obstacles};
 use crate::{
     admin::{self, AdminState},
     config::Config,
@@ -20,6 +23,7 @@ use crate::{
     telemetry::{Reload, Telemetry},
     warm::{Awake, AwakeFor, Warm},
 };
+pub use crate::{listener::Start, systemd::Passed};
 use anyhow::Context;
 use std::{
     hash::BuildHasher,
@@ -28,7 +32,10 @@ use std::{
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::{
+    sync::{oneshot, watch},
+    task::JoinHandle,
+};
 
 /// The part of the cache's memory that is left to resolution: one in so many. What it keeps is mostly about name servers.
 const RESOLVER_SHARE: u64 = 8;
@@ -53,6 +60,8 @@ pub struct Outside {
     pub fetch: FetchLimits,
     /// Whether another process may have the addresses yet.
     pub start: Start,
+    /// Sockets that are open already.
+    pub passed: Passed,
     pub awake: AwakeFor,
 }
 
@@ -66,6 +75,7 @@ impl Outside {
             built_at: env!("CLEANDNS_BUILT_AT").parse().unwrap_or(0),
             fetch: FetchLimits::default(),
             start: Start::Alone,
+            passed: Passed::default(),
             awake: Arc::new(Awake::of_machine),
         }
     }
@@ -119,12 +129,13 @@ pub struct Running {
 }
 
 /// Starts serving. The policy is in force before the first socket is open.
-pub async fn start(config: Config, outside: Outside) -> Result<Running, AppError> {
+pub async fn start(config: Config, mut outside: Outside) -> Result<Running, AppError> {
     let config = Arc::new(config);
     let started = Instant::now();
     let counters = Arc::new(UpstreamCounters::default());
     let (clock, chance, limits) = (outside.clock.clone(), outside.chance(), outside.fetch.clone());
     let (seed, start_mode, awake) = (outside.seed, outside.start, outside.awake.clone());
+    let passed = std::mem::take(&mut outside.passed);
     let privacy = Privacy::new(config.query_log.privacy);
     let (query_log, writing) = query_log(&config, &privacy)?;
     let watch = query_log.clone().filter(|_| config.query_log.dnstap.as_ref().is_some_and(|dnstap| dnstap.resolver));
@@ -162,11 +173,7 @@ pub async fn start(config: Config, outside: Outside) -> Result<Running, AppError
         started,
         stopping: stopping.clone(),
     };
-    let workers = match config.listen.workers {
-        0 => std::thread::available_parallelism().map_or(1, usize::from),
-        workers => workers,
-    };
-    let sockets = listener::bind(&config.listen.do53, workers, start_mode)?;
+    let (sockets, http) = sockets::open(&config, passed, start_mode)?;
     let dns = sockets.addresses.clone();
     let admin = match &config.admin {
         None => None,
@@ -189,7 +196,7 @@ pub async fn start(config: Config, outside: Outside) -> Result<Running, AppError
                 }),
             };
             Some(
-                admin::serve(admin, state, start_mode == Start::TakeOver, stopping.clone())
+                admin::serve(admin, http, state, start_mode == Start::TakeOver, stopping.clone())
                     .await
                     .map_err(|error| AppError::from(BindError::new("admin.listen", admin.listen, "HTTP", &error)))?,
             )
@@ -282,7 +289,14 @@ pub fn offline_pipeline(config: &Config, published: &Published) -> Result<Pipeli
 impl Running {
     /// Has all lists read again.
     pub fn reload(&self) {
-        self.watching.reload();
+        self.watching.reload(None);
+    }
+
+    /// The same; what is returned ends when it is done.
+    pub fn reloaded(&self) -> oneshot::Receiver<()> {
+        let (waiting, done) = oneshot::channel();
+        self.watching.reload(Some(waiting));
+        done
     }
 
     /// Has all lists with a url downloaded, due or not.
@@ -294,7 +308,7 @@ impl Running {
     pub async fn stop(self) {
         let _ = self.stop.send(true);
         self.contact.abort();
-        let Serving { workers, streams } = self.serving;
+        let Serving { workers, streams, .. } = self.serving;
         let watching = self.watching;
         let joined = tokio::task::spawn_blocking(move || {
             watching.stop();

@@ -70,14 +70,19 @@ impl AdminState {
     }
 }
 
-/// Serves until told to stop; returns the address bound. `shared`: another process may have it yet.
+/// Serves until told to stop, on a socket that was passed or else one of its own; returns the address bound. `shared`:
+/// another process may have it yet.
 pub async fn serve(
     config: &Admin,
+    passed: Option<std::net::TcpListener>,
     state: AdminState,
     shared: bool,
     stopping: watch::Receiver<bool>,
 ) -> std::io::Result<SocketAddr> {
-    let listener = serve::listen(config.listen, shared)?;
+    let listener = match passed {
+        Some(passed) => serve::adopt(passed)?,
+        None => serve::listen(config.listen, shared)?,
+    };
     let address = listener.local_addr()?;
     tokio::spawn(follow(state.clone(), stopping.clone()));
     let app = app(state, config.token.clone().map(Arc::from));

@@ -65,8 +65,8 @@ pub enum Signal {
     Event(notify::Event),
     /// Events were lost.
     Rescan,
-    /// Read everything again (SIGHUP).
-    Reload,
+    /// Read everything again (SIGHUP), and drop this when it is done.
+    Reload(Option<Waiting>),
     /// Download everything again.
     Update,
     /// Go by another configuration.
@@ -75,6 +75,9 @@ pub enum Signal {
     Delivered(Delivery),
     Stop,
 }
+
+/// Kept for who waits for a reload, and dropped when it is done.
+pub type Waiting = tokio::sync::oneshot::Sender<()>;
 
 /// What the lists take from the world besides their texts.
 #[derive(Clone)]
@@ -112,7 +115,7 @@ pub struct Control(Sender<Signal>);
 impl Control {
     /// Has everything read again.
     pub fn reload(&self) {
-        let _ = self.0.send(Signal::Reload);
+        let _ = self.0.send(Signal::Reload(None));
     }
 
     /// Has every list with a url downloaded, due or not.
@@ -279,6 +282,7 @@ impl Lists {
         // Something may have happened between the first reading and the first watch.
         let mut next_look = Instant::now();
         let mut occasion = Occasion::default();
+        let mut waiters: Vec<Waiting> = Vec::new();
         loop {
             let now = Instant::now();
             let due = pending.due_in(now);
@@ -295,7 +299,10 @@ impl Lists {
                         pending.forget_writers();
                         pending.touch(Instant::now());
                     }
-                    Ok(Signal::Reload) => occasion.all = true,
+                    Ok(Signal::Reload(waiting)) => {
+                        occasion.all = true;
+                        waiters.extend(waiting);
+                    }
                     Ok(Signal::Update) => occasion.update = true,
                     Ok(Signal::Delivered(delivery)) => occasion.delivered.push(delivery),
                     Ok(Signal::Configured(wish)) => {
@@ -314,6 +321,7 @@ impl Lists {
             }
             occasion.unfinished = pending.unfinished(now);
             let look_again = self.look(&std::mem::take(&mut occasion));
+            waiters.clear();
             next_look = Instant::now() + look_again.unwrap_or(LOOK_EVERY);
             interest = self.interest();
             if watch.follow(&interest) {
@@ -490,8 +498,8 @@ impl Lists {
 
 impl Watching {
     /// Has everything read again.
-    pub fn reload(&self) {
-        let _ = self.signals.send(Signal::Reload);
+    pub fn reload(&self, waiting: Option<Waiting>) {
+        let _ = self.signals.send(Signal::Reload(waiting));
     }
 
     /// Has every list with a url downloaded, due or not.

@@ -6,7 +6,7 @@ use std::{
 };
 
 /// Module, words it must not mention, why.
-const ARROWS: [(&str, &[&str], &str); 26] = [
+const ARROWS: &[(&str, &[&str], &str)] = &[
     (
         "policy",
         &[
@@ -127,11 +127,12 @@ const ARROWS: [(&str, &[&str], &str); 26] = [
     ),
     ("embedded", &["crate::"], "files inside the binary"),
     ("neighbours", &["crate::", "tokio", "std::fs"], "it asks the kernel and needs nobody"),
+    ("systemd", &["crate::", "tokio", "std::fs"], "it passes on and tells, and knows nothing of what is served"),
     ("app", &["crate::cli", "crate::policy"], "it composes and decides nothing"),
 ];
 
 /// Words that only one module may mention.
-const OWNERS: [(&str, &[&str]); 10] = [
+const OWNERS: [(&str, &[&str]); 12] = [
     ("hickory_resolver::", &["resolve"]),
     ("hickory_server::", &[]),
     ("domain::", &["resolve"]),
@@ -142,6 +143,8 @@ const OWNERS: [(&str, &[&str]); 10] = [
     ("crate::admin", &["app", "cli"]),
     ("rust_embed", &["embedded"]),
     ("Netlink", &["neighbours"]),
+    ("sd_notify", &["systemd"]),
+    ("listenfd", &["systemd"]),
 ];
 
 #[test]
