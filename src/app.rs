@@ -6,7 +6,7 @@ mod sockets;
 pub use self::{alive::SignsOfLife, sockets::obstacles};
 use crate::{
     admin::{self, AdminState},
-    config::Config,
+    config::{self, Config},
     dns::{Name, Rcode, Record, RrType},
     embedded,
     health::{Health, UPSTREAM_SILENT},
@@ -28,7 +28,7 @@ use anyhow::Context;
 use std::{
     hash::BuildHasher,
     net::{IpAddr, SocketAddr},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -186,6 +186,13 @@ pub async fn start(config: Config, mut outside: Outside) -> Result<Running, AppE
                 dns: dns.as_slice().into(),
                 settings: settings.clone(),
                 minutes: Arc::default(),
+                changes: Arc::new(admin::Changes::new(Arc::new(admin::Audit::start(audit_file(&config, admin))))),
+                tls: {
+                    let tls = admin.tls.as_ref().map(admin::Tls::read).transpose();
+                    tls.map_err(|error| AppError::Configuration(error.to_string()))?.map(Arc::new)
+                },
+                zone: config.policy.time_zone.clone(),
+                auth: Arc::new(admin::Auth::new(admin).map_err(|error| AppError::Configuration(error.to_string()))?),
                 forget_saved: {
                     let warm = warm.clone();
                     Arc::new(move || warm.iter().for_each(|warm| warm.forget()))
@@ -226,6 +233,12 @@ pub async fn start(config: Config, mut outside: Outside) -> Result<Running, AppE
         contact,
         writing,
     })
+}
+
+/// Where it is written down who changes what, if there is a place for it.
+fn audit_file(config: &Config, admin: &config::Admin) -> Option<PathBuf> {
+    let in_state = || Some(config.state_dir.as_ref()?.join(admin::AUDIT_FILE_NAME));
+    admin.audit.clone().or_else(in_state)
 }
 
 /// Where queries are kept, and the threads that write them.

@@ -71,6 +71,12 @@ pub enum Code {
     Lines,
     /// One of the owner's exceptions is over.
     ExceptionEnded,
+    /// Passwords cross a network in the clear.
+    InTheClear,
+    /// The file of the pages' users can't be used as it is now.
+    Users,
+    /// The certificate of the pages can't be used as it is now.
+    Certificate,
 }
 
 /// Something that isn't as it should be.
@@ -89,6 +95,11 @@ pub struct Concern {
 impl Concern {
     fn new(code: Code, what: impl Into<String>) -> Self {
         Self { code, what: what.into(), in_force: None, to_do: None }
+    }
+
+    /// What others than health know of.
+    pub fn worth_knowing(code: Code, what: impl Into<String>, to_do: &str) -> Self {
+        Self::new(code, what).mended_by(&capital(to_do.trim_end_matches('.')))
     }
 
     fn meanwhile(self, in_force: &str) -> Self {

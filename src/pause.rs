@@ -28,6 +28,18 @@ pub struct Kept {
     pub group: Option<String>,
     /// Seconds since 1970 (UTC).
     pub until: i64,
+    /// Who paused it, and why, if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub who: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl Kept {
+    /// A pause of everybody or of one group, by nobody in particular.
+    pub fn new(group: Option<&str>, until: i64) -> Self {
+        Self { group: group.map(str::to_owned), until, who: None, reason: None }
+    }
 }
 
 /// Why there is no such pause.
@@ -46,7 +58,7 @@ impl Pauses {
     pub fn load(state_dir: Option<&Path>) -> Self {
         let file = state_dir.map(|folder| folder.join(FILE_NAME));
         let kept = file.as_deref().map_or_else(Vec::new, read);
-        for Kept { group, until } in &kept {
+        for Kept { group, until, .. } in &kept {
             tracing::warn!(
                 group = group.as_deref().unwrap_or("everybody"),
                 until = shown_time(*until),
@@ -69,32 +81,33 @@ impl Pauses {
         kept.iter().filter(|pause| now < pause.until).cloned().collect()
     }
 
-    /// Pauses everybody or one group of those there are until a time, in place of an earlier pause of the same; a time
-    /// that is over ends it. Writes a file, so it may block.
-    pub fn set(
-        &self,
-        group: Option<&str>,
-        until: i64,
-        now: i64,
-        is_group: impl Fn(&str) -> bool,
-    ) -> Result<(), PauseError> {
-        if let Some(group) = group
+    /// Whether a pause could be set.
+    pub fn check(&self, pause: &Kept, now: i64, is_group: impl Fn(&str) -> bool) -> Result<(), PauseError> {
+        if let Some(group) = &pause.group
             && !is_group(group)
             // A pause of a group that the configuration no longer has can be ended all the same.
-            && !self.list(now).iter().any(|pause| pause.group.as_deref() == Some(group))
+            && !self.list(now).iter().any(|own| own.group.as_ref() == Some(group))
         {
-            return Err(PauseError::UnknownGroup(group.to_owned()));
+            return Err(PauseError::UnknownGroup(group.clone()));
         }
-        if until - now > PAUSE_SECONDS_MAX {
-            return Err(PauseError::TooLong);
+        match pause.until.saturating_sub(now) > PAUSE_SECONDS_MAX {
+            true => Err(PauseError::TooLong),
+            false => Ok(()),
         }
+    }
+
+    /// Pauses everybody or one group until a time, in place of an earlier pause of the same; a time that is over ends
+    /// it. Writes a file, so it may block.
+    pub fn set(&self, pause: Kept, now: i64, is_group: impl Fn(&str) -> bool) -> Result<(), PauseError> {
+        self.check(&pause, now, is_group)?;
+        let (group, until) = (pause.group.clone(), pause.until);
         let mut kept = self.list(now);
-        kept.retain(|pause| pause.group.as_deref() != group);
+        kept.retain(|own| own.group != group);
         if now < until {
-            kept.push(Kept { group: group.map(str::to_owned), until });
+            kept.push(pause);
         }
         self.put_in_force(kept.clone());
-        let who = group.unwrap_or("everybody");
+        let who = group.as_deref().unwrap_or("everybody");
         match now < until {
             true => tracing::warn!(group = who, until = shown_time(until), "paused: nothing is blocked until then"),
             false => tracing::info!(group = who, "the pause has ended"),
@@ -157,11 +170,12 @@ mod tests {
         let load = || Pauses::load(Some(folder.path()));
         let is_group = |name: &str| ["default", "guests"].contains(&name);
         let pauses = load();
+        let set = |group, until, now| pauses.set(Kept::new(group, until), now, is_group);
         assert!(pauses.current().is_empty());
-        pauses.set(None, 1000, 0, is_group).unwrap();
-        pauses.set(Some("guests"), 2000, 0, is_group).unwrap();
-        pauses.set(Some("guests"), 3000, 0, is_group).unwrap();
-        pauses.set(Some("default"), 500, 0, is_group).unwrap();
+        set(None, 1000, 0).unwrap();
+        set(Some("guests"), 2000, 0).unwrap();
+        set(Some("guests"), 3000, 0).unwrap();
+        set(Some("default"), 500, 0).unwrap();
         let expected = [
             Pause { group: None, until: 1000 },
             Pause { group: Some("guests".into()), until: 3000 },
@@ -170,12 +184,10 @@ mod tests {
         assert_eq!(**pauses.current(), expected);
         assert_eq!(**load().current(), expected, "over a restart");
         assert_eq!(pauses.list(600).len(), 2);
-        pauses.set(None, 0, 10, is_group).unwrap();
+        set(None, 0, 10).unwrap();
         assert_eq!(pauses.list(10).len(), 2, "ended");
-        assert!(matches!(pauses.set(Some("nobody"), 10, 0, is_group), Err(PauseError::UnknownGroup(_))));
-        assert!(matches!(pauses.set(None, PAUSE_SECONDS_MAX + 1, 0, is_group), Err(PauseError::TooLong)));
-        pauses.set(Some("guests"), 0, 20, |_| false).unwrap();
-        assert_eq!(pauses.list(20).len(), 1, "of a group that is gone, ended");
+        assert!(matches!(set(Some("nobody"), 10, 0), Err(PauseError::UnknownGroup(_))));
+        assert!(matches!(set(None, PAUSE_SECONDS_MAX + 1, 0), Err(PauseError::TooLong)));
         fs::write(folder.path().join(FILE_NAME), "{").unwrap();
         assert!(load().current().is_empty(), "a damaged file pauses nothing");
     }

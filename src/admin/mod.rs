@@ -2,14 +2,19 @@
 //!
 //! ```text
 //! serve: connections, bounded
-//!   guard: headers · Host · token · body        problem: errors as RFC 9457
-//!     pages: templates ─┐
-//!     api: JSON ────────┴→ view: what stands now, as data → live: the last hours, without a database
+//!   guard: headers · Host · body                problem: errors as RFC 9457
+//!   admit → auth: who it is, was it meant, may they
+//!     pages: templates ─┬→ view: what stands now, as data → live: the last hours, without a database
+//!     api: JSON ────────┴→ change: what is done, by whom
 //! ```
 //!
-//! It listens on loopback unless told otherwise, and then asks for a token. Pages only show: nothing can be changed by one.
+//! It listens on loopback unless told otherwise, and then asks for a token or a user's password.
 
+mod admit;
 mod api;
+mod audit;
+mod auth;
+mod change;
 mod gauges;
 mod guard;
 mod live;
@@ -17,17 +22,36 @@ mod pages;
 mod problem;
 mod process;
 mod serve;
+mod tls;
 mod view;
 
-pub use api::control::{CacheView, FlushAsked, Flushed, PauseAsked, PausesView, UpdateView};
+pub use api::control::CacheView;
+pub use audit::{Audit, FILE_NAME as AUDIT_FILE_NAME};
+pub use auth::{
+    Auth, Role, token,
+    users::{self, Users},
+};
+pub use change::{
+    Changes,
+    cache::{FlushAsked, Flushed},
+    lists::UpdateView,
+    pauses::{PauseAsked, PausesView},
+};
 pub use live::Minutes;
+pub use tls::Tls;
 pub use view::{
     explain::{Explained, Rule, explained},
     lists::{ListView, ListsView, lists},
 };
 
 use crate::{
-    config::Admin, health::Health, lists::Control, query::Pipeline, report::Moment, settings::Settings,
+    config::Admin,
+    health::{Code, Concern, Health},
+    lists::Control,
+    policy::Zone,
+    query::Pipeline,
+    report::Moment,
+    settings::Settings,
     telemetry::Telemetry,
 };
 use axum::{
@@ -42,6 +66,10 @@ use tokio::{
 
 /// How often the counters are looked at: a query is told in the minute it came in, or at most this much later.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// Said where it can be reached over a network without TLS.
+const IN_THE_CLEAR: &str = "passwords and tokens cross the network in the clear: [admin] listens without TLS";
+const IN_THE_CLEAR_TO_DO: &str = "set [admin] tls_cert and tls_key, or insecure = true if something before it has TLS";
 
 /// What the pages are made from.
 #[derive(Clone)]
@@ -58,11 +86,33 @@ pub struct AdminState {
     pub minutes: Arc<Minutes>,
     /// Removes the answers that an earlier process left for the next start.
     pub forget_saved: Arc<dyn Fn() + Send + Sync>,
+    /// Who may.
+    pub auth: Arc<Auth>,
+    /// `None`: plain HTTP.
+    pub tls: Option<Arc<Tls>>,
+    /// What is changed, and by whom.
+    pub changes: Arc<Changes>,
+    /// Of times that are written without an offset.
+    pub zone: Zone,
     /// Packets that the kernel dropped before they were read.
     pub packets_lost: Arc<dyn Fn() -> u64 + Send + Sync>,
 }
 
 impl AdminState {
+    /// What is worth knowing of this side of the server.
+    fn notes(&self) -> Vec<Concern> {
+        let clear =
+            self.auth.warns().then(|| Concern::worth_knowing(Code::InTheClear, IN_THE_CLEAR, IN_THE_CLEAR_TO_DO));
+        let users = self
+            .auth
+            .trouble()
+            .map(|why| Concern::worth_knowing(Code::Users, why, "The users as they were before stay in force."));
+        let tls = self.tls.as_ref().and_then(|tls| tls.trouble()).map(|why| {
+            Concern::worth_knowing(Code::Certificate, why, "The certificate as it was before stays in use.")
+        });
+        clear.into_iter().chain(users).chain(tls).collect()
+    }
+
     /// When this process began to count.
     fn started(&self) -> Moment {
         let age = i64::try_from(self.health.started.elapsed().as_secs()).unwrap_or(i64::MAX);
@@ -85,22 +135,27 @@ pub async fn serve(
     };
     let address = listener.local_addr()?;
     tokio::spawn(follow(state.clone(), stopping.clone()));
-    let app = app(state, config.token.clone().map(Arc::from));
-    tokio::spawn(serve::accept(listener, app, stopping));
+    let tls = state.tls.clone();
+    if state.auth.warns() {
+        tracing::warn!("{IN_THE_CLEAR}; {IN_THE_CLEAR_TO_DO}");
+    }
+    let app = app(state, config.names.as_slice().into());
+    tokio::spawn(serve::accept(listener, app, tls, stopping));
     Ok(address)
 }
 
 /// All routes behind what guards them. A layer sees a request before those above it.
-fn app(state: AdminState, token: Option<Arc<str>>) -> Router {
+fn app(state: AdminState, names: Arc<[String]>) -> Router {
     let guarded = api::routes()
         .merge(pages::routes())
         .fallback(pages::no_such_page)
+        .layer(from_fn_with_state(state.clone(), admit::permitted))
         .layer(from_fn(guard::bounded))
-        .layer(from_fn_with_state(token, guard::with_token));
-    // Assets say nothing of this server, and the page that asks for a token needs them.
+        .layer(from_fn_with_state(state.clone(), admit::known));
+    // Assets say nothing of this server, and the page where one signs in needs them.
     let named = guarded
         .merge(pages::assets())
-        .layer(from_fn(guard::by_address))
+        .layer(from_fn_with_state(names, guard::by_name))
         .layer(from_fn_with_state(state.clone(), pages::as_pages))
         .layer(from_fn(problem::as_problems));
     api::open().merge(named).layer(from_fn(guard::with_headers)).with_state(state)
@@ -114,6 +169,13 @@ async fn follow(state: AdminState, mut stopping: watch::Receiver<bool>) {
         loop {
             ticks.tick().await;
             view::overview::look(&state);
+            let work = state.clone();
+            // Files that people write while it runs.
+            let _ = tokio::task::spawn_blocking(move || {
+                work.auth.look();
+                work.tls.iter().for_each(|tls| tls.look());
+            })
+            .await;
         }
     };
     tokio::select! {

@@ -1,6 +1,9 @@
 //! Connections of the HTTP side: bound, accepted, within bounds, and ended when it is time.
 
-use super::guard::{CONNECTION_WITHIN, CONNECTIONS_MAX, HEAD_BYTES_MAX, SEND_WITHIN};
+use super::{
+    guard::{CONNECTION_WITHIN, CONNECTIONS_MAX, HEAD_BYTES_MAX, SEND_WITHIN},
+    tls::Tls,
+};
 use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::{
@@ -14,8 +17,10 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    net::{TcpListener, TcpSocket, TcpStream},
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpSocket},
     sync::{Semaphore, watch},
+    time::timeout,
 };
 
 /// Connections that may wait to be accepted.
@@ -47,7 +52,7 @@ pub fn adopt(passed: std::net::TcpListener) -> std::io::Result<TcpListener> {
 }
 
 /// Accepts connections until told to stop.
-pub async fn accept(listener: TcpListener, app: Router, mut stopping: watch::Receiver<bool>) {
+pub async fn accept(listener: TcpListener, app: Router, tls: Option<Arc<Tls>>, mut stopping: watch::Receiver<bool>) {
     let free = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let stopped = stopping.clone();
     let accepting = async {
@@ -57,8 +62,16 @@ pub async fn accept(listener: TcpListener, app: Router, mut stopping: watch::Rec
                 Ok((stream, peer)) => {
                     let app = app.clone().layer(Extension(Peer(peer.ip().to_canonical())));
                     let stopping = stopped.clone();
+                    let acceptor = tls.as_ref().map(|tls| tls.acceptor());
                     tokio::spawn(async move {
-                        converse(stream, app, stopping).await;
+                        match acceptor {
+                            None => converse(stream, app, stopping).await,
+                            Some(acceptor) => match timeout(SEND_WITHIN, acceptor.accept(stream)).await {
+                                Ok(Ok(stream)) => converse(stream, app, stopping).await,
+                                Ok(Err(error)) => tracing::debug!(%error, "a connection without TLS"),
+                                Err(_) => {}
+                            },
+                        }
                         drop(place);
                     });
                 }
@@ -76,7 +89,11 @@ pub async fn accept(listener: TcpListener, app: Router, mut stopping: watch::Rec
 }
 
 /// Answers the requests of one connection; what has begun when it is time to stop is finished.
-async fn converse(stream: TcpStream, app: Router, mut stopping: watch::Receiver<bool>) {
+async fn converse(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    app: Router,
+    mut stopping: watch::Receiver<bool>,
+) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(SEND_WITHIN).max_buf_size(HEAD_BYTES_MAX);
     let mut connection = pin!(http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(app)));
@@ -87,6 +104,6 @@ async fn converse(stream: TcpStream, app: Router, mut stopping: watch::Receiver<
     };
     if ended.is_none() {
         connection.as_mut().graceful_shutdown();
-        let _ = tokio::time::timeout(SEND_WITHIN, connection).await;
+        let _ = timeout(SEND_WITHIN, connection).await;
     }
 }

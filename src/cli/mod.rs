@@ -2,10 +2,12 @@
 //!
 //! Exit codes: 0 fine, 64 wrong usage, 78 wrong configuration (both as in sysexits.h), 1 anything else.
 
+mod admin;
 mod ask;
 mod cache;
 mod check;
 mod explain;
+mod http;
 mod lists;
 mod pause;
 mod replay;
@@ -14,11 +16,13 @@ mod serve;
 mod wire_client;
 
 use crate::{
-    config::{self, Config, Loaded, World},
+    admin::Role,
+    config::{self, Loaded, World},
     embedded,
     policy::parse::{Extent, Format},
 };
 use clap::{Parser, Subcommand};
+use http::{ask_server, fetch};
 use std::{borrow::Cow, ffi::OsString, io::Write, net::IpAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 /// A recursive, validating DNS resolver that applies program blocklists and explains every verdict.
@@ -166,12 +170,55 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Say who may use the pages and the API.
+    Admin {
+        #[command(subcommand)]
+        command: AdminCommand,
+    },
     /// Leave with 0 if the running server answers.
     Health {
         /// As JSON.
         #[arg(long)]
         json: bool,
     },
+}
+
+#[derive(Subcommand)]
+enum AdminCommand {
+    /// Users with passwords, in the file that [admin] users_file names.
+    User {
+        #[command(subcommand)]
+        command: UserCommand,
+        /// Another file than the configuration's.
+        #[arg(long, global = true, value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
+    /// A token, for [admin] token_file and read_token_file.
+    Token {
+        #[command(subcommand)]
+        command: TokenCommand,
+    },
+}
+
+#[derive(Subcommand)]
+enum UserCommand {
+    /// Add a user, or give one a new password, which is asked for at the terminal or read from standard input.
+    Add {
+        name: String,
+        /// Who may look, and change nothing.
+        #[arg(long)]
+        read_only: bool,
+    },
+    /// Remove a user, and end their sessions.
+    Remove { name: String },
+    /// Show names and roles.
+    List,
+}
+
+#[derive(Subcommand)]
+enum TokenCommand {
+    /// Write a new token into a new file, which only its owner can read.
+    New { file: PathBuf },
 }
 
 #[derive(Subcommand)]
@@ -308,7 +355,26 @@ fn run_command(args: Args) -> Outcome {
         Command::Replay { file, against, before, format, top, json } => {
             replay::replay(&replay::Asked { config: args.config, file, against, before, format, top, json })
         }
+        // They are written before the configuration names them.
+        Command::Admin { command: AdminCommand::Token { command: TokenCommand::New { file } } } => {
+            admin::new_token(&file)
+        }
+        Command::Admin { command: AdminCommand::User { command, file } } => {
+            let file = file.map_or_else(|| admin::users_file(&load_to_ask()?.config), Ok)?;
+            admin::users(&file, command.asked())
+        }
         Command::Health { json } => ask::health(&load_to_ask()?.config, json),
+    }
+}
+
+impl UserCommand {
+    fn asked(self) -> admin::Asked {
+        match self {
+            Self::Add { name, read_only: true } => admin::Asked::Add { name, role: Role::ReadOnly },
+            Self::Add { name, read_only: false } => admin::Asked::Add { name, role: Role::Operator },
+            Self::Remove { name } => admin::Asked::Remove { name },
+            Self::List => admin::Asked::List,
+        }
     }
 }
 
@@ -349,63 +415,4 @@ fn say_json(what: &impl serde::Serialize) -> Outcome {
     let json = serde_json::to_string_pretty(what).map_err(|error| Failure::Other(error.to_string()))?;
     say(json + "\n");
     Ok(())
-}
-
-/// What an error of the server says to people: the detail of a problem (RFC 9457), or all of it.
-fn detail_of(text: &str) -> String {
-    let problem = serde_json::from_str::<serde_json::Value>(text).ok();
-    let detail = problem.as_ref().and_then(|problem| problem["detail"].as_str().or_else(|| problem["title"].as_str()));
-    detail.unwrap_or(text).trim().to_owned()
-}
-
-/// Asks the running server's HTTP interface for JSON.
-fn fetch<T: serde::de::DeserializeOwned>(config: &Config, path: &str, query: &[(&str, &str)]) -> Result<T, Failure> {
-    ask_server(config, path, query, None::<&()>)
-}
-
-/// Asks the running server's HTTP interface for JSON, or tells it some.
-fn ask_server<T: serde::de::DeserializeOwned>(
-    config: &Config,
-    path: &str,
-    query: &[(&str, &str)],
-    body: Option<&impl serde::Serialize>,
-) -> Result<T, Failure> {
-    let Some(admin) = &config.admin else {
-        return Err(Failure::Other("[admin] listen is empty, so the running server can't be asked".into()));
-    };
-    let address = wire_client::reachable(admin.listen);
-    let agent: ureq::Agent = ureq::Agent::config_builder()
-        .timeout_global(Some(std::time::Duration::from_secs(10)))
-        .http_status_as_error(false)
-        .build()
-        .into();
-    let url = format!("http://{address}{path}");
-    let token = admin.token.as_ref().map(|token| format!("Bearer {token}"));
-    let unreachable = |error: ureq::Error| {
-        Failure::Other(format!("no server answers at http://{address} ({error}); start it with `cleandns serve`"))
-    };
-    let mut response = match body {
-        None => {
-            let request = agent.get(url).query_pairs(query.iter().copied());
-            match token {
-                Some(token) => request.header("Authorization", token).call(),
-                None => request.call(),
-            }
-        }
-        Some(body) => {
-            let request = agent.post(url);
-            match token {
-                Some(token) => request.header("Authorization", token).send_json(body),
-                None => request.send_json(body),
-            }
-        }
-    }
-    .map_err(unreachable)?;
-    if response.status().as_u16() != 200 {
-        let text = response.body_mut().read_to_string().unwrap_or_default();
-        return Err(Failure::Other(format!("the server answered {}: {}", response.status(), detail_of(&text))));
-    }
-    let text = response.body_mut().read_to_string().map_err(unreachable)?;
-    serde_json::from_str(&text)
-        .map_err(|error| Failure::Other(format!("http://{address} gave no answer of cleandns: {error}")))
 }

@@ -24,7 +24,11 @@ pub fn pause(config: &Config, asked: &Asked) -> Outcome {
         (true, _) => Some(0),
         (false, length) => length.map(|length| length.as_secs()),
     };
-    let body = seconds.map(|seconds| PauseAsked { group: asked.group.clone(), seconds });
+    let body = seconds.map(|seconds| PauseAsked {
+        group: asked.group.clone(),
+        seconds: Some(seconds),
+        ..PauseAsked::default()
+    });
     if body.is_none() && asked.group.is_some() {
         return Err(Failure::Usage("--group needs --for or --end".to_owned()));
     }

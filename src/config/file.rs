@@ -6,6 +6,7 @@
 //!
 //! It looks at the paths the file names, and reads the admin token. It opens no list, creates nothing, prints nothing.
 
+mod admin;
 mod groups;
 mod local;
 mod policy;

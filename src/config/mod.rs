@@ -291,18 +291,68 @@ pub enum Location {
     Url(String),
 }
 
+/// The pages and the API.
 #[derive(Clone, PartialEq)]
 pub struct Admin {
     pub listen: SocketAddr,
-    /// Asked for as `Authorization: Bearer` when set.
+    /// Host names by which it is asked, besides addresses and `localhost`; in small letters.
+    pub names: Vec<String>,
+    /// Who shows it as `Authorization: Bearer` may change things.
     pub token: Option<String>,
+    /// Who shows this one may look.
+    pub read_token: Option<String>,
+    /// Names, roles and passwords.
+    pub users_file: Option<PathBuf>,
+    /// `None`: plain HTTP.
+    pub tls: Option<AdminTls>,
+    /// The owner knows that passwords cross the network in the clear.
+    pub insecure: bool,
+    /// The audit log; `None`: in the state folder, if there is one.
+    pub audit: Option<PathBuf>,
+}
+
+/// Files of a certificate, with those that lead to its authority, and of its key.
+#[derive(Clone, PartialEq, Debug)]
+pub struct AdminTls {
+    pub cert: PathBuf,
+    pub key: PathBuf,
+}
+
+impl Admin {
+    /// Nothing but where to listen.
+    pub fn plain(listen: SocketAddr) -> Self {
+        Self {
+            listen,
+            names: Vec::new(),
+            token: None,
+            read_token: None,
+            users_file: None,
+            tls: None,
+            insecure: false,
+            audit: None,
+        }
+    }
+
+    /// Whether secrets cross a network in the clear.
+    pub fn is_in_the_clear(&self) -> bool {
+        self.tls.is_none() && !self.listen.ip().to_canonical().is_loopback()
+    }
 }
 
 impl fmt::Debug for Admin {
-    /// Without the token, which must not reach a log.
+    /// Without the tokens, which must not reach a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let token = self.token.as_ref().map(|_| "…");
-        f.debug_struct("Admin").field("listen", &self.listen).field("token", &token).finish()
+        let hidden = |token: &Option<String>| token.as_ref().map(|_| "…");
+        f.debug_struct("Admin")
+            .field("listen", &self.listen)
+            .field("names", &self.names)
+            .field("token", &hidden(&self.token))
+            .field("read_token", &hidden(&self.read_token))
+            .field("users_file", &self.users_file)
+            .field("tls", &self.tls)
+            .field("insecure", &self.insecure)
+            .field("audit", &self.audit)
+            .finish()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use jiff::{
     Timestamp,
-    civil::Date,
+    civil::{Date, DateTime},
     tz::{TimeZone, TimeZoneDatabase},
 };
 use std::{fmt, sync::LazyLock};
@@ -57,6 +57,21 @@ impl Zone {
         let next = date.tomorrow().and_then(|next| self.0.to_timestamp(next.into()));
         // The calendar ends with the year 9999; whoever writes that means never.
         Some(next.map_or(i64::MAX, Timestamp::as_second))
+    }
+
+    /// Seconds since 1970 (UTC) of a time such as `2026-11-28T21:00Z`, or one without an offset, which is this zone's.
+    pub fn seconds(&self, text: &str) -> Option<i64> {
+        let time = text.parse::<Timestamp>().ok().or_else(|| {
+            let local = text.parse::<DateTime>().ok().filter(|_| !text.ends_with(['Z', 'z']))?;
+            self.0.to_timestamp(local).ok()
+        });
+        time.map(Timestamp::as_second)
+    }
+
+    /// Seconds since 1970 (UTC) as a clock in this zone shows them: `2026-11-28 22:00 Europe/Berlin`.
+    pub fn shown(&self, seconds: i64) -> String {
+        let time = Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX).to_zoned(self.0.clone());
+        format!("{} {self}", time.strftime("%Y-%m-%d %H:%M"))
     }
 
     /// As the library has it.
@@ -153,6 +168,23 @@ mod tests {
         for name in ["", "Etc/Unknown", "Local", "/etc/localtime", "../UTC", "U\nTC", &"a".repeat(10_000)] {
             assert!(Zone::named(name).is_err(), "{name}");
         }
+    }
+
+    #[test]
+    fn times_of_a_zone_are_read_and_shown() {
+        let berlin = Zone::named("Europe/Berlin").unwrap();
+        for (text, expected) in [
+            ("2026-11-28T22:00", "2026-11-28T21:00:00Z"),
+            ("2026-06-28T22:00:30", "2026-06-28T20:00:30Z"),
+            ("2026-11-28T22:00:00Z", "2026-11-28T22:00:00Z"),
+            ("2026-11-28T22:00:00+02:00", "2026-11-28T20:00:00Z"),
+        ] {
+            assert_eq!(berlin.seconds(text), Some(at(expected)), "{text}");
+        }
+        for text in ["", "tomorrow", "22:00", "2026-11-28T25:00", "2026-13-01T00:00"] {
+            assert_eq!(berlin.seconds(text), None, "{text}");
+        }
+        assert_eq!(berlin.shown(at("2026-11-28T21:00:00Z")), "2026-11-28 22:00 Europe/Berlin");
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub use terms::Terms;
 
 use crate::{
     dns::Transport,
-    pause::{PauseError, Pauses},
+    pause::{Kept, PauseError, Pauses},
     policy::{Client, Policy},
     resolve::Resolve,
     response::UDP_PAYLOAD_BYTES,
@@ -104,14 +104,23 @@ impl Pipeline {
         self.terms.store(terms);
     }
 
-    /// Pauses everybody, or one group of the policy in force, until a time; see [`Pauses::set`].
-    pub fn pause(&self, group: Option<&str>, until: i64) -> Result<(), PauseError> {
+    /// Names of the groups of the policy in force; clients in none come first.
+    pub fn groups(&self) -> Vec<String> {
         let policy = self.policy.load();
-        let is_group = |name: &str| {
-            let groups = policy.as_ref().map_or(0, |policy| policy.groups().len());
-            policy.as_ref().is_some_and(|policy| (0..=groups).any(|group| policy.group_name(group as u16) == name))
-        };
-        self.pauses.set(group, until, self.now(), is_group)
+        let groups = policy.as_ref().map_or(0, |policy| policy.groups().len());
+        policy.iter().flat_map(|policy| (0..=groups).map(|group| policy.group_name(group as u16).to_owned())).collect()
+    }
+
+    /// Whether a pause could be set.
+    pub fn check_pause(&self, pause: &Kept) -> Result<(), PauseError> {
+        let groups = self.groups();
+        self.pauses.check(pause, self.now(), |name| groups.iter().any(|group| group == name))
+    }
+
+    /// Pauses everybody, or one group of the policy in force, until a time; see [`Pauses::set`].
+    pub fn pause(&self, pause: Kept) -> Result<(), PauseError> {
+        let groups = self.groups();
+        self.pauses.set(pause, self.now(), |name| groups.iter().any(|group| group == name))
     }
 
     /// The pauses there are.

@@ -106,10 +106,41 @@ const ARROWS: &[(&str, &[&str], &str)] = &[
     ("admin", &["crate::listener", "crate::app", "crate::cli"], "it reads what others publish"),
     ("admin/guard", &["crate::", "super::super"], "it asks nobody"),
     ("admin/problem", &["crate::", "super::"], "errors as data"),
+    (
+        "admin/auth",
+        &[
+            "askama",
+            "super::api",
+            "super::pages",
+            "super::view",
+            "super::change",
+            "super::audit",
+            "SystemTime",
+            "Instant",
+            "AdminState",
+        ],
+        "who it is, by what they show and a time that it is given",
+    ),
+    (
+        "admin/audit",
+        &["axum", "askama", "super::pages", "super::view", "super::change", "SystemTime", "Instant", "AdminState"],
+        "lines in a file",
+    ),
+    ("admin/change", &["askama", "super::pages", "super::view", "super::api"], "what is done, by whom"),
     ("admin/live", &["axum", "askama", "super::super", "crate::admin"], "it counts what it is told"),
     (
         "admin/view",
-        &["axum", "askama", "guard", "problem", "admin::api", "admin::pages", "super::api", "super::pages"],
+        &[
+            "axum",
+            "askama",
+            "guard",
+            "problem",
+            "admin::api",
+            "admin::pages",
+            "super::api",
+            "super::pages",
+            "super::change::",
+        ],
         "what stands now, as plain data",
     ),
     ("admin/api", &["askama", "pages"], "JSON out of views"),
@@ -132,7 +163,9 @@ const ARROWS: &[(&str, &[&str], &str)] = &[
 ];
 
 /// Words that only one module may mention.
-const OWNERS: [(&str, &[&str]); 12] = [
+const OWNERS: [(&str, &[&str]); 14] = [
+    ("argon2", &["admin"]),
+    ("tokio_rustls", &["admin"]),
     ("hickory_resolver::", &["resolve"]),
     ("hickory_server::", &[]),
     ("domain::", &["resolve"]),

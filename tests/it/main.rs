@@ -36,3 +36,4 @@ mod start;
 mod takeover;
 mod twin;
 mod url_lists;
+mod who;

@@ -13,7 +13,7 @@ use tokio::{
 };
 
 /// Every page without what is typed, and pages that are no page.
-const PAGES: [&str; 8] = [
+const PAGES: [&str; 9] = [
     "/",
     "/programs",
     "/programs?group=kids",
@@ -22,6 +22,7 @@ const PAGES: [&str; 8] = [
     "/lists",
     "/lists/strict/block.list",
     "/setup",
+    "/changes",
 ];
 /// Text that would be more than text if it were put into a page as it is.
 const HOSTILE: &str = "\"'><img src=x onerror=alert(1)></title><script>alert(2)</script>";
@@ -29,20 +30,20 @@ const HOSTILE: &str = "\"'><img src=x onerror=alert(1)></title><script>alert(2)<
 const TURN: char = '\u{202e}';
 
 /// A response taken apart.
-struct Response {
-    status: u16,
-    headers: BTreeMap<String, String>,
-    body: String,
+pub struct Response {
+    pub status: u16,
+    pub headers: BTreeMap<String, String>,
+    pub body: String,
 }
 
 impl Response {
-    fn header(&self, name: &str) -> &str {
+    pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", String::as_str)
     }
 }
 
 /// Sends a request written by hand, as a browser would.
-async fn request(server: &Server, line: &str, headers: &str, body: &str) -> Response {
+pub async fn request(server: &Server, line: &str, headers: &str, body: &str) -> Response {
     let mut stream = TcpStream::connect(server.running.admin.unwrap()).await.unwrap();
     let text = format!("{line} HTTP/1.1\r\n{headers}Connection: close\r\n\r\n{body}");
     stream.write_all(text.as_bytes()).await.unwrap();
@@ -59,12 +60,12 @@ async fn request(server: &Server, line: &str, headers: &str, body: &str) -> Resp
     }
 }
 
-async fn get(server: &Server, path: &str) -> Response {
+pub async fn get(server: &Server, path: &str) -> Response {
     request(server, &format!("GET {path}"), "Host: localhost\r\nAccept: text/html,*/*\r\n", "").await
 }
 
 /// A server with a program of each kind, a group, and a list whose name, header and lines are hostile.
-async fn serve(more: &str) -> Server {
+pub async fn serve(more: &str) -> Server {
     let folder = folder();
     let path = |name: &str| folder.path().join(name);
     let block = "#! cleandns\n#: title: The blocked\n#: breaks: what it says\nblocked.example\n@pass.blocked.example\n";
@@ -101,8 +102,8 @@ fn tags(body: &str) -> Vec<&str> {
 }
 
 /// What a page is made of and what it may not have in it.
-fn check(path: &str, body: &str) {
-    const KNOWN: [&str; 52] = [
+pub fn check(path: &str, body: &str) {
+    const KNOWN: [&str; 53] = [
         "!doctype",
         "a",
         "b",
@@ -140,6 +141,7 @@ fn check(path: &str, body: &str) {
         "path",
         "rect",
         "section",
+        "select",
         "small",
         "span",
         "summary",
@@ -174,14 +176,14 @@ fn check(path: &str, body: &str) {
 }
 
 /// The values of an attribute, as they are written.
-fn attributes<'b>(body: &'b str, name: &str) -> Vec<&'b str> {
+pub fn attributes<'b>(body: &'b str, name: &str) -> Vec<&'b str> {
     let before = format!(" {name}=\"");
     let values = tags(body).into_iter().flat_map(|tag| tag.split(&before).skip(1).collect::<Vec<_>>());
     values.filter_map(|rest| rest.split('"').next()).collect()
 }
 
 /// A page without its tags, with single spaces.
-fn text(body: &str) -> String {
+pub fn text(body: &str) -> String {
     let parts = body.split('<').map(|part| part.split_once('>').map_or(part, |(_, text)| text));
     parts.collect::<Vec<_>>().join(" ").split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -323,6 +325,10 @@ async fn no_page_names_what_is_not_there() {
             let names = ["href", "src", "action"].map(|name| attributes(&response.body, name)).concat();
             for named in names {
                 let named = named.replace("&#38;", "&");
+                // What forms are sent to can't be looked at.
+                if named.starts_with("/do/") {
+                    continue;
+                }
                 let (page, place) = named.split_once('#').unwrap_or((&named, ""));
                 let page = if page.is_empty() { path.clone() } else { page.to_owned() };
                 assert!(page.starts_with('/') && !page.starts_with("//"), "{path} names {named}");
@@ -382,10 +388,13 @@ async fn every_response_tells_browsers_what_they_may_do() {
         }
         assert!(!response.headers.contains_key("access-control-allow-origin"));
     }
-    // A browser without the token gets a page, with its style.
+    // A browser without the token is sent to a page where one signs in, with its style.
     let response = get(&server, "/").await;
-    assert_eq!((response.status, response.header("www-authenticate")), (401, "Bearer"));
-    check("401", &response.body);
+    assert_eq!((response.status, response.header("location")), (303, "/sign-in"));
+    assert_eq!(get(&server, "/lists?a=b").await.header("location"), "/sign-in?back=%2Flists%3Fa%3Db");
+    let response = get(&server, "/sign-in").await;
+    assert_eq!(response.status, 200);
+    check("/sign-in", &response.body);
     assert!(!response.body.contains("strict"), "{}", response.body);
     let style = attributes(&response.body, "href").into_iter().find(|named| named.starts_with("/style.css")).unwrap();
     let style = get(&server, style).await;
@@ -438,7 +447,7 @@ async fn errors_of_the_api_are_problems() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_changed_by_a_page() {
+async fn nothing_is_changed_at_the_address_of_a_page() {
     let server = serve("").await;
     for path in PAGES {
         let path = path.split('?').next().unwrap();
@@ -447,8 +456,13 @@ async fn nothing_is_changed_by_a_page() {
             let response = request(&server, &line, "Host: localhost\r\nContent-Length: 0\r\n", "").await;
             assert_eq!(response.status, 405, "{line}");
         }
+        // Forms that change something are sent to addresses of their own, and show that they were meant.
         let body = get(&server, path).await.body;
-        assert!(attributes(&body, "method").iter().all(|method| *method == "get"), "{path}");
+        for form in body.split("<form ").skip(1) {
+            let form = form.split("</form>").next().unwrap();
+            let is_change = form.contains("method=\"post\" action=\"/do/") && form.contains(" name=\"csrf\" value=\"");
+            assert!(is_change || form.contains("method=\"get\""), "{path}: {form}");
+        }
     }
     // More than fits is refused, and the next is served.
     let long = format!("Host: localhost\r\nX: {}\r\n", "x".repeat(17 << 10));

@@ -1,82 +1,41 @@
-//! What the API changes: pauses, and what answers are kept. And who looks for ways round this resolver.
-//!
-//! A change is asked for by a JSON body. A page of another origin can't send one without asking first (CORS), which
-//! nothing here answers.
+//! What the API changes: pauses, lists, and what answers are kept. And who looks for ways round this resolver.
 
-use super::super::AdminState;
-use crate::{
-    cache::Stats,
-    dns::Name,
-    pause::{Kept, PauseError},
-    query::CacheUse,
+use super::super::{
+    AdminState,
+    auth::Operator,
+    change::{
+        at_leisure,
+        cache::{FlushAsked, Flushed, flush},
+        lists::{UpdateView, update},
+        pauses::{PauseAsked, PausesView, pause, pauses},
+    },
+    problem::Refusal,
 };
-use axum::{
-    Json,
-    extract::State,
-    http::StatusCode,
-    response::{IntoResponse, Response},
-};
+use crate::{cache::Stats, query::CacheUse};
+use axum::{Json, extract::State};
 use serde::{Deserialize, Serialize};
 
-/// A pause that is asked for.
-#[derive(Serialize, Deserialize, Debug)]
-pub struct PauseAsked {
-    /// `None`: everybody; `default`: clients in no group.
-    #[serde(default)]
-    pub group: Option<String>,
-    /// From now on; 0 ends the pause.
-    pub seconds: u64,
-}
-
-/// The pauses there are.
-#[derive(Serialize, Deserialize, Debug)]
-pub struct PausesView {
-    /// Seconds since 1970 (UTC).
-    pub now: i64,
-    pub pauses: Vec<Kept>,
-    /// Why they don't outlast a restart, if they don't.
-    #[serde(default)]
-    pub warning: Option<String>,
-}
-
 /// `GET /api/v1/pause`
-pub async fn pauses(State(state): State<AdminState>) -> Json<PausesView> {
-    Json(view(&state, None))
+pub async fn paused(State(state): State<AdminState>) -> Json<PausesView> {
+    Json(pauses(&state))
 }
 
 /// `POST /api/v1/pause`
-pub async fn pause(State(state): State<AdminState>, Json(asked): Json<PauseAsked>) -> Response {
-    let work = state.clone();
-    let set = tokio::task::spawn_blocking(move || {
-        let now = work.pipeline.now();
-        let seconds = i64::try_from(asked.seconds).unwrap_or(i64::MAX - now);
-        work.pipeline.pause(asked.group.as_deref(), now.saturating_add(seconds))
-    });
-    match set.await {
-        Ok(Ok(())) => Json(view(&state, None)).into_response(),
-        Ok(Err(error @ PauseError::NotKept(_))) => Json(view(&state, Some(error.to_string()))).into_response(),
-        Ok(Err(error)) => (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response(),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
-    }
-}
-
-fn view(state: &AdminState, warning: Option<String>) -> PausesView {
-    let now = state.pipeline.now();
-    PausesView { now, pauses: state.pipeline.pauses().list(now), warning }
-}
-
-/// What was asked of the lists.
-#[derive(Serialize, Deserialize, Debug)]
-pub struct UpdateView {
-    /// Always true: the lists are being looked at, and `GET /api/v1/lists` tells what comes of it.
-    pub begun: bool,
+pub async fn set_pause(
+    State(state): State<AdminState>,
+    Operator(who): Operator,
+    Json(asked): Json<PauseAsked>,
+) -> Result<Json<PausesView>, Refusal> {
+    at_leisure(&state, move |state| pause(state, &who, &asked)).await.map(Json)
 }
 
 /// `POST /api/v1/lists/update`: every list is read again, and those with a url are downloaded. The body is `{}`.
-pub async fn update(State(state): State<AdminState>, Json(_): Json<serde_json::Value>) -> Json<UpdateView> {
-    state.lists.reload();
-    state.lists.update();
-    Json(UpdateView { begun: true })
+pub async fn update_lists(
+    State(state): State<AdminState>,
+    Operator(who): Operator,
+    Json(_): Json<serde_json::Value>,
+) -> Result<Json<UpdateView>, Refusal> {
+    at_leisure(&state, move |state| update(state, &who)).await.map(Json)
 }
 
 /// A client and how many of its questions looked for a way round this resolver.
@@ -116,40 +75,11 @@ pub async fn cache(State(state): State<AdminState>) -> Json<CacheView> {
     Json(CacheView { entries, bytes, size, stored, flushed, hits, stale, misses })
 }
 
-/// What is to be forgotten.
-#[derive(Serialize, Deserialize, Debug)]
-pub struct FlushAsked {
-    /// `None`: everything.
-    #[serde(default)]
-    pub name: Option<String>,
-    /// All names below it too.
-    #[serde(default)]
-    pub subtree: bool,
-}
-
-/// What was forgotten.
-#[derive(Serialize, Deserialize, Debug)]
-pub struct Flushed {
-    pub answers: u64,
-}
-
 /// `POST /api/v1/cache/flush`
-pub async fn flush(State(state): State<AdminState>, Json(asked): Json<FlushAsked>) -> Response {
-    let (name, subtree) = match asked.name.as_deref().map(str::parse::<Name>) {
-        None => (Name::ROOT, true),
-        Some(Ok(name)) => (name, asked.subtree),
-        Some(Err(error)) => {
-            let name = asked.name.unwrap_or_default();
-            return (StatusCode::BAD_REQUEST, format!("name `{name}`: {error}\n")).into_response();
-        }
-    };
-    // It looks at every entry.
-    let flushing = tokio::task::spawn_blocking(move || {
-        (state.forget_saved)();
-        state.pipeline.finder().flush(&name, subtree)
-    });
-    match flushing.await {
-        Ok(answers) => Json(Flushed { answers }).into_response(),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
-    }
+pub async fn flush_cache(
+    State(state): State<AdminState>,
+    Operator(who): Operator,
+    Json(asked): Json<FlushAsked>,
+) -> Result<Json<Flushed>, Refusal> {
+    at_leisure(&state, move |state| flush(state, &who, &asked)).await.map(Json)
 }

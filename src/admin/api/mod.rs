@@ -1,11 +1,13 @@
 //! Routes for programs. Each takes its request apart, calls a view or a change, and gives JSON.
 
 pub mod control;
+mod session;
 
 use super::{
     AdminState,
     gauges::gauges,
     view::{
+        changes::{ChangesView, changes},
         explain::{Asked, ExplainError, explain},
         lists,
         overview::{self, Overview, STEP_SECONDS},
@@ -38,11 +40,13 @@ pub fn routes() -> Router<AdminState> {
         .route("/api/v1/overview/time_line", get(time_line))
         .route("/api/v1/explain", get(explain_name))
         .route("/api/v1/lists", get(all_lists))
-        .route("/api/v1/lists/update", post(control::update))
+        .route("/api/v1/lists/update", post(control::update_lists))
         .route("/api/v1/bypass", get(control::bypass))
         .route("/api/v1/cache", get(control::cache))
-        .route("/api/v1/cache/flush", post(control::flush))
-        .route("/api/v1/pause", get(control::pauses).post(control::pause))
+        .route("/api/v1/cache/flush", post(control::flush_cache))
+        .route("/api/v1/changes", get(all_changes))
+        .route("/api/v1/session", get(session::session).post(session::sign_in).delete(session::sign_out))
+        .route("/api/v1/pause", get(control::paused).post(control::set_pause))
 }
 
 async fn healthz() -> &'static str {
@@ -108,6 +112,22 @@ async fn time_line(
 
 async fn all_lists(State(state): State<AdminState>) -> impl IntoResponse {
     Json(lists::lists(&state.health.published.status.load()))
+}
+
+/// Where the changes go on.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Before {
+    #[serde(default)]
+    before: Option<u64>,
+}
+
+async fn all_changes(
+    State(state): State<AdminState>,
+    Query(before): Query<Before>,
+) -> Result<Json<ChangesView>, (StatusCode, String)> {
+    let reading = tokio::task::spawn_blocking(move || changes(&state, before.before));
+    reading.await.map(Json).map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")))
 }
 
 async fn explain_name(State(state): State<AdminState>, Query(asked): Query<Asked>) -> Response {

@@ -1,34 +1,40 @@
 //! By what name this server is asked. A web page in a browser on this machine could ask it by a name of its own making
-//! that leads here (DNS rebinding), so only requests that name an address or `localhost` are heard.
+//! that leads here (DNS rebinding), so only requests that name an address, `localhost` or a name of the configuration are heard.
 
 use axum::{
-    extract::Request,
+    extract::{Request, State},
     http::{HeaderMap, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 /// Lets a request through that names this server plainly.
-pub async fn by_address(request: Request, next: Next) -> Response {
-    if !names_an_address(request.headers()) {
-        return (StatusCode::MISDIRECTED_REQUEST, "ask by address or as localhost\n").into_response();
+pub async fn by_name(State(names): State<Arc<[String]>>, request: Request, next: Next) -> Response {
+    match is_ours(request.headers(), &names) {
+        Some(true) => next.run(request).await,
+        Some(false) => {
+            let advice = "ask by address or as localhost, or write the name into [admin] names\n";
+            (StatusCode::MISDIRECTED_REQUEST, advice).into_response()
+        }
+        None => {
+            (StatusCode::BAD_REQUEST, "say by what name you ask, in one header Host (RFC 9112 §3.2)\n").into_response()
+        }
     }
-    next.run(request).await
 }
 
-/// True if the Host header is an address, `localhost`, or missing.
-fn names_an_address(headers: &HeaderMap) -> bool {
-    let Some(host) = headers.get(header::HOST) else {
-        return true;
-    };
+/// Whether the Host header is an address, `localhost` or one of `names`; `None` if there isn't one.
+fn is_ours(headers: &HeaderMap, names: &[String]) -> Option<bool> {
+    let mut all = headers.get_all(header::HOST).into_iter();
+    let (Some(host), None) = (all.next(), all.next()) else { return None };
     let host = host.to_str().unwrap_or("?");
     let without_port = match host.rsplit_once(':') {
         Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) && !host.ends_with(':') => host,
         _ => host,
     };
     let bare = without_port.trim_start_matches('[').trim_end_matches(']');
-    bare == "localhost" || bare.parse::<IpAddr>().is_ok()
+    let is_named = bare.eq_ignore_ascii_case("localhost") || names.iter().any(|name| bare.eq_ignore_ascii_case(name));
+    Some(is_named || bare.parse::<IpAddr>().is_ok())
 }
 
 #[cfg(test)]
@@ -47,9 +53,19 @@ mod tests {
             ("evil.example", false),
             ("127.0.0.1.evil.example:8053", false),
             ("localhost.evil.example", false),
+            ("LOCALHOST", true),
+            ("dns.corp.example:8053", true),
+            ("DNS.corp.example", true),
+            ("x.dns.corp.example", false),
+            ("", false),
         ] {
             let headers = HeaderMap::from_iter([(header::HOST, host.parse().unwrap())]);
-            assert_eq!(names_an_address(&headers), expected, "{host}");
+            assert_eq!(is_ours(&headers, &["dns.corp.example".to_owned()]), Some(expected), "{host}");
         }
+        assert_eq!(is_ours(&HeaderMap::new(), &[]), None);
+        let mut twice = HeaderMap::new();
+        twice.append(header::HOST, "localhost".parse().unwrap());
+        twice.append(header::HOST, "evil.example".parse().unwrap());
+        assert_eq!(is_ours(&twice, &[]), None);
     }
 }

@@ -1,12 +1,10 @@
-//! Who is heard and what is said to everybody: by what name, with which token, in what bounds, under which headers.
+//! Who is heard and what is said to everybody: by what name, in what bounds, under which headers.
 //! It asks nobody, and knows no page.
 
 mod bounds;
 mod headers;
 mod host;
-mod token;
 
-pub use bounds::{CONNECTION_WITHIN, CONNECTIONS_MAX, HEAD_BYTES_MAX, SEND_WITHIN, bounded};
+pub use bounds::{BODY_BYTES_MAX, CONNECTION_WITHIN, CONNECTIONS_MAX, HEAD_BYTES_MAX, SEND_WITHIN, bounded};
 pub use headers::with_headers;
-pub use host::by_address;
-pub use token::with_token;
+pub use host::by_name;

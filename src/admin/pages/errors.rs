@@ -1,7 +1,7 @@
 //! Errors as pages, for browsers. Programs get the text.
 
 use super::{
-    super::problem::{is_of_api, kind},
+    super::problem::{Kind, Refusal, is_of_api},
     assets,
 };
 use askama::Template;
@@ -46,7 +46,7 @@ pub async fn as_pages(request: Request, next: Next) -> Response {
     }
     let (mut head, body) = response.into_parts();
     let text = to_bytes(body, TEXT_BYTES_MAX).await.unwrap_or_default();
-    let (_, title) = kind(status);
+    let title = head.extensions.get::<Refusal>().map_or(Kind::of(status), |refusal| refusal.kind).title();
     let text = String::from_utf8_lossy(&text);
     let page = ErrorPage { title, text: text.trim(), style: &assets::STYLE.address, icon: &assets::ICON.address };
     let Ok(html) = page.render() else { return status.into_response() };

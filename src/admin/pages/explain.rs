@@ -2,6 +2,7 @@
 
 use super::super::{
     AdminState,
+    auth::Reader,
     serve::Peer,
     view::{
         explain::{Asked, ExplainError, Explained, explain},
@@ -44,6 +45,7 @@ struct Page {
 /// `GET /explain?name&type&client`; without a name only the form.
 pub async fn page(
     State(state): State<AdminState>,
+    reader: Reader,
     Extension(Peer(peer)): Extension<Peer>,
     Query(typed): Query<Typed>,
 ) -> Response {
@@ -73,8 +75,13 @@ pub async fn page(
         Some(ExplainError::Fault(_)) => StatusCode::INTERNAL_SERVER_ERROR,
     };
     let problem = problem.map(|error| error.to_string());
-    let page =
-        Page { shell: Shell::new(&state, "/explain", "Explain"), typed, client: peer.to_string(), problem, found };
+    let page = Page {
+        shell: Shell::new(&state, reader, "/explain", "Explain"),
+        typed,
+        client: peer.to_string(),
+        problem,
+        found,
+    };
     (status, show(page)).into_response()
 }
 

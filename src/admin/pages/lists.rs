@@ -2,6 +2,7 @@
 
 use super::super::{
     AdminState,
+    auth::Reader,
     view::lists::{Hits, ListView, OneList, one as one_list, with_hits},
 };
 use super::{
@@ -47,13 +48,13 @@ struct ListPage {
     started: Moment,
 }
 
-pub async fn page(State(state): State<AdminState>) -> Response {
+pub async fn page(State(state): State<AdminState>, reader: Reader) -> Response {
     let (view, hits) = with_hits(&state);
     let sum = |of: fn(&ListView) -> usize| view.lists.iter().map(of).sum::<usize>();
     let folders = view.folder_troubles.iter().map(|(program, why)| format!("{program}: {why}"));
     let unknown = view.unknown_services.iter().map(|service| format!("{service}: no list is of this service"));
     let mut page = ListsPage {
-        shell: Shell::new(&state, "/lists", "Lists"),
+        shell: Shell::new(&state, reader, "/lists", "Lists"),
         programs: Vec::new(),
         lists: view.lists.len(),
         rules: sum(|list| list.rules),
@@ -72,11 +73,15 @@ pub async fn page(State(state): State<AdminState>) -> Response {
     show(page)
 }
 
-pub async fn one(State(state): State<AdminState>, Path((program, name)): Path<(String, String)>) -> Response {
+pub async fn one(
+    State(state): State<AdminState>,
+    reader: Reader,
+    Path((program, name)): Path<(String, String)>,
+) -> Response {
     let Some(OneList { list, hits }) = one_list(&state, &program, &name) else {
         return (StatusCode::NOT_FOUND, "there is no such list\n").into_response();
     };
-    let shell = Shell::new(&state, "/lists", name);
+    let shell = Shell::new(&state, reader, "/lists", name);
     let now = Moment(state.pipeline.now().saturating_mul(1_000_000));
     show(ListPage { shell, list, hits, now, started: state.started() })
 }

@@ -1,15 +1,18 @@
 //! Pages for people, made here from the views that the API gives as JSON. No script: what a link or a form asks for is in
-//! the address, and the answer is a whole page.
+//! the address, and the answer is a whole page. What changes something is a form that is posted: `forms`.
 //!
 //! A file a page: its data as the template shows it. `templates/` is what it looks like, `escape` how foreign text gets
 //! into it, `plot` draws, `words` writes numbers.
 
 mod assets;
+mod changes;
 mod errors;
 mod escape;
 mod explain;
+mod forms;
 mod lists;
 mod overview;
+mod pause;
 mod plot;
 mod programs;
 mod setup;
@@ -18,7 +21,11 @@ mod words;
 pub use assets::assets;
 pub use errors::{as_pages, no_such_page};
 
-use super::AdminState;
+use super::{
+    AdminState,
+    auth::Reader,
+    view::changes::{Change, one as one_change},
+};
 use askama::Template;
 use axum::{
     Router,
@@ -36,11 +43,20 @@ pub fn routes() -> Router<AdminState> {
         .route("/lists", get(lists::page))
         .route("/lists/{program}/{list}", get(lists::one))
         .route("/setup", get(setup::page))
+        .route("/changes", get(changes::page))
+        .route("/sign-in", get(forms::sign_in_page))
+        .merge(forms::routes())
 }
 
 /// The pages in the menu.
-const MENU: [(&str, &str); 5] =
-    [("/", "Overview"), ("/programs", "Programs"), ("/explain", "Explain"), ("/lists", "Lists"), ("/setup", "Setup")];
+const MENU: &[(&str, &str)] = &[
+    ("/", "Overview"),
+    ("/programs", "Programs"),
+    ("/explain", "Explain"),
+    ("/lists", "Lists"),
+    ("/setup", "Setup"),
+    ("/changes", "Changes"),
+];
 
 /// What is around every page.
 struct Shell {
@@ -51,10 +67,13 @@ struct Shell {
     state: String,
     is_well: bool,
     epoch: u64,
+    reader: Reader,
+    /// The change that the page was asked to tell of.
+    done: Option<Change>,
 }
 
 impl Shell {
-    fn new(state: &AdminState, current: &'static str, title: impl Into<String>) -> Self {
+    fn new(state: &AdminState, reader: Reader, current: &'static str, title: impl Into<String>) -> Self {
         let (readiness, concerns) = state.health.look();
         let told = match concerns.len() {
             0 => "all well".to_owned(),
@@ -67,10 +86,28 @@ impl Shell {
             state: if readiness.serves() { told } else { readiness.word().to_owned() },
             is_well: concerns.is_empty(),
             epoch: state.health.published.status.load().epoch,
+            done: reader.done.and_then(|change| one_change(state, change)),
+            reader,
         }
     }
 
-    fn menu(&self) -> [(&'static str, &'static str); 5] {
+    /// Whether forms that change something are shown.
+    fn may_change(&self) -> bool {
+        self.reader.may_change()
+    }
+
+    /// What every such form shows, in its field `csrf`.
+    fn csrf(&self) -> &str {
+        &self.reader.csrf
+    }
+
+    /// Who is signed in, with what they may; `None` where nobody has to.
+    fn user(&self) -> Option<(&str, &'static str)> {
+        let is_signed_in = self.reader.session.is_some();
+        is_signed_in.then(|| (self.reader.who.name.as_str(), self.reader.who.role.word()))
+    }
+
+    fn menu(&self) -> &'static [(&'static str, &'static str)] {
         MENU
     }
 

@@ -2,10 +2,12 @@
 
 use super::super::{
     AdminState,
+    auth::Reader,
     view::overview::{ByCache, Overview, STEP_SECONDS, overview, time_line},
 };
 use super::{
     Shell,
+    pause::{PauseCard, Typed},
     plot::{Plot, plot},
     show,
     words::{ago, count, counted, octets, rate, stamp, took},
@@ -25,6 +27,7 @@ struct Page {
     /// Steps of the plot.
     steps: usize,
     hours: Vec<Hour>,
+    pause: PauseCard,
 }
 
 /// A row of the numbers below the plot.
@@ -34,11 +37,17 @@ struct Hour {
     counts: [u64; 4],
 }
 
-pub async fn page(State(state): State<AdminState>) -> Response {
-    let view = overview(&state);
-    let line = time_line(&state, None, None, STEP_SECONDS);
-    let shell = Shell::new(&state, "/", "Overview");
-    show(Page { shell, plot: plot(&line), steps: line.buckets.len(), hours: by_hour(&line), view })
+pub async fn page(State(state): State<AdminState>, reader: Reader) -> Response {
+    let pause = PauseCard::new(&state, Typed::default(), None);
+    show_with(&state, reader, pause)
+}
+
+/// The page with a form as it was sent.
+pub fn show_with(state: &AdminState, reader: Reader, pause: PauseCard) -> Response {
+    let view = overview(state);
+    let line = time_line(state, None, None, STEP_SECONDS);
+    let shell = Shell::new(state, reader, "/", "Overview");
+    show(Page { shell, plot: plot(&line), steps: line.buckets.len(), hours: by_hour(&line), view, pause })
 }
 
 /// Hours with queries, the latest first.

@@ -2,6 +2,7 @@
 
 use super::super::{
     AdminState,
+    auth::Reader,
     view::{
         lists::Hits,
         programs::{Program, Programs, Service, programs},
@@ -34,9 +35,9 @@ struct Page {
     view: Programs,
 }
 
-pub async fn page(State(state): State<AdminState>, Query(wanted): Query<Wanted>) -> Response {
+pub async fn page(State(state): State<AdminState>, reader: Reader, Query(wanted): Query<Wanted>) -> Response {
     match programs(&state, &wanted.group) {
-        Some(view) => show(Page { shell: Shell::new(&state, "/programs", "Programs"), view }),
+        Some(view) => show(Page { shell: Shell::new(&state, reader, "/programs", "Programs"), view }),
         None => (StatusCode::NOT_FOUND, "there is no such group\n").into_response(),
     }
 }

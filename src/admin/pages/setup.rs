@@ -2,6 +2,7 @@
 
 use super::super::{
     AdminState,
+    auth::Reader,
     view::setup::{Setup, setup},
 };
 use super::{Shell, show};
@@ -19,11 +20,11 @@ struct Page {
     view: Setup,
 }
 
-pub async fn page(State(state): State<AdminState>) -> Response {
+pub async fn page(State(state): State<AdminState>, reader: Reader) -> Response {
     let work = state.clone();
     // The system is asked for this machine's addresses.
     match tokio::task::spawn_blocking(move || setup(&work)).await {
-        Ok(view) => show(Page { shell: Shell::new(&state, "/setup", "Setup"), view }),
+        Ok(view) => show(Page { shell: Shell::new(&state, reader, "/setup", "Setup"), view }),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
     }
 }

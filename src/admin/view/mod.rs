@@ -1,5 +1,6 @@
 //! What stands now as plain data: the API gives it as JSON, and the pages show it. One function a view.
 
+pub mod changes;
 pub mod explain;
 pub mod lists;
 pub mod overview;

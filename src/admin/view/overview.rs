@@ -136,7 +136,7 @@ pub fn overview(state: &AdminState) -> Overview {
         now: Now { time: Moment(now.saturating_mul(1_000_000)), rate: state.minutes.rate() },
         state: readiness.word(),
         concerns,
-        notes: state.health.notes(),
+        notes: state.notes().into_iter().chain(state.health.notes()).collect(),
         totals: totals(state, now),
         latency: latency(&state.telemetry.sums()),
         cache: CacheShare {

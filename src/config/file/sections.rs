@@ -5,11 +5,10 @@
 
 use super::{
     super::{
-        Admin, Cache, Config, Forward, ForwardServer, Listen, Log, Origin, Resolve,
+        Cache, Config, Forward, ForwardServer, Listen, Log, Origin, Resolve,
         reach::{NOT_PUBLIC, open_to_the_internet},
     },
     local::read_local,
-    read_bounded,
     reader::{Table, Value},
     text::{self, WrittenServer},
     world::{Base, World},
@@ -30,15 +29,12 @@ const ACCESS: [&str; 7] =
     ["127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7", "fe80::/10"];
 
 const LISTEN_DO53: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 5300);
-const LISTEN_ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8053);
 const CACHE_BYTES: u64 = 128 << 20;
 const LOG_FILTER: &str = "info,hickory_server=warn,hickory_resolver=error,hickory_net=error,hickory_proto=error";
 const CACHE_STALE: Duration = Duration::from_secs(86_400);
 
 const NETWORK_EXAMPLE: &str = "\"192.168.0.0/16\"";
 
-/// Octets of a token file: what fits into a request's header with room to spare.
-const TOKEN_BYTES_MAX: u64 = 4096;
 /// UDP workers: more than any machine it is meant for has cores; 5300 is a port in the wrong place.
 const WORKERS_MAX: u64 = 1024;
 
@@ -102,49 +98,6 @@ impl Reading<'_> {
         match table.set_text("dir", "/var/lib/cleandns") {
             Some(value) => value.parse("", |path| self.base.folder(path)),
             None => self.world.state_folder(),
-        }
-    }
-
-    fn admin(&self, table: &Table<'_>, do53: &[(Option<Value<'_>>, SocketAddr)]) -> Option<Admin> {
-        let token_file = table.set_text("token_file", "/etc/cleandns/token");
-        let token = token_file.as_ref().and_then(|value| value.parse("", |path| self.token(path)));
-        let value = table.value("listen");
-        let listen = match &value {
-            Some(value) if value.text("127.0.0.1:8053")?.is_empty() => return None,
-            Some(value) => value.parse("", text::listen_address)?,
-            None => LISTEN_ADMIN,
-        };
-        // A token file that is named and can't be read is reported already.
-        if let Some(value) = &value
-            && !listen.ip().to_canonical().is_loopback()
-            && token_file.is_none()
-        {
-            value.problem(format!(
-                "{listen} can be reached from other machines, and anybody there could use it; set token_file, or \
-                 write listen = \"127.0.0.1:{}\"",
-                listen.port()
-            ));
-        }
-        // Two can't listen at one place; port 0 is a new place each time.
-        if listen.port() != 0
-            && let Some((element, _)) = do53.iter().find(|(_, address)| *address == listen)
-            && let Some(written) = element.as_ref().or(value.as_ref())
-        {
-            written.problem(format!("{listen} is both in listen.do53 and admin.listen; give one of them another port"));
-        }
-        Some(Admin { listen, token })
-    }
-
-    /// The token in a file: one line of visible ASCII, as it stands in an HTTP header.
-    fn token(&self, path: &str) -> Result<String, String> {
-        let path = self.base.find_file(path)?;
-        let octets = read_bounded(&path, TOKEN_BYTES_MAX)?;
-        match std::str::from_utf8(&octets).map(str::trim) {
-            Ok(token) if !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(token.to_owned()),
-            _ => Err(format!(
-                "{} holds no token; write one line of letters and digits into it, such as `openssl rand -hex 32` prints",
-                path.display()
-            )),
         }
     }
 

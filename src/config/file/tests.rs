@@ -151,7 +151,7 @@ fn the_template_has_every_option_and_its_examples_can_be_used() {
         "program.lists: path url format name service match override allow_empty required gate release refresh",
         "program.lists: change_max ca_file",
         "group: name clients tags programs services schedule",
-        "admin: listen token_file",
+        "admin: listen names token_file read_token_file users_file tls_cert tls_key insecure audit",
         "query_log: enabled path keep keep_sums size privacy answers instance json dnstap clickhouse",
         "query_log.json: to size files",
         "query_log.dnstap: to client resolver size files",
@@ -169,7 +169,7 @@ fn the_template_has_every_option_and_its_examples_can_be_used() {
 fn defaults_are_the_documented_ones() {
     let config = default_config();
     assert_eq!(config.listen, Listen { do53: vec!["127.0.0.1:5300".parse().unwrap()], workers: 0 });
-    assert_eq!(config.admin, Some(Admin { listen: "127.0.0.1:8053".parse().unwrap(), token: None }));
+    assert_eq!(config.admin, Some(Admin::plain("127.0.0.1:8053".parse().unwrap())));
     assert_eq!(config.cache.bytes, 128 << 20);
     assert_eq!(config.state_dir, None);
     assert_eq!(
@@ -272,7 +272,7 @@ fn every_option_is_read() {
     assert_eq!(config.cache.bytes, 1 << 30);
     assert_eq!(config.state_dir, Some("/var/lib/cleandns".into()));
     assert_eq!(config.log, Log { filter: "debug".into(), json: true, queries: true });
-    assert_eq!(config.admin, Some(Admin { listen: address("0.0.0.0:80"), token: Some("s3cret".into()) }));
+    assert_eq!(config.admin, Some(Admin { token: Some("s3cret".into()), ..Admin::plain(address("0.0.0.0:80")) }));
     assert_eq!(config.resolve.root_hints, Some(here.join("config/own.list")));
     assert_eq!(config.resolve.trust_anchors, Some(here.join("config/own.list")));
     assert_eq!((config.resolve.validate, config.resolve.ipv4, config.resolve.ipv6), (false, true, false));

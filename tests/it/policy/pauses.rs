@@ -44,7 +44,10 @@ async fn a_pause_is_for_all_or_one_group_and_ends_by_itself() {
     assert!(explained["summary"].as_str().unwrap().contains("were there no pause"), "{explained}");
     assert_counted(&server, "cleandns_would_block_total", &["program=\"mine\""], 2).await;
     let view = server.json("/api/v1/pause").await;
-    assert_eq!((&view["now"], &view["pauses"]), (&json!(now), &json!([{ "group": null, "until": now + 600 }])));
+    assert_eq!(
+        (&view["now"], &view["pauses"]),
+        (&json!(now), &json!([{ "group": null, "until": now + 600, "who": "local" }]))
+    );
     server.clock.store(now + 599, Relaxed);
     assert_eq!(blocked(&server).await, (false, false));
     server.clock.store(now + 600, Relaxed);
@@ -58,12 +61,17 @@ async fn a_pause_is_for_all_or_one_group_and_ends_by_itself() {
         assert_eq!(blocked(&server).await, (true, true), "{group}");
     }
     for (body, expected) in [
-        (r#"{"seconds": 60, "group": "nobody"}"#, 400),
-        (r#"{"seconds": 9999999999999999999}"#, 400),
-        (r#"{"seconds": 18446744073709551615}"#, 400),
-        (r#"{"seconds": 31536000}"#, 400),
+        (r#"{"seconds": 60, "group": "nobody"}"#, 422),
+        (r#"{"seconds": 9999999999999999999}"#, 422),
+        (r#"{"seconds": 18446744073709551615}"#, 422),
+        (r#"{"seconds": 31536000}"#, 422),
         (r#"{"seconds": -1}"#, 422),
         ("{}", 422),
+        (r#"{"seconds": 60, "until": "2999-01-01T00:00:00Z"}"#, 422),
+        (r#"{"until": "2001-01-01T00:00:00Z"}"#, 422),
+        (r#"{"until": "2999-01-01T00:00:00Z"}"#, 422),
+        (r#"{"until": "soon"}"#, 422),
+        (r#"{"seconds": 60, "other": 1}"#, 422),
         ("nonsense", 400),
     ] {
         let (status, said) = server.post("/api/v1/pause", body).await;

@@ -212,7 +212,7 @@ fn admin_and_its_token_are_checked() {
     bad(
         "admin.listen = '0.0.0.0:8053'",
         &[
-            r#"1:16: admin.listen: 0.0.0.0:8053 can be reached from other machines, and anybody there could use it; set token_file, or write listen = "127.0.0.1:8053""#,
+            r#"1:16: admin.listen: 0.0.0.0:8053 can be reached from other machines, and anybody there could use it; set token_file to a file that `cleandns admin token new FILE` makes, or users_file to one that `cleandns admin user add NAME --file FILE` makes, or write listen = "127.0.0.1:8053""#,
         ],
     );
     bad(

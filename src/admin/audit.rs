@@ -1,0 +1,465 @@
+//! The audit log: who did what, when, from where, and what was there before. One JSON object a line, in a file that only
+//! its owner reads. A change whose line can't be written isn't made; what isn't written to a disk isn't written.
+//!
+//! Without a place for the file the lines go to the program's log, and the last of them are kept in memory.
+
+use super::auth::{By, Role, Who};
+use crate::report::Moment;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::{
+    collections::VecDeque,
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Seek, SeekFrom, Write},
+    net::IpAddr,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard},
+};
+
+/// The file's name in the state folder.
+pub const FILE_NAME: &str = "audit.jsonl";
+/// Octets after which a file is put aside, and how many that were put aside are kept: years of people's changes.
+const FILE_BYTES_MAX: u64 = 16 << 20;
+const FILES_KEPT: usize = 5;
+/// The last lines, which are at hand in memory.
+const AT_HAND: usize = 256;
+/// Octets at the end of a file in which they are looked for at the start.
+const TAIL_BYTES: u64 = 512 << 10;
+/// Lines about refusals and failed sign-ins within a minute: whoever goes on can't fill the log by it.
+const REFUSALS_A_MINUTE: usize = 60;
+
+/// A line.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Line {
+    /// Counts up from 1 and goes on over restarts.
+    pub change: u64,
+    /// RFC 3339, UTC.
+    pub time: String,
+    pub who: String,
+    /// `None`: whoever it was isn't known, as with a failed sign-in.
+    pub role: Option<Role>,
+    pub by: By,
+    pub from: Option<IpAddr>,
+    /// `pause`, `flush`, `update`, `sign-in`, `sign-out`, `refused` and whatever else there is.
+    pub what: String,
+    /// What it was done to, such as `pause/everybody`.
+    pub key: String,
+    pub before: Option<Value>,
+    pub after: Option<Value>,
+    /// The change that this one takes back.
+    pub undoes: Option<u64>,
+    /// The epoch of the policy in force when it was asked for.
+    pub policy: u64,
+    pub outcome: Outcome,
+}
+
+/// What became of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    Done,
+    /// It may not be done by who asked.
+    Refused,
+    /// It was to be done, and went wrong.
+    Failed,
+}
+
+impl Outcome {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// What is to be written.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    pub who: Who,
+    /// Who it is has been made out.
+    pub is_known: bool,
+    pub what: &'static str,
+    pub key: String,
+    pub before: Option<Value>,
+    pub after: Option<Value>,
+    pub undoes: Option<u64>,
+    pub policy: u64,
+    pub outcome: Outcome,
+}
+
+impl Entry {
+    /// Something that `who` does.
+    pub fn new(who: &Who, what: &'static str, key: impl Into<String>) -> Self {
+        Self {
+            who: who.clone(),
+            is_known: true,
+            what,
+            key: key.into(),
+            before: None,
+            after: None,
+            undoes: None,
+            policy: 0,
+            outcome: Outcome::Done,
+        }
+    }
+
+    fn is_refusal(&self) -> bool {
+        self.outcome == Outcome::Refused
+    }
+
+    fn line(self, change: u64, now: i64) -> Line {
+        Line {
+            change,
+            time: Moment(now.saturating_mul(1_000_000)).shown("%Y-%m-%dT%H:%M:%SZ"),
+            who: self.who.name,
+            role: self.is_known.then_some(self.who.role),
+            by: self.who.by,
+            from: self.who.from,
+            what: self.what.to_owned(),
+            key: self.key,
+            before: self.before,
+            after: self.after,
+            undoes: self.undoes,
+            policy: self.policy,
+            outcome: self.outcome,
+        }
+    }
+}
+
+/// Why a line isn't there.
+#[derive(Debug, thiserror::Error)]
+pub enum AuditError {
+    #[error("the audit log {} can't be written: {error}; nothing is changed", .path.display())]
+    Unwritable { path: PathBuf, error: io::Error },
+    #[error("there were too many refusals within a minute; they are no longer written down")]
+    TooMany,
+}
+
+/// The log.
+pub struct Audit {
+    /// `None`: the program's log has the lines.
+    path: Option<PathBuf>,
+    bytes_max: u64,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The file as it is open, with its inode and its size as we left it.
+    open: Option<(File, u64, u64)>,
+    last: u64,
+    at_hand: VecDeque<Line>,
+    /// Seconds since 1970 of the refusals written of late.
+    refusals: VecDeque<i64>,
+}
+
+impl Audit {
+    /// Goes on where an earlier process ended. A file that can't be read or written is told of when something is changed.
+    pub fn start(path: Option<PathBuf>) -> Self {
+        Self::bounded(path, FILE_BYTES_MAX)
+    }
+
+    fn bounded(path: Option<PathBuf>, bytes_max: u64) -> Self {
+        let mut state = State::default();
+        if let Some(path) = &path {
+            // The newest file may have been begun just now.
+            for file in [aside(path, 1), path.clone()] {
+                state.remember(lines_at_end(&file));
+            }
+        }
+        Self { path, bytes_max, state: Mutex::new(state) }
+    }
+
+    /// Where it is kept, if it outlasts the process.
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
+    /// Writes a line, and waits until it is on the disk. Returns the change's number.
+    pub fn write(&self, entry: Entry, now: i64) -> Result<u64, AuditError> {
+        let mut state = self.lock();
+        if entry.is_refusal() && !state.takes_refusal(now) {
+            return Err(AuditError::TooMany);
+        }
+        let Some(path) = &self.path else {
+            let line = entry.line(state.last + 1, now);
+            tracing::info!(target: "audit", "{}", serde_json::to_string(&line).unwrap_or_default());
+            return Ok(state.take(line));
+        };
+        let failed = |error| AuditError::Unwritable { path: path.clone(), error };
+        state.open(path, self.bytes_max).map_err(failed)?;
+        let line = entry.line(state.last + 1, now);
+        state.append(&line).map_err(|error| {
+            // Half a line may be there: the file is looked at anew before the next.
+            state.open = None;
+            failed(error)
+        })?;
+        Ok(state.take(line))
+    }
+
+    /// The number of the last line; 0 before the first.
+    pub fn last(&self) -> u64 {
+        self.lock().last
+    }
+
+    /// A change that isn't long ago.
+    pub fn find(&self, change: u64) -> Option<Line> {
+        self.lock().at_hand.iter().rev().find(|line| line.change == change).cloned()
+    }
+
+    /// Lines before a change, newest first; and whether there are more. It may read files.
+    pub fn before(&self, before: Option<u64>, limit: usize) -> (Vec<Line>, bool) {
+        let is_wanted = |line: &Line| before.is_none_or(|before| line.change < before);
+        let newest = |lines: &mut dyn DoubleEndedIterator<Item = Line>| -> Vec<Line> {
+            lines.rev().filter(|line| is_wanted(line)).take(limit + 1).collect()
+        };
+        let mut found = newest(&mut self.lock().at_hand.iter().cloned());
+        if let Some(path) = self.path.as_ref().filter(|_| found.len() <= limit) {
+            found.clear();
+            for number in 0..=FILES_KEPT {
+                let text = fs::read(aside(path, number)).unwrap_or_default();
+                let mut lines =
+                    text.rsplit(|octet| *octet == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
+                found.extend(lines.by_ref().filter(is_wanted).take(limit + 1 - found.len()));
+                if found.len() > limit {
+                    break;
+                }
+            }
+        }
+        let is_more = found.len() > limit;
+        found.truncate(limit);
+        (found, is_more)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl State {
+    fn takes_refusal(&mut self, now: i64) -> bool {
+        self.refusals.retain(|time| (0..60).contains(&(now - time)));
+        let takes = self.refusals.len() < REFUSALS_A_MINUTE;
+        if takes {
+            self.refusals.push_back(now);
+        }
+        takes
+    }
+
+    fn take(&mut self, line: Line) -> u64 {
+        let change = line.change;
+        self.remember(vec![line]);
+        change
+    }
+
+    fn remember(&mut self, lines: Vec<Line>) {
+        for line in lines {
+            self.last = self.last.max(line.change);
+            self.at_hand.push_back(line);
+        }
+        while self.at_hand.len() > AT_HAND {
+            self.at_hand.pop_front();
+        }
+    }
+
+    /// Opens the file unless it is open and as we left it: somebody may have put it aside or removed it, and another
+    /// process, which takes over from this one, may have written to it.
+    fn open(&mut self, path: &Path, bytes_max: u64) -> io::Result<()> {
+        let is_as_left = |(_, inode, size): &(File, u64, u64)| {
+            fs::metadata(path).is_ok_and(|about| about.ino() == *inode && about.size() == *size)
+        };
+        if !self.open.as_ref().is_some_and(is_as_left) {
+            self.open = None;
+            if let Some(folder) = path.parent() {
+                fs::create_dir_all(folder)?;
+            }
+            let last = self.last;
+            self.remember(lines_at_end(path).into_iter().filter(|line| line.change > last).collect());
+            let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?;
+            end_half_line(&mut file)?;
+            let about = file.metadata()?;
+            self.open = Some((file, about.ino(), about.size()));
+        }
+        if self.open.as_ref().is_some_and(|(_, _, size)| *size >= bytes_max) {
+            self.open = None;
+            put_aside(path)?;
+            return self.open(path, bytes_max);
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, line: &Line) -> io::Result<()> {
+        let (file, _, size) = self.open.as_mut().ok_or_else(|| io::Error::other("it isn't open"))?;
+        let mut text = serde_json::to_vec(line)?;
+        text.push(b'\n');
+        file.write_all(&text)?;
+        file.sync_data()?;
+        *size += text.len() as u64;
+        Ok(())
+    }
+}
+
+/// A process may have ended, or a disk been full, in the middle of a line: the next begins on its own.
+fn end_half_line(file: &mut File) -> io::Result<()> {
+    let mut last = [b'\n'];
+    if file.seek(SeekFrom::End(-1)).is_ok() {
+        file.read_exact(&mut last)?;
+    }
+    if last != *b"\n" { file.write_all(b"\n") } else { Ok(()) }
+}
+
+/// The file that was put aside so many times; the newest is 0.
+fn aside(path: &Path, number: usize) -> PathBuf {
+    match number {
+        0 => path.to_owned(),
+        number => {
+            let mut name = path.as_os_str().to_owned();
+            name.push(format!(".{number}"));
+            name.into()
+        }
+    }
+}
+
+fn put_aside(path: &Path) -> io::Result<()> {
+    for number in (0..FILES_KEPT).rev() {
+        match fs::rename(aside(path, number), aside(path, number + 1)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The last lines of a file; none if it can't be read. Lines that can't be read are passed over.
+fn lines_at_end(path: &Path) -> Vec<Line> {
+    let read = || -> io::Result<Vec<u8>> {
+        let mut file = File::open(path)?;
+        let from = file.metadata()?.len().saturating_sub(TAIL_BYTES);
+        file.seek(SeekFrom::Start(from))?;
+        let mut text = Vec::new();
+        file.take(TAIL_BYTES).read_to_end(&mut text)?;
+        Ok(text)
+    };
+    let text = read().unwrap_or_default();
+    let lines = text.rsplit(|octet| *octet == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
+    let mut lines: Vec<Line> = lines.take(AT_HAND).collect();
+    lines.reverse();
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use std::os::unix::fs::PermissionsExt;
+
+    const NOW: i64 = 1_795_900_855;
+
+    fn who(name: &str) -> Who {
+        Who { name: name.to_owned(), role: Role::Operator, by: By::Page, from: Some("192.168.1.23".parse().unwrap()) }
+    }
+
+    fn entry(key: &str) -> Entry {
+        Entry { after: Some(json!({ "seconds": 300 })), policy: 40, ..Entry::new(&who("anna"), "pause", key) }
+    }
+
+    fn changes(lines: &[Line]) -> Vec<u64> {
+        lines.iter().map(|line| line.change).collect()
+    }
+
+    #[test]
+    fn lines_have_their_shape_and_numbers_go_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state/audit.jsonl");
+        let audit = Audit::start(Some(path.clone()));
+        assert_eq!(audit.write(entry("pause/everybody"), NOW).unwrap(), 1);
+        assert_eq!(
+            fs::read_to_string(&path).unwrap(),
+            concat!(
+                r#"{"change":1,"time":"2026-11-28T21:20:55Z","who":"anna","role":"operator","by":"page","from":"192.168.1.23","#,
+                r#""what":"pause","key":"pause/everybody","before":null,"after":{"seconds":300},"undoes":null,"policy":40,"#,
+                "\"outcome\":\"done\"}\n"
+            )
+        );
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        let failed = Entry { is_known: false, outcome: Outcome::Refused, ..entry("user/x") };
+        assert_eq!(audit.write(failed, NOW).unwrap(), 2);
+        assert_eq!(audit.find(2).unwrap().role, None);
+        // Half a line is left by itself.
+        OpenOptions::new().append(true).open(&path).unwrap().write_all(b"{\"change\":9").unwrap();
+        let audit = Audit::start(Some(path.clone()));
+        assert_eq!(audit.write(entry("pause/kids"), NOW).unwrap(), 3);
+        let (lines, is_more) = audit.before(None, 10);
+        assert_eq!((changes(&lines), is_more), (vec![3, 2, 1], false));
+        let (lines, is_more) = audit.before(Some(3), 1);
+        assert_eq!((changes(&lines), is_more), (vec![2], true));
+    }
+
+    #[test]
+    fn a_full_file_is_put_aside_and_five_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.jsonl");
+        let audit = Audit::bounded(Some(path.clone()), 1);
+        for change in 1..=8 {
+            assert_eq!(audit.write(entry("k"), NOW).unwrap(), change);
+        }
+        let count = |number| fs::read_to_string(aside(&path, number)).map(|text| text.lines().count()).ok();
+        assert_eq!((0..=6).map(count).collect::<Vec<_>>(), [vec![Some(1); 6], vec![None]].concat());
+        // Even what is no longer at hand is found.
+        let (lines, is_more) = Audit::start(Some(path.clone())).before(None, 100);
+        assert_eq!((changes(&lines), is_more), (vec![8, 7, 6, 5, 4, 3], false));
+        // Right after one was put aside the numbers go on too.
+        fs::rename(&path, aside(&path, 1)).unwrap();
+        assert_eq!(Audit::start(Some(path)).write(entry("k"), NOW).unwrap(), 9);
+    }
+
+    #[test]
+    fn who_puts_it_aside_or_writes_to_it_too_disturbs_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.jsonl");
+        let (audit, other) = (Audit::start(Some(path.clone())), Audit::start(Some(path.clone())));
+        assert_eq!(audit.write(entry("a"), NOW).unwrap(), 1);
+        assert_eq!(other.write(entry("b"), NOW).unwrap(), 2);
+        assert_eq!(audit.write(entry("c"), NOW).unwrap(), 3);
+        assert_eq!(changes(&audit.before(None, 10).0), [3, 2, 1]);
+        fs::rename(&path, folder.path().join("elsewhere")).unwrap();
+        assert_eq!(audit.write(entry("d"), NOW).unwrap(), 4);
+        assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 1);
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.jsonl");
+        fs::create_dir(&path).unwrap();
+        let audit = Audit::start(Some(path.clone()));
+        let error = audit.write(entry("a"), NOW).unwrap_err().to_string();
+        assert!(error.contains("audit.jsonl can't be written") && error.contains("nothing is changed"), "{error}");
+        fs::remove_dir(&path).unwrap();
+        assert_eq!(audit.write(entry("a"), NOW).unwrap(), 1, "and it is tried again");
+    }
+
+    #[test]
+    fn without_a_file_the_last_are_in_memory() {
+        let audit = Audit::start(None);
+        for change in 1..=300 {
+            assert_eq!(audit.write(entry("a"), NOW).unwrap(), change);
+        }
+        let (lines, is_more) = audit.before(None, 1000);
+        assert_eq!((lines.len(), lines[0].change, is_more), (AT_HAND, 300, false));
+        assert!(audit.find(1).is_none() && audit.find(300).is_some());
+    }
+
+    #[test]
+    fn refusals_fill_no_disk() {
+        let audit = Audit::start(None);
+        let refused = || Entry { outcome: Outcome::Refused, ..entry("a") };
+        let written = (0..100).filter(|_| audit.write(refused(), NOW).is_ok()).count();
+        assert_eq!(written, REFUSALS_A_MINUTE);
+        assert!(audit.write(entry("a"), NOW).is_ok(), "changes are written all the same");
+        assert!(audit.write(refused(), NOW + 60).is_ok());
+    }
+}

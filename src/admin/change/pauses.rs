@@ -1,0 +1,109 @@
+//! Pauses begin and end.
+
+use super::{
+    super::{
+        AdminState,
+        audit::{Entry, Outcome},
+        auth::Who,
+        problem::{Kind, Refusal},
+    },
+    note,
+};
+use crate::pause::{Kept, PauseError};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+/// Octets of a reason.
+pub const REASON_BYTES_MAX: usize = 200;
+
+/// A pause that is asked for: `seconds` or `until`.
+#[derive(Serialize, Deserialize, Clone, Default, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct PauseAsked {
+    /// `None`: everybody; `default`: clients in no group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// From now on; 0 ends the pause.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<u64>,
+    /// A time such as `2026-11-28T21:00:00Z`; without an offset it is of `[policy] time_zone`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// The pauses there are.
+#[derive(Serialize, Deserialize, Debug)]
+pub struct PausesView {
+    /// Seconds since 1970 (UTC).
+    pub now: i64,
+    pub pauses: Vec<Kept>,
+    /// Why they don't outlast a restart, if they don't.
+    #[serde(default)]
+    pub warning: Option<String>,
+    /// The change that made them so, if one was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<u64>,
+}
+
+/// The pauses that hold now.
+pub fn pauses(state: &AdminState) -> PausesView {
+    let now = state.pipeline.now();
+    PausesView { now, pauses: state.pipeline.pauses().list(now), warning: None, change: None }
+}
+
+/// Begins, replaces or ends a pause.
+pub fn pause(state: &AdminState, who: &Who, asked: &PauseAsked) -> Result<PausesView, Refusal> {
+    let (now, all) = (state.pipeline.now(), state.pipeline.pauses());
+    let pause = wanted(state, who, asked, now)?;
+    let _alone = state.changes.alone();
+    state.pipeline.check_pause(&pause).map_err(|error| unfit(&error))?;
+    let before = all.list(now).into_iter().find(|own| own.group == pause.group);
+    let is_end = pause.until <= now;
+    let key = format!("pause/{}", pause.group.as_deref().unwrap_or("everybody"));
+    let entry = Entry {
+        before: before.map(|before| json!(before)),
+        after: (!is_end).then(|| json!(pause)),
+        ..Entry::new(who, "pause", key)
+    };
+    let change = note(state, entry.clone())?;
+    let warning = match state.pipeline.pause(pause) {
+        Ok(()) => None,
+        Err(error @ PauseError::NotKept(_)) => Some(error.to_string()),
+        Err(error) => {
+            let _ = note(state, Entry { outcome: Outcome::Failed, ..entry });
+            return Err(unfit(&error));
+        }
+    };
+    Ok(PausesView { warning, change: Some(change), ..pauses(state) })
+}
+
+/// The pause that is meant.
+fn wanted(state: &AdminState, who: &Who, asked: &PauseAsked, now: i64) -> Result<Kept, Refusal> {
+    let until = match (asked.seconds, &asked.until) {
+        (Some(seconds), None) => now.saturating_add(i64::try_from(seconds).unwrap_or(i64::MAX)),
+        (None, Some(until)) => {
+            let until = state.zone.seconds(until.trim());
+            let until = until.ok_or_else(|| Refusal::field("until", "write a time as 2026-11-28T21:00:00Z"))?;
+            if until <= now {
+                return Err(Refusal::field("until", format!("is over; now it is {}", state.zone.shown(now))));
+            }
+            until
+        }
+        _ => return Err(Refusal::field("seconds", "say either for how many seconds, or until when")),
+    };
+    let reason = asked.reason.as_deref().map(str::trim).filter(|reason| !reason.is_empty());
+    if reason.is_some_and(|reason| reason.len() > REASON_BYTES_MAX) {
+        return Err(Refusal::field("reason", format!("at most {REASON_BYTES_MAX} octets")));
+    }
+    Ok(Kept { group: asked.group.clone(), until, who: Some(who.name.clone()), reason: reason.map(str::to_owned) })
+}
+
+fn unfit(error: &PauseError) -> Refusal {
+    match error {
+        PauseError::UnknownGroup(_) => Refusal::field("group", error.to_string()),
+        PauseError::TooLong => Refusal::field("until", error.to_string()),
+        PauseError::NotKept(_) => Refusal::new(Kind::Fault, error.to_string()),
+    }
+}

@@ -1,0 +1,56 @@
+//! Who changed what.
+
+use super::super::{
+    AdminState,
+    audit::Outcome,
+    auth::Reader,
+    view::changes::{Change, ChangesView, changes},
+};
+use super::{Shell, show};
+use askama::Template;
+use axum::{
+    extract::{Query, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use serde::Deserialize;
+
+#[derive(Template)]
+#[template(path = "changes.html", config = "src/admin/pages/askama.toml")]
+struct Page {
+    shell: Shell,
+    view: ChangesView,
+}
+
+#[derive(Deserialize)]
+pub struct Wanted {
+    before: Option<u64>,
+}
+
+pub async fn page(State(state): State<AdminState>, reader: Reader, Query(wanted): Query<Wanted>) -> Response {
+    let work = state.clone();
+    match tokio::task::spawn_blocking(move || changes(&work, wanted.before)).await {
+        Ok(view) => show(Page { shell: Shell::new(&state, reader, "/changes", "Changes"), view }),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
+}
+
+/// What is to be said of how it went, if it didn't go well.
+fn went(change: &Change) -> Option<&'static str> {
+    match change.outcome {
+        Outcome::Done => None,
+        outcome => Some(outcome.word()),
+    }
+}
+
+/// From where it came, in a few words.
+fn way(change: &Change) -> String {
+    let role = change.role.map(|role| format!("{}, ", role.word())).unwrap_or_default();
+    let from = change.from.map(|from| format!(" from {from}")).unwrap_or_default();
+    format!("{role}by {}{from}", change.by.word())
+}
+
+/// `2026-11-28 21:20:55`.
+fn shown(time: &str) -> String {
+    time.trim_end_matches('Z').replace('T', " ")
+}

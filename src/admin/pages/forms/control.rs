@@ -1,0 +1,74 @@
+//! To pause, to have lists read again, to have answers forgotten.
+
+use super::super::{
+    super::{
+        AdminState,
+        auth::{Operator, Reader},
+        change::{
+            at_leisure,
+            cache::{FlushAsked, flush},
+            lists::update,
+            pauses::{PauseAsked, pause},
+        },
+        problem::Refusal,
+    },
+    overview,
+    pause::{PauseCard, Typed},
+};
+use super::{Fields, done};
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response},
+};
+
+/// `POST /do/pause`
+pub async fn set_pause(
+    State(state): State<AdminState>,
+    reader: Reader,
+    Operator(who): Operator,
+    fields: Fields,
+) -> Response {
+    let given = |name| Some(fields.one(name)).filter(|text| !text.is_empty()).map(str::to_owned);
+    let seconds = given("seconds").map(|seconds| seconds.parse::<u64>());
+    let asked = match seconds.transpose() {
+        Err(_) => Err(Refusal::field("seconds", "write a number of seconds")),
+        Ok(None) if given("until").is_none() => Err(Refusal::field("until", "say until when")),
+        Ok(None) => {
+            Ok(PauseAsked { group: given("group"), seconds: None, until: given("until"), reason: given("reason") })
+        }
+        Ok(seconds) => Ok(PauseAsked { group: given("group"), seconds, until: None, reason: given("reason") }),
+    };
+    let set = match asked {
+        Ok(asked) => at_leisure(&state, move |state| pause(state, &who, &asked)).await,
+        Err(refusal) => Err(refusal),
+    };
+    match set {
+        Ok(view) => done(fields.back(), view.change),
+        Err(refusal) => {
+            let typed = ["group", "until", "reason"].map(|name| fields.one(name).to_owned());
+            let [group, until, reason] = typed;
+            let card = PauseCard::new(&state, Typed { group, until, reason }, Some(refusal.detail));
+            (refusal.kind.status(), overview::show_with(&state, reader, card)).into_response()
+        }
+    }
+}
+
+/// `POST /do/update`
+pub async fn update_lists(
+    State(state): State<AdminState>,
+    Operator(who): Operator,
+    fields: Fields,
+) -> Result<Response, Refusal> {
+    let view = at_leisure(&state, move |state| update(state, &who)).await?;
+    Ok(done(fields.back(), view.change))
+}
+
+/// `POST /do/flush`
+pub async fn flush_cache(
+    State(state): State<AdminState>,
+    Operator(who): Operator,
+    fields: Fields,
+) -> Result<Response, Refusal> {
+    let flushed = at_leisure(&state, move |state| flush(state, &who, &FlushAsked::default())).await?;
+    Ok(done(fields.back(), flushed.change))
+}

@@ -1,0 +1,55 @@
+//! The part of the first page from which everything is paused for a while.
+
+use super::super::{AdminState, change::pauses::pauses};
+use crate::pause::minutes_left;
+
+/// It.
+pub struct PauseCard {
+    /// Who has none of their verdicts carried out now.
+    pub paused: Vec<Paused>,
+    /// Groups that there are, besides everybody.
+    pub groups: Vec<String>,
+    /// Of the time until which it is to last.
+    pub zone: String,
+    pub typed: Typed,
+    pub problem: Option<String>,
+}
+
+/// A pause that holds.
+pub struct Paused {
+    /// As in the form; empty: everybody.
+    pub group: String,
+    pub text: String,
+}
+
+/// What was typed.
+#[derive(Default)]
+pub struct Typed {
+    pub group: String,
+    pub until: String,
+    pub reason: String,
+}
+
+impl PauseCard {
+    pub fn new(state: &AdminState, typed: Typed, problem: Option<String>) -> Self {
+        let groups = state.pipeline.groups();
+        let view = pauses(state);
+        let paused = view.pauses.into_iter().map(|pause| {
+            let who = pause.group.as_ref().map_or("everybody".to_owned(), |group| format!("group {group}"));
+            let by = pause.who.map(|who| format!(", by {who}")).unwrap_or_default();
+            let reason = pause.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+            let (left, until) = (minutes_left(pause.until, view.now), state.zone.shown(pause.until));
+            let minutes = if left == 1 { "minute" } else { "minutes" };
+            let text = format!("Nothing is blocked for {who} for another {left} {minutes}, until {until}{by}{reason}");
+            Paused { group: pause.group.unwrap_or_default(), text }
+        });
+        Self {
+            paused: paused.collect(),
+            // Where there are no groups, everybody is in none.
+            groups: if groups.len() > 1 { groups } else { Vec::new() },
+            zone: state.zone.to_string(),
+            typed,
+            problem,
+        }
+    }
+}

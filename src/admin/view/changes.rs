@@ -1,0 +1,149 @@
+//! Who changed what: the audit log, newest first.
+
+use super::super::{
+    AdminState,
+    audit::{Line, Outcome},
+    auth::{By, Role},
+};
+use crate::policy::Zone;
+use serde::Serialize;
+use serde_json::Value;
+use std::net::IpAddr;
+
+/// Changes that are shown at once.
+pub const CHANGES_SHOWN: usize = 100;
+
+/// Some of the changes.
+#[derive(Serialize, Debug)]
+pub struct ChangesView {
+    pub changes: Vec<Change>,
+    /// What `before` is for the next of them, if there are more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<u64>,
+    /// Where they are written down; nowhere that outlasts this process, if it isn't there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+}
+
+/// One change, or what somebody was kept from.
+#[derive(Serialize, Debug)]
+pub struct Change {
+    pub change: u64,
+    pub time: String,
+    pub who: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<Role>,
+    pub by: By,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<IpAddr>,
+    pub what: String,
+    pub key: String,
+    /// In words.
+    pub summary: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub undoes: Option<u64>,
+    pub policy: u64,
+    pub outcome: Outcome,
+}
+
+/// The changes before one of them, or the last. It may read files.
+pub fn changes(state: &AdminState, before: Option<u64>) -> ChangesView {
+    let audit = &state.changes.audit;
+    let (lines, is_more) = audit.before(before, CHANGES_SHOWN);
+    ChangesView {
+        next: lines.last().filter(|_| is_more).map(|line| line.change),
+        changes: lines.into_iter().map(|line| change(line, &state.zone)).collect(),
+        file: audit.path().map(|path| path.display().to_string()),
+    }
+}
+
+/// One that isn't long ago.
+pub fn one(state: &AdminState, number: u64) -> Option<Change> {
+    state.changes.audit.find(number).map(|line| change(line, &state.zone))
+}
+
+fn change(line: Line, zone: &Zone) -> Change {
+    let summary = summary(&line, zone);
+    let Line { change, time, who, role, by, from, what, key, before, after, undoes, policy, outcome } = line;
+    Change { change, time, who, role, by, from, what, key, summary, before, after, undoes, policy, outcome }
+}
+
+/// What was done, in words. What isn't known here is told as it is written.
+fn summary(line: &Line, zone: &Zone) -> String {
+    let whom = line.key.split_once('/').map_or(line.key.as_str(), |(_, whom)| whom);
+    match (line.what.as_str(), &line.after) {
+        ("pause", None) => format!("ended the pause of {}", of_group(whom)),
+        ("pause", Some(after)) => {
+            let until =
+                after["until"].as_i64().map(|until| format!(" until {}", zone.shown(until))).unwrap_or_default();
+            let reason = after["reason"].as_str().map(|reason| format!(": {reason}")).unwrap_or_default();
+            format!("paused {}{until}{reason}", of_group(whom))
+        }
+        ("update", _) => "had all lists read again".to_owned(),
+        ("flush", _) if line.key == "cache" => "had all kept answers forgotten".to_owned(),
+        ("flush", Some(after)) if after["subtree"] == true => format!("had {whom} and all below it forgotten"),
+        ("flush", _) => format!("had {whom} forgotten"),
+        ("sign-in", _) if line.outcome == Outcome::Refused => "tried to sign in".to_owned(),
+        ("sign-in", _) => "signed in".to_owned(),
+        ("sign-out", _) => "signed out".to_owned(),
+        ("refused", _) => format!("asked for {}", line.key),
+        (what, after) => {
+            let shown = |value: &Option<Value>| value.as_ref().map_or("nothing".to_owned(), Value::to_string);
+            format!("{what} {}: {} instead of {}", line.key, shown(after), shown(&line.before))
+        }
+    }
+}
+
+fn of_group(name: &str) -> String {
+    if name == "everybody" { name.to_owned() } else { format!("group {name}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn changes_are_told_in_words() {
+        let told = |what: &str, key: &str, after: Option<Value>| {
+            let (what, key) = (what.to_owned(), key.to_owned());
+            let line = Line {
+                change: 1,
+                time: String::new(),
+                who: "anna".into(),
+                role: Some(Role::Operator),
+                by: By::Page,
+                from: None,
+                what,
+                key,
+                before: None,
+                after,
+                undoes: None,
+                policy: 1,
+                outcome: Outcome::Done,
+            };
+            summary(&line, &Zone::utc())
+        };
+        let pause = json!({ "group": null, "until": 1_795_900_855, "who": "anna", "reason": "guests" });
+        for (what, key, after, expected) in [
+            ("pause", "pause/everybody", Some(pause), "paused everybody until 2026-11-28 21:20 UTC: guests"),
+            ("pause", "pause/kids", None, "ended the pause of group kids"),
+            ("update", "lists", None, "had all lists read again"),
+            ("flush", "cache", Some(json!({ "subtree": true })), "had all kept answers forgotten"),
+            (
+                "flush",
+                "cache/a.example.",
+                Some(json!({ "subtree": true })),
+                "had a.example. and all below it forgotten",
+            ),
+            ("refused", "POST /do/pause", None, "asked for POST /do/pause"),
+            ("mode", "modes/p", Some(json!("shadow")), "mode modes/p: \"shadow\" instead of nothing"),
+        ] {
+            assert_eq!(told(what, key, after), expected);
+        }
+    }
+}

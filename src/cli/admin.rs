@@ -1,0 +1,118 @@
+//! `cleandns admin`: who may use the pages and the API. It works on files; the running server sees that they changed.
+
+use super::{Failure, Outcome, say};
+use crate::{
+    admin::{Role, Users, token, users::PASSWORD_BYTES},
+    config::Config,
+};
+use nix::sys::termios::{LocalFlags, SetArg, tcgetattr, tcsetattr};
+use std::{
+    io::{self, BufRead, IsTerminal, Read, Write},
+    path::{Path, PathBuf},
+};
+
+/// Octets that are read of what should be a password.
+const INPUT_BYTES_MAX: u64 = 4096;
+
+/// What is to be done with users.
+pub enum Asked {
+    Add { name: String, role: Role },
+    Remove { name: String },
+    List,
+}
+
+/// Writes a new token into a file that isn't there yet.
+pub fn new_token(path: &Path) -> Outcome {
+    token::write_new(path).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => {
+            Failure::Other(format!("{} is there already; remove it first, or name another file", path.display()))
+        }
+        _ => Failure::Other(format!("{} can't be written: {error}", path.display())),
+    })?;
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    say(format!(
+        "wrote a new token to {0}, which only its owner can read\n\nname it in the configuration, and start cleandns again:\n\n  \
+         [admin]\n  token_file = \"{0}\"\n\nwhoever has it can sign in at the page with it, and change things\n",
+        path.display()
+    ));
+    Ok(())
+}
+
+/// The file of users that is meant.
+pub fn users_file(config: &Config) -> Result<PathBuf, Failure> {
+    let named = config.admin.as_ref().and_then(|admin| admin.users_file.clone());
+    named.ok_or_else(|| {
+        Failure::Usage("[admin] users_file names no file; set it, or name one by --file FILE".to_owned())
+    })
+}
+
+/// Does it.
+pub fn users(file: &Path, asked: Asked) -> Outcome {
+    let failed = |error: &dyn std::fmt::Display| Failure::Other(error.to_string());
+    let is_there = file.exists();
+    let mut users = match is_there {
+        true => Users::read(file).map_err(|error| failed(&error))?,
+        false => Users::default(),
+    };
+    let said = match asked {
+        Asked::List if !is_there => return Err(Failure::Other(format!("{}: there is no such file", file.display()))),
+        Asked::List => {
+            users.all().for_each(|(name, role)| say(format!("{name}  {}\n", role.word())));
+            return Ok(());
+        }
+        Asked::Remove { name } => match users.remove(&name) {
+            true => format!("{name} is removed; their sessions end"),
+            false => return Err(Failure::Other(format!("{}: there is no user {name}", file.display()))),
+        },
+        Asked::Add { name, role } => {
+            let password = password(&name).map_err(|error| failed(&error))?;
+            match users.set(&name, role, &password).map_err(|error| failed(&error))? {
+                true => format!("{name} is added, {}", role.word()),
+                false => format!("{name} has a new password, and is {}", role.word()),
+            }
+        }
+    };
+    users.write(file).map_err(|error| Failure::Other(format!("{} can't be written: {error}", file.display())))?;
+    say(format!("{said}\n"));
+    if !is_there {
+        say(format!("{} is new, and only its owner can read it: let that be whom cleandns runs as\n", file.display()));
+    }
+    Ok(())
+}
+
+/// Asks for a password: twice and unseen at a terminal, else one line of the input.
+fn password(name: &str) -> io::Result<String> {
+    let input = io::stdin();
+    if !input.is_terminal() {
+        return line(&mut input.lock());
+    }
+    let first = unseen(&format!("Password for {name} ({} signs or more): ", PASSWORD_BYTES.start()))?;
+    match unseen("The same once more: ")? == first {
+        true => Ok(first),
+        false => Err(io::Error::other("they differ; nothing is changed")),
+    }
+}
+
+/// Asks for something at the terminal that isn't shown there.
+fn unseen(prompt: &str) -> io::Result<String> {
+    let (input, mut screen) = (io::stdin(), io::stderr());
+    write!(screen, "{prompt}")?;
+    screen.flush()?;
+    let before = tcgetattr(&input)?;
+    let mut quiet = before.clone();
+    quiet.local_flags.remove(LocalFlags::ECHO);
+    quiet.local_flags.insert(LocalFlags::ECHONL);
+    tcsetattr(&input, SetArg::TCSAFLUSH, &quiet)?;
+    let typed = line(&mut input.lock());
+    tcsetattr(&input, SetArg::TCSAFLUSH, &before)?;
+    typed
+}
+
+fn line(input: &mut impl BufRead) -> io::Result<String> {
+    let mut line = String::new();
+    input.take(INPUT_BYTES_MAX).read_line(&mut line)?;
+    match line.trim_end_matches(['\r', '\n']) {
+        "" => Err(io::Error::other("no password was given; write it to standard input")),
+        password => Ok(password.to_owned()),
+    }
+}

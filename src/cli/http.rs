@@ -1,0 +1,71 @@
+//! Asks the running server over HTTP, as the configuration says where it is.
+
+use super::{Failure, wire_client};
+use crate::config::Config;
+use ureq::tls::TlsConfig;
+
+/// What an error of the server says to people: the detail of a problem (RFC 9457), or all of it.
+fn detail_of(text: &str) -> String {
+    let problem = serde_json::from_str::<serde_json::Value>(text).ok();
+    let detail = problem.as_ref().and_then(|problem| problem["detail"].as_str().or_else(|| problem["title"].as_str()));
+    detail.unwrap_or(text).trim().to_owned()
+}
+
+/// Asks the running server's HTTP interface for JSON.
+pub fn fetch<T: serde::de::DeserializeOwned>(
+    config: &Config,
+    path: &str,
+    query: &[(&str, &str)],
+) -> Result<T, Failure> {
+    ask_server(config, path, query, None::<&()>)
+}
+
+/// Asks the running server's HTTP interface for JSON, or tells it some.
+pub fn ask_server<T: serde::de::DeserializeOwned>(
+    config: &Config,
+    path: &str,
+    query: &[(&str, &str)],
+    body: Option<&impl serde::Serialize>,
+) -> Result<T, Failure> {
+    let Some(admin) = &config.admin else {
+        return Err(Failure::Other("[admin] listen is empty, so the running server can't be asked".into()));
+    };
+    let address = wire_client::reachable(admin.listen);
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .timeout_global(Some(std::time::Duration::from_secs(10)))
+        .http_status_as_error(false)
+        .user_agent(concat!("cleandns/", env!("CARGO_PKG_VERSION")))
+        // It is an address of this very machine, which no certificate names: nothing leaves it.
+        .tls_config(TlsConfig::builder().disable_verification(true).build())
+        .build()
+        .into();
+    let server = format!("{}://{address}", if admin.tls.is_some() { "https" } else { "http" });
+    let url = format!("{server}{path}");
+    let token = admin.token.as_ref().map(|token| format!("Bearer {token}"));
+    let unreachable = |error: ureq::Error| {
+        Failure::Other(format!("no server answers at {server} ({error}); start it with `cleandns serve`"))
+    };
+    let mut response = match body {
+        None => {
+            let request = agent.get(url).query_pairs(query.iter().copied());
+            match token {
+                Some(token) => request.header("Authorization", token).call(),
+                None => request.call(),
+            }
+        }
+        Some(body) => {
+            let request = agent.post(url);
+            match token {
+                Some(token) => request.header("Authorization", token).send_json(body),
+                None => request.send_json(body),
+            }
+        }
+    }
+    .map_err(unreachable)?;
+    if response.status().as_u16() != 200 {
+        let text = response.body_mut().read_to_string().unwrap_or_default();
+        return Err(Failure::Other(format!("the server answered {}: {}", response.status(), detail_of(&text))));
+    }
+    let text = response.body_mut().read_to_string().map_err(unreachable)?;
+    serde_json::from_str(&text).map_err(|error| Failure::Other(format!("{server} gave no answer of cleandns: {error}")))
+}

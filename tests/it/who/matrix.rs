@@ -1,0 +1,173 @@
+//! Every route of the source, by everybody.
+
+use super::{Browser, FORM, HOST, JSON, SAME, send, serve};
+use crate::{harness::Server, pages::request};
+use std::{collections::BTreeSet, fs, path::Path};
+
+/// What is there for those who aren't known.
+const TO_SIGN_IN: [(&str, &str); 3] = [("GET", "/sign-in"), ("POST", "/do/sign-in"), ("POST", "/api/v1/session")];
+/// What a reader may send.
+const TO_SIGN_OUT: [(&str, &str); 2] = [("POST", "/do/sign-out"), ("DELETE", "/api/v1/session")];
+
+/// Method and path of every guarded route, as the source has them.
+fn routes() -> Vec<(&'static str, String)> {
+    let admin = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/admin");
+    let files =
+        ["api/mod.rs", "pages/mod.rs", "pages/forms/mod.rs"].map(|file| fs::read_to_string(admin.join(file)).unwrap());
+    let mut routes = Vec::new();
+    for part in files.iter().flat_map(|text| text.split(".route(").skip(1)) {
+        let path = part.split('"').nth(1).unwrap();
+        // Who restarts servers needs no secret.
+        if ["/healthz", "/readyz"].contains(&path) {
+            continue;
+        }
+        let part = part.split(['}', ';']).next().unwrap();
+        let path = path.replace("{program}", "strict").replace("{list}", "block.list");
+        let path =
+            path.split('/').map(|part| if part.starts_with('{') { "1" } else { part }).collect::<Vec<_>>().join("/");
+        let rest = part.split_once(',').unwrap().1;
+        for method in ["get", "post", "put", "patch", "delete"] {
+            if rest.contains(&format!("{method}(")) {
+                routes.push((method.to_uppercase().leak() as &str, path.clone()));
+            }
+        }
+    }
+    routes
+}
+
+/// Everything but the sign-in pages, each to be asked by everybody.
+fn guarded() -> impl Iterator<Item = (&'static str, String)> {
+    routes().into_iter().filter(|(method, path)| !TO_SIGN_IN.contains(&(method, path.as_str())))
+}
+
+fn is_of_api(path: &str) -> bool {
+    path.starts_with("/api/")
+}
+
+#[test]
+fn the_routes_are_found() {
+    let routes: BTreeSet<String> = routes().iter().map(|(method, path)| format!("{method} {path}")).collect();
+    for expected in [
+        "GET /",
+        "GET /metrics",
+        "POST /api/v1/pause",
+        "GET /api/v1/pause",
+        "POST /do/pause",
+        "GET /lists/strict/block.list",
+        "DELETE /api/v1/session",
+    ] {
+        assert!(routes.contains(expected), "{routes:?}");
+    }
+    assert!(routes.len() > 25, "{routes:?}");
+}
+
+/// Programs: they show a token, or none, and send JSON.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_route_by_programs() {
+    let server = serve("").await;
+    for (method, path) in guarded() {
+        let line = format!("{method} {path}");
+        let status = async |header: &str| send(&server, &line, &format!("{header}{JSON}"), "{}").await.status;
+        let is_read = method == "GET";
+        let is_own = TO_SIGN_OUT.contains(&(method, path.as_str()));
+        for (header, expected) in [
+            ("", Some(401)),
+            ("Authorization: Bearer other\r\n", Some(401)),
+            ("Authorization: Bearer \r\n", Some(401)),
+            ("Authorization: Basic bDAwazpzM2NyZXQ=\r\n", Some(401)),
+            ("Authorization: Bearer l00k\r\n", (!is_read && !is_own).then_some(403)),
+            ("Authorization: Bearer s3cret\r\n", None),
+        ] {
+            let status = status(header).await;
+            match expected {
+                Some(expected) => assert_eq!(status, expected, "{line} with `{header}`"),
+                None => assert!(![401, 403, 421, 500].contains(&status), "{line} with `{header}`: {status}"),
+            }
+        }
+        if !is_read {
+            let headers = "Authorization: Bearer s3cret\r\nContent-Type: text/plain\r\n";
+            assert_eq!(send(&server, &line, headers, "{}").await.status, 415, "{line}: pages can send that");
+        }
+        let name = format!("Host: evil.example\r\nAuthorization: Bearer s3cret\r\n{JSON}Content-Length: 2\r\n");
+        assert_eq!(request(&server, &line, &name, "{}").await.status, 421, "{line}");
+        let none = format!("Authorization: Bearer s3cret\r\n{JSON}Content-Length: 2\r\n");
+        assert_eq!(request(&server, &line, &none, "{}").await.status, 400, "{line} without Host");
+    }
+    server.running.stop().await;
+}
+
+/// Browsers: they have a session, or none, and send forms and JSON with the page's token.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_route_by_browsers() {
+    let server = serve("").await;
+    for (method, path) in guarded() {
+        let line = format!("{method} {path}");
+        let is_read = method == "GET";
+        let is_own = TO_SIGN_OUT.contains(&(method, path.as_str()));
+        check_nobody(&server, &line, &path).await;
+        for (token, may_change) in [("l00k", false), ("s3cret", true)] {
+            let browser = Browser::new(&server, "", token).await;
+            let kind = if is_of_api(&path) { JSON } else { FORM };
+            let shown = format!("{}{kind}X-CSRF-Token: {}\r\n", browser.headers(), browser.csrf);
+            let body = if is_of_api(&path) { "{}" } else { "" };
+            if !is_read {
+                // What isn't meant is told so before who may, and does nothing.
+                let foreign = shown.replace(SAME, "Origin: http://evil.example\r\n");
+                for headers in [format!("{}{kind}", browser.headers()), foreign] {
+                    let response = send(&server, &line, &headers, body).await;
+                    assert_eq!(response.status, 403, "{line} with {headers}");
+                    assert!(!response.body.contains("may look"), "{line}: {}", response.body);
+                }
+            }
+            let response = send(&server, &line, &shown, body).await;
+            match is_read || is_own || may_change {
+                true => assert!(![401, 403, 415, 500].contains(&response.status), "{line}: {}", response.status),
+                false => {
+                    assert_eq!(response.status, 403, "{line}");
+                    assert!(response.body.contains("may look"), "{line}: {}", response.body);
+                }
+            }
+        }
+    }
+    server.running.stop().await;
+}
+
+/// A browser without a session, with one that isn't there, and with one that somebody made up.
+async fn check_nobody(server: &Server, line: &str, path: &str) {
+    for cookie in ["", "Cookie: cleandns=\r\n", "Cookie: cleandns=0123456789abcdef\r\n"] {
+        let headers = format!("{cookie}Accept: text/html\r\n{SAME}{JSON}");
+        let response = send(server, line, &headers, "{}").await;
+        match is_of_api(path) || path == "/metrics" {
+            true => assert_eq!((response.status, response.header("www-authenticate")), (401, "Bearer"), "{line}"),
+            false => {
+                assert_eq!(response.status, 303, "{line}");
+                assert!(response.header("location").starts_with("/sign-in"), "{line}");
+            }
+        }
+    }
+}
+
+/// Where nothing is configured everybody on this machine may, but for pages of others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_loopback_without_a_token_all_may() {
+    let server = crate::pages::serve("").await;
+    for (method, path) in guarded() {
+        let line = format!("{method} {path}");
+        let response = send(&server, &line, JSON, "{}").await;
+        assert!(![401, 403, 415, 500].contains(&response.status), "{line}: {}", response.status);
+        if method != "GET" {
+            for headers in [
+                format!("{SAME}{JSON}"),
+                format!("Origin: http://evil.example\r\n{FORM}"),
+                format!("Sec-Fetch-Site: cross-site\r\n{JSON}"),
+                format!("Cookie: other=1\r\n{FORM}"),
+            ] {
+                assert_eq!(send(&server, &line, &headers, "{}").await.status, 403, "{line} with {headers}");
+            }
+            assert_eq!(send(&server, &line, FORM, "").await.status, 415, "{line}: pages can send that");
+        }
+    }
+    assert_eq!(request(&server, "GET /", &format!("{HOST}Cookie: cleandns=stale\r\n"), "").await.status, 200);
+    assert_eq!(send(&server, "GET /sign-in", "", "").await.header("location"), "/");
+    server.running.stop().await;
+}
