@@ -1,6 +1,9 @@
 //! The composition root: builds everything from the configuration, binds, serves, drains. Decides nothing else.
 
-pub use crate::listener::Start;
+mod alive;
+mod sockets;
+
+pub use self::{alive::SignsOfLife, sockets::obstacles};
 use crate::{
     admin::{self, AdminState},
     config::{self, Config},
@@ -9,28 +12,30 @@ use crate::{
     health::{Health, UPSTREAM_SILENT},
     listener::{self, BindError, Drops, Service, Serving},
     lists::{Chance, Downloads, Embedded, FetchLimits, Lists, LookUpHost, OnPublish, Published, StartError, Watching},
-    neighbours::Neighbours,
     pause::Pauses,
-    query::{AccessList, HostsFile, Keeping, LocalData, Pipeline, SpecialNames, Surroundings, read_hosts},
+    query::{Keeping, LocalData, Pipeline, Surroundings},
     query_log::{Privacy, QueryLog, Writing},
     resolve::{
         Clock, Hints, NameServersWanted, PortMap, Resolution, Resolve, Resolver, ResolverSetup, Security,
         TrustAnchorText, UpstreamCounters, Wanted, Watch,
     },
+    settings::{self, Changing, Hardware, Settings},
     telemetry::{Reload, Telemetry},
     warm::{Awake, AwakeFor, Warm},
 };
+pub use crate::{listener::Start, systemd::Passed};
 use anyhow::Context;
 use std::{
-    fs::File,
     hash::BuildHasher,
-    io::Read,
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::{
+    sync::{oneshot, watch},
+    task::JoinHandle,
+};
 
 /// The part of the cache's memory that is left to resolution: one in so many. What it keeps is mostly about name servers.
 const RESOLVER_SHARE: u64 = 8;
@@ -42,8 +47,6 @@ const WRITE_WITHIN: Duration = Duration::from_secs(5);
 const CONTACT_EVERY: Duration = Duration::from_secs(30);
 /// How long a look-up for a download may take: the resolver gives up before that.
 const LOOK_UP_WITHIN: Duration = Duration::from_secs(6);
-/// Octets of a hosts file: names of machines, a hundred thousand of them, and not a list of names to block.
-const HOSTS_BYTES_MAX: u64 = 4 << 20;
 
 /// What the program takes from the world besides its configuration.
 pub struct Outside {
@@ -57,6 +60,8 @@ pub struct Outside {
     pub fetch: FetchLimits,
     /// Whether another process may have the addresses yet.
     pub start: Start,
+    /// Sockets that are open already.
+    pub passed: Passed,
     pub awake: AwakeFor,
 }
 
@@ -70,6 +75,7 @@ impl Outside {
             built_at: env!("CLEANDNS_BUILT_AT").parse().unwrap_or(0),
             fetch: FetchLimits::default(),
             start: Start::Alone,
+            passed: Passed::default(),
             awake: Arc::new(Awake::of_machine),
         }
     }
@@ -111,6 +117,9 @@ pub struct Running {
     pub published: Arc<Published>,
     pub health: Health,
     pub pipeline: Arc<Pipeline>,
+    /// Puts another configuration in force.
+    pub changing: Arc<Changing>,
+    pub settings: Arc<Settings>,
     warm: Option<Arc<Warm>>,
     watching: Watching,
     stop: watch::Sender<bool>,
@@ -119,27 +128,14 @@ pub struct Running {
     writing: Option<Writing>,
 }
 
-/// Tells clients' hardware addresses, if some group is told by them.
-fn mac_addresses(config: &Config) -> Arc<dyn Fn(IpAddr) -> Option<[u8; 6]> + Send + Sync> {
-    if !config.tells_clients_by_mac() {
-        return Arc::new(|_| None);
-    }
-    match Neighbours::start() {
-        Ok(neighbours) => Arc::new(move |client| neighbours.mac(client)),
-        Err(error) => {
-            tracing::error!(%error, "the kernel's neighbour table can't be read: groups by MAC address have no members");
-            Arc::new(|_| None)
-        }
-    }
-}
-
 /// Starts serving. The policy is in force before the first socket is open.
-pub async fn start(config: Config, outside: Outside) -> Result<Running, AppError> {
+pub async fn start(config: Config, mut outside: Outside) -> Result<Running, AppError> {
     let config = Arc::new(config);
     let started = Instant::now();
     let counters = Arc::new(UpstreamCounters::default());
     let (clock, chance, limits) = (outside.clock.clone(), outside.chance(), outside.fetch.clone());
     let (seed, start_mode, awake) = (outside.seed, outside.start, outside.awake.clone());
+    let passed = std::mem::take(&mut outside.passed);
     let privacy = Privacy::new(config.query_log.privacy);
     let (query_log, writing) = query_log(&config, &privacy)?;
     let watch = query_log.clone().filter(|_| config.query_log.dnstap.as_ref().is_some_and(|dnstap| dnstap.resolver));
@@ -156,9 +152,16 @@ pub async fn start(config: Config, outside: Outside) -> Result<Running, AppError
     let lists = loading.await.context("reading the lists broke off")??;
     let published = lists.published();
     let (stop, stopping) = watch::channel(false);
-    let (pipeline, warnings) = pipeline(&config, &published, Arc::new(resolver.clone()), clock.clone(), seed)?;
+    let hardware = Arc::new(Hardware::default());
+    let given = (resolver.clone(), clock.clone(), seed);
+    let (pipeline, warnings) = pipeline(&config, &published, given, hardware.clone())?;
     warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let pipeline = Arc::new(pipeline);
+    let settings = Arc::new(Settings::new(config.clone()));
+    let on_top = Arc::new(Ok);
+    let files = Config::clone(&config);
+    let changing = Changing::new(settings.clone(), lists.control(), pipeline.clone(), hardware, on_top, files);
+    let changing = Arc::new(changing);
     let warm = Warm::new(&config, awake).map(Arc::new);
     let health = Health {
         published: published.clone(),
@@ -170,11 +173,7 @@ pub async fn start(config: Config, outside: Outside) -> Result<Running, AppError
         started,
         stopping: stopping.clone(),
     };
-    let workers = match config.listen.workers {
-        0 => std::thread::available_parallelism().map_or(1, usize::from),
-        workers => workers,
-    };
-    let sockets = listener::bind(&config.listen.do53, workers, start_mode)?;
+    let (sockets, http) = sockets::open(&config, passed, start_mode)?;
     let dns = sockets.addresses.clone();
     let admin = match &config.admin {
         None => None,
@@ -185,7 +184,7 @@ pub async fn start(config: Config, outside: Outside) -> Result<Running, AppError
                 health: health.clone(),
                 lists: lists.control(),
                 dns: dns.as_slice().into(),
-                access: config.access.as_slice().into(),
+                settings: settings.clone(),
                 minutes: Arc::default(),
                 changes: Arc::new(admin::Changes::new(Arc::new(admin::Audit::start(audit_file(&config, admin))))),
                 tls: {
@@ -204,7 +203,7 @@ pub async fn start(config: Config, outside: Outside) -> Result<Running, AppError
                 }),
             };
             Some(
-                admin::serve(admin, state, start_mode == Start::TakeOver, stopping.clone())
+                admin::serve(admin, http, state, start_mode == Start::TakeOver, stopping.clone())
                     .await
                     .map_err(|error| AppError::from(BindError::new("admin.listen", admin.listen, "HTTP", &error)))?,
             )
@@ -219,7 +218,21 @@ pub async fn start(config: Config, outside: Outside) -> Result<Running, AppError
     let serving = listener::serve(sockets, &service).context("could not start serving")?;
     let watching = lists.watch().context("could not start the thread that watches the lists")?;
     let contact = tokio::spawn(make_contact(health.clone()));
-    Ok(Running { dns, admin, published, health, pipeline, warm, watching, stop, serving, contact, writing })
+    Ok(Running {
+        dns,
+        admin,
+        published,
+        health,
+        pipeline,
+        changing,
+        settings,
+        warm,
+        watching,
+        stop,
+        serving,
+        contact,
+        writing,
+    })
 }
 
 /// Where it is written down who changes what, if there is a place for it.
@@ -256,27 +269,24 @@ fn query_log(config: &Config, privacy: &Privacy) -> Result<(Option<Arc<QueryLog>
 fn pipeline(
     config: &Config,
     published: &Published,
-    resolver: Arc<dyn Resolve>,
-    clock: Clock,
-    seed: u64,
+    (resolver, clock, seed): (Resolver, Clock, u64),
+    hardware: Arc<Hardware>,
 ) -> Result<(Pipeline, Vec<String>), AppError> {
-    let (local, warnings) = local_data(config)?;
+    hardware.begin_if_wanted(config);
+    let (terms, warnings) = settings::terms(config).map_err(AppError::Configuration)?;
     let keeping = Keeping {
         bytes: config.cache.bytes - config.cache.bytes / RESOLVER_SHARE,
         seed,
         stale: config.cache.stale,
         refresh: config.cache.prefetch,
     };
-    let groups = config.groups.iter().map(|group| group.name.clone()).collect();
     let pipeline = Pipeline::new(
         published.policy.clone(),
-        AccessList::new(config.access.clone()),
-        local,
-        SpecialNames::new(config.resolve.forwards.iter().map(|forward| forward.zone)),
-        resolver,
+        terms,
+        Arc::new(resolver),
         keeping,
-        Arc::new(Pauses::load(config.state_dir.as_deref(), groups)),
-        Surroundings { now: Arc::new(move || clock() as i64), mac: mac_addresses(config) },
+        Arc::new(Pauses::load(config.state_dir.as_deref())),
+        Surroundings { now: Arc::new(move || clock() as i64), mac: Arc::new(move |client| hardware.mac(client)) },
     );
     Ok((pipeline, warnings))
 }
@@ -286,13 +296,20 @@ pub fn offline_pipeline(config: &Config, published: &Published) -> Result<Pipeli
     let outside = Outside::real();
     let (clock, seed) = (outside.clock.clone(), outside.seed);
     let resolver = resolver(config, outside, Arc::default(), None)?;
-    pipeline(config, published, Arc::new(resolver), clock, seed).map(|(pipeline, _)| pipeline)
+    pipeline(config, published, (resolver, clock, seed), Arc::default()).map(|(pipeline, _)| pipeline)
 }
 
 impl Running {
     /// Has all lists read again.
     pub fn reload(&self) {
-        self.watching.reload();
+        self.watching.reload(None);
+    }
+
+    /// The same; what is returned ends when it is done.
+    pub fn reloaded(&self) -> oneshot::Receiver<()> {
+        let (waiting, done) = oneshot::channel();
+        self.watching.reload(Some(waiting));
+        done
     }
 
     /// Has all lists with a url downloaded, due or not.
@@ -304,7 +321,7 @@ impl Running {
     pub async fn stop(self) {
         let _ = self.stop.send(true);
         self.contact.abort();
-        let Serving { workers, streams } = self.serving;
+        let Serving { workers, streams, .. } = self.serving;
         let watching = self.watching;
         let joined = tokio::task::spawn_blocking(move || {
             watching.stop();
@@ -420,30 +437,7 @@ fn resolver(
 
 /// The owner's own names, from the configuration and hosts files, and what in those files can't be used.
 pub fn local_data(config: &Config) -> Result<(LocalData, Vec<String>), AppError> {
-    let (mut records, mut warnings) = (config.local.records.clone(), Vec::new());
-    for path in &config.local.hosts {
-        let HostsFile { records: found, problems, problem_count } = read_hosts(&octets_of(path, "local.hosts")?);
-        records.extend(found);
-        let unsaid = problem_count - problems.len();
-        warnings.extend(problems.iter().map(|(line, reason)| format!("{}:{line}: {reason}", path.display())));
-        if unsaid > 0 {
-            warnings.push(format!("{}: and {unsaid} lines more", path.display()));
-        }
-    }
-    Ok((LocalData::new(&records), warnings))
-}
-
-/// A hosts file's octets.
-fn octets_of(path: &Path, option: &str) -> Result<Vec<u8>, AppError> {
-    let at_fault = |why: String| AppError::Configuration(format!("{option}: {} {why}", path.display()));
-    let mut octets = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(HOSTS_BYTES_MAX + 1).read_to_end(&mut octets))
-        .map_err(|error| at_fault(format!("can't be read: {error}")))?;
-    if octets.len() as u64 > HOSTS_BYTES_MAX {
-        return Err(at_fault(format!("is larger than {HOSTS_BYTES_MAX} octets; names to block belong into lists")));
-    }
-    Ok(octets)
+    settings::local_data(config).map_err(AppError::Configuration)
 }
 
 fn text_of(path: &Path, option: &str) -> Result<String, AppError> {

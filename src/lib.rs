@@ -13,7 +13,8 @@
 //!
 //! # Code map, in the order of the flow
 //!
-//! - [`listener`] UDP workers and TCP connections: bytes in, bytes out, every bound of the network side.
+//! - [`listener`] UDP workers and TCP connections: bytes in, bytes out, every bound of the network side; who has an address
+//!   that can't be had.
 //! - [`dns`] the shared vocabulary: names, questions, records, wire form and zone files. Plain values.
 //! - [`query`] the flow: `now` at once and by the batch, `later` for what must be resolved, `explain` for people. In its
 //!   order: `access`; `own`, which is `local` (the owner's names, with `hosts`) and `special` (names that never leave this
@@ -40,10 +41,13 @@
 //! - [`telemetry`] counters, by list and by client, and the log line of a query; never blocks.
 //! - [`replay`] recorded queries through two policies, without a server: what one says of them and the other doesn't.
 //! - [`report`] what was and would have been blocked, for whom, and what else that hits: rows in, pages and tables out.
+//! - [`systemd`] what a service manager passes and is told: sockets, readiness, signs of life.
 //! - [`health`] what is wrong right now, in words, and what to do about it.
 //! - [`admin`] HTTP; the only place that names the web framework. `guard` is who is heard, in what bounds; `view` what
 //!   stands now, as data, from which `api` makes JSON and `pages` makes pages; `live` the last 24 hours without a database;
 //!   `problem` what errors of the API look like.
+//! - [`settings`] what of the configuration is in force while the program runs: `changing` puts another one in its place,
+//!   whole or not at all.
 //! - [`config`] what the owner wrote, checked whole; [`embedded`] the copies inside the binary.
 //! - [`app`] puts it together; [`cli`] is what a person types.
 //!
@@ -85,5 +89,7 @@ pub mod replay;
 pub mod report;
 pub mod resolve;
 pub mod response;
+pub mod settings;
+pub mod systemd;
 pub mod telemetry;
 pub mod warm;

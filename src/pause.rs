@@ -16,8 +16,6 @@ pub const PAUSE_SECONDS_MAX: i64 = 31 * 86_400;
 
 /// The pauses there are, for everybody who decides or asks.
 pub struct Pauses {
-    /// Names of the groups, in the order of configuration.
-    groups: Vec<String>,
     file: Option<PathBuf>,
     kept: Mutex<Vec<Kept>>,
     current: ArcSwap<Vec<Pause>>,
@@ -57,7 +55,7 @@ pub enum PauseError {
 
 impl Pauses {
     /// Reads what was kept. A file that can't be read is as good as none, and said so.
-    pub fn load(state_dir: Option<&Path>, groups: Vec<String>) -> Self {
+    pub fn load(state_dir: Option<&Path>) -> Self {
         let file = state_dir.map(|folder| folder.join(FILE_NAME));
         let kept = file.as_deref().map_or_else(Vec::new, read);
         for Kept { group, until, .. } in &kept {
@@ -67,7 +65,7 @@ impl Pauses {
                 "a pause kept from before"
             );
         }
-        let pauses = Self { groups, file, kept: Mutex::default(), current: ArcSwap::default() };
+        let pauses = Self { file, kept: Mutex::default(), current: ArcSwap::default() };
         pauses.put_in_force(kept);
         pauses
     }
@@ -83,16 +81,12 @@ impl Pauses {
         kept.iter().filter(|pause| now < pause.until).cloned().collect()
     }
 
-    /// Names of the groups that there are, besides `default`.
-    pub fn groups(&self) -> &[String] {
-        &self.groups
-    }
-
     /// Whether a pause could be set.
-    pub fn check(&self, pause: &Kept, now: i64) -> Result<(), PauseError> {
+    pub fn check(&self, pause: &Kept, now: i64, is_group: impl Fn(&str) -> bool) -> Result<(), PauseError> {
         if let Some(group) = &pause.group
-            && group != "default"
-            && !self.groups.contains(group)
+            && !is_group(group)
+            // A pause of a group that the configuration no longer has can be ended all the same.
+            && !self.list(now).iter().any(|own| own.group.as_ref() == Some(group))
         {
             return Err(PauseError::UnknownGroup(group.clone()));
         }
@@ -104,8 +98,8 @@ impl Pauses {
 
     /// Pauses everybody or one group until a time, in place of an earlier pause of the same; a time that is over ends
     /// it. Writes a file, so it may block.
-    pub fn set(&self, pause: Kept, now: i64) -> Result<(), PauseError> {
-        self.check(&pause, now)?;
+    pub fn set(&self, pause: Kept, now: i64, is_group: impl Fn(&str) -> bool) -> Result<(), PauseError> {
+        self.check(&pause, now, is_group)?;
         let (group, until) = (pause.group.clone(), pause.until);
         let mut kept = self.list(now);
         kept.retain(|own| own.group != group);
@@ -131,19 +125,8 @@ impl Pauses {
     }
 
     fn put_in_force(&self, kept: Vec<Kept>) {
-        let number = |name: &str| match name {
-            "default" => Some(0),
-            name => self.groups.iter().position(|own| own == name).map(|at| at as u16 + 1),
-        };
-        let pause = |kept: &Kept| {
-            // A group that is no longer there has nobody to pause.
-            let group = match &kept.group {
-                None => None,
-                Some(name) => Some(number(name)?),
-            };
-            Some(Pause { group, until: kept.until })
-        };
-        self.current.store(Arc::new(kept.iter().filter_map(pause).collect()));
+        let pause = |kept: &Kept| Pause { group: kept.group.as_deref().map(Into::into), until: kept.until };
+        self.current.store(Arc::new(kept.iter().map(pause).collect()));
         *self.kept.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = kept;
     }
 }
@@ -184,9 +167,10 @@ mod tests {
     #[test]
     fn pauses_are_kept_replaced_and_ended() {
         let folder = tempfile::tempdir().unwrap();
-        let load = || Pauses::load(Some(folder.path()), vec!["guests".into()]);
+        let load = || Pauses::load(Some(folder.path()));
+        let is_group = |name: &str| ["default", "guests"].contains(&name);
         let pauses = load();
-        let set = |group, until, now| pauses.set(Kept::new(group, until), now);
+        let set = |group, until, now| pauses.set(Kept::new(group, until), now, is_group);
         assert!(pauses.current().is_empty());
         set(None, 1000, 0).unwrap();
         set(Some("guests"), 2000, 0).unwrap();
@@ -194,8 +178,8 @@ mod tests {
         set(Some("default"), 500, 0).unwrap();
         let expected = [
             Pause { group: None, until: 1000 },
-            Pause { group: Some(1), until: 3000 },
-            Pause { group: Some(0), until: 500 },
+            Pause { group: Some("guests".into()), until: 3000 },
+            Pause { group: Some("default".into()), until: 500 },
         ];
         assert_eq!(**pauses.current(), expected);
         assert_eq!(**load().current(), expected, "over a restart");

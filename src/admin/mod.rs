@@ -51,13 +51,13 @@ use crate::{
     policy::Zone,
     query::Pipeline,
     report::Moment,
+    settings::Settings,
     telemetry::Telemetry,
 };
 use axum::{
     Router,
     middleware::{from_fn, from_fn_with_state},
 };
-use ipnet::IpNet;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     sync::watch,
@@ -80,8 +80,8 @@ pub struct AdminState {
     pub lists: Control,
     /// Addresses bound for DNS.
     pub dns: Arc<[SocketAddr]>,
-    /// Networks whose clients are answered.
-    pub access: Arc<[IpNet]>,
+    /// What is in force of the configuration.
+    pub settings: Arc<Settings>,
     /// Queries of the last hours.
     pub minutes: Arc<Minutes>,
     /// Removes the answers that an earlier process left for the next start.
@@ -120,14 +120,19 @@ impl AdminState {
     }
 }
 
-/// Serves until told to stop; returns the address bound. `shared`: another process may have it yet.
+/// Serves until told to stop, on a socket that was passed or else one of its own; returns the address bound. `shared`:
+/// another process may have it yet.
 pub async fn serve(
     config: &Admin,
+    passed: Option<std::net::TcpListener>,
     state: AdminState,
     shared: bool,
     stopping: watch::Receiver<bool>,
 ) -> std::io::Result<SocketAddr> {
-    let listener = serve::listen(config.listen, shared)?;
+    let listener = match passed {
+        Some(passed) => serve::adopt(passed)?,
+        None => serve::listen(config.listen, shared)?,
+    };
     let address = listener.local_addr()?;
     tokio::spawn(follow(state.clone(), stopping.clone()));
     let tls = state.tls.clone();

@@ -45,6 +45,12 @@ pub fn listen(address: SocketAddr, shared: bool) -> std::io::Result<TcpListener>
     bind(address, true)
 }
 
+/// Takes a socket that listens already.
+pub fn adopt(passed: std::net::TcpListener) -> std::io::Result<TcpListener> {
+    passed.set_nonblocking(true)?;
+    TcpListener::from_std(passed)
+}
+
 /// Accepts connections until told to stop.
 pub async fn accept(listener: TcpListener, app: Router, tls: Option<Arc<Tls>>, mut stopping: watch::Receiver<bool>) {
     let free = Arc::new(Semaphore::new(CONNECTIONS_MAX));

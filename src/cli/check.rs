@@ -3,7 +3,7 @@
 use super::{Failure, Outcome, say};
 use crate::{
     app,
-    config::{Loaded, Origin},
+    config::{Config, Loaded, Origin},
     lists::{ListPath, ListState, Lists},
     policy::parse::Told,
 };
@@ -22,6 +22,7 @@ pub fn check(loaded: Loaded, verbose: bool, strict: bool) -> Outcome {
     app::check_resolver(&config).map_err(|error| Failure::Configuration(error.to_string()))?;
     let (_, warnings) = app::local_data(&config).map_err(|error| Failure::Configuration(error.to_string()))?;
     warnings.iter().for_each(|warning| say(format!("warning: {warning}\n")));
+    tell_of_addresses(&config);
     // A check leaves no trace: it neither writes last good copies nor falls back to them.
     let lists = Lists::load(Arc::new(config), app::embedded_files(), app::Outside::real().chance())
         .map_err(|error| Failure::Configuration(error.to_string()))?;
@@ -58,6 +59,16 @@ pub fn check(loaded: Loaded, verbose: bool, strict: bool) -> Outcome {
         )));
     }
     Ok(())
+}
+
+/// Tells of addresses that a server could not have now. A service may have rights that whoever checks has not, and another
+/// program may be about to leave: so they are no error.
+fn tell_of_addresses(config: &Config) {
+    let (in_the_way, own) = app::obstacles(config);
+    in_the_way.iter().for_each(|obstacle| say(format!("warning: {obstacle}\n")));
+    for obstacle in own.iter().filter(|obstacle| obstacle.protocol != "HTTP") {
+        say(format!("{}: a cleandns answers on {} now\n", obstacle.option, obstacle.address));
+    }
 }
 
 fn show(list: &ListState, verbose: bool) {

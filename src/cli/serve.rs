@@ -1,16 +1,24 @@
 //! `cleandns serve`: starts, tells a person how to try it, and waits for signals.
 
+mod status_line;
+
 use super::{Failure, Outcome, say};
 use crate::{
-    app::{self, AppError, Outside, Running, Start},
+    app::{self, AppError, Outside, Passed, Running, Start},
     config::{Config, Loaded, Log, Origin},
     health::{Health, UPSTREAM_SILENT},
     lists::{ListPath, ListStatus},
     policy::Mode,
+    systemd,
 };
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use status_line::StatusLine;
 use std::{collections::BTreeMap, fmt::Write, time::Duration};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::oneshot,
+    time::{interval, timeout},
+};
 use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::{EnvFilter, fmt};
 
@@ -19,6 +27,12 @@ const FILES_WANTED: u64 = 16_384;
 /// Log lines that may wait to be written; what comes beyond them is dropped, so that a slow terminal or disk never
 /// holds up an answer.
 const LOG_LINES_MAX: usize = 65_536;
+
+/// How often a start that takes long says so, and how many times: one that hangs is ended at last.
+const START_TOLD_EVERY: Duration = Duration::from_secs(10);
+const START_TOLD_MAX: u32 = 60;
+/// How often the service manager's line on this server is looked over.
+const TELL_EVERY: Duration = Duration::from_secs(5);
 
 /// How long threads that still wait for something are waited for at the end.
 const LEAVE_WITHIN: Duration = Duration::from_millis(500);
@@ -30,32 +44,51 @@ pub fn serve(loaded: Loaded, take_over: bool) -> Outcome {
         tracing::warn!("{warning}");
     }
     raise_file_limit();
+    let passed = Passed::take().map_err(|error| Failure::Configuration(error.to_string()))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::Other(format!("the runtime can't be started: {error}")))?;
-    let outcome = runtime.block_on(run(loaded.config, take_over));
+    let outcome = runtime.block_on(run(loaded.config, take_over, passed));
     // What waits for a disk or a reader that is gone is not waited for.
     runtime.shutdown_timeout(LEAVE_WITHIN);
     outcome
 }
 
-async fn run(config: Config, take_over: bool) -> Outcome {
+async fn run(config: Config, take_over: bool, passed: Passed) -> Outcome {
     let failed = |error: std::io::Error| Failure::Other(format!("signals can't be handled: {error}"));
     let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    let outside = Outside { start: if take_over { Start::TakeOver } else { Start::Alone }, ..Outside::real() };
-    let running = app::start(config.clone(), outside).await.map_err(|error| match error {
+    let start = if take_over { Start::TakeOver } else { Start::Alone };
+    let outside = Outside { start, passed, ..Outside::real() };
+    let running = told_of(app::start(config.clone(), outside)).await.map_err(|error| match error {
         AppError::Configuration(text) => Failure::Configuration(text),
         AppError::Other(error) => Failure::Other(format!("{error:#}")),
     })?;
+    let signs = running.signs_of_life();
+    let watchdog = systemd::watch_over(move |within| signs.look(within)).map_err(failed)?;
+    let mut state = StatusLine::default();
+    systemd::ready(state.now(&running));
     tell(greeting(&config, &running));
     let mut tell_of_silence = std::pin::pin!(wait_for_silence(running.health.clone()));
     let mut told = false;
+    let mut reload = None;
+    let mut ticks = interval(TELL_EVERY);
     loop {
         tokio::select! {
-            _ = hangup.recv() => running.reload(),
+            _ = hangup.recv() => {
+                systemd::reloading();
+                // Of several reloads the last tells when all are done.
+                reload = Some(running.reloaded());
+            }
+            () = ended(&mut reload) => {
+                reload = None;
+                systemd::ready(state.now(&running));
+            }
+            _ = ticks.tick(), if systemd::is_told() => if let Some(news) = state.news(&running) {
+                systemd::status(news);
+            },
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             () = &mut tell_of_silence, if !told => {
@@ -65,8 +98,31 @@ async fn run(config: Config, take_over: bool) -> Outcome {
         }
     }
     tracing::info!("stopping");
+    systemd::stopping();
+    drop(watchdog);
     running.stop().await;
     Ok(())
+}
+
+/// Ends when the reload does, if there is one.
+async fn ended(reload: &mut Option<oneshot::Receiver<()>>) {
+    match reload {
+        // It is dropped, not sent to.
+        Some(reload) => drop(reload.await),
+        None => std::future::pending().await,
+    }
+}
+
+/// Tells the service manager, while something starts, that it needs more time: lists may have to be downloaded.
+async fn told_of<T>(starting: impl Future<Output = T>) -> T {
+    let mut starting = std::pin::pin!(starting);
+    for _ in 0..START_TOLD_MAX {
+        systemd::starting(2 * START_TOLD_EVERY);
+        if let Ok(started) = timeout(START_TOLD_EVERY, &mut starting).await {
+            return started;
+        }
+    }
+    starting.await
 }
 
 /// Says something without waiting for who reads it: signals are to be heard though nobody reads.

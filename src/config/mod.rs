@@ -2,10 +2,14 @@
 
 mod dnstap_target;
 mod file;
+mod following;
+mod reach;
 mod report;
 
 pub use dnstap_target::{DnstapTarget, DnstapTargetError};
 pub use file::{CONFIG_PATH, Embedded, Loaded, WORD_BYTES_MAX, World, duration, load, read};
+pub use following::Following;
+pub use reach::{Open, open_to_the_internet};
 pub use report::{Problem, Problems};
 
 use crate::{
@@ -26,6 +30,8 @@ pub struct Config {
     pub listen: Listen,
     /// Networks whose clients are answered.
     pub access: Vec<IpNet>,
+    /// The owner knows that strangers are answered.
+    pub open: bool,
     pub resolve: Resolve,
     pub local: Local,
     pub cache: Cache,

@@ -1,6 +1,10 @@
 //! Opens the sockets, and says in plain words what stands in the way.
 
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use super::{
+    advice::{self, Known},
+    holder,
+};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 use std::{
     io,
     net::{SocketAddr, TcpListener, UdpSocket},
@@ -13,16 +17,21 @@ const UDP_BUFFER_BYTES: usize = 4 << 20;
 const FREE_PORT_TRIES_MAX: usize = 32;
 /// The option that names the addresses.
 const OPTION: &str = "listen.do53";
+/// The first port that needs no privilege, unless the kernel says otherwise.
+const FIRST_FREE_PORT: u16 = 1024;
 /// Connections that may wait to be accepted.
 const TCP_BACKLOG: i32 = 512;
 
 /// Sockets, bound and ready.
 pub struct Sockets {
-    /// For each address one a worker, told apart by the kernel (SO_REUSEPORT).
+    /// For each address one a worker, told apart by the kernel (SO_REUSEPORT); or, of sockets that were passed, several
+    /// workers' handles of the same one.
     pub udp: Vec<UdpSocket>,
     pub tcp: Vec<TcpListener>,
     /// The addresses really bound: they differ from those asked for where port 0 was.
     pub addresses: Vec<SocketAddr>,
+    /// Somebody else has them too, and hears on when this process leaves.
+    pub passed: bool,
 }
 
 /// Why an address can't be listened on.
@@ -34,28 +43,41 @@ pub struct BindError {
     pub address: SocketAddr,
     pub protocol: &'static str,
     pub why: String,
+    /// A cleandns has it.
+    pub is_own: bool,
 }
 
 impl BindError {
-    /// Puts what the system says into words that say what to do.
+    /// Puts what the system says into words that say what to do, and who has the address, if it is taken.
     pub fn new(option: &'static str, address: SocketAddr, protocol: &'static str, error: &io::Error) -> Self {
-        let port = address.port();
-        let why = match error.kind() {
-            io::ErrorKind::AddrInUse => format!(
-                "another program has port {port}; find it with `ss -lpn sport = :{port}` and stop it, or choose \
-                 another port in {option}"
-            ),
-            io::ErrorKind::PermissionDenied => format!(
-                "ports below 1024 need a privilege; run `setcap cap_net_bind_service=+ep` on the program, or choose a \
-                 port above 1023 in {option}"
-            ),
-            io::ErrorKind::AddrNotAvailable => {
-                format!("this machine has no such address; see `ip address`, and correct {option}")
-            }
-            _ => error.to_string(),
-        };
-        Self { option, address, protocol, why }
+        let is_taken = error.kind() == io::ErrorKind::AddrInUse;
+        let holder = is_taken.then(|| holder::of(address, protocol != "UDP")).flatten();
+        let why = advice::on(option, address, error, holder.as_ref(), first_free_port());
+        let is_own = holder.is_some_and(|holder| holder.known() == Some(Known::Cleandns));
+        Self { option, address, protocol, why, is_own }
     }
+}
+
+/// The first port that needs no privilege.
+fn first_free_port() -> u16 {
+    let told = std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").ok();
+    told.and_then(|text| text.trim().parse().ok()).unwrap_or(FIRST_FREE_PORT)
+}
+
+/// What would keep these addresses from being listened on, for UDP and TCP or, for HTTP, TCP alone. Nothing is left behind.
+pub fn obstacles(option: &'static str, addresses: &[SocketAddr], is_http: bool) -> Vec<BindError> {
+    let wanted = addresses.iter().filter(|address| address.port() != 0);
+    let obstacle = |&address: &SocketAddr| {
+        let both_families = serves_both_families(address, addresses);
+        let free = match is_http {
+            true => free_for_tcp(address, both_families)
+                .map(drop)
+                .map_err(|error| BindError::new(option, address, "HTTP", &error)),
+            false => free(address, both_families).map(drop),
+        };
+        free.err()
+    };
+    wanted.filter_map(obstacle).collect()
 }
 
 /// Whether another process may have the addresses already.
@@ -70,7 +92,7 @@ pub enum Start {
 
 /// Binds every address for UDP, once for each of `workers`, and for TCP.
 pub fn bind(addresses: &[SocketAddr], workers: usize, start: Start) -> Result<Sockets, BindError> {
-    let mut sockets = Sockets { udp: Vec::new(), tcp: Vec::new(), addresses: Vec::new() };
+    let mut sockets = Sockets { udp: Vec::new(), tcp: Vec::new(), addresses: Vec::new(), passed: false };
     for &asked in addresses {
         let both_families = serves_both_families(asked, addresses);
         let address = match start {
@@ -95,15 +117,7 @@ fn free(asked: SocketAddr, both_families: bool) -> Result<SocketAddr, BindError>
     let fail = |protocol: &'static str| move |error: io::Error| BindError::new(OPTION, asked, protocol, &error);
     let mut tries_left = if asked.port() == 0 { FREE_PORT_TRIES_MAX } else { 1 };
     loop {
-        let tcp = new_socket(asked, both_families, Type::STREAM, Protocol::TCP)
-            .and_then(|socket| {
-                // A connection of the old process that lingers is no obstacle; a listener is.
-                socket.set_reuse_address(true)?;
-                socket.bind(&SockAddr::from(asked))?;
-                socket.listen(1)?;
-                Ok(TcpListener::from(socket))
-            })
-            .map_err(fail("TCP"))?;
+        let tcp = free_for_tcp(asked, both_families).map_err(fail("TCP"))?;
         let address = tcp.local_addr().map_err(fail("TCP"))?;
         tries_left -= 1;
         match udp_socket(address, both_families, false) {
@@ -114,14 +128,29 @@ fn free(asked: SocketAddr, both_families: bool) -> Result<SocketAddr, BindError>
     }
 }
 
+/// Takes an address for TCP that nobody has.
+fn free_for_tcp(asked: SocketAddr, both_families: bool) -> io::Result<TcpListener> {
+    let socket = new_socket(asked, both_families, Type::STREAM, Protocol::TCP)?;
+    // A connection of the old process that lingers is no obstacle; a listener is.
+    socket.set_reuse_address(true)?;
+    socket.bind(&SockAddr::from(asked))?;
+    socket.listen(1)?;
+    Ok(socket.into())
+}
+
 fn udp_socket(address: SocketAddr, both_families: bool, shared: bool) -> io::Result<UdpSocket> {
     let socket = new_socket(address, both_families, Type::DGRAM, Protocol::UDP)?;
     socket.set_reuse_port(shared)?;
-    // The kernel may give less; then a burst is lost a little earlier, which is no reason not to serve.
-    let _ = socket.set_recv_buffer_size(UDP_BUFFER_BYTES);
-    let _ = socket.set_send_buffer_size(UDP_BUFFER_BYTES);
+    widen(&SockRef::from(&socket));
     socket.bind(&SockAddr::from(address))?;
     Ok(socket.into())
+}
+
+/// Asks for buffers that hold a burst. The kernel may give less; then a burst is lost a little earlier, which is no reason
+/// not to serve.
+pub(super) fn widen(socket: &SockRef<'_>) {
+    let _ = socket.set_recv_buffer_size(UDP_BUFFER_BYTES);
+    let _ = socket.set_send_buffer_size(UDP_BUFFER_BYTES);
 }
 
 fn tcp_listener(address: SocketAddr, both_families: bool) -> io::Result<TcpListener> {

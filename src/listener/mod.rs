@@ -3,14 +3,19 @@
 //! TCP is our own as well as UDP: hickory-server answers one query at a time on a connection, has no cap on
 //! connections, and can't send a response that is already in wire form.
 
+mod advice;
 mod bind;
 mod drops;
 mod endpoint;
+mod holder;
+mod passed;
 mod stream;
 mod udp;
 
-pub use bind::{BindError, Sockets, Start, bind};
+pub use bind::{BindError, Sockets, Start, bind, obstacles};
 pub use drops::Drops;
+pub use passed::{PassedError, adopt};
+pub use udp::Beat;
 
 use crate::{
     cache::Front,
@@ -97,14 +102,18 @@ pub struct Serving {
     pub workers: Vec<std::thread::JoinHandle<()>>,
     /// End when all connections have.
     pub streams: Vec<tokio::task::JoinHandle<()>>,
+    /// By each worker, a sign that it is at work.
+    pub beats: Vec<Arc<Beat>>,
 }
 
 /// Serves on bound sockets until told to stop. Must be called within the runtime that resolves.
 pub fn serve(sockets: Sockets, service: &Service) -> std::io::Result<Serving> {
-    let mut serving = Serving { workers: Vec::new(), streams: Vec::new() };
+    let mut serving = Serving { workers: Vec::new(), streams: Vec::new(), beats: Vec::new() };
     let workers = sockets.udp.len();
     for (index, socket) in sockets.udp.into_iter().enumerate() {
-        serving.workers.push(udp::spawn(index, workers, socket, service.clone())?);
+        let beat = Arc::new(Beat::default());
+        serving.beats.push(beat.clone());
+        serving.workers.push(udp::spawn((index, workers), socket, sockets.passed, beat, service.clone())?);
     }
     for listener in sockets.tcp {
         let listener = tokio::net::TcpListener::from_std(listener)?;

@@ -14,7 +14,10 @@ use smallvec::SmallVec;
 use std::{
     io,
     net::UdpSocket,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -28,14 +31,39 @@ const WAKE_UP_EVERY: Duration = Duration::from_millis(200);
 /// Batches answered when it is time to leave: more than a socket's buffer holds.
 const LAST_BATCHES_MAX: usize = 4096;
 
-/// Starts one of so many workers. Must be called within the runtime that resolves.
-pub fn spawn(index: usize, workers: usize, socket: UdpSocket, service: Service) -> io::Result<JoinHandle<()>> {
+/// Counts a worker's turns, of which an idle one has some every second: whoever sees it stand still knows that the worker
+/// is stuck. It has a line of the processor's cache to itself.
+#[derive(Default)]
+#[repr(align(64))]
+pub struct Beat(AtomicU64);
+
+impl Beat {
+    /// Turns so far.
+    pub fn count(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+
+    /// Counts one. Only its worker does so.
+    pub fn tick(&self) {
+        self.0.store(self.0.load(Relaxed).wrapping_add(1), Relaxed);
+    }
+}
+
+/// Starts a worker, the first number of the second. `passed`: others have the socket too, and use it afterwards. Must be
+/// called within the runtime that resolves.
+pub fn spawn(
+    (index, workers): (usize, usize),
+    socket: UdpSocket,
+    passed: bool,
+    beat: Arc<Beat>,
+    service: Service,
+) -> io::Result<JoinHandle<()>> {
     socket.set_read_timeout(Some(WAKE_UP_EVERY))?;
     let runtime = Handle::current();
     let endpoint = Arc::new(Endpoint::new(socket)?);
     thread::Builder::new()
         .name(format!("udp-{index}"))
-        .spawn(move || Worker::new(endpoint, workers, service, runtime).work())
+        .spawn(move || Worker::new(endpoint, workers, service, runtime).work(passed, &beat))
 }
 
 /// One thread's own things, used again for each batch.
@@ -58,13 +86,18 @@ impl Worker {
         Self { endpoint, service, runtime, asked, responses, outbox, front }
     }
 
-    fn work(mut self) {
+    fn work(mut self, passed: bool, beat: &Beat) {
         let mut batch = Batch::new();
         while !self.service.is_over() {
+            beat.tick();
             // On failure: a time-out of ours, a signal, or an ICMP error about a response sent before. Nothing is wrong.
             if self.endpoint.receive(&mut batch).is_ok() {
                 self.answer(&batch);
             }
+        }
+        // What comes from now on waits in the socket for whoever has it next.
+        if passed {
+            return;
         }
         // A new process may have the address too by now. What had come here is answered here, and no more comes.
         let _ = self.endpoint.leave();

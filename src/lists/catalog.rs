@@ -3,6 +3,7 @@
 mod findings;
 mod path;
 mod reading;
+mod sources;
 #[cfg(test)]
 mod tests;
 mod url;
@@ -10,7 +11,7 @@ mod url;
 pub use findings::{Findings, Occasion, Trouble};
 pub use path::{ListPath, is_list_name};
 
-use self::{path::list_files, url::Remote};
+use self::{path::list_files, sources::Source, url::Remote};
 use super::{
     fetch::certificates,
     read::{ReadFailure, Reading, Stamp},
@@ -18,7 +19,6 @@ use super::{
 };
 use crate::{
     config::{self, ListSource, Location},
-    dns::Name,
     policy::{
         Canaries, Role, RuleSet,
         parse::{Format, Header, Parsed, Told},
@@ -50,7 +50,7 @@ pub struct Embedded {
 pub struct Catalog {
     sources: Vec<Source>,
     entries: Vec<Entry>,
-    store: Option<Store>,
+    store: Option<Arc<Store>>,
     embedded: Embedded,
     downloading: Downloading,
     /// What no broad rule may block.
@@ -66,18 +66,8 @@ pub enum Downloading {
     Yes { seed: u64 },
 }
 
-struct Source {
-    role: Role,
-    /// The role in words that no other has.
-    owner: String,
-    spec: ListSource,
-    /// Every rule of it is an exception.
-    exceptions: bool,
-    /// Why the folder can't be read, if it can't.
-    trouble: Option<String>,
-}
-
 /// One list.
+#[derive(Clone)]
 pub struct Entry {
     source: usize,
     pub role: Role,
@@ -99,6 +89,7 @@ pub struct Entry {
 }
 
 /// The last good state of a list.
+#[derive(Clone)]
 pub struct Loaded {
     pub format: Format,
     pub header: Header,
@@ -119,20 +110,9 @@ pub struct Loaded {
 
 impl Catalog {
     pub fn new(config: &config::Config, store: Option<Store>, embedded: Embedded, downloading: Downloading) -> Self {
-        let mut sources = Vec::new();
-        let mut add = |role, owner: &str, specs: &[ListSource], exceptions| {
-            let owner = || owner.to_owned();
-            let own = specs.iter().cloned();
-            sources.extend(own.map(|spec| Source { role, owner: owner(), spec, exceptions, trouble: None }));
-        };
-        for (program, spec) in config.programs.iter().enumerate() {
-            add(Role::Program(program), &spec.name, &spec.lists, false);
-            add(Role::Program(program), &spec.name, &spec.exceptions, true);
-        }
-        for (exception, spec) in config.exceptions.iter().enumerate() {
-            add(Role::Owner(exception), &format!("exception {exception}"), &spec.lists, true);
-        }
-        let canaries = Arc::new(Canaries::new(sources.iter().filter_map(|source| list_host(&source.spec.location))));
+        let sources = sources::of(config);
+        let canaries = Arc::new(Canaries::new(sources::hosts(&sources)));
+        let store = store.map(Arc::new);
         Self { sources, entries: Vec::new(), store, embedded, downloading, canaries }
     }
 
@@ -269,7 +249,8 @@ impl Catalog {
             return;
         }
         entry.unfinished_since = None;
-        let is_touched = occasion.all || is_among(&occasion.touched);
+        let is_new = occasion.configured && entry.stamp.is_none();
+        let is_touched = occasion.all || is_new || is_among(&occasion.touched);
         let is_known = entry.stamp == Some(stamp);
         if is_known && entry.settled && !is_touched {
             return;
@@ -418,14 +399,6 @@ impl Loaded {
             from_store: false,
         }
     }
-}
-
-/// The host that a list comes from: to block it would be to block the list's own updates.
-fn list_host(location: &Location) -> Option<(Name, String)> {
-    let Location::Url(url) = location else { return None };
-    let authority = url.strip_prefix("https://")?.split(['/', '?']).next()?;
-    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
-    Some((host.parse().ok()?, "a list comes from there".to_owned()))
 }
 
 fn location(location: &Location) -> String {

@@ -27,6 +27,7 @@ pub struct Databases {
 }
 
 /// One database.
+#[derive(Clone)]
 struct Source {
     option: &'static str,
     path: PathBuf,
@@ -50,19 +51,20 @@ pub struct DatabaseFindings {
 
 impl Databases {
     pub fn new(config: &Config) -> Self {
-        let source = |option, path: &Option<PathBuf>| {
-            path.clone().map(|path| Source {
-                option,
-                path,
-                database: None,
-                stamp: None,
-                candidate: None,
-                trouble: None,
-            })
+        Self { asn: None, country: None }.reconfigured(config)
+    }
+
+    /// The databases of another configuration. Those that both have are not read again.
+    pub fn reconfigured(&self, config: &Config) -> Self {
+        let source = |option, path: &Option<PathBuf>, known: &Option<Source>| {
+            let path = path.clone()?;
+            let same = known.clone().filter(|known| known.path == path);
+            let new = Source { option, path, database: None, stamp: None, candidate: None, trouble: None };
+            Some(same.unwrap_or(new))
         };
         Self {
-            asn: source(ASN_OPTION, &config.policy.asn_db),
-            country: source("policy.country_db", &config.policy.country_db),
+            asn: source(ASN_OPTION, &config.policy.asn_db, &self.asn),
+            country: source("policy.country_db", &config.policy.country_db, &self.country),
         }
     }
 

@@ -399,6 +399,14 @@ impl Schedule {
         schedule
     }
 
+    /// Goes by another time between downloads; what is due sooner already stays so.
+    pub fn refresh_every(&mut self, refresh: Duration, now: Instant) {
+        if refresh != self.refresh {
+            self.refresh = refresh;
+            self.due = self.due.min(now + self.about(refresh));
+        }
+    }
+
     pub fn is_due(&self, now: Instant) -> bool {
         now >= self.due
     }

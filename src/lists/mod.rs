@@ -23,6 +23,9 @@ mod watch;
 pub use catalog::{Embedded, ListPath};
 pub use diff::{DiffError, ServiceDiff, diff};
 pub use fetch::{ConnectVia, Downloads, FetchLimits, LookUpHost};
-pub use publish::{Chance, Control, ListState, ListStatus, Lists, OnPublish, Published, StartError, Watching};
+pub use publish::{
+    Alongside, Chance, ConfigureError, Control, ListState, ListStatus, Lists, OnPublish, Published, StartError,
+    Watching,
+};
 pub use read::{line_of, version_of};
 pub use trial::{Before, Trial};

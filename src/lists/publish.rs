@@ -1,8 +1,10 @@
 //! Turns the catalog into policies and puts them in force, at the start and whenever something changed.
 
+mod configure;
 mod differences;
 mod status;
 
+pub use configure::{Alongside, ConfigureError, Wish};
 pub use status::{ListState, ListStatus};
 
 use super::{
@@ -20,6 +22,7 @@ use crate::{
 use arc_swap::{ArcSwap, ArcSwapOption};
 use differences::{by_service, differences};
 use std::{
+    collections::VecDeque,
     path::PathBuf,
     sync::{
         Arc,
@@ -62,14 +65,19 @@ pub enum Signal {
     Event(notify::Event),
     /// Events were lost.
     Rescan,
-    /// Read everything again (SIGHUP).
-    Reload,
+    /// Read everything again (SIGHUP), and drop this when it is done.
+    Reload(Option<Waiting>),
     /// Download everything again.
     Update,
+    /// Go by another configuration.
+    Configured(Box<Wish>),
     /// A download ended.
     Delivered(Delivery),
     Stop,
 }
+
+/// Kept for who waits for a reload, and dropped when it is done.
+pub type Waiting = tokio::sync::oneshot::Sender<()>;
 
 /// What the lists take from the world besides their texts.
 #[derive(Clone)]
@@ -96,6 +104,8 @@ pub struct Lists {
     /// The owner's exceptions that are known to be over.
     expired: Vec<(String, String)>,
     signals: (Sender<Signal>, Receiver<Signal>),
+    /// Signals that came while only downloads were heard of.
+    deferred: VecDeque<Signal>,
 }
 
 /// Tells the thread that keeps watch what somebody wants. Cheap to clone.
@@ -105,7 +115,7 @@ pub struct Control(Sender<Signal>);
 impl Control {
     /// Has everything read again.
     pub fn reload(&self) {
-        let _ = self.0.send(Signal::Reload);
+        let _ = self.0.send(Signal::Reload(None));
     }
 
     /// Has every list with a url downloaded, due or not.
@@ -161,17 +171,22 @@ impl Lists {
             })
         });
         let databases = Databases::new(&config);
-        let mut lists =
-            Self { config, catalog, databases, published, on_publish, chance, expired: Vec::new(), fetcher, signals };
+        let mut lists = Self {
+            config,
+            catalog,
+            databases,
+            published,
+            on_publish,
+            chance,
+            expired: Vec::new(),
+            fetcher,
+            signals,
+            deferred: VecDeque::new(),
+        };
         let started = Instant::now();
-        let everything = || Occasion { all: true, ..Occasion::default() };
-        let mut findings = lists.refresh(&everything(), started);
-        // A list that changes while it is read is read again, for a while: to start without it would be to fail open.
-        while findings.changing && started.elapsed() < START_WAITS_FOR_WRITERS {
-            std::thread::sleep(Duration::from_millis(100));
-            let later = lists.refresh(&everything(), Instant::now());
-            findings.absorb(later);
-        }
+        let everything = Occasion { all: true, ..Occasion::default() };
+        let mut findings = lists.refresh(&everything, started);
+        lists.wait_for_writers(&mut findings, &everything, started);
         lists.wait_for_downloads(&mut findings, started);
         if let Some((path, reason)) = lists.catalog.unusable_ca_files().next() {
             return Err(StartError::CaFile(path.display().to_string(), reason));
@@ -182,17 +197,26 @@ impl Lists {
         let databases = lists.databases.refresh(true);
         lists.tell_of_databases(&databases.troubles);
         lists.tell_of_expired();
-        lists.publish(findings, started)?;
+        lists.publish(findings, started, Box::new(|| {}))?;
         lists.catalog.tidy();
         lists.warn_of_unknown_services();
         lists.warn_of_missing_databases();
         Ok(lists)
     }
 
+    /// A list that changes while it is read is read again, for a while: to go on without it would be to fail open.
+    fn wait_for_writers(&mut self, findings: &mut Findings, occasion: &Occasion, started: Instant) {
+        while findings.changing && started.elapsed() < START_WAITS_FOR_WRITERS {
+            std::thread::sleep(Duration::from_millis(100));
+            let later = self.refresh(occasion, Instant::now());
+            findings.absorb(later);
+        }
+    }
+
     /// Waits, for a while, for lists that no earlier run downloaded: to start without them is to fail open.
     fn wait_for_downloads(&mut self, findings: &mut Findings, started: Instant) {
         while self.catalog.awaits_downloads(started.elapsed() >= START_WAITS_FOR_DOWNLOADS) {
-            if let Ok(Signal::Delivered(delivery)) = self.signals.1.recv_timeout(WAIT_STEP) {
+            if let Some(delivery) = self.next_delivery() {
                 let occasion = Occasion { delivered: vec![delivery], ..Occasion::default() };
                 let later = self.refresh(&occasion, Instant::now());
                 findings.absorb(later);
@@ -201,9 +225,29 @@ impl Lists {
         self.catalog.tell_of_missing_downloads(findings);
     }
 
+    /// The next download that ends within a moment. What else comes meanwhile is kept for later.
+    fn next_delivery(&mut self) -> Option<Delivery> {
+        match self.signals.1.recv_timeout(WAIT_STEP).ok()? {
+            Signal::Delivered(delivery) => Some(delivery),
+            other => {
+                self.deferred.push_back(other);
+                None
+            }
+        }
+    }
+
+    /// True if the end came while only downloads were heard of.
+    fn is_stopping(&self) -> bool {
+        self.deferred.iter().any(|signal| matches!(signal, Signal::Stop))
+    }
+
     /// Looks for what changed, and orders what is to be downloaded.
     fn refresh(&mut self, occasion: &Occasion, now: Instant) -> Findings {
         let mut findings = self.catalog.refresh(occasion, now);
+        // Of a list that is gone, nobody takes what was downloaded.
+        for delivery in &occasion.delivered {
+            let _ = std::fs::remove_file(&delivery.order.into);
+        }
         for order in findings.to_fetch.drain(..) {
             if let Some(fetcher) = &self.fetcher {
                 fetcher.order(order);
@@ -238,21 +282,34 @@ impl Lists {
         // Something may have happened between the first reading and the first watch.
         let mut next_look = Instant::now();
         let mut occasion = Occasion::default();
+        let mut waiters: Vec<Waiting> = Vec::new();
         loop {
             let now = Instant::now();
             let due = pending.due_in(now);
             let wait = due.unwrap_or(Duration::MAX).min(next_look.saturating_duration_since(now));
             let is_asked = occasion.all || occasion.update || !occasion.delivered.is_empty();
             if !wait.is_zero() && !is_asked {
-                match self.signals.1.recv_timeout(wait) {
+                let next = match self.deferred.pop_front() {
+                    Some(signal) => Ok(signal),
+                    None => self.signals.1.recv_timeout(wait),
+                };
+                match next {
                     Ok(Signal::Event(event)) => pending.note(&event, &interest, Instant::now()),
                     Ok(Signal::Rescan) => {
                         pending.forget_writers();
                         pending.touch(Instant::now());
                     }
-                    Ok(Signal::Reload) => occasion.all = true,
+                    Ok(Signal::Reload(waiting)) => {
+                        occasion.all = true;
+                        waiters.extend(waiting);
+                    }
                     Ok(Signal::Update) => occasion.update = true,
                     Ok(Signal::Delivered(delivery)) => occasion.delivered.push(delivery),
+                    Ok(Signal::Configured(wish)) => {
+                        self.configure(*wish, pending.unfinished(now));
+                        // There may be other things to watch, and some that could not be read at once.
+                        next_look = Instant::now();
+                    }
                     Ok(Signal::Stop) | Err(RecvTimeoutError::Disconnected) => return,
                     Err(RecvTimeoutError::Timeout) => {}
                 }
@@ -264,6 +321,7 @@ impl Lists {
             }
             occasion.unfinished = pending.unfinished(now);
             let look_again = self.look(&std::mem::take(&mut occasion));
+            waiters.clear();
             next_look = Instant::now() + look_again.unwrap_or(LOOK_EVERY);
             interest = self.interest();
             if watch.follow(&interest) {
@@ -289,7 +347,7 @@ impl Lists {
             || findings.recovered;
         let confirmed = findings.confirmed;
         if is_news || occasion.all {
-            if let Err(error) = self.publish(findings, started) {
+            if let Err(error) = self.publish(findings, started, Box::new(|| {})) {
                 tracing::error!(%error, "the policy could not be built; the one before stays in force");
             }
         } else if confirmed && let Some(policy) = &*self.published.policy.load() {
@@ -303,7 +361,8 @@ impl Lists {
         Interest::new(&paths, self.catalog.folders())
     }
 
-    fn publish(&mut self, findings: Findings, started: Instant) -> Result<(), BuildError> {
+    /// Puts a policy in force in which everything found counts, and `alongside` right before it. Returns its number.
+    fn publish(&mut self, findings: Findings, started: Instant, alongside: Alongside) -> Result<u64, BuildError> {
         for Trouble { place, reason, serves } in &findings.troubles {
             match serves {
                 true => {
@@ -330,6 +389,7 @@ impl Lists {
             status.lists.iter().filter(|list| list.is_held()).map(|list| list.path.to_string()).collect();
         let lists = status.lists.len();
         (self.on_publish)(&policy, !held.is_empty());
+        alongside();
         self.published.policy.store(Some(policy.clone()));
         self.published.status.store(status);
         let millis = started.elapsed().as_millis() as u64;
@@ -347,7 +407,7 @@ impl Lists {
             "policy in force"
         );
         self.catalog.keep(&findings);
-        Ok(())
+        Ok(policy.epoch())
     }
 
     fn spec(&self, epoch: u64) -> PolicySpec {
@@ -438,8 +498,8 @@ impl Lists {
 
 impl Watching {
     /// Has everything read again.
-    pub fn reload(&self) {
-        let _ = self.signals.send(Signal::Reload);
+    pub fn reload(&self, waiting: Option<Waiting>) {
+        let _ = self.signals.send(Signal::Reload(waiting));
     }
 
     /// Has every list with a url downloaded, due or not.

@@ -121,18 +121,18 @@ pub struct GroupSpec {
 }
 
 /// Everything is in shadow until a time.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Pause {
-    /// As `Groups::find` numbers it; `None`: everybody.
-    pub group: Option<u16>,
+    /// By its name, which means the same in every policy; `None`: everybody.
+    pub group: Option<Arc<str>>,
     /// Seconds since 1970 (UTC).
     pub until: i64,
 }
 
 impl Pause {
     /// True if it holds at `now` for clients of `group`.
-    pub fn holds(&self, now: i64, group: u16) -> bool {
-        now < self.until && self.group.is_none_or(|paused| paused == group)
+    pub fn holds(&self, now: i64, group: &str) -> bool {
+        now < self.until && self.group.as_deref().is_none_or(|paused| paused == group)
     }
 }
 

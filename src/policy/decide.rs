@@ -221,7 +221,7 @@ impl Policy {
 
     /// When the pause that holds for this query ends, in seconds since 1970 (UTC); `None` if none does.
     pub fn paused_until(&self, asking: &Asking<'_>) -> Option<i64> {
-        let group = self.group_of(&asking.client);
+        let group = self.group_name(self.group_of(&asking.client));
         asking.pauses.iter().filter(|pause| pause.holds(asking.now, group)).map(|pause| pause.until).max()
     }
 
@@ -262,7 +262,7 @@ impl Policy {
             group,
             modes,
             off,
-            paused: asking.pauses.iter().any(|pause| pause.holds(asking.now, group)),
+            paused: asking.pauses.iter().any(|pause| pause.holds(asking.now, self.group_name(group))),
         }
     }
 

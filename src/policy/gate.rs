@@ -9,7 +9,7 @@
 //! names, and not those that match most names of another kind, such as all with an `e`.
 
 use super::{
-    Compiled, Effect, Matcher, Pattern, Place, Rule, Scope,
+    Compiled, Effect, Matcher, Pattern, Place, Rule, RuleSet, Scope,
     parse::{Admission, Admit, Candidate},
 };
 use crate::dns::Name;
@@ -143,6 +143,11 @@ impl Gate {
     /// `release`: names of rules that pass all the same.
     pub fn new(canaries: Arc<Canaries>, release: &[Name], broad: Broad) -> Self {
         Self { canaries, release: release.to_vec(), broad }
+    }
+
+    /// True if one of these rules would not simply be taken.
+    pub fn objects_to(&self, rules: &RuleSet) -> bool {
+        rules.iter().any(|(_, rule)| self.judge(&rule.unpack()).is_some())
     }
 
     fn said(&self, hit: Option<Hit>) -> Admission {

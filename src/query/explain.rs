@@ -69,10 +69,11 @@ impl Pipeline {
         let (now, pauses) = ((self.surroundings.now)(), self.pauses.current().clone());
         let mac = client.mac.or_else(|| self.mac(client.address, &policy));
         let asking = Asking { name: &name, rr_type, client: Client { mac, ..client }, now, pauses: &pauses };
-        let local = self.local.find(&name, rr_type);
-        let (is_local, is_special) = (local.is_some(), local.is_none() && self.special.find(&name).is_some());
+        let terms = self.terms.load();
+        let local = terms.local.find(&name, rr_type);
+        let (is_local, is_special) = (local.is_some(), local.is_none() && terms.special.find(&name).is_some());
         let leads_on =
-            |local: &LocalAnswer| local.end == LocalEnd::Elsewhere && self.special.find(&local.name).is_none();
+            |local: &LocalAnswer| local.end == LocalEnd::Elsewhere && terms.special.find(&local.name).is_none();
         let own_aliases = local.filter(leads_on).map_or(Vec::new(), |local| local.records);
         let own = || Verdict::of_group(policy.group_of(&asking.client));
         let verdict = if is_local || is_special { own() } else { policy.on_question(&asking) };

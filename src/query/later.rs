@@ -133,7 +133,8 @@ impl Pipeline {
     /// resolution, here as in a question.
     async fn find_target(&self, target: Name, rr_type: RrType, deadline: Instant) -> Resolution {
         let elsewhere = || LocalAnswer { records: Vec::new(), name: target, end: LocalEnd::Elsewhere };
-        match self.own(self.local.find(&target, rr_type).unwrap_or_else(elsewhere), rr_type) {
+        let terms = self.terms.load_full();
+        match terms.own(terms.local.find(&target, rr_type).unwrap_or_else(elsewhere), rr_type) {
             Own::Answer(rcode, answer, denied) => Resolution {
                 rcode,
                 answer,

@@ -15,6 +15,7 @@ mod now;
 mod own;
 mod record;
 mod special;
+mod terms;
 
 pub use access::AccessList;
 pub use explain::Explanation;
@@ -26,15 +27,16 @@ pub use local::LocalData;
 pub use now::{Asked, FORESEEN_MAX, Now, Turn};
 pub use record::{CacheUse, QueryRecord};
 pub use special::SpecialNames;
+pub use terms::Terms;
 
 use crate::{
     dns::Transport,
-    pause::Pauses,
+    pause::{Kept, PauseError, Pauses},
     policy::{Client, Policy},
     resolve::Resolve,
     response::UDP_PAYLOAD_BYTES,
 };
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use std::{net::IpAddr, sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 
@@ -54,9 +56,7 @@ const UDP_BYTES_MIN: usize = 512;
 pub struct Pipeline {
     /// `None` until the first policy is in force.
     policy: Arc<ArcSwapOption<Policy>>,
-    access: AccessList,
-    local: LocalData,
-    special: SpecialNames,
+    terms: ArcSwap<Terms>,
     finder: Arc<Finder>,
     misses: Arc<Semaphore>,
     pauses: Arc<Pauses>,
@@ -73,12 +73,9 @@ pub struct Surroundings {
 }
 
 impl Pipeline {
-    #[expect(clippy::too_many_arguments, reason = "everything that the flow is made of")]
     pub fn new(
         policy: Arc<ArcSwapOption<Policy>>,
-        access: AccessList,
-        local: LocalData,
-        special: SpecialNames,
+        terms: Terms,
         resolver: Arc<dyn Resolve>,
         keeping: Keeping,
         pauses: Arc<Pauses>,
@@ -86,7 +83,7 @@ impl Pipeline {
     ) -> Self {
         let misses = Arc::new(Semaphore::new(MISSES_MAX));
         let finder = Arc::new(Finder::new(resolver, keeping, surroundings.now.clone()));
-        Self { policy, access, local, special, finder, misses, pauses, surroundings }
+        Self { policy, terms: ArcSwap::from_pointee(terms), finder, misses, pauses, surroundings }
     }
 
     /// What answers are kept.
@@ -102,6 +99,30 @@ impl Pipeline {
         if policy.needs_mac() { (self.surroundings.mac)(address) } else { None }
     }
 
+    /// Goes by these from the next query on.
+    pub fn put_in_force(&self, terms: Arc<Terms>) {
+        self.terms.store(terms);
+    }
+
+    /// Names of the groups of the policy in force; clients in none come first.
+    pub fn groups(&self) -> Vec<String> {
+        let policy = self.policy.load();
+        let groups = policy.as_ref().map_or(0, |policy| policy.groups().len());
+        policy.iter().flat_map(|policy| (0..=groups).map(|group| policy.group_name(group as u16).to_owned())).collect()
+    }
+
+    /// Whether a pause could be set.
+    pub fn check_pause(&self, pause: &Kept) -> Result<(), PauseError> {
+        let groups = self.groups();
+        self.pauses.check(pause, self.now(), |name| groups.iter().any(|group| group == name))
+    }
+
+    /// Pauses everybody, or one group of the policy in force, until a time; see [`Pauses::set`].
+    pub fn pause(&self, pause: Kept) -> Result<(), PauseError> {
+        let groups = self.groups();
+        self.pauses.set(pause, self.now(), |name| groups.iter().any(|group| group == name))
+    }
+
     /// The pauses there are.
     pub fn pauses(&self) -> &Arc<Pauses> {
         &self.pauses
@@ -114,7 +135,7 @@ impl Pipeline {
 
     /// Whether clients at this address are answered.
     pub fn admits(&self, client: IpAddr) -> bool {
-        self.access.allows(client.to_canonical())
+        self.terms.load().access.allows(client.to_canonical())
     }
 
     /// How many more resolutions may start now.

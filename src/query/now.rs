@@ -1,7 +1,7 @@
 //! The fast half of the flow: what is answered at once.
 
 use super::{
-    CacheUse, Pipeline, QueryRecord, TOO_MANY,
+    CacheUse, Pipeline, QueryRecord, TOO_MANY, Terms,
     later::{Later, Pending, judge},
     links::{links, name_servers_wanted},
     local::LocalAnswer,
@@ -30,6 +30,7 @@ pub const FORESEEN_MAX: usize = 32;
 /// What holds for all packets that are answered in one go: one policy, one time.
 pub struct Turn {
     policy: Guard<Option<Arc<Policy>>>,
+    terms: Guard<Arc<Terms>>,
     pauses: Guard<Arc<Vec<Pause>>>,
     /// Seconds since 1970 (UTC).
     now: i64,
@@ -93,7 +94,13 @@ impl Pipeline {
     /// What holds for packets that were received then, and are answered now.
     pub fn turn(&self, received: Instant) -> Turn {
         let seconds = self.finder.seconds(received);
-        Turn { policy: self.policy.load(), pauses: self.pauses.current(), now: (self.surroundings.now)(), seconds }
+        Turn {
+            policy: self.policy.load(),
+            terms: self.terms.load(),
+            pauses: self.pauses.current(),
+            now: (self.surroundings.now)(),
+            seconds,
+        }
     }
 
     /// What one of so many workers keeps for itself, to be handed in with each packet.
@@ -148,7 +155,7 @@ impl Pipeline {
                 // What the client takes is not known of a query that can't be read.
                 let limit = response_bytes_max(*transport, 0);
                 let reply = Reply { id: *id, opcode: *opcode, rd: *rd, cd: *cd, question, edns: *edns, limit };
-                let refused = (!self.access.allows(*client)).then(|| access_refusal(*client));
+                let refused = (!turn.terms.access.allows(*client)).then(|| access_refusal(*client));
                 let rcode = if refused.is_some() { Rcode::REFUSED } else { *rcode };
                 reply.bare(rcode, refused.as_ref(), out);
                 record.answered(rcode, refused.map(|ede| ede.code));
@@ -158,14 +165,14 @@ impl Pipeline {
         record.question = Some(&query.question);
         let reply = Reply::to(query, packet, response_bytes_max(*transport, query.udp_size()));
         let mut answering = Answering { turn, query, packet, reply, record, out };
-        if !self.access.allows(*client) {
+        if !turn.terms.access.allows(*client) {
             return answering.refuse(Rcode::REFUSED, &access_refusal(*client));
         }
         answering.record.bypass = special::asks_for_a_way_round(&query.question.name);
-        if let Some(local) = self.local.find(&query.question.name, query.question.rr_type) {
+        if let Some(local) = turn.terms.local.find(&query.question.name, query.question.rr_type) {
             return self.answer_local(answering, local);
         }
-        if let Some(rcode) = self.answer_special(&reply, query, answering.out) {
+        if let Some(rcode) = turn.terms.answer_special(&reply, query, answering.out) {
             return answering.end(rcode, None);
         }
         let Some(policy) = turn.policy.as_ref() else {
@@ -274,7 +281,7 @@ impl Pipeline {
     /// they lead to is judged by the policy like any alias.
     fn answer_local<'q>(&self, mut answering: Answering<'q, '_>, local: LocalAnswer) -> Now {
         let Answering { turn, query, ref reply, ref mut record, ref mut out, .. } = answering;
-        let (rcode, records, denied) = match self.own(local, query.question.rr_type) {
+        let (rcode, records, denied) = match answering.turn.terms.own(local, query.question.rr_type) {
             Own::Answer(rcode, records, denied) => (rcode, records, denied),
             // Without recursion, this is all there is.
             Own::Leads(records, _) if !query.rd => (Rcode::NOERROR, records, None),

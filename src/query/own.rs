@@ -1,7 +1,7 @@
 //! What this resolver answers by itself: the owner's own names, and names that never leave it by convention.
 
 use super::{
-    Pipeline,
+    Terms,
     local::{LocalAnswer, LocalEnd},
 };
 use crate::{
@@ -17,7 +17,7 @@ pub(super) enum Own {
     Leads(Vec<Record>, Name),
 }
 
-impl Pipeline {
+impl Terms {
     /// How local data goes on where it leads elsewhere: to a special-use name, or to one to be looked for.
     pub(super) fn own(&self, local: LocalAnswer, rr_type: RrType) -> Own {
         let LocalAnswer { mut records, name, end } = local;

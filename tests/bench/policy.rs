@@ -6,23 +6,16 @@
 
 #[path = "names.rs"]
 mod names;
+#[path = "policies.rs"]
+mod policies;
 
 use cleandns::{
-    dns::{Name, RrType},
-    policy::{
-        Asking, BlockAnswer, Client, ClientKey, Foreseen, Geo, GroupSpec, ListSpec, Mode, Policy, PolicySpec,
-        ProgramSpec, Role, RuleSet, Verdict,
-        parse::{Extent, Format, Options, parse},
-    },
+    dns::Name,
+    policy::{ClientKey, Foreseen, GroupSpec, Policy, RuleSet, Verdict, parse::Format},
 };
 use names::Random;
-use std::{
-    collections::BTreeMap,
-    hint::black_box,
-    net::IpAddr,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use policies::{asking, policy, rules};
+use std::{collections::BTreeMap, hint::black_box, sync::Arc, time::Instant};
 
 /// Names asked in a round, all different, so that memory is as cold as it is for a server.
 const ASKED: usize = 100_000;
@@ -123,11 +116,6 @@ fn lookups(what: &str, policy: &Policy, count: usize) {
     }
 }
 
-fn asking(name: &Name) -> Asking<'_> {
-    let client = Client { address: IpAddr::from([192, 168, 1, 7]), id: None, mac: None, tcp: false };
-    Asking { name, rr_type: RrType::A, client, now: 1_800_000_000, pauses: &[] }
-}
-
 /// Does something with the names, a batch at a time; nanoseconds a name, the median of some rounds.
 fn nanos_a_name(wire: &[u8], mut act: impl FnMut(&[Name])) -> f64 {
     let mut batch = [Name::ROOT; BATCH];
@@ -154,11 +142,6 @@ fn median(mut run: impl FnMut() -> f64) -> f64 {
     all[ROUNDS / 2]
 }
 
-fn rules(text: &str, format: Format) -> Arc<RuleSet> {
-    let options = Options { format, extent: Extent::Subtree, ..Options::default() };
-    Arc::new(parse(text.as_bytes(), &options).expect("a list").rules)
-}
-
 /// The same names in so many lists.
 fn split(text: &str, parts: usize) -> Vec<Arc<RuleSet>> {
     let lines: Vec<&str> = text.lines().collect();
@@ -175,38 +158,6 @@ fn group(number: u8, networks: u8) -> GroupSpec {
         services: BTreeMap::new(),
         schedule: None,
     }
-}
-
-fn policy(lists: Vec<Arc<RuleSet>>, groups: Vec<GroupSpec>) -> Policy {
-    let program = ProgramSpec {
-        name: "bench".to_owned(),
-        mode: Mode::Enforce,
-        block: BlockAnswer::NxDomain,
-        ede: 15,
-        services: BTreeMap::new(),
-        schedule: None,
-    };
-    let list = |(index, rules)| ListSpec {
-        role: Role::Program(0),
-        service: format!("s{index}"),
-        default: None,
-        never_acts: false,
-        name: format!("l{index}"),
-        version: 0,
-        rules,
-    };
-    Policy::build(PolicySpec {
-        epoch: 1,
-        mode: Mode::Enforce,
-        block_ttl: Duration::from_secs(30),
-        programs: vec![program],
-        lists: lists.into_iter().enumerate().map(list).collect(),
-        owner_exceptions: vec![],
-        groups,
-        geo: Geo::default(),
-        seed: 7,
-    })
-    .expect("a policy")
 }
 
 /// What this thread has run, in nanoseconds: other work on the machine doesn't count.

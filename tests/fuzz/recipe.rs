@@ -106,7 +106,7 @@ impl Choices<'_> {
             tcp: self.rarely(3),
             now: self.pick(&TIMES),
             pauses: self.several(3, |choices| Pause {
-                group: choices.pick(&[Some(1), Some(0), Some(2), None]),
+                group: choices.pick(&[Some("g0"), Some("default"), Some("g1"), None]).map(Into::into),
                 until: choices.pick(&[TIMES[0], TIMES[0] + 1, TIMES[1] + 1]),
             }),
         }

@@ -274,12 +274,12 @@ impl<'s> Twin<'s> {
         if self.spec.programs[program].schedule.as_ref().is_some_and(|schedule| !schedule.is_on(asking.now)) {
             return Mode::Off;
         }
-        let number = self.group(&asking.client);
-        let group = number.checked_sub(1).map(|at| &self.spec.groups[usize::from(at)]);
+        let group = self.group(&asking.client).checked_sub(1).map(|at| &self.spec.groups[usize::from(at)]);
         let in_force = |group: &&GroupSpec| group.schedule.as_ref().is_none_or(|schedule| schedule.is_on(asking.now));
         let mode = mode_of(self.spec, list, group.filter(in_force));
-        let for_us = |group: Option<u16>| group.is_none() || group == Some(number);
-        let is_paused = asking.pauses.iter().any(|pause| for_us(pause.group) && pause.until > asking.now);
+        let name = group.map_or("default", |group| group.name.as_str());
+        let for_us = |group: Option<&str>| group.is_none() || group == Some(name);
+        let is_paused = asking.pauses.iter().any(|pause| for_us(pause.group.as_deref()) && pause.until > asking.now);
         if is_paused { mode.min(Mode::Shadow) } else { mode }
     }
 
@@ -306,8 +306,7 @@ impl<'s> Twin<'s> {
 
     fn all_hold(&self, conditions: &Conditions, asking: &Asking<'_>, name: Option<&Name>) -> bool {
         let Conditions { types, clients, tags, denyallow } = conditions;
-        let number = self.group(&asking.client);
-        let group = number.checked_sub(1).map(|at| &self.spec.groups[usize::from(at)]);
+        let group = self.group(&asking.client).checked_sub(1).map(|at| &self.spec.groups[usize::from(at)]);
         let is_type = types.as_ref().is_none_or(|(only, types)| match only {
             true => types.contains(&asking.rr_type),
             false => !types.contains(&asking.rr_type),

@@ -6,7 +6,7 @@ use std::{
 };
 
 /// Module, words it must not mention, why.
-const ARROWS: [(&str, &[&str], &str); 28] = [
+const ARROWS: &[(&str, &[&str], &str)] = &[
     (
         "policy",
         &[
@@ -151,13 +151,19 @@ const ARROWS: [(&str, &[&str], &str); 28] = [
     ),
     ("config", &["crate::query", "crate::resolve", "crate::lists", "crate::app", "tokio"], "plain values"),
     ("health", &["crate::listener", "crate::admin", "crate::app", "crate::query"], "it reads what others publish"),
+    (
+        "settings",
+        &["crate::listener", "crate::admin", "crate::app", "crate::cli", "crate::policy", "crate::telemetry"],
+        "it puts what the owner wrote in force",
+    ),
     ("embedded", &["crate::"], "files inside the binary"),
     ("neighbours", &["crate::", "tokio", "std::fs"], "it asks the kernel and needs nobody"),
+    ("systemd", &["crate::", "tokio", "std::fs"], "it passes on and tells, and knows nothing of what is served"),
     ("app", &["crate::cli", "crate::policy"], "it composes and decides nothing"),
 ];
 
 /// Words that only one module may mention.
-const OWNERS: [(&str, &[&str]); 12] = [
+const OWNERS: [(&str, &[&str]); 14] = [
     ("argon2", &["admin"]),
     ("tokio_rustls", &["admin"]),
     ("hickory_resolver::", &["resolve"]),
@@ -170,6 +176,8 @@ const OWNERS: [(&str, &[&str]); 12] = [
     ("crate::admin", &["app", "cli"]),
     ("rust_embed", &["embedded"]),
     ("Netlink", &["neighbours"]),
+    ("sd_notify", &["systemd"]),
+    ("listenfd", &["systemd"]),
 ];
 
 #[test]

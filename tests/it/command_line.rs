@@ -6,6 +6,7 @@ mod admin;
 mod checking;
 mod measuring;
 mod running;
+mod service;
 
 use crate::harness::{DEADLINE, folder, free_address, measured, write_list};
 use std::{
@@ -327,13 +328,34 @@ fn query_and_health() {
 
 #[test]
 fn a_taken_port_is_one_clear_line() {
-    let (place, _serving) = Place::serve("");
+    let (place, serving) = Place::serve("");
     let ended = place.run(&["serve"]);
     assert_eq!(ended.code, Some(78), "{ended:?}");
     let said: Vec<&str> = ended.stderr.lines().filter(|line| line.contains("listen.do53")).collect();
     assert_eq!(said.len(), 1, "{ended:?}");
-    has(said[0], &[&place.dns.to_string(), "another program has port", "ss -lpn"]);
+    let holder = format!("another program has port {}: cleandns (PID {})", place.dns.port(), serving.child.id());
+    has(said[0], &[&place.dns.to_string(), &holder, "serve --take-over"]);
     assert_eq!(ended.stdout, "", "nothing is ready");
+    // To whoever checks, it is what is to be expected.
+    let ended = place.run(&["check", "--strict"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    has(&ended.stdout, &[&format!("listen.do53: a cleandns answers on {} now", place.dns)]);
+    assert!(!ended.stdout.contains("another program"), "{ended:?}");
+}
+
+/// What would be in the way of a server is told before there is one.
+#[test]
+fn check_tells_who_has_the_ports() {
+    let place = Place::new("");
+    let _other = UdpSocket::bind(place.dns).unwrap();
+    let _another = std::net::TcpListener::bind(place.admin).unwrap();
+    let ended = place.run(&["check"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let own = format!("(PID {}); stop it", std::process::id());
+    for option in ["listen.do53", "admin.listen"] {
+        let said = ended.stdout.lines().find(|line| line.starts_with(&format!("warning: {option}: can't listen on ")));
+        has(said.unwrap_or_else(|| panic!("{ended:?}")), &["another program has port", &own, option]);
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::internet::Internet;
 use cleandns::{
-    app::{self, AppError, Outside, Running, Start},
+    app::{self, AppError, Outside, Passed, Running, Start},
     config::{self, Config, Origin, World},
     dns::{Class, ExtendedError, MessageWriter, Name, Rcode, Record, RrType, Section, extended_error, read_records},
     embedded,
@@ -100,6 +100,7 @@ async fn try_start_as(
         built_at: now - 3600,
         fetch,
         start,
+        passed: Passed::default(),
         awake: Arc::new(move || Some(Awake { boot: "this".into(), seconds: awake.load(Ordering::Relaxed) as u32 })),
     };
     let running = app::start(config, outside).await?;

@@ -10,7 +10,7 @@ use cleandns::{
     dns::{Name, Rcode, RrType},
     listener::{self, Service},
     pause::Pauses,
-    query::{AccessList, Keeping, LocalData, Pipeline, SpecialNames, Surroundings},
+    query::{AccessList, Keeping, LocalData, Pipeline, SpecialNames, Surroundings, Terms},
     query_log::Privacy,
     telemetry::{Gauges, Telemetry, render},
 };
@@ -502,12 +502,14 @@ async fn a_fault_costs_one_query() {
     };
     let pipeline = Pipeline::new(
         server.running.published.policy.clone(),
-        AccessList::new(vec!["127.0.0.0/8".parse().unwrap()]),
-        LocalData::new(&[]),
-        SpecialNames::new(std::iter::empty()),
+        Terms {
+            access: AccessList::new(vec!["127.0.0.0/8".parse().unwrap()]),
+            local: LocalData::new(&[]),
+            special: SpecialNames::new(std::iter::empty()),
+        },
         Arc::new(server.running.health.resolver.clone()),
         Keeping { bytes: 1 << 20, seed: 1, stale: Duration::ZERO, refresh: false },
-        Arc::new(Pauses::load(None, vec![])),
+        Arc::new(Pauses::load(None)),
         Surroundings { now: Arc::new(now), mac: Arc::new(|_| None) },
     );
     let telemetry = Arc::new(Telemetry::new(false, Privacy::new(config::Privacy::Full), None));

@@ -165,8 +165,8 @@ async fn on_a_port_that_is_taken() {
         let port = address.port();
         [
             address.to_string(),
-            format!("another program has port {port}"),
-            format!("sport = :{port}"),
+            format!("another program has port {port}: "),
+            format!("(PID {}); stop it", std::process::id()),
             "another port".into(),
         ]
     };

@@ -58,7 +58,7 @@ pub fn pause(state: &AdminState, who: &Who, asked: &PauseAsked) -> Result<Pauses
     let (now, all) = (state.pipeline.now(), state.pipeline.pauses());
     let pause = wanted(state, who, asked, now)?;
     let _alone = state.changes.alone();
-    all.check(&pause, now).map_err(|error| unfit(&error))?;
+    state.pipeline.check_pause(&pause).map_err(|error| unfit(&error))?;
     let before = all.list(now).into_iter().find(|own| own.group == pause.group);
     let is_end = pause.until <= now;
     let key = format!("pause/{}", pause.group.as_deref().unwrap_or("everybody"));
@@ -68,7 +68,7 @@ pub fn pause(state: &AdminState, who: &Who, asked: &PauseAsked) -> Result<Pauses
         ..Entry::new(who, "pause", key)
     };
     let change = note(state, entry.clone())?;
-    let warning = match all.set(pause, now) {
+    let warning = match state.pipeline.pause(pause) {
         Ok(()) => None,
         Err(error @ PauseError::NotKept(_)) => Some(error.to_string()),
         Err(error) => {

@@ -32,7 +32,7 @@ pub struct Typed {
 
 impl PauseCard {
     pub fn new(state: &AdminState, typed: Typed, problem: Option<String>) -> Self {
-        let own = state.pipeline.pauses();
+        let groups = state.pipeline.groups();
         let view = pauses(state);
         let paused = view.pauses.into_iter().map(|pause| {
             let who = pause.group.as_ref().map_or("everybody".to_owned(), |group| format!("group {group}"));
@@ -43,11 +43,10 @@ impl PauseCard {
             let text = format!("Nothing is blocked for {who} for another {left} {minutes}, until {until}{by}{reason}");
             Paused { group: pause.group.unwrap_or_default(), text }
         });
-        // Where there are no groups, everybody is in none.
-        let of_nobody = (!own.groups().is_empty()).then(|| "default".to_owned());
         Self {
             paused: paused.collect(),
-            groups: own.groups().iter().cloned().chain(of_nobody).collect(),
+            // Where there are no groups, everybody is in none.
+            groups: if groups.len() > 1 { groups } else { Vec::new() },
             zone: state.zone.to_string(),
             typed,
             problem,

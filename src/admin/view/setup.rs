@@ -22,7 +22,8 @@ const PORT: u16 = 53;
 
 /// Looks where this machine can be reached now.
 pub fn setup(state: &AdminState) -> Setup {
-    arrange(&state.dns, &own_addresses(), state.access.iter().map(ToString::to_string).collect())
+    let access = state.settings.config().access.iter().map(ToString::to_string).collect();
+    arrange(&state.dns, &own_addresses(), access)
 }
 
 /// Takes apart the addresses bound; for one that stands for all there are those of this machine.

@@ -4,7 +4,10 @@
 //! `programs`, `groups`. They know the options; `reader` knows TOML, `text` the values.
 
 use super::{
-    super::{Cache, Config, Forward, ForwardServer, Listen, Log, Origin, Resolve},
+    super::{
+        Cache, Config, Forward, ForwardServer, Listen, Log, Origin, Resolve,
+        reach::{NOT_PUBLIC, open_to_the_internet},
+    },
     local::read_local,
     reader::{Table, Value},
     text::{self, WrittenServer},
@@ -17,31 +20,9 @@ use std::{
     time::Duration,
 };
 
-/// Where nothing on the Internet can be. A name server whose zone claims one of these addresses is a mistake, or an
-/// attempt to have this server ask its own network on a stranger's behalf (DNS rebinding's sibling).
-const DO_NOT_QUERY: [&str; 21] = [
-    "0.0.0.0/8",       // this network
-    "10.0.0.0/8",      // private
-    "100.64.0.0/10",   // shared by carriers (CGNAT)
-    "127.0.0.0/8",     // loopback
-    "169.254.0.0/16",  // link-local
-    "172.16.0.0/12",   // private
-    "192.0.0.0/24",    // protocol assignments
-    "192.0.2.0/24",    // documentation: nobody legitimately runs a server there, nor in the next three
-    "192.168.0.0/16",  // private
-    "198.18.0.0/15",   // benchmarks
-    "198.51.100.0/24", // documentation
-    "203.0.113.0/24",  // documentation
-    "224.0.0.0/4",     // multicast
-    "240.0.0.0/4",     // class E and broadcast
-    "::/128",          // unspecified
-    "::1/128",         // loopback
-    "::ffff:0:0/96",   // IPv4 written as IPv6, which would get round the lines above
-    "2001:db8::/32",   // documentation
-    "fc00::/7",        // private
-    "fe80::/10",       // link-local
-    "ff00::/8",        // multicast
-];
+/// A name server whose zone claims an address where nothing can be is a mistake, or an attempt to have this server ask its
+/// own network on a stranger's behalf (DNS rebinding's sibling).
+const DO_NOT_QUERY: [&str; 21] = NOT_PUBLIC;
 
 /// Who is answered by default: the machine itself and private networks.
 const ACCESS: [&str; 7] =
@@ -71,12 +52,14 @@ pub(super) struct Reading<'a> {
 impl Reading<'_> {
     fn config(&self, root: &Table<'_>, origin: Origin) -> Config {
         let (listen, do53) = root.section("listen", read_listen);
+        let access = root.section("access", |table| read_access(table, &listen.do53));
         let policies = self.policies(root);
         let state_dir = root.section("state", |table| self.state_dir(table));
         let config = Config {
             origin,
             listen,
-            access: root.section("access", read_access),
+            access: access.networks,
+            open: access.open,
             resolve: root.section("resolve", |table| self.resolve(table)),
             local: root.section("local", |table| read_local(table, &self.base)),
             cache: root.section("cache", read_cache),
@@ -147,19 +130,34 @@ fn read_listen<'a>(table: &Table<'a>) -> (Listen, Vec<(Option<Value<'a>>, Socket
     (Listen { do53, workers }, addresses.into_iter().map(|(element, address)| (Some(element), address)).collect())
 }
 
-fn read_access(table: &Table<'_>) -> Vec<IpNet> {
-    let Some(value) = table.value("allow") else { return written_here(&ACCESS) };
+/// What `[access]` says.
+struct Access {
+    networks: Vec<IpNet>,
+    open: bool,
+}
+
+/// `[access]`; strangers are answered only by who says that it is meant.
+fn read_access(table: &Table<'_>, listen: &[SocketAddr]) -> Access {
+    let open = table.boolean("i_know_this_is_open", false);
+    let Some(value) = table.value("allow") else { return Access { networks: written_here(&ACCESS), open } };
     if value.is_empty_list() {
         value.warn("answers nobody: every client is refused; write the networks of your clients");
     }
-    let networks = value.parse_list(NETWORK_EXAMPLE, text::network);
-    for (element, network) in networks.iter().filter(|(_, network)| network.prefix_len() == 0) {
-        element.warn(format!(
-            "{network} answers anybody on the Internet who can reach this server, and makes it a tool for attacks \
-             on others; write the networks of your clients"
-        ));
+    let elements = value.parse_list(NETWORK_EXAMPLE, text::network);
+    let networks: Vec<IpNet> = elements.iter().map(|&(_, network)| network).collect();
+    match open_to_the_internet(listen, &networks) {
+        Some(_) if open => {}
+        Some(found) => value.problem(found.told()),
+        None => {
+            for (element, network) in elements.iter().filter(|(_, network)| network.prefix_len() == 0 && !open) {
+                element.warn(format!(
+                    "{network} answers anybody on the Internet who can reach this server, and makes it a tool for \
+                     attacks on others; write the networks of your clients"
+                ));
+            }
+        }
     }
-    networks.into_iter().map(|(_, network)| network).collect()
+    Access { networks, open }
 }
 
 /// The `[[resolve.forward]]` tables.

@@ -139,7 +139,7 @@ fn the_template_has_every_option_and_its_examples_can_be_used() {
     for section in [
         "listen: do53 dot doh doq workers proxy_protocol_from",
         "tls: cert key",
-        "access: allow",
+        "access: allow i_know_this_is_open",
         "resolve: root_hints trust_anchors validate negative_trust_anchors ipv4 ipv6 do_not_query forward",
         "resolve.forward: zone servers validate",
         "local: records hosts",

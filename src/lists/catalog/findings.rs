@@ -13,6 +13,8 @@ pub struct Occasion {
     pub unfinished: HashSet<PathBuf>,
     /// Read everything.
     pub all: bool,
+    /// The configuration is another one: lists that it names anew are read at once.
+    pub configured: bool,
     /// Something happened, so what changed has been written to its end.
     pub events: bool,
     /// Downloads that ended.

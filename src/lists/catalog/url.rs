@@ -19,6 +19,7 @@ use std::{
 };
 
 /// What is known of where a list comes from.
+#[derive(Clone)]
 pub struct Remote {
     schedule: Schedule,
     is_under_way: bool,
@@ -173,6 +174,24 @@ impl Catalog {
         })
     }
 
+    /// The same for lists that a catalog before this one hadn't.
+    pub fn awaits_new_downloads(&self, before: &Self) -> bool {
+        let is_new = |entry: &Entry| !before.entries.iter().any(|old| old.path == entry.path);
+        self.entries.iter().any(|entry| {
+            let is_under_way = entry.remote.as_ref().is_some_and(|remote| remote.is_under_way);
+            is_under_way && entry.loaded.is_none() && is_new(entry)
+        })
+    }
+
+    /// Forgets what is known of downloads that another catalog took in meanwhile: the store knows better.
+    pub fn forget_downloads(&mut self, places: &[PathBuf]) {
+        for entry in &mut self.entries {
+            if matches!(&entry.path, ListPath::Url { file, .. } if places.contains(file)) {
+                entry.remote = None;
+            }
+        }
+    }
+
     /// Says of lists that have not come yet that nothing of them is in force.
     pub fn tell_of_missing_downloads(&mut self, findings: &mut Findings) {
         let mut entries = std::mem::take(&mut self.entries);
@@ -186,6 +205,11 @@ impl Catalog {
 }
 
 impl Remote {
+    /// Goes by another time between downloads from now on.
+    pub(super) fn refresh_every(&mut self, refresh: Duration, now: Instant) {
+        self.schedule.refresh_every(refresh, now);
+    }
+
     /// What to show the server, so that it sends nothing if nothing changed.
     fn validators(&self) -> Validators {
         let known = self.download.as_ref();

@@ -246,16 +246,17 @@ fn a_pause_makes_shadow_of_everything_until_it_ends() {
         show(&policy, &policy.on_question(&asking))
     };
     let (member, other) = ("192.0.2.9", "198.51.100.9");
-    let pause = |group| [Pause { group, until: 100 }];
+    let pause = |group: Option<&str>| [Pause { group: group.map(Into::into), until: 100 }];
     for (now, group, address, expected) in [
         (99, None, member, "would-block p0/s:2"),
         (99, None, other, "would-block p0/s:2"),
         (100, None, member, "block p0/s:2"),
-        (99, Some(1), member, "would-block p0/s:2"),
-        (99, Some(1), other, "block p0/s:2"),
-        (100, Some(1), member, "block p0/s:2"),
-        (99, Some(0), member, "block p0/s:2"),
-        (99, Some(0), other, "would-block p0/s:2"),
+        (99, Some("g"), member, "would-block p0/s:2"),
+        (99, Some("g"), other, "block p0/s:2"),
+        (100, Some("g"), member, "block p0/s:2"),
+        (99, Some("default"), member, "block p0/s:2"),
+        (99, Some("default"), other, "would-block p0/s:2"),
+        (99, Some("gone"), member, "block p0/s:2"),
         (i64::MIN, None, member, "would-block p0/s:2"),
     ] {
         assert_eq!(ask("a.test", now, &pause(group), address), expected, "{now} {group:?} {address}");
@@ -263,7 +264,7 @@ fn a_pause_makes_shadow_of_everything_until_it_ends() {
     // What is off stays off, exceptions stay exceptions, and the longest of several counts.
     assert_eq!(ask("b.test", 0, &pause(None), member), "pass");
     assert_eq!(ask("d.c.test", 0, &pause(None), member), "except p0/u:3");
-    let two = [Pause { group: Some(1), until: 50 }, Pause { group: None, until: 60 }];
+    let two = [Pause { group: Some("g".into()), until: 50 }, Pause { group: None, until: 60 }];
     assert_eq!(ask("a.test", 59, &two, member), "would-block p0/s:2");
     assert_eq!(ask("a.test", 60, &two, member), "block p0/s:2");
 }

@@ -10,7 +10,7 @@ use cleandns::{
     dns::{Rcode, RrType, Transport},
     pause::Pauses,
     policy::Client,
-    query::{AccessList, Asked, Keeping, LocalData, Now, Pipeline, SpecialNames, Surroundings},
+    query::{AccessList, Asked, Keeping, LocalData, Now, Pipeline, SpecialNames, Surroundings, Terms},
 };
 use std::{
     net::IpAddr,
@@ -279,12 +279,14 @@ async fn a_hardware_address_goes_before_a_network() {
     let neighbour: IpAddr = "127.0.0.7".parse().unwrap();
     let pipeline = Pipeline::new(
         published.policy.clone(),
-        AccessList::new(vec!["127.0.0.0/8".parse().unwrap()]),
-        LocalData::new(&[]),
-        SpecialNames::new(std::iter::empty()),
+        Terms {
+            access: AccessList::new(vec!["127.0.0.0/8".parse().unwrap()]),
+            local: LocalData::new(&[]),
+            special: SpecialNames::new(std::iter::empty()),
+        },
         Arc::new(server.running.health.resolver.clone()),
         Keeping { bytes: 1 << 20, seed: 1, stale: Duration::ZERO, refresh: false },
-        Arc::new(Pauses::load(None, vec!["wide".to_owned(), "laptop".to_owned()])),
+        Arc::new(Pauses::load(None)),
         Surroundings {
             now: Arc::new(|| 0),
             mac: Arc::new(move |client| (client == neighbour).then_some([2, 0, 0, 0, 0, 1])),

@@ -428,7 +428,23 @@ fn what_may_not_be_meant_is_a_warning() {
             format!("config/c.toml:1:44: access.allow: ::/0 {tool}"),
         ]
     );
+    assert_eq!(warnings("access = { allow = ['0.0.0.0/0'], i_know_this_is_open = true }"), [""; 0]);
     assert!(warnings("access.allow = []")[0].contains("answers nobody"));
     assert!(warnings("[[policy.exception]]\nnames = ['.']")[0].contains("passes every name"));
     assert_eq!(warnings("[[policy.exception]]\nnames = ['=.']"), [""; 0]);
+}
+
+/// An open resolver is one by decision, and not by mistake.
+#[test]
+fn an_open_resolver_needs_a_word() {
+    let open = "[listen]\ndo53 = ['127.0.0.1:53', '0.0.0.0:53']\n[access]\nallow = ['10.0.0.0/8', '0.0.0.0/0']\n";
+    let told = "4:9: access.allow: strangers all over the Internet would be answered: 0.0.0.0:53 is all addresses of this \
+                machine, and [access] allow has more IPv4 networks than one owner can have. Such servers are used to attack \
+                others. Write the networks of your own clients, or listen on an inner address alone; if it is meant to be \
+                open, write i_know_this_is_open = true in [access]";
+    bad(open, &[told]);
+    assert!(good(&format!("{open}i_know_this_is_open = true\n")).open);
+    // The networks of homes and companies, and public ones of one's own, are normal everywhere.
+    good("listen.do53 = ['0.0.0.0:53', '[::]:53']");
+    good("[listen]\ndo53 = ['198.41.0.4:53']\n[access]\nallow = ['198.41.0.0/16', '2001:500::/32']\n");
 }

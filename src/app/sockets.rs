@@ -1,0 +1,58 @@
+//! The sockets it serves on: bound as the configuration says, or passed by the service manager.
+
+use super::AppError;
+use crate::{
+    config::{Config, open_to_the_internet},
+    listener::{self, BindError, Sockets, Start},
+    systemd::Passed,
+};
+use std::net::TcpListener;
+
+/// The sockets for DNS, and the one for HTTP if it was passed. Passed ones for DNS stand in place of `listen.do53`.
+pub(super) fn open(config: &Config, passed: Passed, start: Start) -> Result<(Sockets, Option<TcpListener>), AppError> {
+    let workers = match config.listen.workers {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        workers => workers,
+    };
+    let Passed { udp, tcp, http } = passed;
+    may_serve_http(config, http.as_ref())?;
+    if udp.is_empty() && tcp.is_empty() {
+        return Ok((listener::bind(&config.listen.do53, workers, start)?, http));
+    }
+    let at_fault = |error: listener::PassedError| AppError::Configuration(error.to_string());
+    let sockets = listener::adopt(udp, tcp, workers).map_err(at_fault)?;
+    // Of these addresses the configuration knew nothing when it was checked.
+    if !config.open
+        && let Some(open) = open_to_the_internet(&sockets.addresses, &config.access)
+    {
+        return Err(AppError::Configuration(format!("access.allow: {}", open.told())));
+    }
+    tracing::info!(addresses = ?sockets.addresses, "sockets were passed: listen.do53 is not used");
+    Ok((sockets, http))
+}
+
+/// A socket for HTTP that was passed keeps to the rules that one of our own does.
+fn may_serve_http(config: &Config, passed: Option<&TcpListener>) -> Result<(), AppError> {
+    let Some(address) = passed.map(TcpListener::local_addr) else { return Ok(()) };
+    let address = address.map_err(anyhow::Error::from)?;
+    let wrong = match &config.admin {
+        None => {
+            "admin.listen is \"\", which switches HTTP off; take the socket out of its unit, or write an address there"
+        }
+        Some(admin) if admin.token.is_none() && !address.ip().to_canonical().is_loopback() => {
+            "it can be reached from other machines, and anybody there could use it; set admin.token_file"
+        }
+        Some(_) => return Ok(()),
+    };
+    Err(AppError::Configuration(format!("a socket for HTTP on {address} was passed, and {wrong}")))
+}
+
+/// What would keep a server from the configured addresses, in words that say what to do; a cleandns that has them isn't
+/// among it, and told of by the second list.
+pub fn obstacles(config: &Config) -> (Vec<BindError>, Vec<BindError>) {
+    let mut found = listener::obstacles("listen.do53", &config.listen.do53, false);
+    if let Some(admin) = &config.admin {
+        found.extend(listener::obstacles("admin.listen", &[admin.listen], true));
+    }
+    found.into_iter().partition(|obstacle| !obstacle.is_own)
+}

@@ -1,0 +1,184 @@
+//! What to do about an address that can't be had: words, from what is known of who has it.
+
+use std::{io, net::SocketAddr};
+
+/// The kernel's names of processes end after so many octets.
+const COMM_BYTES_MAX: usize = 15;
+
+/// Who has a port.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Holder {
+    /// The address it has, which may be a wider one than was asked for.
+    pub address: SocketAddr,
+    /// Its id and name, if this process may look.
+    pub process: Option<(u32, String)>,
+    /// Who it runs as, if that user has a name.
+    pub user: Option<String>,
+}
+
+/// Programs that often have port 53.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Known {
+    Cleandns,
+    /// systemd-resolved's stub listener.
+    Resolved,
+    Dnsmasq,
+    /// Another resolver or name server: its name, and its unit where that is another word.
+    Resolver(&'static str, &'static str),
+}
+
+/// Processes and the users they run as, by the words that these begin with.
+const KNOWN: [(&str, Known); 15] = [
+    ("cleandns", Known::Cleandns),
+    ("systemd-resolve", Known::Resolved),
+    ("dnsmasq", Known::Dnsmasq),
+    ("named", Known::Resolver("BIND (named)", "named")),
+    ("bind", Known::Resolver("BIND (named)", "named")),
+    ("unbound", Known::Resolver("Unbound", "unbound")),
+    ("pdns_recursor", Known::Resolver("PowerDNS Recursor", "pdns-recursor")),
+    ("pdns_server", Known::Resolver("PowerDNS", "pdns")),
+    ("dnsdist", Known::Resolver("dnsdist", "dnsdist")),
+    ("kresd", Known::Resolver("Knot Resolver", "kresd@1")),
+    ("knotd", Known::Resolver("Knot DNS", "knot")),
+    ("pihole-FTL", Known::Resolver("Pi-hole", "pihole-FTL")),
+    ("AdGuardHome", Known::Resolver("AdGuard Home", "AdGuardHome")),
+    ("coredns", Known::Resolver("CoreDNS", "coredns")),
+    ("dnscrypt-proxy", Known::Resolver("dnscrypt-proxy", "dnscrypt-proxy")),
+];
+
+impl Holder {
+    /// Which of the usual programs it is, if any.
+    pub fn known(&self) -> Option<Known> {
+        let by = |name: &str| KNOWN.into_iter().find(|(word, _)| name.starts_with(word)).map(|(_, known)| known);
+        let stub = ["127.0.0.53", "127.0.0.54"].iter().any(|stub| self.address.ip().to_string() == *stub);
+        match (&self.process, &self.user) {
+            (Some((_, name)), _) => by(name),
+            (None, _) if stub && self.address.port() == 53 => Some(Known::Resolved),
+            (None, Some(user)) => by(user),
+            (None, None) => None,
+        }
+    }
+
+    /// `dnsmasq (PID 7)`, or what else is known.
+    fn called(&self) -> String {
+        match (self.known(), &self.process, &self.user) {
+            (Some(Known::Resolved), Some((id, _)), _) => format!("systemd-resolved (PID {id})"),
+            (_, Some((id, name)), _) => format!("{} (PID {id})", name.get(..COMM_BYTES_MAX).unwrap_or(name)),
+            (Some(Known::Resolved), None, _) => "systemd-resolved".to_owned(),
+            (_, None, Some(user)) => format!("a process of the user {user}"),
+            (_, None, None) => "a process of another user".to_owned(),
+        }
+    }
+}
+
+/// Who has the port, and what to do about it; `option` is where another one could be written.
+pub fn in_use(option: &str, asked: SocketAddr, holder: Option<&Holder>) -> String {
+    let port = asked.port();
+    let Some(holder) = holder else {
+        return format!(
+            "another program has port {port}; find it with `ss -lpn sport = :{port}` and stop it, or choose another port in \
+             {option}"
+        );
+    };
+    let at = if holder.address == asked { String::new() } else { format!(", at {}", holder.address) };
+    let what_to_do = match holder.known() {
+        Some(Known::Cleandns) => format!(
+            "stop it first, or take over from it with `cleandns serve --take-over`, or choose another port in {option}"
+        ),
+        Some(Known::Resolved) => format!(
+            "it is systemd's stub resolver; write \"[Resolve]\" and \"DNSStubListener=no\" on two lines into \
+             /etc/systemd/resolved.conf.d/cleandns.conf, then run `ln -sf /run/systemd/resolve/resolv.conf \
+             /etc/resolv.conf` and `systemctl restart systemd-resolved`; or leave it alone and write this machine's own \
+             address in {option}, such as \"192.168.1.2:{port}\""
+        ),
+        Some(Known::Dnsmasq) => format!(
+            "if it only gives addresses to machines (DHCP), write port=0 into its configuration and restart it; if nobody \
+             needs it, run `systemctl disable --now dnsmasq`; that of libvirt, LXC or NetworkManager is on an address of \
+             its own: then write this machine's own address in {option}, such as \"192.168.1.2:{port}\""
+        ),
+        Some(Known::Resolver(name, unit)) => format!(
+            "{name} answers there; to replace it, run `systemctl disable --now {unit}`, or choose another address or port \
+             in {option}"
+        ),
+        None if holder.process.is_some() => format!("stop it, or choose another port in {option}"),
+        None => format!("find it with `sudo ss -lpn sport = :{port}` and stop it, or choose another port in {option}"),
+    };
+    format!("another program has port {port}: {}{at}; {what_to_do}", holder.called())
+}
+
+/// Why a low port is refused, and what gives the right to it. `first_free` is the first port that needs none.
+pub fn not_permitted(option: &str, first_free: u16) -> String {
+    format!(
+        "ports below {first_free} need a privilege: run `setcap cap_net_bind_service=+ep` on the program; or start it by \
+         its systemd unit, which has it (config/cleandns.service); or start it as root with [process] user set; or run \
+         `sysctl -w net.ipv4.ip_unprivileged_port_start=53`, which lets every program have them; or choose a port from \
+         {first_free} on in {option}"
+    )
+}
+
+/// What the system says of an address, in words that say what to do.
+pub fn on(option: &str, asked: SocketAddr, error: &io::Error, holder: Option<&Holder>, first_free: u16) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => in_use(option, asked, holder),
+        io::ErrorKind::PermissionDenied => not_permitted(option, first_free),
+        io::ErrorKind::AddrNotAvailable => {
+            format!("this machine has no such address; see `ip address`, and correct {option}")
+        }
+        _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(asked: &str, address: &str, process: Option<&str>, user: Option<&str>) -> String {
+        let process = process.map(|name| (7, name.to_owned()));
+        let holder = Holder { address: address.parse().unwrap(), process, user: user.map(str::to_owned) };
+        in_use("listen.do53", asked.parse().unwrap(), Some(&holder))
+    }
+
+    #[test]
+    fn who_has_the_port_and_what_to_do() {
+        for (told, parts) in [
+            (
+                told("0.0.0.0:53", "127.0.0.53:53", Some("systemd-resolve"), Some("systemd-resolve")),
+                &["another program has port 53: systemd-resolved (PID 7), at 127.0.0.53:53; ", "DNSStubListener=no"][..],
+            ),
+            // Who may not look at processes knows it by its address, or by its user.
+            (
+                told("0.0.0.0:53", "127.0.0.53:53", None, None),
+                &["systemd-resolved, at", "/run/systemd/resolve/resolv.conf"],
+            ),
+            (
+                told("0.0.0.0:53", "0.0.0.0:53", None, Some("dnsmasq")),
+                &["53: a process of the user dnsmasq; ", "port=0"],
+            ),
+            (told("127.0.0.1:53", "127.0.0.1:53", Some("dnsmasq"), None), &["53: dnsmasq (PID 7); ", "port=0"]),
+            (
+                told("127.0.0.1:53", "0.0.0.0:53", Some("named"), None),
+                &["named (PID 7), at 0.0.0.0:53; BIND", "--now named"],
+            ),
+            (told("127.0.0.1:53", "[::]:53", None, Some("unbound")), &["--now unbound"]),
+            (told("127.0.0.1:53", "127.0.0.1:53", Some("cleandns"), None), &["cleandns (PID 7)", "serve --take-over"]),
+            (told("127.0.0.1:53", "127.0.0.1:53", Some("python3"), None), &["python3 (PID 7); stop it, or"]),
+            (
+                told("127.0.0.1:53", "127.0.0.1:53", None, Some("joe")),
+                &["user joe; find it with `sudo ss -lpn sport = :53`"],
+            ),
+            (
+                in_use("admin.listen", "127.0.0.1:8053".parse().unwrap(), None),
+                &["has port 8053; ", "`ss -lpn", "admin.listen"],
+            ),
+        ] {
+            for part in parts {
+                assert!(told.contains(part), "no `{part}` in {told}");
+            }
+        }
+    }
+
+    #[test]
+    fn another_address_of_that_name_is_no_stub() {
+        assert!(!told("127.0.0.53:5300", "127.0.0.53:5300", None, None).contains("systemd"));
+    }
+}

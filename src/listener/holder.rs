@@ -1,0 +1,141 @@
+//! Who has a port already, as the kernel tells it: sockets from its tables, processes from their open files.
+//!
+//! The process is told only to those who may look at it: its own user, and root. Else the user it runs as is known, and
+//! the address it has, by which the usual ones are known too.
+
+use super::advice::Holder;
+use nix::unistd::{Uid, User};
+use std::{
+    fs,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+};
+
+/// Processes looked at, to find the one with a socket.
+const PROCESSES_MAX: usize = 65_536;
+/// What the kernel calls a TCP socket that listens.
+const LISTENING: &str = "0A";
+
+/// A socket in the kernel's tables.
+#[derive(PartialEq, Debug)]
+struct Found {
+    address: SocketAddr,
+    uid: u32,
+    inode: String,
+}
+
+/// Who keeps an address from being bound for TCP, or for UDP.
+pub fn of(address: SocketAddr, is_tcp: bool) -> Option<Holder> {
+    let tables = if is_tcp { ["/proc/net/tcp", "/proc/net/tcp6"] } else { ["/proc/net/udp", "/proc/net/udp6"] };
+    let texts = tables.iter().filter_map(|path| fs::read_to_string(path).ok());
+    let all: Vec<Found> = texts.flat_map(|text| sockets(&text, is_tcp)).collect();
+    // The very address before another that gets in its way.
+    let same = all.iter().find(|found| found.address == address);
+    let found = same.or_else(|| all.iter().find(|found| collide(found.address, address)))?;
+    let process = process_with(&found.inode);
+    let user = User::from_uid(Uid::from_raw(found.uid)).ok().flatten().map(|user| user.name);
+    Some(Holder { address: found.address, process, user })
+}
+
+/// Whether one can't be bound while the other is: the same port, and an address in common.
+fn collide(one: SocketAddr, other: SocketAddr) -> bool {
+    let covers = |wide: IpAddr, ip: IpAddr| match wide {
+        IpAddr::V4(wide) => wide.is_unspecified() && ip.is_ipv4(),
+        // It may hear both families.
+        IpAddr::V6(wide) => wide.is_unspecified(),
+    };
+    let (one_ip, other_ip) = (one.ip().to_canonical(), other.ip().to_canonical());
+    one.port() == other.port() && (one_ip == other_ip || covers(one_ip, other_ip) || covers(other_ip, one_ip))
+}
+
+/// The sockets in a table of the kernel's that are bound (UDP) or listen (TCP).
+fn sockets(table: &str, is_tcp: bool) -> Vec<Found> {
+    let of_line = |line: &str| {
+        let columns: Vec<&str> = line.split_whitespace().collect();
+        let [_, local, _, state, _, _, _, uid, _, inode, ..] = columns[..] else { return None };
+        if is_tcp && state != LISTENING {
+            return None;
+        }
+        Some(Found { address: address(local)?, uid: uid.parse().ok()?, inode: inode.to_owned() })
+    };
+    table.lines().skip(1).filter_map(of_line).collect()
+}
+
+/// `0100007F:0035`: words of the address as this machine has them in memory, and the port as a number.
+fn address(text: &str) -> Option<SocketAddr> {
+    let (ip, port) = text.split_once(':')?;
+    let port = u16::from_str_radix(port, 16).ok()?;
+    let word = |at: usize| u32::from_str_radix(ip.get(at * 8..at * 8 + 8)?, 16).ok().map(u32::to_ne_bytes);
+    let ip = match ip.len() {
+        8 => IpAddr::from(Ipv4Addr::from(word(0)?)),
+        32 => {
+            let words = [word(0)?, word(1)?, word(2)?, word(3)?];
+            IpAddr::from(Ipv6Addr::from(<[u8; 16]>::try_from(words.concat()).ok()?))
+        }
+        _ => return None,
+    };
+    Some(SocketAddr::new(ip, port))
+}
+
+/// The process that has a socket open, and what it is called.
+fn process_with(inode: &str) -> Option<(u32, String)> {
+    let wanted = format!("socket:[{inode}]");
+    let processes = fs::read_dir("/proc").ok()?.flatten().take(PROCESSES_MAX);
+    let mut ids = processes.filter_map(|item| item.file_name().to_str()?.parse::<u32>().ok());
+    ids.find_map(|id| {
+        let mut files = fs::read_dir(format!("/proc/{id}/fd")).ok()?.flatten();
+        files.find(|file| fs::read_link(file.path()).is_ok_and(|link| link.as_os_str() == wanted.as_str()))?;
+        let name = fs::read_to_string(format!("/proc/{id}/comm")).ok()?;
+        Some((id, name.trim_end().to_owned()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{TcpListener, UdpSocket};
+
+    #[cfg(target_endian = "little")]
+    #[test]
+    fn the_kernels_tables_are_read() {
+        let tcp = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n   \
+             0: 3500007F:0035 00000000:0000 0A 00000000:00000000 00:00000000 00000000   101        0 17 1 0 100 0 0 10 0\n   \
+             1: 0100007F:0035 0100007F:9999 01 00000000:00000000 00:00000000 00000000     0        0 18 1 0 20 4 30 10 -1\n";
+        let found =
+            |address: &str, uid, inode: &str| Found { address: address.parse().unwrap(), uid, inode: inode.into() };
+        assert_eq!(sockets(tcp, true), [found("127.0.0.53:53", 101, "17")]);
+        let udp6 = "  sl  local_address                         remote_address                        st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops\n  \
+             8: 00000000000000000000000001000000:14B4 00000000000000000000000000000000:0000 07 00000000:00000000 00:00000000 00000000  1000        0 19 2 0 0\n\
+             damaged\n";
+        assert_eq!(sockets(udp6, false), [found("[::1]:5300", 1000, "19")]);
+    }
+
+    #[test]
+    fn what_gets_in_each_others_way() {
+        let collide = |one: &str, other: &str| collide(one.parse().unwrap(), other.parse().unwrap());
+        for (one, other) in [
+            ("127.0.0.1:53", "127.0.0.1:53"),
+            ("0.0.0.0:53", "127.0.0.53:53"),
+            ("192.168.1.2:53", "0.0.0.0:53"),
+            ("[::]:53", "192.168.1.2:53"),
+            ("[::ffff:192.168.1.2]:53", "192.168.1.2:53"),
+        ] {
+            assert!(collide(one, other) && collide(other, one), "{one} {other}");
+        }
+        for (one, other) in
+            [("127.0.0.1:53", "127.0.0.53:53"), ("0.0.0.0:53", "0.0.0.0:54"), ("0.0.0.0:53", "[::1]:53")]
+        {
+            assert!(!collide(one, other) && !collide(other, one), "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn this_process_is_found() {
+        let (udp, tcp) = (UdpSocket::bind("127.0.0.1:0").unwrap(), TcpListener::bind("[::1]:0").unwrap());
+        for (address, is_tcp) in [(udp.local_addr().unwrap(), false), (tcp.local_addr().unwrap(), true)] {
+            let found = of(address, is_tcp).unwrap();
+            assert_eq!(found.address, address);
+            assert_eq!(found.process.unwrap().0, std::process::id());
+            assert!(of(address, !is_tcp).is_none_or(|other| other.address != address));
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Puts another configuration in force while the program runs, whole or not at all.
+
+use super::{Hardware, Settings, terms};
+use crate::{
+    config::{Config, Following},
+    lists::{ConfigureError, Control},
+    query::Pipeline,
+};
+use std::sync::Arc;
+use tokio::sync::Mutex;
+
+/// Makes of what the files say what the owner wants, or tells why it can't be done: what changes that were not written
+/// into a file lie on top.
+pub type OnTop = Arc<dyn Fn(Config) -> Result<Config, String> + Send + Sync>;
+
+/// Puts configurations in force, one after the other.
+pub struct Changing {
+    settings: Arc<Settings>,
+    lists: Control,
+    pipeline: Arc<Pipeline>,
+    hardware: Arc<Hardware>,
+    on_top: OnTop,
+    /// What the files say. Held while a configuration is put in force.
+    files: Mutex<Config>,
+}
+
+/// A configuration is in force.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Applied {
+    /// The number of the policy made of it.
+    pub epoch: u64,
+    /// Options that are written otherwise, and wait for a restart.
+    pub waiting: Vec<&'static str>,
+}
+
+/// Why a configuration is not in force, and the one before is.
+#[derive(Debug, thiserror::Error)]
+pub enum NotApplied {
+    /// What it names, or what lies on top of it, is at fault.
+    #[error("{0}")]
+    Configuration(String),
+    #[error(transparent)]
+    Lists(#[from] ConfigureError),
+}
+
+impl Changing {
+    /// `files`: what the files said at the start, without what lies on top.
+    pub fn new(
+        settings: Arc<Settings>,
+        lists: Control,
+        pipeline: Arc<Pipeline>,
+        hardware: Arc<Hardware>,
+        on_top: OnTop,
+        files: Config,
+    ) -> Self {
+        Self { settings, lists, pipeline, hardware, on_top, files: Mutex::new(files) }
+    }
+
+    /// Goes by what the files say now. It comes back once that holds for the very next query. Who doesn't want to wait so
+    /// long may give up waiting: what was begun goes on.
+    pub async fn files_say(&self, config: Config) -> Result<Applied, NotApplied> {
+        let mut files = self.files.lock().await;
+        let applied = self.apply(config.clone()).await?;
+        *files = config;
+        Ok(applied)
+    }
+
+    /// The same when what lies on top of the files has changed.
+    pub async fn on_top_changed(&self) -> Result<Applied, NotApplied> {
+        let files = self.files.lock().await;
+        self.apply(files.clone()).await
+    }
+
+    async fn apply(&self, files: Config) -> Result<Applied, NotApplied> {
+        let whole = (self.on_top)(files).map_err(NotApplied::Configuration)?;
+        let Following { config, waiting } = whole.following(&self.settings.config());
+        let config = Arc::new(config);
+        let (own, hardware) = (config.clone(), self.hardware.clone());
+        let preparing = tokio::task::spawn_blocking(move || {
+            hardware.begin_if_wanted(&own);
+            terms(&own)
+        });
+        let prepared = preparing.await.map_err(|error| NotApplied::Configuration(error.to_string()))?;
+        let (terms, warnings) = prepared.map_err(NotApplied::Configuration)?;
+        warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        let alongside = {
+            let (settings, pipeline) = (self.settings.clone(), self.pipeline.clone());
+            let (config, waiting) = (config.clone(), waiting.clone());
+            Box::new(move || {
+                pipeline.put_in_force(Arc::new(terms));
+                settings.put_in_force(config, waiting);
+            })
+        };
+        let epoch = self.lists.configure(config, alongside).await?;
+        if !waiting.is_empty() {
+            let options = waiting.join(", ");
+            tracing::warn!(options, "these options are written otherwise now, and wait for a restart");
+        }
+        Ok(Applied { epoch, waiting })
+    }
+}
