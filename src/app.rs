@@ -191,7 +191,6 @@ pub async fn start(config: Config, mut outside: Outside) -> Result<Running, AppE
                     let tls = admin.tls.as_ref().map(admin::Tls::read).transpose();
                     tls.map_err(|error| AppError::Configuration(error.to_string()))?.map(Arc::new)
                 },
-                zone: config.policy.time_zone.clone(),
                 auth: Arc::new(admin::Auth::new(admin).map_err(|error| AppError::Configuration(error.to_string()))?),
                 forget_saved: {
                     let warm = warm.clone();
@@ -447,6 +446,15 @@ fn text_of(path: &Path, option: &str) -> Result<String, AppError> {
 
 fn at_fault(path: &Path, error: impl std::fmt::Display) -> AppError {
     AppError::Configuration(format!("{}:{error}", path.display()))
+}
+
+/// Checks the files that say who may use the pages, and the certificate.
+pub fn check_admin(config: &Config) -> Result<(), AppError> {
+    let Some(admin) = &config.admin else { return Ok(()) };
+    let at_fault = |error: &dyn std::fmt::Display| AppError::Configuration(error.to_string());
+    admin.users_file.as_deref().map(admin::Users::read).transpose().map_err(|error| at_fault(&error))?;
+    admin.tls.as_ref().map(admin::Tls::read).transpose().map_err(|error| at_fault(&error))?;
+    Ok(())
 }
 
 /// Checks what `check` can of a configuration's resolver without touching the network.

@@ -151,7 +151,7 @@ impl Health {
         reasons.extend(status.databases.iter().map(database));
         reasons.extend(self.pauses_told().into_iter().map(|told| {
             Concern::new(Code::Paused, told)
-                .mended_by("`cleandns pause --end` ends it before its time; for a group with `--group`.")
+                .mended_by("The first page ends it before its time, and so does `cleandns pause --end`; for a group with `--group`.")
         }));
         if self.upstream_is_silent() {
             reasons.push(upstream_silent());

@@ -188,6 +188,8 @@ mod tests {
         assert_eq!(pauses.list(10).len(), 2, "ended");
         assert!(matches!(set(Some("nobody"), 10, 0), Err(PauseError::UnknownGroup(_))));
         assert!(matches!(set(None, PAUSE_SECONDS_MAX + 1, 0), Err(PauseError::TooLong)));
+        pauses.set(Kept::new(Some("guests"), 0), 20, |_| false).unwrap();
+        assert_eq!(pauses.list(20).len(), 1, "of a group that is gone, ended");
         fs::write(folder.path().join(FILE_NAME), "{").unwrap();
         assert!(load().current().is_empty(), "a damaged file pauses nothing");
     }

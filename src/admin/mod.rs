@@ -92,13 +92,16 @@ pub struct AdminState {
     pub tls: Option<Arc<Tls>>,
     /// What is changed, and by whom.
     pub changes: Arc<Changes>,
-    /// Of times that are written without an offset.
-    pub zone: Zone,
     /// Packets that the kernel dropped before they were read.
     pub packets_lost: Arc<dyn Fn() -> u64 + Send + Sync>,
 }
 
 impl AdminState {
+    /// Of times that are written without an offset.
+    fn zone(&self) -> Zone {
+        self.settings.config().policy.time_zone.clone()
+    }
+
     /// What is worth knowing of this side of the server.
     fn notes(&self) -> Vec<Concern> {
         let clear =

@@ -20,6 +20,7 @@ pub fn check(loaded: Loaded, verbose: bool, strict: bool) -> Outcome {
         say(format!("warning: {warning}\n"));
     }
     app::check_resolver(&config).map_err(|error| Failure::Configuration(error.to_string()))?;
+    app::check_admin(&config).map_err(|error| Failure::Configuration(error.to_string()))?;
     let (_, warnings) = app::local_data(&config).map_err(|error| Failure::Configuration(error.to_string()))?;
     warnings.iter().for_each(|warning| say(format!("warning: {warning}\n")));
     tell_of_addresses(&config);

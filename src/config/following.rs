@@ -45,8 +45,10 @@ impl Config {
 
     /// All or nothing of it: an address that is kept and a token that goes would open the door to everybody.
     fn keep_admin(&mut self, running: &Self, kept: &mut Kept) {
-        let listen = |config: &Self| config.admin.as_ref().map(|admin| admin.listen);
-        let name = if listen(self) == listen(running) { "admin.token_file" } else { "admin.listen" };
+        let name = match (&self.admin, &running.admin) {
+            (Some(own), Some(running)) => own.differs_in(running),
+            _ => "admin.listen",
+        };
         kept.value(name, &mut self.admin, &running.admin);
     }
 

@@ -333,6 +333,20 @@ impl Admin {
         }
     }
 
+    /// The first option in which two differ.
+    pub(crate) fn differs_in(&self, other: &Self) -> &'static str {
+        let differing = [
+            (self.listen != other.listen, "admin.listen"),
+            (self.token != other.token, "admin.token_file"),
+            (self.read_token != other.read_token, "admin.read_token_file"),
+            (self.users_file != other.users_file, "admin.users_file"),
+            (self.tls != other.tls, "admin.tls_cert"),
+            (self.names != other.names, "admin.names"),
+            (self.audit != other.audit, "admin.audit"),
+        ];
+        differing.into_iter().find(|(differs, _)| *differs).map_or("admin.insecure", |(_, option)| option)
+    }
+
     /// Whether secrets cross a network in the clear.
     pub fn is_in_the_clear(&self) -> bool {
         self.tls.is_none() && !self.listen.ip().to_canonical().is_loopback()

@@ -84,10 +84,10 @@ fn wanted(state: &AdminState, who: &Who, asked: &PauseAsked, now: i64) -> Result
     let until = match (asked.seconds, &asked.until) {
         (Some(seconds), None) => now.saturating_add(i64::try_from(seconds).unwrap_or(i64::MAX)),
         (None, Some(until)) => {
-            let until = state.zone.seconds(until.trim());
+            let until = state.zone().seconds(until.trim());
             let until = until.ok_or_else(|| Refusal::field("until", "write a time as 2026-11-28T21:00:00Z"))?;
             if until <= now {
-                return Err(Refusal::field("until", format!("is over; now it is {}", state.zone.shown(now))));
+                return Err(Refusal::field("until", format!("is over; now it is {}", state.zone().shown(now))));
             }
             until
         }

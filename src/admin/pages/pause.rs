@@ -38,7 +38,7 @@ impl PauseCard {
             let who = pause.group.as_ref().map_or("everybody".to_owned(), |group| format!("group {group}"));
             let by = pause.who.map(|who| format!(", by {who}")).unwrap_or_default();
             let reason = pause.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
-            let (left, until) = (minutes_left(pause.until, view.now), state.zone.shown(pause.until));
+            let (left, until) = (minutes_left(pause.until, view.now), state.zone().shown(pause.until));
             let minutes = if left == 1 { "minute" } else { "minutes" };
             let text = format!("Nothing is blocked for {who} for another {left} {minutes}, until {until}{by}{reason}");
             Paused { group: pause.group.unwrap_or_default(), text }
@@ -47,7 +47,7 @@ impl PauseCard {
             paused: paused.collect(),
             // Where there are no groups, everybody is in none.
             groups: if groups.len() > 1 { groups } else { Vec::new() },
-            zone: state.zone.to_string(),
+            zone: state.zone().to_string(),
             typed,
             problem,
         }

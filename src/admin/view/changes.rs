@@ -56,14 +56,14 @@ pub fn changes(state: &AdminState, before: Option<u64>) -> ChangesView {
     let (lines, is_more) = audit.before(before, CHANGES_SHOWN);
     ChangesView {
         next: lines.last().filter(|_| is_more).map(|line| line.change),
-        changes: lines.into_iter().map(|line| change(line, &state.zone)).collect(),
+        changes: lines.into_iter().map(|line| change(line, &state.zone())).collect(),
         file: audit.path().map(|path| path.display().to_string()),
     }
 }
 
 /// One that isn't long ago.
 pub fn one(state: &AdminState, number: u64) -> Option<Change> {
-    state.changes.audit.find(number).map(|line| change(line, &state.zone))
+    state.changes.audit.find(number).map(|line| change(line, &state.zone()))
 }
 
 fn change(line: Line, zone: &Zone) -> Change {
