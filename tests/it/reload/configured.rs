@@ -170,7 +170,7 @@ async fn a_paused_group_stays_the_paused_one() {
         answer.ede_code() == 15
     };
     let pause = |group: &str| format!("{{ \"seconds\": 60, \"group\": \"{group}\" }}");
-    assert_eq!(scene.server.post("/api/v1/pause", &pause("kids")).await.0, 400, "there is none yet");
+    assert_eq!(scene.server.post("/api/v1/pause", &pause("kids")).await.0, 422, "there is none yet");
     scene.says(&format!("{P}{kids}{office}")).await.unwrap();
     assert_eq!(scene.server.post("/api/v1/pause", &pause("kids")).await.0, 200);
     for toml in [format!("{P}{kids}{office}"), format!("{P}{office}{kids}"), format!("{P}{kids}")] {
