@@ -5,6 +5,7 @@ use crate::{
     admin::{Role, Users, token, users::PASSWORD_BYTES},
     config::Config,
 };
+use clap::Subcommand;
 use nix::sys::termios::{LocalFlags, SetArg, tcgetattr, tcsetattr};
 use std::{
     io::{self, BufRead, IsTerminal, Read, Write},
@@ -14,15 +15,58 @@ use std::{
 /// Octets that are read of what should be a password.
 const INPUT_BYTES_MAX: u64 = 4096;
 
+/// What is to be said of who may.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Users with passwords, in the file that [admin] users_file names.
+    User {
+        #[command(subcommand)]
+        command: UserCommand,
+        /// Another file than the configuration's.
+        #[arg(long, global = true, value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
+    /// A token, for [admin] token_file and read_token_file.
+    Token {
+        #[command(subcommand)]
+        command: TokenCommand,
+    },
+}
+
 /// What is to be done with users.
-pub enum Asked {
-    Add { name: String, role: Role },
+#[derive(Subcommand)]
+pub enum UserCommand {
+    /// Add a user, or give one a new password, which is asked for at the terminal or read from standard input.
+    Add {
+        name: String,
+        /// Who may look, and change nothing.
+        #[arg(long)]
+        read_only: bool,
+    },
+    /// Remove a user, and end their sessions.
     Remove { name: String },
+    /// Show names and roles.
     List,
 }
 
+/// What is to be done with tokens.
+#[derive(Subcommand)]
+pub enum TokenCommand {
+    /// Write a new token into a new file, which only its owner can read.
+    New { file: PathBuf },
+}
+
+/// Does it. Files are written before the configuration names them, so it is read only where it has to tell of one.
+pub fn admin(command: Command, config: impl FnOnce() -> Result<Config, Failure>) -> Outcome {
+    match command {
+        Command::Token { command: TokenCommand::New { file } } => new_token(&file),
+        Command::User { command, file: Some(file) } => users(&file, command),
+        Command::User { command, file: None } => users(&users_file(&config()?)?, command),
+    }
+}
+
 /// Writes a new token into a file that isn't there yet.
-pub fn new_token(path: &Path) -> Outcome {
+fn new_token(path: &Path) -> Outcome {
     token::write_new(path).map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => {
             Failure::Other(format!("{} is there already; remove it first, or name another file", path.display()))
@@ -39,32 +83,35 @@ pub fn new_token(path: &Path) -> Outcome {
 }
 
 /// The file of users that is meant.
-pub fn users_file(config: &Config) -> Result<PathBuf, Failure> {
+fn users_file(config: &Config) -> Result<PathBuf, Failure> {
     let named = config.admin.as_ref().and_then(|admin| admin.users_file.clone());
     named.ok_or_else(|| {
         Failure::Usage("[admin] users_file names no file; set it, or name one by --file FILE".to_owned())
     })
 }
 
-/// Does it.
-pub fn users(file: &Path, asked: Asked) -> Outcome {
+/// Changes a file of users, or shows it.
+fn users(file: &Path, command: UserCommand) -> Outcome {
     let failed = |error: &dyn std::fmt::Display| Failure::Other(error.to_string());
     let is_there = file.exists();
     let mut users = match is_there {
         true => Users::read(file).map_err(|error| failed(&error))?,
         false => Users::default(),
     };
-    let said = match asked {
-        Asked::List if !is_there => return Err(Failure::Other(format!("{}: there is no such file", file.display()))),
-        Asked::List => {
+    let said = match command {
+        UserCommand::List if !is_there => {
+            return Err(Failure::Other(format!("{}: there is no such file", file.display())));
+        }
+        UserCommand::List => {
             users.all().for_each(|(name, role)| say(format!("{name}  {}\n", role.word())));
             return Ok(());
         }
-        Asked::Remove { name } => match users.remove(&name) {
+        UserCommand::Remove { name } => match users.remove(&name) {
             true => format!("{name} is removed; their sessions end"),
             false => return Err(Failure::Other(format!("{}: there is no user {name}", file.display()))),
         },
-        Asked::Add { name, role } => {
+        UserCommand::Add { name, read_only } => {
+            let role = if read_only { Role::ReadOnly } else { Role::Operator };
             let password = password(&name).map_err(|error| failed(&error))?;
             match users.set(&name, role, &password).map_err(|error| failed(&error))? {
                 true => format!("{name} is added, {}", role.word()),

@@ -16,7 +16,6 @@ mod serve;
 mod wire_client;
 
 use crate::{
-    admin::Role,
     config::{self, Loaded, World},
     embedded,
     policy::parse::{Extent, Format},
@@ -173,7 +172,7 @@ enum Command {
     /// Say who may use the pages and the API.
     Admin {
         #[command(subcommand)]
-        command: AdminCommand,
+        command: admin::Command,
     },
     /// Leave with 0 if the running server answers.
     Health {
@@ -181,44 +180,6 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-}
-
-#[derive(Subcommand)]
-enum AdminCommand {
-    /// Users with passwords, in the file that [admin] users_file names.
-    User {
-        #[command(subcommand)]
-        command: UserCommand,
-        /// Another file than the configuration's.
-        #[arg(long, global = true, value_name = "FILE")]
-        file: Option<PathBuf>,
-    },
-    /// A token, for [admin] token_file and read_token_file.
-    Token {
-        #[command(subcommand)]
-        command: TokenCommand,
-    },
-}
-
-#[derive(Subcommand)]
-enum UserCommand {
-    /// Add a user, or give one a new password, which is asked for at the terminal or read from standard input.
-    Add {
-        name: String,
-        /// Who may look, and change nothing.
-        #[arg(long)]
-        read_only: bool,
-    },
-    /// Remove a user, and end their sessions.
-    Remove { name: String },
-    /// Show names and roles.
-    List,
-}
-
-#[derive(Subcommand)]
-enum TokenCommand {
-    /// Write a new token into a new file, which only its owner can read.
-    New { file: PathBuf },
 }
 
 #[derive(Subcommand)]
@@ -355,26 +316,8 @@ fn run_command(args: Args) -> Outcome {
         Command::Replay { file, against, before, format, top, json } => {
             replay::replay(&replay::Asked { config: args.config, file, against, before, format, top, json })
         }
-        // They are written before the configuration names them.
-        Command::Admin { command: AdminCommand::Token { command: TokenCommand::New { file } } } => {
-            admin::new_token(&file)
-        }
-        Command::Admin { command: AdminCommand::User { command, file } } => {
-            let file = file.map_or_else(|| admin::users_file(&load_to_ask()?.config), Ok)?;
-            admin::users(&file, command.asked())
-        }
+        Command::Admin { command } => admin::admin(command, || load_to_ask().map(|loaded| loaded.config)),
         Command::Health { json } => ask::health(&load_to_ask()?.config, json),
-    }
-}
-
-impl UserCommand {
-    fn asked(self) -> admin::Asked {
-        match self {
-            Self::Add { name, read_only: true } => admin::Asked::Add { name, role: Role::ReadOnly },
-            Self::Add { name, read_only: false } => admin::Asked::Add { name, role: Role::Operator },
-            Self::Remove { name } => admin::Asked::Remove { name },
-            Self::List => admin::Asked::List,
-        }
     }
 }
 
