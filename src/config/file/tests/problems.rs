@@ -215,6 +215,27 @@ fn admin_and_its_token_are_checked() {
             r#"1:16: admin.listen: 0.0.0.0:8053 can be reached from other machines, and anybody there could use it; set token_file to a file that `cleandns admin token new FILE` makes, or users_file to one that `cleandns admin user add NAME --file FILE` makes, or write listen = "127.0.0.1:8053""#,
         ],
     );
+    bad("[admin]\ntls_cert = 'token'", &["1:1: admin.tls_key: tls_cert is set, so its key is needed; set tls_key"]);
+    bad(
+        "[admin]\ntls_key = 'token'",
+        &["1:1: admin.tls_cert: tls_key is set, so its certificate is needed; set tls_cert"],
+    );
+    bad(
+        "[admin]\nnames = ['dns.corp.example', 'https://dns.corp.example:8053']",
+        &[
+            "2:30: admin.names: `https://dns.corp.example:8053` is no host name; write it as in a browser, without scheme and port",
+        ],
+    );
+    bad(
+        "[admin]\ntoken_file = 'token'\nread_token_file = 'token'",
+        &["3:19: admin.read_token_file: holds the same token as token_file; who shows it could change things too"],
+    );
+    bad(
+        "[admin]\nlisten = '0.0.0.0:80'\nread_token_file = 'token'",
+        &[
+            r#"2:10: admin.listen: 0.0.0.0:80 can be reached from other machines, and anybody there could use it; set token_file to a file that `cleandns admin token new FILE` makes, or users_file to one that `cleandns admin user add NAME --file FILE` makes, or write listen = "127.0.0.1:80""#,
+        ],
+    );
     bad(
         "[admin]\nlisten = '[::]:80'\ntoken_file = 'none'",
         &["3:14: admin.token_file: there is no such file or folder; looked for HERE/config/none and HERE/none"],
