@@ -185,10 +185,12 @@ fn judge(loaded: Loaded) -> Result<Side<Judge>, Failure> {
     let policy = published.policy.load_full();
     let policy = policy.ok_or_else(|| Failure::Other(format!("{label}: no policy could be built")))?;
     if policy.needs_mac() {
-        warn(&format!("{label}: groups told by MAC address have no members here: files tell no such addresses"));
+        warn(&format!(
+            "{label}: files tell no MAC addresses: members of groups told by them are those that our own log names"
+        ));
     }
     let rules = policy.rule_count();
-    Ok(Side { what: Judge { policy, local, special }, label: format!("{label}, {rules} rules") })
+    Ok(Side { what: Judge::new(policy, local, special), label: format!("{label}, {rules} rules") })
 }
 
 fn warn(text: &str) {

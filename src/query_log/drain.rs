@@ -6,7 +6,7 @@ use super::{
     privacy::Privacy,
     rings::Dropped,
     row::Row,
-    unpack::{Packed, Packets, Tapped, Unpacker, unpack},
+    unpack::{Packed, Packets, Tapped, Unpacked, Unpacker, unpack},
 };
 use std::{
     io,
@@ -37,7 +37,7 @@ pub trait Sink: Send {
 
     /// The same for rows of which nothing more is known.
     fn write_rows(&mut self, rows: Vec<Row>) -> u64 {
-        self.write(rows.into_iter().map(|row| Full { row, client: None, packets: None }).collect())
+        self.write(rows.into_iter().map(Full::bare).collect())
     }
 
     /// Whether queries are of interest.
@@ -76,6 +76,15 @@ pub struct Full<'p> {
     /// The client's address, as far as it may be told.
     pub client: Option<IpAddr>,
     pub packets: Option<Packets<'p>>,
+    /// What the rule that decided matched in the answer, see [`Unpacked::matched`].
+    pub matched: Vec<u8>,
+}
+
+impl Full<'_> {
+    /// A row of which nothing more is known.
+    pub fn bare(row: Row) -> Self {
+        Self { row, client: None, packets: None, matched: Vec::new() }
+    }
 }
 
 /// Queries that were drained together.
@@ -218,6 +227,7 @@ fn serve(
     upstreams: Vec<Arc<str>>,
 ) {
     let mut unpacker = Unpacker::new(upstreams);
+    let no_group: Option<Arc<str>> = (!privacy.tells_group()).then(|| "".into());
     let mut ticked = Instant::now();
     loop {
         match batches.recv_timeout(TICK_EVERY) {
@@ -230,9 +240,11 @@ fn serve(
                 for packed in batch.pieces.iter().flat_map(|piece| unpack(piece)) {
                     match packed {
                         Packed::Query(query) if counts.queries.is_some() => {
-                            let Some((mut row, client, packets)) = unpacker.row(&query, batch.base) else { continue };
+                            let Some(unpacked) = unpacker.row(&query, batch.base) else { continue };
+                            let Unpacked { mut row, client, packets, matched } = unpacked;
                             row.client = privacy.tell(client, row.time / 1_000_000);
-                            rows.push(Full { row, client: privacy.address(client), packets });
+                            no_group.iter().for_each(|none| row.group = none.clone());
+                            rows.push(Full { row, client: privacy.address(client), packets, matched });
                         }
                         Packed::Exchange(exchange) if counts.exchanges.is_some() => {
                             exchanges.extend(exchange.read(batch.base));

@@ -18,7 +18,9 @@ mod sink;
 
 pub use file::Rotation;
 pub use frames::{FrameError, Frames, StreamError};
-pub use message::{Action, DecodeError, Event, Kind, Matched, OwnedEvent, PolicyApplied, decode, encode, version};
+pub use message::{
+    Action, DecodeError, Event, Extra, Kind, Matched, OwnedEvent, PolicyApplied, decode, encode, version,
+};
 pub use sender::Output;
 pub(super) use sink::DnstapSink;
 

@@ -230,7 +230,7 @@ mod tests {
 
     fn write(sink: &mut JsonSink, name: &str) -> u64 {
         let row = Row { name: name.to_owned(), ..Row::default() };
-        sink.write(vec![Full { row, client: None, packets: None }])
+        sink.write(vec![Full::bare(row)])
     }
 
     /// The names in whole lines, and other lines as they are.
