@@ -29,6 +29,8 @@ const WAITING_BYTES_MAX: u64 = 32 << 20;
 const WAITING_BATCHES_MAX: usize = 1024;
 /// How often a sink that has nothing to write may look after itself.
 const TICK_EVERY: Duration = Duration::from_secs(1);
+/// How long it is told that a file was removed under this process: until somebody looked, perhaps.
+const GONE_TOLD: Duration = Duration::from_secs(15 * 60);
 
 /// Where rows go. Each has a thread of its own, and may take its time.
 pub trait Sink: Send {
@@ -63,6 +65,12 @@ pub trait Sink: Send {
 
     /// Nothing came for a while, or much did.
     fn tick(&mut self) {}
+
+    /// Whether the file that it wrote to has been removed or moved away since it was asked the last time, so that another
+    /// was begun.
+    fn has_lost_file(&mut self) -> bool {
+        false
+    }
 
     /// No more comes. Says how many rows are lost that had been taken.
     fn finish(&mut self) -> u64 {
@@ -108,6 +116,10 @@ pub(super) struct SinkCounts {
     waiting: AtomicU64,
     /// Something of what came to it last was lost.
     is_losing: AtomicBool,
+    /// How often its file was removed or moved away, and the last time in seconds since `began`.
+    files_gone: AtomicU64,
+    gone_at: AtomicU64,
+    began: Instant,
 }
 
 /// What became of queries, or of questions to other servers. Each is counted when it is known, so that numbers grow.
@@ -123,6 +135,8 @@ pub struct SinkCount {
     pub sink: &'static str,
     pub queries: Option<Kept>,
     pub exchanges: Option<Kept>,
+    /// How often its file was removed or moved away under it.
+    pub files_gone: u64,
 }
 
 /// How many are where they belong, and how many never will be. Both only grow.
@@ -136,7 +150,16 @@ impl SinkCounts {
     fn of(name: &'static str, sink: &dyn Sink) -> Self {
         let queries = sink.takes_queries().then(Counts::default);
         let exchanges = sink.takes_exchanges().then(Counts::default);
-        Self { name, queries, exchanges, waiting: AtomicU64::new(0), is_losing: AtomicBool::new(false) }
+        Self {
+            name,
+            queries,
+            exchanges,
+            waiting: AtomicU64::new(0),
+            is_losing: AtomicBool::new(false),
+            files_gone: AtomicU64::new(0),
+            gone_at: AtomicU64::new(0),
+            began: Instant::now(),
+        }
     }
 
     /// `before`: what was dropped before any sink saw it.
@@ -147,7 +170,18 @@ impl SinkCounts {
         };
         let Self { name, queries, exchanges, .. } = self;
         let (queries, exchanges) = (kept(queries, before.queries), kept(exchanges, before.exchanges));
-        SinkCount { sink: name, queries, exchanges }
+        SinkCount { sink: name, queries, exchanges, files_gone: self.files_gone.load(Relaxed) }
+    }
+
+    /// Its name, if its file was gone not long ago.
+    pub fn file_gone(&self) -> Option<&'static str> {
+        let ago = self.began.elapsed().as_secs().saturating_sub(self.gone_at.load(Relaxed));
+        (self.files_gone.load(Relaxed) > 0 && ago < GONE_TOLD.as_secs()).then_some(self.name)
+    }
+
+    fn note_file_gone(&self) {
+        self.gone_at.store(self.began.elapsed().as_secs(), Relaxed);
+        self.files_gone.fetch_add(1, Relaxed);
     }
 
     /// Its name, if it loses what comes to it.
@@ -273,6 +307,9 @@ fn serve(
         }
         if ticked.elapsed() >= TICK_EVERY {
             sink.tick();
+            if sink.has_lost_file() {
+                counts.note_file_gone();
+            }
             counts.queries.iter().for_each(|counts| counts.add(sink.arrived().unwrap_or(0), 0));
             ticked = Instant::now();
         }

@@ -10,6 +10,7 @@
 //! counted, and never more time than its bounds say.
 
 mod bare;
+mod connect;
 pub mod file;
 pub mod frames;
 pub mod message;

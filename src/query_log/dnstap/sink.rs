@@ -28,6 +28,8 @@ pub(in crate::query_log) struct DnstapSink {
     is_full: bool,
     /// The address that is told of a client is its network's.
     is_network: bool,
+    /// The file was removed or moved away.
+    has_lost_file: bool,
 }
 
 impl DnstapSink {
@@ -40,6 +42,7 @@ impl DnstapSink {
             resolver: dnstap.resolver,
             is_full: privacy == Privacy::Full,
             is_network: privacy == Privacy::Prefix,
+            has_lost_file: false,
         }
     }
 
@@ -78,8 +81,13 @@ impl Sink for DnstapSink {
     }
 
     fn tick(&mut self) {
+        self.has_lost_file |= self.output.as_mut().is_some_and(Output::let_go_if_gone);
         // With nothing to write this only connects, if that is due.
         self.put(std::iter::empty());
+    }
+
+    fn has_lost_file(&mut self) -> bool {
+        std::mem::take(&mut self.has_lost_file)
     }
 
     fn finish(&mut self) -> u64 {
@@ -265,6 +273,27 @@ mod tests {
             "CLIENT_QUERY Tcp 192.0.2.7  100+None [asked] [] clean-store/tiktok tiktok.list:7 tiktok.com Drop",
         ];
         assert_eq!(written(|sink| assert_eq!(sink.write(vec![full(false), full(true)]), 0)), expected);
+    }
+
+    #[test]
+    fn a_file_that_is_gone_is_ended_and_another_begins() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, moved) = (folder.path().join("x.dnstap"), folder.path().join("moved"));
+        let to = crate::config::DnstapTarget::File(path.clone());
+        let dnstap = Dnstap { to, bytes: 1 << 20, files: 2, client: true, resolver: false };
+        let mut sink = DnstapSink::new(&dnstap, "here", Privacy::Full);
+        let write = |sink: &mut DnstapSink| {
+            assert_eq!(sink.write(vec![Full::bare(row(true))]), 0);
+            sink.tick();
+            sink.has_lost_file()
+        };
+        assert!(!write(&mut sink));
+        std::fs::rename(&path, &moved).unwrap();
+        assert!(write(&mut sink), "that one is in the file that was moved");
+        assert!(!write(&mut sink));
+        assert_eq!(sink.finish(), 0);
+        let frames = |path| Frames::new(File::open(path).unwrap()).filter(Result::is_ok).count();
+        assert_eq!((frames(&moved), frames(&path)), (2, 1));
     }
 
     #[test]
