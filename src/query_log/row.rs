@@ -116,12 +116,14 @@ pub struct Seen<'r> {
     /// Time of the first of them, in microseconds since 1970 (UTC). It decides which day they are in.
     pub first: i64,
     pub last: i64,
+    /// Group, type and transport of the row are those of all of them; false: of a sum that isn't kept.
+    pub has_details: bool,
 }
 
 impl<'r> Seen<'r> {
     /// A row that stands for one query.
     pub fn one(row: &'r Row) -> Self {
-        Self { row, count: 1, first: row.time, last: row.time }
+        Self { row, count: 1, first: row.time, last: row.time, has_details: true }
     }
 }
 
