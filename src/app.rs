@@ -168,7 +168,8 @@ pub async fn start(config: Config, mut outside: Outside) -> Result<Running, AppE
         counters,
         resolver,
         pauses: pipeline.pauses().clone(),
-        losing: Arc::new(move || recorded.as_ref().map_or_else(Vec::new, |log| log.losing())),
+        losing: told_of(&recorded, QueryLog::losing),
+        file_gone: told_of(&recorded, QueryLog::file_gone),
         clock,
         started,
         stopping: stopping.clone(),
@@ -393,6 +394,15 @@ fn addresses(host: &str, answers: Vec<Option<Resolution>>) -> Result<Vec<IpAddr>
 /// The files inside the binary.
 pub fn embedded_files() -> Embedded {
     Embedded { read: embedded::read, paths: embedded::paths }
+}
+
+/// What the query log says of its sinks; nothing without one.
+fn told_of(
+    log: &Option<Arc<QueryLog>>,
+    tell: fn(&QueryLog) -> Vec<&'static str>,
+) -> Arc<dyn Fn() -> Vec<&'static str> + Send + Sync> {
+    let log = log.clone();
+    Arc::new(move || log.as_deref().map_or_else(Vec::new, tell))
 }
 
 fn count_reloads(telemetry: &Arc<Telemetry>) -> OnPublish {

@@ -130,6 +130,8 @@ pub struct Health {
     pub pauses: Arc<Pauses>,
     /// Places where queries are recorded that lose some, by name.
     pub losing: Arc<dyn Fn() -> Vec<&'static str> + Send + Sync>,
+    /// Such whose file was removed or moved away lately.
+    pub file_gone: Arc<dyn Fn() -> Vec<&'static str> + Send + Sync>,
     /// Seconds since 1970 (UTC).
     pub clock: Clock,
     pub started: Instant,
@@ -167,6 +169,11 @@ impl Health {
             Concern::new(Code::QueryLog, format!("query log: {sink} loses queries"))
                 .meanwhile("answers are as they should be")
                 .mended_by("The program's own log says why.")
+        }));
+        reasons.extend((self.file_gone)().into_iter().map(|sink| {
+            Concern::new(Code::QueryLog, format!("query log: the file of {sink} was removed or moved away"))
+                .meanwhile("another was begun")
+                .mended_by("What was recorded before is where that file is; this is told for a quarter of an hour.")
         }));
         (if reasons.is_empty() { Readiness::Ready } else { Readiness::Degraded }, reasons)
     }

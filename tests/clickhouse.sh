@@ -213,6 +213,10 @@ ask 5301 1 10
 until_true "a lost database is made again" sql "SELECT count() $blocked" -- 10
 report() { "$CLEANDNS" --config "$work/one.toml" report --source clickhouse --from 1h "$@"; }
 expect "reports" report -- "all 10 queries" "blocked.example  own/shop own.list:1"
+printf 'fresh.example\n' >"$work/new.list"
+expect "rules that differ are tried on what is recorded there" "$CLEANDNS" --config "$work/one.toml" lists diff \
+  "$work/own.list" "$work/new.list" --match subtree --asked 1h --source clickhouse -- "of 10 queries recorded since" \
+  "1 removed rules match 10 queries for 10 names by 1 clients" "1 new rules match 0 queries"
 stop_servers
 expect "nothing was lost" eval 'grep -c "dropped" "$work/one.log" "$work/two.log" || true' -- "one.log:0" "two.log:0"
 

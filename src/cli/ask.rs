@@ -6,8 +6,9 @@ use super::{
 };
 use crate::{
     config::Config,
-    dns::{Name, Rcode, RrType, Section, extended_error, read_records},
+    dns::{Name, Rcode, Record, RrType, Section, extended_error, read_records},
 };
+use serde::Serialize;
 use std::{net::SocketAddr, time::Instant};
 
 /// How to ask.
@@ -15,6 +16,49 @@ pub struct Options {
     pub tcp: bool,
     pub dnssec: bool,
     pub cd: bool,
+    pub json: bool,
+}
+
+/// A response, as JSON.
+#[derive(Serialize)]
+struct Answered {
+    server: SocketAddr,
+    name: String,
+    #[serde(rename = "type")]
+    rr_type: String,
+    rcode: String,
+    /// Those that are set: `qr`, `aa`, `tc`, `rd`, `ra`, `ad`, `cd`.
+    flags: Vec<&'static str>,
+    /// Extended DNS Error (RFC 8914).
+    ede: Option<Ede>,
+    answer: Vec<Shown>,
+    authority: Vec<Shown>,
+    milliseconds: f64,
+    octets: usize,
+}
+
+#[derive(Serialize)]
+struct Ede {
+    code: u16,
+    text: String,
+}
+
+/// A record; its data as a zone file has it.
+#[derive(Serialize)]
+struct Shown {
+    name: String,
+    ttl: u32,
+    #[serde(rename = "type")]
+    rr_type: String,
+    data: String,
+}
+
+impl Shown {
+    fn of(record: &Record) -> Self {
+        // Owner, TTL, class, type, data.
+        let data = record.to_string().splitn(5, '\t').nth(4).unwrap_or_default().to_owned();
+        Self { name: record.owner.to_string(), ttl: record.ttl, rr_type: record.rr_type.to_string(), data }
+    }
 }
 
 /// Asks and prints the response as dig would.
@@ -27,6 +71,25 @@ pub fn ask(config: &Config, name: &str, rr_type: &str, options: Options) -> Outc
     let asking = Asking { name, rr_type, dnssec: options.dnssec, cd: options.cd };
     let response = exchange(server, &asking, options.tcp).map_err(|error| no_answer(server, &error))?;
     let millis = asked.elapsed().as_secs_f64() * 1e3;
+    if options.json {
+        let records = read_records(&response).map_err(damaged)?;
+        let of = |wanted| {
+            let own = records.iter().filter(move |(section, _)| *section == wanted);
+            own.map(|(_, record)| Shown::of(record)).collect()
+        };
+        return say_json(&Answered {
+            server,
+            name: name.to_string(),
+            rr_type: rr_type.to_string(),
+            rcode: rcode(&response).to_string(),
+            flags: flags(&response),
+            ede: extended_error(&response).map(|error| Ede { code: error.code, text: error.text }),
+            answer: of(Section::Answer),
+            authority: of(Section::Authority),
+            milliseconds: (millis * 1e3).round() / 1e3,
+            octets: response.len(),
+        });
+    }
     print(&response)?;
     say(format!(";; {millis:.1} ms, {} octets, from {server}\n", response.len()));
     Ok(())
@@ -55,19 +118,8 @@ fn no_answer(server: SocketAddr, error: &std::io::Error) -> Failure {
 }
 
 fn print(response: &[u8]) -> Outcome {
-    let damaged = |error: crate::dns::ReadError| Failure::Other(format!("the response is damaged: {error}"));
     let records = read_records(response).map_err(damaged)?;
-    let flags = [
-        (2, 0x80, "qr"),
-        (2, 0x04, "aa"),
-        (2, 0x02, "tc"),
-        (2, 0x01, "rd"),
-        (3, 0x80, "ra"),
-        (3, 0x20, "ad"),
-        (3, 0x10, "cd"),
-    ];
-    let set: Vec<&str> = flags.iter().filter(|(at, bit, _)| response[*at] & bit != 0).map(|(.., name)| *name).collect();
-    say(format!(";; {}; flags: {}\n", Rcode(u16::from(response[3] & 0x0f)), set.join(" ")));
+    say(format!(";; {}; flags: {}\n", rcode(response), flags(response).join(" ")));
     if let Some(ede) = extended_error(response) {
         say(format!(";; EDE {}: {}\n", ede.code, ede.text));
     }
@@ -79,4 +131,26 @@ fn print(response: &[u8]) -> Outcome {
         own.for_each(|record| say(format!("{record}\n")));
     }
     Ok(())
+}
+
+fn damaged(error: crate::dns::ReadError) -> Failure {
+    Failure::Other(format!("the response is damaged: {error}"))
+}
+
+fn rcode(response: &[u8]) -> Rcode {
+    Rcode(u16::from(response[3] & 0x0f))
+}
+
+/// The flags that are set.
+fn flags(response: &[u8]) -> Vec<&'static str> {
+    let flags = [
+        (2, 0x80, "qr"),
+        (2, 0x04, "aa"),
+        (2, 0x02, "tc"),
+        (2, 0x01, "rd"),
+        (3, 0x80, "ra"),
+        (3, 0x20, "ad"),
+        (3, 0x10, "cd"),
+    ];
+    flags.iter().filter(|(at, bit, _)| response[*at] & bit != 0).map(|(.., name)| *name).collect()
 }

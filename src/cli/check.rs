@@ -1,75 +1,155 @@
 //! `cleandns check`: reads everything that a start would read, and says what is wrong with it.
 
-use super::{Failure, Outcome, say};
+use super::{Failure, Outcome, say, say_json};
 use crate::{
+    admin::{self, ListsView},
     app,
-    config::{Config, Loaded, Origin},
-    lists::{ListPath, ListState, Lists},
+    config::{Loaded, Origin},
+    lists::{ListPath, ListState, ListStatus, Lists, Published},
     policy::parse::Told,
+    query_log,
 };
+use serde::Serialize;
 use std::sync::Arc;
 
-/// Checks configuration and lists. Wrong configuration never gets here: it was reported while it was read.
-pub fn check(loaded: Loaded, verbose: bool, strict: bool) -> Outcome {
-    let config = loaded.config;
-    match &config.origin {
-        Origin::File(path) => say(format!("configuration: {}\n", path.display())),
-        Origin::Embedded => say("configuration: built in, no file was found\n"),
-    }
-    for warning in &loaded.warnings {
-        say(format!("warning: {warning}\n"));
-    }
-    app::check_resolver(&config).map_err(|error| Failure::Configuration(error.to_string()))?;
-    app::check_admin(&config).map_err(|error| Failure::Configuration(error.to_string()))?;
-    let (_, warnings) = app::local_data(&config).map_err(|error| Failure::Configuration(error.to_string()))?;
-    warnings.iter().for_each(|warning| say(format!("warning: {warning}\n")));
-    tell_of_addresses(&config);
+/// All that a check finds, as JSON.
+#[derive(Serialize, Default)]
+struct Checked {
+    /// Why a server wouldn't start: a line each, as people are told them. With these there is nothing else.
+    problems: Vec<String>,
+    /// The configuration's file; `None`: the one built in.
+    configuration: Option<String>,
+    warnings: Vec<String>,
+    /// Which of its addresses a cleandns has already, in words.
+    running: Vec<String>,
+    #[serde(flatten)]
+    lists: Option<ListsView>,
+    /// Rules in force, lines skipped, rules held back, lists and folders that can't be used.
+    rules: usize,
+    skipped: usize,
+    held: usize,
+    unusable: usize,
+}
+
+/// What there is when everything was read.
+struct Looked {
+    configuration: Option<String>,
+    warnings: Vec<String>,
+    /// Which of its addresses a cleandns has already.
+    running: Vec<String>,
+    published: Arc<Published>,
+}
+
+/// Sums over all lists.
+#[derive(Default)]
+struct Sums {
+    skipped: usize,
+    held: usize,
+    unusable: usize,
+}
+
+/// Reads all that a start would read. Wrong configuration never gets here: it was reported while it was read.
+fn look(loaded: Loaded) -> Result<Looked, Failure> {
+    let wrong = |error: &dyn std::fmt::Display| Failure::Configuration(error.to_string());
+    let Loaded { config, warnings } = loaded;
+    let configuration = match &config.origin {
+        Origin::File(path) => Some(path.display().to_string()),
+        Origin::Embedded => None,
+    };
+    let mut warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+    app::check_resolver(&config).map_err(|error| wrong(&error))?;
+    app::check_admin(&config).map_err(|error| wrong(&error))?;
+    query_log::check(&config.query_log).map_err(|error| wrong(&error))?;
+    let (_, of_names) = app::local_data(&config).map_err(|error| wrong(&error))?;
+    warnings.extend(of_names);
+    // Addresses that a server could not have now are no error: a service may have rights that whoever checks has not, and
+    // another program may be about to leave.
+    let (in_the_way, own) = app::obstacles(&config);
+    warnings.extend(in_the_way.iter().map(ToString::to_string));
+    let own = own.iter().filter(|obstacle| obstacle.protocol != "HTTP");
+    let running = own.map(|own| format!("{}: a cleandns answers on {} now", own.option, own.address)).collect();
     // A check leaves no trace: it neither writes last good copies nor falls back to them.
     let lists = Lists::load(Arc::new(config), app::embedded_files(), app::Outside::real().chance())
-        .map_err(|error| Failure::Configuration(error.to_string()))?;
-    let published = lists.published();
-    let status = published.status.load();
-    let (mut skipped, mut held, mut unusable) = (0, 0, 0);
-    for list in &status.lists {
-        skipped += list.skipped.count;
-        held += list.held.count;
-        unusable += usize::from(list.is_held());
-        show(list, verbose);
+        .map_err(|error| wrong(&error))?;
+    Ok(Looked { configuration, warnings, running, published: lists.published() })
+}
+
+impl Sums {
+    fn of(status: &ListStatus) -> Self {
+        let mut sums = Self { unusable: status.folders.len(), ..Self::default() };
+        for list in &status.lists {
+            sums.skipped += list.skipped.count;
+            sums.held += list.held.count;
+            sums.unusable += usize::from(list.is_held());
+        }
+        sums
     }
-    for (program, why) in &status.folders {
-        unusable += 1;
-        say(format!("{program}: {why}\n"));
+
+    /// What `--strict` makes of them.
+    fn judge(&self, strict: bool) -> Outcome {
+        let Self { skipped, unusable, .. } = self;
+        if strict && (*skipped > 0 || *unusable > 0) {
+            return Err(Failure::Configuration(format!(
+                "{skipped} skipped lines and {unusable} unusable lists (--strict)"
+            )));
+        }
+        Ok(())
     }
+}
+
+/// Checks configuration and lists, and tells programs.
+pub fn as_json(loaded: Result<Loaded, Failure>, strict: bool) -> Outcome {
+    let looked = match loaded.and_then(look) {
+        Ok(looked) => looked,
+        Err(Failure::Configuration(text)) => {
+            let problems = text.lines().map(str::to_owned).collect();
+            say_json(&Checked { problems, ..Checked::default() })?;
+            return Err(Failure::Configuration(text));
+        }
+        Err(other) => return Err(other),
+    };
+    let status = looked.published.status.load();
+    let sums = Sums::of(&status);
+    say_json(&Checked {
+        problems: Vec::new(),
+        configuration: looked.configuration,
+        warnings: looked.warnings,
+        running: looked.running,
+        lists: Some(admin::lists(&status)),
+        rules: looked.published.policy.load().as_ref().map_or(0, |policy| policy.rule_count()),
+        skipped: sums.skipped,
+        held: sums.held,
+        unusable: sums.unusable,
+    })?;
+    sums.judge(strict)
+}
+
+/// Checks configuration and lists, and tells a person.
+pub fn check(loaded: Loaded, verbose: bool, strict: bool) -> Outcome {
+    let looked = look(loaded)?;
+    match &looked.configuration {
+        Some(path) => say(format!("configuration: {path}\n")),
+        None => say("configuration: built in, no file was found\n"),
+    }
+    looked.warnings.iter().for_each(|warning| say(format!("warning: {warning}\n")));
+    looked.running.iter().for_each(|running| say(format!("{running}\n")));
+    let status = looked.published.status.load();
+    status.lists.iter().for_each(|list| show(list, verbose));
+    status.folders.iter().for_each(|(program, why)| say(format!("{program}: {why}\n")));
     for service in &status.unknown_services {
         say(format!("warning: {service}: the configuration names a service that no list has\n"));
     }
-    for why in &status.database_troubles() {
-        say(format!("warning: {why}\n"));
-    }
-    let rules: usize = published.policy.load().as_ref().map_or(0, |policy| policy.rule_count());
-    let lists = status.lists.len();
+    status.database_troubles().iter().for_each(|why| say(format!("warning: {why}\n")));
     for (place, until) in &status.expired_exceptions {
         say(format!("warning: {place}: the exception ended on {until} and no longer holds\n"));
     }
+    let rules: usize = looked.published.policy.load().as_ref().map_or(0, |policy| policy.rule_count());
+    let (lists, sums) = (status.lists.len(), Sums::of(&status));
+    let Sums { skipped, held, unusable } = sums;
     say(format!(
         "{lists} lists, {rules} rules in force, {skipped} lines skipped, {held} rules held back, {unusable} lists unusable\n"
     ));
-    if strict && (skipped > 0 || unusable > 0) {
-        return Err(Failure::Configuration(format!(
-            "{skipped} skipped lines and {unusable} unusable lists (--strict)"
-        )));
-    }
-    Ok(())
-}
-
-/// Tells of addresses that a server could not have now. A service may have rights that whoever checks has not, and another
-/// program may be about to leave: so they are no error.
-fn tell_of_addresses(config: &Config) {
-    let (in_the_way, own) = app::obstacles(config);
-    in_the_way.iter().for_each(|obstacle| say(format!("warning: {obstacle}\n")));
-    for obstacle in own.iter().filter(|obstacle| obstacle.protocol != "HTTP") {
-        say(format!("{}: a cleandns answers on {} now\n", obstacle.option, obstacle.address));
-    }
+    sums.judge(strict)
 }
 
 fn show(list: &ListState, verbose: bool) {

@@ -50,7 +50,7 @@ fn offline(config: Config, name: Name, rr_type: RrType, client: IpAddr) -> Resul
     let published = lists.published();
     let pipeline =
         app::offline_pipeline(&config, &published).map_err(|error| Failure::Configuration(error.to_string()))?;
-    let client = Client { address: client.to_canonical(), id: None, mac: None, tcp: false };
+    let client = Client { address: client.to_canonical(), id: None, mac: None, tcp: false, group: None };
     let (_, explanation) = pipeline
         .explain_question(name, rr_type, client)
         .ok_or_else(|| Failure::Other("no policy could be built".into()))?;

@@ -10,6 +10,8 @@ mod explain;
 mod http;
 mod lists;
 mod pause;
+mod progress;
+mod records;
 mod replay;
 mod report;
 mod serve;
@@ -51,6 +53,9 @@ enum Command {
         /// Treat a skipped line or an unusable list as an error.
         #[arg(long)]
         strict: bool,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
     },
     /// Ask the running server a question, as dig would.
     Query {
@@ -67,6 +72,9 @@ enum Command {
         /// Even if it fails validation (CD).
         #[arg(long)]
         cd: bool,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
     },
     /// Say what would happen to a name, and why.
     Explain {
@@ -235,6 +243,12 @@ enum ListsCommand {
         /// Also tell whom the rules that differ would have hit, by what was recorded so long, such as 7d.
         #[arg(long, value_name = "DURATION", value_parser = duration)]
         asked: Option<Duration>,
+        /// Where these are recorded, if not where the configuration has them: a file, or `clickhouse`.
+        #[arg(long, value_name = "FILE", requires = "asked")]
+        source: Option<PathBuf>,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -284,9 +298,10 @@ fn run_command(args: Args) -> Outcome {
     let load_to_ask = || load_config(args.config.clone(), true);
     match args.command.unwrap_or(Command::Serve { take_over: false }) {
         Command::Serve { take_over } => serve::serve(load()?, take_over),
-        Command::Check { verbose, strict } => check::check(load()?, verbose, strict),
-        Command::Query { name, rr_type, tcp, dnssec, cd } => {
-            ask::ask(&load_to_ask()?.config, &name, &rr_type, ask::Options { tcp, dnssec, cd })
+        Command::Check { json: true, strict, .. } => check::as_json(load(), strict),
+        Command::Check { verbose, strict, json: false } => check::check(load()?, verbose, strict),
+        Command::Query { name, rr_type, tcp, dnssec, cd, json } => {
+            ask::ask(&load_to_ask()?.config, &name, &rr_type, ask::Options { tcp, dnssec, cd, json })
         }
         Command::Explain { name, rr_type, client, json, offline } => {
             let loaded = if offline { load()? } else { load_to_ask()? };
@@ -297,9 +312,13 @@ fn run_command(args: Args) -> Outcome {
         }
         Command::Lists { command: ListsCommand::Update { json } } => lists::update(&load_to_ask()?.config, json),
         // Two files can be compared whatever is wrong with the configuration.
-        Command::Lists { command: ListsCommand::Diff { old, new, format, extent, count, asked } } => {
-            let asked = asked.map(|asked| Ok::<_, Failure>((load_to_ask()?.config, asked))).transpose()?;
-            lists::compare(&old, &new, format, extent, count, asked)
+        Command::Lists { command: ListsCommand::Diff { old, new, format, extent, count, asked, source, json } } => {
+            let asked = asked.map(|asked| {
+                let records = records::Records::open(&load_to_ask()?.config, source.as_deref(), None)?;
+                Ok::<_, Failure>((records, asked))
+            });
+            let shown = lists::Shown { count, json };
+            lists::compare(&old, &new, (format, extent), shown, asked.transpose()?)
         }
         Command::Pause { length, group, end, json } => {
             pause::pause(&load_to_ask()?.config, &pause::Asked { length, group, end, json })

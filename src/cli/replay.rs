@@ -2,7 +2,7 @@
 
 mod person;
 
-use super::{Failure, Outcome, load_config, say, say_json};
+use super::{Failure, Outcome, load_config, progress::Progress, say, say_json};
 use crate::{
     app,
     config::{self, CONFIG_PATH, Loaded, Origin, World},
@@ -16,17 +16,15 @@ use serde::Serialize;
 use std::{
     borrow::Cow,
     fs::File,
-    io::{self, IsTerminal, Read, Write as _},
+    io::{self, Read, Write as _},
     path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-/// How often progress is shown.
-const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 /// Words in place of a configuration's path; a file that is called so is written `./none`.
 const SHIPPED: &str = "shipped";
 const RECORDED: &str = "recorded";
@@ -94,8 +92,10 @@ pub fn replay(asked: &Asked) -> Outcome {
     let started = Instant::now();
     // How much of a database was read nobody knows.
     let read = (format != Format::Sqlite).then_some(read);
-    let mut progress = Progress { started, shown: started, read, bytes, is_on: io::stderr().is_terminal() };
-    let ran = comparison.run(&mut *source, &mut |queries| progress.tick(queries));
+    let mut progress = Progress::of_this_terminal();
+    let mut tick =
+        |queries| progress.show(queries, &read.as_ref().map_or_else(String::new, |read| octets(read, bytes)));
+    let ran = comparison.run(&mut *source, &mut tick);
     progress.clear();
     ran.map_err(|error| Failure::Other(format!("{name}: {}: can't be read on: {error}", source.place())))?;
     let seconds = started.elapsed().as_secs_f64();
@@ -185,10 +185,12 @@ fn judge(loaded: Loaded) -> Result<Side<Judge>, Failure> {
     let policy = published.policy.load_full();
     let policy = policy.ok_or_else(|| Failure::Other(format!("{label}: no policy could be built")))?;
     if policy.needs_mac() {
-        warn(&format!("{label}: groups told by MAC address have no members here: files tell no such addresses"));
+        warn(&format!(
+            "{label}: files tell no MAC addresses: members of groups told by them are those that our own log names"
+        ));
     }
     let rules = policy.rule_count();
-    Ok(Side { what: Judge { policy, local, special }, label: format!("{label}, {rules} rules") })
+    Ok(Side { what: Judge::new(policy, local, special), label: format!("{label}, {rules} rules") })
 }
 
 fn warn(text: &str) {
@@ -209,39 +211,12 @@ impl Read for Metered {
     }
 }
 
-/// A line that is written again and again, for a person who waits.
-struct Progress {
-    started: Instant,
-    shown: Instant,
-    /// Octets; `None`: not known.
-    read: Option<Arc<AtomicU64>>,
-    /// Of the whole file; 0: not known.
-    bytes: u64,
-    is_on: bool,
-}
-
-impl Progress {
-    fn tick(&mut self, queries: u64) {
-        if !self.is_on || self.shown.elapsed() < PROGRESS_EVERY {
-            return;
-        }
-        self.shown = Instant::now();
-        let rate = queries as f64 / self.started.elapsed().as_secs_f64();
-        let octets = self.read.as_ref().map_or_else(String::new, |read| {
-            let read = read.load(Relaxed);
-            let share = (read * 100).checked_div(self.bytes).map_or(String::new(), |share| format!("{share:>3} % "));
-            let of = if self.bytes > 0 { format!(" of {}", mebibytes(self.bytes)) } else { String::new() };
-            format!("{share}{}{of}, ", mebibytes(read))
-        });
-        let _ = write!(io::stderr(), "\r\x1b[K{octets}{queries} queries, {rate:.0} a second");
-    }
-
-    fn clear(&self) {
-        // Written only over a line of its own.
-        if self.is_on && self.shown != self.started {
-            let _ = write!(io::stderr(), "\r\x1b[K");
-        }
-    }
+/// How much of a file was read: `12 % 1.0 MiB of 8.0 MiB, `. `of`: octets of the whole file; 0: not known.
+fn octets(read: &AtomicU64, of: u64) -> String {
+    let read = read.load(Relaxed);
+    let share = (read * 100).checked_div(of).map_or(String::new(), |share| format!("{share:>3} % "));
+    let of = if of > 0 { format!(" of {}", mebibytes(of)) } else { String::new() };
+    format!("{share}{}{of}, ", mebibytes(read))
 }
 
 fn mebibytes(bytes: u64) -> String {

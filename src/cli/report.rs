@@ -1,39 +1,24 @@
 //! `cleandns report`: what was blocked and would have been, by what is recorded.
 
-use super::{Failure, Outcome, fetch, say};
+use super::{Failure, Outcome, fetch, records::Records, say};
 use crate::{
     admin::{ListView, ListsView, lists},
     app,
-    config::{ClickHouse, Config},
-    lists::Lists,
-    policy::Mode,
-    query_log::{
-        JsonRow, Seen,
-        clickhouse::{self, ClickHouseReader},
-        sqlite::{Origin, ReadError, Reader},
-    },
-    replay::{Step, input::Lines},
-    report::{self, Context, Filter, Held, KnownList, Moment, Tally},
+    config::Config,
+    lists::{Lists, Published},
+    policy::{ListSpec, Mode, Policy},
+    report::{self, Context, Filter, Held, KnownList, ListText, Moment, NeverHit, Report, Tally},
 };
 use jiff::{Timestamp, civil, tz::TimeZone};
 use std::{
     collections::BTreeSet,
-    fs::File,
-    io::BufReader,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 /// What is told unless something else is asked for.
 const SPAN_DEFAULT: Duration = Duration::from_secs(7 * 86_400);
-/// Servers that are named in a report.
-const INSTANCES_MAX: usize = 16;
-/// Octets asked of a file at once.
-const READ_BYTES: usize = 1 << 18;
-
-/// The source that is no file; a file of that name is `./clickhouse`.
-const SOURCE_CLICKHOUSE: &str = "clickhouse";
 
 /// What is asked.
 pub struct Asked {
@@ -91,8 +76,13 @@ pub fn report(config: &Config, asked: &Asked) -> Outcome {
     // Whoever reads the rows looks at their time: sums are of whole hours, and a part of one is not left out.
     let filter = Filter { program: asked.program.clone(), client: asked.client.clone() };
     let mut tally = Tally::new(filter);
-    let read = read(config, asked, (from, to), &mut tally)?;
-    let lists = known_lists(config);
+    let mut records = Records::open(config, asked.source.as_deref(), asked.instance.as_deref())?;
+    let read = records.for_each((from, to), &mut |seen| tally.add(seen))?;
+    records.leads((read.from, read.to), &mut |name, lead| tally.add_lead(name, lead))?;
+    // With the rules: what a server tells of its lists has none.
+    let loaded = Lists::load(Arc::new(config.clone()), app::embedded_files(), app::Outside::real().chance()).ok();
+    let loaded = loaded.as_ref().map(Lists::published);
+    let lists = known_lists(config, loaded.as_deref());
     if let Some(program) = &asked.program
         && !tally.has_program(program)
     {
@@ -113,14 +103,19 @@ pub fn report(config: &Config, asked: &Asked) -> Outcome {
         lists,
         held: Held { first: read.first.map(Moment), unreadable_lines: read.unreadable_lines },
     };
+    let policy = loaded.as_ref().and_then(|published| published.policy.load_full());
+    let finish = || Report {
+        rules_never_hit: policy.as_ref().map_or_else(Vec::new, |policy| never_hit(policy, &tally)),
+        ..tally.finish(&context)
+    };
     let text = match asked.format {
         Format::ExportJsonl => tally.export(&context, asked.k).jsonl(),
         Format::ExportCsv => tally.export(&context, asked.k).csv(),
-        Format::Text => report::text(&tally.finish(&context)),
-        Format::Html => report::html(&tally.finish(&context)),
-        Format::Csv => report::csv(&tally.finish(&context)),
+        Format::Text => report::text(&finish()),
+        Format::Html => report::html(&finish()),
+        Format::Csv => report::csv(&finish()),
         Format::Json => {
-            let json = serde_json::to_string_pretty(&tally.finish(&context));
+            let json = serde_json::to_string_pretty(&finish());
             json.map_err(|error| Failure::Other(error.to_string()))? + "\n"
         }
     };
@@ -144,142 +139,22 @@ fn is_known(program: &str, lists: &[KnownList]) -> Result<(), Failure> {
     )))
 }
 
-/// What was read.
-struct Read {
-    /// The times that were really looked at.
-    from: i64,
-    to: i64,
-    first: Option<i64>,
-    /// Lines that were no rows.
-    unreadable_lines: u64,
-    source: String,
-    origin: Origin,
-}
-
-/// Reads rows from where they are.
-fn read(config: &Config, asked: &Asked, (from, to): (i64, i64), tally: &mut Tally) -> Result<Read, Failure> {
-    let is_clickhouse = asked.source.as_ref().is_none_or(|source| source.as_os_str() == SOURCE_CLICKHOUSE);
-    let instance = asked.instance.as_deref();
-    match (&asked.source, &config.query_log.database) {
-        (Some(_), _) | (None, None) if is_clickhouse && let Some(server) = &config.query_log.clickhouse => {
-            let own = Origin::new(&config.query_log.instance, config.query_log.privacy);
-            read_clickhouse(server, own, instance, (from, to), tally)
-        }
-        (Some(path), _) if !is_database(path) => read_lines(path, instance, (from, to), tally),
-        (Some(path), _) | (None, Some(path)) => read_database(path, instance, (from, to), tally),
-        (None, None) => Err(Failure::Configuration(
-            "nothing is recorded: [query_log] is off, or there is no state folder; set [state] dir, or name a file by \
-             --source"
-                .into(),
-        )),
-    }
-}
-
-fn read_database(
-    path: &Path,
-    instance: Option<&str>,
-    (from, to): (i64, i64),
-    tally: &mut Tally,
-) -> Result<Read, Failure> {
-    let other = |error: ReadError| Failure::Other(error.to_string());
-    let mut reader = Reader::open(path).map_err(other)?;
-    let origin = reader.origin().map_err(other)?;
-    if instance.is_some_and(|asked| asked != origin.instance) {
-        return Err(Failure::Usage(format!(
-            "--instance: {} has what one server recorded, {}",
-            path.display(),
-            if origin.instance.is_empty() { "which has no name" } else { &origin.instance }
-        )));
-    }
-    let mut read = || -> Result<Read, ReadError> {
-        let first = reader.first()?;
-        let (from, to) = reader.for_each(from, to, |seen| tally.add(&seen))?;
-        reader.leads(from, |name, lead| tally.add_lead(name, lead))?;
-        let source = path.display().to_string();
-        Ok(Read { from, to, first, unreadable_lines: 0, source, origin: origin.clone() })
+/// The rules that never hit, of all lists that aren't off, as they lie here now.
+fn never_hit(policy: &Policy, tally: &Tally) -> Vec<NeverHit> {
+    let lists = policy.lists().iter().enumerate().filter(|(at, _)| policy.list_mode(*at) != Mode::Off);
+    let of_list = |(_, list): (usize, &ListSpec)| {
+        let version = format!("{:016x}", list.version);
+        let (program, service) = (&policy.programs()[list.program()?].name, &list.service);
+        let text = ListText { program, service, list: &list.name, version: &version };
+        tally.never_hit(text, list.rules.iter().map(|(_, rule)| (rule.head.line, move || rule.told())))
     };
-    read().map_err(other)
-}
-
-fn read_clickhouse(
-    server: &ClickHouse,
-    own: Origin,
-    instance: Option<&str>,
-    (from, to): (i64, i64),
-    tally: &mut Tally,
-) -> Result<Read, Failure> {
-    let reader = ClickHouseReader::new(server);
-    let mut read = || -> Result<Read, clickhouse::ReadError> {
-        let first = reader.first(instance)?;
-        let (from, to) = reader.for_each(from, to, instance, |seen| tally.add(&seen))?;
-        reader.leads(from, to, instance, |name, lead| tally.add_lead(name, lead))?;
-        let source = format!("{} of ClickHouse at {}", server.database, server.url);
-        // How others keep clients, their configuration says, not this one.
-        let origin = match instance {
-            Some(name) if name == own.instance => own.clone(),
-            Some(name) => Origin { instance: name.to_owned(), privacy: Vec::new() },
-            None => Origin { instance: "all servers".to_owned(), privacy: Vec::new() },
-        };
-        Ok(Read { from, to, first, unreadable_lines: 0, source, origin })
-    };
-    read().map_err(|error| Failure::Other(error.to_string()))
-}
-
-/// Reads lines of JSON, as `[query_log.json]` writes them. What is no row is counted.
-fn read_lines(path: &Path, instance: Option<&str>, (from, to): (i64, i64), tally: &mut Tally) -> Result<Read, Failure> {
-    let mut instances = BTreeSet::new();
-    let failed = |error: std::io::Error| Failure::Other(format!("{} can't be read: {error}", path.display()));
-    let mut lines = Lines::new(BufReader::with_capacity(READ_BYTES, File::open(path).map_err(failed)?));
-    let (mut first, mut others, mut unreadable_lines) = (None::<i64>, 0, 0);
-    loop {
-        let read = match lines.next_line().map_err(failed)? {
-            Ok(line) => serde_json::from_slice::<JsonRow<'_>>(line).ok(),
-            Err(Step::End) => break,
-            // In an empty line nothing is missing.
-            Err(Step::Ignored) => continue,
-            Err(_) => None,
-        };
-        match read.as_ref().and_then(|read| Some((read.row().ok()?, &*read.instance))) {
-            Some((_, of)) if instance.is_some_and(|asked| asked != of) => others += 1,
-            Some((row, of)) => {
-                if !instances.contains(of) && instances.len() < INSTANCES_MAX {
-                    instances.insert(of.to_owned());
-                }
-                first = Some(first.map_or(row.time, |first| first.min(row.time)));
-                if (from..to).contains(&row.time) {
-                    tally.add(&Seen::one(&row));
-                }
-            }
-            None => unreadable_lines += 1,
-        }
-    }
-    if first.is_none() && others + unreadable_lines > 0 {
-        let of = instance.map(|name| format!(" of {name}")).unwrap_or_default();
-        return Err(Failure::Other(format!(
-            "{} holds no recorded queries{of}: {others} of its lines are of other servers, and {unreadable_lines} are none",
-            path.display()
-        )));
-    }
-    let instance = instances.into_iter().collect::<Vec<_>>().join(", ");
-    let instance = if instance.is_empty() { "a server without a name".to_owned() } else { instance };
-    // The lines don't say how clients were kept.
-    let origin = Origin { instance, privacy: Vec::new() };
-    Ok(Read { from, to, first, unreadable_lines, source: path.display().to_string(), origin })
-}
-
-fn is_database(path: &Path) -> bool {
-    let mut head = [0; 16];
-    File::open(path).and_then(|mut file| std::io::Read::read_exact(&mut file, &mut head)).is_ok()
-        && &head == b"SQLite format 3\0"
+    lists.filter_map(of_list).collect()
 }
 
 /// All lists: those of the running server, or else those that it would have.
-fn known_lists(config: &Config) -> Vec<KnownList> {
-    let view = fetch::<ListsView>(config, "/api/v1/lists", &[]).ok().or_else(|| {
-        let chance = app::Outside::real().chance();
-        let loaded = Lists::load(Arc::new(config.clone()), app::embedded_files(), chance).ok()?;
-        Some(lists(&loaded.published().status.load()))
-    });
+fn known_lists(config: &Config, loaded: Option<&Published>) -> Vec<KnownList> {
+    let view = fetch::<ListsView>(config, "/api/v1/lists", &[]).ok();
+    let view = view.or_else(|| loaded.map(|published| lists(&published.status.load())));
     let stays = |(key, value): &(String, String)| key == "default" && value.trim() != Mode::Enforce.word();
     let known = |list: ListView| KnownList {
         until_named: list.header.iter().any(stays),
@@ -314,7 +189,7 @@ fn time(text: &str, now: i64) -> Result<i64, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::records::read_lines, *};
 
     /// A row, blank lines, what is no row, and what is one only if a line that is too long is read in pieces.
     #[test]
@@ -326,7 +201,8 @@ mod tests {
         std::fs::write(&path, text).unwrap();
         let mut tally = Tally::new(Filter::default());
         let (from, to) = (1_795_824_000_000_000, 1_796_000_000_000_000);
-        let read = read_lines(&path, None, (from, to), &mut tally).unwrap_or_else(|_| panic!("it can't be read"));
+        let read = read_lines(&path, None, (from, to), &mut |seen| tally.add(seen))
+            .unwrap_or_else(|_| panic!("it can't be read"));
         assert_eq!(read.unreadable_lines, 2);
         let context = Context {
             from,

@@ -5,7 +5,7 @@ mod status_line;
 use super::{Failure, Outcome, say};
 use crate::{
     app::{self, AppError, Outside, Passed, Running, Start},
-    config::{Config, Loaded, Log, Origin},
+    config::{Config, JsonTarget, Loaded, Log, Origin},
     health::{Health, UPSTREAM_SILENT},
     lists::{ListPath, ListStatus},
     policy::Mode,
@@ -13,7 +13,7 @@ use crate::{
 };
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use status_line::StatusLine;
-use std::{collections::BTreeMap, fmt::Write, time::Duration};
+use std::{collections::BTreeMap, fmt::Write, io::Write as _, time::Duration};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::oneshot,
@@ -70,7 +70,12 @@ async fn run(config: Config, take_over: bool, passed: Passed) -> Outcome {
     let watchdog = systemd::watch_over(move |within| signs.look(within)).map_err(failed)?;
     let mut state = StatusLine::default();
     systemd::ready(state.now(&running));
-    tell(greeting(&config, &running));
+    // Where lines of JSON go to standard output, nothing else does.
+    let to = match config.query_log.json.as_ref().map(|json| &json.to) {
+        Some(JsonTarget::Stdout) => Told::Stderr,
+        _ => Told::Stdout,
+    };
+    tell(to, greeting(&config, &running));
     let mut tell_of_silence = std::pin::pin!(wait_for_silence(running.health.clone()));
     let mut told = false;
     let mut reload = None;
@@ -93,7 +98,7 @@ async fn run(config: Config, take_over: bool, passed: Passed) -> Outcome {
             _ = interrupt.recv() => break,
             () = &mut tell_of_silence, if !told => {
                 told = true;
-                tell(format!("\n! {}\n", UPSTREAM_SILENT));
+                tell(to, format!("\n! {}\n", UPSTREAM_SILENT));
             }
         }
     }
@@ -125,9 +130,19 @@ async fn told_of<T>(starting: impl Future<Output = T>) -> T {
     starting.await
 }
 
+/// Where a person is told something.
+#[derive(Clone, Copy)]
+enum Told {
+    Stdout,
+    Stderr,
+}
+
 /// Says something without waiting for who reads it: signals are to be heard though nobody reads.
-fn tell(text: String) {
-    tokio::task::spawn_blocking(move || say(text));
+fn tell(to: Told, text: String) {
+    tokio::task::spawn_blocking(move || match to {
+        Told::Stdout => say(text),
+        Told::Stderr => drop(std::io::stderr().write_all(text.as_bytes())),
+    });
 }
 
 /// Raises the soft limit on open files as far as is of use. The default of 1024 is an old one, kept for programs that

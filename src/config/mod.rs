@@ -405,6 +405,8 @@ pub enum Privacy {
 }
 
 impl Privacy {
+    pub const ALL: [Self; 4] = [Self::Full, Self::Prefix, Self::Hashed, Self::None];
+
     /// The word in the configuration.
     pub fn word(self) -> &'static str {
         match self {

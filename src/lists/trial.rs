@@ -77,7 +77,7 @@ impl Trial {
 
     /// Calls `each` for each service whose rules match a query: the service, and whether they are new.
     pub fn judge(&self, before: &Before<'_>, mut each: impl FnMut(&str, bool)) {
-        let client = Client { address: before.client, id: None, mac: None, tcp: false };
+        let client = Client { address: before.client, id: None, mac: None, tcp: false, group: None };
         let asking = Asking { name: before.name, rr_type: before.rr_type, client, now: before.time, pauses: &[] };
         let question = self.policy.on_question(&asking);
         let aliases = before.aliases.iter().map(|alias| Link::name(*alias, Trigger::Cname));

@@ -246,6 +246,20 @@ impl Policy {
         }
     }
 
+    /// The number of the group with this name, if there is one.
+    pub fn group_named(&self, name: &str) -> Option<u16> {
+        if name == self.group_name(0) {
+            return Some(0);
+        }
+        (1u16..).zip(&self.spec.groups).find(|(_, group)| group.name == name).map(|(number, _)| number)
+    }
+
+    /// True if an address alone doesn't tell who is in the group: some of its clients are told by other things.
+    pub fn is_told_by_more(&self, group: u16) -> bool {
+        let spec = usize::from(group).checked_sub(1).and_then(|at| self.spec.groups.get(at));
+        spec.is_some_and(|spec| spec.clients.iter().any(|key| !matches!(key, ClientKey::Net(_))))
+    }
+
     /// True if some group is told by the hardware addresses of its clients.
     pub fn needs_mac(&self) -> bool {
         self.groups.needs_mac()

@@ -108,6 +108,9 @@ pub struct Client<'a> {
     pub mac: Option<[u8; 6]>,
     /// It asks over TCP.
     pub tcp: bool,
+    /// Its group, as the policy numbers it, where that is known already and the rest of this doesn't tell it: of a query
+    /// that was recorded without its client's address.
+    pub group: Option<u16>,
 }
 
 /// The clients of all groups, ready to be looked up.
@@ -145,7 +148,7 @@ impl Groups {
             let networks = self.networks.as_ref()?;
             networks.get_lpm(&client.address.to_canonical().into()).map(|(_, number)| *number)
         };
-        by_id().or_else(by_mac).or_else(by_address).unwrap_or(0)
+        client.group.or_else(by_id).or_else(by_mac).or_else(by_address).unwrap_or(0)
     }
 
     /// True if finding some client's group takes its MAC address.
@@ -177,7 +180,7 @@ mod tests {
     }
 
     fn client(address: &str) -> Client<'static> {
-        Client { address: address.parse().unwrap(), id: None, mac: None, tcp: false }
+        Client { address: address.parse().unwrap(), id: None, mac: None, tcp: false, group: None }
     }
 
     #[test]
@@ -311,7 +314,7 @@ mod tests {
             for (address, id, last, known) in &clients {
                 let id = (known & 1 != 0).then_some(id.as_str());
                 let mac = (known & 2 != 0).then_some([0, 0, 0, 0, 0, *last]);
-                let client = Client { address: *address, id, mac, tcp: false };
+                let client = Client { address: *address, id, mac, tcp: false, group: None };
                 prop_assert_eq!(compiled.find(&client), find_naively(&groups, &client), "{:?}", client);
             }
         }

@@ -92,7 +92,7 @@ impl Pipeline {
     }
 
     fn client(&self, address: IpAddr, transport: Transport, policy: &Policy) -> Client<'static> {
-        Client { address, id: None, mac: self.mac(address, policy), tcp: transport == Transport::Tcp }
+        Client { address, id: None, mac: self.mac(address, policy), tcp: transport == Transport::Tcp, group: None }
     }
 
     fn mac(&self, address: IpAddr, policy: &Policy) -> Option<[u8; 6]> {

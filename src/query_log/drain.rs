@@ -6,7 +6,7 @@ use super::{
     privacy::Privacy,
     rings::Dropped,
     row::Row,
-    unpack::{Packed, Packets, Tapped, Unpacker, unpack},
+    unpack::{Packed, Packets, Tapped, Unpacked, Unpacker, unpack},
 };
 use std::{
     io,
@@ -29,6 +29,8 @@ const WAITING_BYTES_MAX: u64 = 32 << 20;
 const WAITING_BATCHES_MAX: usize = 1024;
 /// How often a sink that has nothing to write may look after itself.
 const TICK_EVERY: Duration = Duration::from_secs(1);
+/// How long it is told that a file was removed under this process: until somebody looked, perhaps.
+const GONE_TOLD: Duration = Duration::from_secs(15 * 60);
 
 /// Where rows go. Each has a thread of its own, and may take its time.
 pub trait Sink: Send {
@@ -37,7 +39,7 @@ pub trait Sink: Send {
 
     /// The same for rows of which nothing more is known.
     fn write_rows(&mut self, rows: Vec<Row>) -> u64 {
-        self.write(rows.into_iter().map(|row| Full { row, client: None, packets: None }).collect())
+        self.write(rows.into_iter().map(Full::bare).collect())
     }
 
     /// Whether queries are of interest.
@@ -64,6 +66,12 @@ pub trait Sink: Send {
     /// Nothing came for a while, or much did.
     fn tick(&mut self) {}
 
+    /// Whether the file that it wrote to has been removed or moved away since it was asked the last time, so that another
+    /// was begun.
+    fn has_lost_file(&mut self) -> bool {
+        false
+    }
+
     /// No more comes. Says how many rows are lost that had been taken.
     fn finish(&mut self) -> u64 {
         0
@@ -76,6 +84,15 @@ pub struct Full<'p> {
     /// The client's address, as far as it may be told.
     pub client: Option<IpAddr>,
     pub packets: Option<Packets<'p>>,
+    /// What the rule that decided matched in the answer, see [`Unpacked::matched`].
+    pub matched: Vec<u8>,
+}
+
+impl Full<'_> {
+    /// A row of which nothing more is known.
+    pub fn bare(row: Row) -> Self {
+        Self { row, client: None, packets: None, matched: Vec::new() }
+    }
 }
 
 /// Queries that were drained together.
@@ -99,6 +116,10 @@ pub(super) struct SinkCounts {
     waiting: AtomicU64,
     /// Something of what came to it last was lost.
     is_losing: AtomicBool,
+    /// How often its file was removed or moved away, and the last time in seconds since `began`.
+    files_gone: AtomicU64,
+    gone_at: AtomicU64,
+    began: Instant,
 }
 
 /// What became of queries, or of questions to other servers. Each is counted when it is known, so that numbers grow.
@@ -114,6 +135,8 @@ pub struct SinkCount {
     pub sink: &'static str,
     pub queries: Option<Kept>,
     pub exchanges: Option<Kept>,
+    /// How often its file was removed or moved away under it.
+    pub files_gone: u64,
 }
 
 /// How many are where they belong, and how many never will be. Both only grow.
@@ -127,7 +150,16 @@ impl SinkCounts {
     fn of(name: &'static str, sink: &dyn Sink) -> Self {
         let queries = sink.takes_queries().then(Counts::default);
         let exchanges = sink.takes_exchanges().then(Counts::default);
-        Self { name, queries, exchanges, waiting: AtomicU64::new(0), is_losing: AtomicBool::new(false) }
+        Self {
+            name,
+            queries,
+            exchanges,
+            waiting: AtomicU64::new(0),
+            is_losing: AtomicBool::new(false),
+            files_gone: AtomicU64::new(0),
+            gone_at: AtomicU64::new(0),
+            began: Instant::now(),
+        }
     }
 
     /// `before`: what was dropped before any sink saw it.
@@ -138,7 +170,18 @@ impl SinkCounts {
         };
         let Self { name, queries, exchanges, .. } = self;
         let (queries, exchanges) = (kept(queries, before.queries), kept(exchanges, before.exchanges));
-        SinkCount { sink: name, queries, exchanges }
+        SinkCount { sink: name, queries, exchanges, files_gone: self.files_gone.load(Relaxed) }
+    }
+
+    /// Its name, if its file was gone not long ago.
+    pub fn file_gone(&self) -> Option<&'static str> {
+        let ago = self.began.elapsed().as_secs().saturating_sub(self.gone_at.load(Relaxed));
+        (self.files_gone.load(Relaxed) > 0 && ago < GONE_TOLD.as_secs()).then_some(self.name)
+    }
+
+    fn note_file_gone(&self) {
+        self.gone_at.store(self.began.elapsed().as_secs(), Relaxed);
+        self.files_gone.fetch_add(1, Relaxed);
     }
 
     /// Its name, if it loses what comes to it.
@@ -218,6 +261,7 @@ fn serve(
     upstreams: Vec<Arc<str>>,
 ) {
     let mut unpacker = Unpacker::new(upstreams);
+    let no_group: Option<Arc<str>> = (!privacy.tells_group()).then(|| "".into());
     let mut ticked = Instant::now();
     loop {
         match batches.recv_timeout(TICK_EVERY) {
@@ -230,9 +274,11 @@ fn serve(
                 for packed in batch.pieces.iter().flat_map(|piece| unpack(piece)) {
                     match packed {
                         Packed::Query(query) if counts.queries.is_some() => {
-                            let Some((mut row, client, packets)) = unpacker.row(&query, batch.base) else { continue };
+                            let Some(unpacked) = unpacker.row(&query, batch.base) else { continue };
+                            let Unpacked { mut row, client, packets, matched } = unpacked;
                             row.client = privacy.tell(client, row.time / 1_000_000);
-                            rows.push(Full { row, client: privacy.address(client), packets });
+                            no_group.iter().for_each(|none| row.group = none.clone());
+                            rows.push(Full { row, client: privacy.address(client), packets, matched });
                         }
                         Packed::Exchange(exchange) if counts.exchanges.is_some() => {
                             exchanges.extend(exchange.read(batch.base));
@@ -261,6 +307,9 @@ fn serve(
         }
         if ticked.elapsed() >= TICK_EVERY {
             sink.tick();
+            if sink.has_lost_file() {
+                counts.note_file_gone();
+            }
             counts.queries.iter().for_each(|counts| counts.add(sink.arrived().unwrap_or(0), 0));
             ticked = Instant::now();
         }

@@ -25,6 +25,7 @@ pub struct JsonRow<'a> {
     pub instance: Cow<'a, str>,
     #[serde(default, skip_serializing_if = "str::is_empty")]
     pub client: Cow<'a, str>,
+    #[serde(default, skip_serializing_if = "str::is_empty")]
     pub group: Cow<'a, str>,
     /// `udp` or `tcp`.
     pub transport: Cow<'a, str>,

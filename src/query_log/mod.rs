@@ -11,6 +11,7 @@
 pub mod clickhouse;
 pub mod dnstap;
 mod drain;
+mod identity;
 mod json_lines;
 mod names;
 mod pack;
@@ -29,12 +30,17 @@ pub use privacy::Privacy;
 pub use rings::Place;
 pub use row::{Fate, Lead, Row, Said, Seen, Verdicts};
 
-use crate::{config, policy::Policy, resolve::Exchange};
+use crate::{
+    config::{self, DnstapTarget, JsonTarget},
+    policy::Policy,
+    resolve::Exchange,
+};
 use drain::{SinkCounts, Spawned};
+use nix::unistd::{AccessFlags, access};
 use rings::Rings;
 use std::{
     io,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex},
     time::Instant,
 };
@@ -60,6 +66,45 @@ pub struct StartError {
     why: String,
 }
 
+/// Finds files that can't be written, before anything is: their folder isn't there, or not ours to write to. A database
+/// makes its own folder, and is put aside where it can't be used.
+pub fn check(config: &config::QueryLog) -> Result<(), StartError> {
+    let json = config.json.as_ref().and_then(|json| match &json.to {
+        JsonTarget::File(path) => Some(("json.to", path)),
+        JsonTarget::Stdout => None,
+    });
+    let dnstap = config.dnstap.as_ref().and_then(|dnstap| match &dnstap.to {
+        DnstapTarget::File(path) => Some(("dnstap.to", path)),
+        DnstapTarget::Unix(_) | DnstapTarget::Tcp(_) => None,
+    });
+    let judge = |(option, path): (&'static str, &PathBuf)| {
+        can_be_written(path).map_err(|why| StartError { option, why: format!("{}: {why}", path.display()) })
+    };
+    json.map_or(Ok(()), judge).and(dnstap.map_or(Ok(()), judge))
+}
+
+/// Whether files can be made and renamed where one is to be written; of a pipe or a device only whether it can be written.
+fn can_be_written(path: &Path) -> Result<(), String> {
+    let may = |path: &Path| access(path, AccessFlags::W_OK).is_ok();
+    if let Ok(there) = path.metadata()
+        && !there.is_file()
+    {
+        return may(path).then_some(()).ok_or_else(|| "can't be written by who runs this".to_owned());
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    match folder.metadata() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err("its folder isn't there; make it, or write another".to_owned())
+        }
+        Err(error) => Err(format!("its folder can't be looked at: {error}")),
+        Ok(there) if !there.is_dir() => Err(format!("{} is no folder; write another", folder.display())),
+        Ok(_) if !may(folder) => {
+            Err("its folder can't be written by who runs this; give it to them, or write another".to_owned())
+        }
+        Ok(_) => Ok(()),
+    }
+}
+
 impl QueryLog {
     /// Starts the sinks that the configuration asks for; `None` if there are none. They have nothing to write before
     /// [`Writing::begin`]. What can't be sent waits in the state
@@ -70,6 +115,7 @@ impl QueryLog {
         state_dir: Option<&Path>,
         upstreams: Vec<Arc<str>>,
     ) -> Result<Option<(Arc<Self>, Writing)>, StartError> {
+        check(config)?;
         let mut sinks: Vec<Spawned> = Vec::new();
         let mut spawn = |name: &'static str, sink: Box<dyn drain::Sink>| -> io::Result<()> {
             sinks.push(drain::spawn(name, sink, privacy.clone(), upstreams.clone())?);
@@ -148,6 +194,11 @@ impl QueryLog {
         self.sinks.iter().filter_map(|sink| sink.losing()).collect()
     }
 
+    /// Sinks whose file was removed or moved away lately, by name: they have begun another.
+    pub fn file_gone(&self) -> Vec<&'static str> {
+        self.sinks.iter().filter_map(|sink| sink.file_gone()).collect()
+    }
+
     /// What each sink wrote and could not write; what had no room before any of them is in each that takes such.
     pub fn counts(&self) -> Vec<SinkCount> {
         let before = self.rings.dropped();
@@ -159,6 +210,24 @@ impl QueryLog {
 mod tests {
     use super::*;
     use std::{fs, time::Duration};
+
+    #[test]
+    fn files_that_cannot_be_written_are_found_before_anything_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("a-file"), "").unwrap();
+        for (name, expected) in [
+            ("x.json", None),
+            ("a-file", None),
+            ("nowhere/x.json", Some("its folder isn't there; make it, or write another")),
+            ("a-file/x.json", Some("is no folder; write another")),
+        ] {
+            let found = can_be_written(&path(name)).err();
+            assert_eq!(found.is_some(), expected.is_some(), "{name}: {found:?}");
+            assert!(found.unwrap_or_default().ends_with(expected.unwrap_or_default()), "{name}");
+        }
+        assert_eq!(can_be_written(Path::new("/dev/null")), Ok(()));
+    }
 
     /// Lists are downloaded before sockets are bound, so that there may be something to write before it is known whether
     /// this process can serve.

@@ -1,7 +1,8 @@
 //! Queries as octets, for the short way from whoever answers to whoever writes. Only this process reads them: `unpack`.
 //!
 //! Numbers are little-endian. A piece is its length (4), what it is (1), then fixed fields; of a query then the name in wire
-//! form, what programs said, what the answer led to, and, if asked for, the packets.
+//! form, what programs said, the rules that aren't on names as texts, what the answer led to, and, if asked for, the
+//! packets.
 
 use crate::{
     dns::{Name, Question, Transport},
@@ -145,6 +146,12 @@ fn pack_verdict(record: &QueryRecord<'_>, out: &mut Vec<u8>) {
         ]);
         out.extend_from_slice(&(cause.list() as u16).to_le_bytes());
         out.extend_from_slice(&cause.line.to_le_bytes());
+    }
+    // A rule on a name is told by how much of the name it covers; of others only the policy knows what they are.
+    for said in verdict.programs.iter().take(usize::from(u8::MAX)).filter(|said| said.cause.labels == 0) {
+        let text = record.policy.map_or_else(String::new, |policy| policy.rule(&said.cause).told());
+        out.push(text.len() as u8);
+        out.extend_from_slice(text.as_bytes());
     }
 }
 

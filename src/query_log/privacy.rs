@@ -62,6 +62,12 @@ impl Privacy {
         }
     }
 
+    /// Whether the name of a client's group may be told. A group may be one person's, so where nothing is told of clients,
+    /// it isn't either.
+    pub fn tells_group(&self) -> bool {
+        self.kept != config::Privacy::None
+    }
+
     fn pseudonym(&self, client: IpAddr, seconds: i64) -> String {
         let mut keys = self.keys.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let day = seconds.div_euclid(DAY_SECONDS);

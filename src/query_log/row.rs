@@ -16,7 +16,7 @@ pub struct Row {
     pub time: i64,
     /// As much as privacy leaves of who asked: an address, a network, a pseudonym, or nothing.
     pub client: String,
-    /// The client's group; `default` for clients in none.
+    /// The client's group; `default` for clients in none, empty if privacy keeps none.
     pub group: Arc<str>,
     pub transport: Transport,
     /// Presentation form in lower case without its final dot, `.` for the root; empty if the query couldn't be read.
@@ -116,12 +116,14 @@ pub struct Seen<'r> {
     /// Time of the first of them, in microseconds since 1970 (UTC). It decides which day they are in.
     pub first: i64,
     pub last: i64,
+    /// Group, type and transport of the row are those of all of them; false: of a sum that isn't kept.
+    pub has_details: bool,
 }
 
 impl<'r> Seen<'r> {
     /// A row that stands for one query.
     pub fn one(row: &'r Row) -> Self {
-        Self { row, count: 1, first: row.time, last: row.time }
+        Self { row, count: 1, first: row.time, last: row.time, has_details: true }
     }
 }
 
@@ -144,7 +146,8 @@ pub struct Said {
     pub version: Arc<str>,
     /// Of the list, from 1.
     pub line: u32,
-    /// The rule, if it is one on names: `example.com` with all below it, `=example.com`, `*.example.com`; else empty.
+    /// The rule: `example.com` with all below it, `=example.com`, `*.example.com`, `192.0.2.0/24`, `AS4134`, `country:CN`,
+    /// `ns:example.net`, a pattern. Empty if it isn't known.
     pub rule: Arc<str>,
     pub trigger: Trigger,
     pub outcome: Outcome,
@@ -203,5 +206,18 @@ impl Verdicts {
     /// What became of a query that all this was said of.
     pub fn fate(&self) -> Fate {
         Fate::from_said(self.said.iter().map(|said| said.outcome), self.owner.is_some())
+    }
+
+    /// Which of what was said decided that: what acted, else the first that says the same.
+    pub fn decisive(&self) -> Option<usize> {
+        let outcome = match self.fate() {
+            Fate::Blocked => Outcome::Block,
+            Fate::WouldBlock => Outcome::WouldBlock,
+            Fate::Excepted => Outcome::Except,
+            Fate::Passed => return None,
+        };
+        let is_it = |said: &Said| said.outcome == outcome;
+        let acted = self.said.iter().position(|said| is_it(said) && said.acted);
+        acted.or_else(|| self.said.iter().position(is_it))
     }
 }

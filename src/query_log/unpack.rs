@@ -1,19 +1,22 @@
 //! Packed queries as rows.
 
+mod octets;
+
 use super::{
     names::{ListNames, PolicyNames},
     pack::{NONE, SAID_BYTES, flag, piece},
     row::{Row, Said, Verdicts},
 };
 use crate::{
-    dns::{Name, Rcode, RrType, Transport},
+    dns::{Rcode, RrType, Transport},
     policy::{Outcome, Scope, Trigger},
     query::CacheUse,
     resolve::Security,
 };
+use octets::{Cursor, LABELS_AT, Linked, matched, name_octets, presentation, read_links, rule_name};
 use std::{
     collections::HashMap,
-    net::{IpAddr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, SocketAddr},
     sync::Arc,
 };
 
@@ -50,6 +53,18 @@ pub struct Packets<'p> {
     pub query: &'p [u8],
     /// Empty if there was none.
     pub response: &'p [u8],
+}
+
+/// All that was packed of a query.
+pub struct Unpacked<'p> {
+    /// Without its client.
+    pub row: Row,
+    /// As it is.
+    pub client: IpAddr,
+    pub packets: Option<Packets<'p>>,
+    /// What the rule that decided matched in the answer: a name in wire form, or the octets of an address. Empty if it
+    /// looked at the question, if there are no packets beside which that is told, or if answers are not to be kept.
+    pub matched: Vec<u8>,
 }
 
 /// What is in octets that `pack` wrote.
@@ -96,7 +111,6 @@ pub struct Unpacker {
     verdicts: HashMap<Box<[u8]>, Arc<Verdicts>, foldhash::fast::RandomState>,
     pass: Arc<Verdicts>,
     default_group: Arc<str>,
-    empty: Arc<str>,
     /// What stands for the names of a policy that nobody remembers.
     gone: Arc<str>,
     key: Vec<u8>,
@@ -111,7 +125,6 @@ impl Unpacker {
             verdicts: HashMap::default(),
             pass: Arc::default(),
             default_group: crate::config::DEFAULT_GROUP.into(),
-            empty: "".into(),
             gone: "of a policy that is gone".into(),
             key: Vec::new(),
         }
@@ -124,9 +137,9 @@ impl Unpacker {
         }
     }
 
-    /// The row of a query, its client as it is, and its packets. `base` is what packed times count from, in
-    /// microseconds since 1970. `None` for octets that nobody packed.
-    pub fn row<'p>(&mut self, packed: &PackedQuery<'p>, base: i64) -> Option<(Row, IpAddr, Option<Packets<'p>>)> {
+    /// The row of a query, and what belongs to it. `base` is what packed times count from, in microseconds since 1970.
+    /// `None` for octets that nobody packed.
+    pub fn row<'p>(&mut self, packed: &PackedQuery<'p>, base: i64) -> Option<Unpacked<'p>> {
         let mut cursor = Cursor(packed.0);
         let time = base + cursor.array().map(u64::from_le_bytes)? as i64;
         let micros = cursor.long()?;
@@ -145,7 +158,11 @@ impl Unpacker {
         let owner = cursor.short()?;
         let count = usize::from(cursor.octet()?);
         let said = cursor.take(count * SAID_BYTES)?;
-        let said_at = &said_at[..3 + said.len()];
+        for _ in said.chunks_exact(SAID_BYTES).filter(|said| said[LABELS_AT] == 0) {
+            let length = usize::from(cursor.octet()?);
+            cursor.take(length)?;
+        }
+        let said_at = &said_at[..said_at.len() - cursor.0.len()];
         let links = read_links(&mut cursor)?;
         let answer = read_links(&mut cursor)?;
         let policy = self.policies.iter().rev().find(|policy| policy.epoch() == epoch).cloned();
@@ -154,6 +171,8 @@ impl Unpacker {
         } else {
             self.verdicts(epoch, policy.as_deref(), said_at, wire, &links)?
         };
+        let is_told = is_set(flag::PACKETS) && is_set(flag::ANSWERS);
+        let matched = verdicts.decisive().filter(|_| is_told).map(|at| matched(&said[at * SAID_BYTES..], &links));
         let reached = if answer.is_empty() { links } else { answer };
         let packets = if is_set(flag::PACKETS) { Some(cursor.packets()?) } else { None };
         let group = policy.and_then(|policy| policy.groups.get(usize::from(group)).cloned());
@@ -183,7 +202,7 @@ impl Unpacker {
                 (_, Linked::Address(address)) => row.addresses.push(address),
             }
         }
-        Some((row, client, packets))
+        Some(Unpacked { row, client, packets, matched: matched.unwrap_or_default() })
     }
 
     /// What was said, shared by all queries of which the same was said.
@@ -195,9 +214,12 @@ impl Unpacker {
         name: &[u8],
         links: &[(Trigger, Linked<'_>)],
     ) -> Option<Arc<Verdicts>> {
-        let (owner, said) = packed.split_first_chunk::<2>()?;
+        let (owner, rest) = packed.split_first_chunk::<2>()?;
         let owner = u16::from_le_bytes(*owner);
-        let said = || said.get(1..).unwrap_or_default().chunks_exact(SAID_BYTES);
+        let (count, rest) = rest.split_first()?;
+        let (said, texts) = rest.split_at_checked(usize::from(*count) * SAID_BYTES)?;
+        let said = || said.chunks_exact(SAID_BYTES);
+        let mut texts = Cursor(texts);
         self.key.clear();
         self.key.extend_from_slice(&epoch.to_le_bytes());
         self.key.extend_from_slice(packed);
@@ -218,10 +240,15 @@ impl Unpacker {
             let list = policy.and_then(|policy| policy.lists.get(usize::from(list)));
             let of = |field: fn(&ListNames) -> &Arc<str>| list.map_or(&self.gone, field).clone();
             let rule = match labels {
-                0 => self.empty.clone(),
+                0 => {
+                    let length = usize::from(texts.octet()?);
+                    String::from_utf8_lossy(texts.take(length)?).into()
+                }
                 _ => {
                     let scope = [Scope::Exact, Scope::Subtree, Scope::Below].into_iter().nth(usize::from(scope))?;
-                    format!("{}{}", scope.prefix(), presentation(rule_name(said, name, links))?).into()
+                    let of_server =
+                        if Trigger::ALL.get(usize::from(trigger)) == Some(&Trigger::NsName) { "ns:" } else { "" };
+                    format!("{of_server}{}{}", scope.prefix(), presentation(rule_name(said, name, links))?).into()
                 }
             };
             Some(Said {
@@ -243,118 +270,6 @@ impl Unpacker {
         self.verdicts.insert(self.key.clone().into(), verdicts.clone());
         Some(verdicts)
     }
-}
-
-/// What is read from, in order. Everything here was written by this process, so what is missing is a fault.
-struct Cursor<'p>(&'p [u8]);
-
-impl<'p> Cursor<'p> {
-    fn take(&mut self, count: usize) -> Option<&'p [u8]> {
-        let (taken, rest) = self.0.split_at_checked(count)?;
-        self.0 = rest;
-        Some(taken)
-    }
-
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (taken, rest) = self.0.split_first_chunk::<N>()?;
-        self.0 = rest;
-        Some(*taken)
-    }
-
-    fn octet(&mut self) -> Option<u8> {
-        self.array::<1>().map(|[octet]| octet)
-    }
-
-    fn short(&mut self) -> Option<u16> {
-        self.array().map(u16::from_le_bytes)
-    }
-
-    fn long(&mut self) -> Option<u32> {
-        self.array().map(u32::from_le_bytes)
-    }
-
-    fn packets(&mut self) -> Option<Packets<'p>> {
-        let mut packet = || {
-            let length = self.long()? as usize;
-            self.take(length)
-        };
-        Some(Packets { query: packet()?, response: packet()? })
-    }
-
-    fn address(&mut self) -> Option<IpAddr> {
-        self.array::<16>().map(|octets| IpAddr::V6(Ipv6Addr::from(octets)).to_canonical())
-    }
-}
-
-/// Something that an answer led to.
-#[derive(Clone, Copy)]
-enum Linked<'p> {
-    /// In wire form.
-    Name(&'p [u8]),
-    Address(IpAddr),
-}
-
-/// The rule's own name, in wire form: so many rightmost labels of the name it matched.
-fn rule_name<'p>(said: &[u8], name: &'p [u8], links: &[(Trigger, Linked<'p>)]) -> &'p [u8] {
-    let (link, labels) = (usize::from(said[3]), usize::from(said[4]));
-    let matched = match link.checked_sub(1).map(|link| links.get(link)) {
-        None => name,
-        Some(Some((_, Linked::Name(name)))) => name,
-        Some(_) => return &[],
-    };
-    if labels == 0 {
-        return &[];
-    }
-    let count = label_starts(matched).count();
-    let start = label_starts(matched).nth(count.saturating_sub(labels)).unwrap_or(0);
-    &matched[start..]
-}
-
-/// Where the labels of a name in wire form begin, the root's not among them.
-fn label_starts(wire: &[u8]) -> impl Iterator<Item = usize> {
-    let mut at = 0;
-    std::iter::from_fn(move || {
-        let start = at;
-        let length = usize::from(*wire.get(at).filter(|length| **length > 0)?);
-        at += 1 + length;
-        Some(start)
-    })
-}
-
-fn name_octets<'p>(cursor: &mut Cursor<'p>) -> Option<&'p [u8]> {
-    let length = usize::from(cursor.octet()?);
-    cursor.take(length)
-}
-
-/// A name's presentation form.
-fn presentation(wire: &[u8]) -> Option<String> {
-    // Nearly all names are letters, digits and hyphens, which stand for themselves.
-    let mut text = String::with_capacity(wire.len());
-    for start in label_starts(wire) {
-        let label = &wire[start + 1..start + 1 + usize::from(wire[start])];
-        if !label.iter().all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_')) {
-            return Some(Name::from_wire(wire).ok()?.to_string());
-        }
-        if start > 0 {
-            text.push('.');
-        }
-        label.iter().for_each(|&octet| text.push(char::from(octet)));
-    }
-    if text.is_empty() {
-        text.push('.');
-    }
-    Some(text)
-}
-
-fn read_links<'p>(cursor: &mut Cursor<'p>) -> Option<Vec<(Trigger, Linked<'p>)>> {
-    let count = cursor.octet()?;
-    let mut links = Vec::with_capacity(usize::from(count));
-    for _ in 0..count {
-        let trigger = *Trigger::ALL.get(usize::from(cursor.octet()?))?;
-        let name = name_octets(cursor)?;
-        links.push((trigger, if name.is_empty() { Linked::Address(cursor.address()?) } else { Linked::Name(name) }));
-    }
-    Some(links)
 }
 
 #[cfg(test)]
@@ -392,7 +307,8 @@ mod tests {
             let mut unpacker = Unpacker::new(Vec::new());
             let mut read = |octets: &[u8]| {
                 let queries = unpack(octets).filter_map(|packed| match packed {
-                    Packed::Query(query) => unpacker.row(&query, BASE).map(|(row, client, packets)| {
+                    Packed::Query(query) => unpacker.row(&query, BASE).map(|unpacked| {
+                        let Unpacked { row, client, packets, .. } = unpacked;
                         assert_eq!(packets, Some(Packets { query: b"asked", response: b"said" }));
                         (row.name, row.time, row.micros, row.transport, client.to_string())
                     }),

@@ -10,7 +10,9 @@ use crate::{
     query::{FORESEEN_MAX, LocalData, SpecialNames},
     query_log::Fate,
 };
+use foldhash::fast::RandomState;
 use std::{
+    collections::HashMap,
     io,
     net::{IpAddr, Ipv4Addr},
     sync::Arc,
@@ -25,8 +27,29 @@ const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 pub struct Judge {
     pub policy: Arc<Policy>,
     /// The owner's own names.
-    pub local: LocalData,
-    pub special: SpecialNames,
+    local: LocalData,
+    special: SpecialNames,
+    /// Groups by name.
+    groups: HashMap<String, Group, RandomState>,
+}
+
+/// A group of a policy.
+#[derive(Clone, Copy)]
+struct Group {
+    number: u16,
+    /// Addresses don't tell all who are in it.
+    is_told_by_more: bool,
+}
+
+/// By what a query's client is in the group that it was judged in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum GroupBy {
+    /// Its address, or there is but one group.
+    Address,
+    /// The file names it.
+    Recorded,
+    /// Nothing is told that would put it into one.
+    Nothing,
 }
 
 /// What is compared with.
@@ -64,12 +87,17 @@ pub(super) struct Tally {
     pub(super) without_client: u64,
     pub(super) with_answer: u64,
     pub(super) unaskable: u64,
+    /// Queries whose group the file names, those of which nothing tells it, and those of the latter that changed.
+    pub(super) recorded_group: u64,
+    pub(super) without_group: u64,
+    pub(super) changed_without_group: u64,
 }
 
 /// What became of a query, and by what.
 struct Judged {
     fate: Fate,
     by: By,
+    group_by: GroupBy,
 }
 
 #[derive(Clone, Copy)]
@@ -84,6 +112,33 @@ enum By {
 }
 
 impl Judge {
+    pub fn new(policy: Arc<Policy>, local: LocalData, special: SpecialNames) -> Self {
+        let group = |number: u16| {
+            let group = Group { number, is_told_by_more: policy.is_told_by_more(number) };
+            (policy.group_name(number).to_owned(), group)
+        };
+        let groups = (0..=policy.groups().len()).map(|number| group(number as u16)).collect();
+        Self { policy, local, special, groups }
+    }
+
+    /// The group that the file names, where it is needed, and by what the client is in its group.
+    fn group(&self, asked: &Asked) -> (Option<u16>, GroupBy) {
+        // Nobody's is one too.
+        if self.groups.len() == 1 {
+            return (None, GroupBy::Address);
+        }
+        let recorded = if asked.group.is_empty() { None } else { self.groups.get(&asked.group) };
+        match (asked.client, recorded) {
+            (Some(_), Some(group)) if group.is_told_by_more && asked.client_id.is_empty() => {
+                (Some(group.number), GroupBy::Recorded)
+            }
+            (Some(_), _) => (None, GroupBy::Address),
+            (None, Some(group)) => (Some(group.number), GroupBy::Recorded),
+            (None, None) if !asked.client_id.is_empty() => (None, GroupBy::Address),
+            (None, None) => (None, GroupBy::Nothing),
+        }
+    }
+
     /// Begins with a batch of names.
     fn foresee(&self, batch: &[Asked], foreseen: &mut [Foreseen]) {
         batch.iter().zip(foreseen.iter_mut()).for_each(|(asked, foreseen)| self.policy.foresee(&asked.name, foreseen));
@@ -93,13 +148,15 @@ impl Judge {
     fn judge(&self, asked: &Asked, foreseen: &Foreseen, now: i64) -> Judged {
         let is_own = self.special.find(&asked.name).is_some() || self.local.find(&asked.name, asked.rr_type).is_some();
         if is_own {
-            return Judged { fate: Fate::Passed, by: By::Nothing };
+            return Judged::PASSED;
         }
+        let (group, group_by) = self.group(asked);
         let client = Client {
             address: asked.client.unwrap_or(NOBODY),
             id: Some(asked.client_id.as_str()).filter(|id| !id.is_empty()),
             mac: None,
             tcp: asked.tcp,
+            group,
         };
         let now = asked.time.map_or(now, |micros| micros.div_euclid(1_000_000));
         let asking = Asking { name: &asked.name, rr_type: asked.rr_type, client, now, pauses: &[] };
@@ -109,7 +166,7 @@ impl Judge {
         if looks_on && asked.links.iter().any(|link| self.policy.touches(link)) {
             verdict = self.policy.on_answer(&verdict, &asking, &asked.links);
         }
-        judged(&verdict)
+        Judged { group_by, ..judged(&verdict) }
     }
 
     /// Program, service and place of what decided.
@@ -141,20 +198,25 @@ impl Judge {
     }
 }
 
+impl Judged {
+    /// Nobody said anything, and nobody had to know who asked.
+    const PASSED: Self = Self { fate: Fate::Passed, by: By::Nothing, group_by: GroupBy::Address };
+}
+
 /// A verdict in one word, as `Verdicts::fate` has it, and the rule that gave it.
 fn judged(verdict: &Verdict) -> Judged {
     let first = |outcome| verdict.programs.iter().find(|said| said.outcome == outcome);
     let by = |outcome| first(outcome).map(|said| By::Rule(said.cause.rule.list, said.cause.line));
     if let Some(by) = by(Outcome::Block) {
-        return Judged { fate: Fate::Blocked, by };
+        return Judged { fate: Fate::Blocked, by, ..Judged::PASSED };
     }
     if let Some(by) = by(Outcome::WouldBlock) {
-        return Judged { fate: Fate::WouldBlock, by };
+        return Judged { fate: Fate::WouldBlock, by, ..Judged::PASSED };
     }
     let owner = verdict.owner.map(|OwnerPass { exception, .. }| By::Owner(exception));
     match owner.or_else(|| by(Outcome::Except)) {
-        Some(by) => Judged { fate: Fate::Excepted, by },
-        None => Judged { fate: Fate::Passed, by: By::Nothing },
+        Some(by) => Judged { fate: Fate::Excepted, by, ..Judged::PASSED },
+        None => Judged::PASSED,
     }
 }
 
@@ -210,13 +272,16 @@ impl Comparison {
         }
         for (index, asked) in batch.iter().enumerate() {
             let judged_before = match before {
-                Before::Nothing => Judged { fate: Fate::Passed, by: By::Nothing },
-                Before::Recorded => Judged { fate: asked.recorded.unwrap_or(Fate::Passed), by: By::Told },
+                Before::Nothing => Judged::PASSED,
+                Before::Recorded => {
+                    Judged { fate: asked.recorded.unwrap_or(Fate::Passed), by: By::Told, ..Judged::PASSED }
+                }
                 Before::Policy(judge) => judge.judge(asked, &foreseen_before[index], *now),
             };
             let judged_after = after.judge(asked, &foreseen_after[index], *now);
-            tally.note(asked);
             let fates = (judged_before.fate, judged_after.fate);
+            tally.note(asked);
+            tally.note_groups([judged_before.group_by, judged_after.group_by], fates.0 != fates.1);
             let client = (asked.client, asked.client_text.as_str());
             let counted = tally.counts.query(&asked.name, client, fates);
             if fates.0 != fates.1 {
@@ -268,6 +333,16 @@ impl Tally {
         if let Some(time) = asked.time {
             let (first, last) = self.times.unwrap_or((time, time));
             self.times = Some((first.min(time), last.max(time)));
+        }
+    }
+
+    /// `by`: before and after.
+    fn note_groups(&mut self, by: [GroupBy; 2], has_changed: bool) {
+        if by.contains(&GroupBy::Nothing) {
+            self.without_group += 1;
+            self.changed_without_group += u64::from(has_changed);
+        } else if by.contains(&GroupBy::Recorded) {
+            self.recorded_group += 1;
         }
     }
 }

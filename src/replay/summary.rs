@@ -130,8 +130,14 @@ pub struct NotAsked {
     pub queries_with_answer: u64,
     /// Queries with a recorded verdict that was left out, because what its rule looked at isn't recorded.
     pub verdicts_left_out: u64,
-    /// Queries without a client's address: rules and groups by client don't hold for them.
+    /// Queries without a client's whole address: rules by client don't hold for them.
     pub queries_without_client: u64,
+    /// Queries that were judged in the group that the file names, since their address doesn't tell it.
+    pub queries_by_recorded_group: u64,
+    /// Queries that were judged as nobody's, since neither their address is told nor a group that is there; 0 where there
+    /// are no groups. Of them so many changed, perhaps for that reason alone.
+    pub queries_without_group: u64,
+    pub changed_without_group: u64,
 }
 
 /// What could not be read.
@@ -213,6 +219,9 @@ pub(super) fn summarize(tally: &Tally, format: Format, top: usize, answer_rules:
             queries_with_answer: tally.with_answer,
             verdicts_left_out: tally.unaskable,
             queries_without_client: tally.without_client,
+            queries_by_recorded_group: tally.recorded_group,
+            queries_without_group: tally.without_group,
+            changed_without_group: tally.changed_without_group,
         },
         ignored: tally.ignored,
         between_servers: tally.between_servers,

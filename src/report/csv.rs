@@ -9,9 +9,9 @@ use super::{
 };
 
 /// All columns, in order. New ones go to the end.
-pub(super) const COLUMNS: [&str; 18] = [
+pub(super) const COLUMNS: [&str; 19] = [
     "section", "program", "service", "list", "version", "line", "rule", "trigger", "outcome", "domain", "name",
-    "other", "target", "client", "time", "measure", "value", "of",
+    "other", "target", "client", "time", "measure", "value", "of", "kind",
 ];
 
 /// Column and text.
@@ -26,6 +26,7 @@ pub fn csv(report: &Report) -> String {
     sheet.programs(report);
     sheet.lists(report);
     sheet.people(report);
+    sheet.kinds(report);
     sheet.collateral(report);
     sheet.text
 }
@@ -122,6 +123,7 @@ impl Sheet {
         self.count("limit", &[], "queries_without_time", limits.queries_without_time);
         self.count("limit", &[], "answers_without_look", limits.answers_without_look);
         self.count("limit", &[], "queries_without_retries", limits.queries_without_retries);
+        self.count("limit", &[], "queries_without_kinds", limits.queries_without_kinds);
     }
 
     fn totals(&mut self, report: &Report) {
@@ -191,6 +193,20 @@ impl Sheet {
             self.line("list_never_hit", &keys, "mode", &row.mode, "");
             self.count("list_never_hit", &keys, "rules", row.rules);
         }
+        for list in &report.rules_never_hit {
+            let keys = [
+                ("program", &*list.program),
+                ("service", &list.service),
+                ("list", &list.list),
+                ("version", &list.version),
+            ];
+            self.count("rule_never_hit", &keys, "there_are", list.there_are);
+            for rule in &list.rules {
+                let line = rule.line.to_string();
+                let keys = [&keys[..], &[("line", &*line), ("rule", &rule.rule)]].concat();
+                self.count("rule_never_hit", &keys, "queries", 0);
+            }
+        }
         self.count("rule", &[], "there_are", report.rules.there_are);
         for row in &report.rules.rows {
             let line = row.line.to_string();
@@ -244,6 +260,24 @@ impl Sheet {
             self.share("bypass", &keys, "attempts", &row.attempts);
             self.count("bypass", &keys, "names", row.names);
             self.line("bypass", &keys, "most_asked", &row.most_asked, "");
+        }
+    }
+
+    fn kinds(&mut self, report: &Report) {
+        let kinds = &report.kinds;
+        self.share("kinds", &[], "covered", &kinds.covered);
+        self.time("kinds", &[], "first", kinds.first);
+        self.time("kinds", &[], "last", kinds.last);
+        for (section, of) in [("group", &kinds.groups), ("type", &kinds.types), ("transport", &kinds.transports)] {
+            self.count(section, &[], "there_are", of.there_are);
+            for row in &of.rows {
+                let keys = [("kind", &*row.what)];
+                self.share(section, &keys, "queries", &row.queries);
+                self.count(section, &keys, "blocked", row.blocked);
+                self.count(section, &keys, "would_block", row.would_block);
+                self.count(section, &keys, "excepted", row.excepted);
+                self.share(section, &keys, "hit", &row.hit);
+            }
         }
     }
 

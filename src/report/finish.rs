@@ -41,6 +41,8 @@ impl Tally {
             services: maker.services(),
             lists: maker.lists(),
             lists_never_hit: maker.lists_never_hit(),
+            rules_never_hit: Vec::new(),
+            kinds: self.kinds.finish(self.sums.queries),
             rules: maker.rules(),
             domains: maker.domains(),
             clients: maker.clients(),
@@ -53,6 +55,7 @@ impl Tally {
                 queries_without_time: self.minutes.beyond,
                 answers_without_look: self.answers.beyond,
                 queries_without_retries: self.retries.beyond,
+                queries_without_kinds: self.kinds.beyond(),
             },
             totals: maker.totals,
         };

@@ -4,7 +4,7 @@
 //! are those *hit*, which is blocked or would be, beside what they are a share of. A name is what was asked, a client
 //! what privacy left of one.
 
-use super::{Filter, Held, KnownList, Moment, Share};
+use super::{Filter, Held, Kinds, KnownList, Moment, NeverHit, Share};
 use serde::Serialize;
 
 /// Raised when a field changes its meaning or goes.
@@ -38,6 +38,9 @@ pub struct Report {
     pub lists: Vec<ListRow>,
     /// Lists that are not off and of which no rule decided anything.
     pub lists_never_hit: Vec<KnownList>,
+    /// Rules that never decided anything, of lists that did and are as they were then. Whoever has the lists fills it in.
+    pub rules_never_hit: Vec<NeverHit>,
+    pub kinds: Kinds,
     pub rules: Top<RuleRow>,
     pub domains: Top<DomainRow>,
     pub clients: Top<ClientRow>,
@@ -218,7 +221,7 @@ pub struct RuleRow {
     pub list: String,
     pub version: String,
     pub line: u32,
-    /// Empty for rules on anything but names.
+    /// Empty if it wasn't kept.
     pub rule: String,
     #[serde(flatten)]
     pub hits: Hits,
@@ -376,6 +379,8 @@ pub struct Limits {
     pub answers_without_look: u64,
     /// Blocked queries that retries weren't looked for in: of some only sums are left, and of many there is no room.
     pub queries_without_retries: u64,
+    /// Queries that the tables by group, type and transport lack, because there are too many of these.
+    pub queries_without_kinds: u64,
 }
 
 impl Report {

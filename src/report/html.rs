@@ -69,7 +69,8 @@ fn write_page(page: &mut String, report: &Report) -> Result<(), Error> {
     page.push_str("<main>\n");
     overview(page, report)?;
     programs(page, report)?;
-    for table in [tables::services(report), tables::domains(report), tables::clients(report)] {
+    let [groups, types, transports] = tables::kinds(report);
+    for table in [tables::services(report), tables::domains(report), groups, tables::clients(report)] {
         section(page, report, &table)?;
     }
     matrix(page, &report.matrix)?;
@@ -80,6 +81,9 @@ fn write_page(page: &mut String, report: &Report) -> Result<(), Error> {
         tables::lists(report),
         tables::lists_never_hit(report),
         tables::rules(report),
+        tables::rules_never_hit(report),
+        types,
+        transports,
         tables::exceptions(report),
     ] {
         section(page, report, &table)?;

@@ -6,6 +6,7 @@
 //! ```
 //!
 //! - `tally` collects; `time_line` what was when; `intern` makes texts numbers.
+//! - `kinds` counts by group, type and transport; `never` names rules that never hit.
 //! - `breakdown` groups cells by program, service, list, rule, domain and client; `finish` makes rows of the groups.
 //! - `collateral`: what shares aliases and addresses with names that are hit; retries.
 //! - `form` is the report as data. `tables` and `summary` are what people read of it, `words` how it is written.
@@ -20,6 +21,8 @@ mod finish;
 pub mod form;
 mod html;
 mod intern;
+mod kinds;
+mod never;
 mod plot;
 mod summary;
 mod tables;
@@ -32,6 +35,8 @@ pub use csv::csv;
 pub use export::{CLIENTS_MIN, Export};
 pub use form::Report;
 pub use html::html;
+pub use kinds::{KindRow, Kinds};
+pub use never::{ListText, NeverHit, QuietRule};
 pub use plot::round_up;
 pub use tally::{Filter, Tally};
 pub use text::text;

@@ -119,6 +119,10 @@ fn caveats(report: &Report) -> Vec<String> {
             limits.queries_without_retries,
             "were blocked and not watched for retries: only sums of them are left, or there are too many",
         ),
+        (
+            limits.queries_without_kinds,
+            "are missing in the tables by group, type and transport: there are too many of these",
+        ),
     ] {
         if number > 0 {
             lines.push(format!("{} {what}.", queries(number)));

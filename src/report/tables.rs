@@ -1,8 +1,10 @@
 //! The tables that people read, once for the terminal and the page. Each says what its shares are of.
 
 mod around;
+mod quiet;
 
 pub(super) use around::{bypass, clients, collateral, exceptions, matrix, neighbours};
+pub(super) use quiet::{kinds, lists_never_hit, rules_never_hit};
 
 use super::{
     form::{Bucket, Hits, Report, TriggerRow},
@@ -206,27 +208,6 @@ pub(super) fn lists(report: &Report) -> Table {
             vec![format!("{} of {of}", count(row.rules_hit)), never, trigger_words(&row.triggers)]
         }),
     )
-}
-
-/// Lists without a hit.
-pub(super) fn lists_never_hit(report: &Report) -> Table {
-    let lists = &report.lists_never_hit;
-    Table {
-        id: "never",
-        title: "Lists that never hit",
-        caption: "Lists in force, or in shadow, of which no rule decided anything.".to_owned(),
-        columns: vec![text("list"), text("version"), text("mode"), number("rules")],
-        rows: lists
-            .iter()
-            .map(|list| {
-                let name = format!("{}/{} {}", list.program, list.service, list.list);
-                vec![name, start(&list.version), list.mode.clone(), count(list.rules)]
-            })
-            .collect(),
-        there_are: lists.len() as u64,
-        bars: Vec::new(),
-        empty: "Every list that is known here hit something.",
-    }
 }
 
 /// By rule.

@@ -4,6 +4,7 @@
 use super::{
     collateral::{Answers, Retries},
     intern::Interner,
+    kinds,
     time_line::Minutes,
     words::DAY,
 };
@@ -56,6 +57,7 @@ pub struct Tally {
     pub(super) days: BTreeMap<i64, Day>,
     day_clients: HashSet<(i64, u32)>,
     pub(super) sums: Sums,
+    pub(super) kinds: kinds::Counts,
     pub(super) answers: Answers,
     pub(super) retries: Retries,
     pub(super) beyond: Beyond,
@@ -135,6 +137,7 @@ impl Tally {
             days: BTreeMap::new(),
             day_clients: HashSet::new(),
             sums: Sums::default(),
+            kinds: kinds::Counts::default(),
             answers: Answers::new(),
             retries: Retries::new(),
             beyond: Beyond::default(),
@@ -154,6 +157,7 @@ impl Tally {
         let dropped = row.dropped && program.is_none_or(acted);
         self.sums.add(row, fate, dropped, count);
         self.minutes.add(first, seen.last, fate, count);
+        self.kinds.add(seen, fate);
         if self.keep(seen, fate, opinion).is_none() {
             self.beyond.queries += count;
         }
@@ -176,7 +180,7 @@ impl Tally {
 
     /// Puts a row into its cell; `None` if there is no room.
     fn keep(&mut self, seen: &Seen<'_>, fate: Fate, opinion: Option<u32>) -> Option<()> {
-        let Seen { row, count, first, last } = *seen;
+        let Seen { row, count, first, last, .. } = *seen;
         let names_max = if fate == Fate::Passed { NAMES_PASSED_MAX } else { NAMES_MAX };
         let name = self.names.id(&row.name, names_max)?;
         let client = self.clients.id(&row.client, CLIENTS_MAX)?;

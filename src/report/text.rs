@@ -28,6 +28,7 @@ fn write_all(page: &mut String, report: &Report) -> Result<(), Error> {
         writeln!(page, "\n{}", visible(&row.program))?;
         summary::decision(report, row).iter().try_for_each(|line| paragraph(page, line, "  "))?;
     }
+    let [groups, types, transports] = tables::kinds(report);
     let tables = [
         tables::totals(report),
         tables::time_line(report, ROWS_MAX),
@@ -36,10 +37,14 @@ fn write_all(page: &mut String, report: &Report) -> Result<(), Error> {
         tables::lists(report),
         tables::lists_never_hit(report),
         tables::rules(report),
+        tables::rules_never_hit(report),
         tables::domains(report),
+        groups,
         tables::clients(report),
         tables::matrix(report),
         tables::bypass(report),
+        types,
+        transports,
         tables::exceptions(report),
         tables::collateral(report),
         tables::neighbours(report),

@@ -299,7 +299,7 @@ fn lists(page: &mut Page, lists: &[ListGauge]) {
 fn sinks(page: &mut Page, telemetry: &Telemetry) {
     let sinks = telemetry.sinks();
     type Value = fn(&SinkCount) -> Option<u64>;
-    let metrics: [(&str, &str, Value); 4] = [
+    let metrics: [(&str, &str, Value); 5] = [
         ("cleandns_query_log_rows_total", "Queries recorded, by where.", |sink| Some(sink.queries?.written)),
         (
             "cleandns_query_log_dropped_total",
@@ -313,6 +313,11 @@ fn sinks(page: &mut Page, telemetry: &Telemetry) {
             "cleandns_query_log_exchanges_dropped_total",
             "Questions to name servers that could not be recorded, by where: there was no room, or it was too slow.",
             |sink| Some(sink.exchanges?.dropped),
+        ),
+        (
+            "cleandns_query_log_files_gone_total",
+            "How often a file of the query log was removed or moved away, so that another was begun, by where.",
+            |sink| Some(sink.files_gone),
         ),
     ];
     for (name, help, value) in metrics {

@@ -14,6 +14,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub fn log(record: &QueryRecord<'_>, privacy: &Privacy) {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
     let client = Some(privacy.tell(record.client, now)).filter(|client| !client.is_empty());
+    let policy = record.policy.filter(|_| privacy.tells_group());
     let QueryRecord { transport, rcode, ede, latency, .. } = record;
     let (name, rr_type) = match record.question {
         Some(question) => (question.name.to_string(), question.rr_type.to_string()),
@@ -31,7 +32,7 @@ pub fn log(record: &QueryRecord<'_>, privacy: &Privacy) {
         cache = record.cache.map(|cache| cache.word()),
         security = record.security.map(|security| security.word()),
         verdict = verdict(record),
-        group = record.policy.map(|policy| policy.group_name(record.verdict.group)),
+        group = policy.map(|policy| policy.group_name(record.verdict.group)),
         answer = if record.verdict.block().is_some() && !record.verdict.answer_seen { Some("not seen") } else { None },
         dropped = record.dropped.then_some(true),
         bypass = record.bypass.then_some(true),

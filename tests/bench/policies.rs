@@ -50,6 +50,6 @@ pub fn policy(lists: Vec<Arc<RuleSet>>, groups: Vec<GroupSpec>) -> Policy {
 
 /// A question of a client at home.
 pub fn asking(name: &Name) -> Asking<'_> {
-    let client = Client { address: IpAddr::from([192, 168, 1, 7]), id: None, mac: None, tcp: false };
+    let client = Client { address: IpAddr::from([192, 168, 1, 7]), id: None, mac: None, tcp: false, group: None };
     Asking { name, rr_type: RrType::A, client, now: 1_800_000_000, pauses: &[] }
 }

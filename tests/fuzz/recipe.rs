@@ -50,7 +50,7 @@ pub struct Query {
 
 impl Query {
     pub fn asking(&self) -> Asking<'_> {
-        let client = Client { address: self.address, id: self.id, mac: None, tcp: self.tcp };
+        let client = Client { address: self.address, id: self.id, mac: None, tcp: self.tcp, group: None };
         Asking { name: &self.name, rr_type: self.rr_type, client, now: self.now, pauses: &self.pauses }
     }
 }

@@ -258,7 +258,7 @@ fn written(text: &str) {
     let pauses = if is("paused") { vec![Pause { group: None, until: 1 }] } else { vec![] };
     for line in next().lines().take(20) {
         let Some((name, rr_type, links)) = asked(line) else { continue };
-        let client = Client { address: IpAddr::from([192, 0, 2, 9]), id: None, mac: None, tcp: is("tcp") };
+        let client = Client { address: IpAddr::from([192, 0, 2, 9]), id: None, mac: None, tcp: is("tcp"), group: None };
         let asking = Asking { name: &name, rr_type, client, now: 0, pauses: &pauses };
         agree(&spec, &policy, None, &asking, &links);
     }

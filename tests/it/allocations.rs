@@ -72,8 +72,13 @@ fn policy() -> Policy {
 #[test]
 fn on_question_allocates_nothing() {
     let policy = policy();
-    let client =
-        |address: [u8; 4]| Client { address: IpAddr::from(address), id: Some("laptop"), mac: None, tcp: false };
+    let client = |address: [u8; 4]| Client {
+        address: IpAddr::from(address),
+        id: Some("laptop"),
+        mac: None,
+        tcp: false,
+        group: None,
+    };
     let mut random = names::Random::new(1);
     let listed = names::name(&mut random, 0);
     let deep: Vec<String> = (0..8).map(|_| names::label(&mut random)).collect();

@@ -161,7 +161,7 @@ impl Serving {
         let mut serving = Self { child, stdout, stderr };
         let started = Instant::now();
         // The last line of what is printed at the start.
-        while !serving.stdout.text().contains("cleandns explain") {
+        while ![&serving.stdout, &serving.stderr].iter().any(|told| told.text().contains("cleandns explain")) {
             if let Some(status) = serving.child.try_wait().unwrap() {
                 until("its last words", || !serving.stderr.text().is_empty());
                 let said = serving.stderr.text();

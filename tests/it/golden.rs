@@ -79,6 +79,7 @@ struct Asked {
     name: String,
     rr_type: RrType,
     client: &'static str,
+    tcp: bool,
 }
 
 impl Asked {
@@ -181,7 +182,7 @@ async fn traffic(server: &Server) -> (Vec<Asked>, u64) {
             DROPPED => drop(silent.send_to(&ask.packet(), server.dns()).await.unwrap()),
             _ => drop(server.ask_from(client, &ask).await),
         }
-        all.push(Asked { kind, name, rr_type, client });
+        all.push(Asked { kind, name, rr_type, client, tcp: ask.tcp });
     }
     (all, unreadable)
 }
@@ -190,7 +191,7 @@ async fn traffic(server: &Server) -> (Vec<Asked>, u64) {
 async fn every_number_of_a_report_is_that_of_the_traffic() {
     let internet = Internet::start().await;
     let folder = folder();
-    write_list(&folder.path().join("strict.list"), &["blocked.com", "@passed.com"]);
+    write_list(&folder.path().join("strict.list"), &["blocked.com", "@passed.com", "=unasked.example", "192.0.2.0/24"]);
     write_list(&folder.path().join("watching.list"), &["*.blocked.com", "signed.org"]);
     write_list(&folder.path().join("silent.list"), &["=dropped.com"]);
     let server = start(folder, Some(&internet), CONFIG).await;
@@ -217,6 +218,17 @@ async fn every_number_of_a_report_is_that_of_the_traffic() {
     let names: BTreeSet<&str> = asked.iter().map(|asked| &*asked.name).collect();
     let totals = Totals { queries: QUERIES as u64, names: names.len() as u64 };
     check_tables(&report, &asked, &totals);
+    check_kinds(&report["kinds"], &asked, unreadable);
+    let never: serde_json::Value = serde_json::json!([
+        { "line": 4, "rule": "=unasked.example" },
+        { "line": 5, "rule": "192.0.2.0/24" },
+    ]);
+    assert_eq!(report["rules_never_hit"].as_array().map(Vec::len), Some(1), "{}", report["rules_never_hit"]);
+    let of_list = &report["rules_never_hit"][0];
+    assert_eq!(
+        (&of_list["list"], &of_list["there_are"], &of_list["rules"]),
+        (&"strict.list".into(), &2.into(), &never)
+    );
     check_clients(&report, &asked, unreadable, &totals);
     server.running.stop().await;
 }
@@ -316,6 +328,27 @@ fn check_tables(report: &Value, asked: &[Asked], totals: &Totals) {
     for (field, fate) in [("blocked", 0), ("would_block", 1), ("excepted", 2)] {
         let sum: u64 = buckets.iter().map(|bucket| bucket[field].as_u64().unwrap()).sum();
         assert_eq!(sum, count(asked, |asked| asked.fate() == fate), "{field} by time");
+    }
+}
+
+/// By group, type and transport: all queries are there, one by one.
+fn check_kinds(kinds: &Value, asked: &[Asked], unreadable: u64) {
+    let all = QUERIES as u64;
+    share(&kinds["covered"], all, all, "queries that are told apart");
+    let rows = |table: &str| kinds[table]["rows"].as_array().unwrap().clone();
+    let [group] = &rows("groups")[..] else { panic!("{kinds}") };
+    assert_eq!(group["what"], "default");
+    share(&group["queries"], all, all, "nobody's group");
+    for row in rows("types") {
+        let of = |asked: &Asked| asked.rr_type.to_string() == row["what"].as_str().unwrap();
+        let expected = if row["what"] == "" { unreadable } else { count(asked, of) };
+        share(&row["queries"], expected, all, "a type");
+        share(&row["hit"], count(asked, |asked| of(asked) && asked.fate() < 2), expected, "a type's hits");
+    }
+    for row in rows("transports") {
+        let is_tcp = row["what"] == "tcp";
+        let more = if is_tcp { 0 } else { unreadable };
+        share(&row["queries"], count(asked, |asked| asked.tcp == is_tcp) + more, all, "a transport");
     }
 }
 

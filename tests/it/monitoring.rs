@@ -22,8 +22,10 @@ use std::{
 /// What Prometheus itself adds to every series.
 const OF_TARGET: [&str; 2] = ["instance", "job"];
 /// Metrics that the dashboard doesn't show, and why.
-const NOT_SHOWN: [(&str, &str); 1] =
-    [("process_virtual_memory_bytes", "addresses cost nothing; it is there for others")];
+const NOT_SHOWN: [(&str, &str); 2] = [
+    ("process_virtual_memory_bytes", "addresses cost nothing; it is there for others"),
+    ("cleandns_query_log_files_gone_total", "whoever removes a file knows, and health tells everybody else"),
+];
 /// Labels and the values they may have; `None`: names out of the configuration, which are as many as the owner wrote.
 const LABELS: [(&str, Option<&[&str]>); 16] = [
     ("cache", Some(&["hit", "stale", "miss", "none"])),

@@ -243,3 +243,34 @@ async fn nothing_is_kept_by_whoever_does_not_want_it() {
     assert!(!server.path("state/queries.db").exists());
     server.running.stop().await;
 }
+
+/// Somebody clears up, or a program that rotates logs moves them: what comes then is found where it is looked for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_that_are_removed_under_a_server_are_begun_anew() {
+    let folder = folder();
+    let tap = folder.path().join("queries.dnstap").display().to_string();
+    let toml = format!("[query_log.json]\nto = \"queries.json\"\n[query_log.dnstap]\nto = \"{tap}\"\n");
+    let server = start(folder, None, &toml).await;
+    let files = ["state/queries.db", "queries.json", "queries.dnstap"];
+    server.ask("before.tiktok.com", RrType::A).await;
+    eventually("the files", || async { files.iter().all(|file| server.path(file).exists()) }).await;
+    recorded(&server, 1).await;
+    files.iter().for_each(|file| std::fs::remove_file(server.path(file)).unwrap());
+    eventually("health to tell of it", || async {
+        let told = server.get("/readyz").await.1;
+        ["sqlite", "json", "dnstap"].iter().all(|sink| told.contains(&format!("the file of {sink} was removed")))
+    })
+    .await;
+    for sink in ["sqlite", "json", "dnstap"] {
+        assert_eq!(server.metric("cleandns_query_log_files_gone_total", &[sink]).await, 1.0, "{sink}");
+    }
+    server.ask("after.tiktok.com", RrType::A).await;
+    let rows = recorded(&server, 1).await;
+    assert_eq!(rows[0].name, "after.tiktok.com");
+    eventually("the line", || async {
+        std::fs::read_to_string(server.path("queries.json")).is_ok_and(|text| text.contains("after.tiktok.com"))
+    })
+    .await;
+    eventually("the frames", || async { server.path("queries.dnstap").exists() }).await;
+    server.running.stop().await;
+}

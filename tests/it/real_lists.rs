@@ -57,7 +57,7 @@ fn policy(rules: RuleSet) -> Policy {
 /// The line that blocks a name.
 fn blocked_by(policy: &Policy, name: &str) -> Option<u32> {
     let name: Name = name.parse().unwrap();
-    let client = Client { address: IpAddr::from([192, 0, 2, 9]), id: None, mac: None, tcp: false };
+    let client = Client { address: IpAddr::from([192, 0, 2, 9]), id: None, mac: None, tcp: false, group: None };
     let asking = Asking { name: &name, rr_type: RrType::A, client, now: 0, pauses: &[] };
     policy.on_question(&asking).block().map(|block| block.cause.line)
 }

@@ -1,5 +1,7 @@
 //! `cleandns replay` as a person starts it: what it prints, and the code it leaves with.
 
+mod own_logs;
+
 use crate::{
     harness::{Ask, eventually, folder, start, write_list},
     internet::Internet,
@@ -94,7 +96,7 @@ would-block → passed: 1 queries, 1 names, 0 clients
 
 rules on answers were not asked, but for aliases and addresses that the file tells (0 queries): 0 rules before, 1 after, \
                     and rules on names as aliases
-8 queries tell no client's address: groups and rules by client don't hold for them
+8 queries tell no client's whole address: rules by client don't hold for them
 1 lines hold no query
 1 could not be read and were skipped:
   queries.txt: line 10: the line is no name and type, such as `example.com A` (1 of them)

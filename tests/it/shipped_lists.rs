@@ -250,7 +250,7 @@ fn published_by(file: &Path) -> Arc<Published> {
 }
 
 fn ask(policy: &Policy, name: &Name) -> Verdict {
-    let client = Client { address: [127, 0, 0, 1].into(), id: None, mac: None, tcp: false };
+    let client = Client { address: [127, 0, 0, 1].into(), id: None, mac: None, tcp: false, group: None };
     policy.on_question(&Asking { name, rr_type: RrType::A, client, now: 1_800_000_000, pauses: &[] })
 }
 

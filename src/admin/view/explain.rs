@@ -126,13 +126,13 @@ pub async fn explain(state: &AdminState, asked: Asked, client: IpAddr) -> Result
         return Err(unreadable("mac: write it as aa:bb:cc:dd:ee:ff".to_owned()));
     }
     let (id, mac) = (asked.id, mac.flatten());
-    let client = Client { address, id: id.as_deref(), mac, tcp: false };
+    let client = Client { address, id: id.as_deref(), mac, tcp: false, group: None };
     let explanation = state.pipeline.explain(name, rr_type, client).await.ok_or(ExplainError::NotYet)?;
     let admitted = state.pipeline.admits(address);
     let published = state.health.published.clone();
     // Rules are read back from their files.
     let view = tokio::task::spawn_blocking(move || {
-        let client = Client { address, id: id.as_deref(), mac, tcp: false };
+        let client = Client { address, id: id.as_deref(), mac, tcp: false, group: None };
         explained(&explanation, rr_type, client, admitted, &published.status.load())
     });
     view.await.map_err(|error| ExplainError::Fault(error.to_string()))

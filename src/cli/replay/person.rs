@@ -125,8 +125,21 @@ fn notes(summary: &Summary, file: &str) -> Vec<String> {
     }
     if not_asked.queries_without_client > 0 {
         notes.push(format!(
-            "{} queries tell no client's address: groups and rules by client don't hold for them",
+            "{} queries tell no client's whole address: rules by client don't hold for them",
             not_asked.queries_without_client
+        ));
+    }
+    if not_asked.queries_by_recorded_group > 0 {
+        notes.push(format!(
+            "{} queries were judged in the group that the file names, since their address doesn't tell it",
+            not_asked.queries_by_recorded_group
+        ));
+    }
+    if not_asked.queries_without_group > 0 {
+        notes.push(format!(
+            "{} queries were judged as in no group, since neither their address is told nor a group of that name is \
+             there; {} of them change, perhaps for that reason alone",
+            not_asked.queries_without_group, not_asked.changed_without_group
         ));
     }
     if !summary.exact {

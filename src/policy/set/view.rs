@@ -8,6 +8,9 @@ use crate::{
 use foldhash::fast::FixedState;
 use std::hash::BuildHasher;
 
+/// Octets of a rule that records tell: none on a name or a place has as many.
+const TOLD_BYTES_MAX: usize = 255;
+
 /// Effect, scope, importance and the common actions in one octet.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Flags(pub(super) u8);
@@ -128,6 +131,24 @@ impl RuleView<'_> {
         state().hash_one((self.head.flags.identity(), self.what, self.head.extra))
     }
 
+    /// What the rule looks at, as records tell it: `=example.com`, `192.0.2.0/24`, `AS4134`, `ns:example.net`. In 255
+    /// octets, with spaces written as DNS writes them.
+    pub fn told(&self) -> String {
+        let mut text = match self.what {
+            What::Name(wire) => {
+                let name = Name::from_wire(wire).expect("only whole names are packed");
+                return format!("{}{name}", self.head.flags.scope().prefix());
+            }
+            What::Other(OtherMatcher::NsName(scope, name)) => return format!("ns:{}{name}", scope.prefix()),
+            What::Other(OtherMatcher::Address(place)) => place.to_string(),
+            What::Other(OtherMatcher::NsAddress(place)) => format!("ns:{place}"),
+            What::Other(OtherMatcher::Client(net)) => format!("client:{net}"),
+            What::Other(OtherMatcher::Pattern(pattern)) => pattern.pattern().to_string().replace(' ', "\\032"),
+        };
+        text.truncate(text.floor_char_boundary(TOLD_BYTES_MAX));
+        text
+    }
+
     /// The rule by itself.
     pub fn unpack(&self) -> Rule {
         let matcher = match self.what {
@@ -162,4 +183,38 @@ impl RuleHead<'_> {
 /// Fixed, so that identities of different lists and runs can be compared.
 pub fn state() -> FixedState {
     FixedState::with_seed(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::policy::parse::{Options, parse};
+
+    #[test]
+    fn rules_are_told_as_they_stand_in_lists() {
+        let rules = [
+            "example.com",
+            "=example.com",
+            "*.example.com",
+            "192.0.2.0/24",
+            "2001:db8::/32",
+            "AS4134",
+            "country:CN",
+            "!country:US,CA",
+            "ns:example.net",
+            "ns:*.example.net",
+            "ns:192.0.2.0/24",
+            "/^ads[0-9]+/",
+        ];
+        let text = format!("#! cleandns\n{}\n@except.example\n", rules.join("\n"));
+        let set = parse(text.as_bytes(), &Options::default()).unwrap().rules;
+        let mut told: Vec<(u32, String)> = set.iter().map(|(_, rule)| (rule.head.line, rule.told())).collect();
+        told.sort();
+        let told: Vec<&str> = told.iter().map(|(_, rule)| rule.as_str()).collect();
+        // What a rule does is told beside it.
+        assert_eq!(told, [&rules[..], &["except.example"]].concat());
+        let long = format!("#! cleandns\n/{}/\n/a b/\n", "x".repeat(400));
+        let set = parse(long.as_bytes(), &Options::default()).unwrap().rules;
+        let told: Vec<String> = set.iter().map(|(_, rule)| rule.told()).collect();
+        assert!(told.iter().all(|rule| rule.len() <= 255 && !rule.contains(' ')), "{told:?}");
+    }
 }

@@ -126,7 +126,7 @@ fn name(text: &str) -> Name {
 }
 
 fn client(address: &str) -> Client<'static> {
-    Client { address: address.parse().unwrap(), id: None, mac: None, tcp: false }
+    Client { address: address.parse().unwrap(), id: None, mac: None, tcp: false, group: None }
 }
 
 /// A question of a client that is in every `group` and has no id.

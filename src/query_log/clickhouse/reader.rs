@@ -141,7 +141,7 @@ impl ClickHouseReader {
             let sum: Sum<'_> = parse(line)?;
             let (count, last) = (number(&sum.queries)?, number(&sum.last_micros)?);
             let row = sum.row(&mut verdicts)?;
-            each(Seen { row: &row, count, first: row.time, last });
+            each(Seen { row: &row, count, first: row.time, last, has_details: true });
             Ok(())
         })?;
         Ok((from, to))

@@ -49,7 +49,7 @@ fn row(time: i64, name: &str) -> Row {
 }
 
 fn full(row: Row) -> Full<'static> {
-    Full { row, client: None, packets: None }
+    Full::bare(row)
 }
 
 /// Hands over rows of these numbers, and says how many were lost.

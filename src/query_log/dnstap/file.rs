@@ -6,7 +6,7 @@
 //! stream without a frame is not set aside but replaced, so that no good file makes way for it.
 
 use super::frames::Control;
-use crate::query_log::seldom::Seldom;
+use crate::query_log::{identity::Identity, seldom::Seldom};
 use std::{
     ffi::OsString,
     fs::{self, File, OpenOptions},
@@ -57,6 +57,7 @@ pub struct StreamFile {
     is_torn: bool,
     /// There is data in it.
     has_data: bool,
+    identity: Identity,
     /// That there is no next file.
     told: Seldom,
 }
@@ -73,7 +74,7 @@ impl StreamFile {
             let _ = fs::remove_file(path);
             return Err(FileError::Write(error));
         }
-        let bytes = start.len() as u64;
+        let (bytes, identity) = (start.len() as u64, Identity::of(&file.metadata()?));
         Ok(Self {
             path: path.to_owned(),
             rotation,
@@ -81,6 +82,7 @@ impl StreamFile {
             bytes,
             is_torn: false,
             has_data: false,
+            identity,
             told: Seldom::default(),
         })
     }
@@ -99,6 +101,11 @@ impl StreamFile {
         self.put(frames)?;
         self.has_data = true;
         Ok(())
+    }
+
+    /// True if the file is no longer where it was created.
+    pub fn is_gone(&self) -> bool {
+        self.identity.is_gone_from(&self.path)
     }
 
     /// Ends the stream.

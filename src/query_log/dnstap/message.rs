@@ -46,6 +46,40 @@ pub struct Event<'a> {
     pub zone: Cow<'a, [u8]>,
     /// What a policy did.
     pub policy: Option<PolicyApplied<'a>>,
+    /// Any text: the schema leaves it to whoever writes. See [`Extra`] for what this program does.
+    pub extra: Cow<'a, [u8]>,
+}
+
+/// What this program tells beside a client's message, in words: `privacy=prefix;group=guests`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Extra<'a> {
+    /// The address is that of the client's network.
+    pub is_network: bool,
+    /// The name of the client's group; empty: not told.
+    pub group: &'a str,
+}
+
+impl<'a> Extra<'a> {
+    const NETWORK: &'static str = "privacy=prefix";
+    const GROUP: &'static str = "group=";
+
+    /// As it is written.
+    pub fn text(&self) -> String {
+        let network = if self.is_network { Self::NETWORK } else { "" };
+        let semicolon = if self.is_network && !self.group.is_empty() { ";" } else { "" };
+        let key = if self.group.is_empty() { "" } else { Self::GROUP };
+        format!("{network}{semicolon}{key}{}", self.group)
+    }
+
+    /// What such a text says; nothing if it is none.
+    pub fn read(text: &'a [u8]) -> Self {
+        let text = std::str::from_utf8(text).unwrap_or_default();
+        let (is_network, rest) = match text.strip_prefix(Self::NETWORK) {
+            Some(rest) => (true, rest.strip_prefix(';').unwrap_or_default()),
+            None => (false, text),
+        };
+        Self { is_network, group: rest.strip_prefix(Self::GROUP).unwrap_or_default() }
+    }
 }
 
 /// An event that borrows nothing.
@@ -134,6 +168,7 @@ impl Event<'_> {
             response: Cow::default(),
             zone: Cow::default(),
             policy: None,
+            extra: Cow::default(),
         }
     }
 }
@@ -170,6 +205,7 @@ pub fn encode(event: &Event<'_>, identity: &[u8], version: &[u8], out: &mut Vec<
     let payload = [
         (1, Field::Octets(identity)),
         (2, Field::Octets(version)),
+        (3, Field::Octets(&event.extra)),
         (14, Field::Nested(&message)),
         (15, Field::Number(MESSAGE as u64)),
     ];

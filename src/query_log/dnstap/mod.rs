@@ -10,6 +10,7 @@
 //! counted, and never more time than its bounds say.
 
 mod bare;
+mod connect;
 pub mod file;
 pub mod frames;
 pub mod message;
@@ -18,7 +19,9 @@ mod sink;
 
 pub use file::Rotation;
 pub use frames::{FrameError, Frames, StreamError};
-pub use message::{Action, DecodeError, Event, Kind, Matched, OwnedEvent, PolicyApplied, decode, encode, version};
+pub use message::{
+    Action, DecodeError, Event, Extra, Kind, Matched, OwnedEvent, PolicyApplied, decode, encode, version,
+};
 pub use sender::Output;
 pub(super) use sink::DnstapSink;
 

@@ -1,28 +1,23 @@
 //! Sends frames to where they are wanted, a batch at a time, and begins again when what was there is gone.
 //!
 //! Whoever owns an [`Output`] tells it the time and counts what it lost. It never sleeps: until it is time to try
-//! again, frames are lost without being encoded. A call may wait for a collector, though, as long as the bounds below
-//! say, so that it belongs on a thread of its own.
+//! again, frames are lost without being encoded. A call may wait for a collector, though, as long as the bounds in
+//! `connect` say, so that it belongs on a thread of its own.
 
 use super::{
+    connect::{connect_tcp, connect_unix},
     file::{FileError, Rotation, StreamFile},
     frames::{self, StreamError},
 };
 use crate::config::DnstapTarget;
-use socket2::{Domain, SockAddr, Socket, Type};
+use socket2::Socket;
 use std::{
     io::{self, Write},
-    net::ToSocketAddrs,
-    path::Path,
     time::{Duration, Instant},
 };
 
 /// Octets that are written together. Larger batches save nothing; smaller ones cost a system call each.
 const BATCH_BYTES: usize = 64 << 10;
-/// How long a collector may take to accept a connection, and then keep a call waiting without any progress. It is near.
-const WAIT: Duration = Duration::from_secs(2);
-/// Addresses of a host's name that are tried, one after the other.
-const ADDRESSES_MAX: usize = 4;
 /// Until a lost target is tried again: twice as long each time, until something was written.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(60);
@@ -153,6 +148,20 @@ impl Output {
         lost
     }
 
+    /// Ends a file that was removed or moved away, wherever it is now; the next frames begin another. Says whether it was so.
+    pub fn let_go_if_gone(&mut self) -> bool {
+        if !matches!(&self.sink, Some(Sink::File(file)) if file.is_gone()) {
+            return false;
+        }
+        tracing::warn!(to = %self.target, "dnstap: the file was removed or moved away; the next frames begin another");
+        if let Some(Sink::File(file)) = self.sink.take()
+            && let Err(error) = file.finish()
+        {
+            tracing::warn!(to = %self.target, %error, "dnstap: the stream has no proper end");
+        }
+        true
+    }
+
     fn is_due(&self, now: Instant) -> bool {
         self.due.is_none_or(|due| now >= due)
     }
@@ -191,32 +200,6 @@ fn open(target: &DnstapTarget, rotation: Rotation) -> Result<Sink, OutputError> 
     .map_err(OutputError::Connect)?;
     frames::open_stream(&mut socket)?;
     Ok(Sink::Socket(socket))
-}
-
-fn connect_unix(path: &Path) -> io::Result<Socket> {
-    let socket = new_socket(Domain::UNIX)?;
-    // Waits for a place in the queue as long as a write would.
-    socket.connect(&SockAddr::unix(path)?)?;
-    Ok(socket)
-}
-
-fn connect_tcp(place: &str) -> io::Result<Socket> {
-    let mut failure = io::Error::other("the name has no address");
-    for address in place.to_socket_addrs()?.take(ADDRESSES_MAX) {
-        let socket = new_socket(Domain::for_address(address))?;
-        match socket.connect_timeout(&address.into(), WAIT) {
-            Ok(()) => return Ok(socket),
-            Err(error) => failure = error,
-        }
-    }
-    Err(failure)
-}
-
-fn new_socket(family: Domain) -> io::Result<Socket> {
-    let socket = Socket::new(family, Type::STREAM, None)?;
-    socket.set_read_timeout(Some(WAIT))?;
-    socket.set_write_timeout(Some(WAIT))?;
-    Ok(socket)
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
 //! Queries as dnstap: what clients asked and got, and what this server asked others.
 
-use super::{Action, Event, Kind, Matched, Output, POLICY_KIND, PolicyApplied, Rotation, bare, encode};
+use super::{Action, Event, Extra, Kind, Matched, Output, POLICY_KIND, PolicyApplied, Rotation, bare, encode};
 use crate::{
-    config::{Dnstap, Privacy},
+    config::{DEFAULT_GROUP, Dnstap, Privacy},
     dns::{Name, Rcode},
     policy::{Outcome, Trigger},
     query_log::{
         drain::{Full, Sink},
-        row::{Fate, Row, Said},
+        row::{Fate, Said},
         unpack::Tapped,
     },
 };
@@ -26,6 +26,10 @@ pub(in crate::query_log) struct DnstapSink {
     /// Packets are written as they were, with all that they tell of a client. Those to other servers never do: they are
     /// this server's own, and nothing of a client's query but its question goes into them.
     is_full: bool,
+    /// The address that is told of a client is its network's.
+    is_network: bool,
+    /// The file was removed or moved away.
+    has_lost_file: bool,
 }
 
 impl DnstapSink {
@@ -37,6 +41,8 @@ impl DnstapSink {
             client: dnstap.client,
             resolver: dnstap.resolver,
             is_full: privacy == Privacy::Full,
+            is_network: privacy == Privacy::Prefix,
+            has_lost_file: false,
         }
     }
 
@@ -55,8 +61,9 @@ impl DnstapSink {
 impl Sink for DnstapSink {
     fn write(&mut self, rows: Vec<Full<'_>>) -> u64 {
         // One event of two is enough to lose its row.
-        let is_full = self.is_full;
-        let lost = self.put(rows.iter().flat_map(|full| client_events(full, is_full)));
+        let (is_full, is_network) = (self.is_full, self.is_network);
+        let events = |full| client_events(full, is_full, extra(full, is_full, is_network));
+        let lost = self.put(rows.iter().flat_map(events));
         lost.min(rows.len() as u64)
     }
 
@@ -74,8 +81,13 @@ impl Sink for DnstapSink {
     }
 
     fn tick(&mut self) {
+        self.has_lost_file |= self.output.as_mut().is_some_and(Output::let_go_if_gone);
         // With nothing to write this only connects, if that is due.
         self.put(std::iter::empty());
+    }
+
+    fn has_lost_file(&mut self) -> bool {
+        std::mem::take(&mut self.has_lost_file)
     }
 
     fn finish(&mut self) -> u64 {
@@ -83,10 +95,17 @@ impl Sink for DnstapSink {
     }
 }
 
+/// What an address doesn't tell of a client: the group, where the address isn't whole, or where it isn't the default.
+fn extra(full: &Full<'_>, is_full: bool, is_network: bool) -> Vec<u8> {
+    let group = &*full.row.group;
+    let says_nothing = is_full && group == DEFAULT_GROUP;
+    if says_nothing { Vec::new() } else { Extra { is_network, group }.text().into_bytes() }
+}
+
 /// The query of a client, and its response if it got one. Unless all may be told, a packet that can't be freed of what
 /// tells of the client is left out.
-fn client_events<'p>(full: &'p Full<'_>, is_full: bool) -> impl Iterator<Item = Event<'p>> {
-    let Full { row, client, packets } = full;
+fn client_events<'p>(full: &'p Full<'_>, is_full: bool, extra: Vec<u8>) -> impl Iterator<Item = Event<'p>> {
+    let Full { row, client, packets, .. } = full;
     // Which port it came from nobody keeps.
     let client = client.map(|client| SocketAddr::new(client, 0));
     type Strip = fn(&[u8]) -> Option<Cow<'_, [u8]>>;
@@ -99,17 +118,18 @@ fn client_events<'p>(full: &'p Full<'_>, is_full: bool) -> impl Iterator<Item = 
         query_address: client,
         query_time: Some(begun),
         query: packets.map_or_else(Default::default, |packets| told(packets.query, bare::query)),
+        extra: extra.into(),
         ..Event::new(Kind::ClientQuery)
     };
     let response = (!row.dropped).then(|| Event {
         response_time: Some(row.time),
         query: Default::default(),
         response: packets.map_or_else(Default::default, |packets| told(packets.response, bare::response)),
-        policy: applied(row),
+        policy: applied(full),
         kind: Kind::ClientResponse,
         ..query.clone()
     });
-    let query = Event { policy: if row.dropped { applied(row) } else { None }, ..query };
+    let query = Event { policy: if row.dropped { applied(full) } else { None }, ..query };
     [Some(query), response].into_iter().flatten()
 }
 
@@ -134,23 +154,16 @@ fn resolver_events<'p>(exchange: &'p Tapped<'_>) -> impl Iterator<Item = Event<'
 
 /// What was said of a query, by the rule that decided. What blocked has the action that was taken, an exception has
 /// PASS, and a program in shadow has none.
-fn applied(row: &Row) -> Option<PolicyApplied<'_>> {
-    let fate = row.verdicts.fate();
-    let outcome = match fate {
-        Fate::Blocked => Outcome::Block,
-        Fate::WouldBlock => Outcome::WouldBlock,
-        Fate::Excepted => Outcome::Except,
-        Fate::Passed => return None,
-    };
+fn applied<'p>(full: &'p Full<'_>) -> Option<PolicyApplied<'p>> {
+    let row = &full.row;
     let policy = PolicyApplied { kind: POLICY_KIND.into(), ..PolicyApplied::default() };
-    if let (Fate::Excepted, Some(place)) = (fate, &row.verdicts.owner) {
+    if let (Fate::Excepted, Some(place)) = (row.verdicts.fate(), &row.verdicts.owner) {
         let rule = format!("exception {place}").into_bytes().into();
         return Some(PolicyApplied { rule, action: Some(Action::Pass), ..policy });
     }
-    let of_outcome = || row.verdicts.said.iter().filter(|said| said.outcome == outcome);
-    let said = of_outcome().find(|said| said.acted).or_else(|| of_outcome().next())?;
+    let said = &row.verdicts.said[row.verdicts.decisive()?];
     let Said { program, service, list, line, rule, .. } = said;
-    let action = match (outcome, row.rcode) {
+    let action = match (said.outcome, row.rcode) {
         (Outcome::WouldBlock, _) => None,
         (Outcome::Except, _) => Some(Action::Pass),
         _ if row.dropped => Some(Action::Drop),
@@ -169,22 +182,12 @@ fn applied(row: &Row) -> Option<PolicyApplied<'_>> {
         rule: format!("{program}/{service} {list}:{line} {rule}").trim_end().as_bytes().to_vec().into(),
         action,
         matched: Some(matched),
-        value: matched_name(row, said).map_or_else(Default::default, |name| name.as_wire().to_vec().into()),
+        value: match said.trigger {
+            Trigger::Qname => row.name.parse().map_or_else(|_| Vec::new(), |name: Name| name.as_wire().to_vec()).into(),
+            _ => full.matched.as_slice().into(),
+        },
         ..policy
     })
-}
-
-/// The name that a rule matched: the one asked, or the first alias that the rule covers.
-fn matched_name(row: &Row, said: &Said) -> Option<Name> {
-    match said.trigger {
-        Trigger::Qname => row.name.parse().ok(),
-        Trigger::Cname | Trigger::Dname | Trigger::SvcbTarget => {
-            let rule: Name = said.rule.trim_start_matches(['=', '*', '.']).parse().ok()?;
-            let mut aliases = row.aliases.iter().filter_map(|alias| alias.parse::<Name>().ok());
-            aliases.find(|alias| alias.is_at_or_below(&rule))
-        }
-        _ => None,
-    }
 }
 
 #[cfg(test)]
@@ -194,7 +197,7 @@ mod tests {
         dns::Transport,
         query_log::{
             dnstap::{Frames, decode},
-            row::Verdicts,
+            row::{Row, Verdicts},
             unpack::Packets,
         },
     };
@@ -263,13 +266,34 @@ mod tests {
     fn a_query_is_two_events_and_one_if_it_was_dropped() {
         let client = Some("192.0.2.7".parse().unwrap());
         let packets = Some(Packets { query: b"asked", response: b"said" });
-        let full = |dropped| Full { row: row(dropped), client, packets };
+        let full = |dropped| Full { client, packets, ..Full::bare(row(dropped)) };
         let expected = [
             "CLIENT_QUERY Tcp 192.0.2.7  100+None [asked] []",
             "CLIENT_RESPONSE Tcp 192.0.2.7  100+Some(123) [] [said] clean-store/tiktok tiktok.list:7 tiktok.com NxDomain",
             "CLIENT_QUERY Tcp 192.0.2.7  100+None [asked] [] clean-store/tiktok tiktok.list:7 tiktok.com Drop",
         ];
         assert_eq!(written(|sink| assert_eq!(sink.write(vec![full(false), full(true)]), 0)), expected);
+    }
+
+    #[test]
+    fn a_file_that_is_gone_is_ended_and_another_begins() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, moved) = (folder.path().join("x.dnstap"), folder.path().join("moved"));
+        let to = crate::config::DnstapTarget::File(path.clone());
+        let dnstap = Dnstap { to, bytes: 1 << 20, files: 2, client: true, resolver: false };
+        let mut sink = DnstapSink::new(&dnstap, "here", Privacy::Full);
+        let write = |sink: &mut DnstapSink| {
+            assert_eq!(sink.write(vec![Full::bare(row(true))]), 0);
+            sink.tick();
+            sink.has_lost_file()
+        };
+        assert!(!write(&mut sink));
+        std::fs::rename(&path, &moved).unwrap();
+        assert!(write(&mut sink), "that one is in the file that was moved");
+        assert!(!write(&mut sink));
+        assert_eq!(sink.finish(), 0);
+        let frames = |path| Frames::new(File::open(path).unwrap()).filter(Result::is_ok).count();
+        assert_eq!((frames(&moved), frames(&path)), (2, 1));
     }
 
     #[test]
@@ -285,14 +309,14 @@ mod tests {
             (Privacy::None, [false, false, true]),
         ] {
             let packets = Some(Packets { query: &query, response: &response });
-            let full = Full { row: row(false), client: None, packets };
+            let full = Full { packets, ..Full::bare(row(false)) };
             let text = written_under(privacy, |sink| assert_eq!(sink.write(vec![full]), 0)).concat();
             assert_eq!(["MAC 1", "ECS 2", "why"].map(|part| text.contains(part)), expected, "{privacy:?}: {text}");
             assert_eq!(text.matches("\u{1}a\u{7}example").count(), 2, "{text}");
         }
         // What can't be read tells that a query came, and nothing more.
         let unread = Some(Packets { query: b"MAC 1", response: b"ECS 2" });
-        let full = Full { row: row(false), client: None, packets: unread };
+        let full = Full { packets: unread, ..Full::bare(row(false)) };
         let text = written_under(Privacy::Hashed, |sink| assert_eq!(sink.write(vec![full]), 0)).concat();
         assert!(text.contains("CLIENT_QUERY") && !text.contains("MAC") && !text.contains("ECS"), "{text}");
     }
@@ -308,9 +332,11 @@ mod tests {
                 row.rcode = Rcode::NOERROR;
             }
             verdicts.owner = owner.map(Into::into);
-            row.aliases = vec!["cdn.example".to_owned(), "a.tiktok.com".to_owned()];
             row.verdicts = Arc::new(verdicts);
-            let policy = applied(&row).unwrap();
+            let alias: Name = "a.tiktok.com".parse().unwrap();
+            let matched = if trigger == Trigger::Cname { alias.as_wire().to_vec() } else { Vec::new() };
+            let full = Full { matched, ..Full::bare(row) };
+            let policy = applied(&full).unwrap();
             let value = Name::from_wire(&policy.value).map_or_else(|_| String::new(), |name| name.to_string());
             format!("{} {:?} {:?} {value}", String::from_utf8_lossy(&policy.rule), policy.action, policy.matched)
         };

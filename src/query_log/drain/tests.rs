@@ -156,3 +156,29 @@ fn exchanges_that_do_not_come_to_a_sink_are_counted() {
     let count = counts.now(Dropped::default());
     assert_eq!((count.queries, count.exchanges), (None, kept(0, 4)));
 }
+
+/// Notes the groups of rows.
+struct Groups(mpsc::Sender<String>);
+
+impl Sink for Groups {
+    fn write(&mut self, rows: Vec<Full<'_>>) -> u64 {
+        rows.iter().for_each(|full| drop(self.0.send(full.row.group.to_string())));
+        0
+    }
+}
+
+#[test]
+fn where_nothing_is_told_of_clients_their_group_is_not_either() {
+    for kept in config::Privacy::ALL {
+        let (told, groups) = mpsc::channel();
+        let Spawned { counts, batches, thread } =
+            spawn("test", Box::new(Groups(told)), Privacy::new(kept), Vec::new()).unwrap();
+        let (log, sinks) = (log(), vec![(batches, counts)]);
+        push(&log, 1, 0);
+        drain(&log, &sinks);
+        drop(sinks);
+        thread.join().unwrap();
+        let expected = if kept == config::Privacy::None { "" } else { "default" };
+        assert_eq!(groups.iter().collect::<Vec<_>>(), [expected], "{kept:?}");
+    }
+}

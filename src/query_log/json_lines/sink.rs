@@ -3,6 +3,7 @@
 use super::{
     super::{
         drain::{Full, Sink},
+        identity::Identity,
         seldom::Seldom,
     },
     JsonRow,
@@ -27,6 +28,8 @@ pub(in crate::query_log) struct JsonSink {
     lines: Vec<u8>,
     /// Whether the last write failed: it is said once.
     failing: bool,
+    /// The file was removed or moved away.
+    has_lost_file: bool,
 }
 
 enum Output {
@@ -53,6 +56,7 @@ struct Opened {
     is_torn: bool,
     /// Octets in it.
     written: u64,
+    identity: Identity,
 }
 
 impl JsonSink {
@@ -71,7 +75,8 @@ impl JsonSink {
                 Output::File(file)
             }
         };
-        Ok(Self { instance: instance.to_owned(), output, lines: Vec::new(), failing: false })
+        let instance = instance.to_owned();
+        Ok(Self { instance, output, lines: Vec::new(), failing: false, has_lost_file: false })
     }
 }
 
@@ -100,6 +105,18 @@ impl Sink for JsonSink {
         let lines = self.lines[..written].iter().filter(|octet| **octet == b'\n').count();
         (rows.len() - lines) as u64
     }
+
+    fn tick(&mut self) {
+        if let Output::File(file) = &mut self.output
+            && file.let_go_if_gone()
+        {
+            self.has_lost_file = true;
+        }
+    }
+
+    fn has_lost_file(&mut self) -> bool {
+        std::mem::take(&mut self.has_lost_file)
+    }
 }
 
 impl Rotated {
@@ -112,6 +129,18 @@ impl Rotated {
             self.file = Some(Opened::open(&self.path)?);
         }
         self.file.as_mut().ok_or_else(|| io::Error::other("the file is not open"))
+    }
+
+    /// Closes a file that is no longer where it was opened; the next lines begin another. Says whether it was so.
+    fn let_go_if_gone(&mut self) -> bool {
+        let is_gone = |file: &Opened| file.is_plain && file.identity.is_gone_from(&self.path);
+        if !self.file.as_ref().is_some_and(is_gone) {
+            return false;
+        }
+        let file = self.path.display();
+        tracing::warn!(%file, "query_log.json: the file was removed or moved away; the next lines begin another");
+        self.file = None;
+        true
     }
 
     /// Says how many octets were written, and why not all.
@@ -170,7 +199,7 @@ impl Opened {
             fcntl(&file, FcntlArg::F_SETFL(OFlag::O_APPEND))?;
         }
         let is_torn = is_plain && !ends_with_a_line(path, written);
-        Ok(Self { file, is_plain, is_torn, written })
+        Ok(Self { file, is_plain, is_torn, written, identity: Identity::of(&metadata) })
     }
 
     fn append(&mut self, lines: &[u8]) -> (usize, io::Result<()>) {
@@ -230,7 +259,7 @@ mod tests {
 
     fn write(sink: &mut JsonSink, name: &str) -> u64 {
         let row = Row { name: name.to_owned(), ..Row::default() };
-        sink.write(vec![Full { row, client: None, packets: None }])
+        sink.write(vec![Full::bare(row)])
     }
 
     /// The names in whole lines, and other lines as they are.
@@ -262,6 +291,25 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_is_gone_is_let_go_and_another_begins() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, moved) = (folder.path().join("x.json"), folder.path().join("moved"));
+        let mut sink = sink(&path, 1 << 20, 2);
+        let look = |sink: &mut JsonSink| {
+            sink.tick();
+            sink.has_lost_file()
+        };
+        assert_eq!((write(&mut sink, "a"), look(&mut sink)), (0, false));
+        fs::rename(&path, &moved).unwrap();
+        assert_eq!((look(&mut sink), look(&mut sink)), (true, false), "it is told once");
+        assert_eq!((write(&mut sink, "b"), look(&mut sink)), (0, false));
+        assert_eq!((content(&moved), content(&path)), (vec!["a".to_owned()], vec!["b".to_owned()]));
+        fs::remove_file(&path).unwrap();
+        assert!(look(&mut sink));
+        assert_eq!((write(&mut sink, "c"), content(&path)), (0, vec!["c".to_owned()]));
+    }
+
+    #[test]
     fn half_a_line_is_ended_and_not_continued() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.json");
@@ -281,7 +329,8 @@ mod tests {
         fcntl(&file, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_GROW)).unwrap();
         let Output::File(output) = &mut sink.output else { panic!("a file") };
         let full = file.try_clone().unwrap();
-        output.file = Some(Opened { file: full, is_plain: true, is_torn: false, written: 5 });
+        let identity = Identity::of(&full.metadata().unwrap());
+        output.file = Some(Opened { file: full, is_plain: true, is_torn: false, written: 5, identity });
         assert_eq!(write(&mut sink, "lost"), 1);
         let mut octets = [0; 64];
         let count = file.read_at(&mut octets, 0).unwrap();

@@ -69,9 +69,14 @@ impl Limits {
 
 /// Where the journal is.
 pub(super) fn journal(path: &Path) -> PathBuf {
-    let mut journal = path.as_os_str().to_owned();
-    journal.push("-wal");
-    journal.into()
+    beside(path, "-wal")
+}
+
+/// A file that SQLite has beside a database.
+pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
 }
 
 /// Tells the time by which things are too old: a clock that leaps ahead for a moment makes nothing old.

@@ -210,7 +210,7 @@ impl Reader {
                 aliases: Vec::new(),
                 addresses: Vec::new(),
             };
-            each(Seen { row: &one, count: row.get(4)?, first, last });
+            each(Seen { row: &one, count: row.get(4)?, first, last, has_details: false });
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 use super::{
     super::{
         drain::{Full, Sink},
+        identity::Identity,
         row::{Row, Said, Verdicts},
     },
     BUSY_WITHIN, FATE, Limits, Origin, bounds, is_broken, open, put_aside,
@@ -40,6 +41,10 @@ pub struct Writer {
     within: Limits,
     origin: Origin,
     connection: Option<Connection>,
+    /// The database and its journal, as they were opened.
+    files: Vec<(PathBuf, Identity)>,
+    /// One of them was removed or moved away.
+    has_lost_file: bool,
     numbers: Numbers,
     unrolled: u64,
     untrimmed: u64,
@@ -74,6 +79,8 @@ impl Writer {
             within: limits,
             origin,
             connection: None,
+            files: Vec::new(),
+            has_lost_file: false,
             numbers: Numbers::default(),
             unrolled: 0,
             untrimmed: 0,
@@ -96,6 +103,8 @@ impl Writer {
             restrict(&self.path);
             self.origin.note(&connection)?;
             self.connection = Some(connection);
+            let files = [self.path.clone(), bounds::journal(&self.path)];
+            self.files = files.into_iter().filter_map(|file| Identity::at(&file).ok().map(|own| (file, own))).collect();
             self.look_at_room()?;
         }
         self.connection.as_mut().ok_or(rusqlite::Error::InvalidQuery)
@@ -124,6 +133,26 @@ impl Writer {
         self.look_at_room()?;
         let limits = self.within;
         bounds::trim(self.connection()?, limits, now)
+    }
+
+    /// Closes a database that is no longer where it was opened, or whose journal isn't: what is written to it nobody would
+    /// find. The next rows begin another, or go on in the one that is there now.
+    fn let_go_if_gone(&mut self) {
+        let is_open = self.connection.is_some();
+        if !is_open || !self.files.iter().any(|(file, own)| own.is_gone_from(file)) {
+            return;
+        }
+        let file = self.path.display();
+        tracing::warn!(%file, "the query log was removed or moved away; the next questions begin another");
+        // This puts the journal into the database, if that is still in its place.
+        self.connection = None;
+        if !self.path.exists() {
+            // Of a database that isn't there they are of no use, and another must not take them for its own.
+            [bounds::journal(&self.path), bounds::beside(&self.path, "-shm")]
+                .iter()
+                .for_each(|left| drop(fs::remove_file(left)));
+        }
+        self.has_lost_file = true;
     }
 
     /// Keeps to the room that there is on the disk.
@@ -208,6 +237,7 @@ impl Sink for Writer {
     }
 
     fn tick(&mut self) {
+        self.let_go_if_gone();
         // Where a disk is full, only what is removed makes room: so this is tried after failures too.
         if self.connection.is_none() && !self.path.exists() {
             return;
@@ -223,6 +253,10 @@ impl Sink for Writer {
         {
             self.failed("old questions can't be removed", &error);
         }
+    }
+
+    fn has_lost_file(&mut self) -> bool {
+        std::mem::take(&mut self.has_lost_file)
     }
 
     fn finish(&mut self) -> u64 {

@@ -2,11 +2,13 @@
 
 use super::*;
 use crate::{
+    config::Privacy as Kept,
     dns::{Name, RrType},
     policy::{
         BlockAnswer, Geo, GroupSpec, Link, ListSpec, OwnerException, PolicySpec, ProgramSpec, Role, Scope, Trigger,
         parse::{Options, parse},
     },
+    query_log::Privacy,
     replay::input::{Opened, Place, WallClock, open},
 };
 use proptest::prelude::*;
@@ -52,11 +54,7 @@ fn policy(programs: &[(Mode, &str)], owner: Vec<OwnerException>) -> Judge {
         geo: Geo::default(),
         seed: 7,
     };
-    Judge {
-        policy: Arc::new(Policy::build(spec).unwrap()),
-        local: LocalData::default(),
-        special: SpecialNames::new(std::iter::empty()),
-    }
+    Judge::new(Arc::new(Policy::build(spec).unwrap()), LocalData::default(), SpecialNames::new(std::iter::empty()))
 }
 
 /// Queries from memory.
@@ -196,6 +194,40 @@ fn what_the_file_tells_of_answers_is_judged_too() {
     assert_eq!(numbers, (0, 2, 4));
 }
 
+/// `name group`, without an address.
+fn of_group(text: &str) -> Asked {
+    let (name, group) = text.split_once(' ').unwrap();
+    Asked { group: group.to_owned(), ..asked(name) }
+}
+
+#[test]
+fn a_recorded_group_counts_where_the_address_does_not_tell_it() {
+    let of = |query: Asked| {
+        let mut comparison = Comparison::new(Before::Nothing, policy(&[(Mode::Enforce, "b.example")], vec![]), NOW);
+        comparison.run(&mut Given(vec![query].into_iter()), &mut |_| {}).unwrap();
+        let summary = comparison.summary(Format::Ours, 10);
+        let told = summary.not_asked;
+        let groups = (told.queries_by_recorded_group, told.queries_without_group, told.changed_without_group);
+        (summary.newly_blocked, groups)
+    };
+    let at = |client: &str, group: &str| Asked { group: group.to_owned(), ..asked(&format!("b.example {client}")) };
+    for (query, expected) in [
+        (of_group("b.example guests"), (0, (1, 0, 0))),
+        (of_group("b.example default"), (1, (1, 0, 0))),
+        // Of another configuration, and not told at all.
+        (of_group("b.example servers"), (1, (0, 1, 1))),
+        (of_group("b.example "), (1, (0, 1, 1))),
+        (of_group("c.example "), (0, (0, 1, 0))),
+        // A whole address is better, but for those whom it doesn't tell: some guests are known by what they are called.
+        (at("10.0.0.1", "servers"), (1, (0, 0, 0))),
+        (at("192.168.7.1", "default"), (0, (0, 0, 0))),
+        (at("10.0.0.1", "guests"), (0, (1, 0, 0))),
+    ] {
+        let shown = format!("{query:?}");
+        assert_eq!(of(query), expected, "{shown}");
+    }
+}
+
 #[test]
 fn names_that_no_policy_is_asked_about() {
     let after = policy(&[(Mode::Enforce, "localhost\nprinter.local\nin-addr.arpa\nb.example")], vec![]);
@@ -233,8 +265,8 @@ fn the_first_rows_and_the_first_reasons() {
 }
 
 /// A line of our log for a query, as the policy decided it.
-fn logged(judge: &Judge, asked: &Asked) -> String {
-    let client = Client { address: asked.client.unwrap(), id: None, mac: None, tcp: asked.tcp };
+fn logged(judge: &Judge, asked: &Asked, privacy: &Privacy) -> String {
+    let client = Client { address: asked.client.unwrap(), id: None, mac: None, tcp: asked.tcp, group: None };
     let asking = Asking { name: &asked.name, rr_type: asked.rr_type, client, now: NOW, pauses: &[] };
     let mut verdict = judge.policy.on_question(&asking);
     // As a server does: no answer is looked for where the question is blocked.
@@ -259,8 +291,8 @@ fn logged(judge: &Judge, asked: &Asked) -> String {
     };
     let mut line = serde_json::json!({
         "time": "2026-11-28T22:00:00.000000Z",
-        "client": client.address,
-        "group": "default",
+        "client": privacy.tell(client.address, NOW),
+        "group": if privacy.tells_group() { judge.policy.group_name(judge.policy.group_of(&client)) } else { "" },
         "transport": if asked.tcp { "tcp" } else { "udp" },
         "name": asked.name.to_string(),
         "type": asked.rr_type.to_string(),
@@ -314,7 +346,9 @@ proptest! {
             (prop::sample::select(&Mode::ALL[..]), prop::collection::vec(rule(), 1..6)), 1..4),
         excepted in prop::option::of(name()),
         queries in prop::collection::vec(a_query(), 1..80),
+        kept in prop::sample::select(&Kept::ALL[..]),
     ) {
+        let privacy = Privacy::new(kept);
         let texts: Vec<(Mode, String)> = programs.into_iter().map(|(mode, rules)| (mode, rules.join("\n"))).collect();
         let programs: Vec<(Mode, &str)> = texts.iter().map(|(mode, rules)| (*mode, rules.as_str())).collect();
         let owner: Vec<OwnerException> = excepted.into_iter().map(|name| OwnerException {
@@ -326,7 +360,7 @@ proptest! {
             place: "cleandns.toml:1".to_owned(),
         }).collect();
         let judge = || policy(&programs, owner.clone());
-        let log: String = queries.iter().map(|query| logged(&judge(), query)).collect();
+        let log: String = queries.iter().map(|query| logged(&judge(), query, &privacy)).collect();
         let clock = WallClock { now: NOW, zone: crate::policy::Zone::utc() };
         for before in [Before::Recorded, Before::Policy(judge())] {
             let Opened { mut source, format, .. } = open(Cursor::new(log.clone()), None, None, &clock).unwrap();
@@ -335,7 +369,10 @@ proptest! {
             comparison.run(&mut *source, &mut |_| {}).unwrap();
             let summary = comparison.summary(format, 10);
             prop_assert_eq!(summary.queries, queries.len() as u64, "{:?}", summary.skipped);
-            prop_assert_eq!(summary.changed, 0, "{:#?}\n{}", shown(&summary), log);
+            // Where nothing is told of who asked, that is said, and nothing else changes.
+            let of_nobody = summary.not_asked.changed_without_group;
+            prop_assert_eq!(summary.changed, of_nobody, "{:#?}\n{}", shown(&summary), log);
+            prop_assert!(kept == Kept::None || summary.not_asked.queries_without_group == 0);
         }
     }
 }

@@ -53,6 +53,8 @@ pub struct Asked {
     pub client_text: String,
     /// What an encrypted transport said the client is called, in lower case; else empty.
     pub client_id: String,
+    /// The name of the client's group, as it was when the query was answered; empty: the file doesn't tell it.
+    pub group: String,
     pub tcp: bool,
     pub name: Name,
     pub rr_type: RrType,
@@ -82,6 +84,7 @@ impl Default for Asked {
             client: None,
             client_text: String::new(),
             client_id: String::new(),
+            group: String::new(),
             tcp: false,
             name: Name::ROOT,
             rr_type: RrType::A,
@@ -99,6 +102,7 @@ impl Asked {
         (self.time, self.client, self.tcp, self.recorded, self.unaskable) = (None, None, false, None, false);
         self.client_text.clear();
         self.client_id.clear();
+        self.group.clear();
         self.links.clear();
         self.told.clear();
     }
@@ -109,6 +113,11 @@ impl Asked {
         if self.client.is_none() {
             Bounded(&mut self.client_text).push(text);
         }
+    }
+
+    /// Takes the name of the client's group.
+    fn set_group(&mut self, name: &str) {
+        Bounded(&mut self.group).push(name);
     }
 }
 

@@ -15,6 +15,8 @@ struct Query<'a> {
     #[serde(borrow, default)]
     client: Cow<'a, str>,
     #[serde(borrow, default)]
+    group: Cow<'a, str>,
+    #[serde(borrow, default)]
     transport: Cow<'a, str>,
     #[serde(borrow, default)]
     name: Cow<'a, str>,
@@ -59,6 +61,7 @@ pub(super) fn read_line(line: &[u8], asked: &mut Asked) -> Result<Step, String> 
     asked.rr_type = query.rr_type.parse().map_err(|error| format!("type: {error}"))?;
     asked.tcp = query.transport == "tcp";
     asked.set_client(&query.client);
+    asked.set_group(&query.group);
     asked.take_answer(query.aliases.iter().map(|alias| &**alias), query.addresses.iter().copied())?;
     asked.begin_verdict(Some(&*query.owner).filter(|owner| !owner.is_empty()));
     for said in &query.verdicts {

@@ -28,6 +28,7 @@ pub(super) fn take_row(row: &Row, asked: &mut Asked) -> Result<Step, String> {
     asked.rr_type = row.rr_type;
     asked.tcp = row.transport == crate::dns::Transport::Tcp;
     asked.set_client(&row.client);
+    asked.set_group(&row.group);
     asked.take_answer(row.aliases.iter().map(String::as_str), row.addresses.iter().copied())?;
     asked.begin_verdict(row.verdicts.owner.as_deref());
     for said in &row.verdicts.said {

@@ -7,20 +7,22 @@
 
 use super::{Asked, NOT_JUDGED, OpenError, Place, Source, Step, recorded::PROHIBITED};
 use crate::{
+    config::Privacy as Kept,
     dns::{HEADER_BYTES, Name, Query, Question, Reject, Section, Transport, extended_error, is_query, read_records},
-    policy::{Link, Outcome, Reached, Trigger},
+    policy::{Link, Outcome, Reached, Scope, Trigger},
     query::answer_links,
     query_log::{
-        Fate,
+        Fate, Privacy,
         dnstap::{
-            Action, DecodeError, Event, Frames, Kind, Matched, POLICY_KIND, PolicyApplied, StreamError, decode, version,
+            Action, DecodeError, Event, Extra, Frames, Kind, Matched, POLICY_KIND, PolicyApplied, StreamError, decode,
+            version,
         },
     },
 };
 use std::{
     collections::VecDeque,
     io::{self, BufReader, Read},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
 };
 
 /// Queries that wait for their response at most. This program writes one after the other; others while they resolve.
@@ -231,7 +233,7 @@ impl<R: Read> Source for Taps<R> {
     }
 }
 
-/// Fills a place with what an event tells of its question.
+/// Fills a place with what an event tells of its question and who asked it.
 fn begin(asked: &mut Asked, question: &Question, event: &Event<'_>, is_own: bool) {
     asked.clear();
     (asked.name, asked.rr_type) = (question.name, question.rr_type);
@@ -240,6 +242,12 @@ fn begin(asked: &mut Asked, question: &Question, event: &Event<'_>, is_own: bool
     asked.tcp = event.transport == Some(Transport::Tcp);
     if is_own {
         asked.begin_verdict(None);
+        let Extra { is_network, group } = Extra::read(&event.extra);
+        asked.set_group(group);
+        if let Some(network) = asked.client.filter(|_| is_network) {
+            // No client has the address of a network.
+            asked.set_client(&Privacy::new(Kept::Prefix).tell(network, 0));
+        }
     }
 }
 
@@ -270,23 +278,57 @@ fn take_policy(asked: &mut Asked, policy: Option<&PolicyApplied<'_>>) {
         Some(Matched::ResponseIp) => Trigger::Address,
         Some(Matched::NsName) => Trigger::NsName,
         Some(Matched::NsIp) => Trigger::NsAddress,
-        Some(Matched::Qname) | None => match Name::from_wire(&policy.value) {
-            Ok(alias) if alias != asked.name => {
-                // A response that blocks doesn't show the alias that it is for.
-                if !asked.links.iter().any(|link| link.what == Reached::Name(alias)) {
-                    asked.links.push(Link::name(alias, Trigger::Cname));
-                }
-                Trigger::Cname
-            }
-            _ => Trigger::Qname,
-        },
+        Some(Matched::Qname) | None => trigger_of_name(&asked.name, &policy.value, rule_of(&rule)),
     };
+    // A response that blocks doesn't show the alias or the address that it is for.
+    let reached = match trigger {
+        Trigger::Cname => Name::from_wire(&policy.value).ok().map(Reached::Name),
+        Trigger::Address => address(&policy.value).map(Reached::Address),
+        _ => None,
+    };
+    if let Some(what) = reached.filter(|what| asked.links.iter().all(|link| link.what != *what)) {
+        asked.links.push(Link { what, trigger });
+    }
     let (program_service, place) = rule.split_once(' ').unwrap_or_default();
     let program_service = program_service.split_once('/').unwrap_or_default();
     if asked.recorded.is_none() {
         asked.recorded = Some(Fate::Passed);
     }
     asked.take_said(program_service, without_rule(place), trigger, outcome(policy));
+}
+
+/// What a rule on names matched: the name asked, or an alias. Which alias that was isn't told where answers aren't kept;
+/// then it isn't the name asked if the rule doesn't cover that.
+fn trigger_of_name(asked: &Name, value: &[u8], rule: &str) -> Trigger {
+    let is_asked = match Name::from_wire(value) {
+        Ok(matched) => matched == *asked,
+        Err(_) => covers(rule, asked),
+    };
+    if is_asked { Trigger::Qname } else { Trigger::Cname }
+}
+
+/// Whether a rule as it is told covers a name. A text that is no rule on a name covers none.
+fn covers(rule: &str, name: &Name) -> bool {
+    let scopes = [Scope::Exact, Scope::Below, Scope::Subtree];
+    let read = scopes.into_iter().find_map(|scope| Some((scope, rule.strip_prefix(scope.prefix())?)));
+    let Some((scope, Ok(own))) = read.map(|(scope, own)| (scope, own.parse::<Name>())) else { return false };
+    match scope {
+        Scope::Exact => *name == own,
+        Scope::Subtree => name.is_at_or_below(&own),
+        Scope::Below => *name != own && name.is_at_or_below(&own),
+    }
+}
+
+/// The rule in `program/service list:line rule`.
+fn rule_of(text: &str) -> &str {
+    let place = text.split_once(' ').unwrap_or_default().1;
+    place.strip_prefix(without_rule(place)).unwrap_or_default().trim_start()
+}
+
+/// An address by its octets.
+fn address(octets: &[u8]) -> Option<IpAddr> {
+    let ipv4 = <[u8; 4]>::try_from(octets).ok().map(IpAddr::from);
+    ipv4.or_else(|| <[u8; 16]>::try_from(octets).ok().map(IpAddr::from))
 }
 
 /// What a verdict means, by the action that is told with it.
@@ -298,7 +340,7 @@ fn outcome(policy: &PolicyApplied<'_>) -> Outcome {
     }
 }
 
-/// `list:line` of `list:line rule`, whose rule is left out where it is none on names. A list may have spaces in its
+/// `list:line` of `list:line rule`, whose rule is left out where it isn't known. A list may have spaces in its
 /// name.
 fn without_rule(place: &str) -> &str {
     let has_line = |place: &str| {

@@ -13,7 +13,7 @@ fn numbers_of_any_size_do_no_harm() {
     for (row, (first, last)) in
         rows.iter().zip([(i64::MIN, i64::MAX), (i64::MAX, i64::MIN), (0, 0), (-1, 1)].iter().cycle())
     {
-        tally.add(&Seen { row, count: u64::MAX / 100, first: *first, last: *last });
+        tally.add(&Seen { row, count: u64::MAX / 100, first: *first, last: *last, has_details: true });
     }
     let report = tally.finish(&context());
     assert_eq!(report.totals.queries, 50 * (u64::MAX / 100));

@@ -164,7 +164,7 @@ fn sums_of_any_type_tell_nothing_of_retries() {
     let one = Row { rr_type: RrType(0), verdicts: blocked, ..row("c1", "t.example", START) };
     let mut tally = Tally::new(Filter::default());
     // A client asks for A, AAAA and HTTPS twice, within a second.
-    tally.add(&Seen { row: &one, count: 6, first: START, last: START + SECOND });
+    tally.add(&Seen { row: &one, count: 6, first: START, last: START + SECOND, has_details: false });
     let report = tally.finish(&context());
     assert_eq!(report.collateral.names.rows[0].retries, Default::default());
     assert_eq!(report.limits.queries_without_retries, 6);
@@ -217,7 +217,7 @@ fn alike_queries_put_together_count_as_they_would_apart() {
     let mut together = Tally::new(Filter::default());
     let mut apart = Tally::new(Filter::default());
     for (count, seconds) in [(6, 5 * 9), (3, 2 * DAY / SECOND)] {
-        together.add(&Seen { row: &one, count, first: START, last: START + seconds * SECOND });
+        together.add(&Seen { row: &one, count, first: START, last: START + seconds * SECOND, has_details: false });
         for step in 0..count as i64 {
             let time = START + seconds * SECOND * step / (count as i64 - 1);
             apart.add(&Seen::one(&Row { time, ..one.clone() }));
@@ -228,7 +228,7 @@ fn alike_queries_put_together_count_as_they_would_apart() {
     assert_eq!(together.totals, apart.totals);
     assert_eq!(together.time_line, apart.time_line);
     assert_eq!(together.domains, apart.domains);
-    let nothing = Seen { row: &one, count: 0, first: START, last: START };
+    let nothing = Seen { row: &one, count: 0, first: START, last: START, has_details: false };
     let mut empty = Tally::new(Filter::default());
     empty.add(&nothing);
     assert_eq!(empty.finish(&context()).totals.queries, 0);

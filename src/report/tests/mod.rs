@@ -5,5 +5,6 @@ mod bounds;
 mod collateral;
 mod made;
 mod page;
+mod quiet;
 mod recount;
 mod sheets;

@@ -101,7 +101,7 @@ pub(super) fn small() -> Report {
     });
     rows.extend(again);
     rows.push(Row { verdicts: block(14, "=log.tiktokv.example"), ..row("192.168.1.6", "log.tiktokv.example", at(11)) });
-    let would = said("clean-cloud/alibaba-hosting", (9, ""), Trigger::Address, Outcome::WouldBlock);
+    let would = said("clean-cloud/alibaba-hosting", (9, "203.0.113.0/24"), Trigger::Address, Outcome::WouldBlock);
     rows.push(Row {
         verdicts: verdicts([would]),
         addresses: vec!["203.0.113.7".parse().unwrap()],

@@ -94,4 +94,7 @@ fn a_server_that_others_reach_says_how_to_guard_it() {
     let ended = place.run(&["serve"]);
     assert_eq!(ended.code, Some(78), "{ended:?}");
     has(&ended.stderr, &["users:1: a line is name:role"]);
+    let ended = place.run(&["check"]);
+    assert_eq!(ended.code, Some(78), "{ended:?}");
+    has(&ended.stderr, &["users:1: a line is name:role"]);
 }

@@ -98,6 +98,42 @@ fn check_of_broken_syntax_and_missing_files() {
 }
 
 #[test]
+fn check_of_files_that_cannot_be_written() {
+    let place = Place::new("");
+    for (option, extra) in [
+        ("query_log.json.to", "[query_log.json]\nto = \"nowhere/queries.json\"\n"),
+        ("query_log.dnstap.to", "[query_log.dnstap]\nto = \"nowhere/queries.dnstap\"\n"),
+    ] {
+        place.configure(extra);
+        for args in [&["check"][..], &[]] {
+            let ended = place.run(args);
+            assert_eq!(ended.code, Some(78), "{args:?}: {ended:?}");
+            has(&ended.stderr, &[option, "nowhere/queries.", "its folder isn't there; make it, or write another"]);
+        }
+    }
+}
+
+#[test]
+fn a_check_for_programs() {
+    let place = Place::new("");
+    let check = |args: &[&str]| {
+        let ended = place.run(&[&["check", "--json"], args].concat());
+        (ended.code, serde_json::from_str::<serde_json::Value>(&ended.stdout).unwrap())
+    };
+    let (code, told) = check(&[]);
+    assert_eq!((code, &told["rules"], &told["unusable"]), (Some(0), &3.into(), &0.into()), "{told:#}");
+    assert!(told["configuration"].as_str().unwrap().ends_with("cleandns.toml"), "{told:#}");
+    assert_eq!((&told["problems"], told["lists"].as_array().unwrap().len()), (&serde_json::json!([]), 3), "{told:#}");
+    fs::write(place.path("lists/page.list"), "<html>").unwrap();
+    let (code, told) = check(&["--strict"]);
+    assert_eq!((code, &told["unusable"]), (Some(78), &1.into()), "{told:#}");
+    place.configure("[nonsense]\nx = 1\n");
+    let (code, told) = check(&[]);
+    assert_eq!(code, Some(78), "{told:#}");
+    assert!(told["problems"][0].as_str().unwrap().contains("nonsense"), "{told:#}");
+}
+
+#[test]
 fn check_of_names_of_ones_own() {
     let place = Place::new("");
     fs::write(place.path("hosts"), "192.168.1.60 tv.lan\n0.0.0.0 ads.example\n").unwrap();

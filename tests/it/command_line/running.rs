@@ -25,6 +25,19 @@ fn the_lists_of_a_running_server() {
     has(&ended.stdout, &["test-program/blocking\tenforce\t1 rules\t1 exceptions", "test-program/idle\toff\t2 rules"]);
 }
 
+/// Who reads lines of JSON reads nothing else.
+#[test]
+fn lines_of_json_have_standard_output_for_themselves() {
+    let (place, serving) = Place::serve("[query_log.json]\nto = \"stdout\"\n");
+    place.run(&["query", "blocked.example"]);
+    serving.stdout.until("blocked.example");
+    for line in serving.stdout.text().lines() {
+        let read = serde_json::from_str::<serde_json::Value>(line);
+        assert!(read.is_ok_and(|line| line["name"].is_string()), "{line}");
+    }
+    has(&serving.stderr.text(), &["is ready", "test-program", "Try it:"]);
+}
+
 #[test]
 fn programs_read_what_commands_say() {
     let (place, _serving) = Place::serve("");
@@ -38,6 +51,13 @@ fn programs_read_what_commands_say() {
         (&["pause", "--for", "10m"], "/pauses/0/until"),
         (&["pause"], "/pauses/0/until"),
         (&["explain", "blocked.example"], "/summary"),
+        (&["check"], "/lists/0/rules"),
+        (&["query", "blocked.example"], "/ede/code"),
+        (&["lists", "diff", "lists/blocking.list", "lists/idle.list"], "/services/0/added/rules/0"),
+        (
+            &["lists", "diff", "lists/blocking.list", "lists/idle.list", "--asked", "1d"],
+            "/services/0/removed/hit/queries",
+        ),
     ];
     for (args, field) in asked {
         let ended = place.run(&[args, &["--json"][..]].concat());

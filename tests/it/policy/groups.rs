@@ -304,7 +304,7 @@ async fn a_hardware_address_goes_before_a_network() {
         let Now::Answered = now else { panic!("{address} has to wait") };
         let expected = if mode == "enforce" { Rcode::NXDOMAIN } else { Rcode::REFUSED };
         assert_eq!((record.rcode, record.verdict.block().is_some()), (expected, mode == "enforce"), "{address}");
-        let client = Client { address, id: None, mac: None, tcp: false };
+        let client = Client { address, id: None, mac: None, tcp: false, group: None };
         let explanation = pipeline.explain(crate::harness::name("signed.org"), RrType::A, client).await.unwrap();
         let view = explained(&explanation, RrType::A, client, true, &published.status.load());
         assert_eq!((view.group.as_str(), view.considered[0].mode.as_str()), (group, mode), "{address}");

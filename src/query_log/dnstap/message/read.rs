@@ -1,6 +1,6 @@
 //! Reads payloads, by generated types: bad input is better left to a parser that many others use.
 //!
-//! Read is only what this resolver writes: the extra text, the identity and the version of HTTP are skipped.
+//! Read is only what this resolver writes: the identity and the version of HTTP are skipped.
 
 use super::{Action, Event, Kind, MESSAGE, Matched, OwnedEvent, PolicyApplied, SECOND};
 use crate::dns::Transport;
@@ -54,6 +54,7 @@ pub fn decode(payload: &[u8]) -> Result<OwnedEvent, DecodeError> {
             matched: Matched::ALL.into_iter().find(|matched| Some(*matched as i32) == policy.matched),
             value: octets(policy.value),
         }),
+        extra: octets(read.extra),
     })
 }
 
@@ -104,6 +105,8 @@ fn octets(octets: Option<Vec<u8>>) -> Cow<'static, [u8]> {
 /// `Dnstap` as it is read. What must be there is optional here: a missing field would be read as 0.
 #[derive(Clone, PartialEq, prost::Message)]
 struct PayloadRead {
+    #[prost(bytes = "vec", optional, tag = "3")]
+    extra: Option<Vec<u8>>,
     #[prost(message, optional, tag = "14")]
     message: Option<MessageRead>,
     #[prost(int32, optional, tag = "15")]

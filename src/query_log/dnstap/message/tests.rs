@@ -20,6 +20,7 @@ fn full(kind: Kind) -> OwnedEvent {
             matched: Some(Matched::NsIp),
             value: Cow::Borrowed(&[192, 0, 2, 1]),
         }),
+        extra: Cow::Borrowed(b"group=guests"),
         ..Event::new(kind)
     }
 }
@@ -150,5 +151,22 @@ fn damage_is_no_panic() {
             let _ = decode(&changed);
             changed[at] ^= 1 << bit;
         }
+    }
+}
+
+#[test]
+fn what_is_told_beside_a_message_is_read_again() {
+    for (is_network, group, text) in [
+        (false, "", ""),
+        (false, "kids", "group=kids"),
+        (true, "", "privacy=prefix"),
+        (true, "a;b = c", "privacy=prefix;group=a;b = c"),
+    ] {
+        let extra = Extra { is_network, group };
+        assert_eq!(extra.text(), text);
+        assert_eq!(Extra::read(text.as_bytes()), extra);
+    }
+    for text in [&b"\xff"[..], b"whatever others write", b"groups"] {
+        assert_eq!(Extra::read(text), Extra::default());
     }
 }

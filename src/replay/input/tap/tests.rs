@@ -83,7 +83,7 @@ pub(in super::super) fn file() -> Vec<u8> {
 #[test]
 fn a_query_is_one_with_its_response() {
     let said = |name: &str, policy| vec![query(7, name), Event { policy, ..response(7, name, &[]) }];
-    let qname = Some(Matched::Qname);
+    let (qname, address) = (Some(Matched::Qname), Some(Matched::ResponseIp));
     let chain = [
         record("www.a.example", RrType::CNAME, &wire("cdn.b.example")),
         record("cdn.b.example", RrType::A, &[192, 0, 2, 9]),
@@ -106,6 +106,24 @@ fn a_query_is_one_with_its_response() {
         (
             said("www.a.example", block("p/s s.list:7 b.example", &wire("cdn.b.example"))),
             ">cdn.b.example blocked p/s s.list:7",
+        ),
+        // Which alias that was isn't told: not the name asked.
+        (said("www.a.example", block("p/s s.list:7 b.example", &[])), "passed unaskable"),
+        (said("www.a.example", block("p/s s.list:7 =a.example", &[])), "passed unaskable"),
+        (
+            said("www.a.example", policy("p/s s.list:7 192.0.2.0/24", Some(Action::NoData), address, &[192, 0, 2, 9])),
+            "=192.0.2.9 blocked p/s s.list:7",
+        ),
+        // Neither is what a rule in shadow looked at, but the packet has it.
+        (
+            vec![
+                query(7, "www.a.example"),
+                Event {
+                    policy: policy("p/s s.list:7 192.0.2.0/24", None, address, &[]),
+                    ..response(7, "www.a.example", &chain)
+                },
+            ],
+            ">cdn.b.example =192.0.2.9 would-block p/s s.list:7",
         ),
         // What the rule looked at is not told.
         (
@@ -147,6 +165,23 @@ fn a_query_is_one_with_its_response() {
         let expected = if expected.is_empty() { vec![] } else { vec![format!("www.a.example A {BASE} {expected}")] };
         assert_eq!(steps(&stream(OWN, &events), None), expected);
     }
+}
+
+#[test]
+fn what_stands_beside_a_message_tells_of_the_client() {
+    let with = |extra: &str, own: &[u8]| {
+        let event = Event { extra: extra.as_bytes().to_vec().into(), ..query(7, "a.example") };
+        let clock = crate::replay::WallClock { now: 0, zone: crate::policy::Zone::utc() };
+        let mut source = open(Cursor::new(stream(own, &[event])), None, None, &clock).unwrap().source;
+        let mut asked = Asked::default();
+        assert_eq!(source.advance(&mut asked).unwrap(), Step::Asked);
+        (asked.client.map(|client| client.to_string()).unwrap_or_default(), asked.client_text, asked.group)
+    };
+    let told = |client: &str, text: &str, group: &str| (client.to_owned(), text.to_owned(), group.to_owned());
+    assert_eq!(with("", OWN), told("192.0.2.7", "", ""));
+    assert_eq!(with("group=kids", OWN), told("192.0.2.7", "", "kids"));
+    assert_eq!(with("privacy=prefix;group=kids", OWN), told("", "192.0.2.0/24", "kids"));
+    assert_eq!(with("privacy=prefix;group=kids", b"other 1.0"), told("192.0.2.7", "", ""));
 }
 
 #[test]

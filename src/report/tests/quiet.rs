@@ -1,0 +1,115 @@
+//! What never hit, and queries by group, type and transport, against naive counts.
+
+use super::made::{START, context, report, row, said, tally, traffic, verdicts};
+use crate::{
+    dns::{RrType, Transport},
+    policy::{Outcome, Trigger},
+    query_log::{Fate, Row, Seen},
+    report::{Filter, KindRow, ListText, QuietRule, Tally, csv, text},
+};
+use std::collections::BTreeMap;
+
+/// Traffic of three groups, three types and both transports.
+fn mixed() -> Vec<Row> {
+    let mut rows = traffic(7, 900, 9);
+    for (at, row) in rows.iter_mut().enumerate() {
+        row.group = ["default", "guests", "kids"][at % 7 % 3].into();
+        row.rr_type = [RrType::A, RrType::AAAA, RrType::HTTPS][at % 5 % 3];
+        row.transport = if at % 11 == 0 { Transport::Tcp } else { Transport::Udp };
+    }
+    rows
+}
+
+/// Counts by fate of what has something in common.
+fn by(rows: &[Row], key: impl Fn(&Row) -> String) -> BTreeMap<String, [u64; 4]> {
+    let mut counts: BTreeMap<String, [u64; 4]> = BTreeMap::new();
+    rows.iter().for_each(|row| counts.entry(key(row)).or_default()[row.verdicts.fate() as usize] += 1);
+    counts
+}
+
+fn compare(rows: &[KindRow], expected: &BTreeMap<String, [u64; 4]>, covered: u64) {
+    assert_eq!(rows.len(), expected.len());
+    for row in rows {
+        let [blocked, would_block, excepted, _] = expected[&row.what];
+        let own: u64 = expected[&row.what].iter().sum();
+        assert_eq!((row.blocked, row.would_block, row.excepted), (blocked, would_block, excepted), "{}", row.what);
+        assert_eq!((row.queries.part, row.queries.of), (own, covered), "{}", row.what);
+        assert_eq!((row.hit.part, row.hit.of), (blocked + would_block, own), "{}", row.what);
+    }
+    assert!(rows.is_sorted_by(|a, b| a.queries.part >= b.queries.part));
+}
+
+#[test]
+fn groups_types_and_transports_are_those_of_a_naive_count() {
+    let rows = mixed();
+    let kinds = report(&rows).kinds;
+    let all = rows.len() as u64;
+    assert_eq!((kinds.covered.part, kinds.covered.of), (all, all));
+    compare(&kinds.groups.rows, &by(&rows, |row| row.group.to_string()), all);
+    let rr_type = |row: &Row| if row.name.is_empty() { String::new() } else { row.rr_type.to_string() };
+    compare(&kinds.types.rows, &by(&rows, rr_type), all);
+    compare(&kinds.transports.rows, &by(&rows, |row| row.transport.label().to_owned()), all);
+}
+
+#[test]
+fn what_only_sums_are_left_of_is_told_apart_and_said() {
+    let rows = mixed();
+    let mut tally = Tally::new(Filter::default());
+    rows.iter().for_each(|row| tally.add(&Seen::one(row)));
+    let one = Row { group: "not known".into(), ..row("192.168.1.5", "a.example", START - 5) };
+    let sum = Seen { row: &one, count: 300, first: START - 5, last: START - 1, has_details: false };
+    tally.add(&sum);
+    let report = tally.finish(&context());
+    let kinds = &report.kinds;
+    assert_eq!((kinds.covered.part, kinds.covered.of), (rows.len() as u64, rows.len() as u64 + 300));
+    assert!(kinds.groups.rows.iter().all(|row| row.what != "not known"));
+    let first = rows.iter().map(|row| row.time).min().unwrap();
+    assert_eq!(kinds.first.map(|first| first.0), Some(first));
+    let page = text(&report).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(page.contains("of the others only sums are left, which don't tell this"), "{page}");
+    // Where there is nothing else, that is said too.
+    let mut tally = Tally::new(Filter::default());
+    tally.add(&sum);
+    assert!(text(&tally.finish(&context())).contains("Nothing is recorded that tells this"));
+}
+
+const LIST: ListText<'_> = ListText { program: "p", service: "s", list: "s.list", version: "0123456789abcdef" };
+
+fn quiet(tally: &Tally, list: ListText<'_>, rules: &[(u32, &str)]) -> Option<(u64, Vec<(u32, String)>)> {
+    let rules = rules.iter().map(|&(line, rule)| (line, move || rule.to_owned()));
+    let found = tally.never_hit(list, rules)?;
+    Some((found.there_are, found.rules.into_iter().map(|QuietRule { line, rule }| (line, rule)).collect()))
+}
+
+#[test]
+fn rules_that_never_hit_are_named() {
+    let hit = |line, rule| Row {
+        verdicts: verdicts([said("p/s", (line, rule), Trigger::Qname, Outcome::Block)]),
+        ..row("192.168.1.5", "a.example", START)
+    };
+    let tally = tally(&[hit(3, "a.example"), hit(5, "b.example"), hit(5, "b.example")], Filter::default());
+    let rules = [(2, "quiet.example"), (3, "a.example"), (5, "b.example"), (5, "=c.example"), (9, "192.0.2.0/24")];
+    let expected =
+        [(2, "quiet.example"), (5, "=c.example"), (9, "192.0.2.0/24")].map(|(at, rule)| (at, rule.to_owned()));
+    assert_eq!(quiet(&tally, LIST, &rules), Some((3, expected.into())));
+    assert_eq!(quiet(&tally, LIST, &rules[1..3]), None, "all of them hit");
+    // A list that never hit is told as one thing, and an older text says nothing of this one.
+    assert_eq!(quiet(&tally, ListText { service: "other", ..LIST }, &rules), None);
+    assert_eq!(quiet(&tally, ListText { version: "another", ..LIST }, &rules), None);
+    let many: Vec<(u32, &str)> = (2..5000).map(|line| (line, "x.example")).collect();
+    let (there_are, named) = quiet(&tally, LIST, &many).unwrap();
+    assert_eq!((there_are, named.len(), named[0].0), (4998, 100, 2), "of lines 3 and 5 other rules hit");
+
+    let mut told = tally.finish(&context());
+    told.rules_never_hit =
+        vec![tally.never_hit(LIST, rules.iter().map(|&(line, rule)| (line, move || rule.to_owned()))).unwrap()];
+    for page in [text(&told), csv(&told), crate::report::html(&told), serde_json::to_string(&told).unwrap()] {
+        assert!(page.contains("quiet.example") && page.contains("192.0.2.0/24"), "{page}");
+    }
+}
+
+#[test]
+fn every_fate_has_its_place() {
+    // Counts by fate are arrays in this order.
+    assert_eq!(Fate::ALL.map(|fate| fate as usize), [0, 1, 2, 3]);
+}

@@ -1,0 +1,104 @@
+//! What a server recorded, replayed against its own policy, changes nothing, however little of clients was kept.
+
+use super::*;
+
+/// Guests are left alone; rules are on names, aliases and addresses, enforced and in shadow.
+const GROUPS: &str = r#"
+[[program]]
+name = "strict"
+lists = [{ path = "strict.list" }]
+[[program]]
+name = "watching"
+mode = "shadow"
+lists = [{ path = "watching.list" }]
+[[group]]
+name = "guests"
+clients = ["127.0.0.9"]
+programs = { strict = "off" }
+"#;
+const NAMES: [&str; 5] =
+    ["www.blocked.com", "www.example.com", "www.signed.org", "alias2.example.com", "alias.example.com"];
+
+/// Has a server record the same of two clients, one of them a guest.
+async fn recorded(privacy: &str, answers: bool) -> TempDir {
+    let internet = Internet::start().await;
+    let folder = folder();
+    let path = |name: &str| folder.path().join(name);
+    write_list(&path("strict.list"), &["blocked.com", "203.0.113.11", "only-a.signed.org", "=alias.signed.org"]);
+    write_list(&path("watching.list"), &["203.0.113.0/24"]);
+    let to = path("queries.dnstap").display().to_string();
+    let logs = format!(
+        "[query_log]\nprivacy = \"{privacy}\"\nanswers = {answers}\n[query_log.json]\nto = \"queries.json\"\n\
+         [query_log.dnstap]\nto = \"{to}\"\n{GROUPS}"
+    );
+    let server = start(folder, Some(&internet), &logs).await;
+    for (name, client) in NAMES.iter().flat_map(|name| [(name, "127.0.0.1"), (name, "127.0.0.9")]) {
+        server.ask_from(client, &Ask::new(name, RrType::A)).await;
+    }
+    let folder = server.folder;
+    server.running.stop().await;
+    folder
+}
+
+fn replayed(place: &Path, file: &str) -> Value {
+    let (code, text, errors) = run(place, &[file, "--against", "cleandns.toml", "--json"]);
+    assert_eq!(code, Some(0), "{file}: {errors}");
+    serde_json::from_str(&text).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_changes_however_little_is_kept_of_clients() {
+    for privacy in ["full", "prefix", "hashed"] {
+        let place = recorded(privacy, true).await;
+        let lines = fs::read_to_string(place.path().join("queries.json")).unwrap();
+        for rule in
+            [r#""rule":"203.0.113.0/24","trigger":"address""#, r#""rule":"203.0.113.11/32","trigger":"address""#]
+        {
+            assert!(lines.contains(rule), "{rule} in {lines}");
+        }
+        for file in ["state/queries.db", "queries.json", "queries.dnstap"] {
+            let told = replayed(place.path(), file);
+            let number = |pointer: &str| told.pointer(pointer).and_then(Value::as_u64).unwrap();
+            assert_eq!((number("/queries"), number("/changed")), (10, 0), "{privacy} {file}: {told:#}");
+            assert_eq!(number("/not_asked/verdicts_left_out"), 0, "{privacy} {file}: {told:#}");
+            assert_eq!(number("/not_asked/queries_without_group"), 0, "{privacy} {file}: {told:#}");
+            let by_group = if privacy == "full" { 0 } else { 10 };
+            assert_eq!(number("/not_asked/queries_by_recorded_group"), by_group, "{privacy} {file}: {told:#}");
+            assert_eq!(number("/not_asked/queries_without_client"), by_group, "{privacy} {file}: {told:#}");
+        }
+    }
+}
+
+/// Then no group is kept either: it may be one person's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_changes_only_because_nothing_is_kept_of_clients_is_told() {
+    let place = recorded("none", true).await;
+    for file in ["state/queries.db", "queries.json", "queries.dnstap"] {
+        let told = replayed(place.path(), file);
+        let number = |pointer: &str| told.pointer(pointer).and_then(Value::as_u64).unwrap();
+        assert_eq!(number("/not_asked/queries_without_group"), 10, "{file}: {told:#}");
+        assert!(number("/changed") > 0, "{file}: guests are taken for others");
+        assert_eq!(number("/changed"), number("/not_asked/changed_without_group"), "{file}: {told:#}");
+    }
+    let lines = fs::read_to_string(place.path().join("queries.json")).unwrap();
+    assert!(!lines.contains("guests") && !lines.contains("\"group\""), "{lines}");
+    for file in ["state/queries.db", "queries.dnstap"] {
+        let octets = fs::read(place.path().join(file)).unwrap();
+        assert!(!octets.windows(6).any(|part| part == b"guests"), "{file}");
+    }
+}
+
+/// As far as the packets tell: what blocked shows no address, and then the verdict is left out and counted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn packets_tell_what_rules_on_answers_looked_at() {
+    let place = recorded("hashed", false).await;
+    let told = replayed(place.path(), "queries.dnstap");
+    let number = |pointer: &str| told.pointer(pointer).and_then(Value::as_u64).unwrap();
+    assert_eq!((number("/queries"), number("/changed")), (10, 0), "{told:#}");
+    // For the one who is no guest: an address, and an alias.
+    let left_out = number("/not_asked/verdicts_left_out");
+    assert!((1..=4).contains(&left_out), "{told:#}");
+    let fates: Vec<_> = told["fates"].as_array().unwrap().iter().map(|fate| fate["before"].clone()).collect();
+    assert_eq!(fates[0], 1, "a name is blocked by itself: {told:#}");
+    assert!(fates[1].as_u64() >= Some(4), "guests' answers would have been blocked: {told:#}");
+}
