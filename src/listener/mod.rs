@@ -8,6 +8,7 @@ mod bind;
 mod drops;
 mod endpoint;
 mod holder;
+mod outlet;
 mod passed;
 mod stream;
 mod udp;
@@ -115,9 +116,10 @@ pub fn serve(sockets: Sockets, service: &Service) -> std::io::Result<Serving> {
         serving.beats.push(beat.clone());
         serving.workers.push(udp::spawn((index, workers), socket, sockets.passed, beat, service.clone())?);
     }
+    let connections = stream::Connections::default();
     for listener in sockets.tcp {
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        serving.streams.push(tokio::spawn(stream::serve(listener, service.clone())));
+        serving.streams.push(tokio::spawn(stream::serve(listener, connections.clone(), service.clone())));
     }
     Ok(serving)
 }

@@ -1,6 +1,9 @@
 //! DNS over TCP (RFC 7766): many queries on a connection, answered as they become ready, everything bounded.
 
-use super::Service;
+use super::{
+    Service,
+    outlet::{Delayed, Outlet, Overdue, Place, outlet, write},
+};
 use crate::{
     dns::Transport,
     query::{Asked, Now, Pending},
@@ -12,12 +15,8 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{
-        TcpListener, TcpStream,
-        tcp::{OwnedReadHalf, OwnedWriteHalf},
-    },
-    sync::mpsc,
+    io::{AsyncReadExt, BufReader},
+    net::{TcpListener, TcpStream, tcp::OwnedReadHalf},
     time::timeout,
 };
 
@@ -30,8 +29,6 @@ const CONNECTIONS_PER_CLIENT_MAX: usize = 64;
 const IDLE: Duration = Duration::from_secs(10);
 /// How long a query may take to arrive once its first octet has: a dribble ends here.
 const QUERY_WITHIN: Duration = Duration::from_secs(5);
-/// How long a client may take to read a response.
-const WRITE_WITHIN: Duration = Duration::from_secs(5);
 /// How long a connection may live in all, busy or not.
 const LIFETIME: Duration = Duration::from_secs(600);
 /// How long, when it is time to leave, queries are still read from connections.
@@ -40,39 +37,45 @@ const LAST_QUERIES_WITHIN: Duration = Duration::from_millis(100);
 const LEAVING: Duration = Duration::from_millis(10);
 /// Octets of the longest query read. A legitimate one has a few hundred; the connection ends at a longer one.
 const QUERY_BYTES_MAX: usize = 4096;
-/// Queries of one connection in work at once; reading stops until one is answered.
-const PIPELINED_MAX: usize = 32;
+/// Octets that are read by one call: some ten queries.
+const READ_BYTES: usize = 1024;
+
+/// What the connections of all listeners share: how many there are, and the room for what their clients don't read.
+#[derive(Clone, Default)]
+pub struct Connections {
+    open: Arc<Mutex<Open>>,
+    overdue: Overdue,
+}
 
 /// Accepts connections until told to stop.
-pub async fn serve(listener: TcpListener, service: Service) {
-    let open = Arc::new(Mutex::new(Open::default()));
+pub async fn serve(listener: TcpListener, connections: Connections, service: Service) {
     let mut stopping = service.stopping.clone();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = stopping.wait_for(|&stopping| stopping) => break,
         };
-        accept(accepted, &open, &service).await;
+        accept(accepted, &connections, &service).await;
     }
     // What had come is served yet; then the address is left to whoever takes it over.
     let until = Instant::now() + LAST_QUERIES_WITHIN;
     while Instant::now() < until
         && let Ok(accepted) = timeout(LEAVING, listener.accept()).await
     {
-        accept(accepted, &open, &service).await;
+        accept(accepted, &connections, &service).await;
     }
     drop(listener);
-    let has_ended = || open.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).total == 0;
+    let has_ended = || connections.open.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).total == 0;
     while !has_ended() {
         tokio::time::sleep(LEAVING).await;
     }
 }
 
-async fn accept(accepted: std::io::Result<(TcpStream, SocketAddr)>, open: &Arc<Mutex<Open>>, service: &Service) {
+async fn accept(accepted: std::io::Result<(TcpStream, SocketAddr)>, connections: &Connections, service: &Service) {
     match accepted {
-        Ok((stream, client)) => match Slot::take(open, client.ip().to_canonical()) {
+        Ok((stream, client)) => match Slot::take(&connections.open, client.ip().to_canonical()) {
             Some(slot) => {
-                tokio::spawn(connection(stream, client, service.clone(), slot));
+                tokio::spawn(connection(stream, client, connections.overdue.clone(), service.clone(), slot));
             }
             None => service.telemetry.connection_refused(),
         },
@@ -130,17 +133,17 @@ impl Drop for Slot {
     }
 }
 
-async fn connection(stream: TcpStream, client: SocketAddr, service: Service, _slot: Slot) {
+async fn connection(stream: TcpStream, client: SocketAddr, overdue: Overdue, service: Service, _slot: Slot) {
     // Responses are written whole; waiting to fill a segment would only delay them.
     let _ = stream.set_nodelay(true);
     let (reading, writing) = stream.into_split();
-    let (responses, ready) = mpsc::channel(PIPELINED_MAX);
+    let (outlet, ready) = outlet(overdue);
     let mut stopping = service.stopping.clone();
     // When it is time to leave, a little more is read: who connected just before has not asked yet. What was read is
     // answered.
     let reading = async {
         tokio::select! {
-            () = read(reading, client, &service, responses) => {}
+            () = read(reading, client, &service, outlet) => {}
             () = async {
                 let _ = stopping.wait_for(|&stopping| stopping).await;
                 tokio::time::sleep(LAST_QUERIES_WITHIN).await;
@@ -153,13 +156,21 @@ async fn connection(stream: TcpStream, client: SocketAddr, service: Service, _sl
     let _ = timeout(LIFETIME, life).await;
 }
 
+/// What becomes of a connection after a query.
+enum After {
+    Read,
+    /// Its response waits until the client has read others.
+    Wait(Delayed),
+    End,
+}
+
 /// Reads queries and has them answered; ends when the client does, or breaks a bound.
-async fn read(mut stream: OwnedReadHalf, client: SocketAddr, service: &Service, responses: mpsc::Sender<Vec<u8>>) {
+async fn read(stream: OwnedReadHalf, client: SocketAddr, service: &Service, outlet: Outlet) {
     let (mut packet, mut asked) = (Vec::new(), Asked::default());
-    let wants_packets = service.telemetry.wants_packets();
+    let mut stream = BufReader::with_capacity(READ_BYTES, stream);
     loop {
         // A place for the response first: a client that doesn't read its answers can't ask more.
-        let Ok(Ok(place)) = timeout(IDLE, responses.clone().reserve_owned()).await else {
+        let Ok(Some(place)) = timeout(IDLE, outlet.place()).await else {
             return;
         };
         let mut length = [0u8; 2];
@@ -178,59 +189,71 @@ async fn read(mut stream: OwnedReadHalf, client: SocketAddr, service: &Service, 
         let Ok(Ok(_)) = timeout(QUERY_WITHIN, query).await else {
             return;
         };
-        let mut response = Vec::new();
-        let received = Instant::now();
-        service.read(&mut asked, &packet, client.ip(), Transport::Tcp, received);
-        let Some(turn) = service.turn(received) else { return };
-        service.foresee(&turn, std::slice::from_mut(&mut asked), None);
-        let mut record = service.pipeline.record(&asked);
-        match service.answer_now(&turn, &asked, &packet, None, &mut record, &mut response) {
-            None => return,
-            // Nothing that speaks DNS sends such a thing over TCP; there is no use in reading on.
-            Some(Now::Silent) => {
-                service.telemetry.silent(Transport::Tcp);
-                return;
+        match answer(&packet, &mut asked, client, service, &outlet, place) {
+            After::Read => {}
+            After::Wait(delayed) => {
+                if timeout(IDLE, outlet.send_delayed(delayed)).await.is_err() {
+                    return;
+                }
             }
-            Some(Now::Dropped) => service.record(&mut record, Instant::now(), Some((&packet, &[]))),
-            Some(Now::Answered) => {
-                let kept = wants_packets.then(|| response.clone());
-                place.send(response);
-                service.record(&mut record, Instant::now(), kept.as_deref().map(|response| (&*packet, response)));
-            }
-            Some(Now::Later(pending)) => {
-                let query = wants_packets.then(|| packet.clone());
-                tokio::spawn(answer_later(pending, query, service.clone(), place));
-            }
+            After::End => return,
         }
     }
 }
 
+/// Answers a query, or leaves it to the slow half.
+fn answer(
+    packet: &[u8],
+    asked: &mut Asked,
+    client: SocketAddr,
+    service: &Service,
+    outlet: &Outlet,
+    place: Place,
+) -> After {
+    let wants_packets = service.telemetry.wants_packets();
+    let mut response = Vec::new();
+    let received = Instant::now();
+    service.read(asked, packet, client.ip(), Transport::Tcp, received);
+    let Some(turn) = service.turn(received) else { return After::End };
+    service.foresee(&turn, std::slice::from_mut(asked), None);
+    let mut record = service.pipeline.record(asked);
+    match service.answer_now(&turn, asked, packet, None, &mut record, &mut response) {
+        None => return After::End,
+        // Nothing that speaks DNS sends such a thing over TCP; there is no use in reading on.
+        Some(Now::Silent) => {
+            service.telemetry.silent(Transport::Tcp);
+            return After::End;
+        }
+        Some(Now::Dropped) => service.record(&mut record, Instant::now(), Some((packet, &[]))),
+        Some(Now::Answered) => {
+            let kept = wants_packets.then(|| response.clone());
+            let sent = outlet.send(place, response);
+            service.record(&mut record, Instant::now(), kept.as_deref().map(|response| (packet, response)));
+            if let Err(delayed) = sent {
+                return After::Wait(delayed);
+            }
+        }
+        Some(Now::Later(pending)) => {
+            let query = wants_packets.then(|| packet.to_vec());
+            tokio::spawn(answer_later(pending, query, service.clone(), outlet.clone(), place));
+        }
+    }
+    After::Read
+}
+
 /// `query`: the packet, if somebody wants to keep it.
-async fn answer_later(
-    pending: Box<Pending>,
-    query: Option<Vec<u8>>,
-    service: Service,
-    place: mpsc::OwnedPermit<Vec<u8>>,
-) {
+async fn answer_later(pending: Box<Pending>, query: Option<Vec<u8>>, service: Service, outlet: Outlet, place: Place) {
     let mut response = Vec::new();
     let mut record = service.pipeline.answer(&pending, &mut response).await;
     let kept = query.as_ref().map(|_| response.clone());
-    if !record.dropped {
-        place.send(response);
-    }
+    let sent = if record.dropped { Ok(()) } else { outlet.send(place, response) };
     service.record(&mut record, Instant::now(), query.as_deref().zip(kept.as_deref()));
-}
-
-/// Writes responses in the order in which they become ready.
-async fn write(mut stream: OwnedWriteHalf, mut ready: mpsc::Receiver<Vec<u8>>) {
-    let mut framed = Vec::new();
-    while let Some(response) = ready.recv().await {
-        framed.clear();
-        framed.extend_from_slice(&(response.len() as u16).to_be_bytes());
-        framed.extend_from_slice(&response);
-        let Ok(Ok(())) = timeout(WRITE_WITHIN, stream.write_all(&framed)).await else {
-            return;
-        };
+    if let Err(delayed) = sent {
+        // What others wait for isn't held for a client that doesn't read.
+        drop(record);
+        drop(pending);
+        if !outlet.send_overdue(delayed).await {
+            service.telemetry.unsent();
+        }
     }
-    let _ = stream.shutdown().await;
 }

@@ -401,6 +401,40 @@ async fn half_open_connections_of_one_client_are_bounded_and_bother_no_other() {
     .await;
 }
 
+/// A client that asks for much, and reads late, gets all of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_reads_late_gets_every_answer() {
+    const QUESTIONS: usize = 300;
+    let internet = Internet::start().await;
+    let server = start(folder(), Some(&internet), "").await;
+    let packets: Vec<u8> = (0..QUESTIONS)
+        .flat_map(|number| {
+            // Some must be looked for, most are kept.
+            let name = if number % 50 == 0 { format!("n{number}.signed.org") } else { "big.signed.org".to_owned() };
+            let mut packet = Ask::new(&name, RrType::TXT).packet();
+            packet[..2].copy_from_slice(&(number as u16).to_be_bytes());
+            framed(&packet)
+        })
+        .collect();
+    let (mut reading, mut writing) = TcpStream::connect(server.dns()).await.unwrap().into_split();
+    // All are asked before the first answer is read, or as many as the server takes.
+    let asking = tokio::spawn(async move {
+        writing.write_all(&packets).await.unwrap();
+        writing
+    });
+    let hits = || async { server.metric("cleandns_cache_lookups_total", &["state=\"hit\""]).await };
+    eventually("answers pile up", || async { hits().await > 20.0 }).await;
+    let mut seen = HashSet::new();
+    while seen.len() < QUESTIONS {
+        let mut length = [0; 2];
+        timeout(DEADLINE, reading.read_exact(&mut length)).await.unwrap().unwrap();
+        let mut octets = vec![0; usize::from(u16::from_be_bytes(length))];
+        timeout(DEADLINE, reading.read_exact(&mut octets)).await.unwrap().unwrap();
+        assert!(seen.insert([octets[0], octets[1]]), "answered twice");
+    }
+    drop(asking.await.unwrap());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dribble_is_cut_while_others_are_served() {
     let server = start(folder(), None, "").await;
