@@ -48,8 +48,7 @@ impl Pipeline {
             cd: false,
             name_servers: name_servers_wanted(needs),
         };
-        let begun = Instant::now();
-        let found = self.finder.find(sought, begun, begun + ANSWER_WITHIN).await;
+        let found = self.finder.find(sought, Instant::now() + ANSWER_WITHIN).await;
         let resolution = Resolution::clone(&behind(&own_aliases, found.resolution));
         let (of_answer, verdict) = judge(&policy, &asking, verdict, &resolution, needs, false);
         links.extend(of_answer);

@@ -20,7 +20,8 @@ use tokio::{
     sync::{Semaphore, watch},
 };
 
-/// How long a client whose answer is kept past its time waits for a new one (RFC 8767 §5).
+/// How long a new answer is waited for where an old one is kept past its time (RFC 8767 §5), counted from when it was first
+/// asked for: once that was in vain, nobody else who asks meanwhile waits as long again.
 const STALE_AFTER: Duration = Duration::from_millis(1800);
 /// Seconds in which nobody is asked again for what is kept past its time, once that was in vain (RFC 8767 §5).
 const RETRY_AFTER: Seconds = 30;
@@ -66,7 +67,14 @@ const STARTED: Seconds = 1 << 30;
 const LATE_MAX: u32 = 300;
 
 /// The same questions of the same moment are one resolution.
-type Flights = Mutex<HashMap<Sought, watch::Receiver<Option<Arc<Resolution>>>>>;
+type Flights = Mutex<HashMap<Sought, Flight>>;
+
+/// A resolution under way.
+#[derive(Clone)]
+struct Flight {
+    begun: Instant,
+    landed: watch::Receiver<Option<Arc<Resolution>>>,
+}
 
 /// Finds answers. Shared by all that ask.
 pub struct Finder {
@@ -128,6 +136,21 @@ impl Finder {
         }
     }
 
+    /// Whether an entry tells as much of the name servers as is wanted, or there is no use in asking for more.
+    #[inline]
+    pub fn suffices(&self, entry: &Entry, wanted: NameServersWanted, now: Seconds) -> bool {
+        entry.tells(wanted) || entry.is_hopeless(now)
+    }
+
+    /// How old an entry is that may be given for want of a better one: its time is over, or it tells too little of the name
+    /// servers, as an answer does whose name servers can't be learnt in time.
+    pub fn spare(&self, entry: &Entry, now: Seconds) -> Option<Life> {
+        match entry.life(now) {
+            life @ Life::Fresh { .. } => (!entry.is_failure()).then_some(life),
+            Life::Over { .. } => self.stale(entry, now),
+        }
+    }
+
     /// How long an entry's time is over, if it may be given all the same for want of a better one.
     pub fn stale(&self, entry: &Entry, now: Seconds) -> Option<Life> {
         match entry.life(now) {
@@ -138,30 +161,31 @@ impl Finder {
     }
 
     /// Finds an answer by `deadline`.
-    pub async fn find(self: &Arc<Self>, sought: Sought, received: Instant, deadline: Instant) -> Found {
+    pub async fn find(self: &Arc<Self>, sought: Sought, deadline: Instant) -> Found {
         let now = self.seconds(Instant::now());
-        let kept = self.cache.find_by_key(&sought.key()).filter(|entry| entry.tells(sought.name_servers));
+        let kept = self.cache.find_by_key(&sought.key());
         if let Some(entry) = &kept
+            && self.suffices(entry, sought.name_servers, now)
             && let Some(life) = self.usable(entry, now)
         {
             return Found::kept(entry, life);
         }
-        let stale = kept.and_then(|entry| self.stale(&entry, now).map(|life| (entry, life)));
-        let patience = if stale.is_some() { deadline.min(received + STALE_AFTER) } else { deadline };
-        let Some(mut flight) = self.join(sought) else {
-            return match stale {
+        let spare = kept.and_then(|entry| self.spare(&entry, now).map(|life| (entry, life)));
+        let Some(Flight { begun, mut landed }) = self.join(sought) else {
+            return match spare {
                 Some((entry, life)) => Found::kept(&entry, life),
                 None => Found { resolution: Arc::new(too_many()), cache: CacheUse::Miss },
             };
         };
-        let landed = tokio::time::timeout_at(patience.into(), flight.wait_for(Option::is_some)).await;
+        let patience = if spare.is_some() { deadline.min(begun + STALE_AFTER) } else { deadline };
+        let landed = tokio::time::timeout_at(patience.into(), landed.wait_for(Option::is_some)).await;
         let resolution = match landed {
             Ok(Ok(resolution)) => resolution.clone(),
             // It broke off.
             Ok(Err(_)) => Some(Arc::new(Resolution::failed(ExtendedError::new(0, "internal error")))),
             Err(_) => None,
         };
-        match (resolution, stale) {
+        match (resolution, spare) {
             (Some(resolution), None) => Found { resolution, cache: CacheUse::Miss },
             (Some(resolution), Some(_)) if !has_failed(&resolution) => Found { resolution, cache: CacheUse::Miss },
             (_, Some((entry, life))) => Found::kept(&entry, life),
@@ -233,15 +257,16 @@ impl Finder {
     }
 
     /// The resolution that is in flight for this, or a new one; `None` if there are too many.
-    fn join(self: &Arc<Self>, sought: Sought) -> Option<watch::Receiver<Option<Arc<Resolution>>>> {
+    fn join(self: &Arc<Self>, sought: Sought) -> Option<Flight> {
         let mut flights = self.flights.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if let Some(flight) = flights.get(&sought) {
             return Some(flight.clone());
         }
         // Of its own: it may go on after all who wait for it were answered.
         let permit = self.flying.clone().try_acquire_owned().ok()?;
-        let (sender, receiver) = watch::channel(None);
-        flights.insert(sought, receiver.clone());
+        let (sender, landed) = watch::channel(None);
+        let flight = Flight { begun: Instant::now(), landed };
+        flights.insert(sought, flight.clone());
         drop(flights);
         let landing = Landing { finder: self.clone(), sought, generation: self.cache.generation() };
         let wanted = Wanted { validated: !sought.cd, name_servers: sought.name_servers };
@@ -260,7 +285,7 @@ impl Finder {
             drop(landing);
             sender.send_replace(Some(resolution));
         });
-        Some(receiver)
+        Some(flight)
     }
 
     fn keep(&self, sought: &Sought, resolution: &Resolution) {
@@ -274,8 +299,7 @@ impl Finder {
         let before = self.cache.find_by_key(&sought.key()).filter(|before| !before.is_failure());
         match before {
             // Who wanted to know more than is kept, and failed, takes nothing from those who don't.
-            Some(before) if has_failed(resolution) && matches!(before.life(now), Life::Fresh { .. }) => {}
-            Some(before) if has_failed(resolution) && self.stale(&before, now).is_some() => {
+            Some(before) if has_failed(resolution) && self.spare(&before, now).is_some() => {
                 before.failed(now + RETRY_AFTER);
             }
             _ if entry.lives() => self.cache.store(Arc::new(entry)),

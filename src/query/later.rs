@@ -69,7 +69,7 @@ impl Pipeline {
             cd: query.cd,
             name_servers: name_servers_wanted(needs),
         };
-        let Found { resolution, cache } = self.finder.find(sought, *received, deadline).await;
+        let Found { resolution, cache } = self.finder.find(sought, deadline).await;
         let resolution = behind(aliases, resolution);
         if cache == CacheUse::Miss {
             record.upstream = Some(self.finder.upstream(&sought.name));
@@ -146,7 +146,7 @@ impl Pipeline {
             Own::Leads(aliases, name) => {
                 let name_servers = NameServersWanted::No;
                 let sought = Sought { name, rr_type, dnssec_ok: false, cd: false, name_servers };
-                let found = self.finder.find(sought, Instant::now(), deadline).await;
+                let found = self.finder.find(sought, deadline).await;
                 Resolution::clone(&behind(&aliases, found.resolution))
             }
         }

@@ -199,34 +199,35 @@ impl Pipeline {
             let ede = ExtendedError::new(ExtendedError::NOT_AUTHORITATIVE, "recursion was not desired");
             return answering.refuse(Rcode::REFUSED, &ede);
         }
-        let mut stale = None;
+        let mut spare = None;
         if follow.is_none() {
             let (key, now) = (key(query), turn.seconds);
             let wanted = name_servers_wanted(policy.needs_for(&answering.record.verdict));
+            let suffices = |entry: &Arc<Entry>| self.finder.suffices(entry, wanted, now);
             let in_front = front.and_then(|front| front.find(&self.finder.cache, *hash, &key, now));
             let behind;
-            let entry = match in_front.filter(|entry| entry.tells(wanted)) {
+            let entry = match in_front.filter(|entry| suffices(entry)) {
                 Some(entry) => Some(entry),
                 // There may be one that tells more behind it.
                 None => {
-                    behind = self.finder.cache.find(*hash, &key).filter(|entry| entry.tells(wanted));
+                    behind = self.finder.cache.find(*hash, &key);
                     behind.as_ref()
                 }
             };
             if let Some(entry) = entry {
-                match self.finder.usable(entry, now) {
+                match self.finder.usable(entry, now).filter(|_| suffices(entry)) {
                     Some(life) => {
                         if let Some(now) = self.give(&mut answering, policy, &asking, entry, life) {
                             return now;
                         }
                     }
-                    None => stale = self.finder.stale(entry, now).map(|life| (entry.clone(), life)),
+                    None => spare = self.finder.spare(entry, now).map(|life| (entry.clone(), life)),
                 }
             }
         }
         let Ok(permit) = self.misses.clone().try_acquire_owned() else {
             // What is past its time is better than nothing (RFC 8767 §5).
-            let given = stale.and_then(|(entry, life)| self.give(&mut answering, policy, &asking, &entry, life));
+            let given = spare.and_then(|(entry, life)| self.give(&mut answering, policy, &asking, &entry, life));
             return given.unwrap_or_else(|| answering.refuse(Rcode::SERVFAIL, &ExtendedError::new(0, TOO_MANY)));
         };
         let verdict = std::mem::take(&mut answering.record.verdict);

@@ -125,6 +125,10 @@ async fn what_is_over_is_given_when_nobody_answers() {
     assert_eq!(stale.answer.len(), first.answer.len());
     let denied = server.ask("no-such-name.signed.org", RrType::A).await;
     assert_eq!((denied.rcode, denied.ede_code()), (Rcode::NXDOMAIN, 19));
+    // Who asks while it is still tried doesn't wait as long as the first.
+    let begun = std::time::Instant::now();
+    assert_eq!(server.ask("no-such-name.signed.org", RrType::A).await.ede_code(), 19);
+    assert!(begun.elapsed() < Duration::from_millis(400), "{:?}", begun.elapsed());
     // Until it is worth trying again, they are given at once.
     eventually("the failure is known", || async {
         let asked = internet.asked_total();
@@ -295,6 +299,11 @@ async fn groups_and_pauses_hold_for_kept_answers() {
     assert_eq!(server.ask_from("127.0.0.8", &ask).await.ede_code(), 0);
     assert_eq!(server.post("/api/v1/pause", r#"{"group":"strict","seconds":0}"#).await.0, 200);
     assert_eq!(server.ask_from("127.0.0.8", &ask).await.ede_code(), 15);
+    // One that ends by itself.
+    assert_eq!(server.post("/api/v1/pause", r#"{"seconds":60}"#).await.0, 200);
+    assert_eq!(server.ask_from("127.0.0.8", &ask).await.ede_code(), 0);
+    server.clock.fetch_add(61, Ordering::Relaxed);
+    assert_eq!(server.ask_from("127.0.0.8", &ask).await.ede_code(), 15);
     looked_up(&server, "miss", 1.0).await;
 }
 
@@ -335,6 +344,37 @@ async fn a_reload_holds_for_kept_answers() {
         eventually("the reload", || async { server.ask(ALIAS, RrType::A).await.ede_code() == code }).await;
     }
     looked_up(&server, "miss", 1.0).await;
+}
+
+/// A kept answer of which too little is known for a new rule is better than none when nobody can be asked, and is asked for
+/// again when somebody can.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rule_on_name_servers_takes_nothing_away_while_nobody_answers() {
+    let internet = Internet::start().await;
+    let folder = folder();
+    write_list(&folder.path().join("mine.list"), &["elsewhere.example"]);
+    let server = start(folder, Some(&internet), &program("")).await;
+    let finder = server.running.pipeline.finder();
+    server.ask("www.plain.test", RrType::A).await;
+    internet.set_silent(true);
+    write_list(&server.path("mine.list"), &["ns:ns1.plain.test"]);
+    let before = server.running.published.policy.load().as_ref().unwrap().epoch();
+    server.running.reload();
+    let epoch = || server.running.published.policy.load().as_ref().unwrap().epoch();
+    eventually("the reload", || async { epoch() > before }).await;
+    server.running.health.resolver.forget();
+    let ask = async || server.ask("www.plain.test", RrType::A).await;
+    let kept = ask().await;
+    assert_eq!((kept.rcode, kept.ede_code()), (Rcode::NOERROR, 0));
+    eventually("it is given at once", || async {
+        let begun = std::time::Instant::now();
+        assert_eq!(ask().await.rcode, Rcode::NOERROR);
+        begun.elapsed() < Duration::from_millis(200)
+    })
+    .await;
+    internet.set_silent(false);
+    finder.let_pass(31);
+    eventually("the rule holds", || async { ask().await.ede_code() == 15 }).await;
 }
 
 /// A service that its list switches on and off, for the very next query of a kept answer.
