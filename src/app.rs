@@ -330,7 +330,7 @@ impl Running {
         let drained = async {
             // They end within a fraction of a second, unless a file system keeps one waiting.
             let _ = joined.await;
-            while self.pipeline.misses_free() < crate::query::MISSES_MAX {
+            while !self.pipeline.is_idle() {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
             for stream in streams {

@@ -19,7 +19,7 @@
 //! - [`query`] the flow: `now` at once and by the batch, `later` for what must be resolved, `explain` for people. In its
 //!   order: `access`; `own`, which is `local` (the owner's names, with `hosts`) and `special` (names that never leave this
 //!   machine); the policy; `finder`, which knows what is kept and what is in flight; `links`, what an answer leads to;
-//!   `record`, what is known at the end.
+//!   `aliased`, what is known at once of where aliases lead; `record`, what is known at the end.
 //! - [`cache`] answers kept in wire form, bounded by octets; facts of DNS, and no verdict.
 //! - [`prefetch`] asks for memory before it is needed; the only lines that aren't safe Rust.
 //! - [`neighbours`] which MAC address stands behind a client's address; asks the kernel, never waits.

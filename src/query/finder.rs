@@ -160,6 +160,22 @@ impl Finder {
         .filter(|_| !entry.is_failure())
     }
 
+    /// What is kept of this and may be given at once; `at_any_age`, for want of a better one too.
+    pub fn kept(&self, sought: &Sought, now: Seconds, at_any_age: bool) -> Option<Found> {
+        let entry = self.cache.find_by_key(&sought.key())?;
+        let life = match self.suffices(&entry, sought.name_servers, now) {
+            true => self.usable(&entry, now),
+            false => None,
+        };
+        let life = life.or_else(|| if at_any_age { self.spare(&entry, now) } else { None })?;
+        Some(Found::kept(&entry, life))
+    }
+
+    /// Whether this is being resolved just now.
+    pub fn is_in_flight(&self, sought: &Sought) -> bool {
+        self.flights.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).contains_key(sought)
+    }
+
     /// Finds an answer by `deadline`.
     pub async fn find(self: &Arc<Self>, sought: Sought, deadline: Instant) -> Found {
         let now = self.seconds(Instant::now());

@@ -1,7 +1,7 @@
 //! The slow half of the flow: what must be looked for.
 
 use super::{
-    ANSWER_WITHIN, CacheUse, Pipeline, QueryRecord,
+    ANSWER_WITHIN, CacheUse, Pipeline, QueryRecord, Terms,
     finder::{Found, Sought},
     links::{links, name_servers_wanted},
     local::{LocalAnswer, LocalEnd},
@@ -69,35 +69,19 @@ impl Pipeline {
             cd: query.cd,
             name_servers: name_servers_wanted(needs),
         };
-        let Found { resolution, cache } = self.finder.find(sought, deadline).await;
-        let resolution = behind(aliases, resolution);
-        if cache == CacheUse::Miss {
+        let found = self.finder.find(sought, deadline).await;
+        let found = Found { resolution: behind(aliases, found.resolution), ..found };
+        if found.cache == CacheUse::Miss {
             record.upstream = Some(self.finder.upstream(&sought.name));
-            record.answer = Some(resolution.clone());
+            record.answer = Some(found.resolution.clone());
         }
-        record.security = Some(resolution.security);
-        record.cache = Some(cache);
-        let (links, verdict) = judge(policy, &asking, verdict, &resolution, needs, query.cd);
-        record.decided(policy, verdict, links);
-        match response::blocked(&reply, query, policy, &record.verdict, &resolution.answer, out) {
-            None => {}
-            Some(Blocked::Written(rcode, ede)) => {
-                record.answered(rcode, Some(ede));
-                return record;
-            }
-            Some(Blocked::Dropped) => {
-                out.clear();
-                record.dropped();
-                return record;
-            }
-            Some(Blocked::Follow(target)) => {
-                let chain = &resolution.answer;
-                return self.answer_followed(&reply, query, chain, *target, deadline, record, out).await;
+        match conclude(&reply, query, policy, &asking, verdict, &found, &mut record, out) {
+            None => record,
+            Some(target) => {
+                let chain = &found.resolution.answer;
+                self.answer_followed(&reply, query, chain, *target, deadline, record, out).await
             }
         }
-        let (rcode, ede) = response::resolved(&reply, query, &resolution, out);
-        record.answered(rcode, ede);
-        record
     }
 
     /// Writes the answer that a list gives in the form of an alias: what the alias leads to is looked for, and given as
@@ -114,41 +98,98 @@ impl Pipeline {
         out: &mut Vec<u8>,
     ) -> QueryRecord<'q> {
         let found = self.find_target(target, query.question.rr_type, deadline).await;
-        let is_of_use = found.rcode != Rcode::SERVFAIL && found.security != Security::Bogus;
-        let written = record
-            .policy
-            .filter(|_| is_of_use)
-            .and_then(|policy| response::followed(reply, query, policy, &record.verdict, chain, &found, out));
-        match written {
-            Some((rcode, ede)) => record.answered(rcode, Some(ede)),
-            None => {
-                reply.bare(Rcode::SERVFAIL, found.ede.as_ref(), out);
-                record.answered(Rcode::SERVFAIL, found.ede.map(|ede| ede.code));
-            }
-        }
+        write_followed(reply, query, chain, &found, &mut record, out);
         record
     }
 
-    /// What the name that a list's own alias leads to has: the owner's names and special-use names stand before any
-    /// resolution, here as in a question.
+    /// What the name that a list's own alias leads to has.
     async fn find_target(&self, target: Name, rr_type: RrType, deadline: Instant) -> Resolution {
+        let own = self.terms.load().target(target, rr_type);
+        match own {
+            Ok(own) => own,
+            Err((aliases, sought)) => {
+                let found = self.finder.find(sought, deadline).await;
+                Resolution::clone(&behind(&aliases, found.resolution))
+            }
+        }
+    }
+}
+
+impl Terms {
+    /// What the name that a list's own alias leads to has, or what must be looked for, behind which of the owner's aliases:
+    /// the owner's names and special-use names stand before any resolution, here as in a question.
+    pub(super) fn target(&self, target: Name, rr_type: RrType) -> Result<Resolution, (Vec<Record>, Sought)> {
         let elsewhere = || LocalAnswer { records: Vec::new(), name: target, end: LocalEnd::Elsewhere };
-        let terms = self.terms.load_full();
-        match terms.own(terms.local.find(&target, rr_type).unwrap_or_else(elsewhere), rr_type) {
-            Own::Answer(rcode, answer, denied) => Resolution {
+        match self.own(self.local.find(&target, rr_type).unwrap_or_else(elsewhere), rr_type) {
+            Own::Answer(rcode, answer, denied) => Ok(Resolution {
                 rcode,
                 answer,
                 authority: denied.map(response::local_denial).into_iter().collect(),
                 security: Security::Insecure,
                 ede: None,
                 delegations: Vec::new(),
-            },
+            }),
             Own::Leads(aliases, name) => {
                 let name_servers = NameServersWanted::No;
-                let sought = Sought { name, rr_type, dnssec_ok: false, cd: false, name_servers };
-                let found = self.finder.find(sought, deadline).await;
-                Resolution::clone(&behind(&aliases, found.resolution))
+                Err((aliases, Sought { name, rr_type, dnssec_ok: false, cd: false, name_servers }))
             }
+        }
+    }
+}
+
+/// Judges what was found, behind the owner's own aliases if there are any, and writes the response. The name given back is
+/// the target of a list's own alias: what that has must be known first, and nothing is written.
+#[expect(clippy::too_many_arguments, reason = "what a query on its way consists of")]
+pub(super) fn conclude<'q>(
+    reply: &Reply<'_>,
+    query: &Query,
+    policy: &'q Arc<Policy>,
+    asking: &Asking<'_>,
+    verdict: Verdict,
+    found: &Found,
+    record: &mut QueryRecord<'q>,
+    out: &mut Vec<u8>,
+) -> Option<Box<Name>> {
+    let Found { resolution, cache } = found;
+    record.security = Some(resolution.security);
+    record.cache = Some(*cache);
+    let needs = policy.needs_for(&verdict);
+    let (links, verdict) = judge(policy, asking, verdict, resolution, needs, query.cd);
+    record.decided(policy, verdict, links);
+    match response::blocked(reply, query, policy, &record.verdict, &resolution.answer, out) {
+        None => {
+            let (rcode, ede) = response::resolved(reply, query, resolution, out);
+            record.answered(rcode, ede);
+        }
+        Some(Blocked::Written(rcode, ede)) => record.answered(rcode, Some(ede)),
+        Some(Blocked::Dropped) => {
+            out.clear();
+            record.dropped();
+        }
+        Some(Blocked::Follow(target)) => return Some(target),
+    }
+    None
+}
+
+/// Writes the answer that a list gives in the form of an alias, of which it is known what it leads to.
+pub(super) fn write_followed(
+    reply: &Reply<'_>,
+    query: &Query,
+    chain: &[Record],
+    target: &Resolution,
+    record: &mut QueryRecord<'_>,
+    out: &mut Vec<u8>,
+) {
+    let is_of_use = target.rcode != Rcode::SERVFAIL && target.security != Security::Bogus;
+    let written = record
+        .policy
+        .filter(|_| is_of_use)
+        .and_then(|policy| response::followed(reply, query, policy, &record.verdict, chain, target, out));
+    match written {
+        Some((rcode, ede)) => record.answered(rcode, Some(ede)),
+        None => {
+            reply.bare(Rcode::SERVFAIL, target.ede.as_ref(), out);
+            record.answered(Rcode::SERVFAIL, target.ede.as_ref().map(|ede| ede.code));
         }
     }
 }

@@ -5,6 +5,7 @@
 //! one policy and counted once. `explain` takes the same steps for people who ask.
 
 mod access;
+mod aliased;
 mod explain;
 mod finder;
 mod hosts;
@@ -47,6 +48,8 @@ const RESOLVE_WITHIN: Duration = Duration::from_secs(10);
 /// Queries that wait for a resolution at most, and resolutions in flight at most. Each of these costs a few sockets and
 /// tens of kilobytes.
 pub const MISSES_MAX: usize = 2048;
+/// Queries beyond those that wait, at most, for what is being resolved already: each costs a few kilobytes, and nothing else.
+const JOINING_MAX: usize = 1024;
 /// What a client is told beyond that.
 const TOO_MANY: &str = "too many questions are being resolved";
 /// Octets that every client takes over UDP (RFC 1035 §2.3.4).
@@ -59,6 +62,8 @@ pub struct Pipeline {
     terms: ArcSwap<Terms>,
     finder: Arc<Finder>,
     misses: Arc<Semaphore>,
+    /// Room for queries beyond those, for what is in flight.
+    joining: Arc<Semaphore>,
     pauses: Arc<Pauses>,
     surroundings: Surroundings,
 }
@@ -81,9 +86,9 @@ impl Pipeline {
         pauses: Arc<Pauses>,
         surroundings: Surroundings,
     ) -> Self {
-        let misses = Arc::new(Semaphore::new(MISSES_MAX));
+        let [misses, joining] = [MISSES_MAX, JOINING_MAX].map(|most| Arc::new(Semaphore::new(most)));
         let finder = Arc::new(Finder::new(resolver, keeping, surroundings.now.clone()));
-        Self { policy, terms: ArcSwap::from_pointee(terms), finder, misses, pauses, surroundings }
+        Self { policy, terms: ArcSwap::from_pointee(terms), finder, misses, joining, pauses, surroundings }
     }
 
     /// What answers are kept.
@@ -136,6 +141,11 @@ impl Pipeline {
     /// Whether clients at this address are answered.
     pub fn admits(&self, client: IpAddr) -> bool {
         self.terms.load().access.allows(client.to_canonical())
+    }
+
+    /// Whether no query waits for its answer.
+    pub fn is_idle(&self) -> bool {
+        self.misses_free() == MISSES_MAX && self.joining.available_permits() == JOINING_MAX
     }
 
     /// How many more resolutions may start now.

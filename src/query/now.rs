@@ -2,17 +2,16 @@
 
 use super::{
     CacheUse, Pipeline, QueryRecord, TOO_MANY, Terms,
-    later::{Later, Pending, judge},
+    finder::Sought,
+    later::{Later, Pending, judge, write_followed},
     links::{links, name_servers_wanted},
-    local::LocalAnswer,
-    own::Own,
     response_bytes_max, special,
 };
 use crate::{
     cache::{Entry, Front, Key, Life, Seconds},
-    dns::{ExtendedError, HEADER_BYTES, Query, Question, Rcode, Reject, RrType, Transport},
-    policy::{Asking, Foreseen, Needs, Pause, Policy, Verdict},
-    resolve::Security,
+    dns::{ExtendedError, HEADER_BYTES, Name, Query, Question, Rcode, Reject, RrType, Transport},
+    policy::{Asking, Foreseen, Needs, Pause, Policy},
+    resolve::{NameServersWanted, Security},
     response::{self, Age, Blocked, Reply},
 };
 use arc_swap::Guard;
@@ -29,13 +28,13 @@ pub const FORESEEN_MAX: usize = 32;
 
 /// What holds for all packets that are answered in one go: one policy, one time.
 pub struct Turn {
-    policy: Guard<Option<Arc<Policy>>>,
-    terms: Guard<Arc<Terms>>,
-    pauses: Guard<Arc<Vec<Pause>>>,
+    pub(super) policy: Guard<Option<Arc<Policy>>>,
+    pub(super) terms: Guard<Arc<Terms>>,
+    pub(super) pauses: Guard<Arc<Vec<Pause>>>,
     /// Seconds since 1970 (UTC).
-    now: i64,
+    pub(super) now: i64,
     /// The time by the cache's clock.
-    seconds: Seconds,
+    pub(super) seconds: Seconds,
 }
 
 /// A packet that was read: who asks what. A place to be filled again and again.
@@ -199,10 +198,14 @@ impl Pipeline {
             let ede = ExtendedError::new(ExtendedError::NOT_AUTHORITATIVE, "recursion was not desired");
             return answering.refuse(Rcode::REFUSED, &ede);
         }
+        let wanted = name_servers_wanted(policy.needs_for(&answering.record.verdict));
         let mut spare = None;
-        if follow.is_none() {
+        if let Some(target) = &follow {
+            if let Some(now) = self.follow_now(&mut answering, target, &[], false) {
+                return now;
+            }
+        } else {
             let (key, now) = (key(query), turn.seconds);
-            let wanted = name_servers_wanted(policy.needs_for(&answering.record.verdict));
             let suffices = |entry: &Arc<Entry>| self.finder.suffices(entry, wanted, now);
             let in_front = front.and_then(|front| front.find(&self.finder.cache, *hash, &key, now));
             let behind;
@@ -225,14 +228,28 @@ impl Pipeline {
                 }
             }
         }
-        let Ok(permit) = self.misses.clone().try_acquire_owned() else {
+        let Some(permit) = self.permit(follow.is_none().then(|| sought(query, query.question.name, wanted))) else {
             // What is past its time is better than nothing (RFC 8767 §5).
-            let given = spare.and_then(|(entry, life)| self.give(&mut answering, policy, &asking, &entry, life));
+            let given = match (&follow, spare) {
+                (Some(target), _) => self.follow_now(&mut answering, target, &[], true),
+                (None, Some((entry, life))) => self.give(&mut answering, policy, &asking, &entry, life),
+                (None, None) => None,
+            };
             return given.unwrap_or_else(|| answering.refuse(Rcode::SERVFAIL, &ExtendedError::new(0, TOO_MANY)));
         };
         let verdict = std::mem::take(&mut answering.record.verdict);
         let pauses = Arc::clone(&turn.pauses);
         answering.later(policy, Later { verdict, follow, aliases: Vec::new(), client, now: turn.now, pauses }, permit)
+    }
+
+    /// Room for a query to wait for what it seeks: among all, or else among those that wait for what others began to look
+    /// for, which costs no further resolution.
+    pub(super) fn permit(&self, sought: Option<Sought>) -> Option<OwnedSemaphorePermit> {
+        let among_all = self.misses.clone().try_acquire_owned().ok();
+        among_all.or_else(|| {
+            sought.filter(|sought| self.finder.is_in_flight(sought))?;
+            self.joining.clone().try_acquire_owned().ok()
+        })
     }
 
     /// Gives a kept answer: judged by the policy of this turn, for this client, now. `None` leaves the query to the slow
@@ -252,8 +269,13 @@ impl Pipeline {
             let needs = policy.needs_for(&record.verdict);
             let (links, verdict) = judge(policy, asking, record.verdict.clone(), &resolution, needs, query.cd);
             let blocked = response::blocked(reply, query, policy, &verdict, &resolution.answer, out);
-            if matches!(blocked, Some(Blocked::Follow(_))) {
-                return None;
+            if let Some(Blocked::Follow(target)) = blocked {
+                let found = self.target_now(answering, &target, false)?;
+                answering.record.decided(policy, verdict, links);
+                answering.found(entry, life);
+                let Answering { query, reply, record, out, .. } = answering;
+                write_followed(reply, query, &resolution.answer, &found, record, out);
+                return Some(Now::Answered);
             }
             record.decided(policy, verdict, links);
             answering.found(entry, life);
@@ -277,49 +299,21 @@ impl Pipeline {
         let (rcode, ede) = response::kept(&answering.reply, answering.query, entry, age, answering.out);
         Some(answering.end(rcode, ede))
     }
-
-    /// Answers from the owner's own records. Where their aliases lead to other names, those are looked for, and what
-    /// they lead to is judged by the policy like any alias.
-    fn answer_local<'q>(&self, mut answering: Answering<'q, '_>, local: LocalAnswer) -> Now {
-        let Answering { turn, query, ref reply, ref mut record, ref mut out, .. } = answering;
-        let (rcode, records, denied) = match answering.turn.terms.own(local, query.question.rr_type) {
-            Own::Answer(rcode, records, denied) => (rcode, records, denied),
-            // Without recursion, this is all there is.
-            Own::Leads(records, _) if !query.rd => (Rcode::NOERROR, records, None),
-            Own::Leads(aliases, _) => match turn.policy.as_ref() {
-                None => (Rcode::NOERROR, aliases, None),
-                Some(policy) => {
-                    let client = self.client(record.client, record.transport, policy);
-                    // What its answer leads to is judged for the client's group.
-                    let verdict = Verdict::of_group(policy.group_of(&client));
-                    let Ok(permit) = self.misses.clone().try_acquire_owned() else {
-                        record.decided(policy, verdict, Vec::new());
-                        return answering.refuse(Rcode::SERVFAIL, &ExtendedError::new(0, TOO_MANY));
-                    };
-                    let pauses = Arc::clone(&turn.pauses);
-                    let later = Later { verdict, follow: None, aliases, client, now: turn.now, pauses };
-                    return answering.later(policy, later, permit);
-                }
-            },
-        };
-        response::local(reply, rcode, &records, denied, out);
-        answering.end(rcode, None)
-    }
 }
 
 /// A query that is being answered, with what is written on the way.
-struct Answering<'q, 'a> {
-    turn: &'q Turn,
-    query: &'q Query,
+pub(super) struct Answering<'q, 'a> {
+    pub(super) turn: &'q Turn,
+    pub(super) query: &'q Query,
     packet: &'a [u8],
-    reply: Reply<'a>,
-    record: &'a mut QueryRecord<'q>,
-    out: &'a mut Vec<u8>,
+    pub(super) reply: Reply<'a>,
+    pub(super) record: &'a mut QueryRecord<'q>,
+    pub(super) out: &'a mut Vec<u8>,
 }
 
 impl<'q> Answering<'q, '_> {
     /// Its response is written.
-    fn end(&mut self, rcode: Rcode, ede: Option<u16>) -> Now {
+    pub(super) fn end(&mut self, rcode: Rcode, ede: Option<u16>) -> Now {
         self.record.answered(rcode, ede);
         Now::Answered
     }
@@ -331,13 +325,13 @@ impl<'q> Answering<'q, '_> {
     }
 
     /// Answers with an error alone.
-    fn refuse(&mut self, rcode: Rcode, ede: &ExtendedError) -> Now {
+    pub(super) fn refuse(&mut self, rcode: Rcode, ede: &ExtendedError) -> Now {
         self.reply.bare(rcode, Some(ede), self.out);
         self.end(rcode, Some(ede.code))
     }
 
     /// Leaves it to the slow half. The name after the aliases is looked for.
-    fn later(&self, policy: &Arc<Policy>, later: Later, permit: OwnedSemaphorePermit) -> Now {
+    pub(super) fn later(&self, policy: &Arc<Policy>, later: Later, permit: OwnedSemaphorePermit) -> Now {
         Now::Later(Box::new(Pending {
             query: *self.query,
             header_and_question: SmallVec::from_slice(&self.packet[..HEADER_BYTES + self.query.question_bytes]),
@@ -360,6 +354,12 @@ impl<'q> Answering<'q, '_> {
 fn key(query: &Query) -> Key<'_> {
     let Question { name, rr_type, .. } = &query.question;
     Key { name: name.as_wire(), rr_type: *rr_type, dnssec_ok: query.wants_dnssec(), cd: query.cd }
+}
+
+/// What a query asks for, of its own name or of one that this leads to.
+pub(super) fn sought(query: &Query, name: Name, name_servers: NameServersWanted) -> Sought {
+    let rr_type = query.question.rr_type;
+    Sought { name, rr_type, dnssec_ok: query.wants_dnssec(), cd: query.cd, name_servers }
 }
 
 /// Whether any rule of the policy looks at anything that a kept answer leads to. Found out once for each policy: the
