@@ -286,7 +286,11 @@ fn pipeline(
         Arc::new(resolver),
         keeping,
         Arc::new(Pauses::load(config.state_dir.as_deref())),
-        Surroundings { now: Arc::new(move || clock() as i64), mac: Arc::new(move |client| hardware.mac(client)) },
+        Surroundings {
+            now: Arc::new(move || clock() as i64),
+            mac: Arc::new(move |client| hardware.mac(client)),
+            tells_chains: config.log.queries,
+        },
     );
     Ok((pipeline, warnings))
 }

@@ -75,6 +75,8 @@ pub struct Surroundings {
     /// The hardware address behind a client's address, if this machine knows it. Asked only where a group is told by
     /// one.
     pub mac: Arc<dyn Fn(IpAddr) -> Option<[u8; 6]> + Send + Sync>,
+    /// Somebody reads of each query what its answer led to, though no rule looks at that.
+    pub tells_chains: bool,
 }
 
 impl Pipeline {

@@ -285,8 +285,12 @@ impl Pipeline {
                 Some(Blocked::Follow(_)) | None => {}
             }
         } else {
-            let is_seen = !record.verdict.is_owners() && (entry.security() != Security::Bogus || query.cd);
-            record.verdict.answer_seen = is_seen;
+            let leads_on = entry.security() != Security::Bogus || query.cd;
+            record.verdict.answer_seen = !record.verdict.is_owners() && leads_on;
+            if self.surroundings.tells_chains && leads_on {
+                let needs = policy.needs_for(&record.verdict);
+                record.links = links(asking.name, asking.rr_type, &entry.resolution(|ttl| ttl), needs);
+            }
             answering.found(entry, life);
         }
         let age = match life {

@@ -6,7 +6,8 @@ use crate::{
     internet::Internet,
 };
 use cleandns::{
-    dns::{Rcode, RrType},
+    dns::{Rcode, RrType, Transport},
+    query::{Asked, CacheUse, Now},
     resolve::Resolve as _,
 };
 use std::{sync::atomic::Ordering, time::Duration};
@@ -430,6 +431,29 @@ async fn a_rule_on_name_servers_takes_nothing_away_while_nobody_answers() {
     internet.set_silent(false);
     finder.let_pass(31);
     eventually("the rule holds", || async { ask().await.ede_code() == 15 }).await;
+}
+
+/// Who reads in the log what answers led to reads it of kept ones too, though no rule looks at that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kept_answers_tell_their_chain_to_the_log() {
+    let internet = Internet::start().await;
+    for (log, expected) in [("[log]\nqueries = true\n", vec![TARGET]), ("", vec![])] {
+        let folder = folder();
+        write_list(&folder.path().join("mine.list"), &["elsewhere.example"]);
+        let server = start(folder, Some(&internet), &program(log)).await;
+        server.ask(ALIAS, RrType::A).await;
+        let (pipeline, packet, now) =
+            (&server.running.pipeline, Ask::new(ALIAS, RrType::A).packet(), std::time::Instant::now());
+        let mut asked = [Asked::default()];
+        asked[0].read(&packet, "127.0.0.1".parse().unwrap(), Transport::Udp, now);
+        let turn = pipeline.turn(now);
+        pipeline.foresee(&turn, &mut asked, None);
+        let mut record = pipeline.record(&asked[0]);
+        let answered = pipeline.answer_now(&turn, &asked[0], &packet, None, &mut record, &mut Vec::new());
+        assert!(matches!(answered, Now::Answered) && record.cache == Some(CacheUse::Hit));
+        let chain: Vec<String> = record.links.iter().map(|link| link.what.to_string()).collect();
+        assert_eq!(chain, expected, "{log}");
+    }
 }
 
 /// A service that its list switches on and off, for the very next query of a kept answer.

@@ -544,7 +544,7 @@ async fn a_fault_costs_one_query() {
         Arc::new(server.running.health.resolver.clone()),
         Keeping { bytes: 1 << 20, seed: 1, stale: Duration::ZERO, refresh: false },
         Arc::new(Pauses::load(None)),
-        Surroundings { now: Arc::new(now), mac: Arc::new(|_| None) },
+        Surroundings { now: Arc::new(now), mac: Arc::new(|_| None), tells_chains: false },
     );
     let telemetry = Arc::new(Telemetry::new(false, Privacy::new(config::Privacy::Full), None));
     let (_stop, stopping) = tokio::sync::watch::channel(false);

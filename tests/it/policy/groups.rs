@@ -290,6 +290,7 @@ async fn a_hardware_address_goes_before_a_network() {
         Surroundings {
             now: Arc::new(|| 0),
             mac: Arc::new(move |client| (client == neighbour).then_some([2, 0, 0, 0, 0, 1])),
+            tells_chains: false,
         },
     );
     for (address, group, mode) in [("127.0.0.7", "laptop", "enforce"), ("127.0.0.8", "wide", "shadow")] {
