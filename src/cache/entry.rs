@@ -273,6 +273,26 @@ impl Entry {
         }
     }
 
+    /// Whether it is about a name that `is_meant` says: the one asked, or one that its aliases lead to.
+    pub fn is_about(&self, is_meant: impl Fn(&Name) -> bool) -> bool {
+        is_meant(&self.name()) || self.has_aliases() && self.chain().iter().any(is_meant)
+    }
+
+    /// Whether its answer may begin with an alias: signatures may stand before it.
+    fn has_aliases(&self) -> bool {
+        let message = &self.octets[usize::from(self.name_bytes)..];
+        let first = skip_name(message, 0).and_then(|at| message.get(at..at + 2));
+        let begins_with = |rr_type: RrType| first == Some(&rr_type.0.to_be_bytes()[..]);
+        self.counts[0] > 0 && [RrType::CNAME, RrType::DNAME, RrType::RRSIG].into_iter().any(begins_with)
+    }
+
+    /// The owners of its answer's records, and what its aliases lead to.
+    fn chain(&self) -> Vec<Name> {
+        let answer = self.resolution(|ttl| ttl).answer;
+        let target = |record: &Record| if record.rr_type == RrType::CNAME { record.target() } else { None };
+        answer.iter().flat_map(|record| [Some(record.owner), target(record)]).flatten().collect()
+    }
+
     /// The name asked.
     pub fn name(&self) -> Name {
         Name::from_wire(self.key().name).unwrap_or(Name::ROOT)

@@ -159,12 +159,12 @@ impl Cache {
     }
 
     /// Forgets the entries that `is_gone` says; returns their number.
-    pub fn flush(&self, is_gone: impl Fn(&Key<'_>) -> bool) -> u64 {
+    pub fn flush(&self, is_gone: impl Fn(&Entry) -> bool) -> u64 {
         let gone = AtomicU64::new(0);
         // Before and after: what stands in front must not come back meanwhile.
         self.generation.fetch_add(1, Release);
         self.entries.retain(|_, entry| {
-            let is_gone = is_gone(&entry.key());
+            let is_gone = is_gone(entry);
             gone.fetch_add(u64::from(is_gone), Relaxed);
             !is_gone
         });

@@ -261,14 +261,16 @@ impl Finder {
         entry.map(|entry| self.cache.restore(Arc::new(entry))).is_some()
     }
 
-    /// Forgets what is kept of a name, and of all names below it; of all names, if it is the root with those below.
+    /// Forgets what is kept of a name, and of all names below it; of all names, if it is the root with those below. What
+    /// aliases lead to such a name goes too, for their answers hold what was kept of it.
     pub fn flush(&self, name: &Name, subtree: bool) -> u64 {
         // What the resolver keeps for itself would come back otherwise.
         self.resolver.forget();
-        let own = name.as_wire();
-        self.cache.flush(|key| match subtree {
-            false => key.name == own,
-            true => Name::from_wire(key.name).is_ok_and(|kept| kept.is_at_or_below(name)),
+        self.cache.flush(|entry| {
+            entry.is_about(|kept| match subtree {
+                false => kept == name,
+                true => kept.is_at_or_below(name),
+            })
         })
     }
 

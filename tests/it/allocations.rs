@@ -215,10 +215,10 @@ fn a_front_gives_what_the_cache_would() {
         cache.store(large.clone());
         assert!(Arc::ptr_eq(&find(&mut front, &large.name(), 0).unwrap(), large));
     }
-    cache.flush(|key| large.iter().any(|large| large.is_for(key)));
+    cache.flush(|entry| large.iter().any(|large| large.is_for(&entry.key())));
     assert_eq!(large.iter().map(Arc::strong_count).sum::<usize>(), 3 + 1);
     // A flush holds here too.
-    cache.flush(|key| key.name == names[1].as_wire());
+    cache.flush(|entry| entry.name() == names[1]);
     assert!(find(&mut front, &names[1], 0).is_none());
     assert!(find(&mut front, &names[2], 0).is_some());
     let again = || {
