@@ -32,6 +32,16 @@ pub struct Key<'a> {
     pub cd: bool,
 }
 
+impl Key<'_> {
+    /// What it is kept under that the name itself is denied.
+    pub(super) fn of_all_types(&self) -> Self {
+        Self { rr_type: ALL_TYPES, ..*self }
+    }
+}
+
+/// What stands for the type where the name itself is denied: that holds for all types (RFC 2308 §5). No question has it.
+const ALL_TYPES: RrType = RrType(0);
+
 /// A kept answer.
 pub struct Entry {
     /// The name asked; what follows the question in a message that holds the answer, whose names may point into the
@@ -143,7 +153,18 @@ impl Entry {
 
     pub fn key(&self) -> Key<'_> {
         let name = &self.octets[..usize::from(self.name_bytes)];
-        Key { name, rr_type: self.rr_type, dnssec_ok: self.dnssec_ok, cd: self.cd }
+        let rr_type = if self.denies_name() { ALL_TYPES } else { self.rr_type };
+        Key { name, rr_type, dnssec_ok: self.dnssec_ok, cd: self.cd }
+    }
+
+    /// The type that it was the answer to a question for.
+    pub fn rr_type(&self) -> RrType {
+        self.rr_type
+    }
+
+    /// It says that the name asked doesn't exist, whatever the type; behind an alias it would be another name.
+    pub fn denies_name(&self) -> bool {
+        self.rcode == Rcode::NXDOMAIN && self.counts[0] == 0
     }
 
     /// The octets that all else is written from.
@@ -158,7 +179,8 @@ impl Entry {
 
     #[inline]
     pub fn is_for(&self, key: &Key<'_>) -> bool {
-        self.key() == *key
+        let own = self.key();
+        own == *key || self.denies_name() && own == key.of_all_types()
     }
 
     /// Octets that it takes, as far as they are its own.

@@ -119,7 +119,8 @@ impl Cache {
     #[inline]
     pub fn find(&self, hash: u64, key: &Key<'_>) -> Option<Arc<Entry>> {
         // Two questions may have one hash: then only one is kept at a time, and the other isn't it.
-        self.entries.get(&hash).filter(|entry| entry.is_for(key))
+        let own = self.entries.get(&hash).filter(|entry| entry.is_for(key));
+        own.or_else(|| self.entries.get(&self.hash(&key.of_all_types())).filter(|entry| entry.is_for(key)))
     }
 
     /// The entry for a question, however old.
@@ -130,7 +131,19 @@ impl Cache {
     /// Keeps an entry in place of what was there for its question.
     pub fn store(&self, entry: Arc<Entry>) {
         self.counts.stored.fetch_add(1, Relaxed);
+        // It stands for what was kept, and that isn't always in the same place.
+        if entry.denies_name() {
+            let of_type = Key { rr_type: entry.rr_type(), ..entry.key() };
+            self.entries.remove_if(&self.hash(&of_type), |kept| kept.key() == of_type);
+        } else if !entry.is_failure() {
+            self.remove_denial(&entry.key());
+        }
         self.entries.insert(self.hash(&entry.key()), entry);
+    }
+
+    /// Forgets that a name doesn't exist, for now it does.
+    fn remove_denial(&self, key: &Key<'_>) {
+        self.entries.remove_if(&self.hash(&key.of_all_types()), |entry| entry.is_for(key));
     }
 
     /// Keeps an entry from an earlier process, unless there is one for its question by now.
@@ -143,11 +156,13 @@ impl Cache {
 
     /// Forgets the entry for a question.
     pub fn remove(&self, key: &Key<'_>) {
+        self.remove_denial(key);
         self.entries.remove_if(&self.hash(key), |entry| entry.is_for(key));
     }
 
     /// Hears that an entry was given in front of the cache, which was filled since so many flushes: it is kept yet, or again.
     fn remind(&self, hash: u64, entry: &Arc<Entry>, generation: u64) {
+        let hash = if entry.denies_name() { self.hash(&entry.key()) } else { hash };
         if self.generation() == generation && self.entries.get(&hash).is_none() {
             self.entries.insert(hash, entry.clone());
         }

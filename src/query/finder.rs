@@ -221,7 +221,7 @@ impl Finder {
         let Ok(place) = self.refreshes.clone().try_acquire_owned() else { return };
         let key = entry.key();
         let (dnssec_ok, cd, name_servers) = (key.dnssec_ok, key.cd, entry.name_servers());
-        let sought = Sought { name: entry.name(), rr_type: key.rr_type, dnssec_ok, cd, name_servers };
+        let sought = Sought { name: entry.name(), rr_type: entry.rr_type(), dnssec_ok, cd, name_servers };
         let finder = self.clone();
         runtime.spawn(async move {
             tokio::time::sleep(Duration::from_secs(u64::from(left))).await;

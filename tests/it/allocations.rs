@@ -182,6 +182,40 @@ fn a_flood_of_random_names_leaves_popular_ones_alone() {
     assert!(cache.stats().bytes <= cache.stats().size);
 }
 
+/// That a name doesn't exist is kept once for all types, and until it does.
+#[test]
+fn a_denied_name_is_denied_for_all_types() {
+    let cache = Cache::new(1 << 20, 7);
+    let name: Name = "gone.test".parse().unwrap();
+    let keep = |rr_type, rcode| {
+        let resolution = Resolution {
+            rcode,
+            answer: vec![],
+            authority: vec![],
+            security: Security::Insecure,
+            ede: None,
+            delegations: vec![],
+        };
+        let question = Question { name, rr_type, class: Class::IN };
+        cache.store(Arc::new(Entry::new(&question, (false, false), NameServersWanted::No, &resolution, 0)));
+    };
+    let of =
+        |rr_type, dnssec_ok| cache.find_by_key(&Key { rr_type, dnssec_ok, ..key(&name) }).map(|found| found.rcode());
+    keep(RrType::A, Rcode::NXDOMAIN);
+    keep(RrType::AAAA, Rcode::NXDOMAIN);
+    assert_eq!(cache.stats().entries, 1);
+    for rr_type in [RrType::A, RrType::AAAA, RrType::TXT] {
+        assert_eq!(of(rr_type, false), Some(Rcode::NXDOMAIN), "{rr_type}");
+        assert_eq!(of(rr_type, true), None, "{rr_type}");
+    }
+    keep(RrType::TXT, Rcode::SERVFAIL);
+    assert_eq!((of(RrType::A, false), of(RrType::TXT, false)), (Some(Rcode::NXDOMAIN), Some(Rcode::SERVFAIL)));
+    keep(RrType::TXT, Rcode::NOERROR);
+    assert_eq!((of(RrType::A, false), of(RrType::TXT, false)), (None, Some(Rcode::NOERROR)));
+    keep(RrType::TXT, Rcode::NXDOMAIN);
+    assert_eq!((of(RrType::A, false), of(RrType::TXT, false)), (Some(Rcode::NXDOMAIN), Some(Rcode::NXDOMAIN)));
+}
+
 /// What a worker keeps in front of the cache is the cache's own, and ends when that ends.
 #[test]
 fn a_front_gives_what_the_cache_would() {

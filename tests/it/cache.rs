@@ -96,6 +96,14 @@ async fn denials_and_failures_are_kept_each_for_its_time() {
     let again = server.ask("no-such-name.signed.org", RrType::A).await;
     assert_eq!((again.rcode, ttl(&again) + 3), (Rcode::NXDOMAIN, ttl(&first)));
     assert_eq!(internet.asked_total(), asked);
+    // A name that doesn't exist has nothing of any type (RFC 2308 §5).
+    for rr_type in [RrType::AAAA, RrType::TXT] {
+        let other = server.ask("no-such-name.signed.org", rr_type).await;
+        assert_eq!((other.rcode, other.authority.len()), (Rcode::NXDOMAIN, again.authority.len()), "{rr_type}");
+    }
+    assert_eq!(internet.asked_total(), asked);
+    // Another name may.
+    assert_eq!(server.ask("signed.org", RrType::TXT).await.rcode, Rcode::NOERROR);
     // A failure is told again for a few seconds, and nobody is asked meanwhile.
     let failed = server.ask("www.bogus-sig.org", RrType::A).await;
     assert_eq!(failed.rcode, Rcode::SERVFAIL);
@@ -103,10 +111,10 @@ async fn denials_and_failures_are_kept_each_for_its_time() {
     let again = server.ask("www.bogus-sig.org", RrType::A).await;
     assert_eq!((again.shape(), again.ede_code()), (failed.shape(), failed.ede_code()));
     assert_eq!(internet.asked_total(), asked);
-    looked_up(&server, "miss", 2.0).await;
+    looked_up(&server, "miss", 3.0).await;
     finder.let_pass(6);
     server.ask("www.bogus-sig.org", RrType::A).await;
-    looked_up(&server, "miss", 3.0).await;
+    looked_up(&server, "miss", 4.0).await;
 }
 
 /// RFC 8767: when nobody answers, what was known is better than nothing; what is bogus is not.
