@@ -499,7 +499,8 @@ async fn what_is_flushed_is_asked_for_again() {
         fill().await;
         let before: Vec<usize> = asked_again.iter().map(|name| internet.asked(name)).collect();
         let (status, text) = server.post("/api/v1/cache/flush", body).await;
-        assert_eq!((status, text.trim()), (200, format!("{{\"answers\":{forgotten}}}").as_str()), "{body}");
+        let answers = serde_json::from_str::<serde_json::Value>(&text).unwrap()["answers"].as_u64();
+        assert_eq!((status, answers), (200, Some(forgotten)), "{body}");
         fill().await;
         for (name, before) in asked_again.iter().zip(before) {
             assert!(internet.asked(name) > before, "{body}: {name} was not asked for again");
@@ -508,9 +509,9 @@ async fn what_is_flushed_is_asked_for_again() {
     // An alias's answer holds what was kept of the name it leads to, so it goes with that.
     server.ask(ALIAS, RrType::A).await;
     let (_, text) = server.post("/api/v1/cache/flush", &format!("{{\"name\":\"{TARGET}\"}}")).await;
-    assert_eq!(text.trim(), "{\"answers\":1}");
+    assert!(text.contains("\"answers\":1"), "{text}");
     let (status, text) = server.post("/api/v1/cache/flush", r#"{"name":"a..b"}"#).await;
-    assert_eq!(status, 400, "{text}");
+    assert_eq!(status, 422, "{text}");
     let view = server.json("/api/v1/cache").await;
     assert_eq!((view["entries"].as_u64(), view["flushed"].as_u64()), (Some(3), Some(7)), "{view}");
 }

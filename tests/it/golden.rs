@@ -4,7 +4,10 @@ use crate::{
     harness::{Ask, Server, eventually, folder, over_udp, start, write_list},
     internet::Internet,
 };
-use cleandns::{dns::RrType, query_log::sqlite::Reader};
+use cleandns::{
+    dns::{Rcode, RrType},
+    query_log::sqlite::Reader,
+};
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -80,6 +83,8 @@ struct Asked {
     rr_type: RrType,
     client: &'static str,
     tcp: bool,
+    /// Whether the answer said that there is no such name.
+    is_denied: bool,
 }
 
 impl Asked {
@@ -178,11 +183,11 @@ async fn traffic(server: &Server) -> (Vec<Asked>, u64) {
         let rr_type = [RrType::A, RrType::AAAA][dice.below(2)];
         let client = if at == DROPPED { CLIENTS[0] } else { CLIENTS[dice.below(CLIENTS.len())] };
         let ask = Ask { tcp: at != DROPPED && dice.below(10) == 0, ..Ask::new(&name, rr_type) };
-        match at {
-            DROPPED => drop(silent.send_to(&ask.packet(), server.dns()).await.unwrap()),
-            _ => drop(server.ask_from(client, &ask).await),
-        }
-        all.push(Asked { kind, name, rr_type, client, tcp: ask.tcp });
+        let is_denied = match at {
+            DROPPED => silent.send_to(&ask.packet(), server.dns()).await.unwrap() == 0,
+            _ => server.ask_from(client, &ask).await.rcode == Rcode::NXDOMAIN,
+        };
+        all.push(Asked { kind, name, rr_type, client, tcp: ask.tcp, is_denied });
     }
     (all, unreadable)
 }
@@ -248,10 +253,10 @@ fn check_totals(totals: &Value, asked: &[Asked], unreadable: u64) {
         (distinct(asked, |_| true, |asked| &*asked.name), distinct(asked, |_| true, |a| a.kind.domain));
     let clients = CLIENTS.len() as u64;
     // What was blocked by its name is not looked for; the rest is, and found from the second time on. A name that doesn't
-    // exist has one answer for each type too.
+    // exist has one answer for all types (RFC 2308 §5).
     let is_looked_for = |asked: &Asked| asked.fate() != 0;
     let looked_for = count(asked, is_looked_for);
-    let missed = distinct(asked, is_looked_for, |asked| (&*asked.name, asked.rr_type.0));
+    let missed = distinct(asked, is_looked_for, |asked| (&*asked.name, (!asked.is_denied).then_some(asked.rr_type.0)));
     for (field, part, of) in [
         ("blocked", count(asked, |asked| asked.fate() == 0), all),
         ("would_block", count(asked, |asked| asked.fate() == 1), all),
