@@ -5,7 +5,7 @@ mod sockets;
 
 pub use self::{alive::SignsOfLife, sockets::obstacles};
 use crate::{
-    admin::{self, AdminState},
+    admin::{self, AdminState, Recorded},
     config::{self, Config},
     dns::{Name, Rcode, Record, RrType},
     embedded,
@@ -186,6 +186,7 @@ pub async fn start(config: Config, mut outside: Outside) -> Result<Running, AppE
                 lists: lists.control(),
                 dns: dns.as_slice().into(),
                 settings: settings.clone(),
+                recorded: Recorded::new(config.query_log.database.clone()),
                 minutes: Arc::default(),
                 changes: Arc::new(admin::Changes::new(Arc::new(admin::Audit::start(audit_file(&config, admin))))),
                 tls: {

@@ -37,7 +37,7 @@ pub use change::{
     lists::UpdateView,
     pauses::{PauseAsked, PausesView},
 };
-pub use live::Minutes;
+pub use live::{Minutes, Recorded};
 pub use tls::Tls;
 pub use view::{
     explain::{Explained, Rule, explained},
@@ -82,6 +82,8 @@ pub struct AdminState {
     pub dns: Arc<[SocketAddr]>,
     /// What is in force of the configuration.
     pub settings: Arc<Settings>,
+    /// Queries that are recorded.
+    pub recorded: Recorded,
     /// Queries of the last hours.
     pub minutes: Arc<Minutes>,
     /// Removes the answers that an earlier process left for the next start.
