@@ -19,7 +19,7 @@ use crate::{
         Clock, Hints, NameServersWanted, PortMap, Resolution, Resolve, Resolver, ResolverSetup, Security,
         TrustAnchorText, UpstreamCounters, Wanted, Watch,
     },
-    settings::{self, Changing, Hardware, Settings},
+    settings::{self, Changing, Hardware, OverlayFile, Settings},
     telemetry::{Reload, Telemetry},
     warm::{Awake, AwakeFor, Warm},
 };
@@ -130,7 +130,8 @@ pub struct Running {
 
 /// Starts serving. The policy is in force before the first socket is open.
 pub async fn start(config: Config, mut outside: Outside) -> Result<Running, AppError> {
-    let config = Arc::new(config);
+    let overlay = Arc::new(OverlayFile::open(config.state_dir.as_deref(), outside.clock.clone()));
+    let (config, files) = (Arc::new(overlay.lay_if_possible(&config)), config);
     let started = Instant::now();
     let counters = Arc::new(UpstreamCounters::default());
     let (clock, chance, limits) = (outside.clock.clone(), outside.chance(), outside.fetch.clone());
@@ -158,8 +159,8 @@ pub async fn start(config: Config, mut outside: Outside) -> Result<Running, AppE
     warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let pipeline = Arc::new(pipeline);
     let settings = Arc::new(Settings::new(config.clone()));
-    let on_top = Arc::new(Ok);
-    let files = Config::clone(&config);
+    let own_overlay = overlay.clone();
+    let on_top = Arc::new(move |files| own_overlay.lay(files));
     let changing = Changing::new(settings.clone(), lists.control(), pipeline.clone(), hardware, on_top, files);
     let changing = Arc::new(changing);
     let warm = Warm::new(&config, awake).map(Arc::new);
@@ -168,6 +169,7 @@ pub async fn start(config: Config, mut outside: Outside) -> Result<Running, AppE
         counters,
         resolver,
         pauses: pipeline.pauses().clone(),
+        overlay: overlay.clone(),
         losing: told_of(&recorded, QueryLog::losing),
         file_gone: told_of(&recorded, QueryLog::file_gone),
         clock,
@@ -179,6 +181,7 @@ pub async fn start(config: Config, mut outside: Outside) -> Result<Running, AppE
     let admin = match &config.admin {
         None => None,
         Some(admin) => {
+            let changes = Arc::new(admin::Changes::new(Arc::new(admin::Audit::start(audit_file(&config, admin)))));
             let state = AdminState {
                 pipeline: pipeline.clone(),
                 telemetry: telemetry.clone(),
@@ -188,7 +191,8 @@ pub async fn start(config: Config, mut outside: Outside) -> Result<Running, AppE
                 settings: settings.clone(),
                 recorded: Recorded::new(config.query_log.database.clone()),
                 minutes: Arc::default(),
-                changes: Arc::new(admin::Changes::new(Arc::new(admin::Audit::start(audit_file(&config, admin))))),
+                desk: Arc::new(admin::Desk::new(overlay, changing.clone(), changes.clone(), published.clone())),
+                changes,
                 tls: {
                     let tls = admin.tls.as_ref().map(admin::Tls::read).transpose();
                     tls.map_err(|error| AppError::Configuration(error.to_string()))?.map(Arc::new)

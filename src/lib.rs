@@ -47,8 +47,8 @@
 //!   stands now, as data, from which `api` makes JSON and `pages` makes pages; `live` the last 24 hours without a database;
 //!   `problem` what errors of the API look like.
 //! - [`settings`] what of the configuration is in force while the program runs: `changing` puts another one in its place,
-//!   whole or not at all.
-//! - [`config`] what the owner wrote, checked whole; [`embedded`] the copies inside the binary.
+//!   whole or not at all; `overlay` is the file of what pages and API changed.
+//! - [`config`] what the owner wrote, checked whole, with `overlay`, which lies upon it; [`embedded`] the copies inside the binary.
 //! - [`app`] puts it together; [`cli`] is what a person types.
 //!
 //! For users: `README.md` with the chapters it lists, `blocklists/README.md` (formats), `config/POLICY.md` (what beats what),

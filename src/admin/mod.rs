@@ -32,7 +32,7 @@ pub use auth::{
     users::{self, Users},
 };
 pub use change::{
-    Changes,
+    Changes, Desk,
     cache::{FlushAsked, Flushed},
     lists::UpdateView,
     pauses::{PauseAsked, PausesView},
@@ -94,6 +94,8 @@ pub struct AdminState {
     pub tls: Option<Arc<Tls>>,
     /// What is changed, and by whom.
     pub changes: Arc<Changes>,
+    /// Where what lasts is changed.
+    pub desk: Arc<Desk>,
     /// Packets that the kernel dropped before they were read.
     pub packets_lost: Arc<dyn Fn() -> u64 + Send + Sync>,
 }
@@ -185,8 +187,9 @@ async fn follow(state: AdminState, mut stopping: watch::Receiver<bool>) {
             .await;
         }
     };
+    let following = async { tokio::join!(looking, state.desk.clone().follow()) };
     tokio::select! {
-        () = looking => {}
+        _ = following => {}
         _ = stopping.wait_for(|&stopping| stopping) => {}
     }
 }

@@ -7,6 +7,7 @@ mod allocations;
 mod architecture;
 mod blocking;
 mod cache;
+mod changes;
 mod command_line;
 mod delegations;
 mod exposition;

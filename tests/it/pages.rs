@@ -13,7 +13,7 @@ use tokio::{
 };
 
 /// Every page without what is typed, and pages that are no page.
-const PAGES: [&str; 9] = [
+const PAGES: [&str; 13] = [
     "/",
     "/programs",
     "/programs?group=kids",
@@ -23,6 +23,10 @@ const PAGES: [&str; 9] = [
     "/lists/strict/block.list",
     "/setup",
     "/changes",
+    "/programs/preview?program=watching&service=watch&group=kids",
+    "/except",
+    "/clients",
+    "/except?verb=block&name=%22%3E%3Cb%3E",
 ];
 /// Text that would be more than text if it were put into a page as it is.
 const HOSTILE: &str = "\"'><img src=x onerror=alert(1)></title><script>alert(2)</script>";
@@ -103,7 +107,9 @@ fn tags(body: &str) -> Vec<&str> {
 
 /// What a page is made of and what it may not have in it.
 pub fn check(path: &str, body: &str) {
-    const KNOWN: [&str; 53] = [
+    const KNOWN: [&str; 55] = [
+        "fieldset",
+        "legend",
         "!doctype",
         "a",
         "b",
@@ -206,16 +212,16 @@ async fn pages_show_what_happened() {
     }
     let page = text(&get(&server, "/programs").await.body);
     for part in [
-        "strict enforce 3 blocked 1 excepted",
-        "watching shadow 2 would be",
+        "strict enforce the whole program off shadow enforce 3 blocked 1 excepted",
+        "watching shadow the whole program off shadow enforce 2 would be",
         "1 service: 1 in shadow",
         "The blocked block Breaks what it says.",
-        "watch watch watch.list shadow 1 2 would be",
+        "watch watch watch.list shadow off shadow enforce 1 2 would be",
     ] {
         assert!(page.contains(part), "no \"{part}\" in {page}");
     }
     // The group has it enforced.
-    assert!(text(&get(&server, "/programs?group=kids").await.body).contains("watching enforce 2 would be"));
+    assert!(text(&get(&server, "/programs?group=kids").await.body).contains("watching enforce the whole program"));
     assert_eq!(get(&server, "/programs?group=nobody").await.status, 404);
     let page = text(&get(&server, "/lists").await.body);
     for part in ["Lists 3 all as they are meant", "block.list The blocked enforce 2 4 since", "1 line skipped"] {

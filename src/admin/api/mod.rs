@@ -1,5 +1,6 @@
 //! Routes for programs. Each takes its request apart, calls a view or a change, and gives JSON.
 
+mod changes;
 pub mod control;
 mod session;
 
@@ -45,6 +46,7 @@ pub fn routes() -> Router<AdminState> {
         .route("/api/v1/cache", get(control::cache))
         .route("/api/v1/cache/flush", post(control::flush_cache))
         .route("/api/v1/changes", get(all_changes))
+        .merge(changes::routes())
         .route("/api/v1/session", get(session::session).post(session::sign_in).delete(session::sign_out))
         .route("/api/v1/pause", get(control::paused).post(control::set_pause))
 }

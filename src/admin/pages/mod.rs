@@ -6,14 +6,17 @@
 
 mod assets;
 mod changes;
+mod clients;
 mod errors;
 mod escape;
+mod exceptions;
 mod explain;
 mod forms;
 mod lists;
 mod overview;
 mod pause;
 mod plot;
+mod preview;
 mod programs;
 mod setup;
 mod words;
@@ -39,9 +42,12 @@ pub fn routes() -> Router<AdminState> {
     Router::new()
         .route("/", get(overview::page))
         .route("/programs", get(programs::page))
+        .route("/programs/preview", get(preview::page))
+        .route("/except", get(exceptions::page))
         .route("/explain", get(explain::page))
         .route("/lists", get(lists::page))
         .route("/lists/{program}/{list}", get(lists::one))
+        .route("/clients", get(clients::page))
         .route("/setup", get(setup::page))
         .route("/changes", get(changes::page))
         .route("/sign-in", get(forms::sign_in_page))
@@ -53,7 +59,9 @@ const MENU: &[(&str, &str)] = &[
     ("/", "Overview"),
     ("/programs", "Programs"),
     ("/explain", "Explain"),
+    ("/except", "Exceptions"),
     ("/lists", "Lists"),
+    ("/clients", "Clients"),
     ("/setup", "Setup"),
     ("/changes", "Changes"),
 ];
