@@ -232,7 +232,7 @@ pub async fn start(config: Config, mut outside: Outside) -> Result<Running, AppE
 /// Where queries are kept, and the threads that write them.
 fn query_log(config: &Config, privacy: &Privacy) -> Result<(Option<Arc<QueryLog>>, Option<Writing>), AppError> {
     let upstreams = Resolver::upstreams(&config.resolve).into_iter().map(Arc::from).collect();
-    let started = QueryLog::start(&config.query_log, privacy, config.state_dir.as_deref(), upstreams);
+    let started = QueryLog::start(&config.query_log, privacy, config.state_dir.as_deref(), upstreams, None);
     match started.map_err(|error| AppError::Configuration(error.to_string()))? {
         Some((log, writing)) => {
             match &config.query_log.database {
