@@ -4,7 +4,7 @@
 //! serve: connections, bounded
 //!   guard: headers · Host · token · body        problem: errors as RFC 9457
 //!     pages: templates ─┐
-//!     api: JSON ────────┴→ view: what stands now, as data → live: the last hours, without a database
+//!     api: JSON ────────┴→ view: what stands now, as data → live: the last hours, counted, recorded or happening
 //! ```
 //!
 //! It listens on loopback unless told otherwise, and then asks for a token. Pages only show: nothing can be changed by one.
@@ -20,7 +20,7 @@ mod serve;
 mod view;
 
 pub use api::control::{CacheView, FlushAsked, Flushed, PauseAsked, PausesView, UpdateView};
-pub use live::Minutes;
+pub use live::{Minutes, Recorded, Tails};
 pub use view::{
     explain::{Explained, Rule, explained},
     lists::{ListView, ListsView, lists},
@@ -56,6 +56,10 @@ pub struct AdminState {
     pub settings: Arc<Settings>,
     /// Queries of the last hours.
     pub minutes: Arc<Minutes>,
+    /// Queries that are recorded.
+    pub recorded: Recorded,
+    /// Those who look at queries as they come.
+    pub tails: Tails,
     /// Removes the answers that an earlier process left for the next start.
     pub forget_saved: Arc<dyn Fn() + Send + Sync>,
     /// Packets that the kernel dropped before they were read.
@@ -84,6 +88,7 @@ pub async fn serve(
         None => serve::listen(config.listen, shared)?,
     };
     let address = listener.local_addr()?;
+    view::overview::recall(&state).await;
     tokio::spawn(follow(state.clone(), stopping.clone()));
     let app = app(state, config.token.clone().map(Arc::from));
     tokio::spawn(serve::accept(listener, app, stopping));

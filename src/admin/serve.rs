@@ -10,7 +10,10 @@ use hyper_util::{
 use std::{
     net::{IpAddr, SocketAddr},
     pin::pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     time::Duration,
 };
 use tokio::{
@@ -26,6 +29,31 @@ const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(100);
 /// Who asks.
 #[derive(Clone, Copy)]
 pub struct Peer(pub IpAddr);
+
+/// Whether something on this connection takes its time, and is bounded by itself.
+#[derive(Clone, Default)]
+pub struct Lasting(Arc<AtomicUsize>);
+
+/// Something that takes its time.
+pub struct Held(Lasting);
+
+impl Lasting {
+    /// Keeps the connection until this is dropped.
+    pub fn hold(self) -> Held {
+        self.0.fetch_add(1, Relaxed);
+        Held(self)
+    }
+
+    fn is_held(&self) -> bool {
+        self.0.load(Relaxed) > 0
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Relaxed);
+    }
+}
 
 /// Binds an address so that a new process can take it over; unless `shared`, nobody may have it yet.
 pub fn listen(address: SocketAddr, shared: bool) -> std::io::Result<TcpListener> {
@@ -55,10 +83,12 @@ pub async fn accept(listener: TcpListener, app: Router, mut stopping: watch::Rec
             let Ok(place) = free.clone().acquire_owned().await else { return };
             match listener.accept().await {
                 Ok((stream, peer)) => {
+                    let lasting = Lasting::default();
                     let app = app.clone().layer(Extension(Peer(peer.ip().to_canonical())));
+                    let app = app.layer(Extension(lasting.clone()));
                     let stopping = stopped.clone();
                     tokio::spawn(async move {
-                        converse(stream, app, stopping).await;
+                        converse(stream, app, lasting, stopping).await;
                         drop(place);
                     });
                 }
@@ -76,17 +106,27 @@ pub async fn accept(listener: TcpListener, app: Router, mut stopping: watch::Rec
 }
 
 /// Answers the requests of one connection; what has begun when it is time to stop is finished.
-async fn converse(stream: TcpStream, app: Router, mut stopping: watch::Receiver<bool>) {
+async fn converse(stream: TcpStream, app: Router, lasting: Lasting, mut stopping: watch::Receiver<bool>) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(SEND_WITHIN).max_buf_size(HEAD_BYTES_MAX);
     let mut connection = pin!(http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(app)));
     let ended = tokio::select! {
         ended = &mut connection => Some(ended),
         _ = stopping.wait_for(|&stopping| stopping) => None,
-        () = tokio::time::sleep(CONNECTION_WITHIN) => None,
+        () = end(&lasting) => None,
     };
     if ended.is_none() {
         connection.as_mut().graceful_shutdown();
         let _ = tokio::time::timeout(SEND_WITHIN, connection).await;
+    }
+}
+
+/// Waits until a connection takes no more requests.
+async fn end(lasting: &Lasting) {
+    loop {
+        tokio::time::sleep(CONNECTION_WITHIN).await;
+        if !lasting.is_held() {
+            return;
+        }
     }
 }

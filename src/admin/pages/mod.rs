@@ -1,5 +1,5 @@
-//! Pages for people, made here from the views that the API gives as JSON. No script: what a link or a form asks for is in
-//! the address, and the answer is a whole page.
+//! Pages for people, made here from the views that the API gives as JSON. What a link or a form asks for is in the address,
+//! and the answer is a whole page; the script only adds to it.
 //!
 //! A file a page: its data as the template shows it. `templates/` is what it looks like, `escape` how foreign text gets
 //! into it, `plot` draws, `words` writes numbers.
@@ -9,10 +9,13 @@ mod errors;
 mod escape;
 mod explain;
 mod lists;
+mod log;
 mod overview;
 mod plot;
 mod programs;
 mod setup;
+mod tops;
+mod why;
 mod words;
 
 pub use assets::assets;
@@ -32,6 +35,9 @@ pub fn routes() -> Router<AdminState> {
     Router::new()
         .route("/", get(overview::page))
         .route("/programs", get(programs::page))
+        .route("/log", get(log::page))
+        .route("/log/why", get(log::seen))
+        .route("/log/{id}", get(why::page))
         .route("/explain", get(explain::page))
         .route("/lists", get(lists::page))
         .route("/lists/{program}/{list}", get(lists::one))
@@ -39,8 +45,14 @@ pub fn routes() -> Router<AdminState> {
 }
 
 /// The pages in the menu.
-const MENU: [(&str, &str); 5] =
-    [("/", "Overview"), ("/programs", "Programs"), ("/explain", "Explain"), ("/lists", "Lists"), ("/setup", "Setup")];
+const MENU: [(&str, &str); 6] = [
+    ("/", "Overview"),
+    ("/programs", "Programs"),
+    ("/log", "Log"),
+    ("/explain", "Explain"),
+    ("/lists", "Lists"),
+    ("/setup", "Setup"),
+];
 
 /// What is around every page.
 struct Shell {
@@ -70,7 +82,7 @@ impl Shell {
         }
     }
 
-    fn menu(&self) -> [(&'static str, &'static str); 5] {
+    fn menu(&self) -> [(&'static str, &'static str); 6] {
         MENU
     }
 
@@ -80,6 +92,10 @@ impl Shell {
 
     fn style(&self) -> &'static str {
         &assets::STYLE.address
+    }
+
+    fn script(&self) -> &'static str {
+        &assets::SCRIPT.address
     }
 
     fn icon(&self) -> &'static str {

@@ -2,12 +2,16 @@
 
 use super::super::{
     AdminState,
-    view::overview::{ByCache, Overview, STEP_SECONDS, overview, time_line},
+    view::{
+        overview::{ByCache, Overview, STEP_SECONDS, overview, time_line},
+        tops::counts,
+    },
 };
 use super::{
     Shell,
     plot::{Plot, plot},
     show,
+    tops::Tables,
     words::{ago, count, counted, octets, rate, stamp, took},
 };
 use crate::report::{Moment, form::TimeLine};
@@ -25,11 +29,17 @@ struct Page {
     /// Steps of the plot.
     steps: usize,
     hours: Vec<Hour>,
+    tops: Tables,
+    /// Whether counts go on over a start.
+    is_recorded: bool,
 }
+
+/// Hours that are told of.
+const HOURS: u32 = 24;
 
 /// A row of the numbers below the plot.
 struct Hour {
-    from: String,
+    from: Moment,
     /// All, blocked, would be blocked, excepted.
     counts: [u64; 4],
 }
@@ -38,7 +48,15 @@ pub async fn page(State(state): State<AdminState>) -> Response {
     let view = overview(&state);
     let line = time_line(&state, None, None, STEP_SECONDS);
     let shell = Shell::new(&state, "/", "Overview");
-    show(Page { shell, plot: plot(&line), steps: line.buckets.len(), hours: by_hour(&line), view })
+    show(Page {
+        shell,
+        plot: plot(&line),
+        steps: line.buckets.len(),
+        hours: by_hour(&line),
+        tops: counts(&state, HOURS).await.into(),
+        is_recorded: state.recorded.is_somewhere(),
+        view,
+    })
 }
 
 /// Hours with queries, the latest first.
@@ -49,7 +67,7 @@ fn by_hour(line: &TimeLine) -> Vec<Hour> {
         let said = [at.blocked, at.would_block, at.excepted];
         let all = said.iter().sum::<u64>() + at.passed;
         if hours.last().is_none_or(|(hour, _)| *hour != hour_of(at.start)) {
-            let from = Moment(hour_of(at.start) * 3_600_000_000).shown("%H:%M");
+            let from = Moment(hour_of(at.start) * 3_600_000_000);
             hours.push((hour_of(at.start), Hour { from, counts: [0; 4] }));
         }
         if let Some((_, hour)) = hours.last_mut() {

@@ -5,13 +5,14 @@ use super::super::{
     view::{
         lists::Hits,
         programs::{Program, Programs, Service, programs},
+        tops::{Counts, counts},
     },
 };
 use super::{
     Shell, show,
     words::{count, counted, stamp},
 };
-use crate::policy::Mode;
+use crate::{policy::Mode, report::Tops};
 use askama::Template;
 use axum::{
     extract::{Query, State},
@@ -19,6 +20,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Deserialize;
+use std::sync::Arc;
 
 /// Whom it is shown for.
 #[derive(Deserialize)]
@@ -32,12 +34,47 @@ pub struct Wanted {
 struct Page {
     shell: Shell,
     view: Programs,
+    /// Of the last day and of the last week, if they are known.
+    recorded: Option<[Arc<Tops>; 2]>,
 }
 
+/// Hours of a day and of a week.
+const HOURS: [u32; 2] = [24, 7 * 24];
+
 pub async fn page(State(state): State<AdminState>, Query(wanted): Query<Wanted>) -> Response {
-    match programs(&state, &wanted.group) {
-        Some(view) => show(Page { shell: Shell::new(&state, "/programs", "Programs"), view }),
-        None => (StatusCode::NOT_FOUND, "there is no such group\n").into_response(),
+    let Some(view) = programs(&state, &wanted.group) else {
+        return (StatusCode::NOT_FOUND, "there is no such group\n").into_response();
+    };
+    let recorded = match [counts(&state, HOURS[0]).await, counts(&state, HOURS[1]).await] {
+        [Counts::Known(day), Counts::Known(week)] => Some([day, week]),
+        _ => None,
+    };
+    show(Page { shell: Shell::new(&state, "/programs", "Programs"), view, recorded })
+}
+
+/// What of a service's was hit in some hours, with letters and words; empty if nothing was. Without a service: of all of a
+/// program's.
+fn hits_in(tops: &Tops, program: &str, service: Option<&str>) -> Vec<(&'static str, String)> {
+    let is_of = |key: &str| {
+        let own = key.strip_prefix(program).and_then(|rest| rest.strip_prefix('/'));
+        own.is_some_and(|own| service.is_none_or(|service| own == service))
+    };
+    // A program says one thing of a query, so none is counted twice.
+    let mut hits = Hits::default();
+    for row in tops.services.rows.iter().filter(|row| is_of(&row.key)) {
+        let more = [row.blocked, row.would_block, row.excepted];
+        hits.iter_mut().zip(more).for_each(|(own, more)| *own += more);
+    }
+    told(&hits)
+}
+
+impl Page {
+    /// What of a program's was hit: in the last day, if that is known, else since the start.
+    fn hits_of(&self, program: &Program) -> Vec<(&'static str, String)> {
+        match &self.recorded {
+            Some([day, _]) => hits_in(day, &program.name, None),
+            None => told(&program.hits),
+        }
     }
 }
 
