@@ -5,7 +5,7 @@ mod sockets;
 
 pub use self::{alive::SignsOfLife, sockets::obstacles};
 use crate::{
-    admin::{self, AdminState, Recorded},
+    admin::{self, AdminState, Recorded, Tails},
     config::{self, Config},
     dns::{Name, Rcode, Record, RrType},
     embedded,
@@ -14,7 +14,7 @@ use crate::{
     lists::{Chance, Downloads, Embedded, FetchLimits, Lists, LookUpHost, OnPublish, Published, StartError, Watching},
     pause::Pauses,
     query::{Keeping, LocalData, Pipeline, Surroundings},
-    query_log::{Privacy, QueryLog, Writing},
+    query_log::{Privacy, QueryLog, Sink, Writing},
     resolve::{
         Clock, Hints, NameServersWanted, PortMap, Resolution, Resolve, Resolver, ResolverSetup, Security,
         TrustAnchorText, UpstreamCounters, Wanted, Watch,
@@ -138,7 +138,9 @@ pub async fn start(config: Config, mut outside: Outside) -> Result<Running, AppE
     let (seed, start_mode, awake) = (outside.seed, outside.start, outside.awake.clone());
     let passed = std::mem::take(&mut outside.passed);
     let privacy = Privacy::new(config.query_log.privacy);
-    let (query_log, writing) = query_log(&config, &privacy)?;
+    let tails = Tails::default();
+    let shown = config.admin.as_ref().map(|_| tails.sink());
+    let (query_log, writing) = query_log(&config, &privacy, shown)?;
     let watch = query_log.clone().filter(|_| config.query_log.dnstap.as_ref().is_some_and(|dnstap| dnstap.resolver));
     let watch = watch.map(|log| -> Watch { Arc::new(move |exchange| log.exchanged(exchange)) });
     let resolver = resolver(&config, outside, counters.clone(), watch)?;
@@ -191,6 +193,7 @@ pub async fn start(config: Config, mut outside: Outside) -> Result<Running, AppE
                 settings: settings.clone(),
                 recorded: Recorded::new(config.query_log.database.clone()),
                 minutes: Arc::default(),
+                tails,
                 desk: Arc::new(admin::Desk::new(overlay, changing.clone(), changes.clone(), published.clone())),
                 changes,
                 tls: {
@@ -246,28 +249,26 @@ fn audit_file(config: &Config, admin: &config::Admin) -> Option<PathBuf> {
     admin.audit.clone().or_else(in_state)
 }
 
-/// Where queries are kept, and the threads that write them.
-fn query_log(config: &Config, privacy: &Privacy) -> Result<(Option<Arc<QueryLog>>, Option<Writing>), AppError> {
+/// Where queries are kept, and the threads that write them. `shown`: where they go for those who look as they come.
+fn query_log(
+    config: &Config,
+    privacy: &Privacy,
+    shown: Option<Box<dyn Sink>>,
+) -> Result<(Option<Arc<QueryLog>>, Option<Writing>), AppError> {
     let upstreams = Resolver::upstreams(&config.resolve).into_iter().map(Arc::from).collect();
-    let started = QueryLog::start(&config.query_log, privacy, config.state_dir.as_deref(), upstreams);
-    match started.map_err(|error| AppError::Configuration(error.to_string()))? {
-        Some((log, writing)) => {
-            match &config.query_log.database {
-                Some(path) => {
-                    let days = config.query_log.keep.as_secs() / 86_400;
-                    tracing::info!(file = %path.display(), days, "questions are recorded");
-                }
-                None => {
-                    tracing::info!("there is no database of questions: [query_log] is off, or there is no state folder")
-                }
-            }
-            Ok((Some(log), Some(writing)))
+    let started = QueryLog::start(&config.query_log, privacy, config.state_dir.as_deref(), upstreams, shown);
+    let started = started.map_err(|error| AppError::Configuration(error.to_string()))?;
+    match (&config.query_log.database, &started) {
+        (Some(path), _) => {
+            let days = config.query_log.keep.as_secs() / 86_400;
+            tracing::info!(file = %path.display(), days, "questions are recorded");
         }
-        None => {
-            tracing::info!("questions are not recorded: [query_log] is off, or there is no state folder");
-            Ok((None, None))
+        (None, Some((log, _))) if !log.counts().is_empty() => {
+            tracing::info!("there is no database of questions: [query_log] is off, or there is no state folder");
         }
+        (None, _) => tracing::info!("questions are not recorded: [query_log] is off, or there is no state folder"),
     }
+    Ok(started.unzip())
 }
 
 /// The flow of queries with all it takes, and what in the owner's hosts files can't be used.

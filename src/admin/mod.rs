@@ -4,7 +4,7 @@
 //! serve: connections, bounded
 //!   guard: headers · Host · body                problem: errors as RFC 9457
 //!   admit → auth: who it is, was it meant, may they
-//!     pages: templates ─┬→ view: what stands now, as data → live: the last hours, without a database
+//!     pages: templates ─┬→ view: what stands now, as data → live: the last hours, counted, recorded or happening
 //!     api: JSON ────────┴→ change: what is done, by whom
 //! ```
 //!
@@ -37,7 +37,7 @@ pub use change::{
     lists::UpdateView,
     pauses::{PauseAsked, PausesView},
 };
-pub use live::{Minutes, Recorded};
+pub use live::{Minutes, Recorded, Tails};
 pub use tls::Tls;
 pub use view::{
     explain::{Explained, Rule, explained},
@@ -82,10 +82,12 @@ pub struct AdminState {
     pub dns: Arc<[SocketAddr]>,
     /// What is in force of the configuration.
     pub settings: Arc<Settings>,
-    /// Queries that are recorded.
-    pub recorded: Recorded,
     /// Queries of the last hours.
     pub minutes: Arc<Minutes>,
+    /// Queries that are recorded.
+    pub recorded: Recorded,
+    /// Those who look at queries as they come.
+    pub tails: Tails,
     /// Removes the answers that an earlier process left for the next start.
     pub forget_saved: Arc<dyn Fn() + Send + Sync>,
     /// Who may.
@@ -141,6 +143,7 @@ pub async fn serve(
         None => serve::listen(config.listen, shared)?,
     };
     let address = listener.local_addr()?;
+    view::overview::recall(&state).await;
     tokio::spawn(follow(state.clone(), stopping.clone()));
     let tls = state.tls.clone();
     if state.auth.warns() {

@@ -20,6 +20,7 @@ mod input;
 mod internet;
 mod list_server;
 mod local;
+mod log;
 mod mmdb;
 mod monitoring;
 #[path = "../bench/names.rs"]

@@ -13,10 +13,12 @@ use tokio::{
 };
 
 /// Every page without what is typed, and pages that are no page.
-const PAGES: [&str; 13] = [
+const PAGES: [&str; 15] = [
     "/",
     "/programs",
     "/programs?group=kids",
+    "/log",
+    "/log?name=.example&client=127.0.0.0%2F8&verdict=any&service=strict%2F&type=A&from=1h",
     "/explain",
     "/explain?name=x.watched.example&type=AAAA&client=127.0.0.7",
     "/lists",
@@ -98,6 +100,8 @@ async fn ask(server: &Server) {
     }
     // Counted after the answer went out.
     eventually("all counted", || async { server.metric("cleandns_query_fates_total", &[]).await >= 10.0 }).await;
+    eventually("all recorded", || async { server.json("/api/v1/log").await["rows"].as_array().unwrap().len() >= 10 })
+        .await;
 }
 
 /// The parts of a page: tags with their attributes, and the text between them.
@@ -107,7 +111,7 @@ fn tags(body: &str) -> Vec<&str> {
 
 /// What a page is made of and what it may not have in it.
 pub fn check(path: &str, body: &str) {
-    const KNOWN: [&str; 55] = [
+    const KNOWN: [&str; 61] = [
         "fieldset",
         "legend",
         "!doctype",
@@ -163,11 +167,19 @@ pub fn check(path: &str, body: &str) {
         "ul",
         "text",
         "em",
+        "script",
+        "optgroup",
+        "template",
+        "noscript",
+        "g",
+        "h3",
     ];
     assert!(body.starts_with("<!doctype html>") && body.trim_end().ends_with("</html>"), "{path}: {body}");
     for tag in tags(body) {
         let name = tag.trim_start_matches('/').split([' ', '\n']).next().unwrap();
         assert!(KNOWN.contains(&name), "{path}: <{tag}>");
+        // Our own script, and nothing in it.
+        assert!(name != "script" || tag == "/script" || tag.starts_with("script src=\"/app.js?v="), "{path}: <{tag}>");
         // Values are quoted, and no quote in them is left as it is.
         let outside: String = tag.split('"').step_by(2).collect();
         let bare = |word: &str| outside.contains(&format!(" {word}"));
@@ -216,7 +228,7 @@ async fn pages_show_what_happened() {
         "watching shadow the whole program off shadow enforce 2 would be",
         "1 service: 1 in shadow",
         "The blocked block Breaks what it says.",
-        "watch watch watch.list shadow off shadow enforce 1 2 would be",
+        "watch watch watch.list shadow off shadow enforce 1 2 would be blocked 2 would be blocked",
     ] {
         assert!(page.contains(part), "no \"{part}\" in {page}");
     }
@@ -485,4 +497,6 @@ fn pages_are_small() {
     let all = templates.chain(["style.css", "icon.svg"].map(|name| folder.join(name)));
     let octets: u64 = all.map(|path| fs::metadata(path).unwrap().len()).sum();
     assert!(octets < 60_000, "{octets}");
+    let script = fs::metadata(folder.join("app.js")).unwrap().len();
+    assert!(script < 20_000, "{script}");
 }

@@ -5,11 +5,14 @@ pub mod clients;
 pub mod exceptions;
 pub mod explain;
 pub mod lists;
+pub mod log;
 pub mod overview;
 pub mod preview;
 pub mod programs;
+pub mod search;
 pub mod setup;
 pub mod steps;
+pub mod tops;
 
 use crate::report::Moment;
 use std::time::{SystemTime, UNIX_EPOCH};

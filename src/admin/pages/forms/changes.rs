@@ -46,7 +46,7 @@ pub async fn mode(
             ];
             to("/programs/preview", &given, "")
         }
-        Err(refusal) => programs::again(&state, reader, &asked.group.unwrap_or_default(), refusal),
+        Err(refusal) => programs::again(&state, reader, &asked.group.unwrap_or_default(), refusal).await,
     }
 }
 
