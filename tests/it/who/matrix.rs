@@ -1,8 +1,19 @@
 //! Every route of the source, by everybody.
 
 use super::{Browser, FORM, HOST, JSON, SAME, send, serve};
-use crate::{harness::Server, pages::request};
-use std::{collections::BTreeSet, fs, path::Path};
+use crate::{
+    harness::Server,
+    pages::{Response, request},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    net::TcpStream,
+};
 
 /// What is there for those who aren't known.
 const TO_SIGN_IN: [(&str, &str); 3] = [("GET", "/sign-in"), ("POST", "/do/sign-in"), ("POST", "/api/v1/session")];
@@ -62,13 +73,26 @@ fn the_routes_are_found() {
     assert!(routes.len() > 25, "{routes:?}");
 }
 
+/// The response to a request that may be let in; of one that goes on for as long as somebody reads, its status alone.
+async fn answer(server: &Server, line: &str, headers: &str, body: &str) -> Response {
+    if !line.ends_with("/tail") {
+        return send(server, line, headers, body).await;
+    }
+    let mut stream = TcpStream::connect(server.running.admin.unwrap()).await.unwrap();
+    stream.write_all(format!("{line} HTTP/1.1\r\n{HOST}{headers}\r\n").as_bytes()).await.unwrap();
+    let mut first = String::new();
+    BufReader::new(stream).read_line(&mut first).await.unwrap();
+    let status = first.split(' ').nth(1).unwrap().parse().unwrap();
+    Response { status, headers: BTreeMap::new(), body: String::new() }
+}
+
 /// Programs: they show a token, or none, and send JSON.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_route_by_programs() {
     let server = serve("").await;
     for (method, path) in guarded() {
         let line = format!("{method} {path}");
-        let status = async |header: &str| send(&server, &line, &format!("{header}{JSON}"), "{}").await.status;
+        let status = async |header: &str| answer(&server, &line, &format!("{header}{JSON}"), "{}").await.status;
         let is_read = method == "GET";
         let is_own = TO_SIGN_OUT.contains(&(method, path.as_str()));
         for (header, expected) in [
@@ -120,7 +144,7 @@ async fn every_route_by_browsers() {
                     assert!(!response.body.contains("may look"), "{line}: {}", response.body);
                 }
             }
-            let response = send(&server, &line, &shown, body).await;
+            let response = answer(&server, &line, &shown, body).await;
             match is_read || is_own || may_change {
                 true => assert!(![401, 403, 415, 500].contains(&response.status), "{line}: {}", response.status),
                 false => {
@@ -154,7 +178,7 @@ async fn on_loopback_without_a_token_all_may() {
     let server = crate::pages::serve("").await;
     for (method, path) in guarded() {
         let line = format!("{method} {path}");
-        let response = send(&server, &line, JSON, "{}").await;
+        let response = answer(&server, &line, JSON, "{}").await;
         assert!(![401, 403, 415, 500].contains(&response.status), "{line}: {}", response.status);
         if method != "GET" {
             for headers in [
