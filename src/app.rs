@@ -5,7 +5,7 @@ mod sockets;
 
 pub use self::{alive::SignsOfLife, sockets::obstacles};
 use crate::{
-    admin::{self, AdminState},
+    admin::{self, AdminState, Recorded, Tails},
     config::{self, Config},
     dns::{Name, Rcode, Record, RrType},
     embedded,
@@ -14,12 +14,12 @@ use crate::{
     lists::{Chance, Downloads, Embedded, FetchLimits, Lists, LookUpHost, OnPublish, Published, StartError, Watching},
     pause::Pauses,
     query::{Keeping, LocalData, Pipeline, Surroundings},
-    query_log::{Privacy, QueryLog, Writing},
+    query_log::{Privacy, QueryLog, Sink, Writing},
     resolve::{
         Clock, Hints, NameServersWanted, PortMap, Resolution, Resolve, Resolver, ResolverSetup, Security,
         TrustAnchorText, UpstreamCounters, Wanted, Watch,
     },
-    settings::{self, Changing, Hardware, Settings},
+    settings::{self, Changing, Hardware, OverlayFile, Settings},
     telemetry::{Reload, Telemetry},
     warm::{Awake, AwakeFor, Warm},
 };
@@ -130,14 +130,17 @@ pub struct Running {
 
 /// Starts serving. The policy is in force before the first socket is open.
 pub async fn start(config: Config, mut outside: Outside) -> Result<Running, AppError> {
-    let config = Arc::new(config);
+    let overlay = Arc::new(OverlayFile::open(config.state_dir.as_deref(), outside.clock.clone()));
+    let (config, files) = (Arc::new(overlay.lay_if_possible(&config)), config);
     let started = Instant::now();
     let counters = Arc::new(UpstreamCounters::default());
     let (clock, chance, limits) = (outside.clock.clone(), outside.chance(), outside.fetch.clone());
     let (seed, start_mode, awake) = (outside.seed, outside.start, outside.awake.clone());
     let passed = std::mem::take(&mut outside.passed);
     let privacy = Privacy::new(config.query_log.privacy);
-    let (query_log, writing) = query_log(&config, &privacy)?;
+    let tails = Tails::default();
+    let shown = config.admin.as_ref().map(|_| tails.sink());
+    let (query_log, writing) = query_log(&config, &privacy, shown)?;
     let watch = query_log.clone().filter(|_| config.query_log.dnstap.as_ref().is_some_and(|dnstap| dnstap.resolver));
     let watch = watch.map(|log| -> Watch { Arc::new(move |exchange| log.exchanged(exchange)) });
     let resolver = resolver(&config, outside, counters.clone(), watch)?;
@@ -158,8 +161,8 @@ pub async fn start(config: Config, mut outside: Outside) -> Result<Running, AppE
     warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let pipeline = Arc::new(pipeline);
     let settings = Arc::new(Settings::new(config.clone()));
-    let on_top = Arc::new(Ok);
-    let files = Config::clone(&config);
+    let own_overlay = overlay.clone();
+    let on_top = Arc::new(move |files| own_overlay.lay(files));
     let changing = Changing::new(settings.clone(), lists.control(), pipeline.clone(), hardware, on_top, files);
     let changing = Arc::new(changing);
     let warm = Warm::new(&config, awake).map(Arc::new);
@@ -168,6 +171,7 @@ pub async fn start(config: Config, mut outside: Outside) -> Result<Running, AppE
         counters,
         resolver,
         pauses: pipeline.pauses().clone(),
+        overlay: overlay.clone(),
         losing: told_of(&recorded, QueryLog::losing),
         file_gone: told_of(&recorded, QueryLog::file_gone),
         clock,
@@ -179,6 +183,7 @@ pub async fn start(config: Config, mut outside: Outside) -> Result<Running, AppE
     let admin = match &config.admin {
         None => None,
         Some(admin) => {
+            let changes = Arc::new(admin::Changes::new(Arc::new(admin::Audit::start(audit_file(&config, admin)))));
             let state = AdminState {
                 pipeline: pipeline.clone(),
                 telemetry: telemetry.clone(),
@@ -186,8 +191,11 @@ pub async fn start(config: Config, mut outside: Outside) -> Result<Running, AppE
                 lists: lists.control(),
                 dns: dns.as_slice().into(),
                 settings: settings.clone(),
+                recorded: Recorded::new(config.query_log.database.clone()),
                 minutes: Arc::default(),
-                changes: Arc::new(admin::Changes::new(Arc::new(admin::Audit::start(audit_file(&config, admin))))),
+                tails,
+                desk: Arc::new(admin::Desk::new(overlay, changing.clone(), changes.clone(), published.clone())),
+                changes,
                 tls: {
                     let tls = admin.tls.as_ref().map(admin::Tls::read).transpose();
                     tls.map_err(|error| AppError::Configuration(error.to_string()))?.map(Arc::new)
@@ -241,28 +249,26 @@ fn audit_file(config: &Config, admin: &config::Admin) -> Option<PathBuf> {
     admin.audit.clone().or_else(in_state)
 }
 
-/// Where queries are kept, and the threads that write them.
-fn query_log(config: &Config, privacy: &Privacy) -> Result<(Option<Arc<QueryLog>>, Option<Writing>), AppError> {
+/// Where queries are kept, and the threads that write them. `shown`: where they go for those who look as they come.
+fn query_log(
+    config: &Config,
+    privacy: &Privacy,
+    shown: Option<Box<dyn Sink>>,
+) -> Result<(Option<Arc<QueryLog>>, Option<Writing>), AppError> {
     let upstreams = Resolver::upstreams(&config.resolve).into_iter().map(Arc::from).collect();
-    let started = QueryLog::start(&config.query_log, privacy, config.state_dir.as_deref(), upstreams);
-    match started.map_err(|error| AppError::Configuration(error.to_string()))? {
-        Some((log, writing)) => {
-            match &config.query_log.database {
-                Some(path) => {
-                    let days = config.query_log.keep.as_secs() / 86_400;
-                    tracing::info!(file = %path.display(), days, "questions are recorded");
-                }
-                None => {
-                    tracing::info!("there is no database of questions: [query_log] is off, or there is no state folder")
-                }
-            }
-            Ok((Some(log), Some(writing)))
+    let started = QueryLog::start(&config.query_log, privacy, config.state_dir.as_deref(), upstreams, shown);
+    let started = started.map_err(|error| AppError::Configuration(error.to_string()))?;
+    match (&config.query_log.database, &started) {
+        (Some(path), _) => {
+            let days = config.query_log.keep.as_secs() / 86_400;
+            tracing::info!(file = %path.display(), days, "questions are recorded");
         }
-        None => {
-            tracing::info!("questions are not recorded: [query_log] is off, or there is no state folder");
-            Ok((None, None))
+        (None, Some((log, _))) if !log.counts().is_empty() => {
+            tracing::info!("there is no database of questions: [query_log] is off, or there is no state folder");
         }
+        (None, _) => tracing::info!("questions are not recorded: [query_log] is off, or there is no state folder"),
     }
+    Ok(started.unzip())
 }
 
 /// The flow of queries with all it takes, and what in the owner's hosts files can't be used.

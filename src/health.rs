@@ -4,6 +4,7 @@ use crate::{
     lists::{ListState, ListStatus, Published},
     pause::Pauses,
     resolve::{Clock, Resolver, UpstreamCounters},
+    settings::OverlayFile,
 };
 use serde::Serialize;
 use std::{
@@ -77,6 +78,8 @@ pub enum Code {
     Users,
     /// The certificate of the pages can't be used as it is now.
     Certificate,
+    /// What pages and API changed can't be read, or names something that isn't there.
+    Overlay,
 }
 
 /// Something that isn't as it should be.
@@ -132,6 +135,8 @@ pub struct Health {
     pub losing: Arc<dyn Fn() -> Vec<&'static str> + Send + Sync>,
     /// Such whose file was removed or moved away lately.
     pub file_gone: Arc<dyn Fn() -> Vec<&'static str> + Send + Sync>,
+    /// What pages and API changed.
+    pub overlay: Arc<OverlayFile>,
     /// Seconds since 1970 (UTC).
     pub clock: Clock,
     pub started: Instant,
@@ -175,6 +180,11 @@ impl Health {
                 .meanwhile("another was begun")
                 .mended_by("What was recorded before is where that file is; this is told for a quarter of an hour.")
         }));
+        reasons.extend(self.overlay.troubles().0.map(|why| {
+            Concern::new(Code::Overlay, why).meanwhile("what was changed before is in force").mended_by(
+                "Mend overlay.toml in the state folder, or delete it to undo all changes; it is read again by itself.",
+            )
+        }));
         (if reasons.is_empty() { Readiness::Ready } else { Readiness::Degraded }, reasons)
     }
 
@@ -189,7 +199,12 @@ impl Health {
             Concern::new(Code::ExceptionEnded, format!("{place}: the exception ended on {until}"))
                 .mended_by("Remove it, or give it a later end.")
         });
-        lines.chain(idle).chain(ended).collect()
+        let resting = self.overlay.troubles().1.into_iter().map(|why| {
+            Concern::new(Code::Overlay, why)
+                .meanwhile("this change does nothing")
+                .mended_by("Undo it on the page Changes, or give back what it names.")
+        });
+        lines.chain(idle).chain(ended).chain(resting).collect()
     }
 
     /// The pauses that hold now, in words.

@@ -37,18 +37,18 @@
 //!   `spec` turns the configuration into a policy's, `publish` swaps policies, `diff` compares lists.
 //! - [`query_log`] what is kept of queries, and where it goes: `rings` and `pack` take it from whoever answers, `drain`
 //!   hands it to the sinks (`sqlite`, `json_lines`, `dnstap`), `privacy` says how much of a client is told, `row` is what
-//!   all of them see.
+//!   all of them see, `search` which of them somebody looks for.
 //! - [`telemetry`] counters, by list and by client, and the log line of a query; never blocks.
 //! - [`replay`] recorded queries through two policies, without a server: what one says of them and the other doesn't.
 //! - [`report`] what was and would have been blocked, for whom, and what else that hits: rows in, pages and tables out.
 //! - [`systemd`] what a service manager passes and is told: sockets, readiness, signs of life.
 //! - [`health`] what is wrong right now, in words, and what to do about it.
 //! - [`admin`] HTTP; the only place that names the web framework. `guard` is who is heard, in what bounds; `view` what
-//!   stands now, as data, from which `api` makes JSON and `pages` makes pages; `live` the last 24 hours without a database;
-//!   `problem` what errors of the API look like.
+//!   stands now, as data, from which `api` makes JSON and `pages` makes pages; `live` the last hours: counted in memory,
+//!   recorded, or just happening; `problem` what errors of the API look like.
 //! - [`settings`] what of the configuration is in force while the program runs: `changing` puts another one in its place,
-//!   whole or not at all.
-//! - [`config`] what the owner wrote, checked whole; [`embedded`] the copies inside the binary.
+//!   whole or not at all; `overlay` is the file of what pages and API changed.
+//! - [`config`] what the owner wrote, checked whole, with `overlay`, which lies upon it; [`embedded`] the copies inside the binary.
 //! - [`app`] puts it together; [`cli`] is what a person types.
 //!
 //! For users: `README.md` with the chapters it lists, `blocklists/README.md` (formats), `config/POLICY.md` (what beats what),

@@ -4,7 +4,7 @@
 //! serve: connections, bounded
 //!   guard: headers · Host · body                problem: errors as RFC 9457
 //!   admit → auth: who it is, was it meant, may they
-//!     pages: templates ─┬→ view: what stands now, as data → live: the last hours, without a database
+//!     pages: templates ─┬→ view: what stands now, as data → live: the last hours, counted, recorded or happening
 //!     api: JSON ────────┴→ change: what is done, by whom
 //! ```
 //!
@@ -32,12 +32,12 @@ pub use auth::{
     users::{self, Users},
 };
 pub use change::{
-    Changes,
+    Changes, Desk,
     cache::{FlushAsked, Flushed},
     lists::UpdateView,
     pauses::{PauseAsked, PausesView},
 };
-pub use live::Minutes;
+pub use live::{Minutes, Recorded, Tails};
 pub use tls::Tls;
 pub use view::{
     explain::{Explained, Rule, explained},
@@ -84,6 +84,10 @@ pub struct AdminState {
     pub settings: Arc<Settings>,
     /// Queries of the last hours.
     pub minutes: Arc<Minutes>,
+    /// Queries that are recorded.
+    pub recorded: Recorded,
+    /// Those who look at queries as they come.
+    pub tails: Tails,
     /// Removes the answers that an earlier process left for the next start.
     pub forget_saved: Arc<dyn Fn() + Send + Sync>,
     /// Who may.
@@ -92,6 +96,8 @@ pub struct AdminState {
     pub tls: Option<Arc<Tls>>,
     /// What is changed, and by whom.
     pub changes: Arc<Changes>,
+    /// Where what lasts is changed.
+    pub desk: Arc<Desk>,
     /// Packets that the kernel dropped before they were read.
     pub packets_lost: Arc<dyn Fn() -> u64 + Send + Sync>,
 }
@@ -137,6 +143,7 @@ pub async fn serve(
         None => serve::listen(config.listen, shared)?,
     };
     let address = listener.local_addr()?;
+    view::overview::recall(&state).await;
     tokio::spawn(follow(state.clone(), stopping.clone()));
     let tls = state.tls.clone();
     if state.auth.warns() {
@@ -183,8 +190,9 @@ async fn follow(state: AdminState, mut stopping: watch::Receiver<bool>) {
             .await;
         }
     };
+    let following = async { tokio::join!(looking, state.desk.clone().follow()) };
     tokio::select! {
-        () = looking => {}
+        _ = following => {}
         _ = stopping.wait_for(|&stopping| stopping) => {}
     }
 }

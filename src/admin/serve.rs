@@ -13,7 +13,10 @@ use hyper_util::{
 use std::{
     net::{IpAddr, SocketAddr},
     pin::pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     time::Duration,
 };
 use tokio::{
@@ -31,6 +34,31 @@ const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(100);
 /// Who asks.
 #[derive(Clone, Copy)]
 pub struct Peer(pub IpAddr);
+
+/// Whether something on this connection takes its time, and is bounded by itself.
+#[derive(Clone, Default)]
+pub struct Lasting(Arc<AtomicUsize>);
+
+/// Something that takes its time.
+pub struct Held(Lasting);
+
+impl Lasting {
+    /// Keeps the connection until this is dropped.
+    pub fn hold(self) -> Held {
+        self.0.fetch_add(1, Relaxed);
+        Held(self)
+    }
+
+    fn is_held(&self) -> bool {
+        self.0.load(Relaxed) > 0
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Relaxed);
+    }
+}
 
 /// Binds an address so that a new process can take it over; unless `shared`, nobody may have it yet.
 pub fn listen(address: SocketAddr, shared: bool) -> std::io::Result<TcpListener> {
@@ -60,14 +88,16 @@ pub async fn accept(listener: TcpListener, app: Router, tls: Option<Arc<Tls>>, m
             let Ok(place) = free.clone().acquire_owned().await else { return };
             match listener.accept().await {
                 Ok((stream, peer)) => {
+                    let lasting = Lasting::default();
                     let app = app.clone().layer(Extension(Peer(peer.ip().to_canonical())));
+                    let app = app.layer(Extension(lasting.clone()));
                     let stopping = stopped.clone();
                     let acceptor = tls.as_ref().map(|tls| tls.acceptor());
                     tokio::spawn(async move {
                         match acceptor {
-                            None => converse(stream, app, stopping).await,
+                            None => converse(stream, app, lasting, stopping).await,
                             Some(acceptor) => match timeout(SEND_WITHIN, acceptor.accept(stream)).await {
-                                Ok(Ok(stream)) => converse(stream, app, stopping).await,
+                                Ok(Ok(stream)) => converse(stream, app, lasting, stopping).await,
                                 Ok(Err(error)) => tracing::debug!(%error, "a connection without TLS"),
                                 Err(_) => {}
                             },
@@ -92,6 +122,7 @@ pub async fn accept(listener: TcpListener, app: Router, tls: Option<Arc<Tls>>, m
 async fn converse(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     app: Router,
+    lasting: Lasting,
     mut stopping: watch::Receiver<bool>,
 ) {
     let mut http = http1::Builder::new();
@@ -100,10 +131,20 @@ async fn converse(
     let ended = tokio::select! {
         ended = &mut connection => Some(ended),
         _ = stopping.wait_for(|&stopping| stopping) => None,
-        () = tokio::time::sleep(CONNECTION_WITHIN) => None,
+        () = end(&lasting) => None,
     };
     if ended.is_none() {
         connection.as_mut().graceful_shutdown();
         let _ = timeout(SEND_WITHIN, connection).await;
+    }
+}
+
+/// Waits until a connection takes no more requests.
+async fn end(lasting: &Lasting) {
+    loop {
+        tokio::time::sleep(CONNECTION_WITHIN).await;
+        if !lasting.is_held() {
+            return;
+        }
     }
 }

@@ -62,7 +62,7 @@ async fn run(config: Config, take_over: bool, passed: Passed) -> Outcome {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
     let start = if take_over { Start::TakeOver } else { Start::Alone };
     let outside = Outside { start, passed, ..Outside::real() };
-    let running = told_of(app::start(config.clone(), outside)).await.map_err(|error| match error {
+    let running = told_of(app::start(config, outside)).await.map_err(|error| match error {
         AppError::Configuration(text) => Failure::Configuration(text),
         AppError::Other(error) => Failure::Other(format!("{error:#}")),
     })?;
@@ -71,11 +71,11 @@ async fn run(config: Config, take_over: bool, passed: Passed) -> Outcome {
     let mut state = StatusLine::default();
     systemd::ready(state.now(&running));
     // Where lines of JSON go to standard output, nothing else does.
-    let to = match config.query_log.json.as_ref().map(|json| &json.to) {
+    let to = match running.settings.config().query_log.json.as_ref().map(|json| &json.to) {
         Some(JsonTarget::Stdout) => Told::Stderr,
         _ => Told::Stdout,
     };
-    tell(to, greeting(&config, &running));
+    tell(to, greeting(&running));
     let mut tell_of_silence = std::pin::pin!(wait_for_silence(running.health.clone()));
     let mut told = false;
     let mut reload = None;
@@ -182,8 +182,9 @@ fn start_log(log: &Log) -> Result<WorkerGuard, Failure> {
 }
 
 /// What a person sees when the program is ready.
-fn greeting(config: &Config, running: &Running) -> String {
-    let mut text = String::new();
+fn greeting(running: &Running) -> String {
+    // With what lies upon the files.
+    let (config, mut text) = (running.settings.config(), String::new());
     let addresses: Vec<String> = running.dns.iter().map(ToString::to_string).collect();
     let _ = writeln!(text, "cleandns {} is ready.\n", env!("CARGO_PKG_VERSION"));
     let _ = writeln!(text, "  answers      {} (UDP and TCP)", addresses.join(", "));
@@ -194,6 +195,10 @@ fn greeting(config: &Config, running: &Running) -> String {
         Origin::File(path) => writeln!(text, "  config       {}", path.display()),
         Origin::Embedded => writeln!(text, "  config       built in: no file was found"),
     };
+    let changed = running.health.overlay.overlay().entries().count();
+    if changed > 0 {
+        let _ = writeln!(text, "  changed      by pages or API, in {changed} places: overlay.toml lies upon it");
+    }
     let status = running.published.status.load();
     if status.lists.iter().any(|list| matches!(list.path, ListPath::Embedded(_))) {
         let _ = writeln!(text, "  lists        built in: no folder blocklists was found");

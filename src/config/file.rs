@@ -12,16 +12,18 @@ mod local;
 mod policy;
 mod programs;
 mod query_log;
-mod reader;
+pub(super) mod reader;
 mod sections;
-mod text;
+pub(super) mod text;
 mod world;
 
 pub use self::{
-    text::{WORD_BYTES_MAX, duration},
+    text::{WORD_BYTES_MAX, duration, end_of_day, exception_name},
     world::{CONFIG_PATH, Embedded, World},
 };
 
+pub(super) use self::policy::read_mode;
+pub use self::policy::unknown;
 use self::{reader::read_document, sections::read_config, world::is_absence};
 use super::{Config, Origin, Problem, Problems, report::Report};
 use std::{

@@ -3,11 +3,14 @@
 mod dnstap_target;
 mod file;
 mod following;
+pub mod overlay;
 mod reach;
 mod report;
 
 pub use dnstap_target::{DnstapTarget, DnstapTargetError};
-pub use file::{CONFIG_PATH, Embedded, Loaded, WORD_BYTES_MAX, World, duration, load, read};
+pub use file::{
+    CONFIG_PATH, Embedded, Loaded, WORD_BYTES_MAX, World, duration, end_of_day, exception_name, load, read, unknown,
+};
 pub use following::Following;
 pub use reach::{Open, open_to_the_internet};
 pub use report::{Problem, Problems};

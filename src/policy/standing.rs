@@ -1,6 +1,6 @@
 //! Which mode a list has for whom, and why it isn't the one that was written.
 
-use super::{GroupSpec, ListSpec, Mode, Policy, PolicySpec};
+use super::{GroupSpec, ListSpec, Mode, Pause, Policy, PolicySpec};
 
 /// A mode for clients of a group, and why it isn't the one that was written for it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -20,6 +20,12 @@ pub enum Limit {
     Program,
     /// The list's matches are recorded and never acted upon.
     NeverActs,
+    /// It is outside the program's schedule.
+    ProgramSchedule,
+    /// It is outside the group's schedule, so that its clients are as those in no group.
+    GroupSchedule,
+    /// Nothing is blocked for a while.
+    Paused,
 }
 
 impl Policy {
@@ -48,6 +54,56 @@ impl Policy {
         let written = of_group.unwrap_or(self.spec.programs[program].mode);
         let limit = (written > self.spec.mode).then_some(Limit::Ceiling);
         Standing { in_force: written.min(self.spec.mode), written, limit }
+    }
+
+    /// The mode that a list would have for clients of a group if its program were set to `mode`, or its service alone.
+    pub fn list_mode_if(&self, list: usize, group: u16, whole_program: bool, mode: Mode) -> Mode {
+        let wanted = wanted_of(&self.spec, &self.spec.lists[list], self.group(group));
+        wanted.map_or(Mode::Enforce, |wanted| match whole_program {
+            true => Wanted { program: mode, ..wanted }.mode(),
+            false => Wanted { service: Some(mode), ..wanted }.mode(),
+        })
+    }
+
+    /// The mode that a list has for clients of a group at a time, schedules and pauses counted.
+    pub fn list_standing_at(&self, list: usize, group: u16, now: i64, pauses: &[Pause]) -> Standing {
+        let program = self.spec.lists[list].program();
+        self.at(program, group, now, pauses, |group| self.list_standing(list, group))
+    }
+
+    /// The same of a program, whatever its lists say.
+    pub fn program_standing_at(&self, program: usize, group: u16, now: i64, pauses: &[Pause]) -> Standing {
+        self.at(Some(program), group, now, pauses, |group| self.program_standing(program, group))
+    }
+
+    /// What becomes of `standing`, which is within all schedules, at a time. What doesn't lessen it is not told.
+    fn at(
+        &self,
+        program: Option<usize>,
+        group: u16,
+        now: i64,
+        pauses: &[Pause],
+        standing: impl Fn(u16) -> Standing,
+    ) -> Standing {
+        let own = standing(group);
+        // Lists that are no program's are the owner's exceptions, which always hold.
+        let Some(program) = program else { return own };
+        let is_off = |schedule: Option<&super::Schedule>| schedule.is_some_and(|schedule| !schedule.is_on(now));
+        let without_group = is_off(self.group(group).and_then(|group| group.schedule.as_ref()));
+        let mut in_force = if without_group { standing(0).in_force } else { own.in_force };
+        // Clients in no group may have less than the group, or more.
+        let mut limit = match in_force {
+            _ if in_force == own.written => None,
+            _ if in_force == own.in_force => own.limit,
+            _ => Some(Limit::GroupSchedule),
+        };
+        if pauses.iter().any(|pause| pause.holds(now, self.group_name(group))) && in_force > Mode::Shadow {
+            (in_force, limit) = (Mode::Shadow, Some(Limit::Paused));
+        }
+        if is_off(self.spec.programs[program].schedule.as_ref()) && in_force > Mode::Off {
+            (in_force, limit) = (Mode::Off, Some(Limit::ProgramSchedule));
+        }
+        Standing { in_force, limit, ..own }
     }
 
     /// `None`: clients in no group.
@@ -92,7 +148,10 @@ fn wanted_of(spec: &PolicySpec, list: &ListSpec, group: Option<&GroupSpec>) -> O
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::{BlockAnswer, Geo, ProgramSpec, Role};
+    use crate::{
+        dns::RrType,
+        policy::{Asking, BlockAnswer, Client, Geo, ProgramSpec, Role, Schedule, Zone},
+    };
     use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
     /// A policy of one program with one list and one group, by the modes of all.
@@ -156,6 +215,12 @@ mod tests {
             assert_eq!(policy.list_standing(0, 0).in_force, policy.list_mode(0));
             let standing = policy.program_standing(0, 0);
             assert_eq!((standing.in_force, standing.written), (program.min(ceiling), program));
+            // What would be is what is, once it is set.
+            for mode in Mode::ALL {
+                let set = |program, service| self::policy(ceiling, program, service, None, never_acts).list_mode(0);
+                assert_eq!(policy.list_mode_if(0, 0, true, mode), set(mode, service));
+                assert_eq!(policy.list_mode_if(0, 0, false, mode), set(program, mode));
+            }
         }
     }
 
@@ -176,5 +241,39 @@ mod tests {
             (Mode::Shadow, Mode::Enforce)
         );
         assert_eq!(policy.program_standing(0, 1).written, Mode::Enforce);
+    }
+
+    #[test]
+    fn schedules_and_pauses_hold_a_mode_down_as_they_do_for_a_query() {
+        let schedule = |text: &str| Some(Schedule::parse(text, &Zone::utc()).unwrap());
+        let name = "x.example".parse().unwrap();
+        for (of_program, of_group) in
+            [(Mode::Enforce, Mode::Shadow), (Mode::Shadow, Mode::Enforce), (Mode::Off, Mode::Enforce)]
+        {
+            let mut spec = policy(Mode::Enforce, of_program, Mode::Enforce, Some(of_group), false).spec;
+            spec.groups[0].clients = vec!["192.0.2.1".parse().unwrap()];
+            spec.groups[0].schedule = schedule("daily 01:00-03:00");
+            spec.programs[0].schedule = schedule("daily 02:00-04:00");
+            let policy = Policy::build(spec).unwrap();
+            let pauses = [Pause { group: None, until: 9000 }];
+            for (now, address, group) in
+                (0..5).flat_map(|hour| [(hour * 3600, "192.0.2.1", 1), (hour * 3600, "192.0.2.2", 0)])
+            {
+                let client = Client { address: address.parse().unwrap(), id: None, mac: None, tcp: false, group: None };
+                let asking = Asking { name: &name, rr_type: RrType::A, client, now, pauses: &pauses };
+                let standing = policy.list_standing_at(0, group, now, &pauses);
+                assert_eq!(standing.in_force, policy.mode_for(&asking, 0), "{of_program} {of_group} {now} {group}");
+                let of_program = policy.program_standing_at(0, group, now, &pauses);
+                assert_eq!(of_program.in_force, standing.in_force, "its only list goes as far as it");
+                assert_eq!(standing.limit.is_none(), standing.in_force == standing.written);
+            }
+        }
+        let mut spec = policy(Mode::Enforce, Mode::Enforce, Mode::Enforce, None, false).spec;
+        spec.programs[0].schedule = schedule("daily 02:00-04:00");
+        let policy = Policy::build(spec).unwrap();
+        let limit = |now, pauses: &[Pause]| policy.list_standing_at(0, 0, now, pauses).limit;
+        assert_eq!(limit(0, &[]), Some(Limit::ProgramSchedule));
+        assert_eq!(limit(7200, &[]), None);
+        assert_eq!(limit(7200, &[Pause { group: None, until: 9000 }]), Some(Limit::Paused));
     }
 }

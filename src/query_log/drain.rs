@@ -13,7 +13,7 @@ use std::{
     net::IpAddr,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
         mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
     },
     thread::{self, JoinHandle},
@@ -63,6 +63,11 @@ pub trait Sink: Send {
         None
     }
 
+    /// How many look, of a sink that keeps nothing: while nobody does, it is given nothing. `None`: it keeps.
+    fn audience(&self) -> Option<Audience> {
+        None
+    }
+
     /// Nothing came for a while, or much did.
     fn tick(&mut self) {}
 
@@ -77,6 +82,9 @@ pub trait Sink: Send {
         0
     }
 }
+
+/// How many look right now.
+pub type Audience = Arc<AtomicUsize>;
 
 /// All that is known of one query.
 pub struct Full<'p> {
@@ -208,6 +216,7 @@ impl Counts {
 /// A sink at work.
 pub(super) struct Spawned {
     pub counts: Arc<SinkCounts>,
+    pub audience: Option<Audience>,
     batches: SyncSender<Arc<Batch>>,
     thread: JoinHandle<()>,
 }
@@ -245,12 +254,12 @@ pub(super) fn spawn(
     upstreams: Vec<Arc<str>>,
 ) -> io::Result<Spawned> {
     let (batches, received) = sync_channel(WAITING_BATCHES_MAX);
-    let counts = Arc::new(SinkCounts::of(name, &*sink));
+    let (counts, audience) = (Arc::new(SinkCounts::of(name, &*sink)), sink.audience());
     let own = counts.clone();
     let thread = thread::Builder::new()
         .name(format!("log-{name}"))
         .spawn(move || serve(&mut *sink, &received, &own, &privacy, upstreams))?;
-    Ok(Spawned { counts, batches, thread })
+    Ok(Spawned { counts, audience, batches, thread })
 }
 
 fn serve(
@@ -323,11 +332,11 @@ pub(super) fn start(log: Arc<QueryLog>, sinks: Vec<Spawned>) -> io::Result<Writi
     let stopping = Arc::new(AtomicBool::new(false));
     let begun = Arc::new(AtomicBool::new(false));
     let (may_begin, told, mut threads) = (begun.clone(), stopping.clone(), Vec::new());
-    let sinks: Vec<_> = sinks
+    let sinks: Vec<Outlet> = sinks
         .into_iter()
-        .map(|sink| {
-            threads.push(sink.thread);
-            (sink.batches, sink.counts)
+        .map(|Spawned { counts, audience, batches, thread }| {
+            threads.push(thread);
+            Outlet { batches, counts, audience }
         })
         .collect();
     let drain = thread::Builder::new().name("log-drain".into()).spawn(move || {
@@ -345,7 +354,14 @@ pub(super) fn start(log: Arc<QueryLog>, sinks: Vec<Spawned>) -> io::Result<Writi
     Ok(Writing { begun, stopping, drain, sinks: threads })
 }
 
-fn drain(log: &QueryLog, sinks: &[(SyncSender<Arc<Batch>>, Arc<SinkCounts>)]) {
+/// A sink as the drain sees it.
+struct Outlet {
+    batches: SyncSender<Arc<Batch>>,
+    counts: Arc<SinkCounts>,
+    audience: Option<Audience>,
+}
+
+fn drain(log: &QueryLog, sinks: &[Outlet]) {
     let pieces = log.rings.drain();
     if pieces.is_empty() {
         return;
@@ -360,7 +376,10 @@ fn drain(log: &QueryLog, sinks: &[(SyncSender<Arc<Batch>>, Arc<SinkCounts>)]) {
     }
     let (base, policies) = (wall_clock(log.rings.base()), log.policies());
     let batch = Arc::new(Batch { pieces, base, policies, rows, exchanges, octets });
-    for (batches, counts) in sinks {
+    for Outlet { batches, counts, audience } in sinks {
+        if audience.as_ref().is_some_and(|audience| audience.load(Relaxed) == 0) {
+            continue;
+        }
         // A batch that is alone always has room.
         let is_full = counts.waiting.fetch_add(octets, Relaxed) > WAITING_BYTES_MAX;
         let sent = if is_full { Err(TrySendError::Full(batch.clone())) } else { batches.try_send(batch.clone()) };

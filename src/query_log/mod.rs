@@ -18,30 +18,32 @@ mod pack;
 mod privacy;
 mod rings;
 pub mod row;
+mod search;
 mod seldom;
 pub mod sqlite;
 mod unpack;
 
-pub use drain::{Kept, Sink, SinkCount, Writing};
+pub use drain::{Full, Kept, Sink, SinkCount, Writing};
 pub use json_lines::{JsonRow, shown_micros};
 pub use names::PolicyNames;
 pub use pack::Packing;
 pub use privacy::Privacy;
 pub use rings::Place;
 pub use row::{Fate, Lead, Row, Said, Seen, Verdicts};
+pub use search::{ClientLike, NameLike, Search};
 
 use crate::{
     config::{self, DnstapTarget, JsonTarget},
     policy::Policy,
     resolve::Exchange,
 };
-use drain::{SinkCounts, Spawned};
+use drain::{Audience, SinkCounts, Spawned};
 use nix::unistd::{AccessFlags, access};
 use rings::Rings;
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::Ordering::Relaxed},
     time::Instant,
 };
 
@@ -55,7 +57,10 @@ pub struct QueryLog {
     wants_packets: bool,
     /// Latest last.
     policies: Mutex<Vec<Arc<PolicyNames>>>,
+    /// Those that keep what they are given.
     sinks: Vec<Arc<SinkCounts>>,
+    /// How many look at queries as they come, of whom nothing is kept.
+    audience: Audience,
 }
 
 /// A sink that can't be started.
@@ -109,11 +114,13 @@ impl QueryLog {
     /// Starts the sinks that the configuration asks for; `None` if there are none. They have nothing to write before
     /// [`Writing::begin`]. What can't be sent waits in the state
     /// folder. `privacy` is shared with all others who tell clients. `upstreams` are the names of upstreams by their numbers.
+    /// `shown`: a sink that keeps nothing, for those who look at queries as they come.
     pub fn start(
         config: &config::QueryLog,
         privacy: &Privacy,
         state_dir: Option<&Path>,
         upstreams: Vec<Arc<str>>,
+        shown: Option<Box<dyn Sink>>,
     ) -> Result<Option<(Arc<Self>, Writing)>, StartError> {
         check(config)?;
         let mut sinks: Vec<Spawned> = Vec::new();
@@ -139,18 +146,30 @@ impl QueryLog {
             let sink = clickhouse::ClickHouseSink::new(server, &config.instance, state_dir);
             spawn("clickhouse", Box::new(sink)).map_err(failed("clickhouse.url"))?;
         }
+        let audience = shown.as_ref().and_then(|sink| sink.audience()).unwrap_or_default();
+        if let Some(sink) = shown {
+            spawn("shown", sink).map_err(failed("enabled"))?;
+        }
         if sinks.is_empty() {
             return Ok(None);
         }
+        let kept = sinks.iter().filter(|sink| sink.audience.is_none());
         let log = Arc::new(Self {
             rings: Rings::new(Instant::now()),
             answers: config.answers,
             wants_packets: config.dnstap.as_ref().is_some_and(|dnstap| dnstap.client),
             policies: Mutex::default(),
-            sinks: sinks.iter().map(|sink| sink.counts.clone()).collect(),
+            sinks: kept.map(|sink| sink.counts.clone()).collect(),
+            audience,
         });
         let writing = drain::start(log.clone(), sinks).map_err(failed("enabled"))?;
         Ok(Some((log, writing)))
+    }
+
+    /// Whether anybody wants queries: without a sink that keeps them, and while nobody looks, they aren't even packed.
+    #[inline]
+    pub fn is_wanted(&self) -> bool {
+        !self.sinks.is_empty() || self.audience.load(Relaxed) > 0
     }
 
     /// This thread's place, to be left again soon.
@@ -251,7 +270,7 @@ mod tests {
         };
         let privacy = Privacy::new(config.privacy);
         for (serves, left) in [(false, 1), (true, 2)] {
-            let (log, writing) = QueryLog::start(&config, &privacy, None, Vec::new()).unwrap().unwrap();
+            let (log, writing) = QueryLog::start(&config, &privacy, None, Vec::new(), None).unwrap().unwrap();
             let (began, ended) = (Instant::now(), Instant::now());
             let server = "192.0.2.53:53".parse().unwrap();
             log.exchanged(&Exchange { server, tcp: false, question: b"asked", response: None, began, ended });

@@ -308,6 +308,11 @@ impl<'t> Breakdown<'t> {
     }
 }
 
+/// Blocked, or would be.
+pub(super) fn is_hit(fate: Fate) -> bool {
+    Kind::of_fate(fate).is_some_and(Kind::is_hit)
+}
+
 /// Adds an index to some, once.
 fn note(indexes: &mut Vec<usize>, index: usize) {
     if !indexes.contains(&index) {

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! rows → Tally ─ finish → Report → text, html (by tables, summary, plot), csv; JSON by serde
-//!        cells └ export → Export → JSONL, CSV: aggregates that no client stands out of
+//!        cells ├ export → Export → JSONL, CSV: aggregates that no client stands out of
+//!              └ tops → Tops: the first rows alone, for pages
 //! ```
 //!
 //! - `tally` collects; `time_line` what was when; `intern` makes texts numbers.
@@ -29,6 +30,7 @@ mod tables;
 mod tally;
 mod text;
 mod time_line;
+mod tops;
 mod words;
 
 pub use csv::csv;
@@ -40,6 +42,7 @@ pub use never::{ListText, NeverHit, QuietRule};
 pub use plot::round_up;
 pub use tally::{Filter, Tally};
 pub use text::text;
+pub use tops::{TopRow, Tops};
 pub use words::{Moment, Share, count, counted, span, visible};
 
 use serde::Serialize;

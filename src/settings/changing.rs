@@ -71,8 +71,17 @@ impl Changing {
         self.apply(files.clone()).await
     }
 
+    /// What the files say, without what lies on top.
+    pub async fn files(&self) -> Config {
+        self.files.lock().await.clone()
+    }
+
     async fn apply(&self, files: Config) -> Result<Applied, NotApplied> {
-        let whole = (self.on_top)(files).map_err(NotApplied::Configuration)?;
+        // It may write lists.
+        let on_top = self.on_top.clone();
+        let laying = tokio::task::spawn_blocking(move || on_top(files)).await;
+        let whole = laying.map_err(|error| NotApplied::Configuration(error.to_string()))?;
+        let whole = whole.map_err(NotApplied::Configuration)?;
         let Following { config, waiting } = whole.following(&self.settings.config());
         let config = Arc::new(config);
         let (own, hardware) = (config.clone(), self.hardware.clone());

@@ -9,10 +9,12 @@
 mod changing;
 mod hardware;
 mod local;
+mod overlay;
 
 pub use changing::{Applied, Changing, NotApplied, OnTop};
 pub use hardware::Hardware;
 pub use local::local_data;
+pub use overlay::{Before, OverlayFile, WriteError};
 
 use crate::{
     config::Config,

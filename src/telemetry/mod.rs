@@ -51,7 +51,7 @@ impl Telemetry {
 
     /// Begins to count queries: what it takes is found once for all that are counted together.
     pub fn recorder(&self) -> Recorder<'_> {
-        let place = self.query_log.as_ref().map(|log| log.place());
+        let place = self.query_log.as_ref().filter(|log| log.is_wanted()).map(|log| log.place());
         Recorder { telemetry: self, counters: self.counters.own(), hits: self.hits.table(), place }
     }
 

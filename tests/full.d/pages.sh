@@ -36,8 +36,10 @@ sees_the_console() { browse 'data:text/html,<script>console.error("heard")</scri
 server=$!
 until_true "a server with pages" cat out -- "is ready"
 for name in www.blocked.example localhost; do dig "${at[@]}" "$name" >/dev/null; done
+until_true "what was asked is recorded" curl -s http://127.0.0.1:8053/api/v1/log -- localhost
 succeeds "what a browser's console says is heard" sees_the_console
-for page in / /programs '/programs?group=kids' /explain '/explain?name=www.blocked.example' /lists /lists/own/own.list /setup /changes; do
+for page in / /programs '/programs?group=kids' '/programs/preview?program=own' /log '/log?verdict=blocked&from=1h' /log/1 /explain '/explain?name=www.blocked.example' \
+  /except /lists /lists/own/own.list /clients /setup /changes; do
   file=$(tr -c 'a-z\n' _ <<<"$page")
   succeeds "$page on a phone" is_quiet "http://127.0.0.1:8053$page" "phone$file" --window-size=500,900
   succeeds "$page on a wide screen, dark" is_quiet "http://127.0.0.1:8053$page" "wide$file" --window-size=1280,900 \

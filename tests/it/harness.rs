@@ -71,6 +71,12 @@ pub async fn try_start_fetching(
     try_start_as(folder, internet, near, fetch, config, Start::Alone).await
 }
 
+/// Starts a server on a configuration, as [`configure`] reads it.
+pub async fn start_as_configured(folder: TempDir, config: Config) -> Server {
+    let started = try_start_as(folder, None, &[], FetchLimits::default(), config, Start::Alone).await;
+    started.unwrap_or_else(|error| panic!("does not start: {error}"))
+}
+
 /// Takes over from another server: answers on its address beside it.
 pub async fn take_over(folder: TempDir, internet: &Internet, from: &Server, toml: &str) -> Server {
     let (dns, admin) = (from.dns(), from.running.admin.expect("an admin address"));

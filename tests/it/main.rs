@@ -7,6 +7,7 @@ mod allocations;
 mod architecture;
 mod blocking;
 mod cache;
+mod changes;
 mod command_line;
 mod delegations;
 mod exposition;
@@ -19,6 +20,7 @@ mod input;
 mod internet;
 mod list_server;
 mod local;
+mod log;
 mod mmdb;
 mod monitoring;
 #[path = "../bench/names.rs"]

@@ -13,16 +13,22 @@ use tokio::{
 };
 
 /// Every page without what is typed, and pages that are no page.
-const PAGES: [&str; 9] = [
+const PAGES: [&str; 15] = [
     "/",
     "/programs",
     "/programs?group=kids",
+    "/log",
+    "/log?name=.example&client=127.0.0.0%2F8&verdict=any&service=strict%2F&type=A&from=1h",
     "/explain",
     "/explain?name=x.watched.example&type=AAAA&client=127.0.0.7",
     "/lists",
     "/lists/strict/block.list",
     "/setup",
     "/changes",
+    "/programs/preview?program=watching&service=watch&group=kids",
+    "/except",
+    "/clients",
+    "/except?verb=block&name=%22%3E%3Cb%3E",
 ];
 /// Text that would be more than text if it were put into a page as it is.
 const HOSTILE: &str = "\"'><img src=x onerror=alert(1)></title><script>alert(2)</script>";
@@ -94,6 +100,8 @@ async fn ask(server: &Server) {
     }
     // Counted after the answer went out.
     eventually("all counted", || async { server.metric("cleandns_query_fates_total", &[]).await >= 10.0 }).await;
+    eventually("all recorded", || async { server.json("/api/v1/log").await["rows"].as_array().unwrap().len() >= 10 })
+        .await;
 }
 
 /// The parts of a page: tags with their attributes, and the text between them.
@@ -103,7 +111,9 @@ fn tags(body: &str) -> Vec<&str> {
 
 /// What a page is made of and what it may not have in it.
 pub fn check(path: &str, body: &str) {
-    const KNOWN: [&str; 53] = [
+    const KNOWN: [&str; 61] = [
+        "fieldset",
+        "legend",
         "!doctype",
         "a",
         "b",
@@ -157,11 +167,19 @@ pub fn check(path: &str, body: &str) {
         "ul",
         "text",
         "em",
+        "script",
+        "optgroup",
+        "template",
+        "noscript",
+        "g",
+        "h3",
     ];
     assert!(body.starts_with("<!doctype html>") && body.trim_end().ends_with("</html>"), "{path}: {body}");
     for tag in tags(body) {
         let name = tag.trim_start_matches('/').split([' ', '\n']).next().unwrap();
         assert!(KNOWN.contains(&name), "{path}: <{tag}>");
+        // Our own script, and nothing in it.
+        assert!(name != "script" || tag == "/script" || tag.starts_with("script src=\"/app.js?v="), "{path}: <{tag}>");
         // Values are quoted, and no quote in them is left as it is.
         let outside: String = tag.split('"').step_by(2).collect();
         let bare = |word: &str| outside.contains(&format!(" {word}"));
@@ -206,16 +224,16 @@ async fn pages_show_what_happened() {
     }
     let page = text(&get(&server, "/programs").await.body);
     for part in [
-        "strict enforce 3 blocked 1 excepted",
-        "watching shadow 2 would be",
+        "strict enforce the whole program off shadow enforce 3 blocked 1 excepted",
+        "watching shadow the whole program off shadow enforce 2 would be",
         "1 service: 1 in shadow",
         "The blocked block Breaks what it says.",
-        "watch watch watch.list shadow 1 2 would be",
+        "watch watch watch.list shadow off shadow enforce 1 2 would be blocked 2 would be blocked",
     ] {
         assert!(page.contains(part), "no \"{part}\" in {page}");
     }
     // The group has it enforced.
-    assert!(text(&get(&server, "/programs?group=kids").await.body).contains("watching enforce 2 would be"));
+    assert!(text(&get(&server, "/programs?group=kids").await.body).contains("watching enforce the whole program"));
     assert_eq!(get(&server, "/programs?group=nobody").await.status, 404);
     let page = text(&get(&server, "/lists").await.body);
     for part in ["Lists 3 all as they are meant", "block.list The blocked enforce 2 4 since", "1 line skipped"] {
@@ -479,4 +497,6 @@ fn pages_are_small() {
     let all = templates.chain(["style.css", "icon.svg"].map(|name| folder.join(name)));
     let octets: u64 = all.map(|path| fs::metadata(path).unwrap().len()).sum();
     assert!(octets < 60_000, "{octets}");
+    let script = fs::metadata(folder.join("app.js")).unwrap().len();
+    assert!(script < 20_000, "{script}");
 }

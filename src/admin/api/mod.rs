@@ -1,6 +1,8 @@
 //! Routes for programs. Each takes its request apart, calls a view or a change, and gives JSON.
 
+mod changes;
 pub mod control;
+mod log;
 mod session;
 
 use super::{
@@ -11,6 +13,7 @@ use super::{
         explain::{Asked, ExplainError, explain},
         lists,
         overview::{self, Overview, STEP_SECONDS},
+        tops::{self, HOURS_MAX, Of, TopView},
     },
 };
 use crate::{health::Readiness, report::form::TimeLine, telemetry::render};
@@ -27,6 +30,9 @@ use std::net::{IpAddr, Ipv4Addr};
 /// Steps that a time line has at most: a day by the minute.
 const STEPS_MAX: i64 = 1440;
 
+/// Rows of a top list at most.
+const ROWS_MAX: usize = 100;
+
 /// What whoever restarts or routes around a server asks: it needs no secret, and learns none.
 pub fn open() -> Router<AdminState> {
     Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz))
@@ -38,6 +44,10 @@ pub fn routes() -> Router<AdminState> {
         .route("/metrics", get(metrics))
         .route("/api/v1/overview", get(the_overview))
         .route("/api/v1/overview/time_line", get(time_line))
+        .route("/api/v1/overview/top", get(top))
+        .route("/api/v1/log", get(log::search))
+        .route("/api/v1/log/tail", get(log::tail))
+        .route("/api/v1/log/{id}", get(log::row))
         .route("/api/v1/explain", get(explain_name))
         .route("/api/v1/lists", get(all_lists))
         .route("/api/v1/lists/update", post(control::update_lists))
@@ -45,6 +55,7 @@ pub fn routes() -> Router<AdminState> {
         .route("/api/v1/cache", get(control::cache))
         .route("/api/v1/cache/flush", post(control::flush_cache))
         .route("/api/v1/changes", get(all_changes))
+        .merge(changes::routes())
         .route("/api/v1/session", get(session::session).post(session::sign_in).delete(session::sign_out))
         .route("/api/v1/pause", get(control::paused).post(control::set_pause))
 }
@@ -107,7 +118,36 @@ async fn time_line(
     if from.is_some() && latest.saturating_sub(earliest) > STEPS_MAX * step {
         return Err(invalid(format!("from, to: {STEPS_MAX} steps at most")));
     }
-    Ok(Json(overview::time_line(&state, from, to, step)))
+    let line = overview::time_line_of(&state, from, to, step).await;
+    line.map(Json).map_err(|error| (log::status_of(&error), error.to_string()))
+}
+
+/// Which rows.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TopAsked {
+    of: String,
+    #[serde(default)]
+    hours: Option<u32>,
+    #[serde(default)]
+    limit: Option<usize>,
+}
+
+async fn top(
+    State(state): State<AdminState>,
+    Query(asked): Query<TopAsked>,
+) -> Result<Json<TopView>, (StatusCode, String)> {
+    let invalid = |what: &str| (StatusCode::UNPROCESSABLE_ENTITY, what.to_owned());
+    let of = Of::read(&asked.of).ok_or_else(|| invalid("of: write services, names or clients"))?;
+    let (hours, limit) = (asked.hours.unwrap_or(24), asked.limit.unwrap_or(10));
+    if !(1..=HOURS_MAX).contains(&hours) {
+        return Err(invalid(&format!("hours: write a number from 1 to {HOURS_MAX}")));
+    }
+    if !(1..=ROWS_MAX).contains(&limit) {
+        return Err(invalid(&format!("limit: write a number from 1 to {ROWS_MAX}")));
+    }
+    let view = tops::top(&state, of, hours, limit).await;
+    view.map(Json).map_err(|error| (log::status_of(&error), error.to_string()))
 }
 
 async fn all_lists(State(state): State<AdminState>) -> impl IntoResponse {

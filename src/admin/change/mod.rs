@@ -4,9 +4,20 @@
 //! Every such function may wait for a disk: `at_leisure` calls it where that holds up nobody.
 
 pub mod cache;
+mod desk;
+mod exceptions;
 pub mod lists;
+mod modes;
 pub mod pauses;
+mod schedules;
 pub mod sessions;
+mod undo;
+
+pub use desk::{Desk, Done};
+pub use exceptions::{BlockAsked, ExceptionAsked};
+pub use modes::{ModeAsked, set_mode};
+pub use schedules::ScheduleAsked;
+pub use undo::undo;
 
 use super::{
     AdminState,

@@ -7,9 +7,10 @@ use axum::{
     response::Response,
 };
 
-/// Nothing but our own style and pictures is loaded, nobody frames a page, and forms lead here alone. There is no script.
-const CONTENT: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; \
-                       base-uri 'none'";
+/// Nothing but our own style, script and pictures is loaded, none of it stands in a page, nobody frames one, and scripts
+/// and forms ask here alone.
+const CONTENT: &str = "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self'; \
+                       form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
 /// Headers and their values. The referrer isn't withheld altogether: browsers then send forms with `Origin: null`.
 const HEADERS: [(HeaderName, &str); 5] = [

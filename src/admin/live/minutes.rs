@@ -66,29 +66,50 @@ impl Minutes {
     /// Steps of `step` seconds, a multiple of 60, from the one that `from` lies in to the one before `to`, both in seconds
     /// since 1970. The step of the present minute may be unfinished.
     pub fn time_line(&self, from: i64, to: i64, step: i64) -> TimeLine {
-        let step = step.max(MINUTE) / MINUTE * MINUTE;
-        let first = from.div_euclid(step) * step;
-        let steps = ((to - first).max(0) + step - 1) / step;
-        let mut sums = vec![Fates::default(); steps as usize];
-        for (minute, fates) in &self.ring().minutes {
-            let place = usize::try_from((minute * MINUTE - first).div_euclid(step));
-            if let Some(sum) = place.ok().and_then(|place| sums.get_mut(place)) {
-                sum.iter_mut().zip(fates).for_each(|(sum, fate)| *sum += fate);
+        time_line(self.ring().minutes.iter().copied(), from, to, step)
+    }
+
+    /// Takes in what is known of the time before the first look: minutes with queries, in order, and since when they are
+    /// known, in seconds since 1970.
+    pub fn recall(&self, since: i64, minutes: Vec<(i64, Fates)>) {
+        let mut ring = self.ring();
+        ring.since = Some(ring.since.map_or(since, |own| own.min(since)));
+        for (minute, fates) in minutes.into_iter().rev() {
+            match ring.minutes.front_mut() {
+                Some((first, own)) if *first == minute => {
+                    own.iter_mut().zip(fates).for_each(|(own, more)| *own += more);
+                }
+                Some((first, _)) if *first < minute => {}
+                _ => ring.minutes.push_front((minute, fates)),
             }
         }
-        let bucket = |(index, fates): (usize, &Fates)| Bucket {
-            start: Moment((first + index as i64 * step) * 1_000_000),
-            blocked: fates[Fate::Blocked as usize],
-            would_block: fates[Fate::WouldBlock as usize],
-            excepted: fates[Fate::Excepted as usize],
-            passed: fates[Fate::Passed as usize],
-        };
-        TimeLine { bucket_seconds: step as u64, buckets: sums.iter().enumerate().map(bucket).collect() }
     }
 
     fn ring(&self) -> std::sync::MutexGuard<'_, Ring> {
         self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
+}
+
+/// Minutes in steps of `step` seconds, as in [`Minutes::time_line`].
+pub fn time_line(minutes: impl IntoIterator<Item = (i64, Fates)>, from: i64, to: i64, step: i64) -> TimeLine {
+    let step = step.max(MINUTE) / MINUTE * MINUTE;
+    let first = from.div_euclid(step) * step;
+    let steps = ((to - first).max(0) + step - 1) / step;
+    let mut sums = vec![Fates::default(); steps as usize];
+    for (minute, fates) in minutes {
+        let place = usize::try_from((minute * MINUTE - first).div_euclid(step));
+        if let Some(sum) = place.ok().and_then(|place| sums.get_mut(place)) {
+            sum.iter_mut().zip(fates).for_each(|(sum, fate)| *sum += fate);
+        }
+    }
+    let bucket = |(index, fates): (usize, &Fates)| Bucket {
+        start: Moment((first + index as i64 * step) * 1_000_000),
+        blocked: fates[Fate::Blocked as usize],
+        would_block: fates[Fate::WouldBlock as usize],
+        excepted: fates[Fate::Excepted as usize],
+        passed: fates[Fate::Passed as usize],
+    };
+    TimeLine { bucket_seconds: step as u64, buckets: sums.iter().enumerate().map(bucket).collect() }
 }
 
 impl Ring {
@@ -167,6 +188,19 @@ mod tests {
         assert_eq!(minutes.ring().minutes, [(NOON / MINUTE, [0, 0, 7, 0])]);
         minutes.note(NOON + 9 * DAY_SECONDS, at, [0, 0, 7, 2 * MINUTES_MAX as u64]);
         assert!(minutes.ring().minutes.is_empty());
+    }
+
+    #[test]
+    fn what_was_recorded_before_the_start_is_told_too() {
+        let (minutes, at) = (Minutes::default(), Instant::now());
+        minutes.note(NOON, at, [1, 0, 0, 0]);
+        let minute = NOON / MINUTE;
+        let recorded = [(minute - 3, [0, 0, 0, 7]), (minute, [2, 0, 0, 0])];
+        minutes.recall(NOON - 180, recorded.into());
+        minutes.note(NOON + 60, at, [2, 0, 0, 0]);
+        let line = minutes.time_line(NOON - 180, NOON + 120, 60);
+        assert_eq!(shown(&line), [[0, 0, 0, 7], [0; 4], [0; 4], [3, 0, 0, 0], [1, 0, 0, 0]]);
+        assert_eq!((minutes.since(NOON), minutes.since(NOON + 2 * DAY_SECONDS)), (NOON - 180, NOON + DAY_SECONDS));
     }
 
     #[test]

@@ -1,5 +1,11 @@
-//! What is known of the last hours without a database.
+//! What is known of the last hours: counted in memory, recorded, or just happening.
 
 mod minutes;
+mod recorded;
+mod reports;
+mod tail;
 
-pub use minutes::{DAY_SECONDS, Minutes};
+pub use minutes::{DAY_SECONDS, Minutes, time_line};
+pub use recorded::{Recorded, Unread};
+pub use reports::Reports;
+pub use tail::{Tail, Tails};

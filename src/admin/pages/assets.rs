@@ -22,6 +22,9 @@ pub static STYLE: LazyLock<Asset> =
     LazyLock::new(|| Asset::new("/style.css", "text/css; charset=utf-8", include_str!("style.css")));
 pub static ICON: LazyLock<Asset> = LazyLock::new(|| Asset::new("/icon.svg", "image/svg+xml", include_str!("icon.svg")));
 
+pub static SCRIPT: LazyLock<Asset> =
+    LazyLock::new(|| Asset::new("/app.js", "text/javascript; charset=utf-8", include_str!("app.js")));
+
 impl Asset {
     fn new(path: &'static str, kind: &'static str, text: &'static str) -> Self {
         Self { path, kind, text, address: format!("{path}?v={:016x}", version_of(text.as_bytes())) }
@@ -39,5 +42,6 @@ impl Asset {
 /// Their routes.
 pub fn assets<S: Clone + Send + Sync + 'static>() -> Router<S> {
     let route = |asset: &'static LazyLock<Asset>| get(async move |uri: Uri| asset.answer(&uri));
-    Router::new().route(STYLE.path, route(&STYLE)).route(ICON.path, route(&ICON))
+    let all = [&STYLE, &ICON, &SCRIPT];
+    all.into_iter().fold(Router::new(), |routes, asset| routes.route(asset.path, route(asset)))
 }

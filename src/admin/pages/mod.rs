@@ -1,21 +1,27 @@
-//! Pages for people, made here from the views that the API gives as JSON. No script: what a link or a form asks for is in
-//! the address, and the answer is a whole page. What changes something is a form that is posted: `forms`.
+//! Pages for people, made here from the views that the API gives as JSON. What a link or a form asks for is in the address,
+//! and the answer is a whole page; the script only adds to it. What changes something is a form that is posted: `forms`.
 //!
 //! A file a page: its data as the template shows it. `templates/` is what it looks like, `escape` how foreign text gets
 //! into it, `plot` draws, `words` writes numbers.
 
 mod assets;
 mod changes;
+mod clients;
 mod errors;
 mod escape;
+mod exceptions;
 mod explain;
 mod forms;
 mod lists;
+mod log;
 mod overview;
 mod pause;
 mod plot;
+mod preview;
 mod programs;
 mod setup;
+mod tops;
+mod why;
 mod words;
 
 pub use assets::assets;
@@ -39,9 +45,15 @@ pub fn routes() -> Router<AdminState> {
     Router::new()
         .route("/", get(overview::page))
         .route("/programs", get(programs::page))
+        .route("/programs/preview", get(preview::page))
+        .route("/except", get(exceptions::page))
+        .route("/log", get(log::page))
+        .route("/log/why", get(log::seen))
+        .route("/log/{id}", get(why::page))
         .route("/explain", get(explain::page))
         .route("/lists", get(lists::page))
         .route("/lists/{program}/{list}", get(lists::one))
+        .route("/clients", get(clients::page))
         .route("/setup", get(setup::page))
         .route("/changes", get(changes::page))
         .route("/sign-in", get(forms::sign_in_page))
@@ -52,8 +64,11 @@ pub fn routes() -> Router<AdminState> {
 const MENU: &[(&str, &str)] = &[
     ("/", "Overview"),
     ("/programs", "Programs"),
+    ("/log", "Log"),
     ("/explain", "Explain"),
+    ("/except", "Exceptions"),
     ("/lists", "Lists"),
+    ("/clients", "Clients"),
     ("/setup", "Setup"),
     ("/changes", "Changes"),
 ];
@@ -117,6 +132,10 @@ impl Shell {
 
     fn style(&self) -> &'static str {
         &assets::STYLE.address
+    }
+
+    fn script(&self) -> &'static str {
+        &assets::SCRIPT.address
     }
 
     fn icon(&self) -> &'static str {

@@ -3,13 +3,17 @@
 use super::super::{
     AdminState,
     auth::Reader,
-    view::overview::{ByCache, Overview, STEP_SECONDS, overview, time_line},
+    view::{
+        overview::{ByCache, Overview, STEP_SECONDS, overview, time_line},
+        tops::counts,
+    },
 };
 use super::{
     Shell,
     pause::{PauseCard, Typed},
     plot::{Plot, plot},
     show,
+    tops::Tables,
     words::{ago, count, counted, octets, rate, stamp, took},
 };
 use crate::report::{Moment, form::TimeLine};
@@ -28,26 +32,41 @@ struct Page {
     steps: usize,
     hours: Vec<Hour>,
     pause: PauseCard,
+    tops: Tables,
+    /// Whether counts go on over a start.
+    is_recorded: bool,
 }
+
+/// Hours that are told of.
+const HOURS: u32 = 24;
 
 /// A row of the numbers below the plot.
 struct Hour {
-    from: String,
+    from: Moment,
     /// All, blocked, would be blocked, excepted.
     counts: [u64; 4],
 }
 
 pub async fn page(State(state): State<AdminState>, reader: Reader) -> Response {
     let pause = PauseCard::new(&state, Typed::default(), None);
-    show_with(&state, reader, pause)
+    show_with(&state, reader, pause).await
 }
 
 /// The page with a form as it was sent.
-pub fn show_with(state: &AdminState, reader: Reader, pause: PauseCard) -> Response {
+pub async fn show_with(state: &AdminState, reader: Reader, pause: PauseCard) -> Response {
     let view = overview(state);
     let line = time_line(state, None, None, STEP_SECONDS);
     let shell = Shell::new(state, reader, "/", "Overview");
-    show(Page { shell, plot: plot(&line), steps: line.buckets.len(), hours: by_hour(&line), view, pause })
+    show(Page {
+        shell,
+        plot: plot(&line),
+        steps: line.buckets.len(),
+        hours: by_hour(&line),
+        tops: counts(state, HOURS).await.into(),
+        is_recorded: state.recorded.is_somewhere(),
+        view,
+        pause,
+    })
 }
 
 /// Hours with queries, the latest first.
@@ -58,7 +77,7 @@ fn by_hour(line: &TimeLine) -> Vec<Hour> {
         let said = [at.blocked, at.would_block, at.excepted];
         let all = said.iter().sum::<u64>() + at.passed;
         if hours.last().is_none_or(|(hour, _)| *hour != hour_of(at.start)) {
-            let from = Moment(hour_of(at.start) * 3_600_000_000).shown("%H:%M");
+            let from = Moment(hour_of(at.start) * 3_600_000_000);
             hours.push((hour_of(at.start), Hour { from, counts: [0; 4] }));
         }
         if let Some((_, hour)) = hours.last_mut() {

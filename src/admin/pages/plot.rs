@@ -1,7 +1,8 @@
 //! The time line as SVG: numbers alone, so that nothing foreign is in it. It stretches; the words beside it don't.
 
+use super::words::stamp;
 use crate::report::{
-    count,
+    Moment, count,
     form::{Bucket, TimeLine},
     round_up,
 };
@@ -19,7 +20,7 @@ pub struct Plot {
     pub said: String,
     pub said_top: u64,
     /// Times below, from left to right.
-    pub times: Vec<String>,
+    pub times: Vec<Moment>,
 }
 
 /// How many of a step belong to each area, lowest first, and its class.
@@ -38,13 +39,12 @@ pub fn plot(line: &TimeLine) -> Plot {
     };
     let (all_top, said_top) = (most(ALL), most(SAID));
     let ticks = line.buckets.iter().step_by(line.buckets.len().div_ceil(4).max(1));
-    let times = ticks.map(|at| at.start.shown("%H:%M")).chain(["now".to_owned()]);
     Plot {
         all: drawing(line, ALL, all_top),
         all_top,
         said: drawing(line, SAID, said_top),
         said_top,
-        times: times.collect(),
+        times: ticks.map(|at| at.start).collect(),
     }
 }
 
@@ -74,12 +74,14 @@ fn drawing(line: &TimeLine, areas: Areas<'_>, top: u64) -> String {
             let [blocked, would, excepted] = said.map(count);
             let _ = write!(
                 svg,
-                "<rect class=\"hour\" x=\"{}\" width=\"{}\" height=\"100\"><title>{}: {} queries; {blocked} blocked, \
-                 {would} would be, {excepted} excepted</title></rect>",
-                index * together,
-                steps.len(),
+                "<g data-from=\"{}\"><title>{}: {} queries; {blocked} blocked, \
+                 {would} would be, {excepted} excepted</title><rect class=\"hour\" x=\"{}\" width=\"{}\" \
+                 height=\"100\"/></g>",
+                stamp(steps[0].start),
                 steps[0].start.shown("%H:%M"),
-                count(all)
+                count(all),
+                index * together,
+                steps.len()
             );
         }
     }
@@ -130,7 +132,8 @@ mod tests {
         assert!(plot.all.contains("<path class=\"p\" d=\"M0 100V25H1V100H0z\"/>"), "{}", plot.all);
         assert!(plot.all.contains("<path class=\"b\" d=\"M0 25V0H1V25H0zM2 100V50H3V100H2z\"/>"), "{}", plot.all);
         assert!(plot.all.contains("00:00: 6 queries; 3 blocked, 0 would be, 0 excepted"), "{}", plot.all);
-        assert_eq!(plot.times, ["00:00", "00:01", "00:02", "now"]);
-        assert_eq!(super::plot(&TimeLine { bucket_seconds: 60, buckets: vec![] }).times, ["now"]);
+        assert!(plot.all.contains("<g data-from=\"1970-01-01T00:00:00Z\"><title>"), "{}", plot.all);
+        assert_eq!(plot.times, [0, 60, 120].map(|second| Moment(second * 1_000_000)));
+        assert_eq!(super::plot(&TimeLine { bucket_seconds: 60, buckets: vec![] }).times, []);
     }
 }

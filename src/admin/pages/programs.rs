@@ -3,16 +3,25 @@
 use super::super::{
     AdminState,
     auth::Reader,
+    problem::Refusal,
     view::{
         lists::Hits,
         programs::{Program, Programs, Service, programs},
+        tops::{Counts, counts},
     },
 };
 use super::{
     Shell, show,
     words::{count, counted, stamp},
 };
-use crate::policy::Mode;
+use crate::{
+    config::{
+        DEFAULT_GROUP,
+        overlay::{Key, OWN_PROGRAM},
+    },
+    policy::Mode,
+    report::Tops,
+};
 use askama::Template;
 use axum::{
     extract::{Query, State},
@@ -20,6 +29,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Deserialize;
+use std::sync::Arc;
+
+/// Words of modes, from the least on.
+const MODES: [&str; 3] = ["off", "shadow", "enforce"];
 
 /// Whom it is shown for.
 #[derive(Deserialize)]
@@ -33,13 +46,89 @@ pub struct Wanted {
 struct Page {
     shell: Shell,
     view: Programs,
+    /// Of the last day and of the last week, if they are known.
+    recorded: Option<[Arc<Tops>; 2]>,
+    /// There is a place where changes are kept.
+    can_keep: bool,
+    /// The program whose services are shown at once.
+    open: String,
+    /// Why what was asked for isn't done.
+    refusal: Option<Refusal>,
 }
 
+/// Hours of a day and of a week.
+const HOURS: [u32; 2] = [24, 7 * 24];
+
 pub async fn page(State(state): State<AdminState>, reader: Reader, Query(wanted): Query<Wanted>) -> Response {
-    match programs(&state, &wanted.group) {
-        Some(view) => show(Page { shell: Shell::new(&state, reader, "/programs", "Programs"), view }),
-        None => (StatusCode::NOT_FOUND, "there is no such group\n").into_response(),
+    let Some(view) = programs(&state, &wanted.group) else {
+        return (StatusCode::NOT_FOUND, "there is no such group\n").into_response();
+    };
+    let (open, recorded) = (changed_last(&state, &reader), recorded(&state).await);
+    let shell = Shell::new(&state, reader, "/programs", "Programs");
+    show(Page { shell, view, recorded, can_keep: state.desk.can_keep(), open, refusal: None })
+}
+
+/// What was hit in the last day and week, if that is known.
+async fn recorded(state: &AdminState) -> Option<[Arc<Tops>; 2]> {
+    match [counts(state, HOURS[0]).await, counts(state, HOURS[1]).await] {
+        [Counts::Known(day), Counts::Known(week)] => Some([day, week]),
+        _ => None,
     }
+}
+
+/// What of a service's was hit in some hours, with letters and words; empty if nothing was. Without a service: of all of a
+/// program's.
+fn hits_in(tops: &Tops, program: &str, service: Option<&str>) -> Vec<(&'static str, String)> {
+    let is_of = |key: &str| {
+        let own = key.strip_prefix(program).and_then(|rest| rest.strip_prefix('/'));
+        own.is_some_and(|own| service.is_none_or(|service| own == service))
+    };
+    // A program says one thing of a query, so none is counted twice.
+    let mut hits = Hits::default();
+    for row in tops.services.rows.iter().filter(|row| is_of(&row.key)) {
+        let more = [row.blocked, row.would_block, row.excepted];
+        hits.iter_mut().zip(more).for_each(|(own, more)| *own += more);
+    }
+    told(&hits)
+}
+
+impl Page {
+    /// What of a program's was hit: in the last day, if that is known, else since the start.
+    fn hits_of(&self, program: &Program) -> Vec<(&'static str, String)> {
+        match &self.recorded {
+            Some([day, _]) => hits_in(day, &program.name, None),
+            None => told(&program.hits),
+        }
+    }
+}
+
+/// The page again, with why what was asked for isn't done.
+pub async fn again(state: &AdminState, reader: Reader, group: &str, refusal: Refusal) -> Response {
+    let Some(view) = programs(state, group) else { return refusal.into_response() };
+    let shell = Shell::new(state, reader, "/programs", "Programs");
+    let (status, can_keep) = (refusal.kind.status(), state.desk.can_keep());
+    let recorded = recorded(state).await;
+    let page = Page { shell, view, recorded, can_keep, open: String::new(), refusal: Some(refusal) };
+    (status, show(page)).into_response()
+}
+
+/// The program that the change was about of which the page is told.
+fn changed_last(state: &AdminState, reader: &Reader) -> String {
+    let line = reader.done.and_then(|change| state.changes.audit.find(change));
+    match line.and_then(|line| line.key.parse().ok()) {
+        Some(Key::Mode { program, .. }) => program,
+        _ => String::new(),
+    }
+}
+
+/// Whether modes can be changed by who looks.
+fn can_change(shell: &Shell, can_keep: bool) -> bool {
+    can_keep && shell.may_change()
+}
+
+/// The group as changes name it: empty for everybody.
+fn named(view: &Programs) -> &str {
+    if view.group == DEFAULT_GROUP { "" } else { &view.group }
 }
 
 /// The letter of a mode's colour and shape.

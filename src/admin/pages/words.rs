@@ -1,6 +1,10 @@
 //! How numbers and times are written on a page.
 
-use crate::report::{self, Moment, span};
+use crate::{
+    policy::Trigger,
+    query_log::{Fate, shown_micros},
+    report::{self, Moment, span},
+};
 use std::borrow::Borrow;
 
 // Templates hand over some values and references to others, hence `Borrow`.
@@ -61,9 +65,101 @@ pub fn stamp(time: impl Borrow<Moment>) -> String {
     time.borrow().shown("%Y-%m-%dT%H:%M:%SZ")
 }
 
+/// How long one answer took: `0.04 ms`, `25.0 ms`.
+pub fn ms(micros: impl Borrow<u32>) -> String {
+    let micros = *micros.borrow();
+    match micros {
+        0..1_000 => format!("{:.2} ms", f64::from(micros) / 1e3),
+        1_000..100_000 => format!("{:.1} ms", f64::from(micros) / 1e3),
+        _ => format!("{} ms", report::count(u64::from(micros / 1_000))),
+    }
+}
+
+/// The letter of what became of a query, for its colour and shape, and its word.
+pub fn fate(fate: impl Borrow<Fate>) -> (&'static str, &'static str) {
+    match fate.borrow() {
+        Fate::Blocked => ("b", "blocked"),
+        Fate::WouldBlock => ("w", "would be"),
+        Fate::Excepted => ("e", "excepted"),
+        Fate::Passed => ("p", "passed"),
+    }
+}
+
+/// A time for programs with all that is known of it, as `2026-11-28T21:20:55.123456Z`.
+pub fn micros(time: impl Borrow<Moment>) -> String {
+    shown_micros(time.borrow().0)
+}
+
+/// What of a query a rule matched.
+pub fn trigger(trigger: impl Borrow<Trigger>) -> &'static str {
+    match trigger.borrow() {
+        Trigger::Client => "the client",
+        Trigger::Qname => "the name asked",
+        Trigger::Cname => "an alias that the name leads to (CNAME)",
+        Trigger::Dname => "an alias that the name leads to (DNAME)",
+        Trigger::SvcbTarget => "the target of a service that the answer names (HTTPS, SVCB)",
+        Trigger::Address => "an address in the answer",
+        Trigger::Hint => "an address that the answer hints at (HTTPS, SVCB)",
+        Trigger::NsName => "the name of a name server that the answer is from",
+        Trigger::NsAddress => "the address of a name server that the answer is from",
+    }
+}
+
+/// What an Extended DNS Error code means (RFC 8914 §5.2).
+pub fn ede(code: impl Borrow<u16>) -> Option<&'static str> {
+    const WORDS: [&str; 25] = [
+        "other",
+        "unsupported DNSKEY algorithm",
+        "unsupported DS digest type",
+        "stale answer",
+        "forged answer",
+        "DNSSEC indeterminate",
+        "DNSSEC bogus",
+        "signature expired",
+        "signature not yet valid",
+        "DNSKEY missing",
+        "RRSIGs missing",
+        "no zone key bit set",
+        "NSEC missing",
+        "cached error",
+        "not ready",
+        "blocked",
+        "censored",
+        "filtered",
+        "prohibited",
+        "stale NXDOMAIN answer",
+        "not authoritative",
+        "not supported",
+        "no reachable authority",
+        "network error",
+        "invalid data",
+    ];
+    WORDS.get(usize::from(*code.borrow())).copied()
+}
+
+/// A text as a part of an address: all but letters, digits and `-._~` as octets (RFC 3986 §2).
+pub fn encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for octet in text.bytes() {
+        match octet {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => encoded.push(char::from(octet)),
+            _ => encoded.push_str(&format!("%{octet:02X}")),
+        }
+    }
+    encoded
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn texts_fit_into_addresses() {
+        assert_eq!(encoded("a.b-c_~9"), "a.b-c_~9");
+        assert_eq!(encoded("=x&y <\"ü>/"), "%3Dx%26y%20%3C%22%C3%BC%3E%2F");
+        assert_eq!([ms(40), ms(1_240), ms(25_000), ms(2_500_000)], ["0.04 ms", "1.2 ms", "25.0 ms", "2,500 ms"]);
+        assert_eq!((ede(15), ede(22), ede(25)), (Some("blocked"), Some("no reachable authority"), None));
+    }
 
     #[test]
     fn numbers_are_as_people_write_them() {

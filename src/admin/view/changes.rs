@@ -5,7 +5,10 @@ use super::super::{
     audit::{Line, Outcome},
     auth::{By, Role},
 };
-use crate::policy::Zone;
+use crate::{
+    config::overlay::{Entry, Key, Overlay, told},
+    policy::Zone,
+};
 use serde::Serialize;
 use serde_json::Value;
 use std::net::IpAddr;
@@ -48,6 +51,8 @@ pub struct Change {
     pub undoes: Option<u64>,
     pub policy: u64,
     pub outcome: Outcome,
+    /// What it changed is as it left it, so that it can be undone.
+    pub can_undo: bool,
 }
 
 /// The changes before one of them, or the last. It may read files.
@@ -56,24 +61,39 @@ pub fn changes(state: &AdminState, before: Option<u64>) -> ChangesView {
     let (lines, is_more) = audit.before(before, CHANGES_SHOWN);
     ChangesView {
         next: lines.last().filter(|_| is_more).map(|line| line.change),
-        changes: lines.into_iter().map(|line| change(line, &state.zone())).collect(),
+        changes: lines.into_iter().map(|line| change(state, line)).collect(),
         file: audit.path().map(|path| path.display().to_string()),
     }
 }
 
 /// One that isn't long ago.
 pub fn one(state: &AdminState, number: u64) -> Option<Change> {
-    state.changes.audit.find(number).map(|line| change(line, &state.zone()))
+    state.changes.audit.find(number).map(|line| change(state, line))
 }
 
-fn change(line: Line, zone: &Zone) -> Change {
-    let summary = summary(&line, zone);
+fn change(state: &AdminState, line: Line) -> Change {
+    let summary = summary(&line, &state.zone());
+    let can_undo = state.desk.can_keep() && can_undo(&line, &state.desk.overlay());
     let Line { change, time, who, role, by, from, what, key, before, after, undoes, policy, outcome } = line;
-    Change { change, time, who, role, by, from, what, key, summary, before, after, undoes, policy, outcome }
+    Change { change, time, who, role, by, from, what, key, summary, before, after, undoes, policy, outcome, can_undo }
+}
+
+/// Whether what a change left is still there, and what was there before is known.
+fn can_undo(line: &Line, overlay: &Overlay) -> bool {
+    let Ok(key) = line.key.parse::<Key>() else { return false };
+    let read = |value: &Option<Value>| Entry::of_json(&key, value.as_ref());
+    let (Some(before), Some(after)) = (read(&line.before), read(&line.after)) else { return false };
+    line.outcome == Outcome::Done && before != after && overlay.entry(&key) == after.as_ref()
 }
 
 /// What was done, in words. What isn't known here is told as it is written.
 fn summary(line: &Line, zone: &Zone) -> String {
+    if let Ok(key) = line.key.parse::<Key>()
+        && let (Some(before), Some(after)) =
+            (Entry::of_json(&key, line.before.as_ref()), Entry::of_json(&key, line.after.as_ref()))
+    {
+        return told(&key, before.as_ref(), after.as_ref());
+    }
     let whom = line.key.split_once('/').map_or(line.key.as_str(), |(_, whom)| whom);
     match (line.what.as_str(), &line.after) {
         ("pause", None) => format!("ended the pause of {}", of_group(whom)),
@@ -141,6 +161,7 @@ mod tests {
                 "had a.example. and all below it forgotten",
             ),
             ("refused", "POST /do/pause", None, "asked for POST /do/pause"),
+            ("mode", "modes/everybody/p", Some(json!("shadow")), "set p to shadow for everybody"),
             ("mode", "modes/p", Some(json!("shadow")), "mode modes/p: \"shadow\" instead of nothing"),
         ] {
             assert_eq!(told(what, key, after), expected);

@@ -104,6 +104,23 @@ pub fn one(state: &AdminState, program: &str, name: &str) -> Option<OneList> {
     all.find(|(list, _)| list.program == program && list.list == name).map(|(list, hits)| OneList { list, hits })
 }
 
+/// Programs in order of configuration, each with its services in the order of its lists.
+pub fn services(state: &AdminState) -> Vec<(String, Vec<String>)> {
+    let mut programs: Vec<(String, Vec<String>)> = Vec::new();
+    for ListState { program, service, .. } in &state.health.published.status.load().lists {
+        // Lists of the owner's exceptions are of no program.
+        if program.is_empty() {
+            continue;
+        }
+        match programs.iter_mut().find(|(known, _)| known == program) {
+            Some((_, services)) if services.contains(service) => {}
+            Some((_, services)) => services.push(service.clone()),
+            None => programs.push((program.clone(), vec![service.clone()])),
+        }
+    }
+    programs
+}
+
 fn told(told: &Told) -> Vec<(u32, String)> {
     told.first.iter().map(|told| (told.line, told.reason.clone())).collect()
 }

@@ -1,15 +1,26 @@
 //! What stands now as plain data: the API gives it as JSON, and the pages show it. One function a view.
 
 pub mod changes;
+pub mod clients;
+pub mod exceptions;
 pub mod explain;
 pub mod lists;
+pub mod log;
 pub mod overview;
+pub mod preview;
 pub mod programs;
+pub mod search;
 pub mod setup;
 pub mod steps;
+pub mod tops;
 
 use crate::report::Moment;
 use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Now by the clock that queries are recorded by, in microseconds since 1970.
+fn recorded_until() -> i64 {
+    moment(SystemTime::now()).0
+}
 
 /// A time as it is shown and serialized.
 fn moment(time: SystemTime) -> Moment {

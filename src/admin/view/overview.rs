@@ -1,7 +1,10 @@
 //! How it goes: what is wrong, how many queries there were, how fast they were answered.
 
 use super::{
-    super::{AdminState, live::DAY_SECONDS},
+    super::{
+        AdminState,
+        live::{self, DAY_SECONDS, Unread},
+    },
     moment,
 };
 use crate::{
@@ -12,7 +15,7 @@ use crate::{
     telemetry::{Latency, Sums},
 };
 use serde::Serialize;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Seconds of a step of the time line, unless asked for otherwise: 96 in a day.
 pub const STEP_SECONDS: i64 = 900;
@@ -115,6 +118,9 @@ pub struct Lost {
     pub rows: u64,
 }
 
+/// How long the start waits for what was recorded before it.
+const RECALL_WITHIN: Duration = Duration::from_secs(2);
+
 /// Looks at the counters now, so that what is shown is of now.
 pub fn look(state: &AdminState) {
     state.minutes.note(state.pipeline.now(), Instant::now(), state.telemetry.fates());
@@ -201,4 +207,37 @@ pub fn time_line(state: &AdminState, from: Option<i64>, to: Option<i64>, step: i
     let to = to.unwrap_or((now.div_euclid(step) + 1) * step);
     let from = from.unwrap_or(to - DAY_SECONDS);
     state.minutes.time_line(from, to, step)
+}
+
+/// The same, of times before the last 24 hours too, as far as they are recorded.
+pub async fn time_line_of(
+    state: &AdminState,
+    from: Option<i64>,
+    to: Option<i64>,
+    step: i64,
+) -> Result<TimeLine, Unread> {
+    let now = state.pipeline.now();
+    match from {
+        Some(from) if from < now - DAY_SECONDS && state.recorded.is_somewhere() => {
+            let to = to.unwrap_or(now);
+            let micros = |seconds: i64| seconds.saturating_mul(1_000_000);
+            let minutes = state.recorded.look(move |reader| reader.minutes(micros(from), micros(to))).await;
+            let minutes = if minutes == Err(Unread::NotYet) { Vec::new() } else { minutes? };
+            Ok(live::time_line(minutes, from, to, step))
+        }
+        _ => Ok(time_line(state, from, to, step)),
+    }
+}
+
+/// Takes in the last 24 hours as they were recorded before this process began to count.
+pub async fn recall(state: &AdminState) {
+    let now = state.pipeline.now();
+    let (from, to) = (now - DAY_SECONDS, now + 60);
+    let look = state.recorded.look(move |reader| {
+        Ok((reader.first()?, reader.minutes(from.saturating_mul(1_000_000), to.saturating_mul(1_000_000))?))
+    });
+    // A start doesn't wait for a slow disk: these hours are missing then, as without a database.
+    if let Ok(Ok((Some(first), minutes))) = tokio::time::timeout(RECALL_WITHIN, look).await {
+        state.minutes.recall(first.div_euclid(1_000_000).max(from), minutes);
+    }
 }

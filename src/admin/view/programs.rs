@@ -5,12 +5,17 @@ use super::{
     lists::{Hits, ListView, with_hits},
 };
 use crate::{
-    config::DEFAULT_GROUP,
-    policy::{Limit, Mode, Policy, Standing},
+    config::{
+        DEFAULT_GROUP,
+        overlay::{Key, Overlay},
+    },
+    policy::{Limit, Mode, Pause, Policy, Standing},
     report::Moment,
 };
+use serde::{Serialize, Serializer};
 
 /// All programs, as they are for the clients of one group.
+#[derive(Serialize)]
 pub struct Programs {
     /// Names of the groups, clients in none first.
     pub groups: Vec<String>,
@@ -23,9 +28,12 @@ pub struct Programs {
     pub since: Moment,
 }
 
+#[derive(Serialize)]
 pub struct Program {
     pub name: String,
     pub mode: ModeView,
+    /// Its mode was changed here, for this group.
+    pub changed: bool,
     /// What a blocked client gets, as in the configuration.
     pub block: &'static str,
     pub schedule: Option<ScheduleView>,
@@ -33,10 +41,16 @@ pub struct Program {
     pub services: Vec<Service>,
 }
 
+#[derive(Serialize)]
 pub struct Service {
     pub name: String,
+    /// Its mode was changed here, for this group.
+    pub changed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub breaks: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub sources: Option<String>,
     pub rules: usize,
     /// One, or more where its lists differ.
@@ -47,12 +61,19 @@ pub struct Service {
 }
 
 /// A mode in force, and what was written if that is more.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct ModeView {
+    #[serde(serialize_with = "word")]
     pub mode: Mode,
+    #[serde(serialize_with = "word")]
     pub written: Mode,
     /// What holds it down.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<&'static str>,
+}
+
+fn word<S: Serializer>(mode: &Mode, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(mode.word())
 }
 
 impl From<Standing> for ModeView {
@@ -61,11 +82,15 @@ impl From<Standing> for ModeView {
             Limit::Ceiling => "[policy] mode",
             Limit::Program => "its program's mode",
             Limit::NeverActs => "override = \"disabled\"",
+            Limit::ProgramSchedule => "its program's schedule",
+            Limit::GroupSchedule => "the group's schedule",
+            Limit::Paused => "a pause",
         });
         Self { mode: in_force, written, limit }
     }
 }
 
+#[derive(Serialize, Debug)]
 pub struct ScheduleView {
     pub text: String,
     pub on_now: bool,
@@ -84,13 +109,18 @@ pub fn programs(state: &AdminState, group: &str) -> Option<Programs> {
         |schedule: &crate::policy::Schedule| ScheduleView { text: schedule.to_string(), on_now: schedule.is_on(now) };
     let (view, hits) = with_hits(state);
     let is_same = view.epoch == policy.epoch();
+    let overlay = state.desk.overlay();
+    let changed = Changed { overlay: &overlay, group: (number > 0).then(|| policy.group_name(number)) };
+    let pauses = state.pipeline.pauses().current().clone();
+    let at = At { policy: &policy, group: number, now, pauses: &pauses };
     let mut programs: Vec<Program> = policy
         .programs()
         .iter()
         .enumerate()
         .map(|(index, spec)| Program {
             name: spec.name.clone(),
-            mode: policy.program_standing(index, number).into(),
+            mode: policy.program_standing_at(index, number, now, &pauses).into(),
+            changed: changed.has(&spec.name, None),
             block: spec.block.word(),
             schedule: spec.schedule.as_ref().map(schedule),
             hits: Hits::default(),
@@ -100,8 +130,8 @@ pub fn programs(state: &AdminState, group: &str) -> Option<Programs> {
     for (index, (list, hits)) in view.lists.into_iter().zip(hits).enumerate() {
         let Some(program) = programs.iter_mut().find(|program| program.name == list.program) else { continue };
         // A status of another policy than this one numbers its lists otherwise; that lasts for a moment.
-        let mode = mode_of(&policy, if is_same { index } else { usize::MAX }, number, &list);
-        program.add(list, hits, mode);
+        let mode = at.mode_of(if is_same { index } else { usize::MAX }, &list);
+        program.add(list, hits, mode, &changed);
     }
     let of_group = usize::from(number).checked_sub(1).and_then(|index| policy.groups()[index].schedule.as_ref());
     let groups = policy.groups().iter().map(|group| group.name.clone());
@@ -114,23 +144,48 @@ pub fn programs(state: &AdminState, group: &str) -> Option<Programs> {
     })
 }
 
-/// The mode of a list; one of which nothing is in force has the mode that it would have for clients in no group.
-fn mode_of(policy: &Policy, index: usize, group: u16, list: &ListView) -> ModeView {
-    if policy.lists().get(index).is_some_and(|own| own.name == list.list) {
-        return policy.list_standing(index, group).into();
+/// For whom modes are looked at, and when.
+struct At<'a> {
+    policy: &'a Policy,
+    group: u16,
+    now: i64,
+    pauses: &'a [Pause],
+}
+
+impl At<'_> {
+    /// The mode of a list; one of which nothing is in force has the mode that it would have for clients in no group.
+    fn mode_of(&self, index: usize, list: &ListView) -> ModeView {
+        if self.policy.lists().get(index).is_some_and(|own| own.name == list.list) {
+            return self.policy.list_standing_at(index, self.group, self.now, self.pauses).into();
+        }
+        let mode = list.mode.parse().unwrap_or(Mode::Off);
+        ModeView { mode, written: mode, limit: None }
     }
-    let mode = list.mode.parse().unwrap_or(Mode::Off);
-    ModeView { mode, written: mode, limit: None }
+}
+
+/// Which modes were changed here, for a group or, if there is none, for everybody.
+struct Changed<'a> {
+    overlay: &'a Overlay,
+    group: Option<&'a str>,
+}
+
+impl Changed<'_> {
+    fn has(&self, program: &str, service: Option<&str>) -> bool {
+        let own = |text: &str| text.to_owned();
+        let key = Key::Mode { group: self.group.map(own), program: own(program), service: service.map(own) };
+        self.overlay.entry(&key).is_some()
+    }
 }
 
 impl Program {
     /// Takes in one of its lists.
-    fn add(&mut self, list: ListView, hits: Hits, mode: ModeView) {
+    fn add(&mut self, list: ListView, hits: Hits, mode: ModeView, changed: &Changed<'_>) {
         self.hits.iter_mut().zip(hits).for_each(|(own, more)| *own += more);
         let at = self.services.iter().position(|service| service.name == list.service);
         let at = at.unwrap_or_else(|| {
             self.services.push(Service {
                 name: list.service.clone(),
+                changed: changed.has(&self.name, Some(&list.service)),
                 title: None,
                 breaks: None,
                 sources: None,

@@ -279,6 +279,11 @@ pub fn word(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// The name of a service, or `*` for those that nobody names.
+pub fn service(text: &str) -> Result<String, String> {
+    if text == "*" { Ok(text.to_owned()) } else { word(text) }
+}
+
 /// What a list is shown as.
 pub fn title(text: &str) -> Result<String, String> {
     if text.trim().is_empty() || text.len() > TITLE_BYTES_MAX || text.chars().any(char::is_control) {

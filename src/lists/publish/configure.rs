@@ -3,7 +3,7 @@
 
 use super::{Control, Lists, START_WAITS_FOR_DOWNLOADS, Signal, StartError, open_store};
 use crate::{
-    config::Config,
+    config::{Config, ListSource, Location, overlay::OWN_PROGRAM},
     lists::catalog::{Findings, Occasion},
     policy::BuildError,
 };
@@ -108,7 +108,8 @@ impl Lists {
         taken_in: &mut Vec<PathBuf>,
     ) -> Result<Findings, ConfigureError> {
         let started = Instant::now();
-        let occasion = Occasion { configured: true, unfinished, ..Occasion::default() };
+        let touched = made_here(&self.config);
+        let occasion = Occasion { configured: true, touched, unfinished, ..Occasion::default() };
         let mut findings = self.refresh(&occasion, started);
         self.wait_for_writers(&mut findings, &occasion, started);
         while self.catalog.awaits_new_downloads(before) && started.elapsed() < START_WAITS_FOR_DOWNLOADS {
@@ -134,4 +135,14 @@ impl Lists {
         findings.others_changed = true;
         Ok(findings)
     }
+}
+
+/// The lists that are made by this program and may be others now, though they are called the same.
+fn made_here(config: &Config) -> HashSet<PathBuf> {
+    let own = config.programs.iter().filter(|program| program.name == OWN_PROGRAM).flat_map(|program| &program.lists);
+    let path = |list: &ListSource| match &list.location {
+        Location::File(path) => Some(path.clone()),
+        Location::Folder(_) | Location::Embedded(_) | Location::Url(_) => None,
+    };
+    own.filter_map(path).collect()
 }

@@ -70,6 +70,7 @@ fn log() -> Arc<QueryLog> {
         wants_packets: false,
         policies: Mutex::default(),
         sinks: Vec::new(),
+        audience: Arc::default(),
     })
 }
 
@@ -94,8 +95,8 @@ fn kept(written: u64, dropped: u64) -> Option<Kept> {
 fn a_row_counts_when_it_is_written() {
     let (begun, has_begun) = mpsc::channel();
     let (permit, go_on) = mpsc::channel();
-    let Spawned { counts, batches, thread } = spawn_sink(Slow { begun, go_on });
-    let (log, sinks) = (log(), vec![(batches, counts.clone())]);
+    let Spawned { counts, batches, thread, .. } = spawn_sink(Slow { begun, go_on });
+    let (log, sinks) = (log(), vec![Outlet { batches, counts: counts.clone(), audience: None }]);
     let now = || counts.now(Dropped::default()).queries;
     push(&log, 3, 0);
     drain(&log, &sinks);
@@ -114,8 +115,8 @@ fn a_row_counts_when_it_is_written() {
 #[test]
 fn what_a_sink_does_not_take_it_does_not_count() {
     for (queries, exchanges) in [(true, false), (false, true), (true, true)] {
-        let Spawned { counts, batches, thread } = spawn_sink(Taking { queries, exchanges, waiting: 0, arrived: 0 });
-        let (log, sinks) = (log(), vec![(batches, counts.clone())]);
+        let Spawned { counts, batches, thread, .. } = spawn_sink(Taking { queries, exchanges, waiting: 0, arrived: 0 });
+        let (log, sinks) = (log(), vec![Outlet { batches, counts: counts.clone(), audience: None }]);
         push(&log, 5, 3);
         drain(&log, &sinks);
         drop(sinks);
@@ -131,7 +132,7 @@ fn what_waits_for_others_counts_when_it_arrives() {
     let mut sink = Taking { queries: true, exchanges: false, waiting: 0, arrived: 0 };
     let (batches, received) = sync_channel(1);
     let counts = Arc::new(SinkCounts::of("test", &sink));
-    let (log, sinks) = (log(), vec![(batches, counts.clone())]);
+    let (log, sinks) = (log(), vec![Outlet { batches, counts: counts.clone(), audience: None }]);
     push(&log, 5, 0);
     drain(&log, &sinks);
     // The queue is full, so this is lost.
@@ -148,7 +149,7 @@ fn exchanges_that_do_not_come_to_a_sink_are_counted() {
     let sink = Taking { queries: false, exchanges: true, waiting: 0, arrived: 0 };
     let (batches, _received) = sync_channel(1);
     let counts = Arc::new(SinkCounts::of("test", &sink));
-    let (log, sinks) = (log(), vec![(batches, counts.clone())]);
+    let (log, sinks) = (log(), vec![Outlet { batches, counts: counts.clone(), audience: None }]);
     for _ in 0..2 {
         push(&log, 2, 4);
         drain(&log, &sinks);
@@ -171,9 +172,9 @@ impl Sink for Groups {
 fn where_nothing_is_told_of_clients_their_group_is_not_either() {
     for kept in config::Privacy::ALL {
         let (told, groups) = mpsc::channel();
-        let Spawned { counts, batches, thread } =
+        let Spawned { counts, batches, thread, audience } =
             spawn("test", Box::new(Groups(told)), Privacy::new(kept), Vec::new()).unwrap();
-        let (log, sinks) = (log(), vec![(batches, counts)]);
+        let (log, sinks) = (log(), vec![Outlet { batches, counts, audience }]);
         push(&log, 1, 0);
         drain(&log, &sinks);
         drop(sinks);
@@ -181,4 +182,52 @@ fn where_nothing_is_told_of_clients_their_group_is_not_either() {
         let expected = if kept == config::Privacy::None { "" } else { "default" };
         assert_eq!(groups.iter().collect::<Vec<_>>(), [expected], "{kept:?}");
     }
+}
+
+/// Tells what it is given, while somebody looks.
+struct Shown {
+    audience: Audience,
+    given: mpsc::Sender<usize>,
+}
+
+impl Sink for Shown {
+    fn write(&mut self, rows: Vec<Full<'_>>) -> u64 {
+        let _ = self.given.send(rows.len());
+        0
+    }
+
+    fn audience(&self) -> Option<Audience> {
+        Some(self.audience.clone())
+    }
+}
+
+#[test]
+fn while_nobody_looks_nothing_is_made() {
+    let (given, told) = mpsc::channel();
+    let spawned = spawn_sink(Shown { audience: Arc::default(), given });
+    let Spawned { counts, batches, thread, audience } = spawned;
+    let audience = audience.unwrap();
+    let log = Arc::new(QueryLog {
+        rings: Rings::new(Instant::now()),
+        answers: true,
+        wants_packets: false,
+        policies: Mutex::default(),
+        sinks: Vec::new(),
+        audience: audience.clone(),
+    });
+    let sinks = vec![Outlet { batches, counts: counts.clone(), audience: Some(audience.clone()) }];
+    assert!(!log.is_wanted());
+    push(&log, 3, 0);
+    drain(&log, &sinks);
+    audience.store(1, Relaxed);
+    assert!(log.is_wanted());
+    push(&log, 2, 0);
+    drain(&log, &sinks);
+    audience.store(0, Relaxed);
+    push(&log, 1, 0);
+    drain(&log, &sinks);
+    drop(sinks);
+    thread.join().unwrap();
+    assert_eq!(told.try_iter().collect::<Vec<_>>(), [2]);
+    assert_eq!(counts.now(Dropped::default()).queries, Some(Kept { written: 2, dropped: 0 }));
 }

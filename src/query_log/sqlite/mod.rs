@@ -10,7 +10,7 @@ mod read;
 mod sums;
 mod write;
 
-pub use read::{ReadError, Reader};
+pub use read::{Found, MinuteFates, Page, ReadError, Reader};
 pub use write::Writer;
 
 #[cfg(test)]

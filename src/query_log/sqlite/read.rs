@@ -1,5 +1,9 @@
 //! Reads what was recorded, while it goes on being recorded.
 
+mod search;
+
+pub use search::{Found, MinuteFates, Page};
+
 use super::{
     super::row::{Lead, Row, Said, Seen, Verdicts, kind},
     HOUR_MICROS, MINUTE_MICROS, Origin, SCHEMA_VERSION,

@@ -356,4 +356,5 @@ fn what_is_too_old_goes_and_its_days_stay() {
 }
 
 mod broken;
+mod search;
 mod within;

@@ -8,3 +8,4 @@ mod page;
 mod quiet;
 mod recount;
 mod sheets;
+mod tops;

@@ -48,7 +48,7 @@ pub async fn set_pause(
             let typed = ["group", "until", "reason"].map(|name| fields.one(name).to_owned());
             let [group, until, reason] = typed;
             let card = PauseCard::new(&state, Typed { group, until, reason }, Some(refusal.detail));
-            (refusal.kind.status(), overview::show_with(&state, reader, card)).into_response()
+            (refusal.kind.status(), overview::show_with(&state, reader, card).await).into_response()
         }
     }
 }

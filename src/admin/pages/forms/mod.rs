@@ -3,6 +3,7 @@
 //!
 //! They call what the API calls, and have no logic of their own.
 
+mod changes;
 mod control;
 mod session;
 
@@ -25,6 +26,11 @@ pub fn routes() -> Router<AdminState> {
     Router::new()
         .route("/do/sign-in", post(session::sign_in))
         .route("/do/sign-out", post(session::sign_out))
+        .route("/do/mode", post(changes::mode))
+        .route("/do/except", post(changes::except))
+        .route("/do/block", post(changes::block))
+        .route("/do/schedule", post(changes::schedule))
+        .route("/do/undo", post(changes::undo_change))
         .route("/do/pause", post(control::set_pause))
         .route("/do/update", post(control::update_lists))
         .route("/do/flush", post(control::flush_cache))

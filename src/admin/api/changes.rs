@@ -1,0 +1,229 @@
+//! Modes, exceptions, blocks and schedules over the API: what is asked for, and what became of it.
+
+use super::super::{
+    AdminState,
+    auth::Operator,
+    change::{BlockAsked, Done, ExceptionAsked, ModeAsked, ScheduleAsked, set_mode, undo},
+    problem::{Kind, Refusal},
+    view::{
+        clients::{ClientsAsked, ClientsView, GroupView, clients, groups},
+        exceptions::{BlockView, ExceptionView, own},
+        preview::{Preview, PreviewAsked, preview},
+        programs::{Programs, programs},
+    },
+};
+use axum::{
+    Json, Router,
+    extract::{FromRequest, Path, Query, Request, State},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::{get, patch, post, put},
+};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+pub fn routes() -> Router<AdminState> {
+    Router::new()
+        .route("/api/v1/programs", get(all_programs))
+        .route("/api/v1/programs/{program}/preview", get(the_preview))
+        .route("/api/v1/clients", get(all_clients))
+        .route("/api/v1/groups", get(all_groups))
+        .route("/api/v1/modes", put(put_mode).delete(unset_mode))
+        .route("/api/v1/schedules", put(set_schedule))
+        .route("/api/v1/exceptions", get(exceptions).post(except))
+        .route("/api/v1/exceptions/{id}", patch(change_exception).delete(remove_exception))
+        .route("/api/v1/blocks", get(blocks).post(block))
+        .route("/api/v1/blocks/{id}", patch(change_block).delete(remove_block))
+        .route("/api/v1/changes/{change}/undo", post(undo_change))
+        .route("/api/v1/overlay", get(overlay))
+}
+
+/// `?dry_run=true`: it is checked and told, and nothing is changed.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Try {
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// A body of JSON whose every field is known; what is wrong with it is told as of one whose values don't fit.
+struct Body<T>(T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
+        match Json::<T>::from_request(request, state).await {
+            Ok(Json(body)) => Ok(Self(body)),
+            Err(error) => Err(error.into_response()),
+        }
+    }
+}
+
+/// What became of a change: 200 once it is in force, 202 while it isn't.
+fn told(done: Result<Done, Refusal>, dry_run: bool, created: bool) -> Response {
+    match done {
+        Err(refusal) => refusal.into_response(),
+        Ok(done) => {
+            let status = match done.in_force {
+                false if !dry_run => StatusCode::ACCEPTED,
+                _ if created && !dry_run => StatusCode::CREATED,
+                _ => StatusCode::OK,
+            };
+            (status, Json(done)).into_response()
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Whose {
+    #[serde(default)]
+    group: String,
+}
+
+async fn all_programs(State(state): State<AdminState>, Query(whose): Query<Whose>) -> Result<Json<Programs>, Refusal> {
+    let none = || Refusal::new(Kind::NoSuchThing, format!("there is no group {}", whose.group));
+    programs(&state, &whose.group).map(Json).ok_or_else(none)
+}
+
+async fn the_preview(
+    State(state): State<AdminState>,
+    Path(program): Path<String>,
+    Query(asked): Query<PreviewAsked>,
+) -> Result<Json<Preview>, Refusal> {
+    let asked = PreviewAsked { program, ..asked };
+    let none = || Refusal::new(Kind::NoSuchThing, "there is no such program, service or group");
+    preview(&state, &asked).await.map(Json).ok_or_else(none)
+}
+
+async fn all_clients(State(state): State<AdminState>, Query(asked): Query<ClientsAsked>) -> Json<ClientsView> {
+    Json(clients(&state, asked).await)
+}
+
+#[derive(Serialize)]
+struct GroupsView {
+    groups: Vec<GroupView>,
+}
+
+async fn all_groups(State(state): State<AdminState>) -> Json<GroupsView> {
+    Json(GroupsView { groups: groups(&state) })
+}
+
+async fn put_mode(
+    State(state): State<AdminState>,
+    Operator(who): Operator,
+    Query(Try { dry_run }): Query<Try>,
+    Body(asked): Body<ModeAsked>,
+) -> Response {
+    if asked.mode.is_none() {
+        return Refusal::field("mode", "write off, shadow or enforce; DELETE gives it back to the configuration")
+            .into_response();
+    }
+    told(set_mode(&state, &who, &asked, dry_run).await, dry_run, false)
+}
+
+async fn unset_mode(
+    State(state): State<AdminState>,
+    Operator(who): Operator,
+    Query(Try { dry_run }): Query<Try>,
+    Body(asked): Body<ModeAsked>,
+) -> Response {
+    let asked = ModeAsked { mode: None, ..asked };
+    told(set_mode(&state, &who, &asked, dry_run).await, dry_run, false)
+}
+
+async fn set_schedule(
+    State(state): State<AdminState>,
+    Operator(who): Operator,
+    Query(Try { dry_run }): Query<Try>,
+    Body(asked): Body<ScheduleAsked>,
+) -> Response {
+    told(state.desk.set_schedule(&who, &asked, dry_run).await, dry_run, false)
+}
+
+#[derive(Serialize)]
+struct ExceptionsView {
+    exceptions: Vec<ExceptionView>,
+}
+
+async fn exceptions(State(state): State<AdminState>) -> Json<ExceptionsView> {
+    Json(ExceptionsView { exceptions: own(&state).exceptions })
+}
+
+async fn except(
+    State(state): State<AdminState>,
+    Operator(who): Operator,
+    Query(Try { dry_run }): Query<Try>,
+    Body(asked): Body<ExceptionAsked>,
+) -> Response {
+    told(state.desk.except(&who, None, asked, dry_run).await, dry_run, true)
+}
+
+async fn change_exception(
+    State(state): State<AdminState>,
+    Operator(who): Operator,
+    Path(id): Path<String>,
+    Query(Try { dry_run }): Query<Try>,
+    Body(asked): Body<ExceptionAsked>,
+) -> Response {
+    told(state.desk.except(&who, Some(&id), asked, dry_run).await, dry_run, false)
+}
+
+async fn remove_exception(
+    State(state): State<AdminState>,
+    Operator(who): Operator,
+    Path(id): Path<String>,
+    Query(Try { dry_run }): Query<Try>,
+) -> Response {
+    told(state.desk.remove_exception(&who, &id, dry_run).await, dry_run, false)
+}
+
+#[derive(Serialize)]
+struct BlocksView {
+    blocks: Vec<BlockView>,
+}
+
+async fn blocks(State(state): State<AdminState>) -> Json<BlocksView> {
+    Json(BlocksView { blocks: own(&state).blocks })
+}
+
+async fn block(
+    State(state): State<AdminState>,
+    Operator(who): Operator,
+    Query(Try { dry_run }): Query<Try>,
+    Body(asked): Body<BlockAsked>,
+) -> Response {
+    told(state.desk.block(&who, None, asked, dry_run).await, dry_run, true)
+}
+
+async fn change_block(
+    State(state): State<AdminState>,
+    Operator(who): Operator,
+    Path(id): Path<String>,
+    Query(Try { dry_run }): Query<Try>,
+    Body(asked): Body<BlockAsked>,
+) -> Response {
+    told(state.desk.block(&who, Some(&id), asked, dry_run).await, dry_run, false)
+}
+
+async fn remove_block(
+    State(state): State<AdminState>,
+    Operator(who): Operator,
+    Path(id): Path<String>,
+    Query(Try { dry_run }): Query<Try>,
+) -> Response {
+    told(state.desk.remove_block(&who, &id, dry_run).await, dry_run, false)
+}
+
+async fn undo_change(
+    State(state): State<AdminState>,
+    Operator(who): Operator,
+    Path(change): Path<u64>,
+    Query(Try { dry_run }): Query<Try>,
+) -> Response {
+    told(undo(&state, &who, change, dry_run).await, dry_run, false)
+}
+
+async fn overlay(State(state): State<AdminState>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], state.desk.text())
+}

@@ -1,0 +1,162 @@
+//! Routes of the log: what is recorded, and what just happens.
+
+use super::super::{
+    AdminState,
+    live::{Tail, Unread},
+    serve::Lasting,
+    view::{
+        log::{self, LogError, LogView},
+        search::Asked,
+    },
+};
+use axum::{
+    Extension, Json,
+    body::Body,
+    extract::{Path, Query, State},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use hyper::body::Frame;
+use std::{
+    convert::Infallible,
+    fmt::Write as _,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::{
+    sync::{mpsc, watch},
+    time::{MissedTickBehavior, interval, timeout},
+};
+
+/// How often something is said though nothing happens: whoever stands between closes connections that say nothing.
+const COMMENT_EVERY: Duration = Duration::from_secs(15);
+/// How often is told what was missed.
+const MISSED_EVERY: Duration = Duration::from_secs(1);
+/// How long a reader may take for what was written to it.
+const READ_WITHIN: Duration = Duration::from_secs(30);
+/// How long one look lasts: who goes on looking asks again, and is asked again who it is.
+const TAIL_WITHIN: Duration = Duration::from_secs(3600);
+/// Octets that are sent together.
+const TOGETHER_BYTES: usize = 16 << 10;
+/// What a tail begins with: when to come again, in milliseconds, if it breaks off.
+const BEGINNING: &str = "retry: 1000\n: what comes from now on\n\n";
+
+type Refused = (StatusCode, String);
+
+/// `GET /api/v1/log`
+pub async fn search(State(state): State<AdminState>, Query(asked): Query<Asked>) -> Result<Response, Refused> {
+    let asked = known(asked)?;
+    let found = log::search(&state, &asked).await.map_err(refused)?;
+    Ok(Json(LogView::of(&found)).into_response())
+}
+
+/// `GET /api/v1/log/{id}`
+pub async fn row(State(state): State<AdminState>, Path(id): Path<String>) -> Result<Response, Refused> {
+    let none = || (StatusCode::NOT_FOUND, "there is no such row, or no longer\n".to_owned());
+    let id = id.parse().map_err(|_| none())?;
+    let why = log::why(&state, id).await.map_err(|error| refused(error.into()))?;
+    Ok(Json(why.ok_or_else(none)?.view()).into_response())
+}
+
+/// `GET /api/v1/log/tail`: queries as they come, as server-sent events.
+pub async fn tail(
+    State(state): State<AdminState>,
+    Extension(lasting): Extension<Lasting>,
+    Query(asked): Query<Asked>,
+) -> Result<Response, Refused> {
+    let search = known(asked)?.search(state.pipeline.now()).map_err(|error| refused(error.into()))?;
+    let full = || (StatusCode::SERVICE_UNAVAILABLE, "too many look at once already; try again later\n".to_owned());
+    let tail = state.tails.watch(search).ok_or_else(full)?;
+    let (sender, receiver) = mpsc::channel(1);
+    tokio::spawn(follow(tail, sender, state.health.stopping.clone(), lasting));
+    let headers = [(header::CONTENT_TYPE, "text/event-stream")];
+    Ok((headers, Body::new(Pieces(receiver))).into_response())
+}
+
+/// Refuses words that aren't known: who misspells one would see more than what was asked for.
+fn known(asked: Asked) -> Result<Asked, Refused> {
+    match asked.unknown() {
+        None => Ok(asked),
+        Some(word) => Err((StatusCode::BAD_REQUEST, format!("{word}: there is no such word\n"))),
+    }
+}
+
+fn refused(error: LogError) -> Refused {
+    let status = match &error {
+        LogError::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        LogError::Unread(error) => status_of(error),
+    };
+    (status, format!("{error}\n"))
+}
+
+/// The status that tells of it.
+pub fn status_of(error: &Unread) -> StatusCode {
+    match error {
+        Unread::Nowhere | Unread::NotYet => StatusCode::NOT_FOUND,
+        Unread::Fault(_) => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// Writes what a tail gives until somebody has had enough of it.
+async fn follow(mut tail: Tail, reader: mpsc::Sender<Bytes>, mut stopping: watch::Receiver<bool>, lasting: Lasting) {
+    let _lasting = lasting.hold();
+    let mut silent_since = tokio::time::Instant::now();
+    let end = silent_since + TAIL_WITHIN;
+    let mut look = interval(MISSED_EVERY);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut text = BEGINNING.to_owned();
+    loop {
+        if !text.is_empty() {
+            silent_since = tokio::time::Instant::now();
+            let sent = timeout(READ_WITHIN, reader.send(std::mem::take(&mut text).into())).await;
+            if !matches!(sent, Ok(Ok(()))) {
+                return;
+            }
+        }
+        tokio::select! {
+            row = tail.next() => match row {
+                Some(row) => write(&mut text, "query", &row),
+                None => return,
+            },
+            now = look.tick() => {
+                if now >= end {
+                    return;
+                }
+                match tail.missed() {
+                    0 if now.duration_since(silent_since) >= COMMENT_EVERY => text.push_str(": nothing new\n\n"),
+                    0 => {}
+                    rows => write(&mut text, "missed", &format!("{{\"rows\":{rows}}}")),
+                }
+            }
+            () = reader.closed() => return,
+            _ = stopping.wait_for(|&stopping| stopping) => return,
+        }
+        while text.len() < TOGETHER_BYTES
+            && let Some(row) = tail.waiting()
+        {
+            write(&mut text, "query", &row);
+        }
+    }
+}
+
+/// An event; JSON has no line ends in it.
+fn write(text: &mut String, event: &str, json: &str) {
+    let _ = write!(text, "event: {event}\ndata: {json}\n\n");
+}
+
+/// A body that comes piece by piece.
+struct Pieces(mpsc::Receiver<Bytes>);
+
+impl hyper::body::Body for Pieces {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.0.poll_recv(context).map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
+    }
+}

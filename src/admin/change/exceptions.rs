@@ -1,0 +1,201 @@
+//! Exceptions and blocks by hand: made, changed, removed.
+
+use super::{
+    super::{
+        auth::Who,
+        problem::{Kind, Refusal},
+    },
+    desk::{Desk, Done, Target, Wish},
+};
+use crate::{
+    config::{
+        self, Config, DEFAULT_GROUP, Exception,
+        overlay::{Entry, Key, OWN_PROGRAM, OwnBlock, OwnException},
+        unknown,
+    },
+    dns::Name,
+    policy::parse::Extent,
+};
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// An exception that is asked for, or what is to be changed of one.
+#[derive(Serialize, Deserialize, Clone, Default, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct ExceptionAsked {
+    #[serde(default)]
+    pub names: Option<Vec<String>>,
+    /// `exact` or `subtree`: what names without a `=` mean; a subtree unless it is said.
+    #[serde(default)]
+    pub r#match: Option<String>,
+    #[serde(default)]
+    pub programs: Option<Vec<String>>,
+    #[serde(default)]
+    pub groups: Option<Vec<String>>,
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// The last day; empty or `null`: for good.
+    #[serde(default, deserialize_with = "given")]
+    pub until: Option<String>,
+}
+
+/// A block that is asked for, or what is to be changed of one.
+#[derive(Serialize, Deserialize, Clone, Default, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct BlockAsked {
+    #[serde(default)]
+    pub name: Option<String>,
+    #[serde(default)]
+    pub r#match: Option<String>,
+    #[serde(default)]
+    pub groups: Option<Vec<String>>,
+    #[serde(default)]
+    pub reason: Option<String>,
+    #[serde(default, deserialize_with = "given")]
+    pub until: Option<String>,
+}
+
+/// `null` is said, and means that there is no end.
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(Some(Option::<String>::deserialize(deserializer)?.unwrap_or_default()))
+}
+
+impl Desk {
+    /// Makes an exception, or changes the one of that id.
+    pub async fn except(
+        &self,
+        who: &Who,
+        id: Option<&str>,
+        asked: ExceptionAsked,
+        dry_run: bool,
+    ) -> Result<Done, Refusal> {
+        let (target, before) = match id.map(|id| self.exception(id)).transpose()? {
+            Some((key, own)) => (Target::Key(key), own),
+            None => (Target::NewException, OwnException::default()),
+        };
+        let exact = is_exact(asked.r#match.as_deref())?;
+        let names = asked.names.map(|names| names.iter().map(|name| with_extent(name, exact)).collect());
+        let own = OwnException {
+            names: names.unwrap_or(before.names),
+            programs: asked.programs.unwrap_or(before.programs),
+            groups: asked.groups.unwrap_or(before.groups),
+            reason: asked.reason.unwrap_or(before.reason),
+            until: asked.until.unwrap_or(before.until),
+        };
+        let files = self.files().await;
+        self.those_there(&files, &own.programs, &own.groups)?;
+        let wish = Wish { what: "exception", target, entry: Some(Entry::Exception(own)), undoes: None };
+        self.change(who, wish, dry_run).await
+    }
+
+    /// Removes an exception that was made here.
+    pub async fn remove_exception(&self, who: &Who, id: &str, dry_run: bool) -> Result<Done, Refusal> {
+        let (key, _) = self.exception(id)?;
+        let wish = Wish { what: "exception", target: Target::Key(key), entry: None, undoes: None };
+        self.change(who, wish, dry_run).await
+    }
+
+    fn exception(&self, id: &str) -> Result<(Key, OwnException), Refusal> {
+        let key = format!("exception/{id}").parse::<Key>().ok();
+        let overlay = self.overlay();
+        match key.as_ref().and_then(|key| overlay.entry(key)) {
+            Some(Entry::Exception(own)) => Ok((key.unwrap_or(Key::Exception(0)), own.clone())),
+            _ => Err(Refusal::new(Kind::NoSuchThing, format!("there is no exception {id} that was made here"))),
+        }
+    }
+
+    /// Blocks a name, or changes the block of that id. A name that an exception passes can't be blocked: exceptions are
+    /// stronger, so it would do nothing.
+    pub async fn block(&self, who: &Who, id: Option<&str>, asked: BlockAsked, dry_run: bool) -> Result<Done, Refusal> {
+        let (target, before) = match id.map(|id| self.own_block(id)).transpose()? {
+            Some((key, own)) => (Target::Key(key), own),
+            None => (Target::NewBlock, OwnBlock::default()),
+        };
+        let exact = is_exact(asked.r#match.as_deref())?;
+        let own = OwnBlock {
+            name: asked.name.map(|name| with_extent(&name, exact)).unwrap_or(before.name),
+            groups: asked.groups.unwrap_or(before.groups),
+            reason: asked.reason.unwrap_or(before.reason),
+            until: asked.until.unwrap_or(before.until),
+        };
+        let files = self.files().await;
+        self.those_there(&files, &[], &own.groups)?;
+        if let Some(exception) = self.passing(&own, files)? {
+            let detail =
+                format!("{} passes it, and exceptions are stronger than blocks; remove it first", exception.place);
+            return Err(Refusal::new(Kind::Excepted, detail));
+        }
+        let wish = Wish { what: "block", target, entry: Some(Entry::Block(own)), undoes: None };
+        self.change(who, wish, dry_run).await
+    }
+
+    /// Removes a block that was made here.
+    pub async fn remove_block(&self, who: &Who, id: &str, dry_run: bool) -> Result<Done, Refusal> {
+        let (key, _) = self.own_block(id)?;
+        let wish = Wish { what: "block", target: Target::Key(key), entry: None, undoes: None };
+        self.change(who, wish, dry_run).await
+    }
+
+    fn own_block(&self, id: &str) -> Result<(Key, OwnBlock), Refusal> {
+        let key = format!("block/{id}").parse::<Key>().ok();
+        let overlay = self.overlay();
+        match key.as_ref().and_then(|key| overlay.entry(key)) {
+            Some(Entry::Block(own)) => Ok((key.unwrap_or(Key::Block(0)), own.clone())),
+            _ => Err(Refusal::new(Kind::NoSuchThing, format!("there is no block {id} that was made here"))),
+        }
+    }
+
+    /// The exception that passes a name that is to be blocked for all whom the block is for, if there is one.
+    fn passing(&self, block: &OwnBlock, files: Config) -> Result<Option<Exception>, Refusal> {
+        let name = config::exception_name(&block.name).map_err(|message| Refusal::field("name", message))?;
+        let now = self.now();
+        let whole = self.laid(files)?;
+        let passes = |exception: &&Exception| {
+            let for_all = exception.groups.is_empty()
+                || (!block.groups.is_empty() && block.groups.iter().all(|group| exception.groups.contains(group)));
+            let of_own = exception.programs.is_empty() || exception.programs.iter().any(|own| own == OWN_PROGRAM);
+            exception.until.is_none_or(|until| now < until)
+                && for_all
+                && of_own
+                && exception.names.iter().any(|own| covers(own, &name))
+        };
+        Ok(whole.exceptions.iter().find(passes).cloned())
+    }
+
+    /// Refuses programs and groups that aren't there.
+    fn those_there(&self, files: &Config, programs: &[String], groups: &[String]) -> Result<(), Refusal> {
+        let own_program = self.overlay().entries().any(|(key, _)| matches!(key, Key::Block(_)));
+        let known: Vec<&str> = files.programs.iter().map(|program| program.name.as_str()).collect();
+        let known = known.into_iter().chain(own_program.then_some(OWN_PROGRAM)).collect::<Vec<_>>();
+        if let Some(gone) = programs.iter().find(|program| !known.contains(&program.as_str())) {
+            return Err(Refusal::field("programs", unknown("program", gone, &known)));
+        }
+        let known: Vec<&str> = files.groups.iter().map(|group| group.name.as_str()).chain([DEFAULT_GROUP]).collect();
+        match groups.iter().find(|group| !known.contains(&group.as_str())) {
+            Some(gone) => Err(Refusal::field("groups", unknown("group", gone, &known))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Whether every name that `name` means is one that `own` means.
+fn covers(own: &(Name, Extent), name: &(Name, Extent)) -> bool {
+    match (own.1, name.1) {
+        (Extent::Exact, Extent::Exact) => own.0 == name.0,
+        (Extent::Exact, Extent::Subtree) => false,
+        (Extent::Subtree, _) => name.0.is_at_or_below(&own.0),
+    }
+}
+
+fn is_exact(given: Option<&str>) -> Result<bool, Refusal> {
+    match given {
+        None | Some("" | "subtree") => Ok(false),
+        Some("exact") => Ok(true),
+        Some(_) => Err(Refusal::field("match", "write exact or subtree")),
+    }
+}
+
+/// A name as the overlay has it.
+fn with_extent(name: &str, exact: bool) -> String {
+    let name = name.trim();
+    if exact && !name.starts_with('=') { format!("={name}") } else { name.to_owned() }
+}

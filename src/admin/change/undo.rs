@@ -1,0 +1,28 @@
+//! A change undone: what stood there before it stands there again, if nobody has changed it since.
+
+use super::{
+    super::{
+        AdminState,
+        auth::Who,
+        problem::{Kind, Refusal},
+    },
+    desk::{Done, Target, Wish},
+};
+use crate::config::overlay::{Entry, Key, kind};
+
+/// Undoes a change. That is a change too, and can be undone.
+pub async fn undo(state: &AdminState, who: &Who, change: u64, dry_run: bool) -> Result<Done, Refusal> {
+    let none = || Refusal::new(Kind::NoSuchThing, format!("there is no change {change}, or it is no longer at hand"));
+    let line = state.changes.audit.find(change).ok_or_else(none)?;
+    let key: Option<Key> = line.key.parse().ok();
+    let read = |key: Key| {
+        let before = Entry::of_json(&key, line.before.as_ref())?;
+        Some((before, Entry::of_json(&key, line.after.as_ref())?, key))
+    };
+    let Some((before, after, key)) = key.and_then(read) else {
+        return Err(Refusal::new(Kind::Invalid, format!("change {change} is of a kind that can't be undone")));
+    };
+    let undoes = Some((change, after));
+    let wish = Wish { what: kind(&key), target: Target::Key(key), entry: before, undoes };
+    state.desk.change(who, wish, dry_run).await
+}

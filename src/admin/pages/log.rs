@@ -1,0 +1,206 @@
+//! What was asked, and by whom: a page of those looked for.
+
+use super::super::{
+    AdminState,
+    auth::Reader,
+    live::Unread,
+    view::{
+        lists::services,
+        log::{LogError, number, search},
+        search::Asked,
+    },
+};
+use super::{
+    Shell, show,
+    words::{encoded, fate, micros, ms},
+};
+use crate::{
+    dns::Rcode,
+    query_log::{Fate, Row, sqlite::Found},
+    report::Moment,
+};
+use askama::Template;
+use axum::{
+    extract::{Query, State},
+    http::StatusCode,
+    response::{IntoResponse, Redirect, Response},
+};
+use serde::Deserialize;
+
+/// Verdicts that can be chosen, as they are written in an address and for people.
+const VERDICTS: [(&str, &str); 7] = [
+    ("", "any or none"),
+    ("any", "any"),
+    ("blocked", "blocked"),
+    ("blocked,would-block", "blocked, or would be"),
+    ("would-block", "would be blocked"),
+    ("excepted", "excepted"),
+    ("passed", "none"),
+];
+
+#[derive(Template)]
+#[template(path = "log.html", config = "src/admin/pages/askama.toml")]
+struct Page {
+    shell: Shell,
+    asked: Asked,
+    /// Programs with their services, to choose from.
+    programs: Vec<(String, Vec<String>)>,
+    problem: Option<String>,
+    /// Whether there is a database.
+    is_recorded: bool,
+    rows: Vec<Line>,
+    older: Option<i64>,
+    newer: Option<i64>,
+    scanned_until: Option<Moment>,
+}
+
+/// A row of the page.
+struct Line {
+    id: i64,
+    time: Moment,
+    name: String,
+    rr_type: String,
+    client: String,
+    fate: Fate,
+    /// Who said it, `program/service`, and how many others said something.
+    said: Option<(String, usize)>,
+    answer: String,
+    /// Nothing is to be said of the answer's code.
+    is_fine: bool,
+    took: String,
+}
+
+impl Line {
+    fn of(id: i64, row: Row) -> Self {
+        let answer = if row.dropped { "no answer".to_owned() } else { row.rcode.to_string() };
+        Self {
+            id,
+            time: Moment(row.time),
+            rr_type: if row.name.is_empty() { String::new() } else { row.rr_type.to_string() },
+            fate: row.verdicts.fate(),
+            said: said(&row),
+            is_fine: row.rcode == Rcode::NOERROR && !row.dropped,
+            answer,
+            took: ms(row.micros),
+            client: row.client,
+            name: row.name,
+        }
+    }
+}
+
+/// Who said what became of it, `program/service`, and how many others said something.
+fn said(row: &Row) -> Option<(String, usize)> {
+    let said = &row.verdicts.said;
+    if let Some(place) = &row.verdicts.owner {
+        return Some((place.to_string(), said.len()));
+    }
+    let first = row.verdicts.decisive().and_then(|at| said.get(at)).or(said.first())?;
+    Some((format!("{}/{}", first.program, first.service), said.len() - 1))
+}
+
+/// `GET /log?name&client&service&verdict&type&from&to&before&after`
+pub async fn page(State(state): State<AdminState>, reader: Reader, Query(asked): Query<Asked>) -> Response {
+    let (found, problem, status) = match search(&state, &asked).await {
+        Ok(found) => (found, None, StatusCode::OK),
+        Err(LogError::Unread(Unread::Nowhere)) => (Found::default(), None, StatusCode::OK),
+        Err(LogError::Invalid(error)) => (Found::default(), Some(error.to_string()), StatusCode::UNPROCESSABLE_ENTITY),
+        Err(LogError::Unread(error)) => (Found::default(), Some(error.to_string()), StatusCode::INTERNAL_SERVER_ERROR),
+    };
+    let page = Page {
+        shell: Shell::new(&state, reader, "/log", "Log"),
+        asked,
+        programs: services(&state),
+        problem,
+        is_recorded: state.recorded.is_somewhere(),
+        rows: found.rows.into_iter().map(|(id, row)| Line::of(id, row)).collect(),
+        older: found.older,
+        newer: found.newer,
+        scanned_until: found.scanned_until.map(Moment),
+    };
+    (status, show(page)).into_response()
+}
+
+/// A query that was seen as it came.
+#[derive(Deserialize)]
+pub struct Told {
+    time: String,
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    client: String,
+}
+
+/// `GET /log/why?time&name&client`: leads to the query's own page.
+pub async fn seen(State(state): State<AdminState>, Query(told): Query<Told>) -> Response {
+    match number(&state, &told.time, &told.name, &told.client).await {
+        Ok(Some(id)) => Redirect::to(&format!("/log/{id}")).into_response(),
+        Ok(None) | Err(LogError::Unread(Unread::Nowhere | Unread::NotYet)) => {
+            (StatusCode::NOT_FOUND, "there is no record of that query\n").into_response()
+        }
+        Err(LogError::Invalid(error)) => (StatusCode::UNPROCESSABLE_ENTITY, format!("{error}\n")).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
+}
+
+impl Page {
+    /// Whether what comes now belongs at the top.
+    fn is_newest(&self) -> bool {
+        let Asked { before, after, to, .. } = &self.asked;
+        self.problem.is_none() && [before, after, to].iter().all(|text| text.trim().is_empty())
+    }
+
+    /// The search as the query of an address, empty if there is none, with something more.
+    fn query(&self, more: &str) -> String {
+        let own = self.asked.fields().into_iter().filter(|(_, text)| !text.trim().is_empty());
+        let own = own.map(|(name, text)| format!("{name}={}", encoded(text.trim())));
+        let all: Vec<String> = own.chain((!more.is_empty()).then(|| more.to_owned())).collect();
+        if all.is_empty() { String::new() } else { format!("?{}", all.join("&")) }
+    }
+
+    fn page(&self, word: &str, row: &i64) -> String {
+        format!("/log{}", self.query(&format!("{word}={row}")))
+    }
+
+    /// Whether something narrows the search.
+    fn is_narrowed(&self) -> bool {
+        !self.query("").is_empty()
+    }
+
+    /// Whether something of what is folded up narrows it.
+    fn is_more_open(&self) -> bool {
+        let Asked { r#type, from, to, .. } = &self.asked;
+        [r#type, from, to].iter().any(|text| !text.trim().is_empty())
+    }
+
+    fn verdicts(&self) -> [(&'static str, &'static str); 7] {
+        VERDICTS
+    }
+
+    /// Whether what is asked for isn't among those that can be chosen.
+    fn is_other_verdict(&self) -> bool {
+        !VERDICTS.iter().any(|(value, _)| self.is_verdict(value))
+    }
+
+    fn is_verdict(&self, value: &str) -> bool {
+        value == self.asked.verdict.trim()
+    }
+
+    /// The service chosen, as it is among those to choose from.
+    fn chosen(&self) -> String {
+        match (self.asked.program.trim(), self.asked.service.trim()) {
+            ("", service) => service.to_owned(),
+            (program, service) if !service.contains('/') => format!("{program}/{service}"),
+            (_, service) => service.to_owned(),
+        }
+    }
+
+    /// Whether what is chosen isn't among those to choose from.
+    fn is_other(&self) -> bool {
+        let chosen = self.chosen();
+        let is = |(program, services): &(String, Vec<String>)| {
+            let rest = chosen.strip_prefix(program.as_str()).and_then(|rest| rest.strip_prefix('/'));
+            rest.is_some_and(|rest| rest.is_empty() || services.iter().any(|service| service == rest))
+        };
+        !chosen.is_empty() && !self.programs.iter().any(is)
+    }
+}

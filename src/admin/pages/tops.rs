@@ -1,0 +1,85 @@
+//! What is blocked most, as tables whose rows lead into the log.
+
+use super::{
+    super::view::tops::Counts,
+    words::{count, encoded},
+};
+use crate::report::{TopRow, Tops};
+use std::fmt::Write as _;
+
+/// Rows of a table.
+const ROWS: usize = 8;
+
+/// One table.
+pub struct Table {
+    pub title: &'static str,
+    /// What stands above the names.
+    pub of: &'static str,
+    pub rows: Vec<TableRow>,
+    pub there_are: u64,
+}
+
+pub struct TableRow {
+    pub text: String,
+    /// The log of it.
+    pub address: String,
+    /// Blocked, and would be.
+    pub counts: [String; 2],
+    /// As a drawing.
+    pub bar: String,
+}
+
+/// The tables of a page, or why there are none.
+pub enum Tables {
+    Known(Vec<Table>),
+    Coming,
+    None(String),
+}
+
+impl From<Counts> for Tables {
+    fn from(counts: Counts) -> Self {
+        match counts {
+            Counts::Known(tops) => Self::Known(tables(&tops)),
+            Counts::Coming => Self::Coming,
+            Counts::None(why) => Self::None(why),
+        }
+    }
+}
+
+fn tables(tops: &Tops) -> Vec<Table> {
+    let search = |word: &'static str, sign: &'static str| {
+        move |row: &TopRow| {
+            format!("/log?{word}={}&verdict=blocked%2Cwould-block&from=24h", encoded(&format!("{sign}{}", row.key)))
+        }
+    };
+    vec![
+        table("Services", "program/service", &tops.services.rows, search("service", "")),
+        table("Names", "name", &tops.names.rows, search("name", "=")),
+        table("Clients", "client", &tops.clients.rows, search("client", "")),
+    ]
+}
+
+fn table(title: &'static str, of: &'static str, rows: &[TopRow], address: impl Fn(&TopRow) -> String) -> Table {
+    let hit = || rows.iter().filter(|row| row.hits() > 0);
+    let most = hit().map(TopRow::hits).max().unwrap_or(0);
+    let row = |row: &TopRow| TableRow {
+        text: row.key.clone(),
+        address: address(row),
+        counts: [row.blocked, row.would_block].map(count),
+        bar: bar(row, most),
+    };
+    Table { title, of, rows: hit().take(ROWS).map(row).collect(), there_are: hit().count() as u64 }
+}
+
+/// What goes into an `svg` of 100 by 4: blocked, then would be.
+fn bar(row: &TopRow, most: u64) -> String {
+    let width = |number: u64| (1000.0 * number as f64 / most.max(1) as f64).round() / 10.0;
+    let (blocked, would) = (width(row.blocked), width(row.would_block));
+    let mut svg = String::new();
+    for (class, x, width) in [("b", 0.0, blocked), ("w", blocked, would)] {
+        if width > 0.0 {
+            let _ = write!(svg, "<rect class=\"{class}\" x=\"{x}\" width=\"{width}\" height=\"4\"/>");
+        }
+    }
+    svg
+}

@@ -1,0 +1,312 @@
+//! What a program or service would do if it were enforced: what it hit, or would have, in the last day and week.
+
+use super::{
+    super::{AdminState, live::Unread},
+    programs::{ModeView, Program, Service, programs},
+    recorded_until,
+};
+use crate::{
+    config::Privacy,
+    policy::{Client, ListSpec, Mode, Outcome, Policy, Trigger},
+    query_log::{
+        Said, Seen,
+        sqlite::{ReadError, Reader},
+    },
+    report::{Filter, Moment, Share, Tally, Tops, counted},
+};
+use foldhash::{HashSet, HashSetExt as _};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    sync::Arc,
+};
+
+/// Clients told apart, as in a report.
+const CLIENTS_MAX: usize = 200_000;
+/// Rows of each table: what a person looks through before they decide.
+const ROWS_MAX: usize = 20;
+/// Hours that are looked at.
+const SPANS: [u32; 2] = [24, 7 * 24];
+
+/// What is asked for.
+#[derive(Deserialize, Clone, Default, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct PreviewAsked {
+    #[serde(default)]
+    pub program: String,
+    /// Empty: the program as a whole.
+    #[serde(default)]
+    pub service: String,
+    /// Empty: everybody.
+    #[serde(default)]
+    pub group: String,
+    /// What it is to be set to; nothing else than `enforce` needs a preview.
+    #[serde(default)]
+    pub mode: String,
+}
+
+/// What is known of what a mode would do.
+#[derive(Serialize, Debug)]
+pub struct Preview {
+    pub program: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+    pub group: String,
+    /// What holds now.
+    pub now: ModeView,
+    /// What was seen in the last day and week; none if nothing can be.
+    pub seen: Vec<Measured>,
+    /// Why nothing is seen, or not all.
+    pub caveats: Vec<String>,
+    /// What breaks, as its lists say, by service.
+    pub breaks: Vec<(String, String)>,
+    /// In sentences.
+    pub text: Vec<String>,
+}
+
+/// What was seen in some hours.
+#[derive(Serialize, Debug)]
+pub struct Measured {
+    pub hours: u32,
+    pub from: Moment,
+    pub to: Moment,
+    /// The first query that is recorded at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recorded_since: Option<Moment>,
+    /// Hit of all queries.
+    pub queries: Share,
+    /// Clients that were hit, of all.
+    pub clients: Share,
+    /// Who was hit most.
+    pub by_client: Vec<Hit>,
+    /// Names that were hit, how many, and the first of them.
+    pub names: u64,
+    pub by_name: Vec<Hit>,
+    /// By what about them.
+    pub triggers: Vec<(&'static str, u64)>,
+    /// Hit by their aliases or addresses alone: names that nobody would think of.
+    pub by_answer_alone: u64,
+}
+
+/// A client or a name that was hit.
+#[derive(Serialize, Debug)]
+pub struct Hit {
+    pub key: String,
+    pub queries: u64,
+}
+
+/// Looks at what was recorded. `None`: there is no such thing.
+pub async fn preview(state: &AdminState, asked: &PreviewAsked) -> Option<Preview> {
+    if !matches!(asked.mode.as_str(), "" | "enforce") {
+        return None;
+    }
+    let policy = state.health.published.policy.load_full()?;
+    let all = programs(state, &asked.group)?;
+    let program = all.programs.into_iter().find(|own| own.name == asked.program)?;
+    let service = Some(asked.service.as_str()).filter(|service| !service.is_empty());
+    let now = match service {
+        None => program.mode.clone(),
+        Some(name) => program.services.iter().find(|own| own.name == name)?.modes.first()?.clone(),
+    };
+    let enforced = enforced(&policy, &program, service, &asked.group);
+    let (mut seen, mut caveats) = (Vec::new(), caveats(state, &program, service, &enforced, &asked.group));
+    for hours in SPANS {
+        match measured(state, &policy, &program.name, &enforced, &asked.group, hours).await {
+            Ok(measured) => seen.push(measured),
+            Err(why) => {
+                caveats.push(format!("What it would have blocked isn't known: {why}."));
+                break;
+            }
+        }
+    }
+    if let Some(since) = seen.last().and_then(|longest| longest.recorded_since.filter(|since| *since > longest.from)) {
+        caveats.push(format!("It is recorded only since {} UTC.", since.minute()));
+    }
+    let breaks = program.services.iter().filter(|own| enforced.contains(&own.name)).filter_map(|own| {
+        let title = own.title.clone().unwrap_or_else(|| own.name.clone());
+        Some((title, own.breaks.clone()?))
+    });
+    Some(Preview {
+        breaks: breaks.collect(),
+        text: seen.iter().map(|measured| sentence(measured, &asked.group)).collect(),
+        program: program.name,
+        service: service.map(str::to_owned),
+        group: asked.group.clone(),
+        now,
+        seen,
+        caveats,
+    })
+}
+
+/// The services that would be enforced.
+fn enforced(policy: &Policy, program: &Program, service: Option<&str>, group: &str) -> BTreeSet<String> {
+    let number = policy.groups().iter().position(|own| own.name == group).map_or(0, |at| at + 1);
+    let number = u16::try_from(number).unwrap_or(0);
+    let is_of = |list: &ListSpec| {
+        let own = list.program().map(|at| policy.programs()[at].name.as_str());
+        own == Some(program.name.as_str()) && service.is_none_or(|service| service == list.service)
+    };
+    let lists = policy.lists().iter().enumerate().filter(|(_, list)| is_of(list));
+    let enforced =
+        lists.filter(|&(at, _)| policy.list_mode_if(at, number, service.is_none(), Mode::Enforce) == Mode::Enforce);
+    enforced.map(|(_, list)| list.service.clone()).collect()
+}
+
+/// What the numbers can't say, and what would stay as it is.
+fn caveats(
+    state: &AdminState,
+    program: &Program,
+    service: Option<&str>,
+    enforced: &BTreeSet<String>,
+    group: &str,
+) -> Vec<String> {
+    let mut caveats = Vec::new();
+    let names = |is: &dyn Fn(&Service) -> bool| -> Vec<&str> {
+        program.services.iter().filter(|own| is(own)).map(|own| own.name.as_str()).collect()
+    };
+    if enforced.is_empty() {
+        caveats.push(match service {
+            Some(_) => format!("Nothing would be blocked yet: {} holds its services down.", program.name),
+            None => "Nothing would be blocked yet: [policy] mode, or its services, are less.".to_owned(),
+        });
+    }
+    let staying = names(&|own| !enforced.contains(&own.name) && own.modes.iter().any(|mode| mode.mode != Mode::Off));
+    if service.is_none() && !enforced.is_empty() && !staying.is_empty() {
+        caveats.push(format!("These stay as they are until they are set by themselves: {}.", staying.join(", ")));
+    }
+    let unseen = names(&|own| enforced.contains(&own.name) && own.modes.iter().all(|mode| mode.mode == Mode::Off));
+    if !unseen.is_empty() {
+        caveats.push(format!(
+            "Of what is off nothing is recorded: {}. Set it to shadow first, and look again later.",
+            unseen.join(", ")
+        ));
+    }
+    if !group.is_empty() && state.settings.config().query_log.privacy != Privacy::Full {
+        caveats.push("Clients aren't recorded by their addresses, so the numbers are of all clients.".to_owned());
+    }
+    caveats
+}
+
+/// Counts what some services of a program said in the last hours.
+async fn measured(
+    state: &AdminState,
+    policy: &Arc<Policy>,
+    program: &str,
+    services: &BTreeSet<String>,
+    group: &str,
+    hours: u32,
+) -> Result<Measured, Unread> {
+    let members = Members { policy: policy.clone(), group: group.to_owned() };
+    let counted = Counted::new(program, services.clone());
+    let now = recorded_until();
+    state.recorded.look(move |reader| count(reader, counted, &members, hours, now)).await
+}
+
+/// Whose queries count.
+struct Members {
+    policy: Arc<Policy>,
+    /// Empty: everybody's.
+    group: String,
+}
+
+impl Members {
+    /// A client that isn't known by its address counts.
+    fn have(&self, client: &str) -> bool {
+        let Ok(address) = client.parse::<IpAddr>() else { return true };
+        let client = Client { address, id: None, mac: None, group: None, tcp: false };
+        self.group.is_empty() || self.policy.group_name(self.policy.group_of(&client)) == self.group
+    }
+}
+
+fn count(
+    reader: &mut Reader,
+    mut counted: Counted,
+    members: &Members,
+    hours: u32,
+    now: i64,
+) -> Result<Measured, ReadError> {
+    let from = now - i64::from(hours) * 3_600_000_000;
+    let mut tally = Tally::new(Filter { program: Some(counted.program.clone()), ..Filter::default() });
+    let between = reader.for_each(from, now, |seen| {
+        if members.have(&seen.row.client) && counted.add(&seen) {
+            tally.add(&seen);
+        }
+    })?;
+    let recorded_since = reader.first()?.map(Moment);
+    Ok(Measured { recorded_since, ..counted.told(&tally.tops(between, now), hours) })
+}
+
+/// What is counted beside the tally, which sees only what was hit.
+struct Counted {
+    program: String,
+    services: BTreeSet<String>,
+    queries: u64,
+    clients: HashSet<String>,
+    triggers: BTreeMap<&'static str, u64>,
+    by_answer_alone: u64,
+}
+
+impl Counted {
+    fn new(program: &str, services: BTreeSet<String>) -> Self {
+        let (clients, triggers) = (HashSet::new(), BTreeMap::new());
+        Self { program: program.to_owned(), services, queries: 0, clients, triggers, by_answer_alone: 0 }
+    }
+
+    /// Counts a query; true if it was hit.
+    fn add(&mut self, seen: &Seen<'_>) -> bool {
+        self.queries += seen.count;
+        if !seen.row.client.is_empty() && self.clients.len() < CLIENTS_MAX && !self.clients.contains(&seen.row.client) {
+            self.clients.insert(seen.row.client.clone());
+        }
+        let is_of = |said: &&Said| {
+            *said.program == *self.program && self.services.contains(&*said.service) && said.outcome != Outcome::Except
+        };
+        let Some(said) = seen.row.verdicts.said.iter().find(is_of) else { return false };
+        *self.triggers.entry(said.trigger.word()).or_default() += seen.count;
+        if !matches!(said.trigger, Trigger::Qname | Trigger::Client) {
+            self.by_answer_alone += seen.count;
+        }
+        true
+    }
+
+    fn told(self, tops: &Tops, hours: u32) -> Measured {
+        let hits = |rows: &[crate::report::TopRow]| -> Vec<Hit> {
+            let hit = rows.iter().filter(|row| row.hits() > 0).take(ROWS_MAX);
+            hit.map(|row| Hit { key: row.key.clone(), queries: row.hits() }).collect()
+        };
+        let mut triggers: Vec<(&'static str, u64)> = self.triggers.into_iter().collect();
+        triggers.sort_by_key(|&(_, queries)| std::cmp::Reverse(queries));
+        let hit = triggers.iter().map(|(_, queries)| queries).sum();
+        Measured {
+            hours,
+            from: tops.from,
+            to: tops.to,
+            recorded_since: None,
+            queries: Share::new(hit, self.queries),
+            clients: Share::new(tops.clients.there_are, self.clients.len() as u64),
+            by_client: hits(&tops.clients.rows),
+            names: tops.names.there_are,
+            by_name: hits(&tops.names.rows),
+            triggers,
+            by_answer_alone: self.by_answer_alone,
+        }
+    }
+}
+
+/// What was seen in some hours, for people.
+fn sentence(measured: &Measured, group: &str) -> String {
+    let span = if measured.hours == 24 { "day".to_owned() } else { format!("{} days", measured.hours / 24) };
+    let whose = if group.is_empty() { String::new() } else { format!(" of {group}") };
+    let all = counted(measured.queries.of, "query", "queries");
+    if measured.queries.part == 0 {
+        return format!("In the last {span} it would have blocked none of {all}{whose}.");
+    }
+    let clients = match measured.clients.of {
+        0 => String::new(),
+        of => format!(", asked by {} of {}", measured.clients.part, counted(of, "client", "clients")),
+    };
+    let names = counted(measured.names, "name", "names");
+    let hit = crate::report::count(measured.queries.part);
+    format!("In the last {span} it would have blocked {hit} of {all}{whose}: {names}{clients}.")
+}

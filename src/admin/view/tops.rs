@@ -1,0 +1,87 @@
+//! What is blocked most, and would be: of the last hours, counted from what is recorded.
+
+use super::super::{AdminState, live::Unread};
+use crate::report::{Moment, TopRow, Tops};
+use serde::Serialize;
+use std::{sync::Arc, time::Duration};
+
+/// Hours that can be asked for: a month of days.
+pub const HOURS_MAX: u32 = 31 * 24;
+/// How long a page waits for counts that aren't there yet; it is shown without them then.
+const PAGE_WITHIN: Duration = Duration::from_millis(120);
+/// How long a program waits for them.
+const API_WITHIN: Duration = Duration::from_secs(30);
+
+/// What rows are of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Of {
+    Services,
+    Names,
+    Clients,
+}
+
+/// The first rows of one kind.
+#[derive(Serialize, Debug)]
+pub struct TopView {
+    /// The times that were really looked at.
+    pub from: Moment,
+    pub to: Moment,
+    pub made_at: Moment,
+    pub queries: u64,
+    pub there_are: u64,
+    pub rows: Vec<TopRow>,
+}
+
+/// Counts for a page.
+pub enum Counts {
+    Known(Arc<Tops>),
+    /// Somebody is counting.
+    Coming,
+    /// Nothing is recorded, or can't be read: why.
+    None(String),
+}
+
+impl Of {
+    pub fn read(word: &str) -> Option<Self> {
+        match word {
+            "services" => Some(Self::Services),
+            "names" => Some(Self::Names),
+            "clients" => Some(Self::Clients),
+            _ => None,
+        }
+    }
+}
+
+/// Counts of the last so many hours, for a page that doesn't wait long.
+pub async fn counts(state: &AdminState, hours: u32) -> Counts {
+    if !state.recorded.is_somewhere() {
+        return Counts::None(Unread::Nowhere.to_string());
+    }
+    match state.recorded.reports.of(hours, PAGE_WITHIN).await {
+        Ok(Some(tops)) => Counts::Known(tops),
+        Ok(None) => Counts::Coming,
+        Err(why) => Counts::None(why),
+    }
+}
+
+/// The first rows of one kind, of the last so many hours.
+pub async fn top(state: &AdminState, of: Of, hours: u32, limit: usize) -> Result<TopView, Unread> {
+    if !state.recorded.is_somewhere() {
+        return Err(Unread::Nowhere);
+    }
+    let tops = state.recorded.reports.of(hours, API_WITHIN).await.map_err(Unread::Fault)?;
+    let tops = tops.ok_or_else(|| Unread::Fault("counting takes too long; ask again in a minute".to_owned()))?;
+    let table = match of {
+        Of::Services => &tops.services,
+        Of::Names => &tops.names,
+        Of::Clients => &tops.clients,
+    };
+    Ok(TopView {
+        from: tops.from,
+        to: tops.to,
+        made_at: tops.made_at,
+        queries: tops.queries,
+        there_are: table.there_are,
+        rows: table.rows.iter().take(limit).cloned().collect(),
+    })
+}

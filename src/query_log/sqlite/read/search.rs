@@ -1,0 +1,308 @@
+//! Looks for queries, backwards from the newest or forwards from one, and stops when its time is up.
+
+use super::{
+    super::{
+        super::{
+            row::{Fate, Row, Verdicts},
+            search::{Facts, NameLike, Search},
+        },
+        FATE, HOUR_MICROS, MINUTE_MICROS,
+    },
+    ROW_COLUMNS, ReadError, Reader, read_row,
+};
+use crate::dns::RrType;
+use rusqlite::{Connection, OptionalExtension, params};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, HashMap},
+};
+
+/// Rows that are looked at between two looks at the clock.
+const ROWS_BETWEEN: usize = 1024;
+/// Minutes of an hour.
+const MINUTES: i64 = HOUR_MICROS / MINUTE_MICROS;
+/// Minutes that a row may come after the first of a later minute: it was written when that thread's turn came.
+const LATE_MINUTES: i64 = 2;
+
+/// Where to look, by the numbers of rows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Page {
+    /// From the one before this on, backwards.
+    Before(i64),
+    /// From the one after this on, forwards.
+    After(i64),
+}
+
+/// What was found.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// With their numbers, the newest first.
+    pub rows: Vec<(i64, Row)>,
+    /// Older ones come before the row of this number; `None`: there are none.
+    pub older: Option<i64>,
+    /// Newer ones come after the row of this number; `None`: there are none.
+    pub newer: Option<i64>,
+    /// Its time was up: what is beyond this time wasn't looked at.
+    pub scanned_until: Option<i64>,
+}
+
+/// Queries of one minute by what became of them, in the order of [`Fate::ALL`].
+pub type MinuteFates = (i64, [u64; Fate::ALL.len()]);
+
+impl Reader {
+    /// Looks for queries, for so many at most. `may_go_on` is asked now and then; if it says no, what was found until then
+    /// is all, with where to go on.
+    pub fn search(
+        &mut self,
+        search: &Search,
+        page: Page,
+        limit: usize,
+        may_go_on: impl FnMut() -> bool,
+    ) -> Result<Found, ReadError> {
+        // What is read is of one moment, whatever is written and removed meanwhile.
+        self.connection.execute_batch("BEGIN").map_err(|error| self.broken(error))?;
+        let result = self.look(search, page, limit, may_go_on);
+        let _ = self.connection.execute_batch("COMMIT");
+        result.map_err(|error| self.broken(error))
+    }
+
+    fn look(
+        &mut self,
+        search: &Search,
+        page: Page,
+        limit: usize,
+        may_go_on: impl FnMut() -> bool,
+    ) -> rusqlite::Result<Found> {
+        let (mut after, mut before) = self.between(search)?;
+        match page {
+            Page::Before(row) => before = before.min(row),
+            Page::After(row) => after = after.max(row),
+        }
+        let is_back = matches!(page, Page::Before(_));
+        let mut stretches = self.stretches(search, (after, before))?;
+        if !is_back {
+            stretches.reverse();
+        }
+        let mut scan = Scan { search, limit, ids: Vec::new(), said: HashMap::new(), looked: 0 };
+        let end = scan.run(self, &stretches, is_back, may_go_on)?;
+        let Scan { mut ids, .. } = scan;
+        // One more is looked for than is shown: so it is known that there are more.
+        let more = ids.len() > limit;
+        ids.truncate(limit);
+        let mut found = Found { scanned_until: end.map(|(_, time)| time), ..Found::default() };
+        let going_on = if more { ids.last().copied() } else { end.map(|(id, _)| id) };
+        if !is_back {
+            ids.reverse();
+        }
+        let (newest, oldest) = (ids.first().copied(), ids.last().copied());
+        match page {
+            Page::Before(row) => {
+                found.older = going_on;
+                found.newer = (row < i64::MAX).then(|| newest.unwrap_or(row.saturating_sub(1)));
+            }
+            Page::After(row) => {
+                found.newer = going_on;
+                found.older = Some(oldest.unwrap_or(row.saturating_add(1)));
+            }
+        }
+        for id in ids {
+            found.rows.extend(self.by_id(id)?.map(|row| (id, row)));
+        }
+        // Those of several threads are written nearly in the order of time.
+        found.rows.sort_by_key(|(id, row)| Reverse((row.time, *id)));
+        Ok(found)
+    }
+
+    /// Two rows between which all those of the time looked for are.
+    fn between(&self, search: &Search) -> rusqlite::Result<(i64, i64)> {
+        // Of the first minute that is left, the mark may be gone with the first of its rows.
+        let is_marked = "SELECT EXISTS (SELECT 1 FROM marks WHERE minute < ?)";
+        let after = match search.from {
+            Some(from)
+                if self.connection.query_row(is_marked, [from.div_euclid(MINUTE_MICROS)], |row| row.get(0))? =>
+            {
+                self.id_before(from)?
+            }
+            _ => 0,
+        };
+        let before = search.to.map_or(Ok(None), |to| self.mark(to.div_euclid(MINUTE_MICROS) + LATE_MINUTES))?;
+        Ok((after, before.unwrap_or(i64::MAX)))
+    }
+
+    /// The first row of a minute, or of one after it.
+    fn mark(&self, minute: i64) -> rusqlite::Result<Option<i64>> {
+        let mark = "SELECT min(id) FROM marks WHERE minute >= ?";
+        self.connection.prepare_cached(mark)?.query_row([minute], |row| row.get(0))
+    }
+
+    /// Rows between which those looked for may be, the latest first, as two rows around each stretch. Of one name the sums
+    /// tell in which hours it was asked for: a look through all rows for it would take long.
+    fn stretches(&self, search: &Search, (after, before): (i64, i64)) -> rusqlite::Result<Vec<(i64, i64)>> {
+        let (Some(NameLike::Exact(name)), Some(oldest)) = (&search.name, self.oldest_hour()?) else {
+            return Ok(vec![(after, before)]);
+        };
+        let rolled: i64 =
+            self.connection.query_row("SELECT value FROM meta WHERE key = 'rolled'", [], |row| row.get(0))?;
+        let mut stretches = vec![(after.max(rolled), before)];
+        let mut end = before.min(rolled.saturating_add(1));
+        let mut add = |first: i64, beyond: i64| {
+            let stretch = (first.max(after), beyond.min(end));
+            stretches.push(stretch);
+            end = end.min(first.saturating_add(1));
+        };
+        // The newest hour and one that is being removed may be told in part alone.
+        let mut statement = self.connection.prepare_cached(
+            "WITH RECURSIVE each(hour) AS (SELECT max(hour) FROM hours UNION ALL
+               SELECT (SELECT max(hour) FROM hours WHERE hour < each.hour) FROM each WHERE each.hour > ?2)
+             SELECT hour FROM each WHERE hour > ?2 AND (hour = (SELECT max(hour) FROM hours)
+               OR hour IS (SELECT value FROM meta WHERE key = 'hours_going')
+               OR EXISTS (SELECT 1 FROM hours WHERE hours.hour = each.hour AND name = ?1))",
+        )?;
+        let mut hours = statement.query(params![name, oldest])?;
+        while let Some(hour) = hours.next()? {
+            let minute = hour.get::<_, i64>(0)? * MINUTES;
+            let Some(first) = self.mark(minute)? else { continue };
+            add(first - 1, self.mark(minute + MINUTES + LATE_MINUTES)?.unwrap_or(i64::MAX));
+        }
+        add(0, self.mark((oldest + 1) * MINUTES + LATE_MINUTES)?.unwrap_or(i64::MAX));
+        Ok(stretches)
+    }
+
+    /// The hour up to which sums or marks may be gone though rows are there; `None`: nothing is summed up.
+    fn oldest_hour(&self) -> rusqlite::Result<Option<i64>> {
+        let oldest = "SELECT max((SELECT min(hour) FROM hours), (SELECT min(minute) FROM marks) / ?)";
+        self.connection.query_row(oldest, [MINUTES], |row| row.get(0))
+    }
+
+    /// The query of this number, if it is still there.
+    pub fn row(&mut self, id: i64) -> Result<Option<Row>, ReadError> {
+        self.by_id(id).map_err(|error| self.broken(error))
+    }
+
+    fn by_id(&mut self, id: i64) -> rusqlite::Result<Option<Row>> {
+        let Self { connection, verdicts, default_group, .. } = self;
+        let mut statement = connection.prepare_cached(&format!("SELECT {ROW_COLUMNS} FROM queries WHERE id = ?"))?;
+        let mut rows = statement.query([id])?;
+        rows.next()?.map(|row| read_row(row, connection, verdicts, default_group)).transpose()
+    }
+
+    /// The number of a query by its time, name and client, for who saw it when it had none yet.
+    pub fn find(&self, time: i64, name: &str, client: &str) -> Result<Option<i64>, ReadError> {
+        let find = || {
+            let search = Search { from: Some(time), to: Some(time + 1), ..Search::default() };
+            let (after, before) = self.between(&search)?;
+            let found =
+                "SELECT id FROM queries WHERE id > ? AND id < ? AND time = ? AND name = ? AND client = ? LIMIT 1";
+            self.connection.query_row(found, params![after, before, time, name, client], |row| row.get(0)).optional()
+        };
+        find().map_err(|error| self.broken(error))
+    }
+
+    /// Queries by minute and what became of them, from one time until before another, both in microseconds since 1970;
+    /// whole minutes. Minutes since 1970, in order, and only those with queries.
+    pub fn minutes(&self, from: i64, to: i64) -> Result<Vec<MinuteFates>, ReadError> {
+        let read = || -> rusqlite::Result<_> {
+            let (from, to) = (from.div_euclid(MINUTE_MICROS), to.div_euclid(MINUTE_MICROS));
+            let mut minutes: BTreeMap<i64, [u64; Fate::ALL.len()]> = BTreeMap::new();
+            let mut add = |minute: i64, fate: i64, count: u64| {
+                let fates = minutes.entry(minute).or_default();
+                // A fate that this version doesn't know passed, as far as it can tell.
+                let fate = usize::try_from(fate).unwrap_or(usize::MAX).min(fates.len() - 1);
+                fates[fate] += count;
+            };
+            // In one statement, so that both are of one moment; rows that aren't summed up yet count one by one.
+            let mut statement = self.connection.prepare_cached(
+                "SELECT minute, fate, count FROM minutes WHERE minute >= ?1 AND minute < ?2
+                 UNION ALL SELECT time / ?3, kind / ?4, 1 FROM queries
+                 WHERE id > (SELECT value FROM meta WHERE key = 'rolled') AND time >= ?1 * ?3 AND time < ?2 * ?3",
+            )?;
+            let mut rows = statement.query(params![from, to, MINUTE_MICROS, FATE])?;
+            while let Some(row) = rows.next()? {
+                add(row.get(0)?, row.get(1)?, row.get(2)?);
+            }
+            Ok(minutes.into_iter().collect())
+        };
+        read().map_err(|error| self.broken(error))
+    }
+}
+
+/// A look through rows.
+struct Scan<'s> {
+    search: &'s Search,
+    limit: usize,
+    /// Those found, in the order in which they were looked at; one more than is wanted at most.
+    ids: Vec<i64>,
+    /// Whether verdicts fit, by their number.
+    said: HashMap<i64, bool>,
+    /// Rows looked at.
+    looked: usize,
+}
+
+impl Scan<'_> {
+    /// Looks at all rows in some stretches. Returns the last one's number and time if its time was up.
+    fn run(
+        &mut self,
+        reader: &Reader,
+        stretches: &[(i64, i64)],
+        is_back: bool,
+        mut may_go_on: impl FnMut() -> bool,
+    ) -> rusqlite::Result<Option<(i64, i64)>> {
+        for stretch in stretches {
+            let end = self.look(reader, *stretch, is_back, &mut may_go_on)?;
+            if end.is_some() || self.ids.len() > self.limit {
+                return Ok(end);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Looks at the rows between two, likewise.
+    fn look(
+        &mut self,
+        reader: &Reader,
+        (after, before): (i64, i64),
+        is_back: bool,
+        may_go_on: &mut impl FnMut() -> bool,
+    ) -> rusqlite::Result<Option<(i64, i64)>> {
+        let order = if is_back { "DESC" } else { "ASC" };
+        let mut statement = reader.connection.prepare_cached(&format!(
+            "SELECT id, time, client, name, type, kind, verdicts FROM queries WHERE id > ? AND id < ? ORDER BY id {order}"
+        ))?;
+        let mut rows = statement.query([after, before])?;
+        while let Some(row) = rows.next()? {
+            let (id, time) = (row.get(0)?, row.get(1)?);
+            let fate = row.get::<_, i64>(5)? / FATE;
+            let facts = Facts {
+                time,
+                client: row.get_ref(2)?.as_str()?,
+                name: row.get_ref(3)?.as_str()?,
+                rr_type: RrType(row.get(4)?),
+                fate: usize::try_from(fate).ok().and_then(|at| Fate::ALL.get(at).copied()).unwrap_or(Fate::Passed),
+            };
+            if self.search.fits(&facts) && self.fits_said(&reader.connection, row.get(6)?)? {
+                self.ids.push(id);
+                if self.ids.len() > self.limit {
+                    return Ok(None);
+                }
+            }
+            self.looked += 1;
+            if self.looked.is_multiple_of(ROWS_BETWEEN) && !may_go_on() {
+                return Ok(Some((id, time)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn fits_said(&mut self, connection: &Connection, number: i64) -> rusqlite::Result<bool> {
+        if !self.search.asks_said() {
+            return Ok(true);
+        }
+        if let Some(fits) = self.said.get(&number) {
+            return Ok(*fits);
+        }
+        let verdicts = if number == 0 { Verdicts::default() } else { super::read_verdicts(connection, number)? };
+        let fits = self.search.fits_said(&verdicts);
+        self.said.insert(number, fits);
+        Ok(fits)
+    }
+}

@@ -1,0 +1,102 @@
+//! The first rows of what is blocked and would be: services, names, clients. A small part of a report, for who looks
+//! often.
+
+use super::{
+    Moment, Tally,
+    breakdown::{Breakdown, Counts},
+    form::Top,
+};
+use foldhash::{HashMap, HashMapExt as _, HashSet};
+use serde::Serialize;
+
+/// Rows of a table at most. Services aren't bounded: there are as many as lists name.
+const ROWS_MAX: usize = 100;
+
+/// What was and would be blocked most, and excepted.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Tops {
+    /// The times that were really looked at.
+    pub from: Moment,
+    pub to: Moment,
+    pub made_at: Moment,
+    /// All queries, whatever became of them.
+    pub queries: u64,
+    /// All that any query is said of; by `program/service`.
+    pub services: Top<TopRow>,
+    pub names: Top<TopRow>,
+    /// Those that privacy left something of.
+    pub clients: Top<TopRow>,
+}
+
+/// What became of queries that have something in common.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct TopRow {
+    pub key: String,
+    pub blocked: u64,
+    pub would_block: u64,
+    pub excepted: u64,
+    /// Clients whose queries are blocked or would be; of a client, itself.
+    pub clients: u64,
+}
+
+impl TopRow {
+    fn new(key: String, counts: Counts, clients: u64) -> Self {
+        let [blocked, would_block, excepted] = counts.0;
+        Self { key, blocked, would_block, excepted, clients }
+    }
+
+    /// Blocked, or would be.
+    pub fn hits(&self) -> u64 {
+        self.blocked + self.would_block
+    }
+}
+
+impl Tally {
+    /// The first rows, of what was counted from one time until before another, in microseconds since 1970.
+    pub fn tops(&self, (from, to): (i64, i64), made_at: i64) -> Tops {
+        let all = Breakdown::new(self);
+        let services = all.services.rows.iter().map(|((program, service), group)| {
+            TopRow::new(format!("{program}/{service}"), group.counts, group.clients.len() as u64)
+        });
+        let clients = (0u32..).zip(&all.clients).filter_map(|(client, facts)| {
+            let text = self.clients.text(all.known(client)?);
+            Some(TopRow::new(text.to_owned(), facts.counts, u64::from(facts.counts.hits() > 0)))
+        });
+        Tops {
+            from: Moment(from),
+            to: Moment(to),
+            made_at: Moment(made_at),
+            queries: self.sums.queries,
+            services: first(services.collect(), usize::MAX),
+            names: self.top_names(&all),
+            clients: first(clients.collect(), ROWS_MAX),
+        }
+    }
+
+    fn top_names(&self, all: &Breakdown<'_>) -> Top<TopRow> {
+        let row = |name: u32| TopRow::new(self.names.text(name).to_owned(), all.names[name as usize].counts, 0);
+        let mut top = first(all.asked().map(row).collect(), ROWS_MAX);
+        // Clients are counted of the few that are shown.
+        let mut clients: HashMap<&str, HashSet<u32>> = HashMap::new();
+        clients.extend(top.rows.iter().map(|row| (row.key.as_str(), HashSet::default())));
+        for key in self.judged.keys() {
+            let is_hit = super::breakdown::is_hit(self.opinions.kept[key.opinion as usize].fate);
+            let client = all.known(key.client).filter(|_| is_hit);
+            if let (Some(of_name), Some(client)) = (clients.get_mut(self.names.text(key.name)), client) {
+                of_name.insert(client);
+            }
+        }
+        let counts: Vec<u64> = top.rows.iter().map(|row| clients[row.key.as_str()].len() as u64).collect();
+        top.rows.iter_mut().zip(counts).for_each(|(row, count)| row.clients = count);
+        top
+    }
+}
+
+/// The first rows of which anything is to be told: what hits most comes first, then what has most exceptions.
+fn first(mut rows: Vec<TopRow>, max: usize) -> Top<TopRow> {
+    rows.retain(|row| row.hits() + row.excepted > 0);
+    rows.sort_by(|a, b| (b.hits(), b.excepted, &a.key).cmp(&(a.hits(), a.excepted, &b.key)));
+    let there_are = rows.len() as u64;
+    rows.truncate(max);
+    Top { there_are, rows }
+}

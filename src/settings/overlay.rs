@@ -1,0 +1,349 @@
+//! The overlay's file: what pages and API changed, beside the state. Read at the start and whenever it has changed, written
+//! by nobody else. One that can't be read never takes the place of one that could.
+
+use crate::{
+    config::{
+        Config, Problems,
+        overlay::{Applied, FILE_NAME, OVERLAY_BYTES_MAX, Overlay},
+    },
+    resolve::Clock,
+};
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+/// Who may read the file: it tells what somebody wants to see blocked, or not.
+const FILE_MODE: u32 = 0o600;
+
+/// The overlay as it is in force, and its file.
+pub struct OverlayFile {
+    /// `None`: there is no state folder, and nothing that lasts can be changed.
+    path: Option<PathBuf>,
+    clock: Clock,
+    held: Mutex<Held>,
+    /// Held by whoever changes it, until the change is in force.
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// What is known of the file.
+#[derive(Default)]
+struct Held {
+    overlay: Arc<Overlay>,
+    /// The text that `overlay` was read from or written as; `None`: there is no file.
+    text: Option<String>,
+    /// What the file was when it was last looked at.
+    seen: Option<String>,
+    /// Why the file as it is now isn't in force.
+    trouble: Option<String>,
+    /// What names something that isn't there.
+    resting: Vec<String>,
+    /// When it is to be laid anew, because a block ends.
+    until: Option<i64>,
+}
+
+/// Why the overlay isn't written.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    #[error(
+        "there is no state folder, so nothing that lasts can be changed here; set [state] dir, or change the \
+         configuration (pauses work all the same)"
+    )]
+    NoFolder,
+    #[error("{FILE_NAME} was changed by hand a moment ago; look at it, and try again")]
+    Changed,
+    #[error("{FILE_NAME} was edited by hand and can't be read: {0}; mend it or delete it, then try again")]
+    Broken(String),
+    #[error("{} can't be written: {error}", path.display())]
+    Io { path: PathBuf, error: io::Error },
+}
+
+/// The overlay before a change, to be put back if that comes to nothing.
+pub struct Before {
+    overlay: Arc<Overlay>,
+    text: Option<String>,
+}
+
+impl OverlayFile {
+    /// Reads the file of a state folder. One that can't be read changes nothing, and is told.
+    pub fn open(state_dir: Option<&Path>, clock: Clock) -> Self {
+        let path = state_dir.map(|folder| folder.join(FILE_NAME));
+        let file = Self { path, clock, held: Mutex::default(), turn: Arc::default() };
+        file.look();
+        file
+    }
+
+    /// What is in force.
+    pub fn overlay(&self) -> Arc<Overlay> {
+        self.held().overlay.clone()
+    }
+
+    /// Where it lies, if there is a place for it.
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
+    /// The text that is in force; empty if there is no file.
+    pub fn text(&self) -> String {
+        self.held().text.clone().unwrap_or_default()
+    }
+
+    /// Why the file as it is now isn't in force, and entries that rest.
+    pub fn troubles(&self) -> (Option<String>, Vec<String>) {
+        let held = self.held();
+        (held.trouble.clone(), held.resting.clone())
+    }
+
+    /// Waits until nobody else changes it.
+    pub async fn turn(&self) -> tokio::sync::OwnedMutexGuard<()> {
+        self.turn.clone().lock_owned().await
+    }
+
+    /// Lays the overlay in force upon what the files say. The lists that blocks make are written first.
+    pub fn lay(&self, files: Config) -> Result<Config, String> {
+        let Applied { config, resting, lists, until } =
+            self.overlay().apply(files, self.now()).map_err(|problems| problems.to_string())?;
+        write_lists(&lists)?;
+        let mut held = self.held();
+        let resting: Vec<String> = resting.into_iter().map(|resting| resting.why).collect();
+        for why in resting.iter().filter(|why| !held.resting.contains(why)) {
+            tracing::warn!(why, "a change made by page or API does nothing for now");
+        }
+        (held.resting, held.until) = (resting, until);
+        Ok(config)
+    }
+
+    /// The same at the start, when an overlay that can't be laid must not keep anybody from their names.
+    pub fn lay_if_possible(&self, files: &Config) -> Config {
+        self.lay(files.clone()).unwrap_or_else(|why| {
+            tracing::error!(why, "what pages and API changed is not in force");
+            let mut held = self.held();
+            held.trouble = Some(why);
+            held.overlay = Arc::default();
+            files.clone()
+        })
+    }
+
+    /// True if a block has ended since it was laid.
+    pub fn is_due(&self) -> bool {
+        self.held().until.is_some_and(|until| self.now() >= until)
+    }
+
+    /// What would come of an overlay.
+    pub fn tried(&self, overlay: &Overlay, files: Config) -> Result<Applied, Problems> {
+        overlay.apply(files, self.now())
+    }
+
+    /// Looks whether the file is another than was last seen. What can be read of it is then the overlay, and the one before
+    /// comes back, to be put back if the new one can't be put in force.
+    pub fn look(&self) -> Option<Before> {
+        let path = self.path.as_deref()?;
+        let found = read_text(path);
+        let mut held = self.held();
+        let text = match found {
+            Ok(text) if text == held.seen => return None,
+            Ok(text) => text,
+            Err(why) if held.trouble.as_ref() == Some(&why) => return None,
+            Err(why) => {
+                tracing::error!(why, "the overlay stays as it was");
+                held.trouble = Some(why);
+                return None;
+            }
+        };
+        held.seen.clone_from(&text);
+        if text == held.text && held.trouble.take().is_some() {
+            tracing::info!(file = FILE_NAME, "the overlay is what is in force again");
+            return None;
+        }
+        match Overlay::read(text.as_deref().unwrap_or_default()) {
+            Ok(overlay) => {
+                held.trouble = None;
+                let overlay = std::mem::replace(&mut held.overlay, Arc::new(overlay));
+                Some(Before { overlay, text: std::mem::replace(&mut held.text, text) })
+            }
+            Err(problems) => {
+                tracing::error!(%problems, "the overlay can't be read, and stays as it was");
+                held.trouble = Some(problems.to_string());
+                None
+            }
+        }
+    }
+
+    /// Writes another overlay, if the file is still the one that was read. It counts from the next laying on.
+    pub fn write(&self, overlay: Overlay) -> Result<Before, WriteError> {
+        let path = self.path.as_deref().ok_or(WriteError::NoFolder)?;
+        let mut held = self.held();
+        let failed = |error| WriteError::Io { path: path.to_owned(), error };
+        match read_text(path) {
+            Ok(text) if text == held.text => {}
+            _ => return Err(held.trouble.clone().map_or(WriteError::Changed, WriteError::Broken)),
+        }
+        let text = if overlay.is_empty() { None } else { Some(overlay.to_string()) };
+        put(path, text.as_deref()).map_err(failed)?;
+        held.trouble = None;
+        held.seen.clone_from(&text);
+        let overlay = std::mem::replace(&mut held.overlay, Arc::new(overlay));
+        Ok(Before { overlay, text: std::mem::replace(&mut held.text, text) })
+    }
+
+    /// Undoes a write that came to nothing.
+    pub fn put_back(&self, before: Before) {
+        let Some(path) = self.path.as_deref() else { return };
+        let mut held = self.held();
+        if let Err(error) = put(path, before.text.as_deref()) {
+            tracing::error!(file = %path.display(), %error, "a change that is not in force could not be taken back");
+        }
+        held.seen.clone_from(&before.text);
+        (held.overlay, held.text) = (before.overlay, before.text);
+    }
+
+    /// Goes on with the overlay before an edit by hand that can't be put in force. The file stays as its editor left it.
+    pub fn refuse(&self, before: Before, why: String) {
+        tracing::error!(why, "the overlay as it was edited can't be put in force, and stays as it was");
+        let mut held = self.held();
+        (held.overlay, held.text, held.trouble) = (before.overlay, before.text, Some(why));
+    }
+
+    /// The seconds since 1970 by which blocks end.
+    pub fn now(&self) -> i64 {
+        i64::try_from((self.clock)()).unwrap_or(i64::MAX)
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl Before {
+    /// What was in force.
+    pub fn overlay(&self) -> &Overlay {
+        &self.overlay
+    }
+}
+
+/// A file's text; `None` if it isn't there.
+fn read_text(path: &Path) -> Result<Option<String>, String> {
+    let mut octets = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(OVERLAY_BYTES_MAX + 1).read_to_end(&mut octets));
+    match read {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(format!("{} can't be read: {error}", path.display())),
+        Ok(_) if octets.len() as u64 > OVERLAY_BYTES_MAX => {
+            return Err(format!("{} is larger than {OVERLAY_BYTES_MAX} octets", path.display()));
+        }
+        Ok(_) => {}
+    }
+    String::from_utf8(octets).map(Some).map_err(|_| format!("{} is not UTF-8 text", path.display()))
+}
+
+/// Writes a file aside and puts it in its place, so that nobody ever reads a part of it; without text there is no file.
+fn put(path: &Path, text: Option<&str>) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let Some(text) = text else {
+        return match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        };
+    };
+    fs::create_dir_all(folder)?;
+    let unfinished = path.with_extension("unfinished");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(FILE_MODE).open(&unfinished)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&unfinished, path)?;
+    // The new name lasts only when its folder is written, too.
+    File::open(folder)?.sync_all()
+}
+
+/// Writes lists that differ from what is there.
+fn write_lists(lists: &[(PathBuf, String)]) -> Result<(), String> {
+    for (path, text) in lists {
+        if fs::read_to_string(path).is_ok_and(|there| there == *text) {
+            continue;
+        }
+        put(path, Some(text)).map_err(|error| format!("{} can't be written: {error}", path.display()))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        config::overlay::{Entry, Key},
+        policy::Mode,
+    };
+    use std::os::unix::fs::PermissionsExt;
+
+    fn mode(program: &str, mode: Mode) -> (Key, Option<Entry>) {
+        (Key::Mode { group: None, program: program.into(), service: None }, Some(Entry::Mode(mode)))
+    }
+
+    fn open(folder: &Path) -> OverlayFile {
+        OverlayFile::open(Some(folder), Arc::new(|| 0))
+    }
+
+    fn with(file: &OverlayFile, (key, entry): (Key, Option<Entry>)) -> Overlay {
+        file.overlay().with(key, entry)
+    }
+
+    #[test]
+    fn what_is_written_is_there_after_a_restart_and_for_its_owner_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("state");
+        let file = open(&state);
+        assert!(file.overlay().is_empty() && file.look().is_none());
+        let written = with(&file, mode("a", Mode::Shadow));
+        file.write(written.clone()).unwrap();
+        assert_eq!(*file.overlay(), written);
+        assert_eq!(*open(&state).overlay(), written);
+        let permissions = fs::metadata(state.join(FILE_NAME)).unwrap().permissions();
+        assert_eq!(permissions.mode() & 0o777, FILE_MODE);
+        assert!(file.look().is_none(), "our own writing is no news");
+        let before = file.write(with(&file, (mode("a", Mode::Off).0, None))).unwrap();
+        assert!(!state.join(FILE_NAME).exists(), "an empty overlay is none");
+        file.put_back(before);
+        assert_eq!((file.overlay(), open(&state).overlay()), (Arc::new(written.clone()), Arc::new(written)));
+    }
+
+    #[test]
+    fn an_edit_by_hand_is_seen_and_a_bad_one_never_replaces_a_good_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE_NAME);
+        let file = open(folder.path());
+        file.write(with(&file, mode("a", Mode::Shadow))).unwrap();
+        let good = file.text();
+        fs::write(&path, "[modes.everybody]\na = 'of'\n").unwrap();
+        assert!(file.look().is_none());
+        assert!(file.troubles().0.unwrap().starts_with("overlay.toml:2:5: modes.everybody.a: \"of\" is not one of"));
+        assert_eq!(file.text(), good);
+        let error = file.write(Overlay::default()).err().unwrap();
+        assert!(matches!(error, WriteError::Broken(_)), "{error}");
+        fs::write(&path, &good).unwrap();
+        assert!(file.look().is_none());
+        assert_eq!(file.troubles().0, None, "it is again what is in force");
+        fs::write(&path, "[modes.everybody]\na = 'off'\n").unwrap();
+        assert!(matches!(file.write(Overlay::default()), Err(WriteError::Changed)));
+        let before = file.look().unwrap();
+        assert_eq!(before.overlay().to_string(), good);
+        assert_eq!(*file.overlay(), with(&file, mode("a", Mode::Off)));
+        file.refuse(before, "no".into());
+        assert_eq!((file.text(), file.troubles().0.as_deref()), (good, Some("no")));
+        assert!(file.look().is_none(), "it is told once");
+        fs::remove_file(&path).unwrap();
+        assert!(file.look().is_some() && file.overlay().is_empty());
+    }
+
+    #[test]
+    fn without_a_folder_nothing_lasts() {
+        let file = OverlayFile::open(None, Arc::new(|| 0));
+        assert!(matches!(file.write(Overlay::default()), Err(WriteError::NoFolder)));
+        assert!(file.look().is_none());
+        let lost = open(Path::new("/proc/nowhere"));
+        let error = lost.write(with(&lost, mode("a", Mode::Off))).err().unwrap().to_string();
+        assert!(error.starts_with("/proc/nowhere/overlay.toml can't be written"), "{error}");
+    }
+}

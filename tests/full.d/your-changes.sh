@@ -1,0 +1,82 @@
+# A switch on the page changes what dig gets, and the page's undo changes it back; a name let pass, and one blocked. Sourced
+# by tests/full, after who.sh, whose functions drive the browser.
+
+mkdir "$work/changes" && cd "$work/changes"
+printf '#! cleandns\n#: title: The watched\n#: breaks: nothing much\nwatched.example\n' >watched.list
+printf '#! cleandns\nblocked.example\n' >blocked.list
+cat >own.toml <<'TOML'
+[listen]
+do53 = ["127.0.0.1:5300"]
+[state]
+dir = "state"
+[[program]]
+name = "strict"
+lists = [{ path = "blocked.list" }]
+[[program]]
+name = "watching"
+mode = "shadow"
+lists = [{ path = "watched.list" }]
+[[group]]
+name = "kids"
+clients = ["127.0.0.7"]
+TOML
+"$binary" --config own.toml >out 2>log &
+server=$!
+until_true "a server with switches" cat out -- "is ready"
+chromedriver --port=9515 --silent >driver.log 2>&1 &
+driver=$!
+until_true "a browser that can be driven again" drive GET /status -- '"ready":true'
+browser=$(drive POST /session "{\"capabilities\":{\"alwaysMatch\":{\"goog:loggingPrefs\":{\"browser\":\"ALL\"},\"goog:chromeOptions\":{$options}}}}" |
+  sed -n 's/.*"sessionId":"\([^"]*\)".*/\1/p')
+# press SELECTOR: clicks what a selector finds.
+press() { at_browser POST /execute/sync "{\"script\":\"document.querySelector(arguments[0]).click()\",\"args\":[\"$1\"]}" >/dev/null; }
+# fill SELECTOR TEXT: what somebody types into a field.
+fill() { at_browser POST /execute/sync "{\"script\":\"document.querySelector(arguments[0]).value=arguments[1]\",\"args\":[\"$1\",\"$2\"]}" >/dev/null; }
+# shot NAME: what the page looks like, as a file, for whoever looks.
+shot() { at_browser GET /screenshot | sed -n 's/.*"value":"\([^"]*\)".*/\1/p' | base64 -d >"$1.png"; }
+
+expect "blocked at first" dig "${at[@]}" blocked.example -- "strict/blocked blocked.list:2"
+dig "${at[@]}" watched.example +tries=1 +time=5 >/dev/null
+go /programs
+expect "the switch shows what is written" says "document.querySelector('#strict [aria-pressed=true]').innerText" -- enforce
+press "#strict button[value='=shadow']"
+until_true "the page tells of it" says "$page" -- "set strict to shadow for everybody"
+expect "and dig gets no block" dig "${at[@]}" blocked.example +tries=1 +time=5 -- "EDE: 22"
+shot programs
+press ".good button[name=change]"
+until_true "undone" says "$page" -- "gave strict back to the configuration for everybody"
+until_true "and blocked again" dig "${at[@]}" blocked.example -- "strict/blocked blocked.list:2"
+go "/programs?group=kids"
+press "#watching button[value='=enforce']"
+until_true "to enforce leads past the preview" says location.pathname -- /programs/preview
+expect "which says what breaks" says "$page" -- "nothing much" "Enforce watching for kids"
+shot preview
+press "button[value=enforce]"
+until_true "and back" says "$page" -- "set watching to enforce for clients of kids"
+go "/except?name=blocked.example"
+succeeds "the form can be used by Tab alone" until_focus "Let it pass"
+keys ENTER
+until_true "a name is let pass" says "$page" -- "blocked.example and all below it pass every program"
+expect "and dig gets no block of it" dig "${at[@]}" blocked.example +tries=1 +time=5 -- "EDE: 22"
+fill "#block input[name=name]" "game.example"
+press "#block button.main"
+until_true "a name is blocked" says "$page" -- "blocked game.example and all below it"
+expect "for dig too" dig "${at[@]}" www.game.example -- "own/everybody everybody.list:4"
+shot exceptions
+go /changes
+expect "all of it is written down" says "$page" -- "blocked game.example" "set strict to shadow"
+shot changes
+for width in 360 1280; do
+  at_browser POST /window/rect "{\"width\":$width,\"height\":900}" >/dev/null
+  for place in /programs /programs?group=kids "/programs/preview?program=strict" /except /changes; do
+    go "$place"
+    expect "$place is as wide as the window of $width" says "document.documentElement.scrollWidth <= window.innerWidth" -- true
+  done
+done
+at_browser POST /se/log '{"type":"browser"}' | tr '{' '\n' | grep '"level":"SEVERE"' >console || true
+expect "no word on the console" wc -c console -- "0 console"
+at_browser DELETE "" >/dev/null
+kill "$driver" && wait "$driver" 2>/dev/null || true
+driver=
+kill -TERM "$server" && wait "$server" || true
+server=

@@ -1,0 +1,56 @@
+//! The overlay edited by hand while the server runs.
+
+use super::*;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_edit_by_hand_is_taken_and_a_bad_one_never_replaces_a_good_one() {
+    let server = serve("").await;
+    let path = server.path("state/overlay.toml");
+    done(&server, "PUT /api/v1/modes", json!({ "program": "strict", "mode": "shadow" })).await;
+    fs::write(&path, "version = 1\n[modes.everybody]\n\"strict\" = \"of\"\n").unwrap();
+    // It isn't the one that was last read.
+    let mode = json!({ "program": "watching", "mode": "off" });
+    let (status, kind, told) = refused(&server, "PUT /api/v1/modes", mode.clone()).await;
+    assert_eq!((status, kind.as_str()), (409, "changed_since"), "{told}");
+    eventually("the page tells of it", || async {
+        server.get("/").await.1.contains("overlay.toml:3:12: modes.everybody.strict")
+    })
+    .await;
+    let (status, _, told) = refused(&server, "PUT /api/v1/modes", mode.clone()).await;
+    assert!(status == 409 && told["detail"].as_str().unwrap().contains("mend it or delete it"), "{told}");
+    assert!(!is_blocked(&server, "blocked.example").await, "the good one stays");
+    assert_eq!(server.json("/readyz").await["status"], "degraded");
+    fs::write(
+        &path,
+        "[modes.everybody]\n\"strict\" = \"enforce\"\n[[exception]]\nid = \"e5\"\nnames = [\"ok.blocked.example\"]\n",
+    )
+    .unwrap();
+    eventually("the edit is in force", || async { is_blocked(&server, "blocked.example").await }).await;
+    assert!(!is_blocked(&server, "ok.blocked.example").await);
+    eventually("it is noted", || async { audit(&server).len() == 3 }).await;
+    let by_hand: Vec<Value> = audit(&server).split_off(1);
+    let told: Vec<_> =
+        by_hand.iter().map(|line| (line["by"].as_str().unwrap(), line["key"].as_str().unwrap())).collect();
+    assert_eq!(told, [("file", "modes/everybody/strict"), ("file", "exception/e5")]);
+    // What was edited by hand is undone like anything else.
+    done(&server, &format!("POST /api/v1/changes/{}/undo", by_hand[0]["change"]), json!({})).await;
+    assert!(!is_blocked(&server, "blocked.example").await);
+    done(&server, "PUT /api/v1/modes", mode).await;
+    fs::remove_file(&path).unwrap();
+    eventually("all is undone", || async { is_blocked(&server, "ok.blocked.example").await }).await;
+    server.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_starts_without_an_overlay_that_it_cannot_read() {
+    let folder = lists();
+    fs::create_dir(folder.path().join("state")).unwrap();
+    fs::write(folder.path().join("state/overlay.toml"), "[modes]\nx = 1\n").unwrap();
+    let server = start(folder, None, PROGRAMS).await;
+    assert!(is_blocked(&server, "blocked.example").await);
+    let page = server.get("/").await.1;
+    assert!(page.contains("overlay.toml:2:1: modes.x: there is no such option"), "{page}");
+    fs::remove_file(server.path("state/overlay.toml")).unwrap();
+    eventually("all is well again", || async { !server.get("/").await.1.contains("modes.x") }).await;
+    server.running.stop().await;
+}

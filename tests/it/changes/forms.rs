@@ -1,0 +1,121 @@
+//! The same by the forms of pages, as a browser without script sends them.
+
+use super::*;
+
+/// A page as a browser gets it.
+pub async fn page(server: &Server, path: &str) -> String {
+    let (status, body) = browse(server, &format!("GET {path}"), "").await;
+    assert!(status.starts_with("200"), "{path}: {status}");
+    body
+}
+
+/// A request of a browser: status with location, and body.
+pub async fn browse(server: &Server, line: &str, form: &str) -> (String, String) {
+    let address = server.running.admin.unwrap();
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let text = format!(
+        "{line} HTTP/1.1\r\nHost: {address}\r\nAccept: text/html\r\nOrigin: http://{address}\r\nSec-Fetch-Site: same-origin\r\n\
+         Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{form}",
+        form.len()
+    );
+    stream.write_all(text.as_bytes()).await.unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await.unwrap();
+    let (head, body) = response.split_once("\r\n\r\n").unwrap();
+    let status = head.lines().next().unwrap().split_once(' ').unwrap().1;
+    let location = head.lines().find_map(|line| line.strip_prefix("location: ")).unwrap_or_default();
+    (format!("{} {location}", &status[..3]), body.to_owned())
+}
+
+/// The token that the forms of a page show.
+pub fn csrf(page: &str) -> String {
+    let (_, after) = page.split_once("name=\"csrf\" value=\"").unwrap_or_else(|| panic!("no form in {page}"));
+    after.split('"').next().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_switch_is_a_form_and_enforcing_leads_past_the_preview() {
+    let server = serve("").await;
+    server.ask("watched.example", RrType::ANY).await;
+    let programs = page(&server, "/programs").await;
+    let token = csrf(&programs);
+    let form = |rest: &str| format!("csrf={token}&{rest}");
+    let (status, _) = browse(&server, "POST /do/mode", &form("program=strict&group=&set=%3Dshadow")).await;
+    assert_eq!(status, "303 /programs?done=1#strict");
+    assert!(!is_blocked(&server, "blocked.example").await);
+    let told = page(&server, "/programs?done=1").await;
+    assert!(told.contains("set strict to shadow for everybody"), "{told}");
+    assert!(told.contains("as configured"), "{told}");
+    let (status, _) = browse(&server, "POST /do/mode", &form("program=watching&group=kids&set=seen%3Denforce")).await;
+    assert_eq!(status, "303 /programs/preview?program=watching&service=seen&group=kids&mode=enforce");
+    let preview = page(&server, status.split_once(' ').unwrap().1).await;
+    assert!(preview.contains("Enforce watching/seen for kids"), "{preview}");
+    assert!(preview.contains("watching holds its services down"), "{preview}");
+    let asked = "/api/v1/programs/watching/preview";
+    eventually("what it would have blocked is recorded", || async {
+        server.json(asked).await["text"][0]
+            == "In the last day it would have blocked 1 of 2 queries: 1 name, asked by 1 of 1 client."
+    })
+    .await;
+    let whole = server.json(asked).await;
+    assert_eq!(whole["breaks"], json!([["What is seen", "nothing"]]), "{whole}");
+    assert_eq!(whole["seen"][1]["by_name"], json!([{ "key": "watched.example", "queries": 1 }]), "{whole}");
+    assert_eq!(whole["seen"][0]["triggers"], json!([["qname", 1]]), "{whole}");
+    let kids = server.json(&format!("{asked}?group=kids")).await;
+    assert_eq!(kids["text"][0], "In the last day it would have blocked none of 0 queries of kids.", "{kids}");
+    let confirmed = "program=watching&service=seen&group=kids&mode=enforce&confirmed=yes";
+    let (status, _) = browse(&server, "POST /do/mode", &form(confirmed)).await;
+    assert_eq!(status, "303 /programs?group=kids&done=2#watching");
+    let (status, body) = browse(&server, "POST /do/mode", &form("program=nope&set=%3Doff")).await;
+    assert!(status.starts_with("422") && body.contains("there is no program &#34;nope&#34;"), "{status} {body}");
+    let (status, _) = browse(&server, "POST /do/mode", "program=strict&set=%3Doff").await;
+    assert!(status.starts_with("403"), "without the token: {status}");
+    // Undone on the page of changes.
+    let changes = page(&server, "/changes").await;
+    assert!(
+        changes.contains("set strict to shadow for everybody") || changes.contains("modes/everybody/strict"),
+        "{changes}"
+    );
+    assert!(changes.contains("name=\"change\" value=\"1\""), "{changes}");
+    let (status, _) = browse(&server, "POST /do/undo", &form("change=1")).await;
+    assert_eq!(status, "303 /changes?done=3");
+    assert!(is_blocked(&server, "blocked.example").await);
+    server.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn exceptions_and_blocks_are_made_changed_and_removed_by_forms() {
+    let server = serve("").await;
+    let token = csrf(&page(&server, "/except?name=shop.blocked.example").await);
+    let form = |rest: &str| format!("csrf={token}&{rest}");
+    let typed = "names=shop.blocked.example+b.blocked.example&match=exact&programs=strict&groups=kids&groups=default&reason=%3Cb%3E&until=";
+    let (status, _) = browse(&server, "POST /do/except", &form(typed)).await;
+    assert_eq!(status, "303 /except?done=1");
+    assert!(!is_blocked(&server, "b.blocked.example").await);
+    let shown = page(&server, "/except?id=e1").await;
+    assert!(
+        shown.contains("Change exception e1") && shown.contains("=shop.blocked.example =b.blocked.example"),
+        "{shown}"
+    );
+    assert!(shown.contains("&#60;b&#62;") && !shown.contains("<b>\""), "{shown}");
+    // What is wrong is told beside what was typed.
+    let (status, body) =
+        browse(&server, "POST /do/except", &form("names=http%3A%2F%2Fx.example&until=2027-01-31")).await;
+    assert!(status.starts_with("422"), "{status}");
+    assert!(
+        body.contains("is a URL, not a name")
+            && body.contains("value=\"http://x.example\"")
+            && body.contains("2027-01-31"),
+        "{body}"
+    );
+    let (status, _) = browse(&server, "POST /do/block", &form("name=game.example&groups=kids&reason=")).await;
+    assert_eq!(status, "303 /except?done=2");
+    assert!(is_blocked_for(&server, KID, "www.game.example").await && !is_blocked(&server, "game.example").await);
+    let (status, _) = browse(&server, "POST /do/block", &form("id=b2&name=game.example&reason=")).await;
+    assert_eq!(status, "303 /except?done=3");
+    assert!(is_blocked(&server, "game.example").await, "for everybody now");
+    assert_eq!(browse(&server, "POST /do/except", &form("remove=e1")).await.0, "303 /except?done=4");
+    assert_eq!(browse(&server, "POST /do/block", &form("remove=b2")).await.0, "303 /except?done=5");
+    assert!(is_blocked(&server, "b.blocked.example").await && !is_blocked(&server, "game.example").await);
+    server.running.stop().await;
+}

@@ -1,0 +1,291 @@
+//! The log over HTTP: what was asked is found, explained and shown as it comes.
+
+use crate::harness::{Ask, DEADLINE, Server, eventually, folder, start, write_list};
+use cleandns::dns::RrType;
+use serde_json::{Value, json};
+use std::{fs, time::Duration};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+const PROGRAMS: &str = r#"
+[[policy.exception]]
+names = ["=allowed.blocked.example"]
+reason = "we need it"
+[[program]]
+name = "strict"
+lists = [{ path = "strict.list", service = "shop" }]
+[[program]]
+name = "watching"
+mode = "shadow"
+lists = [{ path = "watching.list", service = "cloud" }]
+[[group]]
+name = "guests"
+clients = ["127.0.0.9"]
+"#;
+
+async fn serve(more: &str) -> Server {
+    let folder = folder();
+    write_list(&folder.path().join("strict.list"), &["blocked.example # it is", "@pass.blocked.example"]);
+    write_list(&folder.path().join("watching.list"), &["*.blocked.example", "watched.example"]);
+    start(folder, None, &format!("{more}{PROGRAMS}")).await
+}
+
+/// Asks what each kind of verdict is about, from two clients: 2 blocked, 1 that would be, 2 excepted, 1 passed.
+async fn ask(server: &Server) {
+    for (client, name, rr_type) in [
+        ("127.0.0.1", "a.blocked.example", RrType::AAAA),
+        ("127.0.0.9", "b.blocked.example", RrType::A),
+        ("127.0.0.9", "watched.example", RrType::A),
+        ("127.0.0.1", "pass.blocked.example", RrType::HTTPS),
+        ("127.0.0.1", "allowed.blocked.example", RrType::A),
+        ("127.0.0.1", "localhost", RrType::A),
+    ] {
+        server.ask_from(client, &Ask::new(name, rr_type)).await;
+    }
+    eventually("all recorded", || async { names(server, "").await.len() >= 6 }).await;
+}
+
+/// Names of the rows that a search finds, the newest first.
+async fn names(server: &Server, query: &str) -> Vec<String> {
+    let view = server.json(&format!("/api/v1/log{query}")).await;
+    view["rows"].as_array().unwrap().iter().map(|row| row["name"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn queries_are_found_by_all_that_is_kept_of_them() {
+    let server = serve("").await;
+    assert_eq!(names(&server, "").await.len(), 0, "nothing was asked yet");
+    ask(&server).await;
+    for (query, expected) in [
+        ("?verdict=blocked", &["b.blocked.example", "a.blocked.example"][..]),
+        ("?verdict=would-block", &["pass.blocked.example", "watched.example"]),
+        ("?verdict=excepted,passed", &["localhost", "allowed.blocked.example"]),
+        ("?client=127.0.0.9", &["watched.example", "b.blocked.example"]),
+        ("?client=127.0.0.8/31", &["watched.example", "b.blocked.example"]),
+        ("?service=watching/cloud&client=127.0.0.9", &["watched.example", "b.blocked.example"]),
+        ("?program=strict&verdict=blocked&type=AAAA", &["a.blocked.example"]),
+        ("?name=.blocked.example&type=HTTPS", &["pass.blocked.example"]),
+        ("?name=%3Dwatched.example&from=1h", &["watched.example"]),
+        ("?name=local&to=1h", &[]),
+    ] {
+        let (mut found, mut expected) = (names(&server, query).await, expected.to_vec());
+        // Two workers answer, and what is resolved is noted when its time comes.
+        found.sort();
+        expected.sort_unstable();
+        assert_eq!(found, expected, "{query}");
+    }
+    // Page by page, and back.
+    let first = server.json("/api/v1/log?limit=4").await;
+    assert_eq!((first["rows"].as_array().unwrap().len(), first.get("previous")), (4, None));
+    let next = first["next"].as_str().unwrap();
+    let second = server.json(&format!("/api/v1/log?limit=4&before={next}")).await;
+    assert_eq!(second["rows"].as_array().unwrap().len(), 2, "{second}");
+    assert!(second.get("next").is_none() && second.get("scanned_until").is_none(), "{second}");
+    let back = format!("/api/v1/log?limit=4&after={}", second["previous"].as_str().unwrap());
+    assert_eq!(server.json(&back).await["rows"], first["rows"]);
+    // One, with its line.
+    let row = &server.json("/api/v1/log?name=a.blocked.example").await["rows"][0];
+    let one = server.json(&format!("/api/v1/log/{}", row["id"])).await;
+    assert_eq!((&one["name"], &one["fate"], &one["type"]), (&row["name"], &json!("blocked"), &json!("AAAA")));
+    assert_eq!(one["verdicts"][0]["acted"], true);
+    let lines = one["lines"].as_array().unwrap();
+    assert_eq!(lines.len(), 2, "{one}");
+    assert_eq!((&lines[0]["text"], &lines[0]["is_current"]), (&json!("blocked.example # it is"), &json!(true)));
+    // When the list is another, its line is no longer shown as the one that said it.
+    let epoch = server.metric("cleandns_policy_epoch", &[]).await;
+    write_list(&server.path("strict.list"), &["other.example", "blocked.example"]);
+    eventually("a reload", || async { server.metric("cleandns_policy_epoch", &[]).await > epoch }).await;
+    let one = server.json(&format!("/api/v1/log/{}", row["id"])).await;
+    assert_eq!((one["lines"][0].get("text"), &one["lines"][0]["is_current"]), (None, &json!(false)), "{one}");
+    server.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_looked_for_is_a_problem() {
+    let server = serve("").await;
+    for (path, status) in [
+        ("/api/v1/log?verdict=maybe", 422),
+        ("/api/v1/log?type=NONSENSE", 422),
+        ("/api/v1/log?from=yesterday", 422),
+        ("/api/v1/log?before=x", 422),
+        ("/api/v1/log?before=1&after=1", 422),
+        ("/api/v1/log?limit=501", 422),
+        ("/api/v1/log?nmae=x", 400),
+        ("/api/v1/log/7", 404),
+        ("/api/v1/log/x", 404),
+        ("/api/v1/log/tail?verdict=maybe", 422),
+        ("/api/v1/log/tail?nmae=x", 400),
+        ("/api/v1/overview/top", 400),
+        ("/api/v1/overview/top?of=things", 422),
+        ("/api/v1/overview/top?of=names&hours=0", 422),
+        ("/api/v1/overview/top?of=names&limit=101", 422),
+    ] {
+        let (got, body) = server.get(path).await;
+        assert_eq!(got, status, "{path}: {body}");
+        let problem: Value = serde_json::from_str(&body).unwrap();
+        assert!(problem["detail"].as_str().is_some_and(|detail| detail.len() > 10), "{path}: {body}");
+    }
+    let asked = "/log?verdict=maybe";
+    assert_eq!(server.get(asked).await.0, 422);
+    assert_eq!((server.get("/log/7").await.0, server.get("/log/why?time=x").await.0), (404, 422));
+    server.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_blocked_most_is_counted_from_the_log() {
+    let server = serve("").await;
+    ask(&server).await;
+    let top = async |of: &str| server.json(&format!("/api/v1/overview/top?of={of}&hours=24")).await;
+    let services = top("services").await;
+    assert_eq!(services["queries"], 6, "{services}");
+    let row = |key: &str, blocked, would_block, excepted, clients| json!({ "key": key, "blocked": blocked, "would_block": would_block, "excepted": excepted, "clients": clients });
+    assert_eq!(services["rows"], json!([row("watching/cloud", 0, 4, 0, 2), row("strict/shop", 2, 0, 1, 2)]));
+    let names = top("names").await;
+    assert_eq!((&names["there_are"], &names["rows"][0]), (&json!(5), &row("a.blocked.example", 1, 0, 0, 1)));
+    assert_eq!(top("clients").await["rows"][0], row("127.0.0.1", 1, 1, 1, 1));
+    // The pages show it, and lead to the queries.
+    let page = server.get("/").await.1;
+    assert!(page.contains("/log?service=watching%2Fcloud&#38;verdict=blocked%2Cwould-block&#38;from=24h"), "{page}");
+    let page = server.get("/programs").await.1;
+    assert!(page.contains("/log?service=strict%2Fshop&amp;from=24h") && page.contains("2 blocked"), "{page}");
+    server.running.stop().await;
+}
+
+/// Queries as they come, read from a connection.
+struct Tail(TcpStream, String);
+
+impl Tail {
+    async fn open(server: &Server, query: &str) -> Self {
+        let mut stream = TcpStream::connect(server.running.admin.unwrap()).await.unwrap();
+        let head = format!("GET /api/v1/log/tail{query} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut tail = Self(stream, String::new());
+        tail.until("what comes from now on").await;
+        tail
+    }
+
+    /// Reads until something is said.
+    async fn until(&mut self, what: &str) -> &str {
+        let reading = async {
+            while !self.1.contains(what) {
+                let mut octets = [0; 4096];
+                let length = self.0.read(&mut octets).await.unwrap();
+                assert!(length > 0, "it ended without {what}: {}", self.1);
+                self.1.push_str(&String::from_utf8_lossy(&octets[..length]));
+            }
+        };
+        tokio::time::timeout(DEADLINE, reading).await.unwrap_or_else(|_| panic!("never said: {what}"));
+        &self.1
+    }
+
+    /// Reads to the end.
+    async fn end(mut self) -> String {
+        let mut rest = Vec::new();
+        tokio::time::timeout(DEADLINE, self.0.read_to_end(&mut rest)).await.unwrap().unwrap();
+        self.1 + &String::from_utf8_lossy(&rest)
+    }
+}
+
+/// Whether there is a database or not, whoever looks sees queries come, those that are looked for alone, and as much of
+/// clients as may be told.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn queries_are_seen_as_they_come() {
+    for more in ["", "[query_log]\nenabled = false\nprivacy = \"prefix\"\n"] {
+        let server = serve(more).await;
+        server.ask("before.blocked.example", RrType::A).await;
+        if more.is_empty() {
+            // What waits to be written when somebody begins to look is new to them.
+            eventually("it is recorded", || async { names(&server, "").await.len() == 1 }).await;
+        }
+        let (mut all, mut blocked) = (Tail::open(&server, "").await, Tail::open(&server, "?verdict=blocked").await);
+        server.ask("localhost", RrType::A).await;
+        server.ask("a.blocked.example", RrType::AAAA).await;
+        let said = blocked.until("}\n\n").await.to_owned();
+        let event = said.split("event: query\ndata: ").nth(1).unwrap().lines().next().unwrap();
+        let row: Value = serde_json::from_str(event).unwrap();
+        assert_eq!(
+            (&row["name"], &row["fate"], &row["type"]),
+            (&json!("a.blocked.example"), &json!("blocked"), &json!("AAAA"))
+        );
+        assert_eq!(row["client"], if more.is_empty() { "127.0.0.1" } else { "127.0.0.0/24" });
+        assert_eq!(row["verdicts"][0]["line"], 2);
+        assert!(!said.contains("localhost"), "{said}");
+        let all = all.until("a.blocked.example").await;
+        assert!(all.contains("localhost") && !all.contains("before"), "{all}");
+        assert_eq!(server.get("/api/v1/log").await.0, if more.is_empty() { 200 } else { 404 });
+        if more.is_empty() {
+            // It has a page of its own as soon as it is written.
+            let text = |field: &str| row[field].as_str().unwrap().replace(':', "%3A");
+            let path = format!("/log/why?time={}&name={}&client={}", text("time"), text("name"), text("client"));
+            eventually("a page of it", || async { server.get(&path).await.0 == 200 }).await;
+            assert!(server.get(&path).await.1.contains("Blocked by strict/shop."));
+        } else {
+            let page = server.get("/log").await.1;
+            assert!(
+                page.contains("What was asked isn&#39;t kept") || page.contains("What was asked isn't kept"),
+                "{page}"
+            );
+            assert!(page.contains("data-tail=\"/api/v1/log/tail\""), "{page}");
+            assert_eq!(server.get("/api/v1/overview/top?of=names").await.0, 404);
+            assert!(server.get("/").await.1.contains("That isn't known: nothing is recorded"));
+            // Nothing is counted of what keeps nothing.
+            assert_eq!(server.metric("cleandns_query_log", &[]).await, 0.0);
+        }
+        // When the server leaves, they end as they should.
+        let rest = tokio::spawn(blocked.end());
+        server.running.stop().await;
+        assert!(rest.await.unwrap().ends_with("0\r\n\r\n"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tails_are_so_many_and_no_more() {
+    let server = serve("").await;
+    let mut all = Vec::new();
+    for _ in 0..32 {
+        all.push(Tail::open(&server, "").await);
+    }
+    let (status, body) = server.get("/api/v1/log/tail").await;
+    assert_eq!(status, 503, "{body}");
+    all.pop();
+    eventually("a place is free", || async {
+        let tail = Tail::open(&server, "");
+        tokio::time::timeout(Duration::from_millis(500), tail).await.is_ok()
+    })
+    .await;
+    // Who is given too much is told how much was left out.
+    let mut tail = all.pop().unwrap();
+    let asking = async {
+        loop {
+            server.ask("localhost", RrType::A).await;
+        }
+    };
+    tokio::select! {
+        () = asking => {}
+        said = tail.until("event: missed\ndata: {\"rows\":") => assert!(said.contains("event: query")),
+    }
+    drop((all, tail));
+    server.running.stop().await;
+}
+
+/// What was asked before a start is in the graph of the first page, if it is recorded.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn counts_of_a_day_go_on_over_a_start() {
+    let server = serve("").await;
+    ask(&server).await;
+    let folder = server.folder;
+    server.running.stop().await;
+    let again = start(folder, None, PROGRAMS).await;
+    let totals = &again.json("/api/v1/overview").await["totals"];
+    assert_eq!((&totals["queries"], &totals["blocked"]["part"]), (&json!(6), &json!(2)), "{totals}");
+    again.ask("a.blocked.example", RrType::A).await;
+    eventually("one more", || async { again.json("/api/v1/overview").await["totals"]["queries"] == 7 }).await;
+    // Of days before there is nothing, and that is told too.
+    let week =
+        again.json("/api/v1/overview/time_line?from=2026-01-01T00:00:00Z&to=2026-01-08T00:00:00Z&step=3600").await;
+    assert_eq!(week["buckets"].as_array().unwrap().len(), 168);
+    assert!(fs::exists(again.path("state/queries.db")).unwrap());
+    again.running.stop().await;
+}
