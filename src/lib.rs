@@ -32,8 +32,8 @@
 //! - [`resolve`] finds answers and validates them, and tells the name servers behind them; the only place that names
 //!   hickory_resolver and domain.
 //! - [`response`] writes messages, those to blocked questions in `policy`; never decides.
-//! - [`lists`] the I/O around policy: `catalog` is what lists there are and their last good states, `read` and `watch`
-//!   get them from files, `fetch` from elsewhere, `store` keeps copies, `databases` reads those of networks and countries,
+//! - [`lists`] the I/O around policy: `catalog` is what lists there are and their last good states, `read` gets
+//!   them from files, `fetch` from elsewhere, `store` keeps copies, `databases` reads those of networks and countries,
 //!   `spec` turns the configuration into a policy's, `publish` swaps policies, `diff` compares lists.
 //! - [`query_log`] what is kept of queries, and where it goes: `rings` and `pack` take it from whoever answers, `drain`
 //!   hands it to the sinks (`sqlite`, `json_lines`, `dnstap`), `privacy` says how much of a client is told, `row` is what
@@ -46,6 +46,7 @@
 //! - [`admin`] HTTP; the only place that names the web framework. `guard` is who is heard, in what bounds; `view` what
 //!   stands now, as data, from which `api` makes JSON and `pages` makes pages; `live` the last 24 hours without a database;
 //!   `problem` what errors of the API look like.
+//! - [`watch`] when something happened to a file, and when its writer is done.
 //! - [`settings`] what of the configuration is in force while the program runs: `changing` puts another one in its place,
 //!   whole or not at all.
 //! - [`config`] what the owner wrote, checked whole; [`embedded`] the copies inside the binary.
@@ -93,3 +94,4 @@ pub mod settings;
 pub mod systemd;
 pub mod telemetry;
 pub mod warm;
+pub mod watch;

@@ -18,13 +18,22 @@ mod serve;
 mod wire_client;
 
 use crate::{
-    config::{self, Loaded, World},
+    config::{self, Loaded, Origin, Problems, World},
     embedded,
     policy::parse::{Extent, Format},
 };
 use clap::{Parser, Subcommand};
 use http::{ask_server, fetch};
-use std::{borrow::Cow, ffi::OsString, io::Write, net::IpAddr, path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    borrow::Cow,
+    ffi::OsString,
+    io::Write,
+    net::IpAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
 
 /// A recursive, validating DNS resolver that applies program blocklists and explains every verdict.
 #[derive(Parser)]
@@ -297,7 +306,15 @@ fn run_command(args: Args) -> Outcome {
     // Whoever asks the running server must be answered even while a list is gone.
     let load_to_ask = || load_config(args.config.clone(), true);
     match args.command.unwrap_or(Command::Serve { take_over: false }) {
-        Command::Serve { take_over } => serve::serve(load()?, take_over),
+        Command::Serve { take_over } => {
+            let loaded = load()?;
+            // Another file must not come in its place because this one is gone for a moment.
+            let file = match &loaded.config.origin {
+                Origin::File(path) => Some(path.clone()),
+                Origin::Embedded => args.config,
+            };
+            serve::serve(loaded, Arc::new(move || read_config(file.as_deref(), false)), take_over)
+        }
         Command::Check { json: true, strict, .. } => check::as_json(load(), strict),
         Command::Check { verbose, strict, json: false } => check::check(load()?, verbose, strict),
         Command::Query { name, rr_type, tcp, dnssec, cd, json } => {
@@ -342,12 +359,13 @@ fn run_command(args: Args) -> Outcome {
 
 /// `may_lack_files`: the files that the configuration names are not going to be read.
 fn load_config(file: Option<PathBuf>, may_lack_files: bool) -> Result<Loaded, Failure> {
+    read_config(file.as_deref(), may_lack_files).map_err(|problems| Failure::Configuration(problems.to_string()))
+}
+
+fn read_config(file: Option<&Path>, may_lack_files: bool) -> Result<Loaded, Problems> {
     let paths = || embedded::paths().into_iter().map(Cow::Owned).collect();
     let embedded = config::Embedded { read: &embedded::read, paths: &paths };
-    let world = World::of_process(embedded)
-        .map_err(|error| Failure::Other(format!("the current folder can't be told: {error}")))?;
-    let world = World { may_lack_files, ..world };
-    config::load(file.as_deref(), &world).map_err(|problems| Failure::Configuration(problems.to_string()))
+    config::load(file, &World { may_lack_files, ..World::of_process(embedded)? })
 }
 
 /// A duration as in the configuration.

@@ -9,6 +9,7 @@
 mod admin;
 mod groups;
 mod local;
+mod parts;
 mod policy;
 mod programs;
 mod query_log;
@@ -18,6 +19,7 @@ mod text;
 mod world;
 
 pub use self::{
+    parts::{files_of, folder_of, is_part},
     text::{WORD_BYTES_MAX, duration},
     world::{CONFIG_PATH, Embedded, World},
 };

@@ -7,7 +7,9 @@ mod reach;
 mod report;
 
 pub use dnstap_target::{DnstapTarget, DnstapTargetError};
-pub use file::{CONFIG_PATH, Embedded, Loaded, WORD_BYTES_MAX, World, duration, load, read};
+pub use file::{
+    CONFIG_PATH, Embedded, Loaded, WORD_BYTES_MAX, World, duration, files_of, folder_of, is_part, load, read,
+};
 pub use following::Following;
 pub use reach::{Open, open_to_the_internet};
 pub use report::{Problem, Problems};

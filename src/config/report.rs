@@ -66,6 +66,14 @@ impl fmt::Display for Problems {
 
 impl std::error::Error for Problems {}
 
+impl From<std::io::Error> for Problems {
+    /// The process can't tell where it is.
+    fn from(error: std::io::Error) -> Self {
+        let message = format!("can't be looked for, since the current folder can't be told: {error}");
+        Self(vec![Problem::whole_file("configuration", message)])
+    }
+}
+
 /// Gathers problems while one file is read.
 pub(super) struct Report<'a> {
     file: &'a str,

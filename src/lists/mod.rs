@@ -18,7 +18,6 @@ mod read;
 mod spec;
 mod store;
 mod trial;
-mod watch;
 
 pub use catalog::{Embedded, ListPath};
 pub use diff::{DiffError, ServiceDiff, diff};

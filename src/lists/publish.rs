@@ -8,16 +8,16 @@ pub use configure::{Alongside, ConfigureError, Wish};
 pub use status::{ListState, ListStatus};
 
 use super::{
-    catalog::{Catalog, Downloading, Embedded, Findings, ListPath, Occasion, Trouble},
+    catalog::{Catalog, Downloading, Embedded, Findings, ListPath, Occasion, Trouble, is_list_name},
     databases::Databases,
     fetch::{Delivery, Downloads, Fetcher},
     spec,
     store::{self, Store},
-    watch::{Interest, Pending, Watch},
 };
 use crate::{
     config::{Config, ListSource, Location, Override},
     policy::{BuildError, ListSpec, Mode, Policy, PolicySpec, parse::Told},
+    watch::{self, Happened, Interest, Pending, Watch},
 };
 use arc_swap::{ArcSwap, ArcSwapOption};
 use differences::{by_service, differences};
@@ -115,7 +115,12 @@ pub struct Control(Sender<Signal>);
 impl Control {
     /// Has everything read again.
     pub fn reload(&self) {
-        let _ = self.0.send(Signal::Reload(None));
+        self.reload_for(None);
+    }
+
+    /// The same; what is handed in is dropped when it is done.
+    pub fn reload_for(&self, waiting: Option<Waiting>) {
+        let _ = self.0.send(Signal::Reload(waiting));
     }
 
     /// Has every list with a url downloaded, due or not.
@@ -271,7 +276,15 @@ impl Lists {
         let signals = self.signals.0.clone();
         let sender = signals.clone();
         let thread = std::thread::Builder::new().name("lists".into());
-        let thread = thread.spawn(move || self.run(Watch::new(sender)))?;
+        let thread = thread.spawn(move || {
+            let tell = move |happened| {
+                let _ = sender.send(match happened {
+                    Happened::Event(event) => Signal::Event(event),
+                    Happened::Unknown => Signal::Rescan,
+                });
+            };
+            self.run(Watch::new("lists are", tell));
+        })?;
         Ok(Watching { signals, thread: Some(thread) })
     }
 
@@ -326,7 +339,7 @@ impl Lists {
             interest = self.interest();
             if watch.follow(&interest) {
                 // What happened before the new watch stood gave no event.
-                next_look = next_look.min(Instant::now() + super::watch::QUIET);
+                next_look = next_look.min(Instant::now() + watch::QUIET);
             }
         }
     }
@@ -358,7 +371,7 @@ impl Lists {
 
     fn interest(&self) -> Interest {
         let paths = [self.catalog.paths_of_interest(), self.databases.paths()].concat();
-        Interest::new(&paths, self.catalog.folders())
+        Interest::new(&paths, self.catalog.folders(), is_list_name)
     }
 
     /// Puts a policy in force in which everything found counts, and `alongside` right before it. Returns its number.
