@@ -48,8 +48,9 @@
 //!   `problem` what errors of the API look like.
 //! - [`watch`] when something happened to a file, and when its writer is done.
 //! - [`settings`] what of the configuration is in force while the program runs: `changing` puts another one in its place,
-//!   whole or not at all.
-//! - [`config`] what the owner wrote, checked whole; [`embedded`] the copies inside the binary.
+//!   whole or not at all, `files` keeps watch on the files.
+//! - [`config`] what the owner wrote, checked whole: `file` reads and merges files and the environment, `following` is what
+//!   a running program takes of a new one, `schema` is for editors; [`embedded`] the copies inside the binary.
 //! - [`app`] puts it together; [`cli`] is what a person types.
 //!
 //! For users: `README.md` with the chapters it lists, `blocklists/README.md` (formats), `config/POLICY.md` (what beats what),

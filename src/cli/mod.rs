@@ -6,6 +6,7 @@ mod admin;
 mod ask;
 mod cache;
 mod check;
+mod config;
 mod explain;
 mod http;
 mod lists;
@@ -18,7 +19,7 @@ mod serve;
 mod wire_client;
 
 use crate::{
-    config::{self, Loaded, Origin, Problems, World},
+    config::{Embedded, Loaded, Origin, Problems, World, load},
     embedded,
     policy::parse::{Extent, Format},
 };
@@ -122,6 +123,11 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Look at the configuration.
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
     /// Look at the answers that the running server keeps, or have it forget some.
     Cache {
         #[command(subcommand)]
@@ -197,6 +203,18 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+}
+
+#[derive(Subcommand)]
+enum ConfigCommand {
+    /// Show the value of every option, and where it comes from: a file and its line, the environment, or the default.
+    Show {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the JSON Schema of the configuration, for editors.
+    Schema,
 }
 
 #[derive(Subcommand)]
@@ -353,6 +371,8 @@ fn run_command(args: Args) -> Outcome {
             replay::replay(&replay::Asked { config: args.config, file, against, before, format, top, json })
         }
         Command::Admin { command } => admin::admin(command, || load_to_ask().map(|loaded| loaded.config)),
+        Command::Config { command: ConfigCommand::Show { json } } => config::show_all(args.config.as_deref(), json),
+        Command::Config { command: ConfigCommand::Schema } => config::print_schema(),
         Command::Health { json } => ask::health(&load_to_ask()?.config, json),
     }
 }
@@ -363,14 +383,19 @@ fn load_config(file: Option<PathBuf>, may_lack_files: bool) -> Result<Loaded, Fa
 }
 
 fn read_config(file: Option<&Path>, may_lack_files: bool) -> Result<Loaded, Problems> {
+    with_world(may_lack_files, |world| load(file, world))
+}
+
+/// Calls with the surroundings that a configuration is read in.
+fn with_world<T>(may_lack_files: bool, read: impl FnOnce(&World<'_>) -> Result<T, Problems>) -> Result<T, Problems> {
     let paths = || embedded::paths().into_iter().map(Cow::Owned).collect();
-    let embedded = config::Embedded { read: &embedded::read, paths: &paths };
-    config::load(file, &World { may_lack_files, ..World::of_process(embedded)? })
+    let embedded = Embedded { read: &embedded::read, paths: &paths };
+    read(&World { may_lack_files, ..World::of_process(embedded)? })
 }
 
 /// A duration as in the configuration.
 fn duration(text: &str) -> Result<Duration, String> {
-    config::duration(text)
+    crate::config::duration(text)
 }
 
 /// A list format as in the configuration.

@@ -5,14 +5,17 @@ mod file;
 mod following;
 mod reach;
 mod report;
+mod schema;
 
 pub use dnstap_target::{DnstapTarget, DnstapTargetError};
 pub use file::{
-    CONFIG_PATH, Embedded, Loaded, WORD_BYTES_MAX, World, duration, files_of, folder_of, is_part, load, read,
+    CONFIG_PATH, Embedded, Loaded, Shown, WORD_BYTES_MAX, World, duration, files_of, folder_of, is_part, load, read,
+    show,
 };
 pub use following::Following;
 pub use reach::{Open, open_to_the_internet};
 pub use report::{Problem, Problems};
+pub use schema::schema;
 
 use crate::{
     dns::{Name, Record},

@@ -24,7 +24,7 @@ pub use diff::{DiffError, ServiceDiff, diff};
 pub use fetch::{ConnectVia, Downloads, FetchLimits, LookUpHost};
 pub use publish::{
     Alongside, Chance, ConfigureError, Control, ListState, ListStatus, Lists, OnPublish, Published, StartError,
-    Watching,
+    Waiting, Watching,
 };
 pub use read::{line_of, version_of};
 pub use trial::{Before, Trial};

@@ -192,8 +192,9 @@ impl Watcher {
             }
         }
         (self.candidate, self.gone_since) = (None, None);
+        let is_changed = now != self.seen;
         self.seen = now;
-        self.read(true);
+        self.read(is_changed);
         // It may have changed while it was read, and other files may belong to it now.
         let after = self.now();
         let is_same = self.seen.iter().all(|(path, stamp)| after.get(path) == Some(stamp));
@@ -203,13 +204,14 @@ impl Watcher {
         (!is_same).then_some(LOOK_AGAIN_AFTER)
     }
 
-    /// Reads the files, and has what they say put in force. Unless `anyhow`, only if they say something else.
+    /// Reads the files, and has what they say put in force: if they say something else, or files that they name do
+    /// (`anyhow`), or it was refused before.
     fn read(&mut self, anyhow: bool) {
         let loaded = match (self.wanted.read)() {
             Ok(loaded) => loaded,
             Err(Problems(problems)) => return self.refuse(problems.iter().map(ToString::to_string).collect()),
         };
-        if loaded.config == self.said && !anyhow {
+        if loaded.config == self.said && !anyhow && self.refused_since.is_none() {
             return;
         }
         match self.runtime.block_on(self.wanted.changing.files_say(loaded.config.clone())) {
@@ -249,8 +251,9 @@ impl Watcher {
     }
 
     fn interest(&self) -> Interest {
-        let paths: Vec<PathBuf> = self.now().into_keys().collect();
         let folder = config::folder_of(&self.said.origin);
+        // The folder too, for it may come later.
+        let paths: Vec<PathBuf> = self.now().into_keys().chain(folder.clone()).collect();
         Interest::new(&paths, folder.as_deref().filter(|folder| folder.is_dir()).into_iter(), config::is_part)
     }
 }
