@@ -1,25 +1,25 @@
 //! The composition root: builds everything from the configuration, binds, serves, drains. Decides nothing else.
 
 mod alive;
+mod resolving;
 mod sockets;
 
 pub use self::{alive::SignsOfLife, sockets::obstacles};
+
+use self::resolving::{Resolving, look_up_host};
 use crate::{
     admin::{self, AdminState, Recorded, Tails},
-    config::{self, Config},
-    dns::{Name, Rcode, Record, RrType},
+    config::{self, Config, Log},
+    dns::{Name, RrType},
     embedded,
     health::{Health, UPSTREAM_SILENT},
     listener::{self, BindError, Drops, Service, Serving},
-    lists::{Chance, Downloads, Embedded, FetchLimits, Lists, LookUpHost, OnPublish, Published, StartError, Watching},
+    lists::{Chance, Downloads, Embedded, FetchLimits, Lists, OnPublish, Published, StartError, Watching},
     pause::Pauses,
     query::{Keeping, LocalData, Pipeline, Surroundings},
     query_log::{Privacy, QueryLog, Sink, Writing},
-    resolve::{
-        Clock, Hints, NameServersWanted, PortMap, Resolution, Resolve, Resolver, ResolverSetup, Security,
-        TrustAnchorText, UpstreamCounters, Wanted, Watch,
-    },
-    settings::{self, Changing, Hardware, OverlayFile, Settings},
+    resolve::{Clock, NameServersWanted, PortMap, Resolve, Resolver, Upstreams, Wanted, Watch},
+    settings::{self, Changing, Files, Hardware, OverlayFile, Parts, ReadAgain, Settings},
     telemetry::{Reload, Telemetry},
     warm::{Awake, AwakeFor, Warm},
 };
@@ -27,8 +27,8 @@ pub use crate::{listener::Start, systemd::Passed};
 use anyhow::Context;
 use std::{
     hash::BuildHasher,
-    net::{IpAddr, SocketAddr},
-    path::{Path, PathBuf},
+    net::SocketAddr,
+    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -45,8 +45,6 @@ const DRAIN_WITHIN: Duration = Duration::from_secs(5);
 const WRITE_WITHIN: Duration = Duration::from_secs(5);
 /// How often the first contact with name servers is tried until there is one.
 const CONTACT_EVERY: Duration = Duration::from_secs(30);
-/// How long a look-up for a download may take: the resolver gives up before that.
-const LOOK_UP_WITHIN: Duration = Duration::from_secs(6);
 
 /// What the program takes from the world besides its configuration.
 pub struct Outside {
@@ -63,7 +61,14 @@ pub struct Outside {
     /// Sockets that are open already.
     pub passed: Passed,
     pub awake: AwakeFor,
+    /// Reads the configuration again, for whoever wants it followed.
+    pub read_again: Option<ReadAgain>,
+    /// Has the program's own log go by what is configured now.
+    pub follow_log: FollowLog,
 }
+
+/// Tells who writes the program's own log what is configured.
+pub type FollowLog = Arc<dyn Fn(&Log) + Send + Sync>;
 
 impl Outside {
     /// The real one.
@@ -77,6 +82,8 @@ impl Outside {
             start: Start::Alone,
             passed: Passed::default(),
             awake: Arc::new(Awake::of_machine),
+            read_again: None,
+            follow_log: Arc::new(|_| {}),
         }
     }
 
@@ -120,6 +127,7 @@ pub struct Running {
     /// Puts another configuration in force.
     pub changing: Arc<Changing>,
     pub settings: Arc<Settings>,
+    files: Option<Files>,
     warm: Option<Arc<Warm>>,
     watching: Watching,
     stop: watch::Sender<bool>,
@@ -133,20 +141,22 @@ pub async fn start(config: Config, mut outside: Outside) -> Result<Running, AppE
     let overlay = Arc::new(OverlayFile::open(config.state_dir.as_deref(), outside.clock.clone()));
     let (config, files) = (Arc::new(overlay.lay_if_possible(&config)), config);
     let started = Instant::now();
-    let counters = Arc::new(UpstreamCounters::default());
     let (clock, chance, limits) = (outside.clock.clone(), outside.chance(), outside.fetch.clone());
     let (seed, start_mode, awake) = (outside.seed, outside.start, outside.awake.clone());
     let passed = std::mem::take(&mut outside.passed);
     let privacy = Privacy::new(config.query_log.privacy);
     let tails = Tails::default();
     let shown = config.admin.as_ref().map(|_| tails.sink());
-    let (query_log, writing) = query_log(&config, &privacy, shown)?;
+    let upstreams = Arc::new(Upstreams::default());
+    let (query_log, writing) = query_log(&config, &privacy, upstreams.clone(), shown)?;
     let watch = query_log.clone().filter(|_| config.query_log.dnstap.as_ref().is_some_and(|dnstap| dnstap.resolver));
     let watch = watch.map(|log| -> Watch { Arc::new(move |exchange| log.exchanged(exchange)) });
-    let resolver = resolver(&config, outside, counters.clone(), watch)?;
+    let resolving = Arc::new(Resolving::new(&outside, upstreams, watch));
+    let resolver = resolving.resolver(&config)?;
+    let settings = Arc::new(Settings::new(config.clone()));
     let recorded = query_log.clone();
     let telemetry = Arc::new(Telemetry::new(config.log.queries, privacy, query_log));
-    let downloads = Downloads { look_up_host: look_up_host(&config, &resolver), limits };
+    let downloads = Downloads { look_up_host: look_up_host(&settings, &resolver), limits };
     let (own_config, on_publish) = (config.clone(), count_reloads(&telemetry));
     // It waits for disks and downloads, and the resolver that downloads need runs on this runtime.
     let loading = tokio::task::spawn_blocking(move || {
@@ -160,16 +170,30 @@ pub async fn start(config: Config, mut outside: Outside) -> Result<Running, AppE
     let (pipeline, warnings) = pipeline(&config, &published, given, hardware.clone())?;
     warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let pipeline = Arc::new(pipeline);
-    let settings = Arc::new(Settings::new(config.clone()));
-    let own_overlay = overlay.clone();
-    let on_top = Arc::new(move |files| own_overlay.lay(files));
-    let changing = Changing::new(settings.clone(), lists.control(), pipeline.clone(), hardware, on_top, files);
-    let changing = Arc::new(changing);
     let warm = Warm::new(&config, awake).map(Arc::new);
+    let others = Others {
+        resolving: resolving.clone(),
+        resolver: resolver.clone(),
+        pipeline: pipeline.clone(),
+        warm: warm.clone(),
+        telemetry: telemetry.clone(),
+        follow_log: outside.follow_log,
+    };
+    let own_overlay = overlay.clone();
+    let parts = Parts {
+        settings: settings.clone(),
+        lists: lists.control(),
+        pipeline: pipeline.clone(),
+        hardware,
+        on_top: Arc::new(move |files| own_overlay.lay(files)),
+        others: Arc::new(move |running, next| others.prepare(running, next)),
+    };
+    let changing = Arc::new(Changing::new(parts, files));
     let health = Health {
         published: published.clone(),
-        counters,
+        counters: resolving.counters.clone(),
         resolver,
+        settings: settings.clone(),
         pauses: pipeline.pauses().clone(),
         overlay: overlay.clone(),
         losing: told_of(&recorded, QueryLog::losing),
@@ -224,6 +248,11 @@ pub async fn start(config: Config, mut outside: Outside) -> Result<Running, AppE
     writing.iter().for_each(Writing::begin);
     let service = Service { pipeline: pipeline.clone(), telemetry, stopping };
     let serving = listener::serve(sockets, &service).context("could not start serving")?;
+    let files = outside.read_again.map(|read| {
+        let (changing, settings, lists) = (changing.clone(), settings.clone(), lists.control());
+        Files::watch(settings::Wanted { read, changing, settings, lists, said: Config::clone(&config) })
+    });
+    let files = files.transpose().context("could not start the thread that watches the configuration")?;
     let watching = lists.watch().context("could not start the thread that watches the lists")?;
     let contact = tokio::spawn(make_contact(health.clone()));
     Ok(Running {
@@ -234,6 +263,7 @@ pub async fn start(config: Config, mut outside: Outside) -> Result<Running, AppE
         pipeline,
         changing,
         settings,
+        files,
         warm,
         watching,
         stop,
@@ -253,9 +283,9 @@ fn audit_file(config: &Config, admin: &config::Admin) -> Option<PathBuf> {
 fn query_log(
     config: &Config,
     privacy: &Privacy,
+    upstreams: Arc<Upstreams>,
     shown: Option<Box<dyn Sink>>,
 ) -> Result<(Option<Arc<QueryLog>>, Option<Writing>), AppError> {
-    let upstreams = Resolver::upstreams(&config.resolve).into_iter().map(Arc::from).collect();
     let started = QueryLog::start(&config.query_log, privacy, config.state_dir.as_deref(), upstreams, shown);
     let started = started.map_err(|error| AppError::Configuration(error.to_string()))?;
     match (&config.query_log.database, &started) {
@@ -301,25 +331,62 @@ fn pipeline(
     Ok((pipeline, warnings))
 }
 
+/// What goes by the configuration and by nothing else.
+struct Others {
+    resolving: Arc<Resolving>,
+    resolver: Resolver,
+    pipeline: Arc<Pipeline>,
+    warm: Option<Arc<Warm>>,
+    telemetry: Arc<Telemetry>,
+    follow_log: FollowLog,
+}
+
+impl Others {
+    /// Makes ready for the next configuration.
+    fn prepare(&self, running: &Config, next: &Config) -> Result<Box<dyn FnOnce() + Send>, String> {
+        let is_another = running.resolve != next.resolve;
+        let resolver = is_another.then(|| self.resolving.resolver(next)).transpose();
+        let made = resolver.map_err(|error| error.to_string())?;
+        let (resolver, pipeline, warm) = (self.resolver.clone(), self.pipeline.clone(), self.warm.clone());
+        let (telemetry, follow_log, next) = (self.telemetry.clone(), self.follow_log.clone(), next.clone());
+        Ok(Box::new(move || {
+            if let Some(made) = made {
+                resolver.become_like(&made);
+                // Others are asked now, who may have other answers.
+                pipeline.finder().flush(&Name::ROOT, true);
+                warm.iter().for_each(|warm| warm.follow(&next));
+            }
+            telemetry.log_queries(next.log.queries);
+            follow_log(&next.log);
+        }))
+    }
+}
+
 /// The flow of queries for whoever asks without a server: it decides on questions, and nothing is resolved.
 pub fn offline_pipeline(config: &Config, published: &Published) -> Result<Pipeline, AppError> {
     let outside = Outside::real();
-    let (clock, seed) = (outside.clock.clone(), outside.seed);
-    let resolver = resolver(config, outside, Arc::default(), None)?;
-    pipeline(config, published, (resolver, clock, seed), Arc::default()).map(|(pipeline, _)| pipeline)
+    let resolver = Resolving::new(&outside, Arc::default(), None).resolver(config)?;
+    pipeline(config, published, (resolver, outside.clock, outside.seed), Arc::default()).map(|(pipeline, _)| pipeline)
 }
 
 impl Running {
-    /// Has all lists read again.
+    /// Has the configuration's files and all lists read again.
     pub fn reload(&self) {
-        self.watching.reload(None);
+        self.have_reloaded(None);
     }
 
     /// The same; what is returned ends when it is done.
     pub fn reloaded(&self) -> oneshot::Receiver<()> {
         let (waiting, done) = oneshot::channel();
-        self.watching.reload(Some(waiting));
+        self.have_reloaded(Some(waiting));
         done
+    }
+
+    fn have_reloaded(&self, waiting: Option<oneshot::Sender<()>>) {
+        match &self.files {
+            Some(files) => files.reload(waiting),
+            None => self.watching.reload(waiting),
+        }
     }
 
     /// Has all lists with a url downloaded, due or not.
@@ -332,8 +399,9 @@ impl Running {
         let _ = self.stop.send(true);
         self.contact.abort();
         let Serving { workers, streams, .. } = self.serving;
-        let watching = self.watching;
+        let (watching, files) = (self.watching, self.files);
         let joined = tokio::task::spawn_blocking(move || {
+            files.into_iter().for_each(Files::stop);
             watching.stop();
             workers.into_iter().for_each(|worker| drop(worker.join()));
         });
@@ -359,48 +427,6 @@ impl Running {
     }
 }
 
-/// Finds a host's addresses by our own resolver, past the policy: a list that blocks the host it comes from would never
-/// be mended otherwise.
-fn look_up_host(config: &Config, resolver: &Resolver) -> LookUpHost {
-    let (resolver, runtime) = (resolver.clone(), tokio::runtime::Handle::current());
-    let families = [(config.resolve.ipv4, RrType::A), (config.resolve.ipv6, RrType::AAAA)];
-    let types: Vec<RrType> = families.into_iter().filter_map(|(is_on, rr_type)| is_on.then_some(rr_type)).collect();
-    Arc::new(move |host| {
-        let name: Name = host.parse().map_err(|error| format!("{host} is no host name: {error}"))?;
-        let answers = types.iter().map(|&rr_type| {
-            let (resolver, (sender, received)) = (resolver.clone(), std::sync::mpsc::channel());
-            runtime.spawn(async move {
-                let wanted = Wanted { validated: true, name_servers: NameServersWanted::No };
-                let resolving = resolver.resolve(name, rr_type, wanted);
-                let _ = sender.send(tokio::time::timeout(LOOK_UP_WITHIN, resolving).await.ok());
-            });
-            received
-        });
-        // All are asked before the first is waited for.
-        let answers: Vec<_> = answers.collect();
-        // Without an answer the runtime has ended, or time was up.
-        let answers = answers.into_iter().map(|received| received.recv().ok().flatten());
-        addresses(host, answers.collect())
-    })
-}
-
-/// The addresses in some answers, or why there are none.
-fn addresses(host: &str, answers: Vec<Option<Resolution>>) -> Result<Vec<IpAddr>, String> {
-    let (mut found, mut why) = (Vec::new(), format!("{host} has no address"));
-    for answer in answers {
-        match answer {
-            None => why = format!("{host} could not be resolved in time"),
-            Some(answer) if answer.security == Security::Bogus => why = format!("{host}: its answer breaks DNSSEC"),
-            Some(answer) if answer.rcode != Rcode::NOERROR => {
-                let detail = answer.ede.map(|ede| format!(": {}", ede.text)).unwrap_or_default();
-                why = format!("{host} could not be resolved: {}{detail}", answer.rcode);
-            }
-            Some(answer) => found.extend(answer.answer.iter().filter_map(Record::address)),
-        }
-    }
-    if found.is_empty() { Err(why) } else { Ok(found) }
-}
-
 /// The files inside the binary.
 pub fn embedded_files() -> Embedded {
     Embedded { read: embedded::read, paths: embedded::paths }
@@ -423,49 +449,9 @@ fn count_reloads(telemetry: &Arc<Telemetry>) -> OnPublish {
     })
 }
 
-fn resolver(
-    config: &Config,
-    outside: Outside,
-    counters: Arc<UpstreamCounters>,
-    watch: Option<Watch>,
-) -> Result<Resolver, AppError> {
-    let settings = config.resolve.clone();
-    let hints = match &settings.root_hints {
-        None => Hints::built_in(),
-        Some(path) => Hints::read(&text_of(path, "resolve.root_hints")?).map_err(|error| at_fault(path, error))?,
-    };
-    let anchors = match &settings.trust_anchors {
-        None => TrustAnchorText::built_in(),
-        Some(path) => {
-            TrustAnchorText::read(&text_of(path, "resolve.trust_anchors")?).map_err(|error| at_fault(path, error))?
-        }
-    };
-    let setup = ResolverSetup {
-        config: settings,
-        cache_bytes: config.cache.bytes / RESOLVER_SHARE,
-        hints,
-        anchors,
-        built_at: outside.built_at,
-        clock: outside.clock,
-        ports: outside.ports,
-        counters,
-        watch,
-    };
-    Ok(Resolver::new(setup)?)
-}
-
 /// The owner's own names, from the configuration and hosts files, and what in those files can't be used.
 pub fn local_data(config: &Config) -> Result<(LocalData, Vec<String>), AppError> {
     settings::local_data(config).map_err(AppError::Configuration)
-}
-
-fn text_of(path: &Path, option: &str) -> Result<String, AppError> {
-    std::fs::read_to_string(path)
-        .map_err(|error| AppError::Configuration(format!("{option}: {} can't be read: {error}", path.display())))
-}
-
-fn at_fault(path: &Path, error: impl std::fmt::Display) -> AppError {
-    AppError::Configuration(format!("{}:{error}", path.display()))
 }
 
 /// Checks the files that say who may use the pages, and the certificate.
@@ -479,7 +465,7 @@ pub fn check_admin(config: &Config) -> Result<(), AppError> {
 
 /// Checks what `check` can of a configuration's resolver without touching the network.
 pub fn check_resolver(config: &Config) -> Result<(), AppError> {
-    resolver(config, Outside::real(), Arc::default(), None).map(drop)
+    Resolving::new(&Outside::real(), Arc::default(), None).resolver(config).map(drop)
 }
 
 /// Asks for the root until a name server answers, so that trouble shows before the first client meets it.

@@ -4,7 +4,7 @@ use crate::{
     lists::{ListState, ListStatus, Published},
     pause::Pauses,
     resolve::{Clock, Resolver, UpstreamCounters},
-    settings::OverlayFile,
+    settings::{OverlayFile, Settings, Standing},
 };
 use serde::Serialize;
 use std::{
@@ -57,6 +57,8 @@ impl Readiness {
 pub enum Code {
     Stopping,
     Starting,
+    /// The configuration as it is written now is not in force, or not all of it.
+    Configuration,
     /// A folder of lists can't be read.
     Folder,
     /// A list as it is now can't be used.
@@ -130,6 +132,7 @@ pub struct Health {
     pub published: Arc<Published>,
     pub counters: Arc<UpstreamCounters>,
     pub resolver: Resolver,
+    pub settings: Arc<Settings>,
     pub pauses: Arc<Pauses>,
     /// Places where queries are recorded that lose some, by name.
     pub losing: Arc<dyn Fn() -> Vec<&'static str> + Send + Sync>,
@@ -153,7 +156,8 @@ impl Health {
             return (Readiness::Starting, vec![Concern::new(Code::Starting, "no policy is loaded yet")]);
         }
         let status = self.published.status.load();
-        let mut reasons = list_troubles(&status);
+        let mut reasons = configuration_troubles(&self.settings.standing());
+        reasons.extend(list_troubles(&status));
         let database = |why: &String| Concern::new(Code::Database, why).mended_by(DATABASE_TO_DO);
         reasons.extend(status.databases.iter().map(database));
         reasons.extend(self.pauses_told().into_iter().map(|told| {
@@ -231,6 +235,24 @@ fn upstream_silent() -> Concern {
 fn capital(text: &str) -> String {
     let mut signs = text.chars();
     signs.next().map_or_else(String::new, |first| format!("{}{}.", first.to_uppercase(), signs.as_str()))
+}
+
+/// What keeps the configuration as it is written from being in force.
+fn configuration_troubles(standing: &Standing) -> Vec<Concern> {
+    let refused = standing.refused.iter().map(|problem| {
+        Concern::new(Code::Configuration, problem)
+            .meanwhile("the configuration before stays in force")
+            .mended_by("Mend what is written there; it is read again by itself.")
+    });
+    let waiting = (!standing.waiting.is_empty()).then(|| {
+        Concern::new(
+            Code::Configuration,
+            format!("written, and waiting for a restart: {}", standing.waiting.join(", ")),
+        )
+        .meanwhile("the values of the start hold")
+        .mended_by("Restart cleandns, or take the change back.")
+    });
+    refused.chain(waiting).collect()
 }
 
 fn list_troubles(status: &ListStatus) -> Vec<Concern> {

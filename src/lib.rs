@@ -32,8 +32,8 @@
 //! - [`resolve`] finds answers and validates them, and tells the name servers behind them; the only place that names
 //!   hickory_resolver and domain.
 //! - [`response`] writes messages, those to blocked questions in `policy`; never decides.
-//! - [`lists`] the I/O around policy: `catalog` is what lists there are and their last good states, `read` and `watch`
-//!   get them from files, `fetch` from elsewhere, `store` keeps copies, `databases` reads those of networks and countries,
+//! - [`lists`] the I/O around policy: `catalog` is what lists there are and their last good states, `read` gets
+//!   them from files, `fetch` from elsewhere, `store` keeps copies, `databases` reads those of networks and countries,
 //!   `spec` turns the configuration into a policy's, `publish` swaps policies, `diff` compares lists.
 //! - [`query_log`] what is kept of queries, and where it goes: `rings` and `pack` take it from whoever answers, `drain`
 //!   hands it to the sinks (`sqlite`, `json_lines`, `dnstap`), `privacy` says how much of a client is told, `row` is what
@@ -46,9 +46,12 @@
 //! - [`admin`] HTTP; the only place that names the web framework. `guard` is who is heard, in what bounds; `view` what
 //!   stands now, as data, from which `api` makes JSON and `pages` makes pages; `live` the last hours: counted in memory,
 //!   recorded, or just happening; `problem` what errors of the API look like.
+//! - [`watch`] when something happened to a file, and when its writer is done.
 //! - [`settings`] what of the configuration is in force while the program runs: `changing` puts another one in its place,
-//!   whole or not at all; `overlay` is the file of what pages and API changed.
-//! - [`config`] what the owner wrote, checked whole, with `overlay`, which lies upon it; [`embedded`] the copies inside the binary.
+//!   whole or not at all, `files` keeps watch on the files, `overlay` is the file of what pages and API changed.
+//! - [`config`] what the owner wrote, checked whole: `file` reads and merges files and the environment, `overlay` lies upon
+//!   it, `following` is what a running program takes of a new one, `schema` is for editors; [`embedded`] the copies inside
+//!   the binary.
 //! - [`app`] puts it together; [`cli`] is what a person types.
 //!
 //! For users: `README.md` with the chapters it lists, `blocklists/README.md` (formats), `config/POLICY.md` (what beats what),
@@ -93,3 +96,4 @@ pub mod settings;
 pub mod systemd;
 pub mod telemetry;
 pub mod warm;
+pub mod watch;

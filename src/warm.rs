@@ -14,7 +14,7 @@ use std::{
     io::{self, BufRead, BufReader, BufWriter, Read, Seek, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 /// Where the answers are kept in the state folder.
@@ -51,7 +51,8 @@ pub struct Warm {
     file: PathBuf,
     /// Octets at most.
     size: u64,
-    words: String,
+    /// Another configuration may have others.
+    words: Mutex<String>,
     awake: AwakeFor,
 }
 
@@ -70,13 +71,17 @@ impl Warm {
             remove(&file);
             return None;
         }
-        // Other name servers, or another trust anchor, may have other answers.
-        let mut settings = format!("{:?}", config.resolve).into_bytes();
-        for file in [&config.resolve.root_hints, &config.resolve.trust_anchors].into_iter().flatten() {
-            settings.extend(fs::read(file).unwrap_or_default());
-        }
-        let words = format!("cleandns answers {} {:016x}", env!("CARGO_PKG_VERSION"), version_of(&settings));
+        let words = Mutex::new(words(config));
         Some(Self { file, size: config.cache.bytes.saturating_mul(2), words, awake })
+    }
+
+    /// What is kept is by this configuration from now on.
+    pub fn follow(&self, config: &Config) {
+        *self.words.lock().unwrap_or_else(PoisonError::into_inner) = words(config);
+    }
+
+    fn words(&self) -> String {
+        self.words.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Gives `finder` what an earlier process kept.
@@ -128,7 +133,7 @@ impl Warm {
         let mut content = BufReader::new(file.take(content));
         let mut line = String::new();
         content.by_ref().take(LINE_BYTES_MAX).read_line(&mut line)?;
-        let saved = line.strip_prefix(&self.words).and_then(|rest| rest.trim().split_once(' '));
+        let saved = line.strip_prefix(&self.words()).and_then(|rest| rest.trim().split_once(' '));
         let (boot, seconds) =
             saved.ok_or_else(|| no_use("it is from another version, or other settings of [resolve]"))?;
         let same = (self.awake)().filter(|awake| awake.boot == boot);
@@ -172,7 +177,7 @@ impl Warm {
             hash.update(octets);
             file.write_all(octets)
         };
-        put(format!("{} {boot} {seconds}\n", self.words).as_bytes())?;
+        put(format!("{} {boot} {seconds}\n", self.words()).as_bytes())?;
         finder.save(|answer| {
             answers += 1;
             put(&(answer.len() as u32).to_be_bytes())?;
@@ -186,6 +191,16 @@ impl Warm {
 
 fn unfinished(file: &Path) -> PathBuf {
     file.with_extension("unfinished")
+}
+
+/// The first words of a file of answers that were found by this configuration: other name servers, or another trust
+/// anchor, may have other answers.
+fn words(config: &Config) -> String {
+    let mut settings = format!("{:?}", config.resolve).into_bytes();
+    for file in [&config.resolve.root_hints, &config.resolve.trust_anchors].into_iter().flatten() {
+        settings.extend(fs::read(file).unwrap_or_default());
+    }
+    format!("cleandns answers {} {:016x}", env!("CARGO_PKG_VERSION"), version_of(&settings))
 }
 
 fn remove(file: &Path) {

@@ -19,6 +19,8 @@ struct Checked {
     problems: Vec<String>,
     /// The configuration's file; `None`: the one built in.
     configuration: Option<String>,
+    /// Files and variables of the environment that are read after it.
+    besides: Vec<String>,
     warnings: Vec<String>,
     /// Which of its addresses a cleandns has already, in words.
     running: Vec<String>,
@@ -34,6 +36,8 @@ struct Checked {
 /// What there is when everything was read.
 struct Looked {
     configuration: Option<String>,
+    /// What is read after it.
+    besides: Vec<String>,
     warnings: Vec<String>,
     /// Which of its addresses a cleandns has already.
     running: Vec<String>,
@@ -51,7 +55,8 @@ struct Sums {
 /// Reads all that a start would read. Wrong configuration never gets here: it was reported while it was read.
 fn look(loaded: Loaded) -> Result<Looked, Failure> {
     let wrong = |error: &dyn std::fmt::Display| Failure::Configuration(error.to_string());
-    let Loaded { config, warnings } = loaded;
+    let Loaded { config, warnings, sources } = loaded;
+    let besides = sources.into_iter().skip(1).collect();
     let configuration = match &config.origin {
         Origin::File(path) => Some(path.display().to_string()),
         Origin::Embedded => None,
@@ -71,7 +76,7 @@ fn look(loaded: Loaded) -> Result<Looked, Failure> {
     // A check leaves no trace: it neither writes last good copies nor falls back to them.
     let lists = Lists::load(Arc::new(config), app::embedded_files(), app::Outside::real().chance())
         .map_err(|error| wrong(&error))?;
-    Ok(Looked { configuration, warnings, running, published: lists.published() })
+    Ok(Looked { configuration, besides, warnings, running, published: lists.published() })
 }
 
 impl Sums {
@@ -113,6 +118,7 @@ pub fn as_json(loaded: Result<Loaded, Failure>, strict: bool) -> Outcome {
     say_json(&Checked {
         problems: Vec::new(),
         configuration: looked.configuration,
+        besides: looked.besides,
         warnings: looked.warnings,
         running: looked.running,
         lists: Some(admin::lists(&status)),
@@ -131,6 +137,7 @@ pub fn check(loaded: Loaded, verbose: bool, strict: bool) -> Outcome {
         Some(path) => say(format!("configuration: {path}\n")),
         None => say("configuration: built in, no file was found\n"),
     }
+    looked.besides.iter().for_each(|source| say(format!("besides: {source}\n")));
     looked.warnings.iter().for_each(|warning| say(format!("warning: {warning}\n")));
     looked.running.iter().for_each(|running| say(format!("{running}\n")));
     let status = looked.published.status.load();

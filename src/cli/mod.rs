@@ -6,6 +6,7 @@ mod admin;
 mod ask;
 mod cache;
 mod check;
+mod config;
 mod explain;
 mod http;
 mod lists;
@@ -18,13 +19,22 @@ mod serve;
 mod wire_client;
 
 use crate::{
-    config::{self, Loaded, World},
+    config::{Embedded, Loaded, Origin, Problems, World, load},
     embedded,
     policy::parse::{Extent, Format},
 };
 use clap::{Parser, Subcommand};
 use http::{ask_server, fetch};
-use std::{borrow::Cow, ffi::OsString, io::Write, net::IpAddr, path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    borrow::Cow,
+    ffi::OsString,
+    io::Write,
+    net::IpAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
 
 /// A recursive, validating DNS resolver that applies program blocklists and explains every verdict.
 #[derive(Parser)]
@@ -113,6 +123,11 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Look at the configuration.
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
     /// Look at the answers that the running server keeps, or have it forget some.
     Cache {
         #[command(subcommand)]
@@ -188,6 +203,18 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+}
+
+#[derive(Subcommand)]
+enum ConfigCommand {
+    /// Show the value of every option, and where it comes from: a file and its line, the environment, or the default.
+    Show {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the JSON Schema of the configuration, for editors.
+    Schema,
 }
 
 #[derive(Subcommand)]
@@ -297,7 +324,15 @@ fn run_command(args: Args) -> Outcome {
     // Whoever asks the running server must be answered even while a list is gone.
     let load_to_ask = || load_config(args.config.clone(), true);
     match args.command.unwrap_or(Command::Serve { take_over: false }) {
-        Command::Serve { take_over } => serve::serve(load()?, take_over),
+        Command::Serve { take_over } => {
+            let loaded = load()?;
+            // Another file must not come in its place because this one is gone for a moment.
+            let file = match &loaded.config.origin {
+                Origin::File(path) => Some(path.clone()),
+                Origin::Embedded => args.config,
+            };
+            serve::serve(loaded, Arc::new(move || read_config(file.as_deref(), false)), take_over)
+        }
         Command::Check { json: true, strict, .. } => check::as_json(load(), strict),
         Command::Check { verbose, strict, json: false } => check::check(load()?, verbose, strict),
         Command::Query { name, rr_type, tcp, dnssec, cd, json } => {
@@ -336,23 +371,31 @@ fn run_command(args: Args) -> Outcome {
             replay::replay(&replay::Asked { config: args.config, file, against, before, format, top, json })
         }
         Command::Admin { command } => admin::admin(command, || load_to_ask().map(|loaded| loaded.config)),
+        Command::Config { command: ConfigCommand::Show { json } } => config::show_all(args.config.as_deref(), json),
+        Command::Config { command: ConfigCommand::Schema } => config::print_schema(),
         Command::Health { json } => ask::health(&load_to_ask()?.config, json),
     }
 }
 
 /// `may_lack_files`: the files that the configuration names are not going to be read.
 fn load_config(file: Option<PathBuf>, may_lack_files: bool) -> Result<Loaded, Failure> {
+    read_config(file.as_deref(), may_lack_files).map_err(|problems| Failure::Configuration(problems.to_string()))
+}
+
+fn read_config(file: Option<&Path>, may_lack_files: bool) -> Result<Loaded, Problems> {
+    with_world(may_lack_files, |world| load(file, world))
+}
+
+/// Calls with the surroundings that a configuration is read in.
+fn with_world<T>(may_lack_files: bool, read: impl FnOnce(&World<'_>) -> Result<T, Problems>) -> Result<T, Problems> {
     let paths = || embedded::paths().into_iter().map(Cow::Owned).collect();
-    let embedded = config::Embedded { read: &embedded::read, paths: &paths };
-    let world = World::of_process(embedded)
-        .map_err(|error| Failure::Other(format!("the current folder can't be told: {error}")))?;
-    let world = World { may_lack_files, ..world };
-    config::load(file.as_deref(), &world).map_err(|problems| Failure::Configuration(problems.to_string()))
+    let embedded = Embedded { read: &embedded::read, paths: &paths };
+    read(&World { may_lack_files, ..World::of_process(embedded)? })
 }
 
 /// A duration as in the configuration.
 fn duration(text: &str) -> Result<Duration, String> {
-    config::duration(text)
+    crate::config::duration(text)
 }
 
 /// A list format as in the configuration.

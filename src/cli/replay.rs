@@ -165,7 +165,7 @@ fn shipped() -> Result<Loaded, Failure> {
 
 /// Compiles a configuration's policy.
 fn judge(loaded: Loaded) -> Result<Side<Judge>, Failure> {
-    let Loaded { config, warnings } = loaded;
+    let Loaded { config, warnings, .. } = loaded;
     let label = match &config.origin {
         Origin::File(path) => path.display().to_string(),
         Origin::Embedded => "the shipped programs".to_owned(),

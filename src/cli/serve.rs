@@ -4,16 +4,17 @@ mod status_line;
 
 use super::{Failure, Outcome, say};
 use crate::{
-    app::{self, AppError, Outside, Passed, Running, Start},
-    config::{Config, JsonTarget, Loaded, Log, Origin},
+    app::{self, AppError, FollowLog, Outside, Passed, Running, Start},
+    config::{Config, JsonTarget, Loaded, Log, Origin, Problem, Problems},
     health::{Health, UPSTREAM_SILENT},
     lists::{ListPath, ListStatus},
     policy::Mode,
+    settings::ReadAgain,
     systemd,
 };
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use status_line::StatusLine;
-use std::{collections::BTreeMap, fmt::Write, io::Write as _, time::Duration};
+use std::{collections::BTreeMap, fmt::Write, io::Write as _, sync::Arc, time::Duration};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::oneshot,
@@ -38,8 +39,8 @@ const TELL_EVERY: Duration = Duration::from_secs(5);
 const LEAVE_WITHIN: Duration = Duration::from_millis(500);
 
 /// Runs until a signal ends it.
-pub fn serve(loaded: Loaded, take_over: bool) -> Outcome {
-    let _flushed_at_the_end = start_log(&loaded.config.log)?;
+pub fn serve(loaded: Loaded, read_again: ReadAgain, take_over: bool) -> Outcome {
+    let (_flushed_at_the_end, follow_log) = start_log(&loaded.config.log)?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
@@ -49,19 +50,28 @@ pub fn serve(loaded: Loaded, take_over: bool) -> Outcome {
         .enable_all()
         .build()
         .map_err(|error| Failure::Other(format!("the runtime can't be started: {error}")))?;
-    let outcome = runtime.block_on(run(loaded.config, take_over, passed));
+    let following = Following { read_again, follow_log };
+    let outcome = runtime.block_on(run(loaded.config, following, take_over, passed));
     // What waits for a disk or a reader that is gone is not waited for.
     runtime.shutdown_timeout(LEAVE_WITHIN);
     outcome
 }
 
-async fn run(config: Config, take_over: bool, passed: Passed) -> Outcome {
+/// How the configuration is followed.
+struct Following {
+    read_again: ReadAgain,
+    follow_log: FollowLog,
+}
+
+async fn run(config: Config, following: Following, take_over: bool, passed: Passed) -> Outcome {
     let failed = |error: std::io::Error| Failure::Other(format!("signals can't be handled: {error}"));
     let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
     let start = if take_over { Start::TakeOver } else { Start::Alone };
-    let outside = Outside { start, passed, ..Outside::real() };
+    let Following { read_again, follow_log } = following;
+    let read_again = Some(with_log(read_again));
+    let outside = Outside { start, passed, read_again, follow_log, ..Outside::real() };
     let running = told_of(app::start(config, outside)).await.map_err(|error| match error {
         AppError::Configuration(text) => Failure::Configuration(text),
         AppError::Other(error) => Failure::Other(format!("{error:#}")),
@@ -167,18 +177,52 @@ async fn wait_for_silence(health: Health) {
     }
 }
 
-/// Sends the log to standard error through a bounded queue.
-fn start_log(log: &Log) -> Result<WorkerGuard, Failure> {
-    let filter = EnvFilter::try_new(&log.filter)
-        .map_err(|error| Failure::Configuration(format!("log.filter: `{}` can't be read: {error}", log.filter)))?;
+/// What the log tells, as it is configured.
+fn filter(log: &Log) -> Result<EnvFilter, String> {
+    EnvFilter::try_new(&log.filter).map_err(|error| format!("`{}` can't be read: {error}", log.filter))
+}
+
+/// Refuses a configuration whose log nobody can write, too.
+fn with_log(read_again: ReadAgain) -> ReadAgain {
+    Arc::new(move || {
+        let loaded = read_again()?;
+        match filter(&loaded.config.log) {
+            Ok(_) => Ok(loaded),
+            Err(message) => {
+                let file = match &loaded.config.origin {
+                    Origin::File(path) => path.display().to_string(),
+                    Origin::Embedded => "built in".to_owned(),
+                };
+                Err(Problems(vec![Problem { file, line: 0, column: 0, option: "log.filter".to_owned(), message }]))
+            }
+        }
+    })
+}
+
+/// Sends the log to standard error through a bounded queue. What comes back besides has it follow the configuration.
+fn start_log(log: &Log) -> Result<(WorkerGuard, FollowLog), Failure> {
+    let filter = filter(log).map_err(|error| Failure::Configuration(format!("log.filter: {error}")))?;
     let (writer, guard) = tracing_appender::non_blocking::NonBlockingBuilder::default()
         .lossy(true)
         .buffered_lines_limit(LOG_LINES_MAX)
         .finish(std::io::stderr());
     let subscriber = fmt().with_env_filter(filter).with_writer(writer).with_ansi(false);
     // A test or an embedding program may have set a subscriber of its own, which then serves.
-    let _ = if log.json { subscriber.json().try_init() } else { subscriber.try_init() };
-    Ok(guard)
+    let follow: FollowLog = match log.json {
+        true => {
+            let subscriber = subscriber.json().with_filter_reloading();
+            let handle = subscriber.reload_handle();
+            let _ = subscriber.try_init();
+            Arc::new(move |log| drop(self::filter(log).map(|filter| handle.reload(filter))))
+        }
+        false => {
+            let subscriber = subscriber.with_filter_reloading();
+            let handle = subscriber.reload_handle();
+            let _ = subscriber.try_init();
+            Arc::new(move |log| drop(self::filter(log).map(|filter| handle.reload(filter))))
+        }
+    };
+    Ok((guard, follow))
 }
 
 /// What a person sees when the program is ready.

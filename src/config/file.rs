@@ -1,7 +1,8 @@
 //! Reads the configuration file: TOML text to a checked `Config`, or every problem in it at once.
 //!
 //! ```text
-//! search → text → toml tree → sections, each option read and checked → checks across sections → Config
+//! search → files, conf.d, environment → toml trees, merged → sections, each option read and checked → checks across
+//! sections → Config
 //! ```
 //!
 //! It looks at the paths the file names, and reads the admin token. It opens no list, creates nothing, prints nothing.
@@ -9,31 +10,41 @@
 mod admin;
 mod groups;
 mod local;
+mod merge;
+mod parts;
 mod policy;
 mod programs;
 mod query_log;
 pub(super) mod reader;
 mod sections;
+mod show;
 pub(super) mod text;
 mod world;
 
 pub use self::{
+    parts::{files_of, folder_of, is_part},
+    show::{Shown, defaults, show},
     text::{WORD_BYTES_MAX, duration, end_of_day, exception_name},
     world::{CONFIG_PATH, Embedded, World},
 };
 
 pub(super) use self::policy::read_mode;
 pub use self::policy::unknown;
-use self::{reader::read_document, sections::read_config, world::is_absence};
-use super::{Config, Origin, Problem, Problems, report::Report};
+use self::{reader::read_documents, sections::read_config, world::is_absence};
+use super::{
+    Config, Origin, Problem, Problems,
+    report::{Document, Report},
+};
 use std::{
     fs::File,
     io::{self, Read},
     path::{Path, PathBuf},
 };
 
-/// Octets of a configuration: people write it, so more is the wrong file.
+/// Octets of all files of a configuration: people write it, so more is the wrong file.
 const CONFIG_BYTES_MAX: u64 = 1 << 20;
+/// Files in `conf.d`: more is another folder.
+const FILES_MAX: usize = 200;
 
 /// A configuration that can be used.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,31 +52,68 @@ pub struct Loaded {
     pub config: Config,
     /// What is allowed and yet perhaps not meant.
     pub warnings: Vec<Problem>,
+    /// What it was read from, in the order in which it counts: files, then variables of the environment.
+    pub sources: Vec<String>,
 }
 
-/// Reads `requested`, or else the first configuration found where one may be, or else the copy inside the binary.
+/// Reads `requested`, or else the first configuration found where one may be, or else the copy inside the binary; then
+/// what is in `conf.d` beside it, and what the environment says.
 pub fn load(requested: Option<&Path>, world: &World<'_>) -> Result<Loaded, Problems> {
     let origin = find_config(requested, world)?;
-    let failed = |message: String| Problems(vec![Problem::whole_file(world.shown(&origin), message)]);
-    let octets = match &origin {
-        Origin::File(path) => read_bounded(path, CONFIG_BYTES_MAX).map_err(failed)?,
-        Origin::Embedded => (world.embedded.read)(CONFIG_PATH).unwrap_or_default().into_owned(),
-    };
-    let text = String::from_utf8(octets).map_err(|error| {
-        let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = 1 + good.iter().filter(|&&octet| octet == b'\n').count();
-        failed(format!("line {line} is not UTF-8 text; save the file as UTF-8"))
-    })?;
-    read(&text, origin, world)
+    read_all(&documents(&origin, world)?, origin, world)
 }
 
-/// Reads the text of a configuration that came from `origin`.
+/// Reads the text of a configuration that came from `origin`, and nothing else.
 pub fn read(text: &str, origin: Origin, world: &World<'_>) -> Result<Loaded, Problems> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let file = world.shown(&origin);
-    let report = Report::new(&file, text);
-    let config = read_document(text, &report, |root| read_config(root, origin, world));
-    Ok(Loaded { config, warnings: report.finish()? })
+    read_all(&[Document::file(world.shown(&origin), text)], origin, world)
+}
+
+fn read_all(documents: &[Document], origin: Origin, world: &World<'_>) -> Result<Loaded, Problems> {
+    let report = Report::new(documents);
+    let config = read_documents(&report, |root| read_config(root, origin, world));
+    let sources = documents.iter().map(|document| document.name.clone()).collect();
+    Ok(Loaded { config, warnings: report.finish()?, sources })
+}
+
+/// All texts that make up a configuration, in the order in which they count.
+fn documents(origin: &Origin, world: &World<'_>) -> Result<Vec<Document>, Problems> {
+    let mut documents = Vec::new();
+    let mut problems = Vec::new();
+    let mut add = |name: String, octets: Result<Vec<u8>, String>| match octets.and_then(as_text) {
+        Ok(text) => documents.push(Document::file(name, text)),
+        Err(message) => problems.push(Problem::whole_file(name, message)),
+    };
+    if *origin == Origin::Embedded {
+        add(world.shown(origin), Ok((world.embedded.read)(CONFIG_PATH).unwrap_or_default().into_owned()));
+    }
+    let files = files_of(origin);
+    let mut bytes_left = CONFIG_BYTES_MAX;
+    for path in files.iter().take(1 + FILES_MAX) {
+        let octets = read_bounded(path, bytes_left).map_err(|why| match path {
+            path if *path == files[0] => why,
+            _ => format!("{why}; all files together may have {CONFIG_BYTES_MAX} octets"),
+        });
+        bytes_left -= octets.as_ref().map_or(0, |octets| octets.len() as u64);
+        add(world.shown_path(path), octets);
+    }
+    if files.len() > 1 + FILES_MAX {
+        let folder = folder_of(origin).unwrap_or_default();
+        let message = format!("there are more than {FILES_MAX} files; is it a folder of configurations at all?");
+        problems.push(Problem::whole_file(world.shown_path(&folder), message));
+    }
+    if !problems.is_empty() {
+        return Err(Problems(problems));
+    }
+    documents.extend(world.overrides());
+    Ok(documents)
+}
+
+fn as_text(octets: Vec<u8>) -> Result<String, String> {
+    String::from_utf8(octets).map_err(|error| {
+        let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = 1 + good.iter().filter(|&&octet| octet == b'\n').count();
+        format!("line {line} is not UTF-8 text; save the file as UTF-8")
+    })
 }
 
 impl Config {

@@ -6,14 +6,17 @@ mod following;
 pub mod overlay;
 mod reach;
 mod report;
+mod schema;
 
 pub use dnstap_target::{DnstapTarget, DnstapTargetError};
 pub use file::{
-    CONFIG_PATH, Embedded, Loaded, WORD_BYTES_MAX, World, duration, end_of_day, exception_name, load, read, unknown,
+    CONFIG_PATH, Embedded, Loaded, Shown, WORD_BYTES_MAX, World, duration, end_of_day, exception_name, files_of,
+    folder_of, is_part, load, read, show, unknown,
 };
 pub use following::Following;
 pub use reach::{Open, open_to_the_internet};
 pub use report::{Problem, Problems};
+pub use schema::schema;
 
 use crate::{
     dns::{Name, Record},

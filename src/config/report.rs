@@ -4,6 +4,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    collections::BTreeSet,
     fmt,
     ops::Range,
 };
@@ -66,28 +67,98 @@ impl fmt::Display for Problems {
 
 impl std::error::Error for Problems {}
 
-/// Gathers problems while one file is read.
+impl From<std::io::Error> for Problems {
+    /// The process can't tell where it is.
+    fn from(error: std::io::Error) -> Self {
+        let message = format!("can't be looked for, since the current folder can't be told: {error}");
+        Self(vec![Problem::whole_file("configuration", message)])
+    }
+}
+
+/// A text that belongs to a configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Document {
+    /// What it is called in messages.
+    pub name: String,
+    pub text: String,
+    pub kind: DocumentKind,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DocumentKind {
+    File,
+    /// A variable of the environment, by its name.
+    Variable(String),
+}
+
+impl Document {
+    pub fn file(name: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { name: name.into(), text: text.into(), kind: DocumentKind::File }
+    }
+}
+
+/// A document at its place among all that are read together: offsets count through all of them.
+#[derive(Clone)]
+pub(super) struct Source<'a> {
+    pub name: &'a str,
+    pub text: &'a str,
+    pub kind: &'a DocumentKind,
+    /// The offset of its first octet.
+    pub start: usize,
+}
+
+/// Gathers problems while documents are read.
 pub(super) struct Report<'a> {
-    file: &'a str,
-    text: &'a str,
-    problems: RefCell<Vec<Problem>>,
-    warnings: RefCell<Vec<Problem>>,
+    sources: Vec<Source<'a>>,
+    /// Each with its offset.
+    problems: RefCell<Vec<(usize, Problem)>>,
+    warnings: RefCell<Vec<(usize, Problem)>>,
     /// Where syntax is broken.
     unreadable: RefCell<Vec<Range<usize>>>,
     /// Problems beyond the bound have been left out.
     cut: Cell<bool>,
+    /// The options that were asked for, by their dotted names, set or not.
+    asked: RefCell<BTreeSet<String>>,
 }
 
 impl<'a> Report<'a> {
-    pub fn new(file: &'a str, text: &'a str) -> Self {
+    pub fn new(documents: &'a [Document]) -> Self {
+        let mut start = 0;
+        let sources = documents.iter().map(|Document { name, text, kind }| {
+            // A byte order mark is no text.
+            let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+            let source = Source { name, text, kind, start };
+            // One more, so that the end of a text is its own.
+            start += text.len() + 1;
+            source
+        });
         Self {
-            file,
-            text,
+            sources: sources.collect(),
             problems: <_>::default(),
             warnings: <_>::default(),
             unreadable: <_>::default(),
             cut: Cell::new(false),
+            asked: <_>::default(),
         }
+    }
+
+    /// Notes that there is an option of this name.
+    pub fn asks_for(&self, option: &str) {
+        let mut asked = self.asked.borrow_mut();
+        if !asked.contains(option) {
+            asked.insert(option.to_owned());
+        }
+    }
+
+    /// The options that were asked for.
+    #[cfg(test)]
+    pub fn asked(&self) -> BTreeSet<String> {
+        self.asked.borrow().clone()
+    }
+
+    /// What is read, in the order in which it counts.
+    pub fn sources(&self) -> &[Source<'a>] {
+        &self.sources
     }
 
     /// Notes that the text at `at` isn't TOML, and that nothing in `unreadable` can be trusted because of it: what
@@ -111,8 +182,7 @@ impl<'a> Report<'a> {
             self.cut.set(true);
             return;
         }
-        let problem = self.at(at, option, message);
-        self.problems.borrow_mut().push(problem);
+        self.problems.borrow_mut().push((at.start, self.at(at.start, option, message)));
     }
 
     /// Notes that something isn't there. Silent in broken text, where it may be there and only unreadable.
@@ -126,43 +196,48 @@ impl<'a> Report<'a> {
     pub fn warn(&self, at: Range<usize>, option: &str, message: impl Into<String>) {
         // Bounded apart from the problems: no number of warnings may hide one.
         if self.warnings.borrow().len() < PROBLEMS_MAX {
-            let warning = self.at(at, option, message);
-            self.warnings.borrow_mut().push(warning);
+            self.warnings.borrow_mut().push((at.start, self.at(at.start, option, message)));
         }
     }
 
-    /// `file:line` of an offset.
+    /// `file:line` of an offset, or the name of what has no lines.
     pub fn place(&self, offset: usize) -> String {
-        format!("{}:{}", self.file, self.position(offset).0)
+        let (source, line, _) = self.position(offset);
+        if line == 0 { source.to_owned() } else { format!("{source}:{line}") }
     }
 
     /// The warnings, if there was no problem.
     pub fn finish(self) -> Result<Vec<Problem>, Problems> {
-        let sorted = |problems: RefCell<Vec<Problem>>| {
+        let sorted = |problems: RefCell<Vec<(usize, Problem)>>| {
             let mut problems = problems.into_inner();
-            problems.sort_by_key(|problem| (problem.line, problem.column));
-            problems
+            problems.sort_by_key(|(offset, _)| *offset);
+            problems.into_iter().map(|(_, problem)| problem).collect::<Vec<_>>()
         };
         let mut problems = sorted(self.problems);
         if problems.is_empty() {
             return Ok(sorted(self.warnings));
         }
         if self.cut.get() {
-            problems.push(Problem::whole_file(self.file, "there are more problems; is it a configuration at all?"));
+            let name = self.sources.first().map_or("", |source| source.name);
+            problems.push(Problem::whole_file(name, "there are more problems; is it a configuration at all?"));
         }
         Err(Problems(problems))
     }
 
-    fn at(&self, at: Range<usize>, option: &str, message: impl Into<String>) -> Problem {
-        let (line, column) = self.position(at.start);
-        Problem { file: self.file.to_owned(), line, column, option: option.to_owned(), message: message.into() }
+    fn at(&self, offset: usize, option: &str, message: impl Into<String>) -> Problem {
+        let (file, line, column) = self.position(offset);
+        Problem { file: file.to_owned(), line, column, option: option.to_owned(), message: message.into() }
     }
 
-    /// Line, and column in characters, of an offset in octets.
-    fn position(&self, offset: usize) -> (usize, usize) {
-        let before = self.text.get(..offset).unwrap_or(self.text);
+    /// The document at an offset in octets, its line, and its column in characters; both are 0 where there are none.
+    fn position(&self, offset: usize) -> (&str, usize, usize) {
+        let Some(source) = self.sources.iter().rfind(|source| source.start <= offset) else { return ("", 0, 0) };
+        if matches!(source.kind, DocumentKind::Variable(_)) {
+            return (source.name, 0, 0);
+        }
+        let before = source.text.get(..offset - source.start).unwrap_or(source.text);
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+        (source.name, before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
     }
 }
 
@@ -172,15 +247,22 @@ mod tests {
 
     #[test]
     fn positions_count_lines_and_characters_from_one() {
-        let report = Report::new("f", "a\nöß = x\r\nlast");
-        for (offset, line, column) in [(0, 1, 1), (1, 1, 2), (2, 2, 1), (4, 2, 2), (9, 2, 6), (12, 3, 1), (99, 3, 5)] {
-            assert_eq!(report.position(offset), (line, column), "{offset}");
+        let documents = [Document::file("f", "a\nöß = x\r\nlast"), Document::file("g", "x")];
+        let report = Report::new(&documents);
+        for (offset, line, column) in [(0, 1, 1), (1, 1, 2), (2, 2, 1), (4, 2, 2), (9, 2, 6), (12, 3, 1), (16, 3, 5)] {
+            assert_eq!(report.position(offset), ("f", line, column), "{offset}");
+        }
+        // The end of a text is its own; what follows is the next one's.
+        for (offset, column) in [(17, 1), (18, 2), (99, 2)] {
+            assert_eq!(report.position(offset), ("g", 1, column), "{offset}");
         }
     }
 
     #[test]
     fn problems_are_shown_in_the_order_of_the_file() {
-        let report = Report::new("f", "a\nb\nc");
+        let document = |text: &str| [Document::file("f", text)];
+        let documents = document("a\nb\nc");
+        let report = Report::new(&documents);
         report.problem(4..5, "x.c", "third");
         report.problem(0..1, "x.a", "first");
         report.broken(2..3, 2..4, "second");
@@ -188,7 +270,8 @@ mod tests {
         report.missing(4..5, "x.d", "not said: it may stand in the broken line");
         let problems = report.finish().unwrap_err();
         assert_eq!(problems.to_string(), "f:1:1: x.a: first\nf:2:1: second\nf:3:1: x.c: third");
-        let report = Report::new("f", "x");
+        let documents = document("x");
+        let report = Report::new(&documents);
         (0..200).for_each(|_| report.warn(0..1, "x", "odd"));
         (0..200).for_each(|_| report.problem(0..1, "x", "wrong"));
         assert_eq!(report.finish().unwrap_err().0.len(), PROBLEMS_MAX + 1);

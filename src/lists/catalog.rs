@@ -14,7 +14,7 @@ pub use path::{ListPath, is_list_name};
 use self::{path::list_files, sources::Source, url::Remote};
 use super::{
     fetch::certificates,
-    read::{ReadFailure, Reading, Stamp},
+    read::{ReadFailure, Reading},
     store::Store,
 };
 use crate::{
@@ -23,6 +23,7 @@ use crate::{
         Canaries, Role, RuleSet,
         parse::{Format, Header, Parsed, Told},
     },
+    watch::Stamp,
 };
 use std::{
     borrow::Cow,

@@ -1,6 +1,6 @@
 //! The databases of networks and countries that the owner supplies: read, and read again when they change.
 
-use super::read::Stamp;
+use crate::watch::Stamp;
 use crate::{
     config::Config,
     policy::{Database, Geo},

@@ -18,14 +18,13 @@ mod read;
 mod spec;
 mod store;
 mod trial;
-mod watch;
 
 pub use catalog::{Embedded, ListPath};
 pub use diff::{DiffError, ServiceDiff, diff};
 pub use fetch::{ConnectVia, Downloads, FetchLimits, LookUpHost};
 pub use publish::{
     Alongside, Chance, ConfigureError, Control, ListState, ListStatus, Lists, OnPublish, Published, StartError,
-    Watching,
+    Waiting, Watching,
 };
 pub use read::{line_of, version_of};
 pub use trial::{Before, Trial};

@@ -2,31 +2,31 @@
 
 mod configure;
 mod differences;
+mod start;
 mod status;
+mod telling;
 
 pub use configure::{Alongside, ConfigureError, Wish};
 pub use status::{ListState, ListStatus};
 
 use super::{
-    catalog::{Catalog, Downloading, Embedded, Findings, ListPath, Occasion, Trouble},
+    catalog::{Catalog, Embedded, Findings, Occasion, Trouble, is_list_name},
     databases::Databases,
     fetch::{Delivery, Downloads, Fetcher},
     spec,
-    store::{self, Store},
-    watch::{Interest, Pending, Watch},
 };
 use crate::{
-    config::{Config, ListSource, Location, Override},
-    policy::{BuildError, ListSpec, Mode, Policy, PolicySpec, parse::Told},
+    config::{Config, Override},
+    policy::{BuildError, ListSpec, Mode, Policy, PolicySpec},
+    watch::{self, Happened, Interest, Pending, Watch},
 };
 use arc_swap::{ArcSwap, ArcSwapOption};
 use differences::{by_service, differences};
 use std::{
     collections::VecDeque,
-    path::PathBuf,
     sync::{
         Arc,
-        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+        mpsc::{Receiver, RecvTimeoutError, Sender},
     },
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -35,11 +35,6 @@ use std::{
 /// How often the lists are looked at without being told, for file systems without events.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
-/// How long a start waits for lists that are being written.
-const START_WAITS_FOR_WRITERS: Duration = Duration::from_secs(2);
-/// How long a start waits for downloads of lists of which there is no copy, unless they are required: long enough for a
-/// working network, short enough that a house isn't without names because a list's server is down.
-const START_WAITS_FOR_DOWNLOADS: Duration = Duration::from_secs(10);
 /// How often a start that waits for downloads looks whether it has waited long enough.
 const WAIT_STEP: Duration = Duration::from_millis(100);
 
@@ -115,7 +110,12 @@ pub struct Control(Sender<Signal>);
 impl Control {
     /// Has everything read again.
     pub fn reload(&self) {
-        let _ = self.0.send(Signal::Reload(None));
+        self.reload_for(None);
+    }
+
+    /// The same; what is handed in is dropped when it is done.
+    pub fn reload_for(&self, waiting: Option<Waiting>) {
+        let _ = self.0.send(Signal::Reload(waiting));
     }
 
     /// Has every list with a url downloaded, due or not.
@@ -146,83 +146,6 @@ impl Lists {
         on_publish: OnPublish,
     ) -> Result<Self, StartError> {
         Self::start(config, embedded, chance, Some(downloads), on_publish)
-    }
-
-    fn start(
-        config: Arc<Config>,
-        embedded: Embedded,
-        chance: Chance,
-        downloads: Option<Downloads>,
-        on_publish: OnPublish,
-    ) -> Result<Self, StartError> {
-        let seed = chance.seed;
-        let store = if downloads.is_some() { open_store(&config) } else { None };
-        let published = Arc::new(Published { policy: Arc::default(), status: ArcSwap::default() });
-        let downloading = match downloads {
-            Some(_) => Downloading::Yes { seed },
-            None => Downloading::No { copies: config.state_dir.as_deref().map(store::folder_in) },
-        };
-        let catalog = Catalog::new(&config, store, embedded, downloading);
-        let signals = channel();
-        let sender: Sender<Signal> = signals.0.clone();
-        let fetcher = downloads.map(|downloads| {
-            Fetcher::new(downloads, move |delivery| {
-                let _ = sender.send(Signal::Delivered(delivery));
-            })
-        });
-        let databases = Databases::new(&config);
-        let mut lists = Self {
-            config,
-            catalog,
-            databases,
-            published,
-            on_publish,
-            chance,
-            expired: Vec::new(),
-            fetcher,
-            signals,
-            deferred: VecDeque::new(),
-        };
-        let started = Instant::now();
-        let everything = Occasion { all: true, ..Occasion::default() };
-        let mut findings = lists.refresh(&everything, started);
-        lists.wait_for_writers(&mut findings, &everything, started);
-        lists.wait_for_downloads(&mut findings, started);
-        if let Some((path, reason)) = lists.catalog.unusable_ca_files().next() {
-            return Err(StartError::CaFile(path.display().to_string(), reason));
-        }
-        if let Some((path, reason)) = lists.catalog.missing_required().into_iter().next() {
-            return Err(StartError::Required(path, reason));
-        }
-        let databases = lists.databases.refresh(true);
-        lists.tell_of_databases(&databases.troubles);
-        lists.tell_of_expired();
-        lists.publish(findings, started, Box::new(|| {}))?;
-        lists.catalog.tidy();
-        lists.warn_of_unknown_services();
-        lists.warn_of_missing_databases();
-        Ok(lists)
-    }
-
-    /// A list that changes while it is read is read again, for a while: to go on without it would be to fail open.
-    fn wait_for_writers(&mut self, findings: &mut Findings, occasion: &Occasion, started: Instant) {
-        while findings.changing && started.elapsed() < START_WAITS_FOR_WRITERS {
-            std::thread::sleep(Duration::from_millis(100));
-            let later = self.refresh(occasion, Instant::now());
-            findings.absorb(later);
-        }
-    }
-
-    /// Waits, for a while, for lists that no earlier run downloaded: to start without them is to fail open.
-    fn wait_for_downloads(&mut self, findings: &mut Findings, started: Instant) {
-        while self.catalog.awaits_downloads(started.elapsed() >= START_WAITS_FOR_DOWNLOADS) {
-            if let Some(delivery) = self.next_delivery() {
-                let occasion = Occasion { delivered: vec![delivery], ..Occasion::default() };
-                let later = self.refresh(&occasion, Instant::now());
-                findings.absorb(later);
-            }
-        }
-        self.catalog.tell_of_missing_downloads(findings);
     }
 
     /// The next download that ends within a moment. What else comes meanwhile is kept for later.
@@ -271,7 +194,15 @@ impl Lists {
         let signals = self.signals.0.clone();
         let sender = signals.clone();
         let thread = std::thread::Builder::new().name("lists".into());
-        let thread = thread.spawn(move || self.run(Watch::new(sender)))?;
+        let thread = thread.spawn(move || {
+            let tell = move |happened| {
+                let _ = sender.send(match happened {
+                    Happened::Event(event) => Signal::Event(event),
+                    Happened::Unknown => Signal::Rescan,
+                });
+            };
+            self.run(Watch::new("lists are", tell));
+        })?;
         Ok(Watching { signals, thread: Some(thread) })
     }
 
@@ -326,7 +257,7 @@ impl Lists {
             interest = self.interest();
             if watch.follow(&interest) {
                 // What happened before the new watch stood gave no event.
-                next_look = next_look.min(Instant::now() + super::watch::QUIET);
+                next_look = next_look.min(Instant::now() + watch::QUIET);
             }
         }
     }
@@ -358,7 +289,7 @@ impl Lists {
 
     fn interest(&self) -> Interest {
         let paths = [self.catalog.paths_of_interest(), self.databases.paths()].concat();
-        Interest::new(&paths, self.catalog.folders())
+        Interest::new(&paths, self.catalog.folders(), is_list_name)
     }
 
     /// Puts a policy in force in which everything found counts, and `alongside` right before it. Returns its number.
@@ -437,63 +368,6 @@ impl Lists {
             seed: self.chance.seed,
         }
     }
-
-    /// Tells of the owner's exceptions that ended since it was last called; true if there are any.
-    fn tell_of_expired(&mut self) -> bool {
-        let expired = spec::expired(&self.config, (self.chance.clock)());
-        let is_new = |ended: &&(String, String)| !self.expired.contains(ended);
-        let news: Vec<_> = expired.iter().filter(is_new).cloned().collect();
-        for (place, until) in &news {
-            tracing::warn!(place, until, "an exception has ended: what it let pass is blocked again");
-        }
-        self.expired = expired;
-        !news.is_empty()
-    }
-
-    /// Tells of rules that the safety gate held back or warns of, in the lists that changed.
-    fn tell_of_gate(&self, changed: &[ListPath]) {
-        for entry in self.catalog.entries().iter().filter(|entry| changed.contains(&entry.path)) {
-            let Some(loaded) = &entry.loaded else { continue };
-            let tell = |told: &Told, what: &str| {
-                if let Some(first) = told.first.first() {
-                    let (list, line, reason) = (&entry.path, first.line, &first.reason);
-                    tracing::warn!(%list, rules = told.count, line, reason, "{what}");
-                }
-            };
-            tell(&loaded.held, "rules are held back as too broad to be meant; `release` them on the list if they are");
-            tell(&loaded.warned, "rules are very broad; they are obeyed");
-        }
-    }
-
-    fn tell_of_databases(&self, troubles: &[(String, String)]) {
-        for (file, reason) in troubles {
-            tracing::warn!(file, reason, "a database can't be used as it is now");
-        }
-    }
-
-    fn warn_of_missing_databases(&self) {
-        if self.published.status.load().name_servers_unheard {
-            tracing::warn!("{}", ListStatus::NAME_SERVERS_UNHEARD);
-        }
-        let (asns, countries) = self.published.status.load().rules_without_database;
-        for (count, what, option) in
-            [(asns, "AS numbers", "policy.asn_db"), (countries, "countries", "policy.country_db")]
-        {
-            if count > 0 {
-                tracing::warn!(
-                    rules = count,
-                    option,
-                    "rules on {what} are inactive: the option names no usable database"
-                );
-            }
-        }
-    }
-
-    fn warn_of_unknown_services(&self) {
-        for service in self.unknown_services() {
-            tracing::warn!(service, "the configuration names a service that no list has");
-        }
-    }
 }
 
 impl Watching {
@@ -521,30 +395,4 @@ impl Drop for Watching {
     fn drop(&mut self) {
         let _ = self.signals.send(Signal::Stop);
     }
-}
-
-/// The store in the state folder, or else one for this run if something is downloaded.
-fn open_store(config: &Config) -> Option<Store> {
-    let open = |state_dir: &PathBuf| {
-        let failed = |error: &std::io::Error| {
-            let folder = state_dir.display();
-            tracing::warn!(%folder, %error, "the state folder can't be used: no last good copies over a restart");
-        };
-        Store::open(state_dir).inspect_err(failed).ok()
-    };
-    if let Some(store) = config.state_dir.as_ref().and_then(open) {
-        return Some(store);
-    }
-    let of_programs = config.programs.iter().flat_map(|program| program.lists.iter().chain(&program.exceptions));
-    let mut all = of_programs.chain(config.exceptions.iter().flat_map(|exception| &exception.lists));
-    let has_url = |list: &ListSource| matches!(list.location, Location::Url(_));
-    if !all.any(has_url) {
-        return None;
-    }
-    let store = Store::temporary().inspect_err(|error| tracing::warn!(%error, "no list can be downloaded")).ok()?;
-    tracing::warn!(
-        folder = %store.folder().display(),
-        "there is no state folder: downloaded lists are kept for this run only, and downloaded again at the next start"
-    );
-    Some(store)
 }

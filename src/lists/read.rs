@@ -1,11 +1,11 @@
 //! Reads a file in pieces, so that what was read is what stood there: all of it, from one moment. A long list is never
 //! in memory as a whole.
 
+use crate::watch::Stamp;
 use ring::digest::{Context, SHA256, digest};
 use std::{
-    fs::{File, Metadata},
+    fs::File,
     io::{self, Read},
-    os::unix::fs::MetadataExt,
     path::Path,
     time::{Duration, SystemTime},
 };
@@ -16,16 +16,6 @@ pub const LIST_BYTES_MAX: u64 = 1 << 30;
 const PIECE_BYTES: usize = 256 << 10;
 /// Octets of a line that are shown to a person; no rule is longer.
 const LINE_BYTES_MAX: usize = 4096;
-
-/// What tells one state of a file from another without reading it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Stamp {
-    device: u64,
-    inode: u64,
-    length: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
 
 /// What is known of a file that was read, besides the text.
 #[derive(Clone, Copy, Debug)]
@@ -49,35 +39,6 @@ pub enum ReadFailure {
 
 /// A file system's clock ticks this coarsely at worst.
 const CLOCK_TICK: Duration = Duration::from_secs(2);
-
-impl Stamp {
-    /// The stamp of the file that a path leads to.
-    pub fn of(path: &Path) -> io::Result<Self> {
-        path.metadata().map(|metadata| Self::from(&metadata))
-    }
-
-    /// Tells one folder from another of the same name.
-    pub fn identity(&self) -> (u64, u64) {
-        (self.device, self.inode)
-    }
-
-    /// Octets in the file.
-    pub fn length(&self) -> u64 {
-        self.length
-    }
-}
-
-impl From<&Metadata> for Stamp {
-    fn from(metadata: &Metadata) -> Self {
-        Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            length: metadata.len(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        }
-    }
-}
 
 /// Tells one text from another: the first eight octets of its SHA-256, whose sixteen hexadecimal digits are the first
 /// that `sha256sum` prints.
@@ -110,7 +71,7 @@ pub fn read(path: &Path, take: &mut dyn FnMut(&[u8])) -> Result<Reading, ReadFai
     let same_file = file.metadata().map_err(ReadFailure::Io).map(|after| Stamp::from(&after) == before)?;
     // The path must still lead to the file that was read, not to one renamed into its place.
     let same_path = Stamp::of(path).is_ok_and(|after| after == before);
-    if !same_file || !same_path || length != before.length {
+    if !same_file || !same_path || length != before.length() {
         return Err(ReadFailure::Changing);
     }
     let age = metadata.modified().ok().and_then(|modified| SystemTime::now().duration_since(modified).ok());

@@ -366,7 +366,7 @@ mod tests {
         let list = folder.path().join("a.list");
         fs::write(&list, "one").unwrap();
         let keep = || with_store(folder.path(), |store| store.keep(list.clone(), version_of(b"one")));
-        let inode = || super::super::read::Stamp::of(&place_of_file(&folder.path().join("lists"), &list)).unwrap();
+        let inode = || crate::watch::Stamp::of(&place_of_file(&folder.path().join("lists"), &list)).unwrap();
         keep();
         let first = inode();
         keep();

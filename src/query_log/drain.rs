@@ -8,6 +8,7 @@ use super::{
     row::Row,
     unpack::{Packed, Packets, Tapped, Unpacked, Unpacker, unpack},
 };
+use crate::resolve::Upstreams;
 use std::{
     io,
     net::IpAddr,
@@ -251,7 +252,7 @@ pub(super) fn spawn(
     name: &'static str,
     mut sink: Box<dyn Sink>,
     privacy: Privacy,
-    upstreams: Vec<Arc<str>>,
+    upstreams: Arc<Upstreams>,
 ) -> io::Result<Spawned> {
     let (batches, received) = sync_channel(WAITING_BATCHES_MAX);
     let (counts, audience) = (Arc::new(SinkCounts::of(name, &*sink)), sink.audience());
@@ -267,7 +268,7 @@ fn serve(
     batches: &Receiver<Arc<Batch>>,
     counts: &SinkCounts,
     privacy: &Privacy,
-    upstreams: Vec<Arc<str>>,
+    upstreams: Arc<Upstreams>,
 ) {
     let mut unpacker = Unpacker::new(upstreams);
     let no_group: Option<Arc<str>> = (!privacy.tells_group()).then(|| "".into());

@@ -35,7 +35,7 @@ pub use search::{ClientLike, NameLike, Search};
 use crate::{
     config::{self, DnstapTarget, JsonTarget},
     policy::Policy,
-    resolve::Exchange,
+    resolve::{Exchange, Upstreams},
 };
 use drain::{Audience, SinkCounts, Spawned};
 use nix::unistd::{AccessFlags, access};
@@ -113,13 +113,13 @@ fn can_be_written(path: &Path) -> Result<(), String> {
 impl QueryLog {
     /// Starts the sinks that the configuration asks for; `None` if there are none. They have nothing to write before
     /// [`Writing::begin`]. What can't be sent waits in the state
-    /// folder. `privacy` is shared with all others who tell clients. `upstreams` are the names of upstreams by their numbers.
+    /// folder. `privacy` is shared with all others who tell clients. `upstreams` tells what the numbers of upstreams mean.
     /// `shown`: a sink that keeps nothing, for those who look at queries as they come.
     pub fn start(
         config: &config::QueryLog,
         privacy: &Privacy,
         state_dir: Option<&Path>,
-        upstreams: Vec<Arc<str>>,
+        upstreams: Arc<Upstreams>,
         shown: Option<Box<dyn Sink>>,
     ) -> Result<Option<(Arc<Self>, Writing)>, StartError> {
         check(config)?;
@@ -270,7 +270,7 @@ mod tests {
         };
         let privacy = Privacy::new(config.privacy);
         for (serves, left) in [(false, 1), (true, 2)] {
-            let (log, writing) = QueryLog::start(&config, &privacy, None, Vec::new(), None).unwrap().unwrap();
+            let (log, writing) = QueryLog::start(&config, &privacy, None, Arc::default(), None).unwrap().unwrap();
             let (began, ended) = (Instant::now(), Instant::now());
             let server = "192.0.2.53:53".parse().unwrap();
             log.exchanged(&Exchange { server, tcp: false, question: b"asked", response: None, began, ended });

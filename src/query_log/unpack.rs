@@ -11,7 +11,7 @@ use crate::{
     dns::{Rcode, RrType, Transport},
     policy::{Outcome, Scope, Trigger},
     query::CacheUse,
-    resolve::Security,
+    resolve::{Security, Upstreams},
 };
 use octets::{Cursor, LABELS_AT, Linked, matched, name_octets, presentation, read_links, rule_name};
 use std::{
@@ -106,7 +106,7 @@ impl<'p> PackedExchange<'p> {
 pub struct Unpacker {
     /// Latest last.
     policies: Vec<Arc<PolicyNames>>,
-    upstreams: Vec<Arc<str>>,
+    upstreams: Arc<Upstreams>,
     /// Verdicts by what they were packed as, with the epoch of their policy and the names of their rules.
     verdicts: HashMap<Box<[u8]>, Arc<Verdicts>, foldhash::fast::RandomState>,
     pass: Arc<Verdicts>,
@@ -118,7 +118,7 @@ pub struct Unpacker {
 
 impl Unpacker {
     /// `upstreams`: what the numbers of upstreams mean.
-    pub fn new(upstreams: Vec<Arc<str>>) -> Self {
+    pub fn new(upstreams: Arc<Upstreams>) -> Self {
         Self {
             policies: Vec::new(),
             upstreams,
@@ -188,7 +188,7 @@ impl Unpacker {
             micros,
             cache: CacheUse::ALL.get(usize::from(cache)).copied(),
             security: Security::ALL.get(usize::from(security)).copied(),
-            upstream: self.upstreams.get(usize::from(upstream)).cloned(),
+            upstream: self.upstreams.name(upstream),
             bypass: is_set(flag::BYPASS),
             dropped: is_set(flag::DROPPED),
             verdicts,
@@ -304,7 +304,7 @@ mod tests {
         for name in ["www.example.com", ".", "a_b.example", r"we\.ird.\000\255.example"] {
             let question = question(name);
             let octets = packed(&question, Some((b"asked", b"said")));
-            let mut unpacker = Unpacker::new(Vec::new());
+            let mut unpacker = Unpacker::new(Arc::default());
             let mut read = |octets: &[u8]| {
                 let queries = unpack(octets).filter_map(|packed| match packed {
                     Packed::Query(query) => unpacker.row(&query, BASE).map(|unpacked| {

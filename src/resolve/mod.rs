@@ -22,12 +22,14 @@ mod name_servers;
 mod observed;
 mod recursor;
 mod resolver;
+mod upstreams;
 mod validate;
 mod wire;
 
 pub use anchors::{AnchorError, Hints, TrustAnchorText};
 pub use observed::{Exchange, Watch};
 pub use resolver::{Clock, Resolver, ResolverSetup};
+pub use upstreams::Upstreams;
 pub use wire::{PortMap, UpstreamCounters};
 
 use crate::dns::{ExtendedError, Name, Rcode, Record, RrType};

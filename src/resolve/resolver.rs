@@ -10,6 +10,7 @@ use super::{
     name_servers::{Search, known},
     observed::{Observed, SharedCuts, Watch},
     recursor::Recursor,
+    upstreams::Upstreams,
     validate::{FetchKeys, Validator},
     wire::{PortMap, Wire},
 };
@@ -17,6 +18,7 @@ use crate::{
     config,
     dns::{ExtendedError, Name, Rcode, RrType},
 };
+use arc_swap::ArcSwap;
 use std::{
     future::Future,
     pin::Pin,
@@ -43,19 +45,27 @@ pub struct ResolverSetup {
     /// `None`: servers are where their addresses say.
     pub ports: Option<Arc<PortMap>>,
     pub counters: Arc<UpstreamCounters>,
+    pub upstreams: Arc<Upstreams>,
     /// Sees all messages to and from other servers.
     pub watch: Option<Watch>,
 }
 
-/// Finds and validates answers. Cheap to clone.
+/// Finds and validates answers. Cheap to clone; all clones go by the same configuration.
 #[derive(Clone)]
 pub struct Resolver {
-    routes: Arc<Routes>,
-    cuts: SharedCuts,
-    validator: Option<Arc<Validator>>,
+    current: Arc<ArcSwap<Current>>,
     built_at: u64,
     clock: Clock,
     clock_was_wrong: Arc<AtomicBool>,
+}
+
+/// What another configuration has another of.
+struct Current {
+    routes: Arc<Routes>,
+    cuts: SharedCuts,
+    validator: Option<Arc<Validator>>,
+    /// Of each forwarder.
+    numbers: Vec<u8>,
 }
 
 /// Who is asked for which name.
@@ -89,39 +99,39 @@ impl Resolver {
             Arc::new(Validator::new(&setup.anchors, setup.cache_bytes, fetch))
         });
         let clock_was_wrong = Arc::new(AtomicBool::new(false));
-        Ok(Self { routes, cuts, validator, built_at: setup.built_at, clock: setup.clock, clock_was_wrong })
+        let numbers = routes.forwarders.iter().map(|forwarder| setup.upstreams.forward(&forwarder.zone)).collect();
+        let current = Arc::new(ArcSwap::from_pointee(Current { routes, cuts, validator, numbers }));
+        Ok(Self { current, built_at: setup.built_at, clock: setup.clock, clock_was_wrong })
+    }
+
+    /// Goes by what `other` was built from, from the next question on. Those in flight end as they began.
+    pub fn become_like(&self, other: &Self) {
+        self.current.store(other.current.load_full());
     }
 
     /// True while the system clock stands before the build date, so that nothing is validated.
     pub fn clock_is_wrong(&self) -> bool {
-        self.validator.is_some() && (self.clock)() < self.built_at
-    }
-
-    /// What the numbers that `upstream` gives mean: `recursion`, then `forward` and a zone.
-    pub fn upstreams(config: &config::Resolve) -> Vec<String> {
-        let mut zones: Vec<&Name> = config.forwards.iter().map(|forward| &forward.zone).collect();
-        zones.sort_by_key(|zone| deepest_first(zone));
-        let forwards = zones.iter().map(|zone| format!("forward {zone}"));
-        std::iter::once("recursion".to_owned()).chain(forwards).collect()
+        self.current.load().validator.is_some() && (self.clock)() < self.built_at
     }
 
     async fn find(self, name: Name, rr_type: RrType, wanted: Wanted) -> Resolution {
         let begun = Instant::now();
-        let link = match chase(&*self.routes, &name, rr_type, true).await {
+        let current = self.current.load_full();
+        let link = match chase(&*current.routes, &name, rr_type, true).await {
             Ok(link) => link,
             // How far it came matters: an alias on the way may be blocked, whether or not its target can be reached.
             Err(Stopped { ede, answer }) => {
                 let link = Link { rcode: Rcode::SERVFAIL, answer, authority: Vec::new() };
                 let delegations = match wanted.name_servers {
                     NameServersWanted::No => Vec::new(),
-                    _ => known(&self.cuts, &name, rr_type, &link),
+                    _ => known(&current.cuts, &name, rr_type, &link),
                 };
                 return Resolution { answer: link.answer, delegations, ..Resolution::failed(ede) };
             }
         };
-        let search = Search::new(self.routes.clone(), self.cuts.clone(), begun);
+        let search = Search::new(current.routes.clone(), current.cuts.clone(), begun);
         let ((security, ede), delegations) = tokio::join!(
-            self.judge(&name, rr_type, &link, wanted),
+            self.judge(&current, &name, rr_type, &link, wanted),
             search.find(&name, rr_type, &link, wanted.name_servers)
         );
         let Link { rcode, answer, authority } = link;
@@ -130,17 +140,18 @@ impl Resolver {
 
     async fn judge(
         &self,
+        current: &Current,
         name: &Name,
         rr_type: RrType,
         link: &Link,
         wanted: Wanted,
     ) -> (Security, Option<ExtendedError>) {
-        let Some(validator) = self.validator.as_ref().filter(|_| wanted.validated) else {
+        let Some(validator) = current.validator.as_ref().filter(|_| wanted.validated) else {
             return (Security::Unchecked, None);
         };
         // An answer is as good as the least of its sources: one that isn't to be validated makes the whole so.
         let owners = std::iter::once(name).chain(link.answer.iter().map(|record| &record.owner));
-        if !{ owners }.all(|owner| self.routes.validates(owner)) {
+        if !{ owners }.all(|owner| current.routes.validates(owner)) {
             return (Security::Unchecked, None);
         }
         if self.clock_is_wrong() {
@@ -170,14 +181,15 @@ impl Resolve for Resolver {
     }
 
     fn upstream(&self, name: &Name) -> u8 {
-        let forwarder = self.routes.forwarders.iter().position(|forwarder| name.is_at_or_below(&forwarder.zone));
-        // Beyond that many nobody tells them apart.
-        forwarder.map_or(0, |forwarder| (1 + forwarder).min(usize::from(u8::MAX) - 1) as u8)
+        let current = self.current.load();
+        let forwarder = current.routes.forwarders.iter().position(|forwarder| name.is_at_or_below(&forwarder.zone));
+        forwarder.map_or(0, |forwarder| current.numbers[forwarder])
     }
 
     fn forget(&self) {
-        self.routes.recursor.forget();
-        self.routes.forwarders.iter().for_each(Forwarder::forget);
+        let current = self.current.load();
+        current.routes.recursor.forget();
+        current.routes.forwarders.iter().for_each(Forwarder::forget);
     }
 }
 

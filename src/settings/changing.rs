@@ -13,13 +13,23 @@ use tokio::sync::Mutex;
 /// into a file lie on top.
 pub type OnTop = Arc<dyn Fn(Config) -> Result<Config, String> + Send + Sync>;
 
+/// Makes ready whatever else goes by the configuration, from the running one and the next, or tells why it can't be; what
+/// comes back is done when the next one is put in force.
+pub type Others = Arc<dyn Fn(&Config, &Config) -> Result<Box<dyn FnOnce() + Send>, String> + Send + Sync>;
+
+/// Who goes by the configuration.
+pub struct Parts {
+    pub settings: Arc<Settings>,
+    pub lists: Control,
+    pub pipeline: Arc<Pipeline>,
+    pub hardware: Arc<Hardware>,
+    pub on_top: OnTop,
+    pub others: Others,
+}
+
 /// Puts configurations in force, one after the other.
 pub struct Changing {
-    settings: Arc<Settings>,
-    lists: Control,
-    pipeline: Arc<Pipeline>,
-    hardware: Arc<Hardware>,
-    on_top: OnTop,
+    parts: Parts,
     /// What the files say. Held while a configuration is put in force.
     files: Mutex<Config>,
 }
@@ -45,15 +55,8 @@ pub enum NotApplied {
 
 impl Changing {
     /// `files`: what the files said at the start, without what lies on top.
-    pub fn new(
-        settings: Arc<Settings>,
-        lists: Control,
-        pipeline: Arc<Pipeline>,
-        hardware: Arc<Hardware>,
-        on_top: OnTop,
-        files: Config,
-    ) -> Self {
-        Self { settings, lists, pipeline, hardware, on_top, files: Mutex::new(files) }
+    pub fn new(parts: Parts, files: Config) -> Self {
+        Self { parts, files: Mutex::new(files) }
     }
 
     /// Goes by what the files say now. It comes back once that holds for the very next query. Who doesn't want to wait so
@@ -77,30 +80,33 @@ impl Changing {
     }
 
     async fn apply(&self, files: Config) -> Result<Applied, NotApplied> {
+        let Parts { settings, lists, pipeline, hardware, on_top, others } = &self.parts;
         // It may write lists.
-        let on_top = self.on_top.clone();
+        let on_top = on_top.clone();
         let laying = tokio::task::spawn_blocking(move || on_top(files)).await;
         let whole = laying.map_err(|error| NotApplied::Configuration(error.to_string()))?;
         let whole = whole.map_err(NotApplied::Configuration)?;
-        let Following { config, waiting } = whole.following(&self.settings.config());
+        let running = settings.config();
+        let Following { config, waiting } = whole.following(&running);
         let config = Arc::new(config);
-        let (own, hardware) = (config.clone(), self.hardware.clone());
+        let (own, hardware, others) = (config.clone(), hardware.clone(), others.clone());
         let preparing = tokio::task::spawn_blocking(move || {
             hardware.begin_if_wanted(&own);
-            terms(&own)
+            Ok((terms(&own)?, others(&running, &own)?))
         });
         let prepared = preparing.await.map_err(|error| NotApplied::Configuration(error.to_string()))?;
-        let (terms, warnings) = prepared.map_err(NotApplied::Configuration)?;
+        let ((terms, warnings), others) = prepared.map_err(NotApplied::Configuration)?;
         warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         let alongside = {
-            let (settings, pipeline) = (self.settings.clone(), self.pipeline.clone());
+            let (settings, pipeline) = (settings.clone(), pipeline.clone());
             let (config, waiting) = (config.clone(), waiting.clone());
             Box::new(move || {
+                others();
                 pipeline.put_in_force(Arc::new(terms));
                 settings.put_in_force(config, waiting);
             })
         };
-        let epoch = self.lists.configure(config, alongside).await?;
+        let epoch = lists.configure(config, alongside).await?;
         if !waiting.is_empty() {
             let options = waiting.join(", ");
             tracing::warn!(options, "these options are written otherwise now, and wait for a restart");

@@ -4,14 +4,17 @@
 //! what the files say → what lies on top of it → what a running program can take of it → terms, lists → in force, whole
 //! ```
 //!
-//! `Settings` is what everybody reads; `Changing` puts another configuration in force, or leaves everything as it is.
+//! `Settings` is what everybody reads; `Changing` puts another configuration in force, or leaves everything as it is;
+//! `Files` keeps watch on the files.
 
 mod changing;
+mod files;
 mod hardware;
 mod local;
 mod overlay;
 
-pub use changing::{Applied, Changing, NotApplied, OnTop};
+pub use changing::{Applied, Changing, NotApplied, OnTop, Others, Parts};
+pub use files::{Files, ReadAgain, Wanted};
 pub use hardware::Hardware;
 pub use local::local_data;
 pub use overlay::{Before, OverlayFile, WriteError};
@@ -33,12 +36,14 @@ pub struct Standing {
     pub config: Arc<Config>,
     /// Options that are written otherwise, and wait for a restart.
     pub waiting: Vec<&'static str>,
+    /// Why what the files say now is not in force; empty: it is.
+    pub refused: Vec<String>,
 }
 
 impl Settings {
     /// Those of the start.
     pub fn new(config: Arc<Config>) -> Self {
-        Self(ArcSwap::from_pointee(Standing { config, waiting: Vec::new() }))
+        Self(ArcSwap::from_pointee(Standing { config, waiting: Vec::new(), refused: Vec::new() }))
     }
 
     /// What the program goes by.
@@ -51,7 +56,12 @@ impl Settings {
     }
 
     fn put_in_force(&self, config: Arc<Config>, waiting: Vec<&'static str>) {
-        self.0.rcu(|_| Standing { config: config.clone(), waiting: waiting.clone() });
+        self.0.rcu(|_| Standing { config: config.clone(), waiting: waiting.clone(), refused: Vec::new() });
+    }
+
+    /// What the files say is not in force, for these reasons.
+    fn refuse(&self, refused: Vec<String>) {
+        self.0.rcu(|standing| Standing { refused: refused.clone(), ..Standing::clone(standing) });
     }
 }
 

@@ -18,7 +18,10 @@ use crate::{
 };
 use arc_swap::Guard;
 use counters::{BypassCounts, Counters, EDES, HitTable, Hits, Own, Shards};
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::Relaxed},
+};
 
 /// All counters of the program.
 pub struct Telemetry {
@@ -26,7 +29,7 @@ pub struct Telemetry {
     hits: Hits,
     bypass: BypassCounts,
     /// One line a query in the program's own log.
-    log_queries: bool,
+    log_queries: AtomicBool,
     /// How much of a client is told.
     privacy: Privacy,
     /// Where queries are kept, if they are.
@@ -36,7 +39,12 @@ pub struct Telemetry {
 impl Telemetry {
     pub fn new(log_queries: bool, privacy: Privacy, query_log: Option<Arc<QueryLog>>) -> Self {
         let (counters, hits, bypass) = Default::default();
-        Self { counters, hits, bypass, log_queries, privacy, query_log }
+        Self { counters, hits, bypass, log_queries: AtomicBool::new(log_queries), privacy, query_log }
+    }
+
+    /// Has each query told in the program's own log from now on, or not.
+    pub fn log_queries(&self, are_logged: bool) {
+        self.log_queries.store(are_logged, Relaxed);
     }
 
     /// Whether somebody wants the packets themselves.
@@ -142,7 +150,7 @@ impl Recorder<'_> {
         if let (Some(place), Some(log)) = (&mut self.place, &self.telemetry.query_log) {
             place.push(record, &log.packing(packets));
         }
-        if self.telemetry.log_queries {
+        if self.telemetry.log_queries.load(Relaxed) {
             query_line::log(record, &self.telemetry.privacy);
         }
     }

@@ -156,6 +156,7 @@ const ARROWS: &[(&str, &[&str], &str)] = &[
         &["crate::listener", "crate::admin", "crate::app", "crate::cli", "crate::policy", "crate::telemetry"],
         "it puts what the owner wrote in force",
     ),
+    ("watch", &["crate::", "tokio"], "files of others"),
     ("embedded", &["crate::"], "files inside the binary"),
     ("neighbours", &["crate::", "tokio", "std::fs"], "it asks the kernel and needs nobody"),
     ("systemd", &["crate::", "tokio", "std::fs"], "it passes on and tells, and knows nothing of what is served"),

@@ -4,6 +4,7 @@
 
 mod admin;
 mod checking;
+mod configuration;
 mod measuring;
 mod running;
 mod service;

@@ -51,6 +51,7 @@ impl Resolving {
         }
         let counters = Arc::new(UpstreamCounters::default());
         let setup = ResolverSetup {
+            upstreams: Arc::default(),
             config: config.resolve,
             cache_bytes: 16 << 20,
             hints: Hints(internet.root_hints()),

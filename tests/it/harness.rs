@@ -7,6 +7,7 @@ use cleandns::{
     dns::{Class, ExtendedError, MessageWriter, Name, Rcode, Record, RrType, Section, extended_error, read_records},
     embedded,
     lists::FetchLimits,
+    settings::ReadAgain,
     warm::Awake,
 };
 use std::{
@@ -77,6 +78,22 @@ pub async fn start_as_configured(folder: TempDir, config: Config) -> Server {
     started.unwrap_or_else(|error| panic!("does not start: {error}"))
 }
 
+/// Starts a server that follows its configuration's files: those that `write_config` writes.
+pub async fn start_following(folder: TempDir, internet: Option<&Internet>, near: &[SocketAddr], toml: &str) -> Server {
+    let config = configure(&folder, internet, toml);
+    let file = folder.path().join("cleandns.toml");
+    let read: ReadAgain = Arc::new(move || with_world(|world| config::load(Some(&file), world)));
+    let started = try_start_reading(folder, internet, near, config, Some(read)).await;
+    started.unwrap_or_else(|error| panic!("does not start: {error}"))
+}
+
+/// Calls with the surroundings that configurations are read in.
+fn with_world<T>(read: impl FnOnce(&World<'_>) -> T) -> T {
+    let paths = || embedded::paths().into_iter().map(Cow::Owned).collect();
+    let embedded = config::Embedded { read: &embedded::read, paths: &paths };
+    read(&World::of_process(embedded).unwrap())
+}
+
 /// Takes over from another server: answers on its address beside it.
 pub async fn take_over(folder: TempDir, internet: &Internet, from: &Server, toml: &str) -> Server {
     let (dns, admin) = (from.dns(), from.running.admin.expect("an admin address"));
@@ -94,6 +111,27 @@ async fn try_start_as(
     config: Config,
     start: Start,
 ) -> Result<Server, AppError> {
+    let outside = |outside: Outside| Outside { fetch, start, ..outside };
+    try_start_with(folder, internet, near, config, outside).await
+}
+
+async fn try_start_reading(
+    folder: TempDir,
+    internet: Option<&Internet>,
+    near: &[SocketAddr],
+    config: Config,
+    read_again: Option<ReadAgain>,
+) -> Result<Server, AppError> {
+    try_start_with(folder, internet, near, config, |outside| Outside { read_again, ..outside }).await
+}
+
+async fn try_start_with(
+    folder: TempDir,
+    internet: Option<&Internet>,
+    near: &[SocketAddr],
+    config: Config,
+    change: impl FnOnce(Outside) -> Outside,
+) -> Result<Server, AppError> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let clock = Arc::new(AtomicU64::new(now));
     let (own_clock, awake) = (clock.clone(), clock.clone());
@@ -104,17 +142,30 @@ async fn try_start_as(
         seed: 1,
         ports: Some(Arc::new(ports)),
         built_at: now - 3600,
-        fetch,
-        start,
+        fetch: FetchLimits::default(),
+        start: Start::Alone,
+        read_again: None,
+        follow_log: Arc::new(|_| {}),
         passed: Passed::default(),
         awake: Arc::new(move || Some(Awake { boot: "this".into(), seconds: awake.load(Ordering::Relaxed) as u32 })),
     };
-    let running = app::start(config, outside).await?;
+    let running = app::start(config, change(outside)).await?;
     Ok(Server { running, folder, clock })
 }
 
 /// Reads a configuration the way `start` does, without starting anything.
 pub fn configure(folder: &TempDir, internet: Option<&Internet>, toml: &str) -> Config {
+    let text = config_text(folder, internet, toml);
+    let file = folder.path().join("cleandns.toml");
+    std::fs::write(&file, &text).unwrap();
+    match with_world(|world| config::read(&text, Origin::File(file), world)) {
+        Ok(loaded) => loaded.config,
+        Err(problems) => panic!("{problems}\n{text}"),
+    }
+}
+
+/// The text of a configuration with what all servers of tests have.
+pub fn config_text(folder: &TempDir, internet: Option<&Internet>, toml: &str) -> String {
     let mut text = String::new();
     // Sections may stand in any order, but only once: a test that wants one of these writes it itself.
     for (section, own) in [
@@ -134,15 +185,7 @@ pub fn configure(folder: &TempDir, internet: Option<&Internet>, toml: &str) -> C
         }
     }
     let _ = write!(text, "{toml}");
-    let file = folder.path().join("cleandns.toml");
-    std::fs::write(&file, &text).unwrap();
-    let paths = || embedded::paths().into_iter().map(Cow::Owned).collect();
-    let embedded = config::Embedded { read: &embedded::read, paths: &paths };
-    let world = World::of_process(embedded).unwrap();
-    match config::read(&text, Origin::File(file), &world) {
-        Ok(loaded) => loaded.config,
-        Err(problems) => panic!("{problems}\n{text}"),
-    }
+    text
 }
 
 /// An empty folder for a server's files.

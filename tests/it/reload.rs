@@ -4,6 +4,7 @@
 //! Questions have the type ANY here: a name that passes is then answered at once, without anything being resolved.
 
 mod configured;
+mod files;
 mod kept;
 mod scene;
 mod writers;

@@ -4,7 +4,8 @@
 //! the options mean.
 
 use super::{
-    super::report::Report,
+    super::report::{DocumentKind, Report, Source},
+    merge::{merge, moved, overriding},
     text::{choice, nearest, shown, size},
 };
 use std::{
@@ -19,8 +20,25 @@ use toml::{
 /// How often text is read again without a line that stopped the parser: nobody mends more mistakes in one go.
 const REREADS_MAX: usize = 16;
 
-/// Reads the text into `read`'s value, and notes in `report` what isn't TOML. What can be read of broken text is read.
-pub fn read_document<T>(text: &str, report: &Report<'_>, read: impl FnOnce(&Table<'_>) -> T) -> T {
+/// Reads the report's documents into `read`'s value, later ones over earlier ones, and notes what isn't TOML. What can be
+/// read of broken text is read.
+pub fn read_documents<T>(report: &Report<'_>, read: impl FnOnce(&Table<'_>) -> T) -> T {
+    let readable: Vec<(String, Vec<Error>)> = report.sources().iter().map(|source| readable(source.text)).collect();
+    let mut whole = DeTable::new();
+    for (source, (readable, stops)) in report.sources().iter().zip(&readable) {
+        if let DocumentKind::Variable(variable) = source.kind {
+            merge(&mut whole, overriding(source, variable), "");
+            continue;
+        }
+        let (document, found) = DeTable::parse_recoverable(readable);
+        note_syntax(source, report, stops.iter().cloned().chain(found).collect());
+        merge(&mut whole, moved(document.into_inner(), source.start), "");
+    }
+    read_table(Table::new(report, String::new(), 0..0, Some(&whole)), read)
+}
+
+/// The text without lines at which the parser would stop, and what is wrong with these.
+fn readable(text: &str) -> (String, Vec<Error>) {
     let mut readable = text.to_owned();
     let mut errors = Vec::new();
     for _ in 0..REREADS_MAX {
@@ -34,14 +52,13 @@ pub fn read_document<T>(text: &str, report: &Report<'_>, read: impl FnOnce(&Tabl
         readable.replace_range(line.clone(), &" ".repeat(line.len()));
         errors.push(stop);
     }
-    let (document, found) = DeTable::parse_recoverable(&readable);
-    errors.extend(found);
-    note_syntax(text, report, errors);
-    read_table(Table::new(report, String::new(), 0..0, Some(document.get_ref())), read)
+    (readable, errors)
 }
 
-/// Notes syntax errors, one a line.
-fn note_syntax(text: &str, report: &Report<'_>, mut errors: Vec<Error>) {
+/// Notes syntax errors of a document, one a line.
+fn note_syntax(source: &Source<'_>, report: &Report<'_>, mut errors: Vec<Error>) {
+    let text = source.text;
+    let here = |at: Range<usize>| at.start + source.start..at.end.min(text.len() + 1) + source.start;
     let says = |error: &Error, what: &str| error.message().contains(what);
     let of_bracket = |error: &Error| says(error, "inline table") || says(error, "array") && !says(error, "array table");
     let never_closed = |error: &Error| error.message().starts_with("unclosed") && of_bracket(error);
@@ -49,7 +66,7 @@ fn note_syntax(text: &str, report: &Report<'_>, mut errors: Vec<Error>) {
     // An open bracket makes one list of all that follows, and errors of its lines.
     let open = errors.iter().any(never_closed).then(|| errors.iter().position(of_bracket)).flatten();
     for error in &errors[..open.unwrap_or(errors.len())] {
-        if report.is_done_with(start(error)) {
+        if report.is_done_with(start(error) + source.start) {
             continue;
         }
         let line = line_of(text, start(error));
@@ -59,11 +76,11 @@ fn note_syntax(text: &str, report: &Report<'_>, mut errors: Vec<Error>) {
             true => line.start..text[line.end..].find("\n[").map_or(text.len(), |next| line.end + next + 1),
             false => line.start..line.end + 1,
         };
-        report.broken(error.span().unwrap_or(0..0), unreadable, syntax_message(text, error));
+        report.broken(here(error.span().unwrap_or(0..0)), here(unreadable), syntax_message(text, error));
     }
     if let Some(error) = open.and_then(|first| errors.get(first)) {
         let message = "a [ or { before this is never closed; write its ] or }";
-        report.broken(start(error)..start(error), start(error)..usize::MAX, message);
+        report.broken(here(start(error)..start(error)), here(start(error)..usize::MAX), message);
     }
 }
 
@@ -130,6 +147,7 @@ impl<'a> Table<'a> {
     /// The option's value, if it is set.
     pub fn value(&self, key: &'static str) -> Option<Value<'a>> {
         self.known.borrow_mut().push(key);
+        self.report.asks_for(&self.dotted(key));
         let value = self.entries?.get(key)?;
         Some(Value { report: self.report, option: self.dotted(key), value })
     }

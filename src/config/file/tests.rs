@@ -1,6 +1,9 @@
 //! Whole files: text to the lines of problems it must give, or to values; and where files and paths are looked for.
 
+mod parts;
 mod problems;
+mod schema;
+mod show;
 
 use super::{
     super::{
@@ -40,6 +43,7 @@ pub(super) fn world(folder: &Path) -> World<'static> {
         xdg_state_home: None,
         home: None,
         host_name: "resolver".to_owned(),
+        overrides: Vec::new(),
         embedded: EMBEDDED,
         may_lack_files: false,
     }
@@ -72,6 +76,7 @@ pub(super) fn read_in(world: &World<'_>, text: &str) -> Result<Loaded, Problems>
 
 pub(super) fn good(text: &str) -> Config {
     let (_folder, world) = clone();
+    schema::assert_valid(text);
     match read_in(&world, text) {
         Ok(loaded) => loaded.config,
         Err(problems) => panic!("{text}\n{problems}"),
@@ -95,6 +100,15 @@ fn default_config() -> Config {
     Config::default_for(&world)
 }
 
+/// The template with its examples in force.
+fn uncommented() -> String {
+    let uncommented = TEMPLATE.lines().map(|line| match line.strip_prefix('#') {
+        Some(example) if example.starts_with(|c: char| c == '[' || c.is_ascii_alphabetic()) => example,
+        _ => line,
+    });
+    uncommented.map(|line| format!("{line}\n")).collect()
+}
+
 #[test]
 fn the_template_means_the_same_as_an_empty_file() {
     let (_folder, world) = clone();
@@ -110,11 +124,7 @@ fn the_template_means_the_same_as_an_empty_file() {
 
 #[test]
 fn the_template_has_every_option_and_its_examples_can_be_used() {
-    let uncommented = TEMPLATE.lines().map(|line| match line.strip_prefix('#') {
-        Some(example) if example.starts_with(|c: char| c == '[' || c.is_ascii_alphabetic()) => example,
-        _ => line,
-    });
-    let uncommented: String = uncommented.map(|line| format!("{line}\n")).collect();
+    let uncommented = uncommented();
     let (_folder, world) = clone();
     let problems = read_in(&world, &uncommented).unwrap_err();
     let lines: Vec<_> = problems.0.iter().map(|problem| format!("{}: {}", problem.option, problem.message)).collect();

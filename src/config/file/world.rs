@@ -2,10 +2,15 @@
 //!
 //! The process's own surroundings are looked at in one place, `World::of_process`; everything else is given them.
 
-use super::super::{Location, Origin};
+use super::super::{
+    Location, Origin,
+    report::{Document, DocumentKind},
+};
 use std::{
     borrow::Cow,
-    env, io,
+    env,
+    ffi::OsString,
+    io,
     path::{Path, PathBuf},
 };
 
@@ -15,6 +20,8 @@ pub const CONFIG_PATH: &str = "config/cleandns.toml";
 const LISTS_FOLDER: &str = "blocklists";
 /// The same in folders that hold the configuration of many programs.
 const SYSTEM_CONFIG_PATH: &str = "cleandns/cleandns.toml";
+/// What the names of variables begin with that override options.
+pub const OVERRIDES: &str = "CLEANDNS_";
 /// Folders above the executable's that may be the root of a clone: `target/release/deps` is three below it.
 const FOLDERS_ABOVE_EXECUTABLE_MAX: usize = 3;
 
@@ -34,6 +41,8 @@ pub struct World<'a> {
     pub home: Option<PathBuf>,
     /// The name of this machine.
     pub host_name: String,
+    /// Variables of the environment that override options, with their values.
+    pub overrides: Vec<(String, String)>,
     pub embedded: Embedded<'a>,
     /// Lists and other files needn't be there: whoever only asks a running server doesn't read them.
     pub may_lack_files: bool,
@@ -60,6 +69,7 @@ impl<'a> World<'a> {
             xdg_state_home: folder("XDG_STATE_HOME"),
             home: folder("HOME"),
             host_name: host_name(),
+            overrides: overrides(env::vars_os()),
             embedded,
             may_lack_files: false,
         })
@@ -91,9 +101,22 @@ impl<'a> World<'a> {
     /// How a file is called in messages: as short as the current folder allows.
     pub fn shown(&self, origin: &Origin) -> String {
         match origin {
-            Origin::File(path) => path.strip_prefix(&self.current_folder).unwrap_or(path).display().to_string(),
+            Origin::File(path) => self.shown_path(path),
             Origin::Embedded => format!("built-in {CONFIG_PATH}"),
         }
+    }
+
+    pub(super) fn shown_path(&self, path: &Path) -> String {
+        path.strip_prefix(&self.current_folder).unwrap_or(path).display().to_string()
+    }
+
+    /// What the environment says.
+    pub(super) fn overrides(&self) -> impl Iterator<Item = Document> {
+        self.overrides.iter().map(|(variable, value)| Document {
+            name: format!("environment variable {variable}"),
+            text: value.clone(),
+            kind: DocumentKind::Variable(variable.clone()),
+        })
     }
 
     /// What the configuration's paths are relative to.
@@ -118,6 +141,17 @@ impl<'a> World<'a> {
             current_folder: &self.current_folder,
         }
     }
+}
+
+/// The variables that override options, in the order of their names. Others that begin alike, such as those that
+/// Kubernetes sets for a service called cleandns, have no two underscores.
+pub(super) fn overrides(variables: impl Iterator<Item = (OsString, OsString)>) -> Vec<(String, String)> {
+    let text = |text: OsString| text.to_string_lossy().into_owned();
+    let all = variables.map(|(name, value)| (text(name), text(value)));
+    let is_ours = |name: &String| name.strip_prefix(OVERRIDES).is_some_and(|option| option.contains("__"));
+    let mut own: Vec<(String, String)> = all.filter(|(name, _)| is_ours(name)).collect();
+    own.sort();
+    own
 }
 
 /// What this machine is called; `cleandns` if it won't say.

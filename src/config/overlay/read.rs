@@ -5,10 +5,10 @@ use super::{
         Problem, Problems,
         file::{
             read_mode,
-            reader::{Table, Value, read_document},
+            reader::{Table, Value, read_documents},
             text,
         },
-        report::Report,
+        report::{Document, Report},
     },
     BLOCKS_MAX, EXCEPTIONS_MAX, Entry, FILE_NAME, Key, NAMES_MAX, OVERLAY_BYTES_MAX, Overlay, OwnBlock, OwnException,
     REASON_BYTES_MAX, SETTINGS_MAX, written,
@@ -24,9 +24,9 @@ impl Overlay {
             let message = format!("is larger than {OVERLAY_BYTES_MAX} octets");
             return Err(Problems(vec![Problem::whole_file(FILE_NAME, message)]));
         }
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let report = Report::new(FILE_NAME, text);
-        let overlay = read_document(text, &report, |root| {
+        let documents = [Document::file(FILE_NAME, text)];
+        let report = Report::new(&documents);
+        let overlay = read_documents(&report, |root| {
             let mut overlay = Self::default();
             overlay.read_all(root);
             overlay

@@ -20,6 +20,7 @@ fn config() -> Config {
         xdg_state_home: None,
         home: None,
         host_name: "host".to_owned(),
+        overrides: Vec::new(),
         embedded: nothing,
         may_lack_files: true,
     };

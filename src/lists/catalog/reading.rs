@@ -4,13 +4,14 @@ use super::{Catalog, Entry, Findings, ListPath, Loaded, Trouble};
 use crate::{
     config::{self, Location},
     lists::{
-        read::{ReadFailure, Reading, Stamp, read, version_of},
+        read::{ReadFailure, Reading, read, version_of},
         spec,
     },
     policy::{
         Broad, Gate, RuleSet, change_too_large,
         parse::{Admit, Header, Options, Parsed, Parser, Told, Unusable, parse},
     },
+    watch::Stamp,
 };
 use std::path::Path;
 

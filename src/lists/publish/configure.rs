@@ -1,7 +1,10 @@
 //! Another configuration while the program runs: lists that both have stay as they are, new ones are read, and the policy
 //! made of them is put in force, or nothing changes at all.
 
-use super::{Control, Lists, START_WAITS_FOR_DOWNLOADS, Signal, StartError, open_store};
+use super::{
+    Control, Lists, Signal, StartError,
+    start::{START_WAITS_FOR_DOWNLOADS, open_store},
+};
 use crate::{
     config::{Config, ListSource, Location, overlay::OWN_PROGRAM},
     lists::catalog::{Findings, Occasion},

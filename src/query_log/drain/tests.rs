@@ -84,7 +84,7 @@ fn push(log: &QueryLog, queries: usize, exchanges: usize) {
 }
 
 fn spawn_sink(sink: impl Sink + 'static) -> Spawned {
-    spawn("test", Box::new(sink), Privacy::new(config::Privacy::Full), Vec::new()).unwrap()
+    spawn("test", Box::new(sink), Privacy::new(config::Privacy::Full), Arc::default()).unwrap()
 }
 
 fn kept(written: u64, dropped: u64) -> Option<Kept> {
@@ -140,7 +140,7 @@ fn what_waits_for_others_counts_when_it_arrives() {
     drain(&log, &sinks);
     assert_eq!(counts.now(Dropped::default()).queries, kept(0, 2));
     drop(sinks);
-    serve(&mut sink, &received, &counts, &Privacy::new(config::Privacy::Full), Vec::new());
+    serve(&mut sink, &received, &counts, &Privacy::new(config::Privacy::Full), Arc::default());
     assert_eq!(counts.now(Dropped::default()).queries, kept(4, 3));
 }
 
@@ -173,7 +173,7 @@ fn where_nothing_is_told_of_clients_their_group_is_not_either() {
     for kept in config::Privacy::ALL {
         let (told, groups) = mpsc::channel();
         let Spawned { counts, batches, thread, audience } =
-            spawn("test", Box::new(Groups(told)), Privacy::new(kept), Vec::new()).unwrap();
+            spawn("test", Box::new(Groups(told)), Privacy::new(kept), Arc::default()).unwrap();
         let (log, sinks) = (log(), vec![Outlet { batches, counts, audience }]);
         push(&log, 1, 0);
         drain(&log, &sinks);

@@ -40,6 +40,11 @@ impl Scene {
 
     pub(super) async fn start_with(folder: tempfile::TempDir, lists: &str) -> Self {
         let server = start(folder, None, &format!("[[program]]\nname = \"p\"\nlists = {lists}\n")).await;
+        Self::of(server).await
+    }
+
+    /// A server that is asked all the time from now on.
+    pub(super) async fn of(server: Server) -> Self {
         let (load, probe) = (Load::start(server.dns()), Probe::new(server.dns()));
         let scene = Self { server, load, probe };
         // The first look comes right after the start, without any event, and would find what a test is about to do. It

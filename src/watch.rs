@@ -1,4 +1,4 @@
-//! Tells when something happened to a list, and when its writer is done.
+//! Tells when something happened to a file, a list or the configuration, and when its writer is done.
 //!
 //! Events say that a file was written and that its writer closed it; folders are watched, because files are replaced
 //! by renaming. Where the file system gives no events (NFS, some container mounts) a look every few seconds does.
@@ -11,11 +11,12 @@ use std::{
     collections::{HashMap, HashSet},
     fs,
     path::{Path, PathBuf},
-    sync::mpsc::Sender,
     time::{Duration, Instant},
 };
 
-use super::{catalog::is_list_name, publish::Signal, read::Stamp};
+mod stamp;
+
+pub use stamp::Stamp;
 
 /// How long it must be quiet before what happened is looked at.
 pub const QUIET: Duration = Duration::from_millis(200);
@@ -27,6 +28,13 @@ const BUSY_MAX: Duration = Duration::from_secs(3);
 /// Links followed on the way to a file: as many as Linux follows.
 const LINKS_MAX: usize = 40;
 
+/// What is heard of files.
+pub enum Happened {
+    Event(Event),
+    /// Events were lost.
+    Unknown,
+}
+
 /// Watches folders. Dropping it ends the watch.
 pub struct Watch {
     watcher: Option<RecommendedWatcher>,
@@ -35,19 +43,16 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Sends events to `signals`. Without inotify (or out of its watches) there are none, which is said once.
-    pub fn new(signals: Sender<Signal>) -> Self {
+    /// Hands events to `tell`. Without inotify (or out of its watches) there are none, which is said once, with what
+    /// is `watched`.
+    pub fn new(watched: &str, mut tell: impl FnMut(Happened) + Send + 'static) -> Self {
         let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-            let signal = match event {
-                Ok(event) => Signal::Event(event),
-                // Events were lost, or a folder went away: look at everything.
-                Err(_) => Signal::Rescan,
-            };
-            let _ = signals.send(signal);
+            // Events were lost, or a folder went away: look at everything.
+            tell(event.map_or(Happened::Unknown, Happened::Event));
         });
-        let watcher = watcher
-            .inspect_err(|error| tracing::warn!(%error, "no file events: lists are looked at every 5 s instead"))
-            .ok();
+        let failed =
+            |error: &notify::Error| tracing::warn!(%error, "no file events: {watched} looked at every 5 s instead");
+        let watcher = watcher.inspect_err(failed).ok();
         Self { watcher, folders: HashMap::new() }
     }
 
@@ -89,25 +94,32 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
 }
 
 /// Which paths matter.
-#[derive(Default, Debug)]
+#[derive(Debug)]
 pub struct Interest {
     /// Folders to watch.
     folders: HashSet<PathBuf>,
     /// Files, links and folders whose events count.
     paths: HashSet<PathBuf>,
-    /// Folders in which every file's events count.
-    list_folders: HashSet<PathBuf>,
+    /// Folders in which the events of every file count that has a name that counts.
+    whole_folders: HashSet<PathBuf>,
+    counts: fn(&str) -> bool,
+}
+
+impl Default for Interest {
+    fn default() -> Self {
+        Self { folders: HashSet::new(), paths: HashSet::new(), whole_folders: HashSet::new(), counts: |_| true }
+    }
 }
 
 impl Interest {
-    /// `paths` are files and folders; all in `list_folders` counts.
-    pub fn new<'a>(paths: &[PathBuf], list_folders: impl Iterator<Item = &'a Path>) -> Self {
-        let mut interest = Self::default();
-        for folder in list_folders {
-            interest.list_folders.insert(folder.to_owned());
+    /// `paths` are files and folders; in `whole_folders` every file whose name `counts`.
+    pub fn new<'a>(paths: &[PathBuf], whole_folders: impl Iterator<Item = &'a Path>, counts: fn(&str) -> bool) -> Self {
+        let mut interest = Self { counts, ..Self::default() };
+        for folder in whole_folders {
+            interest.whole_folders.insert(folder.to_owned());
             interest.folders.insert(folder.to_owned());
             if let Ok(real) = folder.canonicalize() {
-                interest.list_folders.insert(real);
+                interest.whole_folders.insert(real);
             }
         }
         for path in paths {
@@ -153,9 +165,9 @@ impl Interest {
     }
 
     fn concerns(&self, path: &Path) -> bool {
-        let is_list = || path.file_name().and_then(|name| name.to_str()).is_some_and(is_list_name);
-        let in_list_folder = || path.parent().is_some_and(|folder| self.list_folders.contains(folder));
-        self.paths.contains(path) || is_list() && in_list_folder()
+        let has_name = || path.file_name().and_then(|name| name.to_str()).is_some_and(self.counts);
+        let in_whole_folder = || path.parent().is_some_and(|folder| self.whole_folders.contains(folder));
+        self.paths.contains(path) || has_name() && in_whole_folder()
     }
 }
 
@@ -173,7 +185,7 @@ pub struct Pending {
 }
 
 impl Pending {
-    /// Notes an event if it concerns a list.
+    /// Notes an event if it concerns somebody.
     pub fn note(&mut self, event: &Event, interest: &Interest, now: Instant) {
         let paths: Vec<&PathBuf> = event.paths.iter().filter(|path| interest.concerns(path)).collect();
         if paths.is_empty() && !event.need_rescan() {
@@ -257,7 +269,7 @@ mod tests {
     #[test]
     fn a_look_waits_for_quiet_and_for_writers() {
         let list = PathBuf::from("/lists/a.list");
-        let interest = Interest { list_folders: HashSet::from([PathBuf::from("/lists")]), ..Interest::default() };
+        let interest = Interest { whole_folders: HashSet::from([PathBuf::from("/lists")]), ..Interest::default() };
         let start = Instant::now();
         let at = |millis| start + Duration::from_millis(millis);
         let millis = Duration::from_millis;
@@ -304,7 +316,7 @@ mod tests {
         fs::write(root.join("..v1/a.list"), "x").unwrap();
         std::os::unix::fs::symlink("..v1", root.join("..data")).unwrap();
         std::os::unix::fs::symlink("..data/a.list", root.join("a.list")).unwrap();
-        let interest = Interest::new(&[root.join("a.list")], std::iter::empty());
+        let interest = Interest::new(&[root.join("a.list")], std::iter::empty(), |_| true);
         for path in ["a.list", "..data", "..data/a.list", "..v1/a.list"] {
             assert!(interest.paths.contains(&root.join(path)), "{path}: {interest:?}");
         }

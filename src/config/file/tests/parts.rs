@@ -1,0 +1,161 @@
+//! Configurations of several files, and of the environment.
+
+use super::*;
+
+/// Reads a clone's `config/cleandns.toml` with files in `config/conf.d` and variables of the environment.
+fn load_parts(main: &str, parts: &[(&str, &str)], variables: &[(&str, &str)]) -> Result<Loaded, Problems> {
+    let (_folder, mut world) = clone();
+    let config = world.current_folder.join("config");
+    write(&config.join("cleandns.toml"), main);
+    for (name, text) in parts {
+        write(&config.join("conf.d").join(name), text);
+    }
+    let own = |text: &&str| (*text).to_owned();
+    world.overrides = variables.iter().map(|(name, value)| (own(name), own(value))).collect();
+    load(None, &world)
+}
+
+fn good_parts(main: &str, parts: &[(&str, &str)], variables: &[(&str, &str)]) -> Config {
+    load_parts(main, parts, variables).unwrap_or_else(|problems| panic!("{problems}")).config
+}
+
+#[track_caller]
+fn bad_parts(main: &str, parts: &[(&str, &str)], variables: &[(&str, &str)], expected: &[&str]) {
+    let Err(problems) = load_parts(main, parts, variables) else { panic!("no problem") };
+    let lines: Vec<String> = problems.0.iter().map(ToString::to_string).collect();
+    assert_eq!(lines, expected);
+}
+
+#[test]
+fn files_of_the_folder_are_read_in_the_order_of_their_names() {
+    let parts = [
+        ("20-b.toml", "[cache]\nstale = '2h'\n[policy]\nmode = 'shadow'"),
+        ("10-a.toml", "[cache]\nstale = '1h'\nprefetch = false"),
+        // None of these counts.
+        ("30.toml~", "nonsense"),
+        (".40.toml", "nonsense"),
+        ("README", "nonsense"),
+    ];
+    let main = "[cache]\nsize = '9 MiB'\nstale = '0s'\n[log]\njson = true";
+    let loaded = load_parts(main, &parts, &[]).unwrap();
+    assert_eq!(
+        loaded.sources,
+        ["config/cleandns.toml", "config/conf.d/10-a.toml", "config/conf.d/20-b.toml"],
+        "in this order"
+    );
+    let cache = &loaded.config.cache;
+    assert_eq!((cache.bytes, cache.stale.as_secs(), cache.prefetch), (9 << 20, 7200, false));
+    assert_eq!((loaded.config.policy.mode, loaded.config.log.json), (Mode::Shadow, true));
+}
+
+#[test]
+fn tables_with_names_are_joined_and_values_are_replaced() {
+    let main = "access.allow = ['10.0.0.0/8']\n\
+                [[program]]\nname = 'a'\nlists = [{ path = 'own.list' }]\nservices = { x = 'off', y = 'off' }\n\
+                [[program]]\nname = 'b'\nlists = [{ path = 'own.list' }]\nmode = 'shadow'\n\
+                [[group]]\nname = 'g'\nclients = ['192.0.2.1']\nprograms = { a = 'off' }\n\
+                [[policy.exception]]\nnames = ['one.example']\n\
+                [[resolve.forward]]\nzone = 'corp.example'\nservers = ['udp://192.0.2.1']\n";
+    let part = "access.allow = ['192.0.2.0/24']\n\
+                [[program]]\nname = 'b'\nmode = 'enforce'\n\
+                [[program]]\nname = 'c'\nlists = [{ path = 'own.list' }]\n\
+                [[program]]\nname = 'a'\nservices = { y = 'enforce' }\n\
+                [[group]]\nname = 'g'\nprograms = { b = 'shadow' }\n\
+                [[policy.exception]]\nnames = ['two.example']\n\
+                [[resolve.forward]]\nzone = 'Corp.Example.'\nservers = ['udp://192.0.2.2']\n\
+                [[resolve.forward]]\nzone = 'other.example'\nservers = ['udp://192.0.2.3']\n";
+    let config = good_parts(main, &[("a.toml", part)], &[]);
+    assert_eq!(config.access, ["192.0.2.0/24".parse().unwrap()]);
+    let programs: Vec<_> = config.programs.iter().map(|program| (program.name.as_str(), program.mode)).collect();
+    assert_eq!(programs, [("a", Mode::Enforce), ("b", Mode::Enforce), ("c", Mode::Enforce)]);
+    let services: Vec<_> = config.programs[0].services.iter().map(|(name, mode)| (name.as_str(), *mode)).collect();
+    assert_eq!(services, [("x", Mode::Off), ("y", Mode::Enforce)]);
+    assert_eq!(config.groups.len(), 1);
+    assert_eq!((config.groups[0].clients.len(), config.groups[0].programs.len()), (1, 2));
+    assert_eq!(config.exceptions.len(), 2);
+    assert_eq!(config.exceptions[1].place, "config/conf.d/a.toml:14");
+    let forwards: Vec<_> =
+        config.resolve.forwards.iter().map(|own| (own.zone.to_string(), own.servers.len())).collect();
+    assert_eq!(forwards, [("corp.example".to_owned(), 1), ("other.example".to_owned(), 1)]);
+    assert_eq!(config.resolve.forwards[0].servers[0].address.to_string(), "192.0.2.2:53");
+}
+
+#[test]
+fn every_problem_names_its_own_file() {
+    bad_parts(
+        "[cache]\nsize = 1.5\n",
+        &[
+            ("a.toml", "\u{feff}[log]\nnonsense = true\n[policy\nmode = 1\n"),
+            ("b.toml", "# ü\n[listen]\nworkers = 'x'\ndo53 = ["),
+            ("c.toml", "[cache]\nprefetch = 'yes'"),
+        ],
+        &[],
+        &[
+            "config/cleandns.toml:2:8: cache.size: expected text in quotes, found a number (1.5); write size = \"128 MiB\"",
+            "config/conf.d/a.toml:2:1: log.nonsense: there is no such option; those there are: filter, json, queries",
+            "config/conf.d/a.toml:3:8: unclosed table, expected `]`",
+            "config/conf.d/b.toml:3:11: listen.workers: expected a whole number, found a string (\"x\"); write workers = 0",
+            "config/conf.d/b.toml:4:8: listen.do53: there is no address, so nobody could ask; write do53 = [\"127.0.0.1:5300\"]",
+            "config/conf.d/b.toml:4:9: a [ or { before this is never closed; write its ] or }",
+            "config/conf.d/c.toml:2:12: cache.prefetch: expected true or false, found a string (\"yes\"); write prefetch = true",
+        ],
+    );
+    // Two of one name in one file are a mistake; in two files they are one.
+    let program = "[[program]]\nname = 'a'\nlists = [{ path = 'own.list' }]\n";
+    bad_parts(
+        program,
+        &[("a.toml", &format!("{program}{program}"))],
+        &[],
+        &["config/conf.d/a.toml:5:8: program.name: there is a program \"a\" already; put the lists of both into one"],
+    );
+    let large = load_parts("", &[("a.toml", &"#".repeat(1 << 20)), ("b.toml", "x = 1")], &[]).unwrap_err().to_string();
+    assert!(large.starts_with("config/conf.d/b.toml: ") && large.contains("is larger than 0 octets"), "{large}");
+    assert!(large.ends_with("; all files together may have 1048576 octets"), "{large}");
+}
+
+#[test]
+fn the_environment_goes_before_files() {
+    let variables = [
+        ("CLEANDNS_ACCESS__ALLOW", "[\"192.0.2.0/24\"]"),
+        ("CLEANDNS_ADMIN__LISTEN", ""),
+        ("CLEANDNS_CACHE__PREFETCH", "false"),
+        ("CLEANDNS_CACHE__SIZE", "9 MiB"),
+        ("CLEANDNS_LISTEN__WORKERS", "3"),
+        ("CLEANDNS_QUERY_LOG__JSON__TO", "stdout"),
+        ("CLEANDNS_STATE__DIR", "'/x'"),
+    ];
+    let parts = [("a.toml", "[cache]\nsize = '1 MiB'\nstale = '1h'")];
+    let config = good_parts("listen.workers = 1", &parts, &variables);
+    assert_eq!(config.access, ["192.0.2.0/24".parse().unwrap()]);
+    assert_eq!((config.admin, config.listen.workers), (None, 3));
+    assert_eq!((config.cache.bytes, config.cache.stale.as_secs(), config.cache.prefetch), (9 << 20, 3600, false));
+    assert_eq!(config.state_dir, Some("/x".into()));
+    assert!(config.query_log.json.is_some());
+}
+
+#[test]
+fn problems_of_the_environment_name_the_variable() {
+    bad_parts(
+        "",
+        &[],
+        &[
+            ("CLEANDNS_ACCESS__ALLOW", "10.0.0.0/8"),
+            ("CLEANDNS_CACHE__STALE", "soon"),
+            ("CLEANDNS_CACHE__STALLE", "1h"),
+            ("CLEANDNS_PROGRAM__CLEAN_STORE__MODE", "off"),
+        ],
+        &[
+            "environment variable CLEANDNS_ACCESS__ALLOW: access.allow: expected a list in brackets, found a string \
+             (\"10.0.0.0/8\"); write allow = [\"10.0.0.0/8\"]",
+            "environment variable CLEANDNS_CACHE__STALE: cache.stale: \"soon\" is not a duration; write a whole number and \
+             s, m, h or d, such as \"30s\" or \"1d\"",
+            "environment variable CLEANDNS_CACHE__STALLE: cache.stalle: there is no such option; did you mean stale?",
+            "environment variable CLEANDNS_PROGRAM__CLEAN_STORE__MODE: program: expected tables, found a table; write \
+             [[program]] in double brackets",
+        ],
+    );
+    let process = [("CLEANDNS_PORT_53_UDP", "x"), ("CLEANDNS_CACHE__SIZE", "1 MiB"), ("HOME", "/x")];
+    let process = process.map(|(name, value)| (name.into(), value.into()));
+    let own = super::super::world::overrides(process.into_iter());
+    assert_eq!(own, [("CLEANDNS_CACHE__SIZE".to_owned(), "1 MiB".to_owned())]);
+}
