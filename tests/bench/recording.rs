@@ -148,7 +148,7 @@ impl Scene {
             Arc::new(Found),
             Keeping { bytes: 64 << 20, seed: 1, stale: Duration::ZERO, refresh: false },
             Arc::new(Pauses::load(None)),
-            Surroundings { now: Arc::new(|| 1_800_000_000), mac: Arc::new(|_| None) },
+            Surroundings { now: Arc::new(|| 1_800_000_000), mac: Arc::new(|_| None), tells_chains: false },
         );
         Self {
             pipeline,
