@@ -19,7 +19,7 @@ use crate::{
         Clock, Hints, NameServersWanted, PortMap, Resolution, Resolve, Resolver, ResolverSetup, Security,
         TrustAnchorText, UpstreamCounters, Wanted, Watch,
     },
-    settings::{self, Changing, Hardware, Settings},
+    settings::{self, Changing, Fits, Hardware, Settings},
     telemetry::{Reload, Telemetry},
     warm::{Awake, AwakeFor, Warm},
 };
@@ -62,6 +62,8 @@ pub struct Outside {
     pub start: Start,
     /// Sockets that are open already.
     pub passed: Passed,
+    /// Whether the process can read what a later configuration names.
+    pub reach: Fits,
     pub awake: AwakeFor,
 }
 
@@ -76,6 +78,7 @@ impl Outside {
             fetch: FetchLimits::default(),
             start: Start::Alone,
             passed: Passed::default(),
+            reach: Arc::new(|_| Ok(())),
             awake: Arc::new(Awake::of_machine),
         }
     }
@@ -136,6 +139,7 @@ pub async fn start(config: Config, mut outside: Outside) -> Result<Running, AppE
     let (clock, chance, limits) = (outside.clock.clone(), outside.chance(), outside.fetch.clone());
     let (seed, start_mode, awake) = (outside.seed, outside.start, outside.awake.clone());
     let passed = std::mem::take(&mut outside.passed);
+    let fits = fits(&config, &passed, outside.reach.clone())?;
     let privacy = Privacy::new(config.query_log.privacy);
     let (query_log, writing) = query_log(&config, &privacy)?;
     let watch = query_log.clone().filter(|_| config.query_log.dnstap.as_ref().is_some_and(|dnstap| dnstap.resolver));
@@ -160,7 +164,7 @@ pub async fn start(config: Config, mut outside: Outside) -> Result<Running, AppE
     let settings = Arc::new(Settings::new(config.clone()));
     let on_top = Arc::new(Ok);
     let files = Config::clone(&config);
-    let changing = Changing::new(settings.clone(), lists.control(), pipeline.clone(), hardware, on_top, files);
+    let changing = Changing::new(settings.clone(), lists.control(), pipeline.clone(), hardware, (on_top, fits), files);
     let changing = Arc::new(changing);
     let warm = Warm::new(&config, awake).map(Arc::new);
     let health = Health {
@@ -239,6 +243,15 @@ pub async fn start(config: Config, mut outside: Outside) -> Result<Running, AppE
 fn audit_file(config: &Config, admin: &config::Admin) -> Option<PathBuf> {
     let in_state = || Some(config.state_dir.as_ref()?.join(admin::AUDIT_FILE_NAME));
     admin.audit.clone().or_else(in_state)
+}
+
+/// Whether later configurations fit this process: its addresses stay those it has now.
+fn fits(config: &Config, passed: &Passed, reach: Fits) -> Result<Fits, AppError> {
+    let listen = sockets::addresses(config, passed)?;
+    Ok(Arc::new(move |config| {
+        sockets::stay_closed(config, &listen)?;
+        reach(config)
+    }))
 }
 
 /// Where queries are kept, and the threads that write them.

@@ -10,6 +10,7 @@ mod admin;
 mod groups;
 mod local;
 mod policy;
+mod process;
 mod programs;
 mod query_log;
 mod reader;

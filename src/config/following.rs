@@ -23,6 +23,7 @@ impl Config {
         kept.value("cache.prefetch", &mut self.cache.prefetch, &cache.prefetch);
         kept.value("cache.save", &mut self.cache.save, &cache.save);
         kept.value("state.dir", &mut self.state_dir, &running.state_dir);
+        kept.value("process", &mut self.process, &running.process);
         self.keep_resolve(running, &mut kept);
         self.keep_admin(running, &mut kept);
         self.keep_query_log(running, &mut kept);

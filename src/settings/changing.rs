@@ -13,6 +13,9 @@ use tokio::sync::Mutex;
 /// into a file lie on top.
 pub type OnTop = Arc<dyn Fn(Config) -> Result<Config, String> + Send + Sync>;
 
+/// Tells why a configuration can't hold in this process, with the sockets it has and the files it may read.
+pub type Fits = Arc<dyn Fn(&Config) -> Result<(), String> + Send + Sync>;
+
 /// Puts configurations in force, one after the other.
 pub struct Changing {
     settings: Arc<Settings>,
@@ -20,6 +23,7 @@ pub struct Changing {
     pipeline: Arc<Pipeline>,
     hardware: Arc<Hardware>,
     on_top: OnTop,
+    fits: Fits,
     /// What the files say. Held while a configuration is put in force.
     files: Mutex<Config>,
 }
@@ -50,10 +54,10 @@ impl Changing {
         lists: Control,
         pipeline: Arc<Pipeline>,
         hardware: Arc<Hardware>,
-        on_top: OnTop,
+        (on_top, fits): (OnTop, Fits),
         files: Config,
     ) -> Self {
-        Self { settings, lists, pipeline, hardware, on_top, files: Mutex::new(files) }
+        Self { settings, lists, pipeline, hardware, on_top, fits, files: Mutex::new(files) }
     }
 
     /// Goes by what the files say now. It comes back once that holds for the very next query. Who doesn't want to wait so
@@ -74,6 +78,7 @@ impl Changing {
     async fn apply(&self, files: Config) -> Result<Applied, NotApplied> {
         let whole = (self.on_top)(files).map_err(NotApplied::Configuration)?;
         let Following { config, waiting } = whole.following(&self.settings.config());
+        (self.fits)(&config).map_err(NotApplied::Configuration)?;
         let config = Arc::new(config);
         let (own, hardware) = (config.clone(), self.hardware.clone());
         let preparing = tokio::task::spawn_blocking(move || {

@@ -10,7 +10,7 @@ mod changing;
 mod hardware;
 mod local;
 
-pub use changing::{Applied, Changing, NotApplied, OnTop};
+pub use changing::{Applied, Changing, Fits, NotApplied, OnTop};
 pub use hardware::Hardware;
 pub use local::local_data;
 

@@ -4,6 +4,7 @@
 
 mod admin;
 mod checking;
+mod confined;
 mod measuring;
 mod running;
 mod service;

@@ -101,6 +101,7 @@ async fn try_start_as(
         fetch,
         start,
         passed: Passed::default(),
+        reach: Arc::new(|_| Ok(())),
         awake: Arc::new(move || Some(Awake { boot: "this".into(), seconds: awake.load(Ordering::Relaxed) as u32 })),
     };
     let running = app::start(config, outside).await?;
