@@ -125,8 +125,11 @@ wait "$asking" || true
 succeeds "questions were asked meanwhile" grep -q NXDOMAIN asked
 lost() { grep -cE "lost|timed out|refused|SERVFAIL" asked || true; }
 expect "none is lost" lost -- 0
+inside systemctl stop cleandns.socket cleandns.service
 kill -KILL "$server" && wait "$server" 2>/dev/null || true
 server=
+listeners() { ss -Hlun "sport = :53" | wc -l; }
+until_true "port 53 is free again" listeners -- 0
 find /sys/fs/cgroup -depth -type d -path '*/cleandns-test*' -exec rmdir {} + 2>/dev/null || true
 
 # Root that becomes somebody else, on a low port, and is followed by the next process.
