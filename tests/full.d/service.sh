@@ -145,7 +145,7 @@ expect "it is daemon, with low ports alone" rights -- $'Uid:\t1\t1\t1\t1' $'Gid:
   $'CapBnd:\t0000000000000400' $'NoNewPrivs:\t1'
 expect "it says so" cat log -- "became daemon (1)"
 expect "it answers on port 53" dig "${at[@]}" blocked.example -- "own/own own.list:1"
-expect "its state is its own" stat -c %n:%U state state/queries.db -- state:daemon state/queries.db:daemon
+until_true "its state is its own" stat -c %n:%U state state/queries.db -- state/queries.db:daemon
 first=$server
 "$binary" --config own.toml serve --take-over >out2 2>log2 &
 server=$!
