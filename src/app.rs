@@ -19,7 +19,7 @@ use crate::{
     query::{Keeping, LocalData, Pipeline, Surroundings},
     query_log::{Privacy, QueryLog, Sink, Writing},
     resolve::{Clock, NameServersWanted, PortMap, Resolve, Resolver, Upstreams, Wanted, Watch},
-    settings::{self, Changing, Files, Hardware, OverlayFile, Parts, ReadAgain, Settings},
+    settings::{self, Changing, Files, Fits, Hardware, OverlayFile, Parts, ReadAgain, Settings},
     telemetry::{Reload, Telemetry},
     warm::{Awake, AwakeFor, Warm},
 };
@@ -60,6 +60,8 @@ pub struct Outside {
     pub start: Start,
     /// Sockets that are open already.
     pub passed: Passed,
+    /// Whether the process can read what a later configuration names.
+    pub reach: Fits,
     pub awake: AwakeFor,
     /// Reads the configuration again, for whoever wants it followed.
     pub read_again: Option<ReadAgain>,
@@ -81,6 +83,7 @@ impl Outside {
             fetch: FetchLimits::default(),
             start: Start::Alone,
             passed: Passed::default(),
+            reach: Arc::new(|_| Ok(())),
             awake: Arc::new(Awake::of_machine),
             read_again: None,
             follow_log: Arc::new(|_| {}),
@@ -144,6 +147,7 @@ pub async fn start(config: Config, mut outside: Outside) -> Result<Running, AppE
     let (clock, chance, limits) = (outside.clock.clone(), outside.chance(), outside.fetch.clone());
     let (seed, start_mode, awake) = (outside.seed, outside.start, outside.awake.clone());
     let passed = std::mem::take(&mut outside.passed);
+    let fits = fits(&config, &passed, outside.reach.clone())?;
     let privacy = Privacy::new(config.query_log.privacy);
     let tails = Tails::default();
     let shown = config.admin.as_ref().map(|_| tails.sink());
@@ -186,6 +190,7 @@ pub async fn start(config: Config, mut outside: Outside) -> Result<Running, AppE
         pipeline: pipeline.clone(),
         hardware,
         on_top: Arc::new(move |files| own_overlay.lay(files)),
+        fits,
         others: Arc::new(move |running, next| others.prepare(running, next)),
     };
     let changing = Arc::new(Changing::new(parts, files));
@@ -277,6 +282,15 @@ pub async fn start(config: Config, mut outside: Outside) -> Result<Running, AppE
 fn audit_file(config: &Config, admin: &config::Admin) -> Option<PathBuf> {
     let in_state = || Some(config.state_dir.as_ref()?.join(admin::AUDIT_FILE_NAME));
     admin.audit.clone().or_else(in_state)
+}
+
+/// Whether later configurations fit this process: its addresses stay those it has now.
+fn fits(config: &Config, passed: &Passed, reach: Fits) -> Result<Fits, AppError> {
+    let listen = sockets::addresses(config, passed)?;
+    Ok(Arc::new(move |config| {
+        sockets::stay_closed(config, &listen)?;
+        reach(config)
+    }))
 }
 
 /// Where queries are kept, and the threads that write them. `shown`: where they go for those who look as they come.

@@ -41,6 +41,7 @@
 //! - [`telemetry`] counters, by list and by client, and the log line of a query; never blocks.
 //! - [`replay`] recorded queries through two policies, without a server: what one says of them and the other doesn't.
 //! - [`report`] what was and would have been blocked, for whom, and what else that hits: rows in, pages and tables out.
+//! - [`confine`] what the process gives up before it serves: root's rights, files and system calls it has no need of.
 //! - [`systemd`] what a service manager passes and is told: sockets, readiness, signs of life.
 //! - [`health`] what is wrong right now, in words, and what to do about it.
 //! - [`admin`] HTTP; the only place that names the web framework. `guard` is who is heard, in what bounds; `view` what
@@ -77,6 +78,7 @@ pub mod app;
 pub mod cache;
 pub mod cli;
 pub mod config;
+pub mod confine;
 pub mod dns;
 pub mod embedded;
 pub mod health;

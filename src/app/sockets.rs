@@ -6,7 +6,7 @@ use crate::{
     listener::{self, BindError, Sockets, Start},
     systemd::Passed,
 };
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 
 /// The sockets for DNS, and the one for HTTP if it was passed. Passed ones for DNS stand in place of `listen.do53`.
 pub(super) fn open(config: &Config, passed: Passed, start: Start) -> Result<(Sockets, Option<TcpListener>), AppError> {
@@ -22,13 +22,26 @@ pub(super) fn open(config: &Config, passed: Passed, start: Start) -> Result<(Soc
     let at_fault = |error: listener::PassedError| AppError::Configuration(error.to_string());
     let sockets = listener::adopt(udp, tcp, workers).map_err(at_fault)?;
     // Of these addresses the configuration knew nothing when it was checked.
-    if !config.open
-        && let Some(open) = open_to_the_internet(&sockets.addresses, &config.access)
-    {
-        return Err(AppError::Configuration(format!("access.allow: {}", open.told())));
-    }
+    stay_closed(config, &sockets.addresses).map_err(AppError::Configuration)?;
     tracing::info!(addresses = ?sockets.addresses, "sockets were passed: listen.do53 is not used");
     Ok((sockets, http))
+}
+
+/// Where DNS is going to be served, a port still open where any will do.
+pub(super) fn addresses(config: &Config, passed: &Passed) -> Result<Vec<SocketAddr>, AppError> {
+    if passed.is_empty() {
+        return Ok(config.listen.do53.clone());
+    }
+    let addresses = passed.udp.iter().map(UdpSocket::local_addr).chain(passed.tcp.iter().map(TcpListener::local_addr));
+    Ok(addresses.collect::<std::io::Result<Vec<_>>>().map_err(anyhow::Error::from)?)
+}
+
+/// Nobody becomes an open resolver by mistake, with these addresses.
+pub(super) fn stay_closed(config: &Config, addresses: &[SocketAddr]) -> Result<(), String> {
+    match open_to_the_internet(addresses, &config.access) {
+        Some(open) if !config.open => Err(format!("access.allow: {}", open.told())),
+        _ => Ok(()),
+    }
 }
 
 /// A socket for HTTP that was passed keeps to the rules that one of our own does.

@@ -6,6 +6,7 @@ use super::{Failure, Outcome, say};
 use crate::{
     app::{self, AppError, FollowLog, Outside, Passed, Running, Start},
     config::{Config, JsonTarget, Loaded, Log, Origin, Problem, Problems},
+    confine::confine,
     health::{Health, UPSTREAM_SILENT},
     lists::{ListPath, ListStatus},
     policy::Mode,
@@ -40,38 +41,46 @@ const LEAVE_WITHIN: Duration = Duration::from_millis(500);
 
 /// Runs until a signal ends it.
 pub fn serve(loaded: Loaded, read_again: ReadAgain, take_over: bool) -> Outcome {
+    // Both before there is another thread: one takes what was passed from the surroundings, and what the other does holds
+    // for threads that come later.
+    let passed = Passed::take().map_err(|error| Failure::Configuration(error.to_string()))?;
+    if !take_over && passed.is_empty() {
+        refuse_obstacles(&loaded.config)?;
+    }
+    let confined = confine(&loaded.config).map_err(|error| Failure::Configuration(error.to_string()))?;
     let (_flushed_at_the_end, follow_log) = start_log(&loaded.config.log)?;
+    tracing::info!("{confined}");
+    confined.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
     raise_file_limit();
-    let passed = Passed::take().map_err(|error| Failure::Configuration(error.to_string()))?;
+    let start = if take_over { Start::TakeOver } else { Start::Alone };
+    let reach = Arc::new(move |config: &Config| confined.reaches(config));
+    let read_again = Some(with_log(read_again));
+    let outside = Outside { start, passed, reach, read_again, follow_log, ..Outside::real() };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::Other(format!("the runtime can't be started: {error}")))?;
-    let following = Following { read_again, follow_log };
-    let outcome = runtime.block_on(run(loaded.config, following, take_over, passed));
+    let outcome = runtime.block_on(run(loaded.config, outside));
     // What waits for a disk or a reader that is gone is not waited for.
     runtime.shutdown_timeout(LEAVE_WITHIN);
     outcome
 }
 
-/// How the configuration is followed.
-struct Following {
-    read_again: ReadAgain,
-    follow_log: FollowLog,
+/// Ends what can't have its addresses, before anything else is done: later it might not be allowed to look at who has them.
+fn refuse_obstacles(config: &Config) -> Outcome {
+    let (in_the_way, own) = app::obstacles(config);
+    let told: Vec<String> = in_the_way.iter().chain(&own).map(ToString::to_string).collect();
+    if told.is_empty() { Ok(()) } else { Err(Failure::Configuration(told.join("\n"))) }
 }
 
-async fn run(config: Config, following: Following, take_over: bool, passed: Passed) -> Outcome {
+async fn run(config: Config, outside: Outside) -> Outcome {
     let failed = |error: std::io::Error| Failure::Other(format!("signals can't be handled: {error}"));
     let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    let start = if take_over { Start::TakeOver } else { Start::Alone };
-    let Following { read_again, follow_log } = following;
-    let read_again = Some(with_log(read_again));
-    let outside = Outside { start, passed, read_again, follow_log, ..Outside::real() };
     let running = told_of(app::start(config, outside)).await.map_err(|error| match error {
         AppError::Configuration(text) => Failure::Configuration(text),
         AppError::Other(error) => Failure::Other(format!("{error:#}")),

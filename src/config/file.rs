@@ -13,6 +13,7 @@ mod local;
 mod merge;
 mod parts;
 mod policy;
+mod process;
 mod programs;
 mod query_log;
 pub(super) mod reader;

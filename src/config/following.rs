@@ -23,6 +23,7 @@ impl Config {
         kept.value("cache.prefetch", &mut self.cache.prefetch, &cache.prefetch);
         kept.value("cache.save", &mut self.cache.save, &cache.save);
         kept.value("state.dir", &mut self.state_dir, &running.state_dir);
+        kept.value("process", &mut self.process, &running.process);
         // Networks that were meant for another address are not answered at this one.
         if !self.open && open_to_the_internet(&self.listen.do53, &self.access).is_some() {
             kept.value("access.allow", &mut self.access, &running.access);

@@ -50,7 +50,10 @@ pub struct Config {
     /// `None`: no HTTP at all.
     pub admin: Option<Admin>,
     pub query_log: QueryLog,
+    pub process: Process,
     pub log: Log,
+    /// Files besides its own whose text is in it: a token, a password.
+    pub secrets: Vec<PathBuf>,
 }
 
 impl Config {
@@ -374,6 +377,19 @@ impl fmt::Debug for Admin {
             .field("audit", &self.audit)
             .finish()
     }
+}
+
+/// What the process gives up before it serves.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Process {
+    /// Who root becomes; `None`: it stays who it is.
+    pub user: Option<String>,
+    /// `None`: that user's own group.
+    pub group: Option<String>,
+    /// Files and system calls that a server doesn't need are out of its reach.
+    pub sandbox: bool,
+    /// Files and folders within its reach besides those that the rest of the configuration names.
+    pub read: Vec<PathBuf>,
 }
 
 /// What is kept of queries, and where it goes.

@@ -13,6 +13,9 @@ use tokio::sync::Mutex;
 /// into a file lie on top.
 pub type OnTop = Arc<dyn Fn(Config) -> Result<Config, String> + Send + Sync>;
 
+/// Tells why a configuration can't hold in this process, with the sockets it has and the files it may read.
+pub type Fits = Arc<dyn Fn(&Config) -> Result<(), String> + Send + Sync>;
+
 /// Makes ready whatever else goes by the configuration, from the running one and the next, or tells why it can't be; what
 /// comes back is done when the next one is put in force.
 pub type Others = Arc<dyn Fn(&Config, &Config) -> Result<Box<dyn FnOnce() + Send>, String> + Send + Sync>;
@@ -24,6 +27,7 @@ pub struct Parts {
     pub pipeline: Arc<Pipeline>,
     pub hardware: Arc<Hardware>,
     pub on_top: OnTop,
+    pub fits: Fits,
     pub others: Others,
 }
 
@@ -80,7 +84,7 @@ impl Changing {
     }
 
     async fn apply(&self, files: Config) -> Result<Applied, NotApplied> {
-        let Parts { settings, lists, pipeline, hardware, on_top, others } = &self.parts;
+        let Parts { settings, lists, pipeline, hardware, on_top, fits, others } = &self.parts;
         // It may write lists.
         let on_top = on_top.clone();
         let laying = tokio::task::spawn_blocking(move || on_top(files)).await;
@@ -88,6 +92,7 @@ impl Changing {
         let whole = whole.map_err(NotApplied::Configuration)?;
         let running = settings.config();
         let Following { config, waiting } = whole.following(&running);
+        fits(&config).map_err(NotApplied::Configuration)?;
         let config = Arc::new(config);
         let (own, hardware, others) = (config.clone(), hardware.clone(), others.clone());
         let preparing = tokio::task::spawn_blocking(move || {

@@ -13,7 +13,7 @@ mod hardware;
 mod local;
 mod overlay;
 
-pub use changing::{Applied, Changing, NotApplied, OnTop, Others, Parts};
+pub use changing::{Applied, Changing, Fits, NotApplied, OnTop, Others, Parts};
 pub use files::{Files, ReadAgain, Wanted};
 pub use hardware::Hardware;
 pub use local::local_data;

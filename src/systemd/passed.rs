@@ -53,6 +53,11 @@ impl Passed {
         Ok(passed)
     }
 
+    /// True if there is none for DNS.
+    pub fn is_empty(&self) -> bool {
+        self.udp.is_empty() && self.tcp.is_empty()
+    }
+
     /// Puts a socket where its name belongs.
     fn put(&mut self, index: usize, name: &str, socket: Socket) -> Result<(), PassedError> {
         match (socket, HTTP_NAMES.contains(&name)) {

@@ -159,12 +159,17 @@ const ARROWS: &[(&str, &[&str], &str)] = &[
     ("watch", &["crate::", "tokio"], "files of others"),
     ("embedded", &["crate::"], "files inside the binary"),
     ("neighbours", &["crate::", "tokio", "std::fs"], "it asks the kernel and needs nobody"),
+    (
+        "confine",
+        &["crate::app", "crate::lists", "crate::listener", "crate::admin", "crate::query", "tokio"],
+        "it knows of a server what its configuration says",
+    ),
     ("systemd", &["crate::", "tokio", "std::fs"], "it passes on and tells, and knows nothing of what is served"),
     ("app", &["crate::cli", "crate::policy"], "it composes and decides nothing"),
 ];
 
 /// Words that only one module may mention.
-const OWNERS: [(&str, &[&str]); 14] = [
+const OWNERS: &[(&str, &[&str])] = &[
     ("argon2", &["admin"]),
     ("tokio_rustls", &["admin"]),
     ("hickory_resolver::", &["resolve"]),
@@ -179,6 +184,9 @@ const OWNERS: [(&str, &[&str]); 14] = [
     ("Netlink", &["neighbours"]),
     ("sd_notify", &["systemd"]),
     ("listenfd", &["systemd"]),
+    ("seccompiler", &["confine"]),
+    ("landlock::", &["confine"]),
+    ("caps::", &["confine"]),
 ];
 
 #[test]

@@ -5,6 +5,7 @@
 mod admin;
 mod checking;
 mod configuration;
+mod confined;
 mod measuring;
 mod running;
 mod service;

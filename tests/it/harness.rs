@@ -147,6 +147,7 @@ async fn try_start_with(
         read_again: None,
         follow_log: Arc::new(|_| {}),
         passed: Passed::default(),
+        reach: Arc::new(|_| Ok(())),
         awake: Arc::new(move || Some(Awake { boot: "this".into(), seconds: awake.load(Ordering::Relaxed) as u32 })),
     };
     let running = app::start(config, change(outside)).await?;

@@ -80,6 +80,7 @@ impl Reading<'_> {
     /// The token in a file: one line of visible ASCII, as it stands in an HTTP header.
     fn token(&self, path: &str) -> Result<String, String> {
         let path = self.base.find_file(path)?;
+        self.secrets.borrow_mut().push(path.clone());
         let octets = read_bounded(&path, TOKEN_BYTES_MAX)?;
         match std::str::from_utf8(&octets).map(str::trim) {
             Ok(token) if !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(token.to_owned()),

@@ -116,6 +116,7 @@ impl Reading<'_> {
         let password = table.set_text("password_file", "/etc/cleandns/clickhouse").and_then(|value| {
             value.parse("", |path| {
                 let path = self.base.find_file(path)?;
+                self.secrets.borrow_mut().push(path.clone());
                 let octets = super::read_bounded(&path, PASSWORD_BYTES_MAX)?;
                 let text = String::from_utf8(octets).map_err(|_| format!("{} holds no text", path.display()))?;
                 Ok(text.trim().to_owned())

@@ -15,6 +15,7 @@ use super::{
 };
 use ipnet::IpNet;
 use std::{
+    cell::RefCell,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
     time::Duration,
@@ -40,13 +41,15 @@ const WORKERS_MAX: u64 = 1024;
 
 /// Reads all sections. What is wrong is in the report behind `root`; the value is of use only if there is nothing.
 pub fn read_config(root: &Table<'_>, origin: Origin, world: &World<'_>) -> Config {
-    Reading { world, base: world.base(&origin) }.config(root, origin)
+    Reading { world, base: world.base(&origin), secrets: RefCell::default() }.config(root, origin)
 }
 
 /// What all sections need while they are read.
 pub(super) struct Reading<'a> {
     pub(super) world: &'a World<'a>,
     pub(super) base: Base<'a>,
+    /// Files that were read, whose text is in the configuration.
+    pub(super) secrets: RefCell<Vec<PathBuf>>,
 }
 
 impl Reading<'_> {
@@ -70,7 +73,9 @@ impl Reading<'_> {
             programs: policies.programs,
             groups: policies.groups,
             admin: root.section("admin", |table| self.admin(table, &do53)),
+            process: root.section("process", |table| self.process(table)),
             log: root.section("log", read_log),
+            secrets: self.secrets.take(),
         };
         refuse_later_sections(root);
         config

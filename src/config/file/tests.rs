@@ -166,6 +166,7 @@ fn the_template_has_every_option_and_its_examples_can_be_used() {
         "query_log.json: to size files",
         "query_log.dnstap: to client resolver size files",
         "query_log.clickhouse: url database user password_file spill",
+        "process: user group sandbox read",
         "log: filter json queries",
     ] {
         let (section, keys) = section.split_once(": ").unwrap();

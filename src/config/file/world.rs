@@ -226,6 +226,16 @@ impl Base<'_> {
         }
     }
 
+    /// The file or folder on disk that is meant.
+    pub fn folder_or_file(&self, path: &str) -> Result<PathBuf, String> {
+        match self.find(path)? {
+            Location::File(path) | Location::Folder(path) => Ok(path),
+            Location::Embedded(_) | Location::Url(_) => {
+                Err("only a file or folder on disk will do; write an absolute path".to_owned())
+            }
+        }
+    }
+
     /// The path of a file that is going to be written: beside the configuration, if it is relative.
     pub fn written_file(&self, path: &str) -> Result<PathBuf, String> {
         let file = match self.candidates(path).into_iter().next() {

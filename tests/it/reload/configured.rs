@@ -239,3 +239,19 @@ async fn a_new_list_is_downloaded_before_it_counts() {
     assert!(Arc::ptr_eq(&steady, &rules(&server, "steady.list")));
     server.running.stop().await;
 }
+
+/// Its sockets stay as they are: what they must not be opened to is judged by them, and not by what is written now.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_runs_becomes_no_open_resolver() {
+    let wide = |word: &str| {
+        format!(
+            "[listen]\ndo53 = [\"127.0.0.1:0\"]\n[access]\nallow = [\"0.0.0.0/0\"]\n{word}[admin]\nlisten = \
+             \"127.0.0.1:0\"\n"
+        )
+    };
+    let server = crate::harness::start(folder(), None, "[listen]\ndo53 = [\"0.0.0.0:0\"]\n").await;
+    let says = async |word: &str| server.running.changing.files_say(configure(&server.folder, None, &wide(word))).await;
+    let error = says("").await.unwrap_err();
+    assert!(matches!(&error, NotApplied::Configuration(why) if why.contains("i_know_this_is_open = true")), "{error}");
+    says("i_know_this_is_open = true\n").await.unwrap();
+}

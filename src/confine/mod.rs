@@ -1,0 +1,94 @@
+//! What the process gives up before it serves: its user, and what a server has no need of. Done once, before there is a
+//! second thread; later threads inherit it, and nothing brings it back.
+//!
+//! ```text
+//! Config → places: what is read and written → user: root becomes somebody → landlock: files → seccomp: system calls
+//! ```
+//!
+//! A kernel that lacks something is no reason not to serve: then that is missing, and the report says so.
+
+mod landlock;
+mod places;
+mod seccomp;
+mod user;
+
+pub use places::Places;
+
+use crate::config::Config;
+use std::fmt;
+
+/// Why the process can't become what it is told to.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfineError {
+    #[error("process.{0}: there is no {0} {1}; make it with `useradd --system --no-create-home {1}`, or correct it")]
+    Unknown(&'static str, String),
+    #[error("process.user: this process is not root's, and so can't become {0}; start it as root, or leave user empty")]
+    NotRoot(String),
+    #[error("process.user: the process can't become {0}: {1}")]
+    Become(String, String),
+    #[error(
+        "state.dir: {folder} can't be written to by {user}: {why}; run `install -d -o {user} -m 0750 {folder}`, and `chown \
+         -R {user} {folder}` if there is something in it"
+    )]
+    State { folder: String, user: String, why: String },
+}
+
+/// What holds from now on.
+#[derive(Debug)]
+pub struct Confined {
+    /// Who it became; `None`: it stayed who it was.
+    user: Option<String>,
+    /// `None`: switched off.
+    sandbox: Option<(landlock::Held, seccomp::Held)>,
+    /// What is within reach, if nothing else is.
+    places: Option<Places>,
+    /// What can't be followed by the sandbox.
+    pub warnings: Vec<String>,
+}
+
+impl Confined {
+    /// Tells why a later configuration can't be followed: it names files that are out of reach for good.
+    pub fn reaches(&self, config: &Config) -> Result<(), String> {
+        let lacks = self.places.as_ref().map_or_else(Vec::new, |places| places.lacks(config));
+        if lacks.is_empty() {
+            return Ok(());
+        }
+        let lacks: Vec<String> = lacks.iter().map(|path| path.display().to_string()).collect();
+        Err(format!(
+            "out of reach for the server that runs, which was told before it began what it may read: {}; restart it, and to \
+             go without a restart another time, write the folder into [process] read now",
+            lacks.join(", ")
+        ))
+    }
+}
+
+impl fmt::Display for Confined {
+    /// One line: `becomes cleandns (999); reads 7 places and writes to 2 (Landlock); 60 system calls refused (seccomp)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.user {
+            Some(user) => write!(f, "became {user}; ")?,
+            None if user::is_root() => f.write_str("stays root, since [process] user is empty; ")?,
+            None => write!(f, "user {}; ", user::own_id())?,
+        }
+        match &self.sandbox {
+            Some((files, calls)) => write!(f, "{files}; {calls}"),
+            None => f.write_str("[process] sandbox is off"),
+        }
+    }
+}
+
+/// Gives up what the configuration says. What comes later, configurations included, has to do with what is left.
+pub fn confine(config: &Config) -> Result<Confined, ConfineError> {
+    let user = user::become_configured(config)?;
+    if !config.process.sandbox {
+        return Ok(Confined { user, sandbox: None, places: None, warnings: Vec::new() });
+    }
+    user::make_state_folder(config);
+    let mut places = Places::of(config);
+    let warnings = std::mem::take(&mut places.warnings);
+    let files = landlock::restrict(&places);
+    // Last, since it takes from the process what the other needs.
+    let calls = seccomp::restrict();
+    let is_held = matches!(files, landlock::Held::Held { .. });
+    Ok(Confined { user, sandbox: Some((files, calls)), places: is_held.then_some(places), warnings })
+}
