@@ -9,6 +9,7 @@ mod blocking;
 mod cache;
 mod command_line;
 mod delegations;
+mod documents;
 mod exposition;
 mod forwarding;
 mod fuzz_corpus;
@@ -19,6 +20,7 @@ mod input;
 mod internet;
 mod list_server;
 mod local;
+mod manifests;
 mod mmdb;
 mod monitoring;
 #[path = "../bench/names.rs"]
