@@ -55,6 +55,7 @@ cp cleandns_*.deb "$root/root/"
 asks=(dig @127.0.0.1 -p 53 +tries=1 +time=2)
 succeeds "it installs" within dpkg -i "/root/$(basename cleandns_0.1.0_*.deb)"
 until_true "it starts by itself" within systemctl is-active cleandns.service -- active
+within systemctl --quiet is-active cleandns.service || within journalctl --no-pager --unit cleandns.service --lines 30
 until_true "it blocks" "${asks[@]}" www.tiktok.com -- "clean-store/tiktok"
 expect "as a user of its own" within sh -c 'ps -o user= -C cleandns 2>/dev/null || stat -c %U "/proc/$(systemctl show -P MainPID cleandns)"' -- cleandns
 expect "its files are whole" within sh -c 'dpkg -V cleandns && echo whole' -- whole
