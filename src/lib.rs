@@ -26,7 +26,7 @@
 //! - [`pause`] everything in shadow until a time; kept over restarts.
 //! - [`warm`] kept answers over a restart, for who wants it.
 //! - [`policy`] decides, purely. `rule` is what a line means, `parse` reads lines (one file a format), `gate` judges how much
-//!   they cover, `show` writes them; `set` packs a list, `index` with `table`, `pattern`, `places` and `geo` finds what matches;
+//!   they cover, `show` writes them, `export` in forms that others read; `set` packs a list, `index` with `table`, `pattern`, `places` and `geo` finds what matches;
 //!   `build` works out modes by group (`mode`, `groups`, `schedule`, `zone`); `decide` and `tally` are the order of
 //!   precedence, written once; `verdict` is what comes out.
 //! - [`resolve`] finds answers and validates them, and tells the name servers behind them; the only place that names

@@ -8,8 +8,10 @@ mod cache;
 mod check;
 mod config;
 mod explain;
+mod export;
 mod http;
 mod lists;
+mod manual;
 mod pause;
 mod progress;
 mod records;
@@ -21,7 +23,10 @@ mod wire_client;
 use crate::{
     config::{Embedded, Loaded, Origin, Problems, World, load},
     embedded,
-    policy::parse::{Extent, Format},
+    policy::{
+        Mode,
+        parse::{Extent, Format},
+    },
 };
 use clap::{Parser, Subcommand};
 use http::{ask_server, fetch};
@@ -203,6 +208,13 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Print what a shell needs to complete these commands.
+    Completions { shell: clap_complete::Shell },
+    /// Print the man page, or write those of all commands into a folder.
+    Man {
+        #[arg(value_name = "FOLDER")]
+        folder: Option<PathBuf>,
+    },
 }
 
 #[derive(Subcommand)]
@@ -276,6 +288,25 @@ enum ListsCommand {
         /// As JSON.
         #[arg(long)]
         json: bool,
+    },
+    /// Write a program's rules in a form that others read; what the form can't say is left out and told.
+    Export {
+        /// text, json, nftables: addresses, for firewalls. domains, rpz, adblock: names, for other resolvers.
+        #[arg(long, value_enum, default_value = "text")]
+        format: export::Format,
+        /// Of this program; without it, addresses are those of `bypass`.
+        #[arg(long)]
+        program: Option<String>,
+        /// Only of this service of it; may be given several times.
+        #[arg(long = "service", value_name = "SERVICE")]
+        services: Vec<String>,
+        /// The least mode that a service must have: enforce, shadow or off. Without it, addresses are taken from all
+        /// services, names from those that enforce.
+        #[arg(long)]
+        mode: Option<Mode>,
+        /// Write it to this file, which is put in its place whole.
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
     },
 }
 
@@ -355,6 +386,9 @@ fn run_command(args: Args) -> Outcome {
             let shown = lists::Shown { count, json };
             lists::compare(&old, &new, (format, extent), shown, asked.transpose()?)
         }
+        Command::Lists { command: ListsCommand::Export { format, program, services, mode, output } } => {
+            export::export(load()?.config, &export::Asked { format, program, services, mode, output })
+        }
         Command::Pause { length, group, end, json } => {
             pause::pause(&load_to_ask()?.config, &pause::Asked { length, group, end, json })
         }
@@ -374,6 +408,8 @@ fn run_command(args: Args) -> Outcome {
         Command::Config { command: ConfigCommand::Show { json } } => config::show_all(args.config.as_deref(), json),
         Command::Config { command: ConfigCommand::Schema } => config::print_schema(),
         Command::Health { json } => ask::health(&load_to_ask()?.config, json),
+        Command::Completions { shell } => manual::completions(shell),
+        Command::Man { folder } => manual::man(folder.as_deref()),
     }
 }
 

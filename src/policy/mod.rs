@@ -7,12 +7,14 @@
 //! ```
 //!
 //! - `rule`: what a line means. `set`: a list's rules packed. `parse`: text to rules. `gate`: what is too broad to be meant.
+//! - `export`: a program's rules in forms that others read.
 //! - `index`: finds what matches: names by `table`, `pattern`, `places` (with `geo`).
 //! - `build`: modes by group, worked out beforehand. `groups`, `schedule`: who, and when.
 //! - `decide`: what is looked at, in which order. `tally`: the order of precedence. `verdict`: what comes out.
 
 mod build;
 mod decide;
+pub mod export;
 mod gate;
 mod geo;
 mod groups;

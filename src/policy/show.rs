@@ -37,9 +37,12 @@ impl Rule {
 
     /// The rule in AdBlock's syntax, if that is needed and can say it.
     fn as_adblock(&self) -> Option<String> {
-        if self.is_plain() && !matches!(self.matcher, Matcher::Pattern(_)) {
-            return None;
-        }
+        let is_ours = self.is_plain() && !matches!(self.matcher, Matcher::Pattern(_));
+        if is_ours { None } else { self.in_adblock() }
+    }
+
+    /// The rule in AdBlock's syntax, if that can say it.
+    pub(super) fn in_adblock(&self) -> Option<String> {
         let mut text = String::from(if self.effect == Effect::Except { "@@" } else { "" });
         text += &adblock_pattern(&self.matcher)?;
         let mut modifiers = Vec::new();
@@ -289,6 +292,13 @@ fn data_text(rr_type: RrType, data: &[u8]) -> String {
     let record = Record { owner: Name::ROOT, rr_type, class: Class::IN, ttl: 0, data: data.to_vec() };
     let text = record.to_string();
     text.splitn(5, '\t').last().unwrap_or_default().to_owned()
+}
+
+impl LocalRecord {
+    /// The data in presentation format.
+    pub(super) fn shown_data(&self) -> String {
+        data_text(self.rr_type, &self.data)
+    }
 }
 
 /// A list's own answer in words.

@@ -6,6 +6,7 @@ mod admin;
 mod checking;
 mod configuration;
 mod confined;
+mod installing;
 mod measuring;
 mod running;
 mod service;

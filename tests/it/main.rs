@@ -10,6 +10,7 @@ mod cache;
 mod changes;
 mod command_line;
 mod delegations;
+mod documents;
 mod exposition;
 mod forwarding;
 mod fuzz_corpus;
@@ -21,6 +22,7 @@ mod internet;
 mod list_server;
 mod local;
 mod log;
+mod manifests;
 mod mmdb;
 mod monitoring;
 #[path = "../bench/names.rs"]

@@ -1,0 +1,120 @@
+# The Debian package in a clean root where systemd itself runs: installs, starts, blocks, reloads, upgrades under load,
+# is removed, is purged. The network is that of this test. Sourced by tests/full, which makes the clean root.
+
+mkdir "$work/package" && cd "$work/package"
+root=$PWD/over/root
+mkdir over && mount -t tmpfs none over && mkdir over/{upper,work,root}
+mount -t overlay overlay -o "lowerdir=$here/../target/clean-root,upperdir=over/upper,workdir=over/work" over/root
+# The same machine as another: what systemd wants to find.
+cat >boot <<'BOOT'
+set -e
+root=$1
+mountpoint -q "$root"
+umount -R /sys/fs/cgroup 2>/dev/null || true
+mount -t tmpfs tmpfs "$root/run"
+mount -t tmpfs tmpfs "$root/tmp"
+mount -t proc proc "$root/proc"
+mount -t sysfs -o ro sysfs "$root/sys"
+mount -t cgroup2 cgroup2 "$root/sys/fs/cgroup"
+mount -t tmpfs -o mode=755 dev "$root/dev"
+for device in null zero full random urandom tty; do
+  touch "$root/dev/$device"
+  mount --bind "/dev/$device" "$root/dev/$device"
+done
+mkdir "$root/dev/shm" "$root/dev/pts"
+ln -s /proc/self/fd "$root/dev/fd"
+# Nothing of this machine's files is left within reach: systemd tidies what it takes for its own.
+cd "$root"
+mkdir outside
+pivot_root . outside
+cd /
+umount -l /outside
+rmdir /outside
+exec env -i container=other PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/systemd systemd.unit=multi-user.target
+BOOT
+unshare --mount --propagation private --pid --fork --cgroup --uts --ipc bash boot "$root" >boot.log 2>&1 &
+booting=$!
+within() { nsenter -t "$init" -m -p -C -u -i -r -w env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive "$@"; }
+until init=$(pgrep -P "$booting"); do kill -0 "$booting" || { cat boot.log; break; }; sleep 0.1; done
+# Should anything here end the test, nothing is left running.
+capture=$init
+until_true "systemd runs" within systemctl is-system-running -- running
+
+PACKAGE_VERSION=0.1.0 "$here/../config/debian/build.sh" "$binary" . >built
+PACKAGE_VERSION=0.1.1 "$here/../config/debian/build.sh" "$binary" . >>built
+expect "two packages are built" cat built -- cleandns_0.1.0_ cleandns_0.1.1_
+expect "what is in it" dpkg-deb --contents cleandns_0.1.0_*.deb -- ./usr/bin/cleandns ./etc/cleandns/cleandns.toml \
+  ./etc/cleandns/blocklists ./usr/share/cleandns/blocklists/clean-store/tiktok.list ./usr/share/man/man1/cleandns.1.gz \
+  ./usr/share/man/man1/cleandns-lists-export.1.gz ./usr/share/bash-completion/completions/cleandns \
+  ./usr/share/zsh/vendor-completions/_cleandns ./usr/share/fish/vendor_completions.d/cleandns.fish \
+  ./usr/share/doc/cleandns/README.md ./usr/share/doc/cleandns/config/HOME.md ./usr/lib/systemd/system/cleandns.service
+find_all() { (cd "$root" && find etc usr var -path var/cache -prune -o -path var/log -prune -o -path var/lib/dpkg -prune -o -path var/tmp -prune -o -print | sort); }
+find_all >before
+cp cleandns_*.deb "$root/root/"
+
+asks=(dig @127.0.0.1 -p 53 +tries=1 +time=2)
+succeeds "it installs" within dpkg -i "/root/$(basename cleandns_0.1.0_*.deb)"
+until_true "it starts by itself" within systemctl is-active cleandns.service -- active
+within systemctl --quiet is-active cleandns.service || within journalctl --no-pager --unit cleandns.service --lines 30
+until_true "it blocks" "${asks[@]}" www.tiktok.com -- "clean-store/tiktok"
+expect "as a user of its own" within sh -c 'ps -o user= -C cleandns 2>/dev/null || stat -c %U "/proc/$(systemctl show -P MainPID cleandns)"' -- cleandns
+expect "its files are whole" within sh -c 'dpkg -V cleandns && echo whole' -- whole
+expect "it will start with the machine" within systemctl is-enabled cleandns.service -- enabled
+expect "health" within cleandns health -- answers
+until_true "state is kept" within ls /var/lib/cleandns -- queries.db
+
+# The owner's configuration and list.
+printf 'first.example\n' >"$root/etc/cleandns/own.list"
+printf '\n[[program]]\nname = "own"\nlists = [{ path = "own.list" }]\n' >>"$root/etc/cleandns/cleandns.toml"
+succeeds "it starts again" within systemctl restart cleandns.service
+until_true "with the owner's list" "${asks[@]}" first.example -- "own/own own.list:1"
+printf 'first.example\nsecond.example\n' >"$root/etc/cleandns/own.list"
+succeeds "it reloads" within systemctl reload cleandns.service
+until_true "and has the new list" "${asks[@]}" second.example -- "own/own own.list:2"
+
+# load: asks until it is enough, one query each, and counts answers.
+load() {
+  local asked=0 answered=0
+  for _ in $(seq 100); do echo "www.tiktok.com A"; done >questions
+  until [[ -e enough ]]; do
+    "${asks[@]}" +time=5 -f questions +noall +comments >answers 2>&1 || true
+    asked=$((asked + 100))
+    answered=$((answered + $(grep -c 'status: NXDOMAIN' answers || true)))
+  done
+  echo "$asked asked, $((asked - answered)) lost" >loaded
+}
+before_pid=$(within systemctl show -P MainPID cleandns.service)
+load &
+loading=$!
+succeeds "it upgrades" within dpkg -i "/root/$(basename cleandns_0.1.1_*.deb)"
+until_true "the new one runs" within systemctl is-active cleandns.service -- active
+touch enough && wait "$loading"
+cat loaded
+expect "without a lost query" cat loaded -- " asked, 0 lost"
+expect "by another process" test "$before_pid" != "$(within systemctl show -P MainPID cleandns.service)" --
+[[ $before_pid != "$(within systemctl show -P MainPID cleandns.service)" ]] || { failed=$((failed + 1)); echo "FAILED the old process runs on"; }
+expect "what the owner changed is there" grep own.list "$root/etc/cleandns/cleandns.toml" -- own.list
+expect "and in force" "${asks[@]}" second.example -- "own/own own.list:2"
+
+# A configuration that is wrong leaves the server as it is.
+cp "$root/etc/cleandns/cleandns.toml" good.toml
+echo 'nonsense = 1' >>"$root/etc/cleandns/cleandns.toml"
+expect "a wrong configuration is told at an upgrade" within dpkg -i "/root/$(basename cleandns_0.1.0_*.deb)" -- \
+  "correct the configuration" nonsense
+expect "and the old server goes on" "${asks[@]}" second.example -- "own/own own.list:2"
+cp good.toml "$root/etc/cleandns/cleandns.toml"
+
+succeeds "it is removed" within dpkg -r cleandns
+gone() { "${asks[@]}" +time=1 www.tiktok.com || true; }
+expect "nobody answers" gone -- "no servers could be reached"
+expect "what the owner wrote stays" cat "$root/etc/cleandns/own.list" "$root/etc/cleandns/cleandns.toml" -- second.example
+succeeds "it is purged" within dpkg -P cleandns
+find_all >after
+left() { diff before after | grep '^[<>]' | grep -vE ' (root/|etc/(passwd|group|shadow|gshadow)-?$|etc/subuid|etc/subgid)' || true; }
+expect "only the owner's file is left" left -- "> etc/cleandns/own.list"
+[[ $(left | wc -l) -le 2 ]] || { failed=$((failed + 1)); echo "FAILED more is left than etc/cleandns/own.list:"; left; }
+expect "and no user" within sh -c 'getent passwd cleandns || echo none' -- none
+kill -KILL "$init"
+capture=
+wait "$booting" || true
+umount over/root && umount over
