@@ -194,8 +194,8 @@ impl Tail {
 async fn queries_are_seen_as_they_come() {
     for more in ["", "[query_log]\nenabled = false\nprivacy = \"prefix\"\n"] {
         let server = serve(more).await;
-        server.ask("before.blocked.example", RrType::A).await;
         if more.is_empty() {
+            server.ask("before.blocked.example", RrType::A).await;
             // What waits to be written when somebody begins to look is new to them.
             eventually("it is recorded", || async { names(&server, "").await.len() == 1 }).await;
         }
