@@ -43,7 +43,8 @@ impl Pipeline {
         let Answering { turn, query, .. } = answering;
         match turn.terms.target(*target, query.question.rr_type) {
             Ok(own) => Some(own),
-            Err((aliases, sought)) => {
+            Err(elsewhere) => {
+                let (aliases, sought) = *elsewhere;
                 let found = self.finder.kept(&sought, turn.seconds, at_any_age)?;
                 Some(Resolution::clone(&behind(&aliases, found.resolution)))
             }

@@ -107,7 +107,8 @@ impl Pipeline {
         let own = self.terms.load().target(target, rr_type);
         match own {
             Ok(own) => own,
-            Err((aliases, sought)) => {
+            Err(elsewhere) => {
+                let (aliases, sought) = *elsewhere;
                 let found = self.finder.find(sought, deadline).await;
                 Resolution::clone(&behind(&aliases, found.resolution))
             }
@@ -118,7 +119,7 @@ impl Pipeline {
 impl Terms {
     /// What the name that a list's own alias leads to has, or what must be looked for, behind which of the owner's aliases:
     /// the owner's names and special-use names stand before any resolution, here as in a question.
-    pub(super) fn target(&self, target: Name, rr_type: RrType) -> Result<Resolution, (Vec<Record>, Sought)> {
+    pub(super) fn target(&self, target: Name, rr_type: RrType) -> Result<Resolution, Box<(Vec<Record>, Sought)>> {
         let elsewhere = || LocalAnswer { records: Vec::new(), name: target, end: LocalEnd::Elsewhere };
         match self.own(self.local.find(&target, rr_type).unwrap_or_else(elsewhere), rr_type) {
             Own::Answer(rcode, answer, denied) => Ok(Resolution {
@@ -131,7 +132,7 @@ impl Terms {
             }),
             Own::Leads(aliases, name) => {
                 let name_servers = NameServersWanted::No;
-                Err((aliases, Sought { name, rr_type, dnssec_ok: false, cd: false, name_servers }))
+                Err(Box::new((aliases, Sought { name, rr_type, dnssec_ok: false, cd: false, name_servers })))
             }
         }
     }

@@ -93,7 +93,7 @@ pub struct Full<'p> {
     /// The client's address, as far as it may be told.
     pub client: Option<IpAddr>,
     pub packets: Option<Packets<'p>>,
-    /// What the rule that decided matched in the answer, see [`Unpacked::matched`].
+    /// What the rule that decided matched in the answer, see `Unpacked::matched`.
     pub matched: Vec<u8>,
 }
 

@@ -44,7 +44,7 @@ impl Control {
     /// when that is so: then it holds for the very next query. Nobody need wait for it. Wishes are seen to one by one.
     ///
     /// It takes as long as new lists take to be read, and new ones with a url at most
-    /// [`START_WAITS_FOR_DOWNLOADS`] to be downloaded.
+    /// `START_WAITS_FOR_DOWNLOADS` to be downloaded.
     pub fn configure(
         &self,
         config: Arc<Config>,
