@@ -12,7 +12,8 @@ use std::{
 const LINKS_MAX: usize = 40;
 /// What is told of this process and the machine, without which metrics and drops are missing, and how many processors
 /// there are; and what libraries read whenever they like.
-const OF_THE_SYSTEM: [&str; 5] = ["/proc", "/sys/fs/cgroup", "/sys/devices/system/cpu", "/dev/urandom", "/dev/null"];
+const OF_THE_SYSTEM: [&str; 6] =
+    ["/proc", "/sys/fs/cgroup", "/sys/devices/system/cpu", "/dev/random", "/dev/urandom", "/dev/null"];
 /// What is read to find the address of a host that the configuration names: the system's resolver, whose settings are
 /// replaced by renaming, and whose parts may be loaded only then.
 const TO_LOOK_UP_HOSTS: [&str; 6] =

@@ -23,6 +23,8 @@ for device in null zero full random urandom tty; do
 done
 mkdir "$root/dev/shm" "$root/dev/pts"
 ln -s /proc/self/fd "$root/dev/fd"
+# Of a device of its own for each service, systemd makes this one too.
+ln -s pts/ptmx "$root/dev/ptmx"
 # Nothing of this machine's files is left within reach: systemd tidies what it takes for its own.
 cd "$root"
 mkdir outside
