@@ -1,6 +1,6 @@
 # What Prometheus's own tool says of the metrics and of the alerts. Sourced by tests/full.
 
-mkdir "$work/monitoring" && cd "$work/monitoring"
+mkdir -p "$work/monitoring/state" && cd "$work/monitoring"
 printf 'blocked.example\n' >own.list
 cat >own.toml <<'TOML'
 [listen]

@@ -2,7 +2,7 @@
 # stay text, on a phone and a wide screen, light and dark, and not a word on the console. Sourced by tests/full.
 
 source "$here/driver.sh"
-mkdir "$work/pages-log" && cd "$work/pages-log"
+mkdir -p "$work/pages-log/state" && cd "$work/pages-log"
 printf '#! cleandns\nblocked.example # it is\n@pass.blocked.example\n' >own.list
 printf '#! cleandns\nwatched.example\n' >watch.list
 cat >own.toml <<'TOML'

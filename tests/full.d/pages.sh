@@ -1,7 +1,7 @@
 # The pages in a real browser: each loads in light and dark, on a phone and a wide screen, without a word on its console,
 # where a browser tells what the policy of the page forbids. Sourced by tests/full.
 
-mkdir "$work/pages" && cd "$work/pages"
+mkdir -p "$work/pages/state" && cd "$work/pages"
 printf '#! cleandns\n#: title: <script>console.error("run")</script>\nblocked.example # <img src=x onerror=alert(1)>\n\"><b>\n' >own.list
 cat >own.toml <<'TOML'
 [listen]
