@@ -4,18 +4,8 @@
 mkdir "$work/tap" && cd "$work/tap"
 printf 'blocked.example\n' >own.list
 tap_config() {
-  cat <<TOML
-[listen]
-do53 = ["127.0.0.1:5300"]
-[state]
-dir = "$PWD/state"
-[query_log.dnstap]
-to = "$1"
-resolver = true
-[[program]]
-name = "own"
-lists = [{ path = "own.list", match = "subtree" }]
-TOML
+  own_config subtree
+  printf '[query_log.dnstap]\nto = "%s"\nresolver = true\n' "$1"
 }
 events() { dnstap-read "$1" | awk '{ print $3 }' | sort | uniq -c; }
 

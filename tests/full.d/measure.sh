@@ -6,11 +6,8 @@ mkdir "$work/measure" && cd "$work/measure"
 printf 'blocked.example\n' >own.list
 printf 'other.example\n' >new.list
 for list in own new; do
-  cat >"$list.toml" <<TOML
-[listen]
-do53 = ["127.0.0.1:5300"]
-[state]
-dir = "$PWD/state"
+  basic_config >"$list.toml"
+  cat >>"$list.toml" <<TOML
 [query_log.json]
 to = "queries.json"
 [[program]]

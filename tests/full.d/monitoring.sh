@@ -1,16 +1,8 @@
 # What Prometheus's own tool says of the metrics and of the alerts. Sourced by tests/full.
 
-mkdir -p "$work/monitoring/state" && cd "$work/monitoring"
+mkdir "$work/monitoring" && cd "$work/monitoring"
 printf 'blocked.example\n' >own.list
-cat >own.toml <<'TOML'
-[listen]
-do53 = ["127.0.0.1:5300"]
-[state]
-dir = "state"
-[[program]]
-name = "own"
-lists = [{ path = "own.list" }]
-TOML
+own_config >own.toml
 check_metrics() { curl -sf http://127.0.0.1:8053/metrics >page && promtool check metrics <page; }
 
 "$binary" --config own.toml >out 2>log &

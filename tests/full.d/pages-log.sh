@@ -2,17 +2,11 @@
 # stay text, on a phone and a wide screen, light and dark, and not a word on the console. Sourced by tests/full.
 
 source "$here/driver.sh"
-mkdir -p "$work/pages-log/state" && cd "$work/pages-log"
+mkdir "$work/pages-log" && cd "$work/pages-log"
 printf '#! cleandns\nblocked.example # it is\n@pass.blocked.example\n' >own.list
 printf '#! cleandns\nwatched.example\n' >watch.list
-cat >own.toml <<'TOML'
-[listen]
-do53 = ["127.0.0.1:5300"]
-[state]
-dir = "state"
-[[program]]
-name = "own"
-lists = [{ path = "own.list" }]
+own_config >own.toml
+cat >>own.toml <<'TOML'
 [[program]]
 name = "watching"
 mode = "shadow"

@@ -1,16 +1,10 @@
 # The pages in a real browser: each loads in light and dark, on a phone and a wide screen, without a word on its console,
 # where a browser tells what the policy of the page forbids. Sourced by tests/full.
 
-mkdir -p "$work/pages/state" && cd "$work/pages"
+mkdir "$work/pages" && cd "$work/pages"
 printf '#! cleandns\n#: title: <script>console.error("run")</script>\nblocked.example # <img src=x onerror=alert(1)>\n\"><b>\n' >own.list
-cat >own.toml <<'TOML'
-[listen]
-do53 = ["127.0.0.1:5300"]
-[state]
-dir = "state"
-[[program]]
-name = "own"
-lists = [{ path = "own.list" }]
+own_config >own.toml
+cat >>own.toml <<'TOML'
 [[group]]
 name = "kids"
 clients = ["192.0.2.7"]

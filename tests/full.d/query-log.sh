@@ -3,15 +3,7 @@
 
 mkdir "$work/recorded" && cd "$work/recorded"
 printf 'blocked.example\n' >own.list
-cat >own.toml <<TOML
-[listen]
-do53 = ["127.0.0.1:5300"]
-[state]
-dir = "$PWD/state"
-[[program]]
-name = "own"
-lists = [{ path = "own.list", match = "subtree" }]
-TOML
+own_config subtree >own.toml
 
 database=state/queries.db
 count() { sqlite3 "$database" "SELECT 'rows ' || count(*) FROM queries"; }

@@ -2,16 +2,10 @@
 
 mkdir "$work/who" && cd "$work/who"
 printf '#! cleandns\nblocked.example\n' >own.list
-cat >own.toml <<'TOML'
-[listen]
-do53 = ["127.0.0.1:5300"]
-[state]
-dir = "state"
+own_config >own.toml
+cat >>own.toml <<'TOML'
 [admin]
 users_file = "users"
-[[program]]
-name = "own"
-lists = [{ path = "own.list" }]
 [[group]]
 name = "kids"
 clients = ["192.0.2.7"]

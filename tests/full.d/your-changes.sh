@@ -4,11 +4,8 @@
 mkdir "$work/changes" && cd "$work/changes"
 printf '#! cleandns\n#: title: The watched\n#: breaks: nothing much\nwatched.example\n' >watched.list
 printf '#! cleandns\nblocked.example\n' >blocked.list
-cat >own.toml <<'TOML'
-[listen]
-do53 = ["127.0.0.1:5300"]
-[state]
-dir = "state"
+basic_config >own.toml
+cat >>own.toml <<'TOML'
 [[program]]
 name = "strict"
 lists = [{ path = "blocked.list" }]
