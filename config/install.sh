@@ -68,8 +68,9 @@ system() {
 
   documents=$folder/usr/share/doc/cleandns
   mkdir -p "$documents/config"
-  cp "$project/README.md" "$documents/"
-  cp "$project"/config/*.md "$project"/config/*.json "$project"/config/*.yml "$project"/config/*.yaml "$documents/config/"
+  cp "$project/README.md" "$project/Dockerfile" "$documents/"
+  # What the pages lead to, or tell to copy.
+  for kind in md toml json yml yaml nft service socket; do cp "$project"/config/*."$kind" "$documents/config/"; done
   cp -R "$project/config/kubernetes" "$project/config/clickhouse" "$documents/config/"
   # Its links to lists lead there.
   [ -e "$documents/blocklists" ] || ln -s ../../cleandns/blocklists "$documents/blocklists"

@@ -42,11 +42,12 @@ until init=$(pgrep -P "$booting"); do kill -0 "$booting" || { cat boot.log; brea
 capture=$init
 until_true "systemd runs" within systemctl is-system-running -- running
 
+export PATH=$here/../target/tools/bin:$PATH
 PACKAGE_VERSION=0.1.0 "$here/../config/debian/build.sh" "$binary" . >built
 PACKAGE_VERSION=0.1.1 "$here/../config/debian/build.sh" "$binary" . >>built
 expect "two packages are built" cat built -- cleandns_0.1.0_ cleandns_0.1.1_
 expect "what is in it" dpkg-deb --contents cleandns_0.1.0_*.deb -- ./usr/bin/cleandns ./etc/cleandns/cleandns.toml \
-  ./etc/cleandns/blocklists ./usr/share/cleandns/blocklists/clean-store/tiktok.list ./usr/share/man/man1/cleandns.1.gz \
+  ./usr/share/cleandns/blocklists/clean-store/tiktok.list ./usr/share/man/man1/cleandns.1.gz \
   ./usr/share/man/man1/cleandns-lists-export.1.gz ./usr/share/bash-completion/completions/cleandns \
   ./usr/share/zsh/vendor-completions/_cleandns ./usr/share/fish/vendor_completions.d/cleandns.fish \
   ./usr/share/doc/cleandns/README.md ./usr/share/doc/cleandns/config/HOME.md ./usr/lib/systemd/system/cleandns.service
@@ -63,6 +64,19 @@ expect "as a user of its own" within sh -c 'ps -o user= -C cleandns 2>/dev/null 
 expect "its files are whole" within sh -c 'dpkg -V cleandns && echo whole' -- whole
 expect "it will start with the machine" within systemctl is-enabled cleandns.service -- enabled
 expect "health" within cleandns health -- answers
+expect "its lists are beside its configuration" within cat /etc/cleandns/blocklists/clean-store/tiktok.list -- tiktokv.com
+# dead_links: links of the installed pages that lead to no file.
+dead_links() {
+  local page link
+  find "$root/usr/share/doc/cleandns/" -name '*.md' | while read -r page; do
+    grep -oE '\]\([^)#]+' "$page" | cut -c 3- | grep -v '^https:' | sort -u | while read -r link; do
+      within test -e "$(dirname "${page#"$root"}")/$link" || echo "${page#"$root"}: $link"
+    done
+  done
+}
+succeeds "the pages are there" test -s "$root/usr/share/doc/cleandns/config/ROUTER.md"
+dead_links >dead
+succeeds "and what they lead to ($(head -n 5 dead | tr '\n' ' '))" test ! -s dead
 until_true "state is kept" within ls /var/lib/cleandns -- queries.db
 
 # The owner's configuration and list.
@@ -105,6 +119,17 @@ expect "a wrong configuration is told at an upgrade" within dpkg -i "/root/$(bas
   "correct the configuration" nonsense
 expect "and the old server goes on" "${asks[@]}" second.example -- "own/own own.list:2"
 cp good.toml "$root/etc/cleandns/cleandns.toml"
+
+# So does one that an administrator's own unit names.
+mkdir -p "$root/etc/systemd/system/cleandns.service.d"
+printf '[Service]\nExecStart=\nExecStart=/usr/bin/cleandns serve --config /etc/cleandns/other.toml\n' \
+  >"$root/etc/systemd/system/cleandns.service.d/own.conf"
+echo 'other_nonsense = 1' >"$root/etc/cleandns/other.toml"
+within systemctl daemon-reload
+expect "the configuration of the unit is what is checked" within dpkg -i "/root/$(basename cleandns_0.1.1_*.deb)" -- \
+  "correct the configuration" other_nonsense
+rm -r "$root/etc/systemd/system/cleandns.service.d" "$root/etc/cleandns/other.toml"
+within systemctl daemon-reload
 
 succeeds "it is removed" within dpkg -r cleandns
 gone() { "${asks[@]}" +time=1 www.tiktok.com || true; }
