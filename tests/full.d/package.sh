@@ -42,7 +42,6 @@ until init=$(pgrep -P "$booting"); do kill -0 "$booting" || { cat boot.log; brea
 capture=$init
 until_true "systemd runs" within systemctl is-system-running -- running
 
-export PATH=$here/../target/tools/bin:$PATH
 PACKAGE_VERSION=0.1.0 "$here/../config/debian/build.sh" "$binary" . >built
 PACKAGE_VERSION=0.1.1 "$here/../config/debian/build.sh" "$binary" . >>built
 expect "two packages are built" cat built -- cleandns_0.1.0_ cleandns_0.1.1_
@@ -71,7 +70,7 @@ dead_links() {
   find "$root/usr/share/doc/cleandns/" -name '*.md' | while read -r page; do
     grep -oE '\]\([^)#]+' "$page" | cut -c 3- | grep -v '^https:' | sort -u | while read -r link; do
       within test -e "$(dirname "${page#"$root"}")/$link" || echo "${page#"$root"}: $link"
-    done
+    done || true # a page without links
   done
 }
 succeeds "the pages are there" test -s "$root/usr/share/doc/cleandns/config/ROUTER.md"
