@@ -193,7 +193,7 @@ pub async fn start(config: Config, mut outside: Outside) -> Result<Running, AppE
         fits,
         others: Arc::new(move |running, next| others.prepare(running, next)),
     };
-    let changing = Arc::new(Changing::new(parts, files));
+    let changing = Arc::new(Changing::new(parts, files.clone()));
     let health = Health {
         published: published.clone(),
         counters: resolving.counters.clone(),
@@ -253,11 +253,11 @@ pub async fn start(config: Config, mut outside: Outside) -> Result<Running, AppE
     writing.iter().for_each(Writing::begin);
     let service = Service { pipeline: pipeline.clone(), telemetry, stopping };
     let serving = listener::serve(sockets, &service).context("could not start serving")?;
-    let files = outside.read_again.map(|read| {
+    let watched = outside.read_again.map(|read| {
         let (changing, settings, lists) = (changing.clone(), settings.clone(), lists.control());
-        Files::watch(settings::Wanted { read, changing, settings, lists, said: Config::clone(&config) })
+        Files::watch(settings::Wanted { read, changing, settings, lists, said: files })
     });
-    let files = files.transpose().context("could not start the thread that watches the configuration")?;
+    let files = watched.transpose().context("could not start the thread that watches the configuration")?;
     let watching = lists.watch().context("could not start the thread that watches the lists")?;
     let contact = tokio::spawn(make_contact(health.clone()));
     Ok(Running {
