@@ -21,6 +21,7 @@ use crate::{
     resolve::{Clock, NameServersWanted, PortMap, Resolve, Resolver, Upstreams, Wanted, Watch},
     settings::{self, Changing, Files, Fits, Hardware, OverlayFile, Parts, ReadAgain, Settings},
     telemetry::{Reload, Telemetry},
+    uptime::{self, Uptime},
     warm::{Awake, AwakeFor, Warm},
 };
 pub use crate::{listener::Start, systemd::Passed};
@@ -49,6 +50,8 @@ const CONTACT_EVERY: Duration = Duration::from_secs(30);
 /// What the program takes from the world besides its configuration.
 pub struct Outside {
     pub clock: Clock,
+    /// What ages are told by.
+    pub uptime: Uptime,
     /// Keys hashes that others must not be able to foresee.
     pub seed: u64,
     /// For tests: where name servers really are.
@@ -77,6 +80,7 @@ impl Outside {
     pub fn real() -> Self {
         Self {
             clock: Arc::new(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())),
+            uptime: Arc::new(uptime::of_machine),
             seed: foldhash::fast::RandomState::default().hash_one(Instant::now().elapsed()),
             ports: None,
             built_at: env!("CLEANDNS_BUILT_AT").parse().unwrap_or(0),
@@ -170,7 +174,7 @@ pub async fn start(config: Config, mut outside: Outside) -> Result<Running, AppE
     let published = lists.published();
     let (stop, stopping) = watch::channel(false);
     let hardware = Arc::new(Hardware::default());
-    let given = (resolver.clone(), clock.clone(), seed);
+    let given = (resolver.clone(), (clock.clone(), outside.uptime.clone()), seed);
     let (pipeline, warnings) = pipeline(&config, &published, given, hardware.clone())?;
     warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let pipeline = Arc::new(pipeline);
@@ -193,7 +197,7 @@ pub async fn start(config: Config, mut outside: Outside) -> Result<Running, AppE
         fits,
         others: Arc::new(move |running, next| others.prepare(running, next)),
     };
-    let changing = Arc::new(Changing::new(parts, files));
+    let changing = Arc::new(Changing::new(parts, files.clone()));
     let health = Health {
         published: published.clone(),
         counters: resolving.counters.clone(),
@@ -253,11 +257,11 @@ pub async fn start(config: Config, mut outside: Outside) -> Result<Running, AppE
     writing.iter().for_each(Writing::begin);
     let service = Service { pipeline: pipeline.clone(), telemetry, stopping };
     let serving = listener::serve(sockets, &service).context("could not start serving")?;
-    let files = outside.read_again.map(|read| {
+    let watched = outside.read_again.map(|read| {
         let (changing, settings, lists) = (changing.clone(), settings.clone(), lists.control());
-        Files::watch(settings::Wanted { read, changing, settings, lists, said: Config::clone(&config) })
+        Files::watch(settings::Wanted { read, changing, settings, lists, said: files })
     });
-    let files = files.transpose().context("could not start the thread that watches the configuration")?;
+    let files = watched.transpose().context("could not start the thread that watches the configuration")?;
     let watching = lists.watch().context("could not start the thread that watches the lists")?;
     let contact = tokio::spawn(make_contact(health.clone()));
     Ok(Running {
@@ -319,7 +323,7 @@ fn query_log(
 fn pipeline(
     config: &Config,
     published: &Published,
-    (resolver, clock, seed): (Resolver, Clock, u64),
+    (resolver, (clock, uptime), seed): (Resolver, (Clock, Uptime), u64),
     hardware: Arc<Hardware>,
 ) -> Result<(Pipeline, Vec<String>), AppError> {
     hardware.begin_if_wanted(config);
@@ -338,8 +342,8 @@ fn pipeline(
         Arc::new(Pauses::load(config.state_dir.as_deref())),
         Surroundings {
             now: Arc::new(move || clock() as i64),
+            uptime,
             mac: Arc::new(move |client| hardware.mac(client)),
-            tells_chains: config.log.queries,
         },
     );
     Ok((pipeline, warnings))
@@ -380,7 +384,8 @@ impl Others {
 pub fn offline_pipeline(config: &Config, published: &Published) -> Result<Pipeline, AppError> {
     let outside = Outside::real();
     let resolver = Resolving::new(&outside, Arc::default(), None).resolver(config)?;
-    pipeline(config, published, (resolver, outside.clock, outside.seed), Arc::default()).map(|(pipeline, _)| pipeline)
+    let given = (resolver, (outside.clock, outside.uptime), outside.seed);
+    pipeline(config, published, given, Arc::default()).map(|(pipeline, _)| pipeline)
 }
 
 impl Running {

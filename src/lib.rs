@@ -25,6 +25,7 @@
 //! - [`neighbours`] which MAC address stands behind a client's address; asks the kernel, never waits.
 //! - [`pause`] everything in shadow until a time; kept over restarts.
 //! - [`warm`] kept answers over a restart, for who wants it.
+//! - [`uptime`] the clock that ages are told by, which goes on while the machine sleeps.
 //! - [`policy`] decides, purely. `rule` is what a line means, `parse` reads lines (one file a format), `gate` judges how much
 //!   they cover, `show` writes them, `export` in forms that others read; `set` packs a list, `index` with `table`, `pattern`, `places` and `geo` finds what matches;
 //!   `build` works out modes by group (`mode`, `groups`, `schedule`, `zone`); `decide` and `tally` are the order of
@@ -97,5 +98,6 @@ pub mod response;
 pub mod settings;
 pub mod systemd;
 pub mod telemetry;
+pub mod uptime;
 pub mod warm;
 pub mod watch;

@@ -7,7 +7,7 @@
 //! How old the answers are is told by the time since the machine started, for a clock may have been wrong. After the
 //! machine was off nobody knows: then they are given for want of better ones alone (RFC 8767).
 
-use crate::{config::Config, lists::version_of, query::Finder};
+use crate::{config::Config, lists::version_of, query::Finder, uptime};
 use ring::digest::{Context, Digest, SHA256, SHA256_OUTPUT_LEN};
 use std::{
     fs::{self, File, OpenOptions},
@@ -40,8 +40,7 @@ impl Awake {
     /// By the kernel.
     pub fn of_machine() -> Option<Self> {
         let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?.trim().to_owned();
-        let uptime = fs::read_to_string("/proc/uptime").ok()?;
-        let seconds = uptime.split('.').next()?.parse().ok()?;
+        let seconds = uptime::of_machine().as_secs().try_into().ok()?;
         Some(Self { boot, seconds })
     }
 }

@@ -27,7 +27,7 @@ impl Running {
         let pipeline = self.pipeline.clone();
         SignsOfLife {
             runtime: Handle::current(),
-            read: Arc::new(move || drop(pipeline.turn(Instant::now()))),
+            read: Arc::new(move || drop(pipeline.turn())),
             beats: self.serving.beats.clone(),
             stopping: self.stop.subscribe(),
         }

@@ -10,6 +10,7 @@ use crate::{
         TrustAnchorText, UpstreamCounters, Upstreams, Wanted, Watch,
     },
     settings::Settings,
+    uptime::Uptime,
 };
 use std::{net::IpAddr, path::Path, sync::Arc, time::Duration};
 
@@ -19,6 +20,7 @@ const LOOK_UP_WITHIN: Duration = Duration::from_secs(6);
 /// What a resolver is made from besides the configuration.
 pub(super) struct Resolving {
     clock: Clock,
+    uptime: Uptime,
     ports: Option<Arc<PortMap>>,
     built_at: u64,
     pub(super) counters: Arc<UpstreamCounters>,
@@ -29,8 +31,9 @@ pub(super) struct Resolving {
 impl Resolving {
     /// `upstreams` tells what their numbers mean; `watch` sees all messages to and from other servers.
     pub(super) fn new(outside: &Outside, upstreams: Arc<Upstreams>, watch: Option<Watch>) -> Self {
-        let (clock, ports, built_at) = (outside.clock.clone(), outside.ports.clone(), outside.built_at);
-        Self { clock, ports, built_at, counters: Arc::default(), upstreams, watch }
+        let (clock, uptime) = (outside.clock.clone(), outside.uptime.clone());
+        let (ports, built_at) = (outside.ports.clone(), outside.built_at);
+        Self { clock, uptime, ports, built_at, counters: Arc::default(), upstreams, watch }
     }
 
     /// A resolver by this configuration. It reads files.
@@ -52,6 +55,7 @@ impl Resolving {
             anchors,
             built_at: self.built_at,
             clock: self.clock.clone(),
+            uptime: self.uptime.clone(),
             ports: self.ports.clone(),
             counters: self.counters.clone(),
             upstreams: self.upstreams.clone(),

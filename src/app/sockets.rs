@@ -60,11 +60,14 @@ fn may_serve_http(config: &Config, passed: Option<&TcpListener>) -> Result<(), A
     Err(AppError::Configuration(format!("a socket for HTTP on {address} was passed, and {wrong}")))
 }
 
-/// What would keep a server from the configured addresses, in words that say what to do; a cleandns that has them isn't
-/// among it, and told of by the second list.
-pub fn obstacles(config: &Config) -> (Vec<BindError>, Vec<BindError>) {
-    let mut found = listener::obstacles("listen.do53", &config.listen.do53, false);
-    if let Some(admin) = &config.admin {
+/// What would keep a server from the configured addresses, but for those in whose place sockets were passed, in words that
+/// say what to do; a cleandns that has them isn't among it, and told of by the second list.
+pub fn obstacles(config: &Config, passed: &Passed) -> (Vec<BindError>, Vec<BindError>) {
+    let mut found = Vec::new();
+    if passed.is_empty() {
+        found.extend(listener::obstacles("listen.do53", &config.listen.do53, false));
+    }
+    if let Some(admin) = config.admin.as_ref().filter(|_| passed.http.is_none()) {
         found.extend(listener::obstacles("admin.listen", &[admin.listen], true));
     }
     found.into_iter().partition(|obstacle| !obstacle.is_own)

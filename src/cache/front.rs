@@ -5,8 +5,8 @@
 //! thread looks in. An answer here is one of the cache's own; what becomes of it there is noticed in time: its life ends
 //! here as there, a flush empties this too, and now and then it is looked for there, so that it stays.
 
-use super::{Cache, Entry, Key, Seconds};
-use crate::{cache::Life, prefetch::prefetch};
+use super::{Cache, Entry, Key};
+use crate::prefetch::prefetch;
 use std::sync::Arc;
 
 /// Pairs of places, if the cache is large enough; each pair takes a line of the processor's cache.
@@ -82,17 +82,24 @@ impl Front {
         }
     }
 
-    /// The entry for a question, however old: from here, or from the cache, of which it is kept here then.
+    /// The entry for a question: from here if it `will_do`, else from the cache, whatever it is, of which it is kept here
+    /// then.
     #[inline]
-    pub fn find(&mut self, cache: &Cache, hash: u64, key: &Key<'_>, now: Seconds) -> Option<&Arc<Entry>> {
+    pub fn find(
+        &mut self,
+        cache: &Cache,
+        hash: u64,
+        key: &Key<'_>,
+        will_do: impl Fn(&Entry) -> bool,
+    ) -> Option<&Arc<Entry>> {
         let at = self.pair_of(hash);
         let pair = &mut self.pairs[at].0;
         if pair[0].hash != hash {
             pair.swap(0, 1);
         }
         let place = &mut pair[0];
-        let is_fresh = |entry: &Arc<Entry>| matches!(entry.life(now), Life::Fresh { .. }) && entry.is_for(key);
-        if place.hash == hash && place.entry.as_ref().is_some_and(is_fresh) {
+        let is_it = |entry: &Arc<Entry>| will_do(entry) && entry.is_for(key);
+        if place.hash == hash && place.entry.as_ref().is_some_and(is_it) {
             place.given = place.given.wrapping_add(1);
             if place.given.is_multiple_of(CACHE_TOLD_EVERY)
                 && let Some(entry) = &place.entry

@@ -69,7 +69,7 @@ fn look(loaded: Loaded) -> Result<Looked, Failure> {
     warnings.extend(of_names);
     // Addresses that a server could not have now are no error: a service may have rights that whoever checks has not, and
     // another program may be about to leave.
-    let (in_the_way, own) = app::obstacles(&config);
+    let (in_the_way, own) = app::obstacles(&config, &app::Passed::default());
     warnings.extend(in_the_way.iter().map(ToString::to_string));
     let own = own.iter().filter(|obstacle| obstacle.protocol != "HTTP");
     let running = own.map(|own| format!("{}: a cleandns answers on {} now", own.option, own.address)).collect();

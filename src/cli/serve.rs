@@ -44,8 +44,8 @@ pub fn serve(loaded: Loaded, read_again: ReadAgain, take_over: bool) -> Outcome 
     // Both before there is another thread: one takes what was passed from the surroundings, and what the other does holds
     // for threads that come later.
     let passed = Passed::take().map_err(|error| Failure::Configuration(error.to_string()))?;
-    if !take_over && passed.is_empty() {
-        refuse_obstacles(&loaded.config)?;
+    if !take_over {
+        refuse_obstacles(&loaded.config, &passed)?;
     }
     let confined = confine(&loaded.config).map_err(|error| Failure::Configuration(error.to_string()))?;
     let (_flushed_at_the_end, follow_log) = start_log(&loaded.config.log)?;
@@ -70,8 +70,8 @@ pub fn serve(loaded: Loaded, read_again: ReadAgain, take_over: bool) -> Outcome 
 }
 
 /// Ends what can't have its addresses, before anything else is done: later it might not be allowed to look at who has them.
-fn refuse_obstacles(config: &Config) -> Outcome {
-    let (in_the_way, own) = app::obstacles(config);
+fn refuse_obstacles(config: &Config, passed: &Passed) -> Outcome {
+    let (in_the_way, own) = app::obstacles(config, passed);
     let told: Vec<String> = in_the_way.iter().chain(&own).map(ToString::to_string).collect();
     if told.is_empty() { Ok(()) } else { Err(Failure::Configuration(told.join("\n"))) }
 }

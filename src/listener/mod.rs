@@ -56,9 +56,9 @@ impl Service {
         }
     }
 
-    /// What holds for packets that were received then, and are answered now.
-    fn turn(&self, received: Instant) -> Option<Turn> {
-        self.guard(|| self.pipeline.turn(received))
+    /// What holds for packets that are answered now.
+    fn turn(&self) -> Option<Turn> {
+        self.guard(|| self.pipeline.turn())
     }
 
     /// Begins to answer packets that were read.

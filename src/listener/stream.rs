@@ -214,7 +214,7 @@ fn answer(
     let mut response = Vec::new();
     let received = Instant::now();
     service.read(asked, packet, client.ip(), Transport::Tcp, received);
-    let Some(turn) = service.turn(received) else { return After::End };
+    let Some(turn) = service.turn() else { return After::End };
     service.foresee(&turn, std::slice::from_mut(asked), None);
     let mut record = service.pipeline.record(asked);
     match service.answer_now(&turn, asked, packet, None, &mut record, &mut response) {

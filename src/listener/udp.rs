@@ -122,7 +122,7 @@ impl Worker {
         for (asked, (packet, peer)) in asked.iter_mut().zip(&packets) {
             service.read(asked, packet, peer.client.ip(), Transport::Udp, received);
         }
-        let Some(turn) = service.turn(received) else { return };
+        let Some(turn) = service.turn() else { return };
         let mut told: SmallVec<[QueryRecord<'_>; BATCH]> = SmallVec::new();
         let mut told_of: SmallVec<[(&[u8], &[u8]); BATCH]> = SmallVec::new();
         let mut ready: SmallVec<[(&[u8], &Peer); BATCH]> = SmallVec::new();

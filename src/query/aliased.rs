@@ -1,16 +1,16 @@
 //! What aliases lead to, the owner's and those that lists give, as far as it is known at once.
 
 use super::{
-    Pipeline, TOO_MANY,
-    finder::Found,
-    later::{Later, behind, conclude, write_followed},
+    Pipeline, TOO_MANY, Turn,
+    later::{Later, behind, conclude},
     links::name_servers_wanted,
     local::LocalAnswer,
     now::{Answering, Now, sought},
     own::Own,
+    sought::{Elsewhere, Found},
 };
 use crate::{
-    dns::{ExtendedError, Name, Question, Rcode, Record},
+    dns::{ExtendedError, Name, Question, Rcode, Record, RrType},
     policy::{Asking, Policy, Verdict},
     resolve::Resolution,
     response,
@@ -18,36 +18,41 @@ use crate::{
 use std::sync::Arc;
 
 impl Pipeline {
-    /// Writes the answer that a list gives in the form of an alias, if it is known what that leads to; `at_any_age`, for
-    /// want of a better one too.
-    pub(super) fn follow_now(
+    /// What a list's own alias leads to, if the owner or this machine has it; else what is to be looked for.
+    pub(super) fn look_for_target(
         &self,
-        answering: &mut Answering<'_, '_>,
-        target: &Name,
-        chain: &[Record],
-        at_any_age: bool,
-    ) -> Option<Now> {
-        let found = self.target_now(answering, target, at_any_age)?;
-        let Answering { query, reply, record, out, .. } = answering;
-        write_followed(reply, query, chain, &found, record, out);
-        Some(Now::Answered)
+        turn: &Turn,
+        target: Name,
+        rr_type: RrType,
+    ) -> Result<Resolution, Box<Elsewhere>> {
+        turn.terms.target(target, rr_type).map_err(|elsewhere| {
+            let (aliases, sought) = *elsewhere;
+            Box::new(Elsewhere { aliases, looked: self.finder.look(sought) })
+        })
     }
 
-    /// What the name that a list's own alias leads to has, as far as it is known.
+    /// What was kept of that; `at_any_age`, for want of a better one too.
+    pub(super) fn kept_elsewhere(
+        &self,
+        elsewhere: &Elsewhere,
+        turn: &Turn,
+        at_any_age: bool,
+    ) -> Option<Arc<Resolution>> {
+        let found = self.finder.kept(&elsewhere.looked, turn.seconds, at_any_age)?;
+        Some(behind(&elsewhere.aliases, found.resolution))
+    }
+
+    /// What a list's own alias leads to, as far as it is known.
     pub(super) fn target_now(
         &self,
-        answering: &Answering<'_, '_>,
-        target: &Name,
+        turn: &Turn,
+        target: Name,
+        rr_type: RrType,
         at_any_age: bool,
-    ) -> Option<Resolution> {
-        let Answering { turn, query, .. } = answering;
-        match turn.terms.target(*target, query.question.rr_type) {
-            Ok(own) => Some(own),
-            Err(elsewhere) => {
-                let (aliases, sought) = *elsewhere;
-                let found = self.finder.kept(&sought, turn.seconds, at_any_age)?;
-                Some(Resolution::clone(&behind(&aliases, found.resolution)))
-            }
+    ) -> Option<Arc<Resolution>> {
+        match self.look_for_target(turn, target, rr_type) {
+            Ok(own) => Some(Arc::new(own)),
+            Err(elsewhere) => self.kept_elsewhere(&elsewhere, turn, at_any_age),
         }
     }
 
@@ -83,27 +88,29 @@ impl Pipeline {
         let Question { name: asked, rr_type, .. } = &query.question;
         let asking = Asking { name: asked, rr_type: *rr_type, client, now: turn.now, pauses: &turn.pauses };
         let sought = sought(query, name, name_servers_wanted(policy.needs_for(&verdict)));
+        let elsewhere = Elsewhere { aliases, looked: self.finder.look(sought) };
         let give = |answering: &mut Answering<'q, '_>, at_any_age| {
-            let found = self.finder.kept(&sought, turn.seconds, at_any_age)?;
-            let found = Found { resolution: behind(&aliases, found.resolution), ..found };
+            let found = self.finder.kept(&elsewhere.looked, turn.seconds, at_any_age)?;
+            let found = Found { resolution: behind(&elsewhere.aliases, found.resolution), ..found };
             let Answering { reply, record, out, .. } = answering;
             match conclude(reply, query, policy, &asking, verdict.clone(), &found, record, out) {
                 None if record.dropped => Some(Now::Dropped),
                 None => Some(Now::Answered),
-                Some(target) => self.follow_now(answering, &target, &found.resolution.answer, at_any_age),
+                Some(target) => {
+                    let target = self.target_now(turn, *target, *rr_type, at_any_age)?;
+                    Some(answering.followed(&found.resolution.answer, &target))
+                }
             }
         };
         if let Some(now) = give(&mut answering, false) {
             return now;
         }
-        let Some(permit) = self.permit(Some(sought)) else {
+        let Some(permit) = self.permit(&elsewhere.looked.sought) else {
             return give(&mut answering, true).unwrap_or_else(|| {
                 answering.record.decided(policy, verdict, Vec::new());
                 answering.refuse(Rcode::SERVFAIL, &ExtendedError::new(0, TOO_MANY))
             });
         };
-        let pauses = Arc::clone(&turn.pauses);
-        let later = Later { verdict, follow: None, aliases, client, now: turn.now, pauses };
-        answering.later(policy, later, permit)
+        answering.later(policy, Later::new(turn, verdict, None, elsewhere, client), permit)
     }
 }

@@ -2,10 +2,10 @@
 
 use super::{
     ANSWER_WITHIN, Pipeline,
-    finder::Sought,
     later::{behind, judge},
     links::name_servers_wanted,
     local::{LocalAnswer, LocalEnd},
+    sought::Sought,
 };
 use crate::{
     dns::{Name, Record, RrType},
@@ -48,7 +48,7 @@ impl Pipeline {
             cd: false,
             name_servers: name_servers_wanted(needs),
         };
-        let found = self.finder.find(sought, Instant::now() + ANSWER_WITHIN).await;
+        let found = self.finder.find(self.finder.look(sought), Instant::now() + ANSWER_WITHIN).await;
         let resolution = Resolution::clone(&behind(&own_aliases, found.resolution));
         let (of_answer, verdict) = judge(&policy, &asking, verdict, &resolution, needs, false);
         links.extend(of_answer);

@@ -1,16 +1,19 @@
 //! Finds answers: those that are kept, else by resolving, once for all who ask the same at the same time.
 
-use super::{CacheUse, MISSES_MAX, RESOLVE_WITHIN, TOO_MANY};
+use super::{
+    CacheUse, MISSES_MAX, RESOLVE_WITHIN, TOO_MANY,
+    flights::{Flight, Flights, Held},
+    sought::{Found, Looked, Sought},
+};
 use crate::{
-    cache::{self, Cache, Entry, Key, Life, Seconds},
-    dns::{Class, ExtendedError, Name, Question, Rcode, RrType},
-    resolve::{NameServersWanted, Resolution, Resolve, Security, Wanted},
-    response,
+    cache::{self, Cache, Entry, Life, Seconds},
+    dns::{Class, ExtendedError, Name, Question, Rcode},
+    resolve::{ENDS_EARLY_SECONDS, NameServersWanted, Resolution, Resolve, Security, Wanted},
+    uptime::Uptime,
 };
 use std::{
-    collections::HashMap,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicU32, Ordering::Relaxed},
     },
     time::{Duration, Instant},
@@ -28,24 +31,6 @@ const RETRY_AFTER: Seconds = 30;
 /// Answers of a shorter life are not asked for again before somebody wants them.
 const REFRESHED_LIFE_MIN: u32 = 10;
 
-/// What is looked for, and for whom.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Sought {
-    pub name: Name,
-    pub rr_type: RrType,
-    /// The client wants signatures and proofs (DO).
-    pub dnssec_ok: bool,
-    /// The client validates by itself (CD).
-    pub cd: bool,
-    pub name_servers: NameServersWanted,
-}
-
-/// What was found: as if it had been resolved just now, whether or not it was kept.
-pub struct Found {
-    pub resolution: Arc<Resolution>,
-    pub cache: CacheUse,
-}
-
 /// How answers are kept.
 #[derive(Clone, Copy, Debug)]
 pub struct Keeping {
@@ -55,26 +40,19 @@ pub struct Keeping {
     pub seed: u64,
     /// How long an answer may be given past its time.
     pub stale: Duration,
-    /// Popular answers are asked for again when their time is over.
+    /// Popular answers are asked for again before their time is over.
     pub refresh: bool,
 }
 
-/// Answers that wait for the end of their time at most, to be asked for again.
+/// Seconds before its end at which a popular answer is asked for again: what resolution remembers by itself has just ended
+/// then, so somebody is asked; and a usual question is answered in time.
+const REFRESHED_BEFORE: u32 = ENDS_EARLY_SECONDS - 1;
+/// Answers that wait for that at most.
 const REFRESHES_MAX: usize = 4096;
 /// The time at the start by the cache's clock: it reaches back further than anything is kept.
 const STARTED: Seconds = 1 << 30;
 /// Seconds before its end from which on an answer that is given counts as popular, if its life is long.
 const LATE_MAX: u32 = 300;
-
-/// The same questions of the same moment are one resolution.
-type Flights = Mutex<HashMap<Sought, Flight>>;
-
-/// A resolution under way.
-#[derive(Clone)]
-struct Flight {
-    begun: Instant,
-    landed: watch::Receiver<Option<Arc<Resolution>>>,
-}
 
 /// Finds answers. Shared by all that ask.
 pub struct Finder {
@@ -85,8 +63,9 @@ pub struct Finder {
     /// Resolutions in flight.
     flying: Arc<Semaphore>,
     refreshes: Arc<Semaphore>,
+    uptime: Uptime,
     /// The cache's clock begins here.
-    started: Instant,
+    started: Duration,
     /// Seconds that it was ahead of it then, and what tests add.
     ahead: AtomicU32,
     /// Seconds since 1970 (UTC).
@@ -96,15 +75,20 @@ pub struct Finder {
 }
 
 impl Finder {
-    pub fn new(resolver: Arc<dyn Resolve>, keeping: Keeping, now: Arc<dyn Fn() -> i64 + Send + Sync>) -> Self {
+    pub fn new(
+        resolver: Arc<dyn Resolve>,
+        keeping: Keeping,
+        (now, uptime): (Arc<dyn Fn() -> i64 + Send + Sync>, Uptime),
+    ) -> Self {
         Self {
             cache: Cache::new(keeping.bytes, keeping.seed),
             resolver,
-            flights: Mutex::default(),
+            flights: Flights::default(),
             keeping,
             flying: Arc::new(Semaphore::new(MISSES_MAX)),
             refreshes: Arc::new(Semaphore::new(REFRESHES_MAX)),
-            started: Instant::now(),
+            started: uptime(),
+            uptime,
             ahead: AtomicU32::new(STARTED),
             now,
             runtime: Handle::try_current().ok(),
@@ -116,9 +100,9 @@ impl Finder {
         self.resolver.upstream(name)
     }
 
-    /// The time by the cache's clock.
-    pub fn seconds(&self, at: Instant) -> Seconds {
-        at.saturating_duration_since(self.started).as_secs() as Seconds + self.ahead.load(Relaxed)
+    /// The time by the cache's clock, which goes on while the machine sleeps.
+    pub fn seconds(&self) -> Seconds {
+        (self.uptime)().saturating_sub(self.started).as_secs() as Seconds + self.ahead.load(Relaxed)
     }
 
     /// Lets so many seconds pass by the cache's clock. For tests, which don't wait.
@@ -160,34 +144,56 @@ impl Finder {
         .filter(|_| !entry.is_failure())
     }
 
-    /// What is kept of this and may be given at once; `at_any_age`, for want of a better one too.
-    pub fn kept(&self, sought: &Sought, now: Seconds, at_any_age: bool) -> Option<Found> {
-        let entry = self.cache.find_by_key(&sought.key())?;
-        let life = match self.suffices(&entry, sought.name_servers, now) {
-            true => self.usable(&entry, now),
-            false => None,
-        };
-        let life = life.or_else(|| if at_any_age { self.spare(&entry, now) } else { None })?;
-        Some(Found::kept(&entry, life))
+    /// How old an entry is that may be given at once; `at_any_age`, for want of a better one too.
+    #[inline]
+    pub fn life(&self, entry: &Entry, wanted: NameServersWanted, now: Seconds, at_any_age: bool) -> Option<Life> {
+        let life = if self.suffices(entry, wanted, now) { self.usable(entry, now) } else { None };
+        life.or_else(|| if at_any_age { self.spare(entry, now) } else { None })
+    }
+
+    /// Looks for what is kept.
+    pub fn look(&self, sought: Sought) -> Looked {
+        let landings = self.landings();
+        Looked { sought, entry: self.cache.find_by_key(&sought.key()), landings }
+    }
+
+    /// How many resolutions have ended. What ends while the cache is asked may be missed, and is looked for again.
+    pub fn landings(&self) -> u64 {
+        self.flights.landings()
+    }
+
+    /// What was kept, if it may be given at once; `at_any_age`, for want of a better one too.
+    pub fn kept(self: &Arc<Self>, looked: &Looked, now: Seconds, at_any_age: bool) -> Option<Found> {
+        let entry = looked.entry.as_ref()?;
+        let life = self.life(entry, looked.sought.name_servers, now, at_any_age)?;
+        if let Life::Fresh { age, life } = life {
+            self.given(entry, age, life);
+        }
+        Some(Found::kept(entry, life))
     }
 
     /// Whether this is being resolved just now.
     pub fn is_in_flight(&self, sought: &Sought) -> bool {
-        self.flights.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).contains_key(sought)
+        self.flights.has(sought, self.hash(sought))
+    }
+
+    fn hash(&self, sought: &Sought) -> u64 {
+        self.cache.hash(&sought.key())
     }
 
     /// Finds an answer by `deadline`.
-    pub async fn find(self: &Arc<Self>, sought: Sought, deadline: Instant) -> Found {
-        let now = self.seconds(Instant::now());
-        let kept = self.cache.find_by_key(&sought.key());
-        if let Some(entry) = &kept
-            && self.suffices(entry, sought.name_servers, now)
-            && let Some(life) = self.usable(entry, now)
-        {
-            return Found::kept(entry, life);
+    pub async fn find(self: &Arc<Self>, mut looked: Looked, deadline: Instant) -> Found {
+        let now = self.seconds();
+        if let Some(found) = self.kept(&looked, now, false) {
+            return found;
         }
-        let spare = kept.and_then(|entry| self.spare(&entry, now).map(|life| (entry, life)));
-        let Some(Flight { begun, mut landed }) = self.join(sought) else {
+        let flight = match self.join(&mut looked, now) {
+            Joined::Kept(found) => return found,
+            Joined::Flight(flight) => Some(flight),
+            Joined::Full => None,
+        };
+        let spare = looked.entry.and_then(|entry| self.spare(&entry, now).map(|life| (entry, life)));
+        let Some(Flight { begun, mut landed }) = flight else {
             return match spare {
                 Some((entry, life)) => Found::kept(&entry, life),
                 None => Found { resolution: Arc::new(too_many()), cache: CacheUse::Miss },
@@ -205,15 +211,15 @@ impl Finder {
             (Some(resolution), None) => Found { resolution, cache: CacheUse::Miss },
             (Some(resolution), Some(_)) if !has_failed(&resolution) => Found { resolution, cache: CacheUse::Miss },
             (_, Some((entry, life))) => Found::kept(&entry, life),
-            (None, None) => Found { resolution: Arc::new(no_answer(&sought.name)), cache: CacheUse::Miss },
+            (None, None) => Found { resolution: Arc::new(no_answer(&looked.sought.name)), cache: CacheUse::Miss },
         }
     }
 
-    /// Notes that an entry was given with so many seconds to live. A popular one is asked for again when its time is
-    /// over, before the next client wants it.
+    /// Notes that an entry was given with so many seconds to live. A popular one is asked for again before its time is
+    /// over, off the way of any client; what becomes of that, the one that is kept holds until its end.
     pub fn given(self: &Arc<Self>, entry: &Arc<Entry>, age: u32, life: u32) {
         let left = life - age;
-        let is_late = left <= (life / 10).min(LATE_MAX) && life >= REFRESHED_LIFE_MIN;
+        let is_late = left <= (life / 10).clamp(REFRESHED_BEFORE, LATE_MAX) && life >= REFRESHED_LIFE_MIN;
         if !is_late || !self.keeping.refresh || entry.is_failure() || !entry.given_late() {
             return;
         }
@@ -224,15 +230,27 @@ impl Finder {
         let sought = Sought { name: entry.name(), rr_type: entry.rr_type(), dnssec_ok, cd, name_servers };
         let finder = self.clone();
         runtime.spawn(async move {
-            tokio::time::sleep(Duration::from_secs(u64::from(left))).await;
+            tokio::time::sleep(Duration::from_secs(u64::from(left.saturating_sub(REFRESHED_BEFORE)))).await;
             drop(place);
-            let kept = finder.cache.find_by_key(&sought.key());
-            let is_over = kept.is_none_or(|entry| finder.usable(&entry, finder.seconds(Instant::now())).is_none());
-            // Clients that wait go first.
-            if is_over && finder.flying.available_permits() > MISSES_MAX / 2 {
-                finder.join(sought);
-            }
+            finder.refresh(sought);
         });
+    }
+
+    /// Asks again for what is kept, if it is about to end and nobody has done so.
+    fn refresh(self: &Arc<Self>, sought: Sought) {
+        let now = self.seconds();
+        let is_ending = |entry: Arc<Entry>| match entry.life(now) {
+            Life::Fresh { age, life } => life - age <= REFRESHED_BEFORE,
+            Life::Over { .. } => !entry.is_hopeless(now),
+        };
+        let is_due = self.cache.find_by_key(&sought.key()).is_none_or(is_ending);
+        // Clients that wait go first.
+        if is_due && self.flying.available_permits() > MISSES_MAX / 2 {
+            let flights = self.flights.hold();
+            if flights.find(&sought).is_none() {
+                self.take_off(flights, sought);
+            }
+        }
     }
 
     /// Whether it may be given now, if only for want of a better one.
@@ -242,7 +260,7 @@ impl Finder {
 
     /// Hands over what is kept and of use to a later process, answer by answer.
     pub fn save<E>(&self, mut take: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
-        let now = self.seconds(Instant::now());
+        let now = self.seconds();
         let mut octets = Vec::new();
         for entry in self.cache.entries() {
             octets.clear();
@@ -256,7 +274,7 @@ impl Finder {
     /// Keeps an answer that an earlier process handed over so many seconds ago, or nobody knows when: then it is taken for
     /// one whose time is just over. False if it is of no use.
     pub fn restore(&self, saved: &[u8], passed: Option<Seconds>) -> bool {
-        let now = self.seconds(Instant::now());
+        let now = self.seconds();
         let entry = Entry::load(saved, now, passed).filter(|entry| self.is_of_use(entry, now));
         entry.map(|entry| self.cache.restore(Arc::new(entry))).is_some()
     }
@@ -274,18 +292,29 @@ impl Finder {
         })
     }
 
-    /// The resolution that is in flight for this, or a new one; `None` if there are too many.
-    fn join(self: &Arc<Self>, sought: Sought) -> Option<Flight> {
-        let mut flights = self.flights.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if let Some(flight) = flights.get(&sought) {
-            return Some(flight.clone());
+    /// The resolution that is in flight for what was looked for, or a new one.
+    fn join(self: &Arc<Self>, looked: &mut Looked, now: Seconds) -> Joined {
+        let flights = self.flights.hold();
+        if let Some(flight) = flights.find(&looked.sought) {
+            return Joined::Flight(flight.clone());
         }
+        if self.landings() != looked.landings {
+            // What has come since may be this; while the table is held, no more of it comes.
+            *looked = self.look(looked.sought);
+            if let Some(found) = self.kept(looked, now, false) {
+                return Joined::Kept(found);
+            }
+        }
+        self.take_off(flights, looked.sought).map_or(Joined::Full, Joined::Flight)
+    }
+
+    /// Begins a resolution that there is none of yet; `None` if there are too many.
+    fn take_off(self: &Arc<Self>, flights: Held<'_>, sought: Sought) -> Option<Flight> {
         // Of its own: it may go on after all who wait for it were answered.
         let permit = self.flying.clone().try_acquire_owned().ok()?;
         let (sender, landed) = watch::channel(None);
         let flight = Flight { begun: Instant::now(), landed };
-        flights.insert(sought, flight.clone());
-        drop(flights);
+        flights.begin(sought, self.hash(&sought), flight.clone());
         let landing = Landing { finder: self.clone(), sought, generation: self.cache.generation() };
         let wanted = Wanted { validated: !sought.cd, name_servers: sought.name_servers };
         let resolving = self.resolver.resolve(sought.name, sought.rr_type, wanted);
@@ -310,12 +339,17 @@ impl Finder {
         if !self.resolver.answers_last() {
             return;
         }
-        let now = self.seconds(Instant::now());
+        let now = self.seconds();
         let question = Question { name: sought.name, rr_type: sought.rr_type, class: Class::IN };
         let forms = (sought.dnssec_ok, sought.cd);
         let entry = Entry::new(&question, forms, sought.name_servers, resolution, now);
         let before = self.cache.find_by_key(&sought.key()).filter(|before| !before.is_failure());
+        let holds =
+            |before: &Entry| matches!(before.life(now), Life::Fresh { .. }) && before.tells(sought.name_servers);
         match before {
+            // It was asked for ahead of time. Until then it holds, also against an answer that breaks DNSSEC, which may
+            // be somebody else's.
+            Some(before) if entry.is_failure() && !has_failed(resolution) && holds(&before) => {}
             // Who wanted to know more than is kept, and failed, takes nothing from those who don't.
             Some(before) if has_failed(resolution) && self.spare(&before, now).is_some() => {
                 before.failed(now + RETRY_AFTER);
@@ -325,6 +359,15 @@ impl Finder {
             _ => self.cache.remove(&sought.key()),
         }
     }
+}
+
+/// What came of joining those who look for the same.
+enum Joined {
+    Flight(Flight),
+    /// It has come meanwhile.
+    Kept(Found),
+    /// There are too many.
+    Full,
 }
 
 /// Takes a flight off the list, however it ends.
@@ -337,20 +380,7 @@ struct Landing {
 
 impl Drop for Landing {
     fn drop(&mut self) {
-        let mut flights = self.finder.flights.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        flights.remove(&self.sought);
-    }
-}
-
-impl Sought {
-    pub fn key(&self) -> Key<'_> {
-        Key { name: self.name.as_wire(), rr_type: self.rr_type, dnssec_ok: self.dnssec_ok, cd: self.cd }
-    }
-}
-
-impl Found {
-    fn kept(entry: &Entry, life: Life) -> Self {
-        Self { resolution: Arc::new(response::as_kept(entry, life)), cache: CacheUse::of(life) }
+        self.finder.flights.land(&self.sought, self.finder.hash(&self.sought));
     }
 }
 
@@ -367,3 +397,6 @@ fn no_answer(name: &Name) -> Resolution {
     let text = format!("no name server answered for {name} in time");
     Resolution::failed(ExtendedError::new(ExtendedError::NO_REACHABLE_AUTHORITY, text))
 }
+
+#[cfg(test)]
+mod tests;

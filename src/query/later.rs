@@ -2,11 +2,13 @@
 
 use super::{
     ANSWER_WITHIN, CacheUse, Pipeline, QueryRecord, Terms,
-    finder::{Found, Sought},
-    links::{links, name_servers_wanted},
+    links::links,
     local::{LocalAnswer, LocalEnd},
+    now::Turn,
     own::Own,
-    response_bytes_max, special,
+    response_bytes_max,
+    sought::{Elsewhere, Found, Sought},
+    special,
 };
 use crate::{
     dns::{Name, Query, Question, Rcode, Record, RrType, Transport},
@@ -35,12 +37,27 @@ pub(super) struct Later {
     pub verdict: Verdict,
     /// What the list's own answer leads to, if the question is blocked by one.
     pub follow: Option<Box<Name>>,
-    /// The owner's own aliases that lead from the question to the name that is looked for.
-    pub aliases: Vec<Record>,
+    /// What is looked for, behind which aliases of the owner's: of the question, or of what the list's answer leads to.
+    pub elsewhere: Elsewhere,
+    /// Those that the question was decided by.
+    pub terms: Arc<Terms>,
     pub client: Client<'static>,
     /// Seconds since 1970 (UTC), as the question was decided.
     pub now: i64,
     pub pauses: Arc<Vec<Pause>>,
+}
+
+impl Later {
+    pub fn new(
+        turn: &Turn,
+        verdict: Verdict,
+        follow: Option<Box<Name>>,
+        elsewhere: Elsewhere,
+        client: Client<'static>,
+    ) -> Self {
+        let (terms, pauses) = (Arc::clone(&turn.terms), Arc::clone(&turn.pauses));
+        Self { verdict, follow, elsewhere, terms, client, now: turn.now, pauses }
+    }
 }
 
 impl Pipeline {
@@ -48,69 +65,44 @@ impl Pipeline {
     /// query that gets no answer. Takes no longer than `ANSWER_WITHIN` from when the query came in.
     pub async fn answer<'q>(&self, pending: &'q Pending, out: &mut Vec<u8>) -> QueryRecord<'q> {
         let Pending { query, header_and_question, policy, later, transport, received, .. } = pending;
-        let Later { verdict, follow, aliases, client, now, pauses } = later;
+        let Later { verdict, follow, elsewhere: Elsewhere { aliases, looked }, terms, client, now, pauses } = later;
         let verdict = verdict.clone();
         let mut record = QueryRecord::new(client.address, *transport, *received);
         record.question = Some(&query.question);
         record.bypass = special::asks_for_a_way_round(&query.question.name);
         let reply = Reply::to(query, header_and_question, response_bytes_max(*transport, query.udp_size()));
         let deadline = *received + ANSWER_WITHIN;
-        if let Some(target) = follow {
+        let looked = looked.clone();
+        if follow.is_some() {
             record.decided(policy, verdict, Vec::new());
-            return self.answer_followed(&reply, query, &[], **target, deadline, record, out).await;
+            let found = behind(aliases, self.finder.find(looked, deadline).await.resolution);
+            write_followed(&reply, query, &[], &found, &mut record, out);
+            return record;
         }
         let Question { name, rr_type, .. } = &query.question;
         let asking = Asking { name, rr_type: *rr_type, client: *client, now: *now, pauses };
-        let needs = policy.needs_for(&verdict);
-        let sought = Sought {
-            name: aliases.last().and_then(Record::target).unwrap_or(*name),
-            rr_type: *rr_type,
-            dnssec_ok: query.wants_dnssec(),
-            cd: query.cd,
-            name_servers: name_servers_wanted(needs),
-        };
-        let found = self.finder.find(sought, deadline).await;
+        let sought = looked.sought.name;
+        let found = self.finder.find(looked, deadline).await;
         let found = Found { resolution: behind(aliases, found.resolution), ..found };
         if found.cache == CacheUse::Miss {
-            record.upstream = Some(self.finder.upstream(&sought.name));
+            record.upstream = Some(self.finder.upstream(&sought));
             record.answer = Some(found.resolution.clone());
         }
-        match conclude(&reply, query, policy, &asking, verdict, &found, &mut record, out) {
-            None => record,
-            Some(target) => {
-                let chain = &found.resolution.answer;
-                self.answer_followed(&reply, query, chain, *target, deadline, record, out).await
-            }
+        if let Some(target) = conclude(&reply, query, policy, &asking, verdict, &found, &mut record, out) {
+            let target = self.find_target(terms, *target, *rr_type, deadline).await;
+            write_followed(&reply, query, &found.resolution.answer, &target, &mut record, out);
         }
-    }
-
-    /// Writes the answer that a list gives in the form of an alias: what the alias leads to is looked for, and given as
-    /// it is, for the list has had its word.
-    #[expect(clippy::too_many_arguments, reason = "what a query on its way consists of")]
-    async fn answer_followed<'q>(
-        &self,
-        reply: &Reply<'_>,
-        query: &Query,
-        chain: &[Record],
-        target: Name,
-        deadline: Instant,
-        mut record: QueryRecord<'q>,
-        out: &mut Vec<u8>,
-    ) -> QueryRecord<'q> {
-        let found = self.find_target(target, query.question.rr_type, deadline).await;
-        write_followed(reply, query, chain, &found, &mut record, out);
         record
     }
 
-    /// What the name that a list's own alias leads to has.
-    async fn find_target(&self, target: Name, rr_type: RrType, deadline: Instant) -> Resolution {
-        let own = self.terms.load().target(target, rr_type);
-        match own {
-            Ok(own) => own,
+    /// What the name that a list's own alias leads to has: that is given as it is, for the list has had its word.
+    async fn find_target(&self, terms: &Terms, target: Name, rr_type: RrType, deadline: Instant) -> Arc<Resolution> {
+        match terms.target(target, rr_type) {
+            Ok(own) => Arc::new(own),
             Err(elsewhere) => {
                 let (aliases, sought) = *elsewhere;
-                let found = self.finder.find(sought, deadline).await;
-                Resolution::clone(&behind(&aliases, found.resolution))
+                let found = self.finder.find(self.finder.look(sought), deadline).await;
+                behind(&aliases, found.resolution)
             }
         }
     }

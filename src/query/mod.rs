@@ -8,6 +8,7 @@ mod access;
 mod aliased;
 mod explain;
 mod finder;
+mod flights;
 mod hosts;
 mod later;
 mod links;
@@ -15,6 +16,7 @@ mod local;
 mod now;
 mod own;
 mod record;
+mod sought;
 mod special;
 mod terms;
 
@@ -36,6 +38,7 @@ use crate::{
     policy::{Client, Policy},
     resolve::Resolve,
     response::UDP_PAYLOAD_BYTES,
+    uptime::Uptime,
 };
 use arc_swap::{ArcSwap, ArcSwapOption};
 use std::{net::IpAddr, sync::Arc, time::Duration};
@@ -72,11 +75,11 @@ pub struct Pipeline {
 pub struct Surroundings {
     /// Seconds since 1970 (UTC).
     pub now: Arc<dyn Fn() -> i64 + Send + Sync>,
+    /// What ages are told by.
+    pub uptime: Uptime,
     /// The hardware address behind a client's address, if this machine knows it. Asked only where a group is told by
     /// one.
     pub mac: Arc<dyn Fn(IpAddr) -> Option<[u8; 6]> + Send + Sync>,
-    /// Somebody reads of each query what its answer led to, though no rule looks at that.
-    pub tells_chains: bool,
 }
 
 impl Pipeline {
@@ -89,7 +92,8 @@ impl Pipeline {
         surroundings: Surroundings,
     ) -> Self {
         let [misses, joining] = [MISSES_MAX, JOINING_MAX].map(|most| Arc::new(Semaphore::new(most)));
-        let finder = Arc::new(Finder::new(resolver, keeping, surroundings.now.clone()));
+        let clocks = (surroundings.now.clone(), surroundings.uptime.clone());
+        let finder = Arc::new(Finder::new(resolver, keeping, clocks));
         Self { policy, terms: ArcSwap::from_pointee(terms), finder, misses, joining, pauses, surroundings }
     }
 

@@ -2,16 +2,17 @@
 
 use super::{
     CacheUse, Pipeline, QueryRecord, TOO_MANY, Terms,
-    finder::Sought,
     later::{Later, Pending, judge, write_followed},
     links::{links, name_servers_wanted},
-    response_bytes_max, special,
+    response_bytes_max,
+    sought::{Elsewhere, Looked, Sought},
+    special,
 };
 use crate::{
     cache::{Entry, Front, Key, Life, Seconds},
-    dns::{ExtendedError, HEADER_BYTES, Name, Query, Question, Rcode, Reject, RrType, Transport},
+    dns::{ExtendedError, HEADER_BYTES, Name, Query, Question, Rcode, Record, Reject, RrType, Transport},
     policy::{Asking, Foreseen, Needs, Pause, Policy},
-    resolve::{NameServersWanted, Security},
+    resolve::{NameServersWanted, Resolution, Security},
     response::{self, Age, Blocked, Reply},
 };
 use arc_swap::Guard;
@@ -35,6 +36,8 @@ pub struct Turn {
     pub(super) now: i64,
     /// The time by the cache's clock.
     pub(super) seconds: Seconds,
+    /// `Finder::landings` as it began.
+    pub(super) landings: u64,
 }
 
 /// A packet that was read: who asks what. A place to be filled again and again.
@@ -90,15 +93,15 @@ impl Asked {
 }
 
 impl Pipeline {
-    /// What holds for packets that were received then, and are answered now.
-    pub fn turn(&self, received: Instant) -> Turn {
-        let seconds = self.finder.seconds(received);
+    /// What holds for packets that are answered now.
+    pub fn turn(&self) -> Turn {
         Turn {
             policy: self.policy.load(),
             terms: self.terms.load(),
             pauses: self.pauses.current(),
             now: (self.surroundings.now)(),
-            seconds,
+            seconds: self.finder.seconds(),
+            landings: self.finder.landings(),
         }
     }
 
@@ -199,61 +202,68 @@ impl Pipeline {
             return answering.refuse(Rcode::REFUSED, &ede);
         }
         let wanted = name_servers_wanted(policy.needs_for(&answering.record.verdict));
-        let mut spare = None;
-        if let Some(target) = &follow {
-            if let Some(now) = self.follow_now(&mut answering, target, &[], false) {
-                return now;
+        let elsewhere = if let Some(target) = &follow {
+            let elsewhere = match self.look_for_target(turn, **target, *rr_type) {
+                Ok(own) => return answering.followed(&[], &own),
+                Err(elsewhere) => *elsewhere,
+            };
+            if let Some(found) = self.kept_elsewhere(&elsewhere, turn, false) {
+                return answering.followed(&[], &found);
             }
+            elsewhere
         } else {
             let (key, now) = (key(query), turn.seconds);
-            let suffices = |entry: &Arc<Entry>| self.finder.suffices(entry, wanted, now);
-            let in_front = front.and_then(|front| front.find(&self.finder.cache, *hash, &key, now));
             let behind;
-            let entry = match in_front.filter(|entry| suffices(entry)) {
-                Some(entry) => Some(entry),
-                // There may be one that tells more behind it.
+            let found = match front {
+                Some(front) => front.find(&self.finder.cache, *hash, &key, |entry| {
+                    matches!(entry.life(now), Life::Fresh { .. }) && self.finder.suffices(entry, wanted, now)
+                }),
                 None => {
                     behind = self.finder.cache.find(*hash, &key);
                     behind.as_ref()
                 }
             };
-            if let Some(entry) = entry {
-                match self.finder.usable(entry, now).filter(|_| suffices(entry)) {
-                    Some(life) => {
-                        if let Some(now) = self.give(&mut answering, policy, &asking, entry, life) {
-                            return now;
-                        }
-                    }
-                    None => spare = self.finder.spare(entry, now).map(|life| (entry.clone(), life)),
-                }
+            if let Some(entry) = found
+                && let Some(life) = self.finder.life(entry, wanted, now, false)
+                && let Some(now) = self.give(&mut answering, policy, &asking, entry, life, false)
+            {
+                return now;
             }
-        }
-        let Some(permit) = self.permit(follow.is_none().then(|| sought(query, query.question.name, wanted))) else {
-            // What is past its time is better than nothing (RFC 8767 §5).
-            let given = match (&follow, spare) {
-                (Some(target), _) => self.follow_now(&mut answering, target, &[], true),
-                (None, Some((entry, life))) => self.give(&mut answering, policy, &asking, &entry, life),
+            let sought = sought(query, query.question.name, wanted);
+            let looked = Looked { sought, entry: found.cloned(), landings: turn.landings };
+            Elsewhere { aliases: Vec::new(), looked }
+        };
+        let looked = &elsewhere.looked;
+        let Some(permit) = self.permit(&looked.sought) else {
+            // What is past its time, or leads to what is, is better than nothing (RFC 8767 §5).
+            let kept = looked.entry.as_ref();
+            let kept = kept.and_then(|entry| Some((entry, self.finder.life(entry, wanted, turn.seconds, true)?)));
+            let given = match (&follow, kept) {
+                (Some(_), _) => {
+                    let found = self.kept_elsewhere(&elsewhere, turn, true);
+                    found.map(|found| answering.followed(&[], &found))
+                }
+                (None, Some((entry, life))) => self.give(&mut answering, policy, &asking, entry, life, true),
                 (None, None) => None,
             };
             return given.unwrap_or_else(|| answering.refuse(Rcode::SERVFAIL, &ExtendedError::new(0, TOO_MANY)));
         };
         let verdict = std::mem::take(&mut answering.record.verdict);
-        let pauses = Arc::clone(&turn.pauses);
-        answering.later(policy, Later { verdict, follow, aliases: Vec::new(), client, now: turn.now, pauses }, permit)
+        answering.later(policy, Later::new(turn, verdict, follow, elsewhere, client), permit)
     }
 
     /// Room for a query to wait for what it seeks: among all, or else among those that wait for what others began to look
     /// for, which costs no further resolution.
-    pub(super) fn permit(&self, sought: Option<Sought>) -> Option<OwnedSemaphorePermit> {
+    pub(super) fn permit(&self, sought: &Sought) -> Option<OwnedSemaphorePermit> {
         let among_all = self.misses.clone().try_acquire_owned().ok();
         among_all.or_else(|| {
-            sought.filter(|sought| self.finder.is_in_flight(sought))?;
-            self.joining.clone().try_acquire_owned().ok()
+            // Of a flood, next to nobody: it waits for no lock here, and counts nothing up and down.
+            if self.finder.is_in_flight(sought) { self.joining.clone().try_acquire_owned().ok() } else { None }
         })
     }
 
     /// Gives a kept answer: judged by the policy of this turn, for this client, now. `None` leaves the query to the slow
-    /// half.
+    /// half: what a list's own alias leads to isn't known, or, unless `at_any_age`, is past its time.
     #[inline]
     fn give<'q>(
         &self,
@@ -262,20 +272,19 @@ impl Pipeline {
         asking: &Asking<'_>,
         entry: &Arc<Entry>,
         life: Life,
+        at_any_age: bool,
     ) -> Option<Now> {
-        let Answering { query, reply, record, out, .. } = answering;
+        let Answering { turn, query, reply, record, out, .. } = answering;
         if touches(policy, entry, query) {
             let resolution = response::as_kept(entry, life);
             let needs = policy.needs_for(&record.verdict);
             let (links, verdict) = judge(policy, asking, record.verdict.clone(), &resolution, needs, query.cd);
             let blocked = response::blocked(reply, query, policy, &verdict, &resolution.answer, out);
             if let Some(Blocked::Follow(target)) = blocked {
-                let found = self.target_now(answering, &target, false)?;
+                let found = self.target_now(turn, *target, asking.rr_type, at_any_age)?;
                 answering.record.decided(policy, verdict, links);
                 answering.found(entry, life);
-                let Answering { query, reply, record, out, .. } = answering;
-                write_followed(reply, query, &resolution.answer, &found, record, out);
-                return Some(Now::Answered);
+                return Some(answering.followed(&resolution.answer, &found));
             }
             record.decided(policy, verdict, links);
             answering.found(entry, life);
@@ -287,7 +296,7 @@ impl Pipeline {
         } else {
             let leads_on = entry.security() != Security::Bogus || query.cd;
             record.verdict.answer_seen = !record.verdict.is_owners() && leads_on;
-            if self.surroundings.tells_chains && leads_on {
+            if turn.terms.tells_chains && leads_on {
                 let needs = policy.needs_for(&record.verdict);
                 record.links = links(asking.name, asking.rr_type, &entry.resolution(|ttl| ttl), needs);
             }
@@ -332,6 +341,12 @@ impl<'q> Answering<'q, '_> {
     pub(super) fn refuse(&mut self, rcode: Rcode, ede: &ExtendedError) -> Now {
         self.reply.bare(rcode, Some(ede), self.out);
         self.end(rcode, Some(ede.code))
+    }
+
+    /// The answer that a list gives in the form of an alias is written, with what that leads to.
+    pub(super) fn followed(&mut self, chain: &[Record], found: &Resolution) -> Now {
+        write_followed(&self.reply, self.query, chain, found, self.record, self.out);
+        Now::Answered
     }
 
     /// Leaves it to the slow half. The name after the aliases is looked for.

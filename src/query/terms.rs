@@ -7,4 +7,6 @@ pub struct Terms {
     pub access: AccessList,
     pub local: LocalData,
     pub special: SpecialNames,
+    /// Somebody reads of each query what its answer led to, though no rule looks at that.
+    pub tells_chains: bool,
 }

@@ -1,6 +1,7 @@
 //! Asking given servers instead of recursing, by hickory's name server pools.
 
 use super::{
+    kept,
     link::{
         LinkResult, failure_code, from_hickory, from_hickory_rcode, negative_from_hickory, to_hickory, to_hickory_type,
     },
@@ -12,15 +13,12 @@ use crate::{
 };
 use arc_swap::ArcSwap;
 use hickory_resolver::{
-    NameServerPool, PoolContext, ResponseCache, TlsConfig, TtlConfig,
+    NameServerPool, PoolContext, ResponseCache, TlsConfig,
     config::{ConnectionConfig, NameServerConfig, ResolverOpts},
     net::{DnsError, DnsHandle, NetError, xfer::FirstAnswer},
     proto::op::{DnsRequest, DnsRequestOptions, Edns, Message, Query},
 };
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 /// How long one server is waited for; two are asked at a time, so that a dead one costs nothing.
 const SERVER_TIMEOUT: Duration = Duration::from_millis(2500);
@@ -60,20 +58,20 @@ impl Forwarder {
             zone: forward.zone,
             validate: forward.validate,
             pool: NameServerPool::from_config(servers, context, wire),
-            cache: ArcSwap::from_pointee(ResponseCache::new(entries, TtlConfig::default())),
+            cache: ArcSwap::from_pointee(ResponseCache::new(entries, kept::bounds())),
             entries,
         })
     }
 
     /// Forgets all answers.
     pub fn forget(&self) {
-        self.cache.store(Arc::new(ResponseCache::new(self.entries, TtlConfig::default())));
+        self.cache.store(Arc::new(ResponseCache::new(self.entries, kept::bounds())));
     }
 
     /// Asks for one name and type. The answer holds the whole alias chain that the server gave.
     pub async fn ask(&self, name: &Name, rr_type: RrType) -> LinkResult {
         let query = Query::query(to_hickory(name), to_hickory_type(rr_type));
-        let now = Instant::now();
+        let now = kept::now();
         let cache = self.cache.load_full();
         let result = match cache.get(&query, now) {
             Some(cached) => cached,
@@ -116,6 +114,10 @@ impl Forwarder {
         let (code, what) = match error {
             NetError::Dns(DnsError::ResponseCode(code)) => {
                 (ExtendedError::NO_REACHABLE_AUTHORITY, format!("answered {code}"))
+            }
+            // All of them were tried in vain; what each of them said is in the debug log alone.
+            NetError::NoConnections => {
+                (ExtendedError::NO_REACHABLE_AUTHORITY, "failed, refused or could not be reached".to_owned())
             }
             NetError::Io(error) => (failure_code(error), format!("gave no answer: {error}")),
             _ => (ExtendedError::NO_REACHABLE_AUTHORITY, "gave no answer".to_owned()),

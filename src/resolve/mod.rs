@@ -5,6 +5,7 @@
 //!    └ chase    follows aliases link by link over `Link`s, so that no link's proof is lost
 //!        ├ recursor   hickory's Recursor, validation off
 //!        └ forwarder  hickory's name server pools
+//!        (kept: how long hickory remembers what it heard)
 //!    └ validate NLnet Labs' validator over the rebuilt message
 //!    └ name_servers  whose name servers the answer came from, if somebody wants to know
 //!        └ cuts      what is known of that, mostly because `observed` heard it pass
@@ -17,6 +18,7 @@ mod anchors;
 mod chase;
 mod cuts;
 mod forwarder;
+mod kept;
 mod link;
 mod name_servers;
 mod observed;
@@ -27,6 +29,7 @@ mod validate;
 mod wire;
 
 pub use anchors::{AnchorError, Hints, TrustAnchorText};
+pub use kept::ENDS_EARLY_SECONDS;
 pub use observed::{Exchange, Watch};
 pub use resolver::{Clock, Resolver, ResolverSetup};
 pub use upstreams::Upstreams;

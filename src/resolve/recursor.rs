@@ -2,6 +2,7 @@
 
 use super::{
     anchors::Hints,
+    kept,
     link::{
         LinkResult, failure_code, from_hickory, from_hickory_rcode, negative_from_hickory, to_hickory, to_hickory_type,
     },
@@ -15,7 +16,7 @@ use hickory_resolver::{
     recursor::{DnssecPolicy, Recursor as HickoryRecursor, RecursorError, RecursorOptions},
 };
 use ipnet::IpNet;
-use std::{net::IpAddr, sync::Arc, time::Instant};
+use std::{net::IpAddr, sync::Arc};
 
 /// Octets that a cached response of hickory's takes, signatures included: a guess on the safe side, since its cache
 /// counts responses only.
@@ -44,6 +45,7 @@ impl Recursor {
             ns_cache_size: (cache_bytes / 4 / CACHED_ZONE_BYTES).max(CACHED_ZONES_MIN) as usize,
             deny_server: do_not_query.to_vec(),
             allow_server: hinted.iter().copied().map(IpNet::from).collect(),
+            cache_policy: kept::bounds(),
             ..RecursorOptions::default()
         };
         let recursor = ArcSwap::from_pointee(cold(&hints.0, &options, &wire)?);
@@ -62,7 +64,7 @@ impl Recursor {
     /// Asks for one name and type.
     pub async fn ask(&self, name: &Name, rr_type: RrType) -> LinkResult {
         let query = Query::query(to_hickory(name), to_hickory_type(rr_type));
-        match self.recursor.load_full().resolve(query, Instant::now(), true).await {
+        match self.recursor.load_full().resolve(query, kept::now(), true).await {
             Ok(message) => {
                 from_hickory(from_hickory_rcode(message.response_code)?, message.answers, message.authorities)
             }

@@ -17,6 +17,7 @@ use super::{
 use crate::{
     config,
     dns::{ExtendedError, Name, Rcode, RrType},
+    uptime::{SleepWatch, Uptime},
 };
 use arc_swap::ArcSwap;
 use std::{
@@ -33,6 +34,7 @@ use std::{
 pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
 
 /// What a resolver is built from.
+#[derive(Clone)]
 pub struct ResolverSetup {
     pub config: config::Resolve,
     /// Ceiling in octets for everything that is remembered.
@@ -42,6 +44,7 @@ pub struct ResolverSetup {
     /// Seconds since 1970 when this program was built: a clock before it is wrong, and signatures can't be judged.
     pub built_at: u64,
     pub clock: Clock,
+    pub uptime: Uptime,
     /// `None`: servers are where their addresses say.
     pub ports: Option<Arc<PortMap>>,
     pub counters: Arc<UpstreamCounters>,
@@ -57,10 +60,13 @@ pub struct Resolver {
     built_at: u64,
     clock: Clock,
     clock_was_wrong: Arc<AtomicBool>,
+    uptime: Uptime,
+    sleep: Arc<SleepWatch>,
 }
 
-/// What another configuration has another of.
+/// What another configuration has another of, and what is remembered.
 struct Current {
+    setup: ResolverSetup,
     routes: Arc<Routes>,
     cuts: SharedCuts,
     validator: Option<Arc<Validator>>,
@@ -78,35 +84,35 @@ struct Routes {
 
 impl Resolver {
     pub fn new(setup: ResolverSetup) -> Result<Self, anyhow::Error> {
-        let wire = Wire::new(setup.config.ipv4, setup.config.ipv6, setup.ports, setup.counters);
-        let mut forwarders = Vec::new();
-        for forward in &setup.config.forwards {
-            let share = setup.cache_bytes / (setup.config.forwards.len() as u64 + 1);
-            forwarders.push(Forwarder::new(forward, share, Observed::new(wire.clone(), None, setup.watch.clone()))?);
-        }
-        forwarders.sort_by_key(|forwarder: &Forwarder| deepest_first(&forwarder.zone));
-        let cuts = SharedCuts::new(ZoneCuts::new(&setup.hints.0, setup.cache_bytes));
-        let observed = Observed::new(wire, Some(cuts.clone()), setup.watch);
-        let recursor = Recursor::new(&setup.hints, &setup.config.do_not_query, setup.cache_bytes, observed)?;
-        let routes = Arc::new(Routes { forwarders, recursor, validate: setup.config.validate });
-        let validates = routes.validate || routes.forwarders.iter().any(|forwarder| forwarder.validate);
-        let validator = validates.then(|| {
-            let routes = routes.clone();
-            let fetch: FetchKeys = Arc::new(move |name, rr_type| {
-                let routes = routes.clone();
-                Box::pin(async move { chase(&*routes, &name, rr_type, false).await.map_err(|stopped| stopped.ede) })
-            });
-            Arc::new(Validator::new(&setup.anchors, setup.cache_bytes, fetch))
-        });
-        let clock_was_wrong = Arc::new(AtomicBool::new(false));
-        let numbers = routes.forwarders.iter().map(|forwarder| setup.upstreams.forward(&forwarder.zone)).collect();
-        let current = Arc::new(ArcSwap::from_pointee(Current { routes, cuts, validator, numbers }));
-        Ok(Self { current, built_at: setup.built_at, clock: setup.clock, clock_was_wrong })
+        let (built_at, clock, uptime) = (setup.built_at, setup.clock.clone(), setup.uptime.clone());
+        let awake = Instant::now();
+        let sleep = Arc::new(SleepWatch::new(uptime(), awake));
+        let current = Arc::new(ArcSwap::from_pointee(Current::new(setup)?));
+        Ok(Self { current, built_at, clock, clock_was_wrong: Arc::default(), uptime, sleep })
     }
 
     /// Goes by what `other` was built from, from the next question on. Those in flight end as they began.
     pub fn become_like(&self, other: &Self) {
         self.current.store(other.current.load_full());
+    }
+
+    /// Forgets everything once the machine has slept: of what is remembered here, hickory's part above all, ages are told by
+    /// clocks that stood still meanwhile, and on a laptop it may be from another network.
+    fn forget_after_sleep(&self) {
+        let uptime = (self.uptime)();
+        if !self.sleep.has_slept(uptime, Instant::now()) {
+            return;
+        }
+        let before = self.current.load();
+        match Current::new(before.setup.clone()) {
+            Ok(cold) => {
+                tracing::info!("this machine has slept: what was known of name servers is forgotten");
+                // Unless there is another configuration meanwhile, which knows nothing yet.
+                self.current.compare_and_swap(&before, Arc::new(cold));
+            }
+            // It was made of the same before.
+            Err(error) => tracing::error!(%error, "what resolution keeps could not be forgotten"),
+        }
     }
 
     /// True while the system clock stands before the build date, so that nothing is validated.
@@ -115,6 +121,7 @@ impl Resolver {
     }
 
     async fn find(self, name: Name, rr_type: RrType, wanted: Wanted) -> Resolution {
+        self.forget_after_sleep();
         let begun = Instant::now();
         let current = self.current.load_full();
         let link = match chase(&*current.routes, &name, rr_type, true).await {
@@ -167,6 +174,34 @@ impl Resolver {
             tracing::info!("the system clock is set: answers are validated again");
         }
         validator.judge(name, rr_type, link, (self.clock)()).await
+    }
+}
+
+impl Current {
+    /// Knows nothing yet.
+    fn new(setup: ResolverSetup) -> Result<Self, anyhow::Error> {
+        let wire = Wire::new(setup.config.ipv4, setup.config.ipv6, setup.ports.clone(), setup.counters.clone());
+        let mut forwarders = Vec::new();
+        for forward in &setup.config.forwards {
+            let share = setup.cache_bytes / (setup.config.forwards.len() as u64 + 1);
+            forwarders.push(Forwarder::new(forward, share, Observed::new(wire.clone(), None, setup.watch.clone()))?);
+        }
+        forwarders.sort_by_key(|forwarder: &Forwarder| deepest_first(&forwarder.zone));
+        let cuts = SharedCuts::new(ZoneCuts::new(&setup.hints.0, setup.cache_bytes));
+        let observed = Observed::new(wire, Some(cuts.clone()), setup.watch.clone());
+        let recursor = Recursor::new(&setup.hints, &setup.config.do_not_query, setup.cache_bytes, observed)?;
+        let routes = Arc::new(Routes { forwarders, recursor, validate: setup.config.validate });
+        let validates = routes.validate || routes.forwarders.iter().any(|forwarder| forwarder.validate);
+        let validator = validates.then(|| {
+            let routes = routes.clone();
+            let fetch: FetchKeys = Arc::new(move |name, rr_type| {
+                let routes = routes.clone();
+                Box::pin(async move { chase(&*routes, &name, rr_type, false).await.map_err(|stopped| stopped.ede) })
+            });
+            Arc::new(Validator::new(&setup.anchors, setup.cache_bytes, fetch))
+        });
+        let numbers = routes.forwarders.iter().map(|forwarder| setup.upstreams.forward(&forwarder.zone)).collect();
+        Ok(Self { setup, routes, cuts, validator, numbers })
     }
 }
 

@@ -52,7 +52,7 @@ pub struct Wanted {
     pub settings: Arc<Settings>,
     /// Told to read the lists again after the files.
     pub lists: Control,
-    /// What the files said at the start.
+    /// What the files said at the start, without what lies on top.
     pub said: Config,
 }
 

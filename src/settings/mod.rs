@@ -69,5 +69,6 @@ impl Settings {
 pub fn terms(config: &Config) -> Result<(Terms, Vec<String>), String> {
     let (local, warnings) = local_data(config)?;
     let special = SpecialNames::new(config.resolve.forwards.iter().map(|forward| forward.zone));
-    Ok((Terms { access: AccessList::new(config.access.clone()), local, special }, warnings))
+    let access = AccessList::new(config.access.clone());
+    Ok((Terms { access, local, special, tells_chains: config.log.queries }, warnings))
 }

@@ -144,11 +144,16 @@ impl Scene {
                 access: AccessList::new(vec!["192.0.2.0/24".parse().expect("a network")]),
                 local: LocalData::new(&[]),
                 special: SpecialNames::new(std::iter::empty()),
+                tells_chains: false,
             },
             Arc::new(Found),
             Keeping { bytes: 64 << 20, seed: 1, stale: Duration::ZERO, refresh: false },
             Arc::new(Pauses::load(None)),
-            Surroundings { now: Arc::new(|| 1_800_000_000), mac: Arc::new(|_| None), tells_chains: false },
+            Surroundings {
+                now: Arc::new(|| 1_800_000_000),
+                uptime: Arc::new(|| Duration::ZERO),
+                mac: Arc::new(|_| None),
+            },
         );
         Self {
             pipeline,
@@ -168,7 +173,7 @@ impl Scene {
         for packet in packets {
             let mut asked = Asked::default();
             asked.read(packet, client(0), Transport::Udp, Instant::now());
-            let turn = pipeline.turn(Instant::now());
+            let turn = pipeline.turn();
             pipeline.foresee(&turn, std::slice::from_mut(&mut asked), None);
             let mut record = pipeline.record(&asked);
             if let Now::Later(pending) = pipeline.answer_now(&turn, &asked, packet, None, &mut record, &mut out) {
@@ -201,7 +206,7 @@ fn answer_a_batch(
     for (asked, packet) in asked.iter_mut().zip(packets) {
         asked.read(packet, client(batch), Transport::Udp, received);
     }
-    let turn = pipeline.turn(received);
+    let turn = pipeline.turn();
     let mut told = Vec::with_capacity(BATCH);
     let chunks =
         asked.chunks_mut(FORESEEN_MAX).zip(packets.chunks(FORESEEN_MAX)).zip(responses.chunks_mut(FORESEEN_MAX));

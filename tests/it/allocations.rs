@@ -222,13 +222,13 @@ fn a_front_gives_what_the_cache_would() {
     let cache = Cache::new(1 << 20, 7);
     let mut front = cache.front(1);
     let names: Vec<Name> = (0..2000).map(|number| format!("n{number}.test").parse().unwrap()).collect();
-    let find = |front: &mut cleandns::cache::Front, name: &Name, now| {
+    let find = |front: &mut cleandns::cache::Front, name: &Name, now: u32| {
         let hash = cache.hash(&key(name));
         front.begin(&cache);
         front.foresee_place(hash);
         front.foresee_entry(hash);
         front.foresee_octets(hash);
-        front.find(&cache, hash, &key(name), now).cloned()
+        front.find(&cache, hash, &key(name), |entry| matches!(entry.life(now), Life::Fresh { .. })).cloned()
     };
     assert!(find(&mut front, &names[0], 0).is_none());
     names.iter().for_each(|name| cache.store(entry(&name.to_string(), 3000 * usize::from(name.label_count() == 9))));

@@ -58,6 +58,7 @@ impl Resolving {
             anchors: TrustAnchorText::read(&internet.anchor_ds()).unwrap(),
             built_at: 0,
             clock: Arc::new(|| 0),
+            uptime: Arc::new(|| Duration::ZERO),
             ports: Some(Arc::new(ports)),
             counters: counters.clone(),
             watch: None,

@@ -8,6 +8,7 @@ use cleandns::{
     embedded,
     lists::FetchLimits,
     settings::ReadAgain,
+    uptime,
     warm::Awake,
 };
 use std::{
@@ -37,6 +38,8 @@ pub struct Server {
     pub folder: TempDir,
     /// The server's idea of the time, in seconds since 1970.
     pub clock: Arc<AtomicU64>,
+    /// Seconds for which its machine has slept.
+    pub slept: Arc<AtomicU64>,
 }
 
 /// Starts a server on `toml`, whose relative paths lie in `folder`. Addresses are added: port 0 on loopback.
@@ -135,10 +138,13 @@ async fn try_start_with(
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let clock = Arc::new(AtomicU64::new(now));
     let (own_clock, awake) = (clock.clone(), clock.clone());
+    let slept = Arc::new(AtomicU64::new(0));
+    let asleep = slept.clone();
     let mut ports = internet.map(Internet::ports).unwrap_or_default();
     ports.extend(near.iter().map(|&server| (server, server)));
     let outside = Outside {
         clock: Arc::new(move || own_clock.load(Ordering::Relaxed)),
+        uptime: Arc::new(move || uptime::of_machine() + Duration::from_secs(asleep.load(Ordering::Relaxed))),
         seed: 1,
         ports: Some(Arc::new(ports)),
         built_at: now - 3600,
@@ -151,7 +157,7 @@ async fn try_start_with(
         awake: Arc::new(move || Some(Awake { boot: "this".into(), seconds: awake.load(Ordering::Relaxed) as u32 })),
     };
     let running = app::start(config, change(outside)).await?;
-    Ok(Server { running, folder, clock })
+    Ok(Server { running, folder, clock, slept })
 }
 
 /// Reads a configuration the way `start` does, without starting anything.

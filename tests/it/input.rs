@@ -540,11 +540,12 @@ async fn a_fault_costs_one_query() {
             access: AccessList::new(vec!["127.0.0.0/8".parse().unwrap()]),
             local: LocalData::new(&[]),
             special: SpecialNames::new(std::iter::empty()),
+            tells_chains: false,
         },
         Arc::new(server.running.health.resolver.clone()),
         Keeping { bytes: 1 << 20, seed: 1, stale: Duration::ZERO, refresh: false },
         Arc::new(Pauses::load(None)),
-        Surroundings { now: Arc::new(now), mac: Arc::new(|_| None), tells_chains: false },
+        Surroundings { now: Arc::new(now), uptime: Arc::new(|| Duration::ZERO), mac: Arc::new(|_| None) },
     );
     let telemetry = Arc::new(Telemetry::new(false, Privacy::new(config::Privacy::Full), None));
     let (_stop, stopping) = tokio::sync::watch::channel(false);

@@ -1,6 +1,7 @@
 //! No verdict stands in the cache: what changes of policy, clients and time do to kept answers, without any flush.
 
 use super::*;
+use crate::harness::{config_text, start_following};
 
 /// A program `mine` with its list, and what else is given.
 fn program(more: &str) -> String {
@@ -121,7 +122,7 @@ async fn kept_answers_tell_their_chain_to_the_log() {
             (&server.running.pipeline, Ask::new(ALIAS, RrType::A).packet(), std::time::Instant::now());
         let mut asked = [Asked::default()];
         asked[0].read(&packet, "127.0.0.1".parse().unwrap(), Transport::Udp, now);
-        let turn = pipeline.turn(now);
+        let turn = pipeline.turn();
         pipeline.foresee(&turn, &mut asked, None);
         let mut record = pipeline.record(&asked[0]);
         let answered = pipeline.answer_now(&turn, &asked[0], &packet, None, &mut record, &mut Vec::new());
@@ -129,6 +130,65 @@ async fn kept_answers_tell_their_chain_to_the_log() {
         let chain: Vec<String> = record.links.iter().map(|link| link.what.to_string()).collect();
         assert_eq!(chain, expected, "{log}");
     }
+}
+
+/// Whether anybody reads that is said while the server runs, and holds for the very next query.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn chains_are_told_once_somebody_reads_them() {
+    let internet = Internet::start().await;
+    let folder = folder();
+    write_list(&folder.path().join("mine.list"), &["elsewhere.example"]);
+    let server = start_following(folder, Some(&internet), &[], &program("")).await;
+    server.ask(ALIAS, RrType::A).await;
+    for (log, expected) in [("[log]\nqueries = true\n", 1), ("", 0)] {
+        let text = config_text(&server.folder, Some(&internet), &program(log));
+        std::fs::write(server.path("cleandns.toml"), text).unwrap();
+        server.running.reloaded().await.unwrap_err();
+        let packet = Ask::new(ALIAS, RrType::A).packet();
+        let mut asked = [Asked::default()];
+        asked[0].read(&packet, "127.0.0.1".parse().unwrap(), Transport::Udp, std::time::Instant::now());
+        let pipeline = &server.running.pipeline;
+        let turn = pipeline.turn();
+        pipeline.foresee(&turn, &mut asked, None);
+        let mut record = pipeline.record(&asked[0]);
+        let answered = pipeline.answer_now(&turn, &asked[0], &packet, None, &mut record, &mut Vec::new());
+        assert!(matches!(answered, Now::Answered));
+        assert_eq!(record.links.len(), expected, "{log}");
+    }
+}
+
+/// A query goes from its question to its answer by what was in force when it came, the owner's own names included.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_changes_meanwhile_holds_for_the_next_query() {
+    let internet = Internet::start().await;
+    let folder = folder();
+    std::fs::write(folder.path().join("mine.rpz"), format!("$TTL 60\n{TARGET} CNAME mine.lan.\n")).unwrap();
+    let program = |address: &str| {
+        format!(
+            "[[program]]\nname = \"mine\"\nmode = \"enforce\"\nlists = [{{ path = \"mine.rpz\", format = \"rpz\" }}]\n\
+             [local]\nrecords = [\"mine.lan. A {address}\"]\n"
+        )
+    };
+    let server = start_following(folder, Some(&internet), &[], &program("192.0.2.1")).await;
+    // The zones are known.
+    for name in ["www.example.com", "tiktok.com"] {
+        server.ask(name, RrType::A).await;
+    }
+    internet.set_delay(Duration::from_millis(600));
+    let asked = internet.asked(ALIAS);
+    let address = |answer: &Answer| {
+        let last = answer.answer.last().and_then(|record| record.address());
+        last.unwrap_or_else(|| panic!("no address: {answer:?}")).to_string()
+    };
+    let (answer, ()) = tokio::join!(server.ask(ALIAS, RrType::A), async {
+        eventually("it is in flight", || async { internet.asked(ALIAS) > asked }).await;
+        let text = config_text(&server.folder, Some(&internet), &program("192.0.2.2"));
+        std::fs::write(server.path("cleandns.toml"), text).unwrap();
+        server.running.reloaded().await.unwrap_err();
+        assert_eq!(address(&server.ask("mine.lan", RrType::A).await), "192.0.2.2");
+    });
+    assert_eq!(address(&answer), "192.0.2.1");
+    assert_eq!(address(&server.ask(ALIAS, RrType::A).await), "192.0.2.2");
 }
 
 /// A service that its list switches on and off, for the very next query of a kept answer.

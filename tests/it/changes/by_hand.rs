@@ -1,6 +1,7 @@
 //! The overlay edited by hand while the server runs.
 
 use super::*;
+use crate::harness::start_following;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_edit_by_hand_is_taken_and_a_bad_one_never_replaces_a_good_one() {
@@ -53,4 +54,22 @@ async fn a_server_starts_without_an_overlay_that_it_cannot_read() {
     fs::remove_file(server.path("state/overlay.toml")).unwrap();
     eventually("all is well again", || async { !server.get("/").await.1.contains("modes.x") }).await;
     server.running.stop().await;
+}
+
+/// What lies upon the files was laid at the start, and nothing is built again for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_overlay_is_no_change_of_the_files() {
+    let mut versions = Vec::new();
+    for overlay in ["", "version = 1\n[modes.everybody]\n\"strict\" = \"shadow\"\n"] {
+        let folder = lists();
+        fs::create_dir(folder.path().join("state")).unwrap();
+        fs::write(folder.path().join("state/overlay.toml"), overlay).unwrap();
+        let server = start_following(folder, None, &[], PROGRAMS).await;
+        // The files are read once more before this.
+        server.running.reloaded().await.unwrap_err();
+        assert_eq!(is_blocked(&server, "blocked.example").await, overlay.is_empty());
+        versions.push(server.running.published.policy.load().as_ref().unwrap().epoch());
+        server.running.stop().await;
+    }
+    assert_eq!(versions[0], versions[1]);
 }

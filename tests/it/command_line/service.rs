@@ -61,27 +61,36 @@ impl Passed {
 
     /// A command that gets them at the usual place, under these names.
     fn to(&self, command: &Command, names: &str) -> Command {
-        let inherited = |socket: &dyn AsFd| {
-            fcntl(socket.as_fd(), FcntlArg::F_SETFD(FdFlag::empty())).unwrap();
-            socket.as_fd().as_raw_fd()
-        };
-        let (udp, tcp, http) = (inherited(&self.udp), inherited(&self.tcp), inherited(&self.http));
-        let mut passing = Command::new("bash");
-        // First out of the way, since they may stand in each other's places.
-        let script = format!(
-            "exec 200<&{udp} 201<&{tcp} 202<&{http}; exec 3<&200 4<&201 5<&202 200<&- 201<&- 202<&-; \
-             LISTEN_FDS=3 LISTEN_FDNAMES={names} LISTEN_PID=$$ exec \"$0\" \"$@\""
-        );
-        passing.arg("-c").arg(script).arg(command.get_program()).args(command.get_args()).stdin(Stdio::null());
-        passing.current_dir(command.get_current_dir().unwrap());
-        for (name, value) in command.get_envs() {
-            match value {
-                Some(value) => passing.env(name, value),
-                None => passing.env_remove(name),
-            };
-        }
-        passing
+        passing(&[&self.udp, &self.tcp, &self.http], names, command)
     }
+}
+
+/// A command that gets sockets at the usual place, under these names.
+fn passing(sockets: &[&dyn AsFd], names: &str, command: &Command) -> Command {
+    // First out of the way, since they may stand in each other's places.
+    let (mut aside, mut there, mut closed) = (String::new(), String::new(), String::new());
+    for (index, socket) in sockets.iter().enumerate() {
+        fcntl(socket.as_fd(), FcntlArg::F_SETFD(FdFlag::empty())).unwrap();
+        let own = socket.as_fd().as_raw_fd();
+        aside += &format!(" {}<&{own}", 200 + index);
+        there += &format!(" {}<&{}", 3 + index, 200 + index);
+        closed += &format!(" {}<&-", 200 + index);
+    }
+    let count = sockets.len();
+    let script = format!(
+        "exec{aside}; exec{there}{closed}; \
+         LISTEN_FDS={count} LISTEN_FDNAMES={names} LISTEN_PID=$$ exec \"$0\" \"$@\""
+    );
+    let mut passing = Command::new("bash");
+    passing.arg("-c").arg(script).arg(command.get_program()).args(command.get_args()).stdin(Stdio::null());
+    passing.current_dir(command.get_current_dir().unwrap());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => passing.env(name, value),
+            None => passing.env_remove(name),
+        };
+    }
+    passing
 }
 
 #[test]
@@ -149,6 +158,26 @@ fn sockets_are_passed_from_one_process_to_the_next() {
         serving.signal("-TERM");
         assert_eq!(serving.code(), Some(0));
     }
+}
+
+/// Where HTTP alone has a socket that was passed, it stands on the address of the configuration mostly, and DNS has those
+/// that the configuration says.
+#[test]
+fn http_alone_may_be_passed() {
+    let place = Place::new("");
+    let http = TcpListener::bind(place.admin).unwrap();
+    let mut serving = Serving::start(passing(&[&http], "admin", &place.command(&[]))).expect("the ports were taken");
+    for args in [&["query", "blocked.example"][..], &["query", "blocked.example", "--tcp"]] {
+        has(&place.run(args).stdout, &["NXDOMAIN", "test-program/blocking"]);
+    }
+    has(&place.run(&["health"]).stdout, &["answers"]);
+    serving.signal("-TERM");
+    assert_eq!(serving.code(), Some(0));
+    // An address for DNS that somebody has is told of all the same.
+    let _taken = TcpListener::bind(place.dns).unwrap();
+    let ended = ended(&mut passing(&[&http], "admin", &place.command(&[])));
+    assert_eq!(ended.code, Some(78), "{ended:?}");
+    has(&ended.stderr, &["listen.do53", &place.dns.to_string()]);
 }
 
 #[test]

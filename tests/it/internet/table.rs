@@ -85,7 +85,7 @@ pub fn zones() -> Vec<Spec> {
         hosted("child.signed3.com.", Kind::Nsec, 7, WWW),
         hosted("unsigned-child.signed3.com.", Kind::Unsigned, 8, WWW),
         hosted("secure.test.", Kind::Nsec, 9, WWW),
-        hosted("plain.test.", Kind::Unsigned, 10, WWW),
+        hosted("plain.test.", Kind::Unsigned, 10, &format!("{WWW}to-brief CNAME brief.example.com.\n")),
         hosted("bogus-expired.org.", Kind::Expired, 20, WWW),
         hosted("bogus-future.org.", Kind::NotYetValid, 20, WWW),
         hosted("bogus-ds.org.", Kind::WrongDs, 20, WWW),
@@ -182,6 +182,7 @@ hints A 203.0.113.78
 hints TXT \"hints\"
 private A 10.1.2.3
 slow A 203.0.113.15
+brief 10 A 203.0.113.16
 ";
 
 /// `signed.org`: the same with signatures and NSEC.

@@ -283,14 +283,15 @@ async fn a_hardware_address_goes_before_a_network() {
             access: AccessList::new(vec!["127.0.0.0/8".parse().unwrap()]),
             local: LocalData::new(&[]),
             special: SpecialNames::new(std::iter::empty()),
+            tells_chains: false,
         },
         Arc::new(server.running.health.resolver.clone()),
         Keeping { bytes: 1 << 20, seed: 1, stale: Duration::ZERO, refresh: false },
         Arc::new(Pauses::load(None)),
         Surroundings {
             now: Arc::new(|| 0),
+            uptime: Arc::new(|| Duration::ZERO),
             mac: Arc::new(move |client| (client == neighbour).then_some([2, 0, 0, 0, 0, 1])),
-            tells_chains: false,
         },
     );
     for (address, group, mode) in [("127.0.0.7", "laptop", "enforce"), ("127.0.0.8", "wide", "shadow")] {
@@ -298,7 +299,7 @@ async fn a_hardware_address_goes_before_a_network() {
         let packet = Ask { rd: false, ..Ask::new("signed.org", RrType::A) }.packet();
         let mut asked = Asked::default();
         asked.read(&packet, address, Transport::Udp, Instant::now());
-        let turn = pipeline.turn(Instant::now());
+        let turn = pipeline.turn();
         pipeline.foresee(&turn, std::slice::from_mut(&mut asked), None);
         let mut record = pipeline.record(&asked);
         let now = pipeline.answer_now(&turn, &asked, &packet, None, &mut record, &mut Vec::new());
