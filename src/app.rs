@@ -17,7 +17,7 @@ use crate::{
     lists::{Chance, Downloads, Embedded, FetchLimits, Lists, OnPublish, Published, StartError, Watching},
     pause::Pauses,
     query::{Keeping, LocalData, Pipeline, Surroundings},
-    query_log::{Privacy, QueryLog, Sink, Writing},
+    query_log::{Privacy, QueryLog, Shown, Writing},
     resolve::{Clock, NameServersWanted, PortMap, Resolve, Resolver, Upstreams, Wanted, Watch},
     settings::{self, Changing, Files, Fits, Hardware, OverlayFile, Parts, ReadAgain, Settings},
     telemetry::{Reload, Telemetry},
@@ -140,7 +140,7 @@ pub struct Running {
     stop: watch::Sender<bool>,
     serving: Serving,
     contact: JoinHandle<()>,
-    writing: Option<Writing>,
+    writing: Writing,
 }
 
 /// Starts serving. The policy is in force before the first socket is open.
@@ -154,16 +154,18 @@ pub async fn start(config: Config, mut outside: Outside) -> Result<Running, AppE
     let fits = fits(&config, &passed, outside.reach.clone())?;
     let privacy = Privacy::new(config.query_log.privacy);
     let tails = Tails::default();
-    let shown = config.admin.as_ref().map(|_| tails.sink());
+    let shown = config.admin.as_ref().map(|_| -> Shown {
+        let tails = tails.clone();
+        Arc::new(move || tails.sink())
+    });
     let upstreams = Arc::new(Upstreams::default());
     let (query_log, writing) = query_log(&config, &privacy, upstreams.clone(), shown)?;
-    let watch = query_log.clone().filter(|_| config.query_log.dnstap.as_ref().is_some_and(|dnstap| dnstap.resolver));
-    let watch = watch.map(|log| -> Watch { Arc::new(move |exchange| log.exchanged(exchange)) });
-    let resolving = Arc::new(Resolving::new(&outside, upstreams, watch));
+    let own = query_log.clone();
+    let watch: Watch = Arc::new(move |exchange| own.exchanged(exchange));
+    let resolving = Arc::new(Resolving::new(&outside, upstreams, Some(watch)));
     let resolver = resolving.resolver(&config)?;
     let settings = Arc::new(Settings::new(config.clone()));
-    let recorded = query_log.clone();
-    let telemetry = Arc::new(Telemetry::new(config.log.queries, privacy, query_log));
+    let telemetry = Arc::new(Telemetry::new(config.log.queries, privacy, Some(query_log.clone())));
     let downloads = Downloads { look_up_host: look_up_host(&settings, &resolver), limits };
     let (own_config, on_publish) = (config.clone(), count_reloads(&telemetry));
     // It waits for disks and downloads, and the resolver that downloads need runs on this runtime.
@@ -179,12 +181,17 @@ pub async fn start(config: Config, mut outside: Outside) -> Result<Running, AppE
     warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let pipeline = Arc::new(pipeline);
     let warm = Warm::new(&config, awake).map(Arc::new);
+    let door = config.admin.as_ref().map(|admin| admin::Door::open(admin, audit_file(&config, admin))).transpose();
+    let door = door.map_err(AppError::Configuration)?;
     let others = Others {
+        door: door.clone(),
         resolving: resolving.clone(),
         resolver: resolver.clone(),
         pipeline: pipeline.clone(),
         warm: warm.clone(),
         telemetry: telemetry.clone(),
+        query_log: query_log.clone(),
+        seed,
         follow_log: outside.follow_log,
     };
     let own_overlay = overlay.clone();
@@ -205,18 +212,18 @@ pub async fn start(config: Config, mut outside: Outside) -> Result<Running, AppE
         settings: settings.clone(),
         pauses: pipeline.pauses().clone(),
         overlay: overlay.clone(),
-        losing: told_of(&recorded, QueryLog::losing),
-        file_gone: told_of(&recorded, QueryLog::file_gone),
+        losing: told_of(&query_log, QueryLog::losing),
+        file_gone: told_of(&query_log, QueryLog::file_gone),
         clock,
         started,
         stopping: stopping.clone(),
     };
     let (sockets, http) = sockets::open(&config, passed, start_mode)?;
     let dns = sockets.addresses.clone();
-    let admin = match &config.admin {
+    let admin = match config.admin.as_ref().zip(door) {
         None => None,
-        Some(admin) => {
-            let changes = Arc::new(admin::Changes::new(Arc::new(admin::Audit::start(audit_file(&config, admin)))));
+        Some((admin, door)) => {
+            let changes = Arc::new(admin::Changes::new(door.audit));
             let state = AdminState {
                 pipeline: pipeline.clone(),
                 telemetry: telemetry.clone(),
@@ -224,16 +231,13 @@ pub async fn start(config: Config, mut outside: Outside) -> Result<Running, AppE
                 lists: lists.control(),
                 dns: dns.as_slice().into(),
                 settings: settings.clone(),
-                recorded: Recorded::new(config.query_log.database.clone()),
+                recorded: Recorded::new(settings.clone()),
                 minutes: Arc::default(),
                 tails,
                 desk: Arc::new(admin::Desk::new(overlay, changing.clone(), changes.clone(), published.clone())),
                 changes,
-                tls: {
-                    let tls = admin.tls.as_ref().map(admin::Tls::read).transpose();
-                    tls.map_err(|error| AppError::Configuration(error.to_string()))?.map(Arc::new)
-                },
-                auth: Arc::new(admin::Auth::new(admin).map_err(|error| AppError::Configuration(error.to_string()))?),
+                tls: door.tls,
+                auth: door.auth,
                 forget_saved: {
                     let warm = warm.clone();
                     Arc::new(move || warm.iter().for_each(|warm| warm.forget()))
@@ -254,7 +258,7 @@ pub async fn start(config: Config, mut outside: Outside) -> Result<Running, AppE
     let warming = (warm.clone(), pipeline.clone());
     let warming = tokio::task::spawn_blocking(move || warming.0.inspect(|warm| warm.load(warming.1.finder())));
     warming.await.context("reading kept answers broke off")?;
-    writing.iter().for_each(Writing::begin);
+    writing.begin();
     let service = Service { pipeline: pipeline.clone(), telemetry, stopping };
     let serving = listener::serve(sockets, &service).context("could not start serving")?;
     let watched = outside.read_again.map(|read| {
@@ -291,8 +295,10 @@ fn audit_file(config: &Config, admin: &config::Admin) -> Option<PathBuf> {
 /// Whether later configurations fit this process: its addresses stay those it has now.
 fn fits(config: &Config, passed: &Passed, reach: Fits) -> Result<Fits, AppError> {
     let listen = sockets::addresses(config, passed)?;
+    let http = sockets::http_address(passed)?;
     Ok(Arc::new(move |config| {
         sockets::stay_closed(config, &listen)?;
+        http.map_or(Ok(()), |http| sockets::may_serve_http(config, http))?;
         reach(config)
     }))
 }
@@ -302,21 +308,25 @@ fn query_log(
     config: &Config,
     privacy: &Privacy,
     upstreams: Arc<Upstreams>,
-    shown: Option<Box<dyn Sink>>,
-) -> Result<(Option<Arc<QueryLog>>, Option<Writing>), AppError> {
+    shown: Option<Shown>,
+) -> Result<(Arc<QueryLog>, Writing), AppError> {
     let started = QueryLog::start(&config.query_log, privacy, config.state_dir.as_deref(), upstreams, shown);
-    let started = started.map_err(|error| AppError::Configuration(error.to_string()))?;
-    match (&config.query_log.database, &started) {
-        (Some(path), _) => {
+    let (log, writing) = started.map_err(|error| AppError::Configuration(error.to_string()))?;
+    tell_what_is_recorded(config, &log);
+    Ok((log, writing))
+}
+
+fn tell_what_is_recorded(config: &Config, log: &QueryLog) {
+    match &config.query_log.database {
+        Some(path) => {
             let days = config.query_log.keep.as_secs() / 86_400;
             tracing::info!(file = %path.display(), days, "questions are recorded");
         }
-        (None, Some((log, _))) if !log.counts().is_empty() => {
+        None if !log.counts().is_empty() => {
             tracing::info!("there is no database of questions: [query_log] is off, or there is no state folder");
         }
-        (None, _) => tracing::info!("questions are not recorded: [query_log] is off, or there is no state folder"),
+        None => tracing::info!("questions are not recorded: [query_log] is off, or there is no state folder"),
     }
-    Ok(started.unzip())
 }
 
 /// The flow of queries with all it takes, and what in the owner's hosts files can't be used.
@@ -328,17 +338,11 @@ fn pipeline(
 ) -> Result<(Pipeline, Vec<String>), AppError> {
     hardware.begin_if_wanted(config);
     let (terms, warnings) = settings::terms(config).map_err(AppError::Configuration)?;
-    let keeping = Keeping {
-        bytes: config.cache.bytes - config.cache.bytes / RESOLVER_SHARE,
-        seed,
-        stale: config.cache.stale,
-        refresh: config.cache.prefetch,
-    };
     let pipeline = Pipeline::new(
         published.policy.clone(),
         terms,
         Arc::new(resolver),
-        keeping,
+        keeping(config, seed),
         Arc::new(Pauses::load(config.state_dir.as_deref())),
         Surroundings {
             now: Arc::new(move || clock() as i64),
@@ -349,30 +353,66 @@ fn pipeline(
     Ok((pipeline, warnings))
 }
 
+/// How answers are kept.
+fn keeping(config: &Config, seed: u64) -> Keeping {
+    let config::Cache { bytes, stale, prefetch, .. } = config.cache;
+    Keeping { bytes: bytes - bytes / RESOLVER_SHARE, seed, stale, refresh: prefetch }
+}
+
 /// What goes by the configuration and by nothing else.
 struct Others {
+    /// `None`: there is no HTTP.
+    door: Option<admin::Door>,
     resolving: Arc<Resolving>,
     resolver: Resolver,
     pipeline: Arc<Pipeline>,
     warm: Option<Arc<Warm>>,
     telemetry: Arc<Telemetry>,
+    query_log: Arc<QueryLog>,
+    seed: u64,
     follow_log: FollowLog,
 }
 
 impl Others {
     /// Makes ready for the next configuration.
     fn prepare(&self, running: &Config, next: &Config) -> Result<Box<dyn FnOnce() + Send>, String> {
-        let is_another = running.resolve != next.resolve;
+        let asks_others = running.resolve != next.resolve;
+        let is_another = asks_others
+            || running.cache.bytes != next.cache.bytes
+            || resolving::is_watched(running) != resolving::is_watched(next);
         let resolver = is_another.then(|| self.resolving.resolver(next)).transpose();
         let made = resolver.map_err(|error| error.to_string())?;
+        let recording = self.query_log.prepare(&next.query_log, next.state_dir.as_deref());
+        let recording = recording.map_err(|error| error.to_string())?;
+        let door = match (&self.door, &running.admin, &next.admin) {
+            (Some(door), Some(running), Some(admin)) => Some(door.prepare(running, admin, audit_file(next, admin))?),
+            _ => None,
+        };
+        let is_recorded_otherwise = running.query_log != next.query_log;
+        let is_kept_otherwise = asks_others || running.cache != next.cache;
+        if next.cache.save && !running.cache.save && self.warm.is_none() {
+            tracing::warn!("{}", Warm::NOWHERE);
+        }
         let (resolver, pipeline, warm) = (self.resolver.clone(), self.pipeline.clone(), self.warm.clone());
         let (telemetry, follow_log, next) = (self.telemetry.clone(), self.follow_log.clone(), next.clone());
+        let (query_log, seed) = (self.query_log.clone(), self.seed);
         Ok(Box::new(move || {
+            door.into_iter().for_each(|door| door());
+            telemetry.tell_clients(recording.privacy().clone());
+            recording.put_in_force();
+            if is_recorded_otherwise {
+                tell_what_is_recorded(&next, &query_log);
+            }
             if let Some(made) = made {
                 resolver.become_like(&made);
-                // Others are asked now, who may have other answers.
-                pipeline.finder().flush(&Name::ROOT, true);
+            }
+            if is_kept_otherwise {
+                pipeline.finder().keep_as(keeping(&next, seed));
                 warm.iter().for_each(|warm| warm.follow(&next));
+            }
+            if asks_others {
+                // They may have other answers.
+                pipeline.finder().flush(&Name::ROOT, true);
             }
             telemetry.log_queries(next.log.queries);
             follow_log(&next.log);
@@ -435,10 +475,9 @@ impl Running {
             }
         };
         let _ = tokio::time::timeout(DRAIN_WITHIN, drained).await;
-        if let Some(writing) = self.writing {
-            let written = tokio::task::spawn_blocking(move || writing.stop());
-            let _ = tokio::time::timeout(WRITE_WITHIN, written).await;
-        }
+        let writing = self.writing;
+        let written = tokio::task::spawn_blocking(move || writing.stop());
+        let _ = tokio::time::timeout(WRITE_WITHIN, written).await;
         if let Some(warm) = self.warm {
             let pipeline = self.pipeline;
             let _ = tokio::task::spawn_blocking(move || warm.save(pipeline.finder())).await;
@@ -451,13 +490,13 @@ pub fn embedded_files() -> Embedded {
     Embedded { read: embedded::read, paths: embedded::paths }
 }
 
-/// What the query log says of its sinks; nothing without one.
+/// What the query log says of its sinks.
 fn told_of(
-    log: &Option<Arc<QueryLog>>,
+    log: &Arc<QueryLog>,
     tell: fn(&QueryLog) -> Vec<&'static str>,
 ) -> Arc<dyn Fn() -> Vec<&'static str> + Send + Sync> {
     let log = log.clone();
-    Arc::new(move || log.as_deref().map_or_else(Vec::new, tell))
+    Arc::new(move || tell(&log))
 }
 
 fn count_reloads(telemetry: &Arc<Telemetry>) -> OnPublish {
@@ -473,13 +512,13 @@ pub fn local_data(config: &Config) -> Result<(LocalData, Vec<String>), AppError>
     settings::local_data(config).map_err(AppError::Configuration)
 }
 
-/// Checks the files that say who may use the pages, and the certificate.
-pub fn check_admin(config: &Config) -> Result<(), AppError> {
-    let Some(admin) = &config.admin else { return Ok(()) };
-    let at_fault = |error: &dyn std::fmt::Display| AppError::Configuration(error.to_string());
-    admin.users_file.as_deref().map(admin::Users::read).transpose().map_err(|error| at_fault(&error))?;
-    admin.tls.as_ref().map(admin::Tls::read).transpose().map_err(|error| at_fault(&error))?;
-    Ok(())
+/// What is wrong with the files that say who may use the pages, and with the certificate.
+pub fn check_admin(config: &Config) -> Vec<String> {
+    let Some(admin) = &config.admin else { return Vec::new() };
+    let users = admin.users_file.as_deref().and_then(|file| admin::Users::read(file).err());
+    let tls = admin.tls.as_ref().and_then(|files| admin::Tls::read(files).err());
+    let (users, tls) = (users.map(|error| error.to_string()), tls.map(|error| error.to_string()));
+    users.into_iter().chain(tls).collect()
 }
 
 /// Checks what `check` can of a configuration's resolver without touching the network.

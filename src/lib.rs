@@ -37,7 +37,7 @@
 //!   them from files, `fetch` from elsewhere, `store` keeps copies, `databases` reads those of networks and countries,
 //!   `spec` turns the configuration into a policy's, `publish` swaps policies, `diff` compares lists.
 //! - [`query_log`] what is kept of queries, and where it goes: `rings` and `pack` take it from whoever answers, `drain`
-//!   hands it to the sinks (`sqlite`, `json_lines`, `dnstap`), `privacy` says how much of a client is told, `row` is what
+//!   hands it to the `sinks` (`sqlite`, `json_lines`, `dnstap`, `clickhouse`), `privacy` says how much of a client is told, `row` is what
 //!   all of them see, `search` which of them somebody looks for.
 //! - [`telemetry`] counters, by list and by client, and the log line of a query; never blocks.
 //! - [`replay`] recorded queries through two policies, without a server: what one says of them and the other doesn't.
@@ -48,6 +48,7 @@
 //! - [`admin`] HTTP; the only place that names the web framework. `guard` is who is heard, in what bounds; `view` what
 //!   stands now, as data, from which `api` makes JSON and `pages` makes pages; `live` the last hours: counted in memory,
 //!   recorded, or just happening; `problem` what errors of the API look like.
+//! - [`whole`] files that are whole or not there, however a process ends.
 //! - [`watch`] when something happened to a file, and when its writer is done.
 //! - [`settings`] what of the configuration is in force while the program runs: `changing` puts another one in its place,
 //!   whole or not at all, `files` keeps watch on the files, `overlay` is the file of what pages and API changed.
@@ -101,3 +102,4 @@ pub mod telemetry;
 pub mod uptime;
 pub mod warm;
 pub mod watch;
+pub mod whole;

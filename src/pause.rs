@@ -1,6 +1,9 @@
 //! Pauses: everything is in shadow until a time, for everybody or for one group. Kept over restarts.
 
-use crate::policy::{Pause, shown_time};
+use crate::{
+    policy::{Pause, shown_time},
+    whole,
+};
 use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -18,6 +21,9 @@ pub const PAUSE_SECONDS_MAX: i64 = 31 * 86_400;
 pub struct Pauses {
     file: Option<PathBuf>,
     kept: Mutex<Vec<Kept>>,
+    /// Held from reading what there is until it is written, so that of two who change it neither is lost. Whoever only asks
+    /// doesn't wait for it, since there may be a slow disk behind it.
+    changing: Mutex<()>,
     current: ArcSwap<Vec<Pause>>,
 }
 
@@ -65,7 +71,7 @@ impl Pauses {
                 "a pause kept from before"
             );
         }
-        let pauses = Self { file, kept: Mutex::default(), current: ArcSwap::default() };
+        let pauses = Self { file, kept: Mutex::default(), changing: Mutex::default(), current: ArcSwap::default() };
         pauses.put_in_force(kept);
         pauses
     }
@@ -99,6 +105,7 @@ impl Pauses {
     /// Pauses everybody or one group until a time, in place of an earlier pause of the same; a time that is over ends
     /// it. Writes a file, so it may block.
     pub fn set(&self, pause: Kept, now: i64, is_group: impl Fn(&str) -> bool) -> Result<(), PauseError> {
+        let _alone = self.changing.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         self.check(&pause, now, is_group)?;
         let (group, until) = (pause.group.clone(), pause.until);
         let mut kept = self.list(now);
@@ -155,14 +162,37 @@ fn write(file: &Path, kept: &[Kept]) -> io::Result<()> {
     if let Some(folder) = file.parent() {
         fs::create_dir_all(folder)?;
     }
-    let unfinished = file.with_extension("unfinished");
-    fs::write(&unfinished, serde_json::to_vec(kept)?)?;
-    fs::rename(&unfinished, file)
+    whole::write(file, &serde_json::to_vec(kept)?, whole::USUAL)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Each takes the place of an earlier one of the same group, and of no other's.
+    #[test]
+    fn pauses_set_at_the_same_time_are_all_there() {
+        const GROUPS: usize = 8;
+        let folder = tempfile::tempdir().unwrap();
+        let load = || Pauses::load(Some(folder.path()));
+        let pauses = load();
+        for round in 1..=20 {
+            let start = std::sync::Barrier::new(GROUPS);
+            std::thread::scope(|scope| {
+                for group in 0..GROUPS {
+                    let (pauses, start) = (&pauses, &start);
+                    scope.spawn(move || {
+                        start.wait();
+                        pauses.set(Kept::new(Some(&format!("g{group}")), 100 + round), 0, |_| true).unwrap();
+                    });
+                }
+            });
+            let are_all = |pauses: &Pauses| {
+                pauses.list(0).len() == GROUPS && pauses.list(0).iter().all(|kept| kept.until == 100 + round)
+            };
+            assert!(are_all(&pauses) && are_all(&load()), "{round}: {:?}", pauses.list(0));
+        }
+    }
 
     #[test]
     fn pauses_are_kept_replaced_and_ended() {

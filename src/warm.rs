@@ -7,12 +7,17 @@
 //! How old the answers are is told by the time since the machine started, for a clock may have been wrong. After the
 //! machine was off nobody knows: then they are given for want of better ones alone (RFC 8767).
 
-use crate::{config::Config, lists::version_of, query::Finder, uptime};
+use crate::{
+    config::Config,
+    lists::version_of,
+    query::Finder,
+    uptime,
+    whole::{self, Whole},
+};
 use ring::digest::{Context, Digest, SHA256, SHA256_OUTPUT_LEN};
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io::{self, BufRead, BufReader, BufWriter, Read, Seek, Write},
-    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -45,47 +50,67 @@ impl Awake {
     }
 }
 
-/// The file, if answers are to be kept, and the first words that it must have.
+/// The file, and what is to be kept in it.
 pub struct Warm {
     file: PathBuf,
-    /// Octets at most.
-    size: u64,
-    /// Another configuration may have others.
-    words: Mutex<String>,
+    /// Another configuration may have it otherwise.
+    wanted: Mutex<Option<Wanted>>,
     awake: AwakeFor,
 }
 
+/// Answers are to be kept.
+#[derive(Clone)]
+struct Wanted {
+    /// Octets at most.
+    size: u64,
+    /// The first words that the file must have.
+    words: String,
+}
+
+impl Wanted {
+    /// `None` if they are not.
+    fn by(config: &Config) -> Option<Self> {
+        let size = config.cache.bytes.saturating_mul(2);
+        config.cache.save.then(|| Self { size, words: words(config) })
+    }
+}
+
 impl Warm {
-    /// `None` if answers are not to be kept, or can't be. What was kept before the owner said no goes.
+    /// Said where answers are to be kept, and can't be.
+    pub const NOWHERE: &str = "cache.save: there is no folder to keep answers in; set state.dir";
+
+    /// `None` if answers can't be kept. What was kept before the owner said no goes.
     pub fn new(config: &Config, awake: AwakeFor) -> Option<Self> {
         let Some(folder) = &config.state_dir else {
             if config.cache.save {
-                tracing::warn!("cache.save: there is no folder to keep answers in; set state.dir");
+                tracing::warn!("{}", Self::NOWHERE);
             }
             return None;
         };
         let file = folder.join(FILE_NAME);
-        remove(&unfinished(&file));
-        if !config.cache.save {
-            remove(&file);
-            return None;
-        }
-        let words = Mutex::new(words(config));
-        Some(Self { file, size: config.cache.bytes.saturating_mul(2), words, awake })
+        whole::remove_left(folder);
+        let warm = Self { file, wanted: Mutex::default(), awake };
+        warm.follow(config);
+        Some(warm)
     }
 
     /// What is kept is by this configuration from now on.
     pub fn follow(&self, config: &Config) {
-        *self.words.lock().unwrap_or_else(PoisonError::into_inner) = words(config);
+        let wanted = Wanted::by(config);
+        if wanted.is_none() {
+            self.forget();
+        }
+        *self.wanted.lock().unwrap_or_else(PoisonError::into_inner) = wanted;
     }
 
-    fn words(&self) -> String {
-        self.words.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    fn wanted(&self) -> Option<Wanted> {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Gives `finder` what an earlier process kept.
     pub fn load(&self, finder: &Finder) {
-        match self.read(finder) {
+        let Some(wanted) = self.wanted() else { return };
+        match self.read(&wanted, finder) {
             Ok(answers) => tracing::info!(answers, "answers kept from before"),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {
@@ -100,9 +125,10 @@ impl Warm {
         remove(&self.file);
     }
 
-    /// Writes down what `finder` keeps.
+    /// Writes down what `finder` keeps, if that is wanted.
     pub fn save(&self, finder: &Finder) {
-        match self.write(finder) {
+        let Some(wanted) = self.wanted() else { return };
+        match self.write(&wanted, finder) {
             Ok(answers) => tracing::info!(answers, "answers kept for the next start"),
             Err(error) => {
                 tracing::warn!(file = %self.file.display(), %error, "answers can't be kept for the next start")
@@ -110,7 +136,7 @@ impl Warm {
         }
     }
 
-    fn read(&self, finder: &Finder) -> io::Result<u64> {
+    fn read(&self, wanted: &Wanted, finder: &Finder) -> io::Result<u64> {
         let no_use = |why: &str| io::Error::other(why.to_owned());
         // Before it is opened: to open a pipe is to wait for its writer.
         if !self.file.metadata()?.is_file() {
@@ -118,7 +144,7 @@ impl Warm {
         }
         let mut file = File::open(&self.file)?;
         let length = file.metadata()?.len();
-        if length > self.size {
+        if length > wanted.size {
             return Err(no_use("it is larger than the cache"));
         }
         let content = length.checked_sub(SHA256_OUTPUT_LEN as u64).ok_or_else(|| no_use("it ends too early"))?;
@@ -132,7 +158,7 @@ impl Warm {
         let mut content = BufReader::new(file.take(content));
         let mut line = String::new();
         content.by_ref().take(LINE_BYTES_MAX).read_line(&mut line)?;
-        let saved = line.strip_prefix(&self.words()).and_then(|rest| rest.trim().split_once(' '));
+        let saved = line.strip_prefix(&wanted.words).and_then(|rest| rest.trim().split_once(' '));
         let (boot, seconds) =
             saved.ok_or_else(|| no_use("it is from another version, or other settings of [resolve]"))?;
         let same = (self.awake)().filter(|awake| awake.boot == boot);
@@ -152,44 +178,28 @@ impl Warm {
         Ok(answers)
     }
 
-    fn write(&self, finder: &Finder) -> io::Result<u64> {
+    fn write(&self, wanted: &Wanted, finder: &Finder) -> io::Result<u64> {
         if let Some(folder) = self.file.parent() {
             fs::create_dir_all(folder)?;
         }
-        let unfinished = unfinished(&self.file);
-        let written = self.write_to(&unfinished, finder).and_then(|answers| {
-            fs::rename(&unfinished, &self.file)?;
-            Ok(answers)
-        });
-        if written.is_err() {
-            let _ = fs::remove_file(&unfinished);
-        }
-        written
-    }
-
-    fn write_to(&self, place: &Path, finder: &Finder) -> io::Result<u64> {
         let (boot, seconds) = (self.awake)().map_or(("-".to_owned(), 0), |awake| (awake.boot, awake.seconds));
         // Names that somebody asked for are nobody else's business. Another process that leaves now writes its own.
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(place)?;
+        let file = Whole::begin(&self.file, whole::PRIVATE)?;
         let (mut file, mut hash, mut answers) = (BufWriter::new(file), Context::new(&SHA256), 0);
         let mut put = |octets: &[u8]| {
             hash.update(octets);
             file.write_all(octets)
         };
-        put(format!("{} {boot} {seconds}\n", self.words()).as_bytes())?;
+        put(format!("{} {boot} {seconds}\n", wanted.words).as_bytes())?;
         finder.save(|answer| {
             answers += 1;
             put(&(answer.len() as u32).to_be_bytes())?;
             put(answer)
         })?;
         file.write_all(hash.finish().as_ref())?;
-        file.into_inner()?.sync_all()?;
+        file.into_inner().map_err(|error| error.into_error())?.finish()?;
         Ok(answers)
     }
-}
-
-fn unfinished(file: &Path) -> PathBuf {
-    file.with_extension("unfinished")
 }
 
 /// The first words of a file of answers that were found by this configuration: other name servers, or another trust

@@ -119,7 +119,7 @@ fn is_meant(state: &AdminState, headers: &HeaderMap, body: &Bytes, expected: &st
         let advice = "send the body as JSON, with `Content-Type: application/json`";
         return csrf::is_json(headers).then_some(()).ok_or_else(|| Refusal::new(Kind::NotJson, advice));
     }
-    if !csrf::is_of_own_page(headers, auth.is_tls) {
+    if !csrf::is_of_own_page(headers, auth.is_tls()) {
         return Err(Refusal::new(Kind::Csrf, "A page of another server sent this. Use the pages of this one."));
     }
     let is_shown = auth.shows_token(expected, headers, body);

@@ -140,14 +140,14 @@ pub enum AuditError {
 
 /// The log.
 pub struct Audit {
-    /// `None`: the program's log has the lines.
-    path: Option<PathBuf>,
     bytes_max: u64,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
+    /// `None`: the program's log has the lines.
+    path: Option<PathBuf>,
     /// The file as it is open, with its inode and its size as we left it.
     open: Option<(File, u64, u64)>,
     last: u64,
@@ -170,12 +170,21 @@ impl Audit {
                 state.remember(lines_at_end(&file));
             }
         }
-        Self { path, bytes_max, state: Mutex::new(state) }
+        state.path = path;
+        Self { bytes_max, state: Mutex::new(state) }
     }
 
     /// Where it is kept, if it outlasts the process.
-    pub fn path(&self) -> Option<&Path> {
-        self.path.as_deref()
+    pub fn path(&self) -> Option<PathBuf> {
+        self.lock().path.clone()
+    }
+
+    /// Goes on in another place, from the next line on. Numbers go on too.
+    pub fn follow(&self, path: Option<PathBuf>) {
+        let mut state = self.lock();
+        if state.path != path {
+            (state.path, state.open) = (path, None);
+        }
     }
 
     /// Writes a line, and waits until it is on the disk. Returns the change's number.
@@ -184,13 +193,13 @@ impl Audit {
         if entry.is_refusal() && !state.takes_refusal(now) {
             return Err(AuditError::TooMany);
         }
-        let Some(path) = &self.path else {
+        let Some(path) = state.path.clone() else {
             let line = entry.line(state.last + 1, now);
             tracing::info!(target: "audit", "{}", serde_json::to_string(&line).unwrap_or_default());
             return Ok(state.take(line));
         };
         let failed = |error| AuditError::Unwritable { path: path.clone(), error };
-        state.open(path, self.bytes_max).map_err(failed)?;
+        state.open(&path, self.bytes_max).map_err(failed)?;
         let line = entry.line(state.last + 1, now);
         state.append(&line).map_err(|error| {
             // Half a line may be there: the file is looked at anew before the next.
@@ -217,7 +226,7 @@ impl Audit {
             lines.rev().filter(|line| is_wanted(line)).take(limit + 1).collect()
         };
         let mut found = newest(&mut self.lock().at_hand.iter().cloned());
-        if let Some(path) = self.path.as_ref().filter(|_| found.len() <= limit) {
+        if let Some(path) = self.path().as_ref().filter(|_| found.len() <= limit) {
             found.clear();
             for number in 0..=FILES_KEPT {
                 let text = fs::read(aside(path, number)).unwrap_or_default();

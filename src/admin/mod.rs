@@ -15,6 +15,7 @@ mod api;
 mod audit;
 mod auth;
 mod change;
+mod door;
 mod gauges;
 mod guard;
 mod live;
@@ -37,6 +38,7 @@ pub use change::{
     lists::UpdateView,
     pauses::{PauseAsked, PausesView},
 };
+pub use door::Door;
 pub use live::{Minutes, Recorded, Tails};
 pub use tls::Tls;
 pub use view::{
@@ -54,6 +56,7 @@ use crate::{
     settings::Settings,
     telemetry::Telemetry,
 };
+use arc_swap::ArcSwapOption;
 use axum::{
     Router,
     middleware::{from_fn, from_fn_with_state},
@@ -92,8 +95,8 @@ pub struct AdminState {
     pub forget_saved: Arc<dyn Fn() + Send + Sync>,
     /// Who may.
     pub auth: Arc<Auth>,
-    /// `None`: plain HTTP.
-    pub tls: Option<Arc<Tls>>,
+    /// Nothing: plain HTTP.
+    pub tls: Arc<ArcSwapOption<Tls>>,
     /// What is changed, and by whom.
     pub changes: Arc<Changes>,
     /// Where what lasts is changed.
@@ -116,7 +119,7 @@ impl AdminState {
             .auth
             .trouble()
             .map(|why| Concern::worth_knowing(Code::Users, why, "The users as they were before stay in force."));
-        let tls = self.tls.as_ref().and_then(|tls| tls.trouble()).map(|why| {
+        let tls = self.tls.load().as_ref().and_then(|tls| tls.trouble()).map(|why| {
             Concern::worth_knowing(Code::Certificate, why, "The certificate as it was before stays in use.")
         });
         clear.into_iter().chain(users).chain(tls).collect()
@@ -149,13 +152,13 @@ pub async fn serve(
     if state.auth.warns() {
         tracing::warn!("{IN_THE_CLEAR}; {IN_THE_CLEAR_TO_DO}");
     }
-    let app = app(state, config.names.as_slice().into());
+    let app = app(state);
     tokio::spawn(serve::accept(listener, app, tls, stopping));
     Ok(address)
 }
 
 /// All routes behind what guards them. A layer sees a request before those above it.
-fn app(state: AdminState, names: Arc<[String]>) -> Router {
+fn app(state: AdminState) -> Router {
     let routes = api::routes().merge(pages::routes()).fallback(pages::no_such_page).with_state(state.clone());
     // A layer of a router wraps each of its handlers by itself; `admit` has to have all of them before it, to ask which
     // methods there are.
@@ -167,10 +170,20 @@ fn app(state: AdminState, names: Arc<[String]>) -> Router {
     // Assets say nothing of this server, and the page where one signs in needs them.
     let named = guarded
         .merge(pages::assets())
-        .layer(from_fn_with_state(names, guard::by_name))
+        .layer(from_fn_with_state(is_name(&state), guard::by_name))
         .layer(from_fn_with_state(state.clone(), pages::as_pages))
         .layer(from_fn(problem::as_problems));
     api::open().merge(named).layer(from_fn(guard::with_headers)).with_state(state)
+}
+
+/// Whether a name is one by which this server is asked, as it is configured now.
+fn is_name(state: &AdminState) -> guard::IsName {
+    let settings = state.settings.clone();
+    Arc::new(move |asked| {
+        let config = settings.config();
+        let mut names = config.admin.iter().flat_map(|admin| &admin.names);
+        names.any(|name| asked.eq_ignore_ascii_case(name))
+    })
 }
 
 /// Looks at the counters now and then, until told to stop.
@@ -185,7 +198,7 @@ async fn follow(state: AdminState, mut stopping: watch::Receiver<bool>) {
             // Files that people write while it runs.
             let _ = tokio::task::spawn_blocking(move || {
                 work.auth.look();
-                work.tls.iter().for_each(|tls| tls.look());
+                work.tls.load().iter().for_each(|tls| tls.look());
             })
             .await;
         }

@@ -4,6 +4,7 @@ use super::{
     guard::{CONNECTION_WITHIN, CONNECTIONS_MAX, HEAD_BYTES_MAX, SEND_WITHIN},
     tls::Tls,
 };
+use arc_swap::ArcSwapOption;
 use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::{
@@ -80,7 +81,13 @@ pub fn adopt(passed: std::net::TcpListener) -> std::io::Result<TcpListener> {
 }
 
 /// Accepts connections until told to stop.
-pub async fn accept(listener: TcpListener, app: Router, tls: Option<Arc<Tls>>, mut stopping: watch::Receiver<bool>) {
+/// `tls`: what connections are answered with from now on; nothing: plain HTTP.
+pub async fn accept(
+    listener: TcpListener,
+    app: Router,
+    tls: Arc<ArcSwapOption<Tls>>,
+    mut stopping: watch::Receiver<bool>,
+) {
     let free = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let stopped = stopping.clone();
     let accepting = async {
@@ -92,7 +99,7 @@ pub async fn accept(listener: TcpListener, app: Router, tls: Option<Arc<Tls>>, m
                     let app = app.clone().layer(Extension(Peer(peer.ip().to_canonical())));
                     let app = app.layer(Extension(lasting.clone()));
                     let stopping = stopped.clone();
-                    let acceptor = tls.as_ref().map(|tls| tls.acceptor());
+                    let acceptor = tls.load().as_ref().map(|tls| tls.acceptor());
                     tokio::spawn(async move {
                         match acceptor {
                             None => converse(stream, app, lasting, stopping).await,

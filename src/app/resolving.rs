@@ -25,11 +25,18 @@ pub(super) struct Resolving {
     built_at: u64,
     pub(super) counters: Arc<UpstreamCounters>,
     upstreams: Arc<Upstreams>,
+    /// Sees all messages to and from other servers, if that is wanted.
     watch: Option<Watch>,
 }
 
+/// Whether messages to and from other servers are told.
+pub(super) fn is_watched(config: &Config) -> bool {
+    config.query_log.dnstap.as_ref().is_some_and(|dnstap| dnstap.resolver)
+}
+
 impl Resolving {
-    /// `upstreams` tells what their numbers mean; `watch` sees all messages to and from other servers.
+    /// `upstreams` tells what their numbers mean; `watch` sees all messages to and from other servers, where the
+    /// configuration has them told.
     pub(super) fn new(outside: &Outside, upstreams: Arc<Upstreams>, watch: Option<Watch>) -> Self {
         let (clock, uptime) = (outside.clock.clone(), outside.uptime.clone());
         let (ports, built_at) = (outside.ports.clone(), outside.built_at);
@@ -59,7 +66,8 @@ impl Resolving {
             ports: self.ports.clone(),
             counters: self.counters.clone(),
             upstreams: self.upstreams.clone(),
-            watch: self.watch.clone(),
+            // To watch is to copy every question: it isn't done for nobody.
+            watch: self.watch.clone().filter(|_| is_watched(config)),
         };
         Ok(Resolver::new(setup)?)
     }

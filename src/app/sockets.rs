@@ -14,8 +14,10 @@ pub(super) fn open(config: &Config, passed: Passed, start: Start) -> Result<(Soc
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         workers => workers,
     };
+    if let Some(address) = http_address(&passed)? {
+        may_serve_http(config, address).map_err(AppError::Configuration)?;
+    }
     let Passed { udp, tcp, http } = passed;
-    may_serve_http(config, http.as_ref())?;
     if udp.is_empty() && tcp.is_empty() {
         return Ok((listener::bind(&config.listen.do53, workers, start)?, http));
     }
@@ -44,10 +46,13 @@ pub(super) fn stay_closed(config: &Config, addresses: &[SocketAddr]) -> Result<(
     }
 }
 
+/// Where HTTP is going to be served, if its socket was passed.
+pub(super) fn http_address(passed: &Passed) -> Result<Option<SocketAddr>, AppError> {
+    Ok(passed.http.as_ref().map(TcpListener::local_addr).transpose().map_err(anyhow::Error::from)?)
+}
+
 /// A socket for HTTP that was passed keeps to the rules that one of our own does.
-fn may_serve_http(config: &Config, passed: Option<&TcpListener>) -> Result<(), AppError> {
-    let Some(address) = passed.map(TcpListener::local_addr) else { return Ok(()) };
-    let address = address.map_err(anyhow::Error::from)?;
+pub(super) fn may_serve_http(config: &Config, address: SocketAddr) -> Result<(), String> {
     let wrong = match &config.admin {
         None => {
             "admin.listen is \"\", which switches HTTP off; take the socket out of its unit, or write an address there"
@@ -57,7 +62,7 @@ fn may_serve_http(config: &Config, passed: Option<&TcpListener>) -> Result<(), A
         }
         Some(_) => return Ok(()),
     };
-    Err(AppError::Configuration(format!("a socket for HTTP on {address} was passed, and {wrong}")))
+    Err(format!("a socket for HTTP on {address} was passed, and {wrong}"))
 }
 
 /// What would keep a server from the configured addresses, but for those in whose place sockets were passed, in words that

@@ -31,6 +31,8 @@ pub struct Front {
     /// The last that was too large for a place.
     large: Option<Arc<Entry>>,
     generation: u64,
+    /// Of so many.
+    fronts: usize,
 }
 
 /// Two answers that may stand in the same place; the one given last comes first, and the other goes first.
@@ -45,12 +47,17 @@ struct Place {
     given: u32,
 }
 
+/// How many pairs one of so many fronts has: a power of two.
+fn pairs(cache: &Cache, fronts: usize) -> usize {
+    let pairs = cache.size() / SHARE / fronts.max(1) as u64 / (2 * USUAL_BYTES);
+    1 << pairs.clamp(PAIRS_MIN, PAIRS_MAX).ilog2()
+}
+
 impl Front {
     /// One of so many.
     pub(super) fn new(cache: &Cache, fronts: usize) -> Self {
-        let pairs = cache.size / SHARE / fronts.max(1) as u64 / (2 * USUAL_BYTES);
-        let pairs = 1 << pairs.clamp(PAIRS_MIN, PAIRS_MAX).ilog2();
-        Self { pairs: vec![Pair::default(); pairs], large: None, generation: cache.generation() }
+        let pairs = vec![Pair::default(); pairs(cache, fronts)];
+        Self { pairs, large: None, generation: cache.generation(), fronts }
     }
 
     /// Begins to look answers up, by `Cache::hash` of their keys: the first of three steps, each for all before the next.
@@ -58,7 +65,10 @@ impl Front {
         let generation = cache.generation();
         if generation != self.generation {
             self.generation = generation;
-            self.pairs.fill(Pair::default());
+            match pairs(cache, self.fronts) {
+                pairs if pairs == self.pairs.len() => self.pairs.fill(Pair::default()),
+                pairs => self.pairs = vec![Pair::default(); pairs],
+            }
         }
     }
 

@@ -35,6 +35,8 @@ const PLACE_BYTES: u64 = 120;
 const SCATTERED_SHARE: u64 = 8;
 /// Parts, each with a lock of its own, held for some tens of nanoseconds.
 const SHARDS: usize = 32;
+/// Octets by which the ceiling is lowered at a time: some sixty answers of each part, so that no part is locked for long.
+const LOWERED_BYTES: u64 = 1 << 20;
 
 /// Seconds by whatever clock the owner of the cache goes by; it never goes back.
 pub type Seconds = u32;
@@ -44,9 +46,9 @@ pub struct Cache {
     entries: sync::Cache<u64, Arc<Entry>, Bytes>,
     hasher: FixedState,
     /// Octets at most.
-    size: u64,
+    size: AtomicU64,
     counts: Counts,
-    /// Grows with each flush.
+    /// Grows with each flush, and with each change of the size.
     generation: AtomicU64,
 }
 
@@ -79,10 +81,15 @@ impl Weighter<u64, Arc<Entry>> for Bytes {
     }
 }
 
+/// What is left of the cache's octets for itself.
+fn own_share(size: u64) -> u64 {
+    size - size / front::SHARE
+}
+
 impl Cache {
     /// A cache of at most `size` octets, fronts included; `seed` keys its hashes.
     pub fn new(size: u64, seed: u64) -> Self {
-        let own_size = size - size / front::SHARE;
+        let own_size = own_share(size);
         let options = OptionsBuilder::new()
             .shards(SHARDS)
             .estimated_items_capacity((own_size / USUAL_ENTRY_BYTES).max(64) as usize)
@@ -94,10 +101,33 @@ impl Cache {
         Self {
             entries,
             hasher: FixedState::with_seed(seed),
-            size,
+            size: AtomicU64::new(size),
             counts: Counts::default(),
             generation: AtomicU64::new(0),
         }
+    }
+
+    /// Keeps at most `size` octets from now on, fronts included; what has no room any more goes, the least wanted first.
+    pub fn resize(&self, size: u64) {
+        let before = self.size.swap(size, Relaxed);
+        if before == size {
+            return;
+        }
+        let (mut now, goal) = (own_share(before), own_share(size));
+        loop {
+            now = now.saturating_sub(LOWERED_BYTES).max(goal);
+            self.entries.set_capacity(now);
+            if now == goal {
+                break;
+            }
+        }
+        // Those who have places in front get as many as are theirs now.
+        self.generation.fetch_add(1, Release);
+    }
+
+    /// Octets at most, fronts included.
+    fn size(&self) -> u64 {
+        self.size.load(Relaxed)
     }
 
     /// Places of one worker's own in front of this, of which there are so many in all.
@@ -198,7 +228,7 @@ impl Cache {
         Stats {
             entries: self.entries.len(),
             bytes: self.entries.weight(),
-            size: self.size,
+            size: self.size(),
             stored: self.counts.stored.load(Relaxed),
             flushed: self.counts.flushed.load(Relaxed),
         }

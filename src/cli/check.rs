@@ -4,10 +4,11 @@ use super::{Failure, Outcome, say, say_json};
 use crate::{
     admin::{self, ListsView},
     app,
-    config::{Loaded, Origin},
+    config::{Examined, Origin, Problems},
     lists::{ListPath, ListState, ListStatus, Lists, Published},
     policy::parse::Told,
     query_log,
+    settings::OverlayFile,
 };
 use serde::Serialize;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 /// All that a check finds, as JSON.
 #[derive(Serialize, Default)]
 struct Checked {
-    /// Why a server wouldn't start: a line each, as people are told them. With these there is nothing else.
+    /// Why a server wouldn't start: a line each, as people are told them.
     problems: Vec<String>,
     /// The configuration's file; `None`: the one built in.
     configuration: Option<String>,
@@ -33,15 +34,21 @@ struct Checked {
     unusable: usize,
 }
 
-/// What there is when everything was read.
+/// What was found in one go, whatever is wrong with some of it.
+#[derive(Default)]
 struct Looked {
+    /// Why a server wouldn't start.
+    problems: Vec<String>,
     configuration: Option<String>,
     /// What is read after it.
     besides: Vec<String>,
     warnings: Vec<String>,
+    /// Why nothing of what pages and API changed would be in force.
+    overlay: Vec<String>,
     /// Which of its addresses a cleandns has already.
     running: Vec<String>,
-    published: Arc<Published>,
+    /// `None`: the lists could not be read, or it isn't known which there are.
+    published: Option<Arc<Published>>,
 }
 
 /// Sums over all lists.
@@ -52,31 +59,89 @@ struct Sums {
     unusable: usize,
 }
 
-/// Reads all that a start would read. Wrong configuration never gets here: it was reported while it was read.
-fn look(loaded: Loaded) -> Result<Looked, Failure> {
-    let wrong = |error: &dyn std::fmt::Display| Failure::Configuration(error.to_string());
-    let Loaded { config, warnings, sources } = loaded;
-    let besides = sources.into_iter().skip(1).collect();
-    let configuration = match &config.origin {
-        Origin::File(path) => Some(path.display().to_string()),
-        Origin::Embedded => None,
+/// Reads all that a start would read, as far as it is known what that is.
+fn look(found: Examined) -> Looked {
+    let Examined { config, problems, warnings, sources } = found;
+    // What is wrong in one section is no reason not to look at what others name.
+    let is_whole = |sections: &[&str]| {
+        let is_of = |option: &str| sections.iter().any(|section| option.split('.').next() == Some(section));
+        !problems.iter().any(|problem| problem.option.is_empty() || is_of(&problem.option))
     };
-    let mut warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
-    app::check_resolver(&config).map_err(|error| wrong(&error))?;
-    app::check_admin(&config).map_err(|error| wrong(&error))?;
-    query_log::check(&config.query_log).map_err(|error| wrong(&error))?;
-    let (_, of_names) = app::local_data(&config).map_err(|error| wrong(&error))?;
-    warnings.extend(of_names);
-    // Addresses that a server could not have now are no error: a service may have rights that whoever checks has not, and
-    // another program may be about to leave.
-    let (in_the_way, own) = app::obstacles(&config, &app::Passed::default());
-    warnings.extend(in_the_way.iter().map(ToString::to_string));
-    let own = own.iter().filter(|obstacle| obstacle.protocol != "HTTP");
-    let running = own.map(|own| format!("{}: a cleandns answers on {} now", own.option, own.address)).collect();
+    let mut looked = Looked {
+        problems: problems.iter().map(ToString::to_string).collect(),
+        besides: sources.into_iter().skip(1).collect(),
+        warnings: warnings.iter().map(ToString::to_string).collect(),
+        ..Looked::default()
+    };
+    let Some(config) = config else { return looked };
+    if let Origin::File(path) = &config.origin {
+        looked.configuration = Some(path.display().to_string());
+    }
+    if is_whole(&["resolve"]) {
+        looked.problems.extend(app::check_resolver(&config).err().map(|error| error.to_string()));
+    }
+    if is_whole(&["admin"]) {
+        looked.problems.extend(app::check_admin(&config));
+    }
+    if is_whole(&["query_log", "state"]) {
+        looked.problems.extend(query_log::check(&config.query_log).iter().map(ToString::to_string));
+    }
+    if is_whole(&["local"]) {
+        match app::local_data(&config) {
+            Ok((_, of_names)) => looked.warnings.extend(of_names),
+            Err(error) => looked.problems.push(error.to_string()),
+        }
+    }
+    if is_whole(&["listen", "admin"]) {
+        // Addresses that a server could not have now are no error: a service may have rights that whoever checks has not,
+        // and another program may be about to leave.
+        let (in_the_way, own) = app::obstacles(&config, &app::Passed::default());
+        looked.warnings.extend(in_the_way.iter().map(ToString::to_string));
+        let own = own.iter().filter(|obstacle| obstacle.protocol != "HTTP");
+        looked.running.extend(own.map(|own| format!("{}: a cleandns answers on {} now", own.option, own.address)));
+    }
+    if !is_whole(&["policy", "program", "group", "state"]) {
+        return looked;
+    }
+    let outside = app::Outside::real();
+    let overlay = OverlayFile::open(config.state_dir.as_deref(), outside.clock.clone());
+    looked.overlay.extend(overlay.troubles().0.iter().flat_map(|why| why.lines()).map(str::to_owned));
+    match overlay.tried(&overlay.overlay(), config.clone()) {
+        Ok(applied) => looked.warnings.extend(applied.resting.into_iter().map(|resting| resting.why)),
+        Err(Problems(problems)) => looked.overlay.extend(problems.iter().map(ToString::to_string)),
+    }
     // A check leaves no trace: it neither writes last good copies nor falls back to them.
-    let lists = Lists::load(Arc::new(config), app::embedded_files(), app::Outside::real().chance())
-        .map_err(|error| wrong(&error))?;
-    Ok(Looked { configuration, besides, warnings, running, published: lists.published() })
+    match Lists::load(Arc::new(config), app::embedded_files(), outside.chance()) {
+        Ok(lists) => looked.published = Some(lists.published()),
+        Err(error) => looked.problems.extend(error.to_string().lines().map(str::to_owned)),
+    }
+    looked
+}
+
+impl Looked {
+    fn rule_count(&self) -> usize {
+        let policy = self.published.as_ref().and_then(|published| published.policy.load_full());
+        policy.map_or(0, |policy| policy.rule_count())
+    }
+
+    /// What a server would leave out of what pages and API changed, and would start without.
+    fn overlay_told(&self) -> impl Iterator<Item = String> {
+        self.overlay.iter().map(|why| format!("{why}; nothing that pages and API changed is in force so"))
+    }
+
+    /// What is to be made of all that was found.
+    fn judge(&self, sums: &Sums, strict: bool) -> Outcome {
+        if !self.problems.is_empty() {
+            return Err(Failure::Configuration(self.problems.join("\n")));
+        }
+        let Sums { skipped, unusable, .. } = sums;
+        if strict && (*skipped > 0 || *unusable > 0 || !self.overlay.is_empty()) {
+            let overlay = if self.overlay.is_empty() { "" } else { ", and an overlay of no use" };
+            let text = format!("{skipped} skipped lines and {unusable} unusable lists{overlay} (--strict)");
+            return Err(Failure::Configuration(text));
+        }
+        Ok(())
+    }
 }
 
 impl Sums {
@@ -89,58 +154,42 @@ impl Sums {
         }
         sums
     }
-
-    /// What `--strict` makes of them.
-    fn judge(&self, strict: bool) -> Outcome {
-        let Self { skipped, unusable, .. } = self;
-        if strict && (*skipped > 0 || *unusable > 0) {
-            return Err(Failure::Configuration(format!(
-                "{skipped} skipped lines and {unusable} unusable lists (--strict)"
-            )));
-        }
-        Ok(())
-    }
 }
 
 /// Checks configuration and lists, and tells programs.
-pub fn as_json(loaded: Result<Loaded, Failure>, strict: bool) -> Outcome {
-    let looked = match loaded.and_then(look) {
-        Ok(looked) => looked,
-        Err(Failure::Configuration(text)) => {
-            let problems = text.lines().map(str::to_owned).collect();
-            say_json(&Checked { problems, ..Checked::default() })?;
-            return Err(Failure::Configuration(text));
-        }
-        Err(other) => return Err(other),
-    };
-    let status = looked.published.status.load();
-    let sums = Sums::of(&status);
+pub fn as_json(found: Examined, strict: bool) -> Outcome {
+    let looked = look(found);
+    let status = looked.published.as_ref().map(|published| published.status.load_full());
+    let sums = status.as_deref().map(Sums::of).unwrap_or_default();
     say_json(&Checked {
-        problems: Vec::new(),
-        configuration: looked.configuration,
-        besides: looked.besides,
-        warnings: looked.warnings,
-        running: looked.running,
-        lists: Some(admin::lists(&status)),
-        rules: looked.published.policy.load().as_ref().map_or(0, |policy| policy.rule_count()),
+        problems: looked.problems.clone(),
+        configuration: looked.configuration.clone(),
+        besides: looked.besides.clone(),
+        warnings: looked.overlay_told().chain(looked.warnings.iter().cloned()).collect(),
+        running: looked.running.clone(),
+        lists: status.as_deref().map(admin::lists),
+        rules: looked.rule_count(),
         skipped: sums.skipped,
         held: sums.held,
         unusable: sums.unusable,
     })?;
-    sums.judge(strict)
+    looked.judge(&sums, strict)
 }
 
 /// Checks configuration and lists, and tells a person.
-pub fn check(loaded: Loaded, verbose: bool, strict: bool) -> Outcome {
-    let looked = look(loaded)?;
+pub fn check(found: Examined, verbose: bool, strict: bool) -> Outcome {
+    let looked = look(found);
     match &looked.configuration {
         Some(path) => say(format!("configuration: {path}\n")),
-        None => say("configuration: built in, no file was found\n"),
+        None if looked.problems.is_empty() => say("configuration: built in, no file was found\n"),
+        None => {}
     }
     looked.besides.iter().for_each(|source| say(format!("besides: {source}\n")));
+    looked.overlay_told().for_each(|why| say(format!("warning: {why}\n")));
     looked.warnings.iter().for_each(|warning| say(format!("warning: {warning}\n")));
     looked.running.iter().for_each(|running| say(format!("{running}\n")));
-    let status = looked.published.status.load();
+    let Some(published) = &looked.published else { return looked.judge(&Sums::default(), strict) };
+    let status = published.status.load();
     status.lists.iter().for_each(|list| show(list, verbose));
     status.folders.iter().for_each(|(program, why)| say(format!("{program}: {why}\n")));
     for service in &status.unknown_services {
@@ -150,13 +199,12 @@ pub fn check(loaded: Loaded, verbose: bool, strict: bool) -> Outcome {
     for (place, until) in &status.expired_exceptions {
         say(format!("warning: {place}: the exception ended on {until} and no longer holds\n"));
     }
-    let rules: usize = looked.published.policy.load().as_ref().map_or(0, |policy| policy.rule_count());
-    let (lists, sums) = (status.lists.len(), Sums::of(&status));
+    let (lists, sums, rules) = (status.lists.len(), Sums::of(&status), looked.rule_count());
     let Sums { skipped, held, unusable } = sums;
     say(format!(
         "{lists} lists, {rules} rules in force, {skipped} lines skipped, {held} rules held back, {unusable} lists unusable\n"
     ));
-    sums.judge(strict)
+    looked.judge(&sums, strict)
 }
 
 fn show(list: &ListState, verbose: bool) {

@@ -9,6 +9,7 @@ use crate::{
         Mode, Policy,
         export::{self, Form, Wanted},
     },
+    whole::{self, Whole},
 };
 use std::{
     fs,
@@ -114,25 +115,29 @@ fn tell(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
-/// Where the text goes. A file is put in its place whole, for whoever reads it meanwhile.
+/// Where the text goes. A file is put in its place whole, for whoever reads it meanwhile; a pipe or a device stays what it
+/// is.
 enum Sink {
     Stdout(BufWriter<io::Stdout>, io::Result<()>),
-    File { writer: BufWriter<fs::File>, result: io::Result<()>, path: PathBuf, unfinished: PathBuf },
+    Device { writer: BufWriter<fs::File>, result: io::Result<()>, path: PathBuf },
+    File { writer: BufWriter<Whole>, result: io::Result<()>, path: PathBuf },
 }
 
 impl Sink {
     fn open(output: Option<&Path>) -> Result<Self, Failure> {
         let Some(path) = output else { return Ok(Self::Stdout(BufWriter::new(io::stdout()), Ok(()))) };
-        let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".{}.new", std::process::id()));
-        let unfinished = path.with_file_name(name);
-        let file = fs::File::create(&unfinished).map_err(|error| unwritable(path, &error))?;
-        Ok(Self::File { writer: BufWriter::new(file), result: Ok(()), path: path.to_owned(), unfinished })
+        if path.metadata().is_ok_and(|there| !there.is_file()) {
+            let file = fs::File::options().write(true).open(path).map_err(|error| unwritable(path, &error))?;
+            return Ok(Self::Device { writer: BufWriter::new(file), result: Ok(()), path: path.to_owned() });
+        }
+        let file = Whole::begin(path, whole::USUAL).map_err(|error| unwritable(path, &error))?;
+        Ok(Self::File { writer: BufWriter::new(file), result: Ok(()), path: path.to_owned() })
     }
 
     fn put(&mut self, piece: &str) {
         let (writer, result): (&mut dyn Write, _) = match self {
             Self::Stdout(writer, result) => (writer, result),
+            Self::Device { writer, result, .. } => (writer, result),
             Self::File { writer, result, .. } => (writer, result),
         };
         if result.is_ok() {
@@ -140,24 +145,16 @@ impl Sink {
         }
     }
 
-    fn close(mut self) -> Outcome {
-        match &mut self {
-            // Whoever reads may have seen enough.
-            Self::Stdout(writer, _) => drop(writer.flush()),
-            Self::File { writer, result, path, unfinished } => {
-                let written = std::mem::replace(result, Ok(())).and_then(|()| writer.flush());
-                written.and_then(|()| fs::rename(&unfinished, &path)).map_err(|error| unwritable(path, &error))?;
+    fn close(self) -> Outcome {
+        match self {
+            Self::Stdout(mut writer, result) => super::said(result.and_then(|()| writer.flush())),
+            Self::Device { mut writer, result, path } => {
+                result.and_then(|()| writer.flush()).map_err(|error| unwritable(&path, &error))
             }
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Sink {
-    /// What wasn't put in its place is of no use; after that there is nothing of this name.
-    fn drop(&mut self) {
-        if let Self::File { unfinished, .. } = self {
-            let _ = fs::remove_file(unfinished);
+            Self::File { writer, result, path } => {
+                let file = result.and_then(|()| writer.into_inner().map_err(|error| error.into_error()));
+                file.and_then(Whole::finish).map_err(|error| unwritable(&path, &error))
+            }
         }
     }
 }

@@ -21,7 +21,7 @@ mod serve;
 mod wire_client;
 
 use crate::{
-    config::{Embedded, Loaded, Origin, Problems, World, load},
+    config::{Embedded, Loaded, Origin, Problems, World, examine, load},
     embedded,
     policy::{
         Mode,
@@ -33,11 +33,11 @@ use http::{ask_server, fetch};
 use std::{
     borrow::Cow,
     ffi::OsString,
-    io::Write,
+    io::{self, Write},
     net::IpAddr,
     path::{Path, PathBuf},
     process::ExitCode,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -333,12 +333,19 @@ type Outcome = Result<(), Failure>;
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args = match Args::try_parse_from(args) {
         Ok(args) => args,
-        Err(error) => {
+        Err(error) if error.use_stderr() => {
             let _ = error.print();
-            return if error.use_stderr() { ExitCode::from(64) } else { ExitCode::SUCCESS };
+            return ExitCode::from(64);
         }
+        // What was asked for: help, or the version.
+        Err(asked) => return told(said(asked.print().and_then(|()| io::stdout().flush()))),
     };
-    match run_command(args) {
+    told(run_command(args).and_then(|()| finish_saying()))
+}
+
+/// Tells a failure, and makes the process's exit code of an outcome.
+fn told(outcome: Outcome) -> ExitCode {
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             let (Failure::Usage(text) | Failure::Configuration(text) | Failure::Other(text)) = &failure;
@@ -364,8 +371,11 @@ fn run_command(args: Args) -> Outcome {
             };
             serve::serve(loaded, Arc::new(move || read_config(file.as_deref(), false)), take_over)
         }
-        Command::Check { json: true, strict, .. } => check::as_json(load(), strict),
-        Command::Check { verbose, strict, json: false } => check::check(load()?, verbose, strict),
+        Command::Check { verbose, strict, json } => {
+            let found = with_world(false, |world| Ok(examine(args.config.as_deref(), world)));
+            let found = found.map_err(|problems| Failure::Configuration(problems.to_string()))?;
+            if json { check::as_json(found, strict) } else { check::check(found, verbose, strict) }
+        }
         Command::Query { name, rr_type, tcp, dnssec, cd, json } => {
             ask::ask(&load_to_ask()?.config, &name, &rr_type, ask::Options { tcp, dnssec, cd, json })
         }
@@ -446,9 +456,32 @@ fn extent(text: &str) -> Result<Extent, String> {
     Extent::ALL.into_iter().find(|extent| extent.word() == text).ok_or_else(|| format!("is none of {}", words()))
 }
 
-/// Prints, whether or not anybody still reads.
+/// The first reason why something could not be printed. A command goes on all the same, and fails at its end.
+static UNSAID: Mutex<Option<io::Error>> = Mutex::new(None);
+
+/// Prints.
 fn say(text: impl AsRef<str>) {
-    let _ = std::io::stdout().write_all(text.as_ref().as_bytes());
+    let printed = io::stdout().write_all(text.as_ref().as_bytes());
+    if let Err(error) = printed {
+        UNSAID.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+    }
+}
+
+/// Has everything printed, and tells whether all of it was.
+fn finish_saying() -> Outcome {
+    let flushed = io::stdout().flush();
+    let unsaid = UNSAID.lock().unwrap_or_else(PoisonError::into_inner).take();
+    said(unsaid.map_or(flushed, Err))
+}
+
+/// What becomes of a command by what became of its text: a full disk is told, a reader who has seen enough is not.
+fn said(printed: io::Result<()>) -> Outcome {
+    match printed {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::Other(format!("standard output can't be written to: {error}")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Says something as JSON, for programs.

@@ -2,7 +2,7 @@
 
 mod status_line;
 
-use super::{Failure, Outcome, say};
+use super::{Failure, Outcome};
 use crate::{
     app::{self, AppError, FollowLog, Outside, Passed, Running, Start},
     config::{Config, JsonTarget, Loaded, Log, Origin, Problem, Problems},
@@ -159,7 +159,8 @@ enum Told {
 /// Says something without waiting for who reads it: signals are to be heard though nobody reads.
 fn tell(to: Told, text: String) {
     tokio::task::spawn_blocking(move || match to {
-        Told::Stdout => say(text),
+        // A server serves whether or not anybody reads this.
+        Told::Stdout => drop(std::io::stdout().write_all(text.as_bytes())),
         Told::Stderr => drop(std::io::stderr().write_all(text.as_bytes())),
     });
 }

@@ -23,7 +23,7 @@ pub(super) mod text;
 mod world;
 
 pub use self::{
-    parts::{files_of, folder_of, is_part},
+    parts::{ConfigFiles, files_of, folder_of, is_part},
     show::{Shown, defaults, show},
     text::{WORD_BYTES_MAX, duration, end_of_day, exception_name},
     world::{CONFIG_PATH, Embedded, World},
@@ -57,6 +57,27 @@ pub struct Loaded {
     pub sources: Vec<String>,
 }
 
+/// What there is to say of a configuration, be it of use or not.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Examined {
+    /// What is wrong is left out of it, or as it is by default. `None`: it could not be read to its end.
+    pub config: Option<Config>,
+    /// Why it can't be used; empty: it can.
+    pub problems: Vec<Problem>,
+    /// Told of one without problems.
+    pub warnings: Vec<Problem>,
+    pub sources: Vec<String>,
+}
+
+/// Reads what [`load`] would, for whoever wants to know of all that is wrong and not only of what is wrong with the text.
+pub fn examine(requested: Option<&Path>, world: &World<'_>) -> Examined {
+    let read = find_config(requested, world).and_then(|origin| Ok((documents(&origin, world)?, origin)));
+    match read {
+        Ok((documents, origin)) => examine_all(&documents, origin, world),
+        Err(Problems(problems)) => Examined { config: None, problems, warnings: Vec::new(), sources: Vec::new() },
+    }
+}
+
 /// Reads `requested`, or else the first configuration found where one may be, or else the copy inside the binary; then
 /// what is in `conf.d` beside it, and what the environment says.
 pub fn load(requested: Option<&Path>, world: &World<'_>) -> Result<Loaded, Problems> {
@@ -70,10 +91,24 @@ pub fn read(text: &str, origin: Origin, world: &World<'_>) -> Result<Loaded, Pro
 }
 
 fn read_all(documents: &[Document], origin: Origin, world: &World<'_>) -> Result<Loaded, Problems> {
+    match examine_all(documents, origin, world) {
+        Examined { config: Some(config), problems, warnings, sources } if problems.is_empty() => {
+            Ok(Loaded { config, warnings, sources })
+        }
+        Examined { problems, .. } => Err(Problems(problems)),
+    }
+}
+
+fn examine_all(documents: &[Document], origin: Origin, world: &World<'_>) -> Examined {
     let report = Report::new(documents);
     let config = read_documents(&report, |root| read_config(root, origin, world));
     let sources = documents.iter().map(|document| document.name.clone()).collect();
-    Ok(Loaded { config, warnings: report.finish()?, sources })
+    let config = Some(config).filter(|_| !report.is_broken());
+    let (problems, warnings) = match report.finish() {
+        Ok(warnings) => (Vec::new(), warnings),
+        Err(Problems(problems)) => (problems, Vec::new()),
+    };
+    Examined { config, problems, warnings, sources }
 }
 
 /// All texts that make up a configuration, in the order in which they count.
@@ -87,7 +122,7 @@ fn documents(origin: &Origin, world: &World<'_>) -> Result<Vec<Document>, Proble
     if *origin == Origin::Embedded {
         add(world.shown(origin), Ok((world.embedded.read)(CONFIG_PATH).unwrap_or_default().into_owned()));
     }
-    let files = files_of(origin);
+    let ConfigFiles { paths: files, unseen } = files_of(origin);
     let mut bytes_left = CONFIG_BYTES_MAX;
     for path in files.iter().take(1 + FILES_MAX) {
         let octets = read_bounded(path, bytes_left).map_err(|why| match path {
@@ -97,9 +132,10 @@ fn documents(origin: &Origin, world: &World<'_>) -> Result<Vec<Document>, Proble
         bytes_left -= octets.as_ref().map_or(0, |octets| octets.len() as u64);
         add(world.shown_path(path), octets);
     }
-    if files.len() > 1 + FILES_MAX {
+    let too_many = (files.len() > 1 + FILES_MAX)
+        .then(|| format!("there are more than {FILES_MAX} files; is it a folder of configurations at all?"));
+    for message in unseen.into_iter().chain(too_many) {
         let folder = folder_of(origin).unwrap_or_default();
-        let message = format!("there are more than {FILES_MAX} files; is it a folder of configurations at all?");
         problems.push(Problem::whole_file(world.shown_path(&folder), message));
     }
     if !problems.is_empty() {

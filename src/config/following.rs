@@ -15,46 +15,37 @@ impl Config {
     /// What a program that goes by `running` makes of this configuration.
     pub fn following(mut self, running: &Self) -> Following {
         let mut kept = Kept(Vec::new());
-        let (listen, cache) = (&running.listen, &running.cache);
+        let listen = &running.listen;
         kept.value("listen.do53", &mut self.listen.do53, &listen.do53);
         kept.value("listen.workers", &mut self.listen.workers, &listen.workers);
-        kept.value("cache.size", &mut self.cache.bytes, &cache.bytes);
-        kept.value("cache.stale", &mut self.cache.stale, &cache.stale);
-        kept.value("cache.prefetch", &mut self.cache.prefetch, &cache.prefetch);
-        kept.value("cache.save", &mut self.cache.save, &cache.save);
         kept.value("state.dir", &mut self.state_dir, &running.state_dir);
-        kept.value("process", &mut self.process, &running.process);
+        let (process, own) = (&running.process, &mut self.process);
+        kept.value("process.user", &mut own.user, &process.user);
+        kept.value("process.group", &mut own.group, &process.group);
+        kept.value("process.sandbox", &mut own.sandbox, &process.sandbox);
+        kept.value("process.read", &mut own.read, &process.read);
         // Networks that were meant for another address are not answered at this one.
         if !self.open && open_to_the_internet(&self.listen.do53, &self.access).is_some() {
             kept.value("access.allow", &mut self.access, &running.access);
         }
         self.keep_admin(running, &mut kept);
-        self.keep_query_log(running, &mut kept);
         kept.value("log.json", &mut self.log.json, &running.log.json);
         Following { config: self, waiting: kept.0 }
     }
 
-    /// All or nothing of it: an address that is kept and a token that goes would open the door to everybody.
+    /// The address stays. What was meant for another one must not open this one to everybody, or have passwords cross a
+    /// network in the clear: then all of it stays.
     fn keep_admin(&mut self, running: &Self, kept: &mut Kept) {
-        let name = match (&self.admin, &running.admin) {
-            (Some(own), Some(running)) => own.differs_in(running),
-            _ => "admin.listen",
+        let (Some(own), Some(running)) = (&mut self.admin, &running.admin) else {
+            return kept.value("admin.listen", &mut self.admin, &running.admin);
         };
-        kept.value(name, &mut self.admin, &running.admin);
-    }
-
-    fn keep_query_log(&mut self, running: &Self, kept: &mut Kept) {
-        let (own, running) = (&mut self.query_log, &running.query_log);
-        kept.value("query_log.path", &mut own.database, &running.database);
-        kept.value("query_log.keep", &mut own.keep, &running.keep);
-        kept.value("query_log.keep_sums", &mut own.keep_sums, &running.keep_sums);
-        kept.value("query_log.size", &mut own.bytes, &running.bytes);
-        kept.value("query_log.privacy", &mut own.privacy, &running.privacy);
-        kept.value("query_log.answers", &mut own.answers, &running.answers);
-        kept.value("query_log.instance", &mut own.instance, &running.instance);
-        kept.value("query_log.json", &mut own.json, &running.json);
-        kept.value("query_log.dnstap", &mut own.dnstap, &running.dnstap);
-        kept.value("query_log.clickhouse", &mut own.clickhouse, &running.clickhouse);
+        let written = own.clone();
+        kept.value("admin.listen", &mut own.listen, &running.listen);
+        let is_meant_for_another = written.listen != own.listen;
+        if is_meant_for_another && (own.is_unguarded() || own.is_in_the_clear() && !running.is_in_the_clear()) {
+            kept.0.extend(own.differing(running));
+            own.clone_from(running);
+        }
     }
 }
 
@@ -73,7 +64,9 @@ impl Kept {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{ClickHouse, Dnstap, DnstapTarget, Embedded, JsonLines, JsonTarget, Privacy, World};
+    use super::super::{
+        Admin, AdminTls, ClickHouse, Dnstap, DnstapTarget, Embedded, JsonLines, JsonTarget, Privacy, World,
+    };
     use super::*;
     use crate::policy::Mode;
     use std::time::Duration;
@@ -86,40 +79,26 @@ mod tests {
         Config { state_dir: None, ..Config::default_for(&world) }
     }
 
+    fn with_admin(change: fn(&mut Admin)) -> Config {
+        let mut config = config();
+        change(config.admin.as_mut().unwrap());
+        config
+    }
+
     /// Whatever a restart changes alone keeps its value and is told by its name.
     #[test]
     fn what_waits_for_a_restart_keeps_its_value() {
-        let cases: [(&str, Change); 19] = [
+        let cases: [(&str, Change); 10] = [
             ("listen.do53", |config| config.listen.do53.clear()),
             ("listen.workers", |config| config.listen.workers = 9),
-            ("cache.size", |config| config.cache.bytes = 9),
-            ("cache.stale", |config| config.cache.stale = Duration::from_secs(9)),
-            ("cache.prefetch", |config| config.cache.prefetch ^= true),
-            ("cache.save", |config| config.cache.save ^= true),
             ("state.dir", |config| config.state_dir = Some("/x".into())),
+            ("process.user", |config| config.process.user = Some("x".into())),
+            ("process.group", |config| config.process.group = Some("x".into())),
+            ("process.sandbox", |config| config.process.sandbox ^= true),
+            ("process.read", |config| config.process.read.push("/x".into())),
             ("admin.listen", |config| config.admin = None),
-            ("admin.token_file", |config| {
-                config.admin.as_mut().unwrap().token = Some("x".into());
-            }),
-            ("query_log.path", |config| config.query_log.database = Some("/x".into())),
-            ("query_log.keep", |config| config.query_log.keep = Duration::from_secs(9)),
-            ("query_log.keep_sums", |config| config.query_log.keep_sums = Duration::from_secs(9)),
-            ("query_log.size", |config| config.query_log.bytes = 9),
-            ("query_log.privacy", |config| config.query_log.privacy = Privacy::None),
-            ("query_log.answers", |config| config.query_log.answers ^= true),
-            ("query_log.instance", |config| config.query_log.instance = "x".into()),
-            ("query_log.json", |config| {
-                config.query_log.json = Some(JsonLines { to: JsonTarget::Stdout, bytes: 1, files: 1 });
-            }),
-            ("query_log.dnstap", |config| {
-                let to = DnstapTarget::File("/x".into());
-                config.query_log.dnstap = Some(Dnstap { to, bytes: 1, files: 1, client: true, resolver: true });
-            }),
-            ("query_log.clickhouse", |config| {
-                let text = String::new;
-                let (url, database, user, password) = (text(), text(), text(), text());
-                config.query_log.clickhouse = Some(ClickHouse { url, database, user, password, spill_bytes: 1 });
-            }),
+            ("admin.listen", |config| config.admin.as_mut().unwrap().listen = "127.0.0.1:1".parse().unwrap()),
+            ("log.json", |config| config.log.json ^= true),
         ];
         let running = config();
         for (option, change) in cases {
@@ -127,6 +106,35 @@ mod tests {
             change(&mut next);
             assert_ne!(next, running, "{option}");
             assert_eq!(next.following(&running), Following { config: config(), waiting: vec![option] }, "{option}");
+        }
+    }
+
+    /// What is safe at the address that is written may not be so at the one that stays.
+    #[test]
+    fn no_door_is_opened_by_an_address_that_waits() {
+        let running = with_admin(|admin| {
+            admin.listen = "0.0.0.0:8053".parse().unwrap();
+            admin.token = Some("s3cret".into());
+            admin.tls = Some(AdminTls { cert: "/cert".into(), key: "/key".into() });
+        });
+        let inner = "127.0.0.1:8053".parse().unwrap();
+        let cases: [(fn(&mut Admin), &[&str]); 3] = [
+            // Without a token; without TLS; with all that it takes, and another name.
+            (|admin| admin.token = None, &["admin.listen", "admin.token_file"]),
+            (|admin| admin.tls = None, &["admin.listen", "admin.tls_cert"]),
+            (|admin| admin.names.push("dns.example".into()), &["admin.listen"]),
+        ];
+        for (change, waiting) in cases {
+            let mut next = running.clone();
+            let admin = next.admin.as_mut().unwrap();
+            admin.listen = inner;
+            change(admin);
+            let following = next.following(&running);
+            assert_eq!(following.waiting, waiting);
+            let own = following.config.admin.unwrap();
+            assert_eq!(own.listen, running.admin.as_ref().unwrap().listen);
+            assert_eq!((own.token.is_some(), own.tls.is_some()), (true, true), "{waiting:?}");
+            assert_eq!(own.names.len(), usize::from(waiting.len() == 1));
         }
     }
 
@@ -146,7 +154,7 @@ mod tests {
 
     #[test]
     fn what_can_change_does() {
-        let cases: [Change; 9] = [
+        let cases: [Change; 30] = [
             |config| config.access.clear(),
             |config| config.local.hosts.push("/x".into()),
             |config| config.resolve.validate ^= true,
@@ -156,6 +164,36 @@ mod tests {
             |config| config.programs.clear(),
             |config| config.log.queries ^= true,
             |config| config.log.filter = "warn".into(),
+            |config| config.cache.bytes = 9,
+            |config| config.cache.stale = Duration::from_secs(9),
+            |config| config.cache.prefetch ^= true,
+            |config| config.cache.save ^= true,
+            |config| config.admin.as_mut().unwrap().token = Some("x".into()),
+            |config| config.admin.as_mut().unwrap().read_token = Some("x".into()),
+            |config| config.admin.as_mut().unwrap().users_file = Some("/x".into()),
+            |config| config.admin.as_mut().unwrap().names.push("x".into()),
+            |config| config.admin.as_mut().unwrap().audit = Some("/x".into()),
+            |config| config.admin.as_mut().unwrap().insecure ^= true,
+            |config| {
+                config.admin.as_mut().unwrap().tls = Some(AdminTls { cert: "/x".into(), key: "/x".into() });
+            },
+            |config| config.query_log.database = Some("/x".into()),
+            |config| config.query_log.keep = Duration::from_secs(9),
+            |config| config.query_log.keep_sums = Duration::from_secs(9),
+            |config| config.query_log.bytes = 9,
+            |config| config.query_log.privacy = Privacy::None,
+            |config| config.query_log.answers ^= true,
+            |config| config.query_log.instance = "x".into(),
+            |config| config.query_log.json = Some(JsonLines { to: JsonTarget::Stdout, bytes: 1, files: 1 }),
+            |config| {
+                let to = DnstapTarget::File("/x".into());
+                config.query_log.dnstap = Some(Dnstap { to, bytes: 1, files: 1, client: true, resolver: true });
+            },
+            |config| {
+                let text = String::new;
+                let (url, database, user, password) = (text(), text(), text(), text());
+                config.query_log.clickhouse = Some(ClickHouse { url, database, user, password, spill_bytes: 1 });
+            },
         ];
         for change in cases {
             let (running, mut next) = (config(), config());

@@ -10,8 +10,8 @@ mod schema;
 
 pub use dnstap_target::{DnstapTarget, DnstapTargetError};
 pub use file::{
-    CONFIG_PATH, Embedded, Loaded, Shown, WORD_BYTES_MAX, World, duration, end_of_day, exception_name, files_of,
-    folder_of, is_part, load, read, show, unknown,
+    CONFIG_PATH, ConfigFiles, Embedded, Examined, Loaded, Shown, WORD_BYTES_MAX, World, duration, end_of_day, examine,
+    exception_name, files_of, folder_of, is_part, load, read, show, unknown,
 };
 pub use following::Following;
 pub use reach::{Open, open_to_the_internet};
@@ -342,8 +342,8 @@ impl Admin {
         }
     }
 
-    /// The first option in which two differ.
-    pub(crate) fn differs_in(&self, other: &Self) -> &'static str {
+    /// The options in which two differ.
+    pub(crate) fn differing(&self, other: &Self) -> Vec<&'static str> {
         let differing = [
             (self.listen != other.listen, "admin.listen"),
             (self.token != other.token, "admin.token_file"),
@@ -352,8 +352,14 @@ impl Admin {
             (self.tls != other.tls, "admin.tls_cert"),
             (self.names != other.names, "admin.names"),
             (self.audit != other.audit, "admin.audit"),
+            (self.insecure != other.insecure, "admin.insecure"),
         ];
-        differing.into_iter().find(|(differs, _)| *differs).map_or("admin.insecure", |(_, option)| option)
+        differing.into_iter().filter(|(differs, _)| *differs).map(|(_, option)| option).collect()
+    }
+
+    /// Whether it can be reached from other machines, and knows nobody who may change things.
+    pub fn is_unguarded(&self) -> bool {
+        self.token.is_none() && self.users_file.is_none() && !self.listen.ip().to_canonical().is_loopback()
     }
 
     /// Whether secrets cross a network in the clear.

@@ -156,6 +156,11 @@ impl<'a> Report<'a> {
         self.asked.borrow().clone()
     }
 
+    /// True if some of the text isn't TOML, so that there may be more in it than was seen.
+    pub fn is_broken(&self) -> bool {
+        !self.unreadable.borrow().is_empty() || self.cut.get()
+    }
+
     /// What is read, in the order in which it counts.
     pub fn sources(&self) -> &[Source<'a>] {
         &self.sources

@@ -47,10 +47,9 @@ pub struct Published {
 /// Why there is no policy to start with.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    #[error("{0}: a required list is of no use: {1}")]
-    Required(String, String),
-    #[error("ca_file: {0}: {1}; write a PEM file of certificates")]
-    CaFile(String, String),
+    /// A line each.
+    #[error("{}", .0.join("\n"))]
+    Unusable(Vec<String>),
     #[error(transparent)]
     Build(#[from] BuildError),
 }

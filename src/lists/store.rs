@@ -6,6 +6,7 @@
 //! in a private folder that ends with the program.
 
 use super::read::{ReadFailure, read, shown_version, version_of};
+use crate::whole::{self, Whole};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::HashSet,
@@ -13,19 +14,14 @@ use std::{
     io::{self, Read, Write},
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
-    sync::{
-        atomic::{AtomicU32, Ordering::Relaxed},
-        mpsc::{Receiver, Sender, channel},
-    },
+    sync::mpsc::{Receiver, Sender, channel},
     thread::JoinHandle,
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
 
 /// Copies of lists that the configuration no longer has are kept, since it may have them again; but not more than these,
 /// so that the folder doesn't grow for ever.
 const UNUSED_COPIES_MAX: usize = 200;
-/// What an interrupted writing left behind is removed after this: no writing and no download takes so long.
-const UNFINISHED_AFTER: Duration = Duration::from_secs(3600);
 /// Octets of what is known of a download: a few short lines.
 const DOWNLOAD_BYTES_MAX: u64 = 16 << 10;
 /// Octets of a list's own name in its copy's: file systems allow 255, and a hash and endings follow.
@@ -35,7 +31,6 @@ const TEMPORARY_TRIES: u32 = 100;
 
 const COPY_ENDING: &str = "last-good";
 const DOWNLOAD_ENDING: &str = "json";
-const UNFINISHED_ENDING: &str = "unfinished";
 
 /// The folder of copies.
 pub struct Store {
@@ -162,12 +157,12 @@ impl Store {
 
     /// A new file's path, for what is to be renamed to `place` once it is whole.
     pub fn unfinished(&self, place: &Path) -> PathBuf {
-        unfinished(place)
+        whole::unfinished(place)
     }
 
     /// Puts a download that is whole, at `from`, in its place.
     pub fn accept(&self, from: &Path, place: &Path, download: Download) -> io::Result<()> {
-        fs::rename(from, place)?;
+        whole::put_in_place(from, place)?;
         self.note(place.to_owned(), download);
         Ok(())
     }
@@ -219,18 +214,19 @@ impl Keeper {
         if is_copy(&place, path, version) {
             return Ok(());
         }
-        write_whole(&place, |file| {
-            let mut written = Ok(());
-            let reading = read(path, &mut |piece| {
-                if written.is_ok() {
-                    written = file.write_all(piece);
-                }
-            });
-            written?;
+        let mut copy = Whole::begin(&place, whole::USUAL)?;
+        let mut written = Ok(());
+        let reading = read(path, &mut |piece| {
+            if written.is_ok() {
+                written = copy.write_all(piece);
+            }
+        });
+        written?;
+        match reading {
+            Ok(reading) if reading.version == version => copy.finish(),
             // The list moved on: what it is now will be looked at, and kept if it is good.
-            let is_wanted = |reading: &super::read::Reading| reading.version == version;
-            Ok(reading.as_ref().is_ok_and(is_wanted))
-        })
+            _ => Ok(()),
+        }
     }
 
     fn tidy(&self, used: &HashSet<PathBuf>) -> io::Result<()> {
@@ -242,10 +238,7 @@ impl Keeper {
             };
             match path.extension().and_then(|ending| ending.to_str()) {
                 Some(COPY_ENDING) if !used.contains(&path) => unused.push((modified, path)),
-                Some(UNFINISHED_ENDING) if modified.elapsed().is_ok_and(|age| age > UNFINISHED_AFTER) => {
-                    fs::remove_file(path)?;
-                }
-                _ => {}
+                _ => whole::remove_if_left(&path)?,
             }
         }
         unused.sort();
@@ -261,25 +254,7 @@ impl Keeper {
 /// Writes what is known of a download beside it.
 fn note(place: &Path, download: &Download) -> io::Result<()> {
     let text = serde_json::to_vec_pretty(download).map_err(io::Error::other)?;
-    write_whole(&beside(place, DOWNLOAD_ENDING), |file| file.write_all(&text).map(|()| true))
-}
-
-/// Replaces the file at `place` by what `write` writes, once that is whole and on the disk, if `write` says that it is
-/// wanted.
-fn write_whole(place: &Path, write: impl FnOnce(&mut File) -> io::Result<bool>) -> io::Result<()> {
-    let unfinished = unfinished(place);
-    let written = File::create_new(&unfinished).and_then(|mut file| {
-        let is_wanted = write(&mut file)?;
-        if is_wanted {
-            file.sync_all()?;
-            fs::rename(&unfinished, place)?;
-        }
-        Ok(is_wanted)
-    });
-    if !matches!(written, Ok(true)) {
-        let _ = fs::remove_file(&unfinished);
-    }
-    written.map(|_| ())
+    whole::write(&beside(place, DOWNLOAD_ENDING), &text, whole::USUAL)
 }
 
 /// True if the file at `place` is a copy of the one at `path` in that version.
@@ -314,16 +289,10 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
     name.into()
 }
 
-/// A path that nobody else writes to, whatever else runs on this folder.
-fn unfinished(place: &Path) -> PathBuf {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    beside(place, &format!("{}-{}.{UNFINISHED_ENDING}", std::process::id(), NEXT.fetch_add(1, Relaxed)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
+    use std::{os::unix::fs::PermissionsExt, time::Duration};
 
     /// A state folder, and a store in it that does its jobs and is gone when `jobs` returns.
     fn with_store(state: &Path, jobs: impl FnOnce(&Store)) {

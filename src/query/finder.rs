@@ -14,7 +14,7 @@ use crate::{
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
@@ -59,7 +59,10 @@ pub struct Finder {
     pub cache: Cache,
     resolver: Arc<dyn Resolve>,
     flights: Flights,
-    keeping: Keeping,
+    /// Seconds for which an answer may be given past its time.
+    stale: AtomicU64,
+    /// Popular answers are asked for again when their time is over.
+    refreshes_popular: AtomicBool,
     /// Resolutions in flight.
     flying: Arc<Semaphore>,
     refreshes: Arc<Semaphore>,
@@ -84,7 +87,8 @@ impl Finder {
             cache: Cache::new(keeping.bytes, keeping.seed),
             resolver,
             flights: Flights::default(),
-            keeping,
+            stale: AtomicU64::new(keeping.stale.as_secs()),
+            refreshes_popular: AtomicBool::new(keeping.refresh),
             flying: Arc::new(Semaphore::new(MISSES_MAX)),
             refreshes: Arc::new(Semaphore::new(REFRESHES_MAX)),
             started: uptime(),
@@ -93,6 +97,13 @@ impl Finder {
             now,
             runtime: Handle::try_current().ok(),
         }
+    }
+
+    /// Keeps answers as it is told from now on, those there are already too. The hashes keep their key.
+    pub fn keep_as(&self, keeping: Keeping) {
+        self.stale.store(keeping.stale.as_secs(), Relaxed);
+        self.refreshes_popular.store(keeping.refresh, Relaxed);
+        self.cache.resize(keeping.bytes);
     }
 
     /// Who is asked for a name, as `Resolve::upstream` numbers them.
@@ -138,7 +149,7 @@ impl Finder {
     /// How long an entry's time is over, if it may be given all the same for want of a better one.
     pub fn stale(&self, entry: &Entry, now: Seconds) -> Option<Life> {
         match entry.life(now) {
-            life @ Life::Over { since } if u64::from(since) < self.keeping.stale.as_secs() => Some(life),
+            life @ Life::Over { since } if u64::from(since) < self.stale.load(Relaxed) => Some(life),
             _ => None,
         }
         .filter(|_| !entry.is_failure())
@@ -220,7 +231,7 @@ impl Finder {
     pub fn given(self: &Arc<Self>, entry: &Arc<Entry>, age: u32, life: u32) {
         let left = life - age;
         let is_late = left <= (life / 10).clamp(REFRESHED_BEFORE, LATE_MAX) && life >= REFRESHED_LIFE_MIN;
-        if !is_late || !self.keeping.refresh || entry.is_failure() || !entry.given_late() {
+        if !is_late || !self.refreshes_popular.load(Relaxed) || entry.is_failure() || !entry.given_late() {
             return;
         }
         let Some(runtime) = &self.runtime else { return };

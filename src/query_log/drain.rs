@@ -15,7 +15,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
-        mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
+        mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TrySendError, channel, sync_channel},
     },
     thread::{self, JoinHandle},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -155,10 +155,17 @@ pub struct Kept {
     pub dropped: u64,
 }
 
+/// What a sink takes, and so counts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Counted {
+    pub queries: bool,
+    pub exchanges: bool,
+}
+
 impl SinkCounts {
-    fn of(name: &'static str, sink: &dyn Sink) -> Self {
-        let queries = sink.takes_queries().then(Counts::default);
-        let exchanges = sink.takes_exchanges().then(Counts::default);
+    fn of(name: &'static str, counted: Counted) -> Self {
+        let queries = counted.queries.then(Counts::default);
+        let exchanges = counted.exchanges.then(Counts::default);
         Self {
             name,
             queries,
@@ -169,6 +176,10 @@ impl SinkCounts {
             gone_at: AtomicU64::new(0),
             began: Instant::now(),
         }
+    }
+
+    pub fn counted(&self) -> Counted {
+        Counted { queries: self.queries.is_some(), exchanges: self.exchanges.is_some() }
     }
 
     /// `before`: what was dropped before any sink saw it.
@@ -214,53 +225,73 @@ impl Counts {
     }
 }
 
-/// A sink at work.
-pub(super) struct Spawned {
-    pub counts: Arc<SinkCounts>,
+/// Makes a sink, on the thread that it is going to have.
+pub(super) type Make = Box<dyn FnOnce() -> Box<dyn Sink> + Send>;
+
+/// What is known of a sink before it is made.
+pub(super) struct Kind {
+    pub name: &'static str,
+    pub counted: Counted,
+    /// Those of the sink in whose place it comes, to go on with.
+    pub counts: Option<Arc<SinkCounts>>,
     pub audience: Option<Audience>,
-    batches: SyncSender<Arc<Batch>>,
+}
+
+/// A sink whose thread waits for the word; without it, it ends and has touched nothing.
+pub(super) struct Ready {
+    outlet: Outlet,
     thread: JoinHandle<()>,
+    word: Sender<Before>,
+}
+
+/// The thread of the sink in whose place another comes. They may have the same file, so one begins when the other has ended;
+/// what comes meanwhile waits in front of it.
+type Before = Option<JoinHandle<()>>;
+
+impl Ready {
+    /// Lets it begin.
+    pub fn go(self, before: Before) -> (Outlet, JoinHandle<()>) {
+        let _ = self.word.send(before);
+        (self.outlet, self.thread)
+    }
 }
 
 /// The threads that write.
 pub struct Writing {
-    begun: Arc<AtomicBool>,
-    stopping: Arc<AtomicBool>,
+    log: Arc<QueryLog>,
     drain: JoinHandle<()>,
-    sinks: Vec<JoinHandle<()>>,
 }
 
 impl Writing {
     /// Lets the sinks have what comes, which has waited until now. To be called when this process serves: one that can't
     /// start has nothing written, and takes no file of one that runs.
     pub fn begin(&self) {
-        self.begun.store(true, Relaxed);
-        self.drain.thread().unpark();
+        self.log.begun.store(true, Relaxed);
+        self.log.wake();
     }
 
     /// Has all that came written, and waits for that. To be called when nobody answers any more.
     pub fn stop(self) {
-        self.stopping.store(true, Relaxed);
-        self.drain.thread().unpark();
+        self.log.stopping.store(true, Relaxed);
+        self.log.wake();
         let _ = self.drain.join();
-        self.sinks.into_iter().for_each(|sink| drop(sink.join()));
+        self.log.sinks().end();
     }
 }
 
 /// Starts a sink's thread.
-pub(super) fn spawn(
-    name: &'static str,
-    mut sink: Box<dyn Sink>,
-    privacy: Privacy,
-    upstreams: Arc<Upstreams>,
-) -> io::Result<Spawned> {
+pub(super) fn ready(kind: Kind, make: Make, privacy: Privacy, upstreams: Arc<Upstreams>) -> io::Result<Ready> {
+    let Kind { name, counted, counts, audience } = kind;
+    let counts = counts.unwrap_or_else(|| Arc::new(SinkCounts::of(name, counted)));
     let (batches, received) = sync_channel(WAITING_BATCHES_MAX);
-    let (counts, audience) = (Arc::new(SinkCounts::of(name, &*sink)), sink.audience());
+    let (word, told) = channel::<Before>();
     let own = counts.clone();
-    let thread = thread::Builder::new()
-        .name(format!("log-{name}"))
-        .spawn(move || serve(&mut *sink, &received, &own, &privacy, upstreams))?;
-    Ok(Spawned { counts, audience, batches, thread })
+    let thread = thread::Builder::new().name(format!("log-{name}")).spawn(move || {
+        let Ok(before) = told.recv() else { return };
+        before.into_iter().for_each(|before| drop(before.join()));
+        serve(&mut *make(), &received, &own, &privacy, upstreams);
+    })?;
+    Ok(Ready { outlet: Outlet { batches, counts, audience }, thread, word })
 }
 
 fn serve(
@@ -329,40 +360,37 @@ fn serve(
 }
 
 /// Starts emptying the rings into the sinks, as soon as it may begin.
-pub(super) fn start(log: Arc<QueryLog>, sinks: Vec<Spawned>) -> io::Result<Writing> {
-    let stopping = Arc::new(AtomicBool::new(false));
-    let begun = Arc::new(AtomicBool::new(false));
-    let (may_begin, told, mut threads) = (begun.clone(), stopping.clone(), Vec::new());
-    let sinks: Vec<Outlet> = sinks
-        .into_iter()
-        .map(|Spawned { counts, audience, batches, thread }| {
-            threads.push(thread);
-            Outlet { batches, counts, audience }
-        })
-        .collect();
+pub(super) fn start(log: Arc<QueryLog>) -> io::Result<Writing> {
+    let own = log.clone();
     let drain = thread::Builder::new().name("log-drain".into()).spawn(move || {
         loop {
-            let is_last = told.load(Relaxed);
-            if may_begin.load(Relaxed) {
-                drain(&log, &sinks);
+            let is_last = own.stopping.load(Relaxed);
+            let sinks = own.sinks();
+            if own.begun.load(Relaxed) {
+                drain(&own, sinks.outlets());
             }
-            if is_last {
-                break;
+            let is_idle = sinks.is_empty();
+            drop(sinks);
+            match (is_last, is_idle) {
+                (true, _) => break,
+                (false, true) => thread::park(),
+                (false, false) => thread::park_timeout(DRAIN_EVERY),
             }
-            thread::park_timeout(DRAIN_EVERY);
         }
     })?;
-    Ok(Writing { begun, stopping, drain, sinks: threads })
+    let _ = log.drain.set(drain.thread().clone());
+    Ok(Writing { log, drain })
 }
 
 /// A sink as the drain sees it.
-struct Outlet {
+pub(super) struct Outlet {
     batches: SyncSender<Arc<Batch>>,
-    counts: Arc<SinkCounts>,
-    audience: Option<Audience>,
+    pub counts: Arc<SinkCounts>,
+    pub audience: Option<Audience>,
 }
 
-fn drain(log: &QueryLog, sinks: &[Outlet]) {
+/// Gives all that waits to the sinks; without any it is gone.
+pub(super) fn drain<'o>(log: &QueryLog, sinks: impl IntoIterator<Item = &'o Outlet>) {
     let pieces = log.rings.drain();
     if pieces.is_empty() {
         return;

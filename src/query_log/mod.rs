@@ -20,6 +20,7 @@ mod rings;
 pub mod row;
 mod search;
 mod seldom;
+mod sinks;
 pub mod sqlite;
 mod unpack;
 
@@ -31,19 +32,26 @@ pub use privacy::Privacy;
 pub use rings::Place;
 pub use row::{Fate, Lead, Row, Said, Seen, Verdicts};
 pub use search::{ClientLike, NameLike, Search};
+pub use sinks::{Prepared, Shown};
 
 use crate::{
     config::{self, DnstapTarget, JsonTarget},
     policy::Policy,
     resolve::{Exchange, Upstreams},
 };
-use drain::{Audience, SinkCounts, Spawned};
+use arc_swap::ArcSwap;
+use drain::{Audience, SinkCounts};
 use nix::unistd::{AccessFlags, access};
 use rings::Rings;
+use sinks::Sinks;
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, atomic::Ordering::Relaxed},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    thread::Thread,
     time::Instant,
 };
 
@@ -53,14 +61,28 @@ const POLICIES_MAX: usize = 16;
 /// The near end of the log: what those who answer hand their queries to. Shared by all of them.
 pub struct QueryLog {
     rings: Rings,
-    answers: bool,
-    wants_packets: bool,
+    answers: AtomicBool,
+    wants_packets: AtomicBool,
+    wants_exchanges: AtomicBool,
+    /// There is a sink that keeps what it is given.
+    is_kept: AtomicBool,
     /// Latest last.
     policies: Mutex<Vec<Arc<PolicyNames>>>,
-    /// Those that keep what they are given.
-    sinks: Vec<Arc<SinkCounts>>,
+    /// Held while the rings are emptied into them, and while others take their places.
+    sinks: Mutex<Sinks>,
+    /// Of those that keep what they are given.
+    counts: ArcSwap<Vec<Arc<SinkCounts>>>,
     /// How many look at queries as they come, of whom nothing is kept.
     audience: Audience,
+    shown: Option<Shown>,
+    /// Its keys are those of all copies; how much is told is each sink's own.
+    privacy: Privacy,
+    upstreams: Arc<Upstreams>,
+    /// This process serves.
+    begun: AtomicBool,
+    stopping: AtomicBool,
+    /// The thread that empties the rings.
+    drain: OnceLock<Thread>,
 }
 
 /// A sink that can't be started.
@@ -73,7 +95,7 @@ pub struct StartError {
 
 /// Finds files that can't be written, before anything is: their folder isn't there, or not ours to write to. A database
 /// makes its own folder, and is put aside where it can't be used.
-pub fn check(config: &config::QueryLog) -> Result<(), StartError> {
+pub fn check(config: &config::QueryLog) -> Vec<StartError> {
     let json = config.json.as_ref().and_then(|json| match &json.to {
         JsonTarget::File(path) => Some(("json.to", path)),
         JsonTarget::Stdout => None,
@@ -83,9 +105,9 @@ pub fn check(config: &config::QueryLog) -> Result<(), StartError> {
         DnstapTarget::Unix(_) | DnstapTarget::Tcp(_) => None,
     });
     let judge = |(option, path): (&'static str, &PathBuf)| {
-        can_be_written(path).map_err(|why| StartError { option, why: format!("{}: {why}", path.display()) })
+        can_be_written(path).err().map(|why| StartError { option, why: format!("{}: {why}", path.display()) })
     };
-    json.map_or(Ok(()), judge).and(dnstap.map_or(Ok(()), judge))
+    json.into_iter().chain(dnstap).filter_map(judge).collect()
 }
 
 /// Whether files can be made and renamed where one is to be written; of a pipe or a device only whether it can be written.
@@ -111,65 +133,58 @@ fn can_be_written(path: &Path) -> Result<(), String> {
 }
 
 impl QueryLog {
-    /// Starts the sinks that the configuration asks for; `None` if there are none. They have nothing to write before
-    /// [`Writing::begin`]. What can't be sent waits in the state
-    /// folder. `privacy` is shared with all others who tell clients. `upstreams` tells what the numbers of upstreams mean.
-    /// `shown`: a sink that keeps nothing, for those who look at queries as they come.
+    /// Starts the sinks that the configuration asks for. They have nothing to write before [`Writing::begin`]. What can't be
+    /// sent waits in the state folder. `privacy` is shared with all others who tell clients. `upstreams` tells what the
+    /// numbers of upstreams mean. `shown`: a sink that keeps nothing, for those who look at queries as they come.
     pub fn start(
         config: &config::QueryLog,
         privacy: &Privacy,
         state_dir: Option<&Path>,
         upstreams: Arc<Upstreams>,
-        shown: Option<Box<dyn Sink>>,
-    ) -> Result<Option<(Arc<Self>, Writing)>, StartError> {
-        check(config)?;
-        let mut sinks: Vec<Spawned> = Vec::new();
-        let mut spawn = |name: &'static str, sink: Box<dyn drain::Sink>| -> io::Result<()> {
-            sinks.push(drain::spawn(name, sink, privacy.clone(), upstreams.clone())?);
-            Ok(())
-        };
-        let failed = |option| move |error: io::Error| StartError { option, why: error.to_string() };
-        if let Some(path) = &config.database {
-            let limits = sqlite::Limits { keep: config.keep, keep_sums: config.keep_sums, bytes: config.bytes };
-            let origin = sqlite::Origin::new(&config.instance, config.privacy);
-            spawn("sqlite", Box::new(sqlite::Writer::new(path, limits, origin))).map_err(failed("path"))?;
-        }
-        if let Some(lines) = &config.json {
-            let sink = json_lines::JsonSink::new(lines, &config.instance).map_err(failed("json.to"))?;
-            spawn("json", Box::new(sink)).map_err(failed("json.to"))?;
-        }
-        if let Some(dnstap) = &config.dnstap {
-            let sink = dnstap::DnstapSink::new(dnstap, &config.instance, config.privacy);
-            spawn("dnstap", Box::new(sink)).map_err(failed("dnstap.to"))?;
-        }
-        if let Some(server) = &config.clickhouse {
-            let sink = clickhouse::ClickHouseSink::new(server, &config.instance, state_dir);
-            spawn("clickhouse", Box::new(sink)).map_err(failed("clickhouse.url"))?;
-        }
-        let audience = shown.as_ref().and_then(|sink| sink.audience()).unwrap_or_default();
-        if let Some(sink) = shown {
-            spawn("shown", sink).map_err(failed("enabled"))?;
-        }
-        if sinks.is_empty() {
-            return Ok(None);
-        }
-        let kept = sinks.iter().filter(|sink| sink.audience.is_none());
-        let log = Arc::new(Self {
+        shown: Option<Shown>,
+    ) -> Result<(Arc<Self>, Writing), StartError> {
+        let log = Arc::new(Self::new(privacy.clone(), upstreams, shown));
+        let prepared = log.prepare(config, state_dir)?;
+        let failed = |error: io::Error| StartError { option: "enabled", why: error.to_string() };
+        let writing = drain::start(log.clone()).map_err(failed)?;
+        prepared.put_in_force();
+        Ok((log, writing))
+    }
+
+    /// One without sinks.
+    fn new(privacy: Privacy, upstreams: Arc<Upstreams>, shown: Option<Shown>) -> Self {
+        Self {
             rings: Rings::new(Instant::now()),
-            answers: config.answers,
-            wants_packets: config.dnstap.as_ref().is_some_and(|dnstap| dnstap.client),
+            answers: AtomicBool::new(false),
+            wants_packets: AtomicBool::new(false),
+            wants_exchanges: AtomicBool::new(false),
+            is_kept: AtomicBool::new(false),
             policies: Mutex::default(),
-            sinks: kept.map(|sink| sink.counts.clone()).collect(),
-            audience,
-        });
-        let writing = drain::start(log.clone(), sinks).map_err(failed("enabled"))?;
-        Ok(Some((log, writing)))
+            sinks: Mutex::default(),
+            counts: ArcSwap::default(),
+            audience: shown.as_ref().and_then(|shown| shown().audience()).unwrap_or_default(),
+            shown,
+            privacy,
+            upstreams,
+            begun: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
+            drain: OnceLock::new(),
+        }
+    }
+
+    fn sinks(&self) -> MutexGuard<'_, Sinks> {
+        self.sinks.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Has the rings emptied now.
+    fn wake(&self) {
+        self.drain.get().into_iter().for_each(Thread::unpark);
     }
 
     /// Whether anybody wants queries: without a sink that keeps them, and while nobody looks, they aren't even packed.
     #[inline]
     pub fn is_wanted(&self) -> bool {
-        !self.sinks.is_empty() || self.audience.load(Relaxed) > 0
+        self.is_kept.load(Relaxed) || self.audience.load(Relaxed) > 0
     }
 
     /// This thread's place, to be left again soon.
@@ -181,17 +196,21 @@ impl QueryLog {
     /// How queries are packed, with their packets if somebody wants them.
     #[inline]
     pub fn packing<'a>(&self, packets: Option<(&'a [u8], &'a [u8])>) -> Packing<'a> {
-        Packing { answers: self.answers, packets: packets.filter(|_| self.wants_packets) }
+        let packets = packets.filter(|_| self.wants_packets());
+        Packing { answers: self.answers.load(Relaxed), packets }
     }
 
     /// Notes a question to another server, if somebody wants to see them.
     pub fn exchanged(&self, exchange: &Exchange<'_>) {
-        self.place().push_exchange(exchange);
+        if self.wants_exchanges.load(Relaxed) {
+            self.place().push_exchange(exchange);
+        }
     }
 
     /// Whether some sink wants the packets themselves.
+    #[inline]
     pub fn wants_packets(&self) -> bool {
-        self.wants_packets
+        self.wants_packets.load(Relaxed)
     }
 
     /// Learns the names of a policy that is about to be in force.
@@ -210,18 +229,18 @@ impl QueryLog {
 
     /// Sinks that lose what comes to them, by name.
     pub fn losing(&self) -> Vec<&'static str> {
-        self.sinks.iter().filter_map(|sink| sink.losing()).collect()
+        self.counts.load().iter().filter_map(|sink| sink.losing()).collect()
     }
 
     /// Sinks whose file was removed or moved away lately, by name: they have begun another.
     pub fn file_gone(&self) -> Vec<&'static str> {
-        self.sinks.iter().filter_map(|sink| sink.file_gone()).collect()
+        self.counts.load().iter().filter_map(|sink| sink.file_gone()).collect()
     }
 
     /// What each sink wrote and could not write; what had no room before any of them is in each that takes such.
     pub fn counts(&self) -> Vec<SinkCount> {
         let before = self.rings.dropped();
-        self.sinks.iter().map(|sink| sink.now(before)).collect()
+        self.counts.load().iter().map(|sink| sink.now(before)).collect()
     }
 }
 
@@ -270,7 +289,7 @@ mod tests {
         };
         let privacy = Privacy::new(config.privacy);
         for (serves, left) in [(false, 1), (true, 2)] {
-            let (log, writing) = QueryLog::start(&config, &privacy, None, Arc::default(), None).unwrap().unwrap();
+            let (log, writing) = QueryLog::start(&config, &privacy, None, Arc::default(), None).unwrap();
             let (began, ended) = (Instant::now(), Instant::now());
             let server = "192.0.2.53:53".parse().unwrap();
             log.exchanged(&Exchange { server, tcp: false, question: b"asked", response: None, began, ended });

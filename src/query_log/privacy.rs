@@ -43,6 +43,11 @@ impl Privacy {
         Self { kept, keys: Arc::default() }
     }
 
+    /// The same with another measure: a client keeps its pseudonym.
+    pub fn with(&self, kept: config::Privacy) -> Self {
+        Self { kept, keys: self.keys.clone() }
+    }
+
     /// The text for a client that was answered at `seconds` since 1970.
     pub fn tell(&self, client: IpAddr, seconds: i64) -> String {
         match self.kept {

@@ -67,7 +67,7 @@ impl Changing {
     /// long may give up waiting: what was begun goes on.
     pub async fn files_say(&self, config: Config) -> Result<Applied, NotApplied> {
         let mut files = self.files.lock().await;
-        let applied = self.apply(config.clone()).await?;
+        let applied = self.apply(config.clone(), true).await?;
         *files = config;
         Ok(applied)
     }
@@ -75,7 +75,7 @@ impl Changing {
     /// The same when what lies on top of the files has changed.
     pub async fn on_top_changed(&self) -> Result<Applied, NotApplied> {
         let files = self.files.lock().await;
-        self.apply(files.clone()).await
+        self.apply(files.clone(), false).await
     }
 
     /// What the files say, without what lies on top.
@@ -83,7 +83,8 @@ impl Changing {
         self.files.lock().await.clone()
     }
 
-    async fn apply(&self, files: Config) -> Result<Applied, NotApplied> {
+    /// `are_new`: the files were read just now.
+    async fn apply(&self, files: Config, are_new: bool) -> Result<Applied, NotApplied> {
         let Parts { settings, lists, pipeline, hardware, on_top, fits, others } = &self.parts;
         // It may write lists.
         let on_top = on_top.clone();
@@ -108,7 +109,7 @@ impl Changing {
             Box::new(move || {
                 others();
                 pipeline.put_in_force(Arc::new(terms));
-                settings.put_in_force(config, waiting);
+                settings.put_in_force(config, waiting, are_new);
             })
         };
         let epoch = lists.configure(config, alongside).await?;

@@ -3,7 +3,7 @@
 
 use super::{Changing, Settings};
 use crate::{
-    config::{self, Config, Loaded, Problems},
+    config::{self, Config, ConfigFiles, Loaded, Problems},
     lists::{Control, Waiting},
     watch::{self, Happened, Interest, Pending, Stamp, Watch},
 };
@@ -246,8 +246,12 @@ impl Watcher {
     /// Everything on disk that the configuration is read from.
     fn now(&self) -> Seen {
         let config = self.wanted.settings.config();
-        let paths = config::files_of(&self.said.origin).into_iter().chain(config.local.hosts.iter().cloned());
-        paths.map(|path| (path.clone(), Stamp::of(&path).ok())).collect()
+        let ConfigFiles { paths, unseen } = config::files_of(&self.said.origin);
+        // Told apart from a folder that isn't there, also where no file in it was known before.
+        let hidden = unseen.and_then(|_| config::folder_of(&self.said.origin)).map(|folder| (folder, None));
+        // Files whose text is part of the configuration, too.
+        let paths = paths.into_iter().chain(config.local.hosts.iter().chain(&config.secrets).cloned());
+        paths.map(|path| (path.clone(), Stamp::of(&path).ok())).chain(hidden).collect()
     }
 
     fn interest(&self) -> Interest {

@@ -55,8 +55,13 @@ impl Settings {
         self.0.load_full()
     }
 
-    fn put_in_force(&self, config: Arc<Config>, waiting: Vec<&'static str>) {
-        self.0.rcu(|_| Standing { config: config.clone(), waiting: waiting.clone(), refused: Vec::new() });
+    /// `files_are_good`: it is what the files say now. Else what was refused of them is so still.
+    fn put_in_force(&self, config: Arc<Config>, waiting: Vec<&'static str>, files_are_good: bool) {
+        self.0.rcu(|standing| Standing {
+            config: config.clone(),
+            waiting: waiting.clone(),
+            refused: if files_are_good { Vec::new() } else { standing.refused.clone() },
+        });
     }
 
     /// What the files say is not in force, for these reasons.

@@ -7,17 +7,14 @@ use crate::{
         overlay::{Applied, FILE_NAME, OVERLAY_BYTES_MAX, Overlay},
     },
     resolve::Clock,
+    whole,
 };
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Read, Write},
-    os::unix::fs::OpenOptionsExt,
+    fs::{self, File},
+    io::{self, Read},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard},
 };
-
-/// Who may read the file: it tells what somebody wants to see blocked, or not.
-const FILE_MODE: u32 = 0o600;
 
 /// The overlay as it is in force, and its file.
 pub struct OverlayFile {
@@ -241,21 +238,14 @@ fn read_text(path: &Path) -> Result<Option<String>, String> {
 
 /// Writes a file aside and puts it in its place, so that nobody ever reads a part of it; without text there is no file.
 fn put(path: &Path, text: Option<&str>) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
     let Some(text) = text else {
         return match fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         };
     };
-    fs::create_dir_all(folder)?;
-    let unfinished = path.with_extension("unfinished");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(FILE_MODE).open(&unfinished)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&unfinished, path)?;
-    // The new name lasts only when its folder is written, too.
-    File::open(folder)?.sync_all()
+    path.parent().map_or(Ok(()), fs::create_dir_all)?;
+    whole::write(path, text.as_bytes(), whole::PRIVATE)
 }
 
 /// Writes lists that differ from what is there.
@@ -301,7 +291,7 @@ mod tests {
         assert_eq!(*file.overlay(), written);
         assert_eq!(*open(&state).overlay(), written);
         let permissions = fs::metadata(state.join(FILE_NAME)).unwrap().permissions();
-        assert_eq!(permissions.mode() & 0o777, FILE_MODE);
+        assert_eq!(permissions.mode() & 0o777, whole::PRIVATE, "it tells what somebody wants to see blocked");
         assert!(file.look().is_none(), "our own writing is no news");
         let before = file.write(with(&file, (mode("a", Mode::Off).0, None))).unwrap();
         assert!(!state.join(FILE_NAME).exists(), "an empty overlay is none");

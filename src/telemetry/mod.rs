@@ -16,7 +16,7 @@ use crate::{
     query_log::{Fate, Place, Privacy, QueryLog, SinkCount},
     resolve::Security,
 };
-use arc_swap::Guard;
+use arc_swap::{ArcSwap, Guard};
 use counters::{BypassCounts, Counters, EDES, HitTable, Hits, Own, Shards};
 use std::sync::{
     Arc,
@@ -31,7 +31,7 @@ pub struct Telemetry {
     /// One line a query in the program's own log.
     log_queries: AtomicBool,
     /// How much of a client is told.
-    privacy: Privacy,
+    privacy: ArcSwap<Privacy>,
     /// Where queries are kept, if they are.
     query_log: Option<Arc<QueryLog>>,
 }
@@ -39,12 +39,18 @@ pub struct Telemetry {
 impl Telemetry {
     pub fn new(log_queries: bool, privacy: Privacy, query_log: Option<Arc<QueryLog>>) -> Self {
         let (counters, hits, bypass) = Default::default();
-        Self { counters, hits, bypass, log_queries: AtomicBool::new(log_queries), privacy, query_log }
+        let (log_queries, privacy) = (AtomicBool::new(log_queries), ArcSwap::from_pointee(privacy));
+        Self { counters, hits, bypass, log_queries, privacy, query_log }
     }
 
     /// Has each query told in the program's own log from now on, or not.
     pub fn log_queries(&self, are_logged: bool) {
         self.log_queries.store(are_logged, Relaxed);
+    }
+
+    /// Tells so much of a client from now on.
+    pub fn tell_clients(&self, privacy: Privacy) {
+        self.privacy.store(Arc::new(privacy));
     }
 
     /// Whether somebody wants the packets themselves.
@@ -105,7 +111,8 @@ impl Telemetry {
     /// Clients that look for ways round this resolver, as far as they may be told at `now` (seconds since 1970), with
     /// the number of their questions, most first. Those that are told alike are one.
     pub fn bypass_by_client(&self, now: i64) -> Vec<(String, u64)> {
-        self.bypass.list(|client| self.privacy.tell(client, now))
+        let privacy = self.privacy.load();
+        self.bypass.list(|client| privacy.tell(client, now))
     }
 }
 
@@ -151,7 +158,7 @@ impl Recorder<'_> {
             place.push(record, &log.packing(packets));
         }
         if self.telemetry.log_queries.load(Relaxed) {
-            query_line::log(record, &self.telemetry.privacy);
+            query_line::log(record, &self.telemetry.privacy.load());
         }
     }
 }

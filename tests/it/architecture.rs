@@ -157,6 +157,7 @@ const ARROWS: &[(&str, &[&str], &str)] = &[
         "it puts what the owner wrote in force",
     ),
     ("watch", &["crate::", "tokio"], "files of others"),
+    ("whole", &["crate::", "tokio"], "files of its own"),
     ("embedded", &["crate::"], "files inside the binary"),
     ("neighbours", &["crate::", "tokio", "std::fs"], "it asks the kernel and needs nobody"),
     (

@@ -16,6 +16,7 @@ mod forwarding;
 mod fuzz_corpus;
 mod golden;
 mod harness;
+mod hot;
 mod http;
 mod input;
 mod internet;

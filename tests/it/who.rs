@@ -1,5 +1,6 @@
 //! Who may: every route by everybody, what browsers are believed, how one signs in, and what is written down of it.
 
+mod hot;
 mod matrix;
 mod meant;
 mod recorded;

@@ -14,6 +14,7 @@ pub mod who;
 pub use who::{By, Operator, Reader, Role, Who};
 
 use crate::config::Admin;
+use arc_swap::ArcSwap;
 use axum::http::{HeaderMap, header};
 use csrf::Csrf;
 use limits::Limits;
@@ -40,17 +41,25 @@ const BEARER: &str = "bearer";
 
 /// Everything that tells who asks.
 pub struct Auth {
-    /// Nobody has to show anything: it listens on loopback, and no secret is configured.
-    is_open: bool,
-    pub is_tls: bool,
-    /// Secrets cross a network in the clear, and nobody said that this is known.
-    warns: bool,
-    tokens: Tokens,
-    users: Option<UsersFile>,
+    secrets: ArcSwap<Secrets>,
     sessions: Sessions,
     csrf: Csrf,
     limits: Limits,
     comparing: Semaphore,
+}
+
+/// What has to be shown, and over what: as it is configured now.
+pub struct Secrets {
+    /// Nobody has to show anything: it listens on loopback, and no secret is configured.
+    is_open: bool,
+    is_tls: bool,
+    /// Secrets cross a network in the clear, and nobody said that this is known.
+    warns: bool,
+    tokens: Tokens,
+    users: Option<Arc<UsersFile>>,
+    /// Which sessions end with those that they take the place of.
+    ends_tokens: bool,
+    ends_users: bool,
 }
 
 /// Why somebody isn't signed in.
@@ -80,19 +89,9 @@ pub struct BadToken;
 impl Auth {
     /// By the configuration; its file of users is read.
     pub fn new(admin: &Admin) -> Result<Self, UsersError> {
-        let key = || {
-            let octets: [u8; 32] =
-                random().map_err(|error| UsersError::Unreadable { path: "/dev/urandom".into(), error })?;
-            Ok(hmac::Key::new(hmac::HMAC_SHA256, &octets))
-        };
-        let tokens = Tokens::new(key()?, admin.token.as_deref(), admin.read_token.as_deref());
-        let users = admin.users_file.as_deref().map(UsersFile::read).transpose()?;
+        let users = admin.users_file.as_deref().map(UsersFile::read).transpose()?.map(Arc::new);
         Ok(Self {
-            is_open: !tokens.is_any() && users.is_none() && admin.listen.ip().to_canonical().is_loopback(),
-            is_tls: admin.tls.is_some(),
-            warns: admin.is_in_the_clear() && !admin.insecure,
-            tokens,
-            users,
+            secrets: ArcSwap::from_pointee(Secrets::new(admin, users)?),
             sessions: Sessions::default(),
             csrf: Csrf::new(key()?),
             limits: Limits::default(),
@@ -100,32 +99,60 @@ impl Auth {
         })
     }
 
+    /// What has to be shown by another configuration. A file of users that stays is as it was last looked at.
+    pub fn prepare(&self, running: &Admin, next: &Admin) -> Result<Secrets, UsersError> {
+        let ends_users = running.users_file != next.users_file;
+        let users = match ends_users {
+            true => next.users_file.as_deref().map(UsersFile::read).transpose()?.map(Arc::new),
+            false => self.secrets.load().users.clone(),
+        };
+        let ends_tokens = (&running.token, &running.read_token) != (&next.token, &next.read_token);
+        Ok(Secrets { ends_tokens, ends_users, ..Secrets::new(next, users)? })
+    }
+
+    /// Asks for these from now on. Sessions end that began by others.
+    pub fn put_in_force(&self, secrets: Secrets) {
+        let Secrets { ends_tokens, ends_users, .. } = secrets;
+        self.secrets.store(Arc::new(secrets));
+        if ends_tokens {
+            self.sessions.end_of_tokens();
+        }
+        if ends_users {
+            self.sessions.end_of_users();
+        }
+    }
+
+    /// Whether it is asked over TLS.
+    pub fn is_tls(&self) -> bool {
+        self.secrets.load().is_tls
+    }
+
     /// Whether one can sign in at all, and whether by a name.
     pub fn has_users(&self) -> bool {
-        self.users.is_some()
+        self.secrets.load().users.is_some()
     }
 
     /// Whether secrets cross a network in the clear, and nobody said that this is known.
     pub fn warns(&self) -> bool {
-        self.warns
+        self.secrets.load().warns
     }
 
     /// Tells who sends a request; `None`: nobody that is known.
     pub fn recognise(&self, headers: &HeaderMap, from: IpAddr, now: i64) -> Result<Option<Reader>, BadToken> {
-        let by = by(headers);
+        let (by, secrets) = (by(headers), self.secrets.load());
         let reader = |name: &str, role, context: &str, session| {
             let who = Who { name: name.to_owned(), role, by, from: Some(from) };
             Ok(Some(Reader { who, csrf: self.csrf.token(context).into(), session, done: None }))
         };
-        if let Some(shown) = token::shown(headers).filter(|_| !self.is_open) {
-            let role = self.tokens.role_of(shown).ok_or(BadToken)?;
+        if let Some(shown) = token::shown(headers).filter(|_| !secrets.is_open) {
+            let role = secrets.tokens.role_of(shown).ok_or(BadToken)?;
             return reader(token_name(role), role, BEARER, None);
         }
-        let cookie = sessions::in_cookie(headers, self.is_tls);
+        let cookie = sessions::in_cookie(headers, secrets.is_tls);
         if let Some((id, found)) = cookie.and_then(|id| Some((id, self.sessions.find(id, now)?))) {
             return reader(&found.name.clone(), found.role, id, Some(found));
         }
-        match self.is_open {
+        match secrets.is_open {
             true => reader(LOCAL, Role::Operator, LOCAL, None),
             false => Ok(None),
         }
@@ -152,7 +179,7 @@ impl Auth {
     ) -> Result<SignedIn, SignInError> {
         self.limits.begin(from, user, now).map_err(SignInError::TooMany)?;
         let role = match user.is_empty() {
-            true => self.tokens.role_of(password).ok_or(SignInError::Wrong)?,
+            true => self.secrets.load().tokens.role_of(password).ok_or(SignInError::Wrong)?,
             false => self.compare(user, password).await?,
         };
         self.limits.forgive(from, user, now);
@@ -172,7 +199,7 @@ impl Auth {
         let comparing = tokio::task::spawn_blocking(move || {
             // Whoever was added just now can sign in at once, and whoever was removed can't.
             own.look();
-            let users = own.users.as_ref().map(UsersFile::users).unwrap_or_default();
+            let users = own.secrets.load().users.as_ref().map(|file| file.users()).unwrap_or_default();
             users.verify(&user, &password)
         });
         comparing.await.map_err(|error| SignInError::Fault(error.to_string()))?.ok_or(SignInError::Wrong)
@@ -184,20 +211,41 @@ impl Auth {
 
     /// The header that sets the cookie, or has the browser forget it.
     pub fn set_cookie(&self, id: Option<&str>) -> String {
-        sessions::set_cookie(id, self.is_tls)
+        sessions::set_cookie(id, self.is_tls())
     }
 
     /// Looks whether the file of users has changed, which ends their sessions. It waits for the disk.
     pub fn look(&self) {
-        if self.users.as_ref().is_some_and(UsersFile::look) {
+        if self.secrets.load().users.as_ref().is_some_and(|file| file.look()) {
             self.sessions.end_of_users();
         }
     }
 
     /// Why users as they are written aren't in force.
     pub fn trouble(&self) -> Option<String> {
-        self.users.as_ref().and_then(UsersFile::trouble)
+        self.secrets.load().users.as_ref().and_then(|file| file.trouble())
     }
+}
+
+impl Secrets {
+    fn new(admin: &Admin, users: Option<Arc<UsersFile>>) -> Result<Self, UsersError> {
+        let tokens = Tokens::new(key()?, admin.token.as_deref(), admin.read_token.as_deref());
+        Ok(Self {
+            is_open: !tokens.is_any() && users.is_none() && admin.listen.ip().to_canonical().is_loopback(),
+            is_tls: admin.tls.is_some(),
+            warns: admin.is_in_the_clear() && !admin.insecure,
+            tokens,
+            users,
+            ends_tokens: false,
+            ends_users: false,
+        })
+    }
+}
+
+/// A key that nobody else has.
+fn key() -> Result<hmac::Key, UsersError> {
+    let octets: [u8; 32] = random().map_err(|error| UsersError::Unreadable { path: "/dev/urandom".into(), error })?;
+    Ok(hmac::Key::new(hmac::HMAC_SHA256, &octets))
 }
 
 /// What those are called who show a token.

@@ -81,6 +81,11 @@ impl Sessions {
         self.lock().retain(|_, session| !session.by_password);
     }
 
+    /// Ends those that began by a token: tokens have changed.
+    pub fn end_of_tokens(&self) {
+        self.lock().retain(|_, session| session.by_password);
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, Session>> {
         self.all.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }

@@ -2,15 +2,16 @@
 //! one never replaces a good one.
 
 use super::{Role, random};
+use crate::whole::{PRIVATE, Whole};
 use argon2::{
     Argon2,
     password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
 };
 use std::{
     collections::BTreeMap,
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io::{self, Read, Write},
-    os::unix::fs::{MetadataExt, OpenOptionsExt, fchown},
+    os::unix::fs::{MetadataExt, fchown},
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
@@ -129,21 +130,17 @@ impl Users {
 
     /// Writes them in place of a file, whole or not at all. It stays its owner's; a new one is for its owner alone.
     pub fn write(&self, path: &Path) -> io::Result<()> {
-        let unfinished = path.with_extension("unfinished");
-        let _ = fs::remove_file(&unfinished);
-        let before = fs::metadata(path).ok();
-        let mode = before.as_ref().map_or(0o600, |before| before.mode() & 0o777);
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&unfinished)?;
-        if let Some(before) = before {
+        let mut file = Whole::begin(path, PRIVATE)?;
+        if let Ok(before) = fs::metadata(path) {
             // The server may run as somebody else, who owns it.
-            fchown(&file, Some(before.uid()), Some(before.gid()))?;
+            fchown(file.file(), Some(before.uid()), Some(before.gid()))?;
+            file.set_mode(before.mode() & 0o777)?;
         }
         writeln!(file, "# Users of cleandns: name:role:hash. Written by `cleandns admin user`.")?;
         for (name, User { role, hash }) in &self.by_name {
             writeln!(file, "{name}:{}:{hash}", role.word())?;
         }
-        file.sync_all()?;
-        fs::rename(&unfinished, path)
+        file.finish()
     }
 }
 

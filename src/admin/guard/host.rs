@@ -9,9 +9,12 @@ use axum::{
 };
 use std::{net::IpAddr, sync::Arc};
 
+/// Tells whether a name is one of this server's; which they are may change.
+pub type IsName = Arc<dyn Fn(&str) -> bool + Send + Sync>;
+
 /// Lets a request through that names this server plainly.
-pub async fn by_name(State(names): State<Arc<[String]>>, request: Request, next: Next) -> Response {
-    match is_ours(request.headers(), &names) {
+pub async fn by_name(State(is_name): State<IsName>, request: Request, next: Next) -> Response {
+    match is_ours(request.headers(), &*is_name) {
         Some(true) => next.run(request).await,
         Some(false) => {
             let advice = "ask by address or as localhost, or write the name into [admin] names\n";
@@ -23,8 +26,8 @@ pub async fn by_name(State(names): State<Arc<[String]>>, request: Request, next:
     }
 }
 
-/// Whether the Host header is an address, `localhost` or one of `names`; `None` if there isn't one.
-fn is_ours(headers: &HeaderMap, names: &[String]) -> Option<bool> {
+/// Whether the Host header is an address, `localhost` or a name of this server's; `None` if there isn't one.
+fn is_ours(headers: &HeaderMap, is_name: &dyn Fn(&str) -> bool) -> Option<bool> {
     let mut all = headers.get_all(header::HOST).into_iter();
     let (Some(host), None) = (all.next(), all.next()) else { return None };
     let host = host.to_str().unwrap_or("?");
@@ -33,13 +36,17 @@ fn is_ours(headers: &HeaderMap, names: &[String]) -> Option<bool> {
         _ => host,
     };
     let bare = without_port.trim_start_matches('[').trim_end_matches(']');
-    let is_named = bare.eq_ignore_ascii_case("localhost") || names.iter().any(|name| bare.eq_ignore_ascii_case(name));
+    let is_named = bare.eq_ignore_ascii_case("localhost") || is_name(bare);
     Some(is_named || bare.parse::<IpAddr>().is_ok())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn is_name(name: &str) -> bool {
+        name.eq_ignore_ascii_case("dns.corp.example")
+    }
 
     #[test]
     fn only_plain_names_of_this_server_are_heard() {
@@ -60,12 +67,12 @@ mod tests {
             ("", false),
         ] {
             let headers = HeaderMap::from_iter([(header::HOST, host.parse().unwrap())]);
-            assert_eq!(is_ours(&headers, &["dns.corp.example".to_owned()]), Some(expected), "{host}");
+            assert_eq!(is_ours(&headers, &is_name), Some(expected), "{host}");
         }
-        assert_eq!(is_ours(&HeaderMap::new(), &[]), None);
+        assert_eq!(is_ours(&HeaderMap::new(), &is_name), None);
         let mut twice = HeaderMap::new();
         twice.append(header::HOST, "localhost".parse().unwrap());
         twice.append(header::HOST, "evil.example".parse().unwrap());
-        assert_eq!(is_ours(&twice, &[]), None);
+        assert_eq!(is_ours(&twice, &is_name), None);
     }
 }

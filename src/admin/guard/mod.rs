@@ -7,4 +7,4 @@ mod host;
 
 pub use bounds::{BODY_BYTES_MAX, CONNECTION_WITHIN, CONNECTIONS_MAX, HEAD_BYTES_MAX, SEND_WITHIN, bounded};
 pub use headers::with_headers;
-pub use host::by_name;
+pub use host::{IsName, by_name};

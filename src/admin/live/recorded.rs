@@ -4,6 +4,7 @@ use super::Reports;
 use crate::{
     query_log::sqlite::{ReadError, Reader},
     report::{Filter, Tally, Tops},
+    settings::Settings,
 };
 use std::{
     path::{Path, PathBuf},
@@ -18,7 +19,8 @@ const LOOKS_MAX: usize = 2;
 /// Where queries are recorded, if they are, and what was counted of them.
 #[derive(Clone)]
 pub struct Recorded {
-    database: Option<PathBuf>,
+    /// Which database it is may change.
+    settings: Arc<Settings>,
     looks: Arc<Semaphore>,
     pub reports: Reports,
 }
@@ -44,18 +46,22 @@ impl From<ReadError> for Unread {
 }
 
 impl Recorded {
-    pub fn new(database: Option<PathBuf>) -> Self {
-        let own = database.clone();
-        let count = move |hours| match &own {
+    pub fn new(settings: Arc<Settings>) -> Self {
+        let own = settings.clone();
+        let count = move |hours| match &own.config().query_log.database {
             Some(path) => tops(path, hours).map_err(|error| error.to_string()),
             None => Err(Unread::Nowhere.to_string()),
         };
-        Self { database, looks: Arc::new(Semaphore::new(LOOKS_MAX)), reports: Reports::new(Arc::new(count)) }
+        Self { settings, looks: Arc::new(Semaphore::new(LOOKS_MAX)), reports: Reports::new(Arc::new(count)) }
+    }
+
+    fn database(&self) -> Option<PathBuf> {
+        self.settings.config().query_log.database.clone()
     }
 
     /// Whether there is a database.
     pub fn is_somewhere(&self) -> bool {
-        self.database.is_some()
+        self.database().is_some()
     }
 
     /// Has somebody look into the database.
@@ -63,7 +69,7 @@ impl Recorded {
         &self,
         look: impl FnOnce(&mut Reader) -> Result<T, ReadError> + Send + 'static,
     ) -> Result<T, Unread> {
-        let path = self.database.clone().ok_or(Unread::Nowhere)?;
+        let path = self.database().ok_or(Unread::Nowhere)?;
         let fault = |error: &dyn std::fmt::Display| Unread::Fault(error.to_string());
         let place = self.looks.clone().acquire_owned().await.map_err(|error| fault(&error))?;
         let looking = tokio::task::spawn_blocking(move || {

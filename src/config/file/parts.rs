@@ -1,7 +1,10 @@
 //! The files that a configuration is made of: the one that is named or found, and those in `conf.d` beside it.
 
-use super::super::Origin;
-use std::{fs, path::PathBuf};
+use super::{super::Origin, world::is_absence};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 /// The folder beside the configuration file whose files are read after it.
 const FOLDER: &str = "conf.d";
@@ -19,13 +22,48 @@ pub fn is_part(name: &str) -> bool {
     name.ends_with(".toml") && !name.starts_with(['.', '#', '~'])
 }
 
-/// All files, in the order in which they are read.
-pub fn files_of(origin: &Origin) -> Vec<PathBuf> {
-    let Origin::File(path) = origin else { return Vec::new() };
-    let items = folder_of(origin).and_then(|folder| fs::read_dir(folder).ok()).into_iter().flatten().flatten();
-    let parts = items.filter(|item| item.file_name().to_str().is_some_and(is_part)).map(|item| item.path());
-    // Links are followed: a ConfigMap's files are links to the present version's.
-    let mut parts: Vec<PathBuf> = parts.filter(|path| !path.is_dir()).collect();
+/// All files that a configuration is made of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ConfigFiles {
+    /// In the order in which they are read.
+    pub paths: Vec<PathBuf>,
+    /// Why there may be more of them than can be seen: `conf.d` is there, and can't be looked into.
+    pub unseen: Option<String>,
+}
+
+/// All files.
+pub fn files_of(origin: &Origin) -> ConfigFiles {
+    let Origin::File(path) = origin else { return ConfigFiles::default() };
+    let (mut parts, unseen) = match folder_of(origin).map(|folder| parts_in(&folder)) {
+        Some(Ok(parts)) => (parts, None),
+        Some(Err(why)) => (Vec::new(), Some(why)),
+        None => (Vec::new(), None),
+    };
     parts.sort();
-    std::iter::once(path.clone()).chain(parts).collect()
+    ConfigFiles { paths: std::iter::once(path.clone()).chain(parts).collect(), unseen }
+}
+
+/// The files in `conf.d`, in no order. Without that folder there are none; one that is there and can't be read is a
+/// mistake, since what is in it would be left out without a word.
+fn parts_in(folder: &Path) -> Result<Vec<PathBuf>, String> {
+    let unreadable = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotADirectory => "is no folder; make it one, or give it another name".to_owned(),
+        io::ErrorKind::NotFound => "is a link to nothing; correct it, or take it away".to_owned(),
+        _ => format!("can't be read: {error}; let who runs cleandns read it"),
+    };
+    let items = match fs::read_dir(folder) {
+        // A link whose target is gone is there, and so is something that stands where the folder should.
+        Err(error) if is_absence(&error) && folder.symlink_metadata().is_err() => return Ok(Vec::new()),
+        Err(error) => return Err(unreadable(error)),
+        Ok(items) => items,
+    };
+    let mut parts = Vec::new();
+    for item in items {
+        let item = item.map_err(unreadable)?;
+        // Links are followed: a ConfigMap's files are links to the present version's.
+        if item.file_name().to_str().is_some_and(is_part) && !item.path().is_dir() {
+            parts.push(item.path());
+        }
+    }
+    Ok(parts)
 }

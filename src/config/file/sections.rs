@@ -101,7 +101,7 @@ impl Reading<'_> {
 
     fn state_dir(&self, table: &Table<'_>) -> Option<PathBuf> {
         match table.set_text("dir", "/var/lib/cleandns") {
-            Some(value) => value.parse("", |path| self.base.folder(path)),
+            Some(value) => value.parse("", |path| self.base.written_folder(path)),
             None => self.world.state_folder(),
         }
     }

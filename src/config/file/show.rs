@@ -5,8 +5,9 @@ use super::{
         Config, Origin, Problems,
         report::{Document, Report},
     },
-    CONFIG_PATH, documents,
+    CONFIG_PATH, documents, find_config,
     merge::{fill, tree},
+    read_all,
     world::World,
 };
 use std::path::Path;
@@ -32,15 +33,16 @@ pub enum Shown {
 /// A configuration, and all options with their values, and where each comes from. Of tables in double brackets only a program's defaults are
 /// known; what else is left out in one isn't shown.
 pub fn show(requested: Option<&Path>, world: &World<'_>) -> Result<(Config, Vec<(String, Shown)>), Problems> {
+    let origin = find_config(requested, world)?;
+    // Read once: what is shown is of the moment at which it was checked.
+    let own = documents(&origin, world)?;
     // With anything wrong in it nothing would be in force.
-    let config = super::load(requested, world)?.config;
-    let origin = &config.origin;
+    let config = read_all(&own, origin, world)?.config;
     let template = (world.embedded.read)(CONFIG_PATH).unwrap_or_default();
     let template = Document::file(DEFAULT, String::from_utf8_lossy(&template));
     let mut all = vec![template];
     // The copy inside the binary is the defaults.
-    let own = documents(origin, world)?;
-    all.extend(own.into_iter().skip(usize::from(*origin == Origin::Embedded)));
+    all.extend(own.into_iter().skip(usize::from(config.origin == Origin::Embedded)));
     let report = Report::new(&all);
     let sources = report.sources().len();
     let defaults = tree(&report, 0..1);

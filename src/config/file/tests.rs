@@ -2,6 +2,7 @@
 
 mod parts;
 mod problems;
+mod process;
 mod schema;
 mod show;
 
@@ -440,9 +441,9 @@ fn paths_start_at_the_files_folder_then_its_parent() {
         assert_eq!(base.find(path), Ok(expected), "{path}");
     }
     assert!(base.find("own.list/x").unwrap_err().contains("no such file or folder"));
-    assert_eq!(base.folder("state"), Ok(here.join("config/state")));
-    assert_eq!(base.folder("blocklists"), Ok(here.join("blocklists")));
-    assert!(base.folder("own.list").unwrap_err().contains("is a file"));
+    assert_eq!(base.written_folder("state"), Ok(here.join("config/state")));
+    assert_eq!(base.written_folder("blocklists"), Ok(here.join("config/blocklists")), "never above");
+    assert!(base.written_folder("own.list").unwrap_err().contains("is a file"));
 
     // Lists that lie here are meant even without a configuration; elsewhere there are only those inside the binary.
     let found = world.base(&Origin::Embedded).find("blocklists/clean-store");

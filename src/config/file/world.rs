@@ -138,7 +138,10 @@ impl<'a> World<'a> {
             or_embedded,
             embedded: self.embedded,
             may_lack_files: self.may_lack_files,
-            current_folder: &self.current_folder,
+            own_folder: match origin {
+                Origin::File(path) => path.parent().unwrap_or(&self.current_folder).to_owned(),
+                Origin::Embedded => self.current_folder.clone(),
+            },
         }
     }
 }
@@ -170,7 +173,8 @@ pub struct Base<'a> {
     or_embedded: bool,
     embedded: Embedded<'a>,
     may_lack_files: bool,
-    current_folder: &'a Path,
+    /// The configuration file's folder, or the current one where there is no file.
+    own_folder: PathBuf,
 }
 
 impl Base<'_> {
@@ -216,13 +220,13 @@ impl Base<'_> {
         }
     }
 
-    /// The folder that is meant, whether it is there yet or not.
-    pub fn folder(&self, path: &str) -> Result<PathBuf, String> {
-        let candidates = self.candidates(path);
-        match candidates.iter().find(|candidate| candidate.exists()).or(candidates.first()) {
-            Some(path) if path.is_file() => Err(format!("{} is a file; write the path of a folder", path.display())),
-            Some(path) => Ok(path.clone()),
-            None => Ok(self.current_folder.join(tidy(path))),
+    /// The folder that is going to be written into, whether it is there yet or not: beside the configuration, if it is
+    /// relative. What is written is looked for nowhere else: it would lie in a folder that the owner never named.
+    pub fn written_folder(&self, path: &str) -> Result<PathBuf, String> {
+        let folder = self.own_folder.join(tidy(path));
+        match folder.is_file() {
+            true => Err(format!("{} is a file; write the path of a folder", folder.display())),
+            false => Ok(folder),
         }
     }
 
@@ -238,10 +242,7 @@ impl Base<'_> {
 
     /// The path of a file that is going to be written: beside the configuration, if it is relative.
     pub fn written_file(&self, path: &str) -> Result<PathBuf, String> {
-        let file = match self.candidates(path).into_iter().next() {
-            Some(file) => file,
-            None => self.current_folder.join(tidy(path)),
-        };
+        let file = self.own_folder.join(tidy(path));
         if file.is_dir() { Err(format!("{} is a folder; write the path of a file", file.display())) } else { Ok(file) }
     }
 

@@ -10,8 +10,17 @@ use std::{collections::BTreeMap, env::consts::ARCH};
 /// A rule of the filter by the number of its call.
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
-/// Refused whatever they ask.
-const REFUSED: [i64; 73] = [
+/// A call's name in the C library's words, and its number on this processor.
+type Call = (&'static str, i64);
+
+/// Calls, each with its name: a processor that lacks one doesn't compile this.
+macro_rules! calls {
+    ($(libc::$name:ident),* $(,)?) => { [$((stringify!($name), libc::$name)),*] };
+}
+
+/// Refused whatever they ask. Every processor that there is a filter for has these; by their tables, which a test looks into,
+/// and tried on x86-64 alone.
+const REFUSED: [Call; 73] = calls![
     // Programs to start; what other processes do and have in memory.
     libc::SYS_execve,
     libc::SYS_execveat,
@@ -96,7 +105,7 @@ const REFUSED: [i64; 73] = [
 
 /// The same for calls that only this processor has.
 #[cfg(target_arch = "x86_64")]
-const REFUSED_HERE: [i64; 9] = [
+const REFUSED_HERE: [Call; 9] = calls![
     libc::SYS_fork,
     libc::SYS_vfork,
     libc::SYS_mknod,
@@ -107,8 +116,10 @@ const REFUSED_HERE: [i64; 9] = [
     libc::SYS_uselib,
     libc::SYS_ustat,
 ];
+/// The newer processors have one table, in which calls that others took the place of are missing. The C library's names have a
+/// gap there.
 #[cfg(not(target_arch = "x86_64"))]
-const REFUSED_HERE: [i64; 0] = [];
+const REFUSED_HERE: [Call; 1] = [("SYS_kexec_file_load", 294)];
 
 /// Families of sockets that are used: between processes (to the service manager, a collector), over IP, and to the kernel,
 /// for the hardware addresses of clients.
@@ -152,14 +163,14 @@ fn filters() -> Result<(Vec<BpfProgram>, usize), String> {
 }
 
 fn refused() -> Result<Rules, String> {
-    let always = REFUSED.into_iter().chain(REFUSED_HERE).map(|call| (call, Vec::new()));
+    let always = REFUSED.into_iter().chain(REFUSED_HERE).map(|(_, call)| (call, Vec::new()));
     let mut rules: Rules = always.collect();
     let masked = |argument, mask: i32, value: i32| {
         let mask = SeccompCmpOp::MaskedEq(u64::from(mask.unsigned_abs()));
         rule([condition(argument, mask, u64::from(value.unsigned_abs()))?])
     };
     let (write, execute) = (libc::PROT_WRITE, libc::PROT_EXEC);
-    // A new process; a new thread is fine.
+    // A new process; a new thread is fine. All these processors have the flags in the first argument.
     rules.insert(libc::SYS_clone, vec![masked(0, libc::CLONE_THREAD, 0)?]);
     // Memory that can be written and executed, and memory that was written to be executed.
     rules.insert(libc::SYS_mmap, vec![masked(2, write | execute, write | execute)?]);
@@ -187,6 +198,40 @@ fn rule<const N: usize>(conditions: [SeccompCondition; N]) -> Result<SeccompRule
 mod tests {
     use super::*;
     use std::{io, net::UdpSocket, process::Command, thread};
+
+    /// A filter of calls by their names, for any processor, as seccompiler's own tables have them.
+    fn by_name(calls: &[&str], arch: TargetArch) -> Result<BpfProgram, seccompiler::Error> {
+        let calls: Vec<_> = calls.iter().map(|name| serde_json::json!({ "syscall": name })).collect();
+        let filter = serde_json::json!({ "mismatch_action": "allow", "match_action": { "errno": 1 }, "filter": calls });
+        let all = serde_json::json!({ "all": filter }).to_string();
+        let mut compiled = seccompiler::compile_from_json(all.as_bytes(), arch)?;
+        Ok(compiled.remove("all").unwrap_or_default())
+    }
+
+    #[test]
+    fn every_processor_has_the_calls_and_they_are_what_they_are_called() {
+        let name = |(name, _): &Call| name.strip_prefix("SYS_").unwrap();
+        let others = ["clone", "clone3", "mmap", "mprotect", "pkey_mprotect", "socket", "kexec_file_load"];
+        let everywhere: Vec<&str> = REFUSED.iter().map(name).chain(others).collect();
+        for arch in [TargetArch::x86_64, TargetArch::aarch64, TargetArch::riscv64] {
+            by_name(&everywhere, arch).unwrap_or_else(|error| panic!("{arch:?}: {error}"));
+        }
+        // The number of each is the one that its name has here.
+        let here = TargetArch::try_from(ARCH).unwrap();
+        for call in REFUSED.iter().chain(&REFUSED_HERE) {
+            let rules = Rules::from([(call.1, Vec::new())]);
+            let (allow, refuse) = (SeccompAction::Allow, SeccompAction::Errno(1));
+            let own: BpfProgram = SeccompFilter::new(rules, allow, refuse, here).unwrap().try_into().unwrap();
+            assert_eq!(format!("{own:?}"), format!("{:?}", by_name(&[name(call)], here).unwrap()), "{call:?}");
+        }
+        let kexec = |arch| by_name(&["kexec_file_load"], arch).unwrap();
+        for arch in [TargetArch::aarch64, TargetArch::riscv64] {
+            let rules = Rules::from([(294, Vec::new())]);
+            let filter = SeccompFilter::new(rules, SeccompAction::Allow, SeccompAction::Errno(1), arch).unwrap();
+            let own: BpfProgram = filter.try_into().unwrap();
+            assert_eq!(format!("{own:?}"), format!("{:?}", kexec(arch)));
+        }
+    }
 
     /// In a thread of its own, since nothing takes a filter off again.
     #[test]

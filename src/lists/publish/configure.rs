@@ -3,7 +3,7 @@
 
 use super::{
     Control, Lists, Signal, StartError,
-    start::{START_WAITS_FOR_DOWNLOADS, open_store},
+    start::{START_WAITS_FOR_DOWNLOADS, all_usable, open_store},
 };
 use crate::{
     config::{Config, ListSource, Location, overlay::OWN_PROGRAM},
@@ -126,12 +126,7 @@ impl Lists {
             findings.absorb(later);
         }
         self.catalog.tell_of_missing_downloads(&mut findings);
-        if let Some((path, reason)) = self.catalog.unusable_ca_files().next() {
-            return Err(StartError::CaFile(path.display().to_string(), reason).into());
-        }
-        if let Some((path, reason)) = self.catalog.missing_required().into_iter().next() {
-            return Err(StartError::Required(path, reason).into());
-        }
+        all_usable(&self.catalog)?;
         let databases = self.databases.refresh(true);
         self.tell_of_databases(&databases.troubles);
         // Modes, groups and exceptions may be others, whatever the lists are.

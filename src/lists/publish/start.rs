@@ -68,12 +68,7 @@ impl Lists {
         let mut findings = lists.refresh(&everything, started);
         lists.wait_for_writers(&mut findings, &everything, started);
         lists.wait_for_downloads(&mut findings, started);
-        if let Some((path, reason)) = lists.catalog.unusable_ca_files().next() {
-            return Err(StartError::CaFile(path.display().to_string(), reason));
-        }
-        if let Some((path, reason)) = lists.catalog.missing_required().into_iter().next() {
-            return Err(StartError::Required(path, reason));
-        }
+        all_usable(&lists.catalog)?;
         let databases = lists.databases.refresh(true);
         lists.tell_of_databases(&databases.troubles);
         lists.tell_of_expired();
@@ -104,6 +99,17 @@ impl Lists {
         }
         self.catalog.tell_of_missing_downloads(findings);
     }
+}
+
+/// Nothing that must be of use is of none; else all that isn't.
+pub(super) fn all_usable(catalog: &Catalog) -> Result<(), StartError> {
+    let ca_files = catalog.unusable_ca_files();
+    let ca_files = ca_files
+        .map(|(path, reason)| format!("ca_file: {}: {reason}; write a PEM file of certificates", path.display()));
+    let required = catalog.missing_required();
+    let required = required.into_iter().map(|(path, reason)| format!("{path}: a required list is of no use: {reason}"));
+    let unusable: Vec<String> = ca_files.chain(required).collect();
+    if unusable.is_empty() { Ok(()) } else { Err(StartError::Unusable(unusable)) }
 }
 
 /// The store in the state folder, or else one for this run if something is downloaded.

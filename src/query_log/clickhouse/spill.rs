@@ -4,23 +4,20 @@
 //! is found at the start; two that use one folder while one takes over from the other don't disturb each other.
 
 use super::Batch;
+use crate::whole;
 use std::{
     collections::VecDeque,
-    fs::{self, DirBuilder, OpenOptions},
-    io::{self, Read, Seek, SeekFrom, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    fs::{self, DirBuilder},
+    io::{self, Read, Seek, SeekFrom},
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 /// The least that a file counts as: so much a small one takes on disk.
 const FILE_BYTES_MIN: u64 = 4096;
 /// Batches that the server can't read, kept for its owner to look at.
 const REJECTED_MAX: u64 = 4;
-/// What an interrupted writing left behind is removed after this.
-const UNFINISHED_AFTER: Duration = Duration::from_secs(3600);
 const ENDING: &str = ".jsonl";
-const UNFINISHED_ENDING: &str = ".unfinished";
 
 /// The batches.
 pub(super) struct Spill {
@@ -116,10 +113,7 @@ impl Spill {
             .filter_map(|item| {
                 let name = item.file_name().into_string().ok()?;
                 let metadata = item.metadata().ok()?;
-                if name.ends_with(UNFINISHED_ENDING) {
-                    let age = metadata.modified().ok()?.elapsed().ok()?;
-                    let _ = (age > UNFINISHED_AFTER).then(|| fs::remove_file(item.path()));
-                }
+                let _ = whole::remove_if_left(&item.path());
                 let (number, rows) = read_name(&name)?;
                 Some((number, name, item.path(), rows, metadata.len()))
             })
@@ -288,16 +282,5 @@ fn read_name(name: &str) -> Option<(u64, u64)> {
 /// Writes a whole file or none. Who asked for what is nobody else's business.
 fn write(folder: &Path, path: &Path, octets: &[u8]) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    let mut unfinished = path.as_os_str().to_owned();
-    unfinished.push(UNFINISHED_ENDING);
-    let written = (|| {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
-        file.write_all(octets)?;
-        file.sync_data()?;
-        fs::rename(&unfinished, path)
-    })();
-    if written.is_err() {
-        let _ = fs::remove_file(&unfinished);
-    }
-    written
+    whole::write(path, octets, whole::PRIVATE)
 }

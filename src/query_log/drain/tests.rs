@@ -1,17 +1,8 @@
 //! Each number is what it says, and only grows.
 
 use super::*;
-use crate::{
-    config,
-    dns::Transport,
-    query::QueryRecord,
-    query_log::{Packing, rings::Rings},
-    resolve::Exchange,
-};
-use std::{
-    net::Ipv4Addr,
-    sync::{Mutex, mpsc},
-};
+use crate::{config, dns::Transport, query::QueryRecord, query_log::Packing, resolve::Exchange};
+use std::{net::Ipv4Addr, sync::mpsc};
 
 /// Waits for permission before each batch, and loses a row of it.
 struct Slow {
@@ -64,14 +55,9 @@ impl Sink for Taking {
 }
 
 fn log() -> Arc<QueryLog> {
-    Arc::new(QueryLog {
-        rings: Rings::new(Instant::now()),
-        answers: true,
-        wants_packets: false,
-        policies: Mutex::default(),
-        sinks: Vec::new(),
-        audience: Arc::default(),
-    })
+    let log = QueryLog::new(Privacy::new(config::Privacy::Full), Arc::default(), None);
+    log.wants_exchanges.store(true, Relaxed);
+    Arc::new(log)
 }
 
 fn push(log: &QueryLog, queries: usize, exchanges: usize) {
@@ -83,8 +69,21 @@ fn push(log: &QueryLog, queries: usize, exchanges: usize) {
     (0..exchanges).for_each(|_| log.exchanged(&exchange));
 }
 
-fn spawn_sink(sink: impl Sink + 'static) -> Spawned {
-    spawn("test", Box::new(sink), Privacy::new(config::Privacy::Full), Arc::default()).unwrap()
+fn spawn_sink(sink: impl Sink + 'static) -> (Outlet, JoinHandle<()>) {
+    spawn_private(sink, config::Privacy::Full)
+}
+
+fn spawn_private(sink: impl Sink + 'static, privacy: config::Privacy) -> (Outlet, JoinHandle<()>) {
+    let counted = Counted { queries: sink.takes_queries(), exchanges: sink.takes_exchanges() };
+    let kind = Kind { name: "test", counted, counts: None, audience: sink.audience() };
+    ready(kind, Box::new(move || Box::new(sink)), Privacy::new(privacy), Arc::default()).unwrap().go(None)
+}
+
+/// A sink's near end without a thread behind it: as many batches wait as there is room for.
+fn outlet(sink: &dyn Sink, room: usize) -> (Outlet, Receiver<Arc<Batch>>) {
+    let (batches, received) = sync_channel(room);
+    let counted = Counted { queries: sink.takes_queries(), exchanges: sink.takes_exchanges() };
+    (Outlet { batches, counts: Arc::new(SinkCounts::of("test", counted)), audience: None }, received)
 }
 
 fn kept(written: u64, dropped: u64) -> Option<Kept> {
@@ -95,8 +94,8 @@ fn kept(written: u64, dropped: u64) -> Option<Kept> {
 fn a_row_counts_when_it_is_written() {
     let (begun, has_begun) = mpsc::channel();
     let (permit, go_on) = mpsc::channel();
-    let Spawned { counts, batches, thread, .. } = spawn_sink(Slow { begun, go_on });
-    let (log, sinks) = (log(), vec![Outlet { batches, counts: counts.clone(), audience: None }]);
+    let (outlet, thread) = spawn_sink(Slow { begun, go_on });
+    let (log, counts, sinks) = (log(), outlet.counts.clone(), vec![outlet]);
     let now = || counts.now(Dropped::default()).queries;
     push(&log, 3, 0);
     drain(&log, &sinks);
@@ -115,8 +114,8 @@ fn a_row_counts_when_it_is_written() {
 #[test]
 fn what_a_sink_does_not_take_it_does_not_count() {
     for (queries, exchanges) in [(true, false), (false, true), (true, true)] {
-        let Spawned { counts, batches, thread, .. } = spawn_sink(Taking { queries, exchanges, waiting: 0, arrived: 0 });
-        let (log, sinks) = (log(), vec![Outlet { batches, counts: counts.clone(), audience: None }]);
+        let (outlet, thread) = spawn_sink(Taking { queries, exchanges, waiting: 0, arrived: 0 });
+        let (log, counts, sinks) = (log(), outlet.counts.clone(), vec![outlet]);
         push(&log, 5, 3);
         drain(&log, &sinks);
         drop(sinks);
@@ -130,9 +129,8 @@ fn what_a_sink_does_not_take_it_does_not_count() {
 #[test]
 fn what_waits_for_others_counts_when_it_arrives() {
     let mut sink = Taking { queries: true, exchanges: false, waiting: 0, arrived: 0 };
-    let (batches, received) = sync_channel(1);
-    let counts = Arc::new(SinkCounts::of("test", &sink));
-    let (log, sinks) = (log(), vec![Outlet { batches, counts: counts.clone(), audience: None }]);
+    let (outlet, received) = outlet(&sink, 1);
+    let (log, counts, sinks) = (log(), outlet.counts.clone(), vec![outlet]);
     push(&log, 5, 0);
     drain(&log, &sinks);
     // The queue is full, so this is lost.
@@ -147,9 +145,8 @@ fn what_waits_for_others_counts_when_it_arrives() {
 #[test]
 fn exchanges_that_do_not_come_to_a_sink_are_counted() {
     let sink = Taking { queries: false, exchanges: true, waiting: 0, arrived: 0 };
-    let (batches, _received) = sync_channel(1);
-    let counts = Arc::new(SinkCounts::of("test", &sink));
-    let (log, sinks) = (log(), vec![Outlet { batches, counts: counts.clone(), audience: None }]);
+    let (outlet, _received) = outlet(&sink, 1);
+    let (log, counts, sinks) = (log(), outlet.counts.clone(), vec![outlet]);
     for _ in 0..2 {
         push(&log, 2, 4);
         drain(&log, &sinks);
@@ -172,9 +169,8 @@ impl Sink for Groups {
 fn where_nothing_is_told_of_clients_their_group_is_not_either() {
     for kept in config::Privacy::ALL {
         let (told, groups) = mpsc::channel();
-        let Spawned { counts, batches, thread, audience } =
-            spawn("test", Box::new(Groups(told)), Privacy::new(kept), Arc::default()).unwrap();
-        let (log, sinks) = (log(), vec![Outlet { batches, counts, audience }]);
+        let (outlet, thread) = spawn_private(Groups(told), kept);
+        let (log, sinks) = (log(), vec![outlet]);
         push(&log, 1, 0);
         drain(&log, &sinks);
         drop(sinks);
@@ -204,18 +200,13 @@ impl Sink for Shown {
 #[test]
 fn while_nobody_looks_nothing_is_made() {
     let (given, told) = mpsc::channel();
-    let spawned = spawn_sink(Shown { audience: Arc::default(), given });
-    let Spawned { counts, batches, thread, audience } = spawned;
-    let audience = audience.unwrap();
-    let log = Arc::new(QueryLog {
-        rings: Rings::new(Instant::now()),
-        answers: true,
-        wants_packets: false,
-        policies: Mutex::default(),
-        sinks: Vec::new(),
-        audience: audience.clone(),
-    });
-    let sinks = vec![Outlet { batches, counts: counts.clone(), audience: Some(audience.clone()) }];
+    let audience = Audience::default();
+    let (outlet, thread) = spawn_sink(Shown { audience: audience.clone(), given: given.clone() });
+    let shown = audience.clone();
+    let shown: crate::query_log::Shown =
+        Arc::new(move || Box::new(Shown { audience: shown.clone(), given: given.clone() }));
+    let log = Arc::new(QueryLog::new(Privacy::new(config::Privacy::Full), Arc::default(), Some(shown)));
+    let (counts, sinks) = (outlet.counts.clone(), vec![outlet]);
     assert!(!log.is_wanted());
     push(&log, 3, 0);
     drain(&log, &sinks);

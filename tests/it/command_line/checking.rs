@@ -78,6 +78,61 @@ x = 1
     }
 }
 
+/// What is wrong with one thing is no reason not to look at the others.
+#[test]
+fn check_reports_problems_of_all_kinds_at_once() {
+    let place = Place::new("");
+    fs::write(place.path("users"), "anna\n").unwrap();
+    fs::write(place.path("empty.list"), "").unwrap();
+    fs::create_dir(place.path("state")).unwrap();
+    fs::write(place.path("state/overlay.toml"), "[modes.everybody]\ntest-program = 'of'\n").unwrap();
+    let wrong = "[cache]\nstale = \"soon\"\n";
+    let extra = "[query_log]\njson.to = \"nowhere/q.json\"\ndnstap.to = \"nowhere/q.dnstap\"\n[[program]]\nname = \"strict\"\n\
+                 lists = [{ path = \"empty.list\", required = true }]\n";
+    place.configure(&format!("{wrong}{extra}"));
+    let text = fs::read_to_string(place.path("cleandns.toml")).unwrap();
+    fs::write(place.path("cleandns.toml"), text.replace("[admin]\n", "[admin]\nusers_file = \"users\"\n")).unwrap();
+    fs::write(place.path("root.hints"), "# nothing\n").unwrap();
+    let kinds = [
+        "cache.stale: \"soon\" is not a duration",
+        "root.hints",
+        "users:1: a line is name:role:",
+        "query_log.json.to: ",
+        "query_log.dnstap.to: ",
+        "empty.list: a required list is of no use",
+    ];
+    let ended = place.run(&["check"]);
+    assert_eq!(ended.code, Some(78), "{ended:?}");
+    has(&ended.stderr, &kinds);
+    has(&ended.stdout, &["overlay.toml:2:16: modes.everybody.test-program: \"of\" is not one of"]);
+    let ended = place.run(&["check", "--json"]);
+    let told: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
+    let problems: Vec<&str> = told["problems"].as_array().unwrap().iter().filter_map(|told| told.as_str()).collect();
+    for kind in kinds {
+        assert!(problems.iter().any(|problem| problem.contains(kind)), "{kind}: {problems:#?}");
+    }
+    assert!(told["warnings"][0].as_str().unwrap().starts_with("overlay.toml:2:16: "), "{told:#}");
+}
+
+/// A server starts without what pages and API changed, if that is of no use; who asks to be strict is told by the code.
+#[test]
+fn check_of_what_pages_changed() {
+    let place = Place::new("");
+    fs::create_dir(place.path("state")).unwrap();
+    let overlay = |text: &str| fs::write(place.path("state/overlay.toml"), text).unwrap();
+    overlay("[modes.everybody]\ntest-program = 'shadow'\ngone = 'off'\n");
+    let ended = place.run(&["check", "--strict"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    has(&ended.stdout, &["warning: ", "gone"]);
+    overlay("nonsense\n");
+    let ended = place.run(&["check"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    has(&ended.stdout, &["warning: overlay.toml:1:", "; nothing that pages and API changed is in force so"]);
+    let ended = place.run(&["check", "--strict"]);
+    assert_eq!(ended.code, Some(78), "{ended:?}");
+    has(&ended.stderr, &["0 skipped lines and 0 unusable lists, and an overlay of no use (--strict)"]);
+}
+
 #[test]
 fn check_of_broken_syntax_and_missing_files() {
     let place = Place::new("");

@@ -79,10 +79,54 @@ fn a_running_server_follows_its_files() {
     say("[log]\nfilter = \"in=fo=o\"\n");
     serving.stderr.until("log.filter: ");
     // What needs a restart is named; without the file all is as it was.
-    say("[cache]\nsize = \"9 MiB\"\n");
-    serving.stderr.until("cache.size");
+    say("[listen]\nworkers = 3\n[process]\nread = [\"lists\"]\n");
+    serving.stderr.until("listen.workers, process.read");
     fs::remove_file(place.path("conf.d/mine.toml")).unwrap();
     let health = || place.run(&["health"]).stdout;
     until("no complaint of it", || !health().contains("waiting for a restart"));
     drop(serving);
+}
+
+/// A folder that nobody looked into is no empty one.
+#[test]
+fn a_part_that_cannot_be_seen_is_told() {
+    let place = Place::new("");
+    fs::write(place.path("conf.d"), "").unwrap();
+    for args in [&["check"][..], &["config", "show"], &[]] {
+        let ended = place.run(args);
+        assert_eq!(ended.code, Some(78), "{args:?}: {ended:?}");
+        has(&ended.stderr, &["conf.d: is no folder; make it one, or give it another name"]);
+    }
+}
+
+/// Whoever asks for a text gets it whole, or an error.
+#[test]
+fn a_full_disk_is_an_error() {
+    let place = Place::new("");
+    for args in [
+        &["lists", "export", "--program", "test-program", "--format", "domains"][..],
+        &["check"],
+        &["config", "show"],
+        &["config", "schema"],
+        &["completions", "bash"],
+        &["man"],
+        &["explain", "blocked.example", "--offline"],
+        &["--help"],
+        &["--version"],
+    ] {
+        let to = |path: &str| {
+            let full = fs::OpenOptions::new().write(true).open(path).unwrap();
+            let output = place.command(args).stdout(full).output().unwrap();
+            (output.status.code(), String::from_utf8(output.stderr).unwrap())
+        };
+        let (code, stderr) = to("/dev/full");
+        assert_eq!(code, Some(1), "{args:?}: {stderr}");
+        has(&stderr, &["standard output can't be written to: No space left on device"]);
+        assert!(!stderr.contains("panicked"), "{args:?}: {stderr}");
+        assert_eq!(to("/dev/null").0, Some(0), "{args:?}");
+    }
+    // Who has seen enough is no fault of ours.
+    let mut child = place.command(&["config", "schema"]).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
 }

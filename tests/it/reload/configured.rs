@@ -196,10 +196,10 @@ async fn what_waits_for_a_restart_is_told_by_its_name() {
         server.running.changing.files_say(config).await.unwrap().waiting
     };
     let toml =
-        "[listen]\ndo53 = [\"127.0.0.1:5\"]\nworkers = 2\n[cache]\nsize = \"9 MiB\"\n[policy]\nmode = \"shadow\"\n";
-    assert_eq!(says(&format!("{toml}{P}")).await, ["listen.do53", "cache.size"]);
+        "[listen]\ndo53 = [\"127.0.0.1:5\"]\nworkers = 2\n[process]\nsandbox = false\n[policy]\nmode = \"shadow\"\n";
+    assert_eq!(says(&format!("{toml}{P}")).await, ["listen.do53", "process.sandbox"]);
     let standing = server.running.settings.standing();
-    assert_eq!(standing.waiting, ["listen.do53", "cache.size"]);
+    assert_eq!(standing.waiting, ["listen.do53", "process.sandbox"]);
     assert_eq!(standing.config.listen.do53, ["127.0.0.1:0".parse().unwrap()]);
     assert_eq!(server.ask(OLD, RrType::ANY).await.rcode, Rcode::NOERROR, "the ceiling is in force");
     assert_eq!(says(P).await, Vec::<&str>::new());

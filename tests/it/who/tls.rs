@@ -6,7 +6,7 @@ use std::fs;
 use ureq::tls::{RootCerts, TlsConfig};
 
 /// Writes a certificate of its own for 127.0.0.1 and its key; returns the certificate.
-fn certificate(cert: &std::path::Path, key: &std::path::Path) -> String {
+pub(super) fn certificate(cert: &std::path::Path, key: &std::path::Path) -> String {
     let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
     fs::write(key, made.signing_key.serialize_pem()).unwrap();
     fs::write(cert, made.cert.pem()).unwrap();
@@ -14,14 +14,14 @@ fn certificate(cert: &std::path::Path, key: &std::path::Path) -> String {
 }
 
 /// A client that trusts one certificate and nothing else.
-fn agent(cert: &str) -> ureq::Agent {
+pub(super) fn agent(cert: &str) -> ureq::Agent {
     let cert = ureq::tls::Certificate::from_pem(cert.as_bytes()).unwrap();
     let roots = RootCerts::new_with_certs(&[cert]);
     let tls = TlsConfig::builder().root_certs(roots).build();
     ureq::Agent::config_builder().http_status_as_error(false).max_redirects(0).tls_config(tls).build().into()
 }
 
-async fn with<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+pub(super) async fn with<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     tokio::task::spawn_blocking(work).await.unwrap()
 }
 

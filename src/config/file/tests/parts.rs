@@ -113,6 +113,54 @@ fn every_problem_names_its_own_file() {
     assert!(large.ends_with("; all files together may have 1048576 octets"), "{large}");
 }
 
+/// Nothing in it would be in force, and nobody would know: the shipped programs instead of the owner's, say.
+#[test]
+fn a_folder_that_cannot_be_read_is_a_problem() {
+    let (_folder, world) = clone();
+    let folder = world.current_folder.join("config/conf.d");
+    write(&world.current_folder.join("config/cleandns.toml"), "");
+    let told = || load(None, &world).unwrap_err().to_string();
+    assert!(load(None, &world).is_ok(), "without it all is well");
+    write(&folder, "[log]\nqueries = true\n");
+    assert_eq!(told(), "config/conf.d: is no folder; make it one, or give it another name");
+    fs::remove_file(&folder).unwrap();
+    std::os::unix::fs::symlink("nowhere", &folder).unwrap();
+    assert_eq!(told(), "config/conf.d: is a link to nothing; correct it, or take it away");
+    let origin = Origin::File(world.current_folder.join("config/cleandns.toml"));
+    assert!(files_of(&origin).unseen.is_some(), "whoever keeps watch sees it too");
+    fs::remove_file(&folder).unwrap();
+    // A link to nothing in it is a problem of that file.
+    fs::create_dir(&folder).unwrap();
+    std::os::unix::fs::symlink("nowhere", folder.join("a.toml")).unwrap();
+    assert!(told().starts_with("config/conf.d/a.toml: "), "{}", told());
+}
+
+/// Lists and other files that are read may lie beside the folder of the configuration, as in a clone. What is written lies
+/// in the configuration's own, whatever there is beside it.
+#[test]
+fn what_is_written_lies_beside_the_configuration() {
+    let (_folder, world) = clone();
+    let here = world.current_folder.clone();
+    for folder in ["state", "log"] {
+        fs::create_dir(here.join(folder)).unwrap();
+    }
+    let toml = "state.dir = 'state'\nadmin.audit = 'log/audit.jsonl'\n[query_log]\npath = 'log/q.db'\njson.to = 'log/q.json'\n\
+                dnstap.to = 'log/q.dnstap'\n";
+    let check = |config: &Config, base: &Path| {
+        assert_eq!(config.state_dir, Some(base.join("state")));
+        assert_eq!(config.admin.as_ref().unwrap().audit, Some(base.join("log/audit.jsonl")));
+        assert_eq!(config.query_log.database, Some(base.join("log/q.db")));
+        let to = crate::config::JsonTarget::File(base.join("log/q.json"));
+        assert_eq!(config.query_log.json.as_ref().unwrap().to, to);
+        let to = crate::config::DnstapTarget::File(base.join("log/q.dnstap"));
+        assert_eq!(config.query_log.dnstap.as_ref().unwrap().to, to);
+    };
+    check(&read_in(&world, toml).unwrap().config, &here.join("config"));
+    // Without a file they lie here, and not where the lists were found.
+    let elsewhere = World { current_folder: here.join("log"), executable_folder: Some(here.join("bin")), ..world };
+    check(&read(toml, Origin::Embedded, &elsewhere).unwrap().config, &here.join("log"));
+}
+
 #[test]
 fn the_environment_goes_before_files() {
     let variables = [

@@ -56,6 +56,26 @@ fn every_value_tells_where_it_comes_from() {
     assert_eq!(lines.iter().filter(|line| line.contains("program[1].lists")).count(), 1);
 }
 
+/// A pipe gives its text once: who reads it twice waits for good, and of a file might see two states.
+#[test]
+fn files_are_read_once() {
+    let (folder, world) = clone();
+    let path = world.current_folder.join("config/cleandns.toml");
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let (told, shown) = std::sync::mpsc::channel();
+    let current_folder = world.current_folder.clone();
+    let own = path.clone();
+    // Its own threads: a test that fails leaves them behind.
+    std::thread::spawn(move || fs::write(own, "[cache]\nsize = '9 MiB'\n"));
+    std::thread::spawn(move || {
+        let world = World { current_folder, ..super::world(Path::new("/nowhere")) };
+        let _ = told.send(show(Some(&path), &world).map(|(config, _)| config.cache.bytes));
+    });
+    let bytes = shown.recv_timeout(Duration::from_secs(30)).expect("it is read a second time");
+    assert_eq!(bytes.unwrap(), 9 << 20);
+    drop(folder);
+}
+
 #[test]
 fn without_a_file_all_is_default() {
     let lines = lines(&[], &[("CLEANDNS_CACHE__SIZE", "9 MiB")]);
