@@ -37,9 +37,10 @@ pub use change::{
     lists::UpdateView,
     pauses::{PauseAsked, PausesView},
 };
-pub use live::{Minutes, Recorded, Tails};
+pub use live::{Minutes, Names, Recorded, Tails};
 pub use tls::Tls;
 pub use view::{
+    called::names,
     explain::{Explained, Rule, explained},
     lists::{ListView, ListsView, lists},
 };
@@ -49,7 +50,7 @@ use crate::{
     health::{Code, Concern, Health},
     lists::Control,
     policy::Zone,
-    query::Pipeline,
+    query::{CHECK_ZONE, Pipeline},
     report::Moment,
     settings::Settings,
     telemetry::Telemetry,
@@ -88,6 +89,8 @@ pub struct AdminState {
     pub recorded: Recorded,
     /// Those who look at queries as they come.
     pub tails: Tails,
+    /// What others call clients.
+    pub names: Names,
     /// Removes the answers that an earlier process left for the next start.
     pub forget_saved: Arc<dyn Fn() + Send + Sync>,
     /// Who may.
@@ -149,13 +152,14 @@ pub async fn serve(
     if state.auth.warns() {
         tracing::warn!("{IN_THE_CLEAR}; {IN_THE_CLEAR_TO_DO}");
     }
-    let app = app(state, config.names.as_slice().into());
+    let hosts = guard::Hosts { names: config.names.as_slice().into(), check_zone: CHECK_ZONE };
+    let app = app(state, Arc::new(hosts));
     tokio::spawn(serve::accept(listener, app, tls, stopping));
     Ok(address)
 }
 
 /// All routes behind what guards them. A layer sees a request before those above it.
-fn app(state: AdminState, names: Arc<[String]>) -> Router {
+fn app(state: AdminState, hosts: Arc<guard::Hosts>) -> Router {
     let routes = api::routes().merge(pages::routes()).fallback(pages::no_such_page).with_state(state.clone());
     // A layer of a router wraps each of its handlers by itself; `admit` has to have all of them before it, to ask which
     // methods there are.
@@ -167,7 +171,7 @@ fn app(state: AdminState, names: Arc<[String]>) -> Router {
     // Assets say nothing of this server, and the page where one signs in needs them.
     let named = guarded
         .merge(pages::assets())
-        .layer(from_fn_with_state(names, guard::by_name))
+        .layer(from_fn_with_state(hosts, guard::by_name))
         .layer(from_fn_with_state(state.clone(), pages::as_pages))
         .layer(from_fn(problem::as_problems));
     api::open().merge(named).layer(from_fn(guard::with_headers)).with_state(state)
