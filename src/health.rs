@@ -162,7 +162,7 @@ impl Health {
         reasons.extend(status.databases.iter().map(database));
         reasons.extend(self.pauses_told().into_iter().map(|told| {
             Concern::new(Code::Paused, told)
-                .mended_by("The first page ends it before its time, and so does `cleandns pause --end`; for a group with `--group`.")
+                .mended_by("The first page ends it before its time, and so does `cleandns pause --end`; for a group with `--group`, for a client with `--client`.")
         }));
         if self.upstream_is_silent() {
             reasons.push(upstream_silent());

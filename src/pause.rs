@@ -1,7 +1,7 @@
-//! Pauses: everything is in shadow until a time, for everybody or for one group. Kept over restarts.
+//! Pauses: everything is in shadow until a time, for everybody, one group or one client. Kept over restarts.
 
 use crate::{
-    policy::{Pause, shown_time},
+    policy::{ClientKey, Pause, shown_time},
     whole,
 };
 use arc_swap::ArcSwap;
@@ -17,6 +17,9 @@ const FILE_NAME: &str = "pauses.json";
 /// Seconds of the longest pause: whoever means longer means another mode.
 pub const PAUSE_SECONDS_MAX: i64 = 31 * 86_400;
 
+/// Pauses at once: whoever decides looks at each of them.
+pub const PAUSES_MAX: usize = 64;
+
 /// The pauses there are, for everybody who decides or asks.
 pub struct Pauses {
     file: Option<PathBuf>,
@@ -30,8 +33,11 @@ pub struct Pauses {
 /// A pause as it is written down and shown.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Kept {
-    /// `None`: everybody; `default`: clients in no group.
+    /// `None`: everybody, or `client`; `default`: clients in no group.
     pub group: Option<String>,
+    /// One client, or those in a network; as in a group's `clients`.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "as_text")]
+    pub client: Option<ClientKey>,
     /// Seconds since 1970 (UTC).
     pub until: i64,
     /// Who paused it, and why, if that is known.
@@ -44,7 +50,21 @@ pub struct Kept {
 impl Kept {
     /// A pause of everybody or of one group, by nobody in particular.
     pub fn new(group: Option<&str>, until: i64) -> Self {
-        Self { group: group.map(str::to_owned), until, who: None, reason: None }
+        Self { group: group.map(str::to_owned), client: None, until, who: None, reason: None }
+    }
+
+    /// Whether both are of the same clients.
+    pub fn is_of_same(&self, other: &Self) -> bool {
+        (&self.group, &self.client) == (&other.group, &other.client)
+    }
+
+    /// Whom it is for, in words.
+    pub fn whom(&self) -> String {
+        match (&self.client, &self.group) {
+            (Some(client), _) => format!("client {client}"),
+            (None, Some(group)) => format!("group {group}"),
+            (None, None) => "everybody".to_owned(),
+        }
     }
 }
 
@@ -53,6 +73,10 @@ impl Kept {
 pub enum PauseError {
     #[error("there is no group {0}")]
     UnknownGroup(String),
+    #[error("there are {PAUSES_MAX} pauses already; end one, or pause a group")]
+    TooMany,
+    #[error("a pause is of a group or of a client, and not of both")]
+    Both,
     #[error("a pause takes at most {} days", PAUSE_SECONDS_MAX / 86_400)]
     TooLong,
     #[error("it holds, but can't be kept over a restart: {0}")]
@@ -64,12 +88,8 @@ impl Pauses {
     pub fn load(state_dir: Option<&Path>) -> Self {
         let file = state_dir.map(|folder| folder.join(FILE_NAME));
         let kept = file.as_deref().map_or_else(Vec::new, read);
-        for Kept { group, until, .. } in &kept {
-            tracing::warn!(
-                group = group.as_deref().unwrap_or("everybody"),
-                until = shown_time(*until),
-                "a pause kept from before"
-            );
+        for pause in &kept {
+            tracing::warn!(whom = pause.whom(), until = shown_time(pause.until), "a pause kept from before");
         }
         let pauses = Self { file, kept: Mutex::default(), changing: Mutex::default(), current: ArcSwap::default() };
         pauses.put_in_force(kept);
@@ -96,45 +116,71 @@ impl Pauses {
         {
             return Err(PauseError::UnknownGroup(group.clone()));
         }
+        if pause.group.is_some() && pause.client.is_some() {
+            return Err(PauseError::Both);
+        }
+        let others = self.list(now).iter().filter(|own| !own.is_of_same(pause)).count();
+        if now < pause.until && others >= PAUSES_MAX {
+            return Err(PauseError::TooMany);
+        }
         match pause.until.saturating_sub(now) > PAUSE_SECONDS_MAX {
             true => Err(PauseError::TooLong),
             false => Ok(()),
         }
     }
 
-    /// Pauses everybody or one group until a time, in place of an earlier pause of the same; a time that is over ends
+    /// Pauses everybody, one group or one client until a time, in place of an earlier pause of the same; a time that is over ends
     /// it. Writes a file, so it may block.
     pub fn set(&self, pause: Kept, now: i64, is_group: impl Fn(&str) -> bool) -> Result<(), PauseError> {
         let _alone = self.changing.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         self.check(&pause, now, is_group)?;
-        let (group, until) = (pause.group.clone(), pause.until);
+        let (whom, until) = (pause.whom(), pause.until);
         let mut kept = self.list(now);
-        kept.retain(|own| own.group != group);
+        kept.retain(|own| !own.is_of_same(&pause));
         if now < until {
             kept.push(pause);
         }
         self.put_in_force(kept.clone());
-        let who = group.as_deref().unwrap_or("everybody");
         match now < until {
-            true => tracing::warn!(group = who, until = shown_time(until), "paused: nothing is blocked until then"),
-            false => tracing::info!(group = who, "the pause has ended"),
+            true => tracing::warn!(whom, until = shown_time(until), "paused: nothing is blocked until then"),
+            false => tracing::info!(whom, "the pause has ended"),
         }
         self.file.as_deref().map_or(Ok(()), |file| write(file, &kept)).map_err(PauseError::NotKept)
     }
 
     /// The pauses that are not over at `now`, in words.
     pub fn told(&self, now: i64) -> Vec<String> {
-        let told = |pause: Kept| {
-            let who = pause.group.map_or("everybody".to_owned(), |group| format!("group {group}"));
-            format!("paused: nothing is blocked for {who} until {}", shown_time(pause.until))
-        };
+        let told =
+            |pause: Kept| format!("paused: nothing is blocked for {} until {}", pause.whom(), shown_time(pause.until));
         self.list(now).into_iter().map(told).collect()
     }
 
     fn put_in_force(&self, kept: Vec<Kept>) {
-        let pause = |kept: &Kept| Pause { group: kept.group.as_deref().map(Into::into), until: kept.until };
+        let pause = |kept: &Kept| Pause {
+            group: kept.group.as_deref().map(Into::into),
+            client: kept.client.clone(),
+            until: kept.until,
+        };
         self.current.store(Arc::new(kept.iter().map(pause).collect()));
         *self.kept.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = kept;
+    }
+}
+
+/// A client as the configuration has it.
+mod as_text {
+    use super::ClientKey;
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    pub fn serialize<S: Serializer>(key: &Option<ClientKey>, serializer: S) -> Result<S::Ok, S::Error> {
+        match key {
+            Some(key) => serializer.collect_str(key),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub fn deserialize<'d, D: Deserializer<'d>>(deserializer: D) -> Result<Option<ClientKey>, D::Error> {
+        let text = Option::<String>::deserialize(deserializer)?;
+        text.map(|text| text.parse().map_err(|error| D::Error::custom(format!("`{text}` {error}")))).transpose()
     }
 }
 
@@ -207,9 +253,9 @@ mod tests {
         set(Some("guests"), 3000, 0).unwrap();
         set(Some("default"), 500, 0).unwrap();
         let expected = [
-            Pause { group: None, until: 1000 },
-            Pause { group: Some("guests".into()), until: 3000 },
-            Pause { group: Some("default".into()), until: 500 },
+            Pause { group: None, client: None, until: 1000 },
+            Pause { group: Some("guests".into()), client: None, until: 3000 },
+            Pause { group: Some("default".into()), client: None, until: 500 },
         ];
         assert_eq!(**pauses.current(), expected);
         assert_eq!(**load().current(), expected, "over a restart");
@@ -220,6 +266,26 @@ mod tests {
         assert!(matches!(set(None, PAUSE_SECONDS_MAX + 1, 0), Err(PauseError::TooLong)));
         pauses.set(Kept::new(Some("guests"), 0), 20, |_| false).unwrap();
         assert_eq!(pauses.list(20).len(), 1, "of a group that is gone, ended");
+        // Of clients, beside those of groups.
+        let of = |client: &str, until| Kept { client: Some(client.parse().unwrap()), ..Kept::new(None, until) };
+        pauses.set(of("192.0.2.7", 900), 20, is_group).unwrap();
+        pauses.set(of("mac:02:00:5e:10:00:07", 900), 20, is_group).unwrap();
+        pauses.set(of("192.0.2.7", 800), 20, is_group).unwrap();
+        let told = pauses.told(20).join("\n");
+        assert!(
+            told.contains("for client 192.0.2.7 until") && told.contains("for client mac:02:00:5e:10:00:07"),
+            "{told}"
+        );
+        assert_eq!(load().list(20), pauses.list(20));
+        assert_eq!(pauses.list(20).len(), 3);
+        let both = Kept { group: Some("guests".into()), ..of("192.0.2.7", 900) };
+        assert!(matches!(pauses.set(both, 20, is_group), Err(PauseError::Both)));
+        for last in 3..=PAUSES_MAX {
+            let set = pauses.set(of(&format!("198.51.100.{last}"), 900), 20, is_group);
+            assert_eq!(matches!(set, Err(PauseError::TooMany)), last == PAUSES_MAX, "{set:?}");
+        }
+        pauses.set(of("192.0.2.7", 700), 20, is_group).unwrap();
+        pauses.set(of("192.0.2.7", 0), 20, is_group).unwrap();
         fs::write(folder.path().join(FILE_NAME), "{").unwrap();
         assert!(load().current().is_empty(), "a damaged file pauses nothing");
     }

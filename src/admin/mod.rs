@@ -39,9 +39,10 @@ pub use change::{
     pauses::{PauseAsked, PausesView},
 };
 pub use door::Door;
-pub use live::{Minutes, Recorded, Tails};
+pub use live::{Minutes, Names, Recorded, Tails};
 pub use tls::Tls;
 pub use view::{
+    called::names,
     explain::{Explained, Rule, explained},
     lists::{ListView, ListsView, lists},
 };
@@ -51,7 +52,7 @@ use crate::{
     health::{Code, Concern, Health},
     lists::Control,
     policy::Zone,
-    query::Pipeline,
+    query::{CHECK_ZONE, Pipeline},
     report::Moment,
     settings::Settings,
     telemetry::Telemetry,
@@ -91,6 +92,8 @@ pub struct AdminState {
     pub recorded: Recorded,
     /// Those who look at queries as they come.
     pub tails: Tails,
+    /// What others call clients.
+    pub names: Names,
     /// Removes the answers that an earlier process left for the next start.
     pub forget_saved: Arc<dyn Fn() + Send + Sync>,
     /// Who may.
@@ -159,6 +162,7 @@ pub async fn serve(
 
 /// All routes behind what guards them. A layer sees a request before those above it.
 fn app(state: AdminState) -> Router {
+    let hosts = Arc::new(guard::Hosts { is_name: is_name(&state), check_zone: CHECK_ZONE });
     let routes = api::routes().merge(pages::routes()).fallback(pages::no_such_page).with_state(state.clone());
     // A layer of a router wraps each of its handlers by itself; `admit` has to have all of them before it, to ask which
     // methods there are.
@@ -170,7 +174,7 @@ fn app(state: AdminState) -> Router {
     // Assets say nothing of this server, and the page where one signs in needs them.
     let named = guarded
         .merge(pages::assets())
-        .layer(from_fn_with_state(is_name(&state), guard::by_name))
+        .layer(from_fn_with_state(hosts, guard::by_name))
         .layer(from_fn_with_state(state.clone(), pages::as_pages))
         .layer(from_fn(problem::as_problems));
     api::open().merge(named).layer(from_fn(guard::with_headers)).with_state(state)

@@ -36,6 +36,10 @@ const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(100);
 #[derive(Clone, Copy)]
 pub struct Peer(pub IpAddr);
 
+/// The address of this machine that was connected to.
+#[derive(Clone, Copy)]
+pub struct Reached(pub IpAddr);
+
 /// Whether something on this connection takes its time, and is bounded by itself.
 #[derive(Clone, Default)]
 pub struct Lasting(Arc<AtomicUsize>);
@@ -97,6 +101,8 @@ pub async fn accept(
                 Ok((stream, peer)) => {
                     let lasting = Lasting::default();
                     let app = app.clone().layer(Extension(Peer(peer.ip().to_canonical())));
+                    let own = stream.local_addr().map_or(peer.ip(), |own| own.ip());
+                    let app = app.layer(Extension(Reached(own.to_canonical())));
                     let app = app.layer(Extension(lasting.clone()));
                     let stopping = stopped.clone();
                     let acceptor = tls.load().as_ref().map(|tls| tls.acceptor());

@@ -112,7 +112,7 @@ enum Command {
         #[command(subcommand)]
         command: ListsCommand,
     },
-    /// Have the running server block nothing for a while, for everybody or for one group; without options, tell what is
+    /// Have the running server block nothing for a while, for everybody, one group or one client; without options, tell what is
     /// paused.
     Pause {
         /// How long, such as 30m or 2h.
@@ -121,6 +121,9 @@ enum Command {
         /// Only this group; `default` for clients in none.
         #[arg(long)]
         group: Option<String>,
+        /// Only this client: an address, a network, or mac:aa:bb:cc:dd:ee:ff.
+        #[arg(long, conflicts_with = "group")]
+        client: Option<String>,
         /// End the pause.
         #[arg(long, conflicts_with = "length")]
         end: bool,
@@ -399,8 +402,8 @@ fn run_command(args: Args) -> Outcome {
         Command::Lists { command: ListsCommand::Export { format, program, services, mode, output } } => {
             export::export(load()?.config, &export::Asked { format, program, services, mode, output })
         }
-        Command::Pause { length, group, end, json } => {
-            pause::pause(&load_to_ask()?.config, &pause::Asked { length, group, end, json })
+        Command::Pause { length, group, client, end, json } => {
+            pause::pause(&load_to_ask()?.config, &pause::Asked { length, group, client, end, json })
         }
         Command::Cache { command: CacheCommand::Stats { json } } => cache::stats(&load_to_ask()?.config, json),
         Command::Cache { command: CacheCommand::Flush { name, subtree, json } } => {

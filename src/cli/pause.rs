@@ -13,6 +13,7 @@ pub struct Asked {
     /// `None`: only tell what is paused.
     pub length: Option<Duration>,
     pub group: Option<String>,
+    pub client: Option<String>,
     /// End the pause instead.
     pub end: bool,
     pub json: bool,
@@ -26,11 +27,12 @@ pub fn pause(config: &Config, asked: &Asked) -> Outcome {
     };
     let body = seconds.map(|seconds| PauseAsked {
         group: asked.group.clone(),
+        client: asked.client.clone(),
         seconds: Some(seconds),
         ..PauseAsked::default()
     });
-    if body.is_none() && asked.group.is_some() {
-        return Err(Failure::Usage("--group needs --for or --end".to_owned()));
+    if body.is_none() && (asked.group.is_some() || asked.client.is_some()) {
+        return Err(Failure::Usage("--group and --client need --for or --end".to_owned()));
     }
     let view: PausesView = ask_server(config, "/api/v1/pause", &[], body.as_ref())?;
     if asked.json {
@@ -40,8 +42,8 @@ pub fn pause(config: &Config, asked: &Asked) -> Outcome {
         say("nothing is paused\n");
     }
     for pause in &view.pauses {
-        let who = pause.group.as_deref().map_or("everybody".to_owned(), |group| format!("group {group}"));
         let minutes = minutes_left(pause.until, view.now);
+        let who = pause.whom();
         say(format!("{who}: nothing is blocked for another {minutes} minutes\n"));
     }
     view.warning.iter().for_each(|warning| say(format!("! {warning}\n")));

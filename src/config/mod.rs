@@ -318,6 +318,18 @@ pub struct Admin {
     pub insecure: bool,
     /// The audit log; `None`: in the state folder, if there is one.
     pub audit: Option<PathBuf>,
+    pub client_names: ClientNames,
+}
+
+/// Who is asked what clients are called, besides the owner's own records.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ClientNames {
+    /// Nobody.
+    Own,
+    /// Those to whom the owner forwards the zones that their addresses are in.
+    Forwarded,
+    /// Whoever has those zones on the Internet, too.
+    Any,
 }
 
 /// Files of a certificate, with those that lead to its authority, and of its key.
@@ -339,6 +351,7 @@ impl Admin {
             tls: None,
             insecure: false,
             audit: None,
+            client_names: ClientNames::Forwarded,
         }
     }
 
@@ -353,6 +366,7 @@ impl Admin {
             (self.names != other.names, "admin.names"),
             (self.audit != other.audit, "admin.audit"),
             (self.insecure != other.insecure, "admin.insecure"),
+            (self.client_names != other.client_names, "admin.client_names"),
         ];
         differing.into_iter().filter(|(differs, _)| *differs).map(|(_, option)| option).collect()
     }
@@ -381,6 +395,7 @@ impl fmt::Debug for Admin {
             .field("tls", &self.tls)
             .field("insecure", &self.insecure)
             .field("audit", &self.audit)
+            .field("client_names", &self.client_names)
             .finish()
     }
 }

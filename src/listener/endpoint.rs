@@ -84,6 +84,15 @@ impl Endpoint {
         Ok(endpoint)
     }
 
+    /// The address of this machine that a packet came to.
+    pub fn asked_at(&self, peer: &Peer) -> IpAddr {
+        match peer.asked {
+            Asked::Bound => self.address.ip(),
+            Asked::Ipv4(address) => address.into(),
+            Asked::Ipv6(address, _) => address.into(),
+        }
+    }
+
     fn is_wildcard(&self) -> bool {
         self.address.ip().is_unspecified()
     }

@@ -48,12 +48,20 @@ impl Service {
         self.stopping.has_changed().map_or(true, |changed| changed && *self.stopping.borrow())
     }
 
-    /// Reads a packet. A fault of this program costs the one packet, not the thread that all others wait for; so it is in
+    /// Reads a packet from a client that came to an address of this machine. A fault of this program costs the one packet, not the thread that all others wait for; so it is in
     /// all that follows.
-    fn read(&self, asked: &mut Asked, packet: &[u8], client: IpAddr, transport: Transport, received: Instant) {
+    fn read(
+        &self,
+        asked: &mut Asked,
+        packet: &[u8],
+        (client, at): (IpAddr, IpAddr),
+        transport: Transport,
+        received: Instant,
+    ) {
         if self.guard(|| asked.read(packet, client, transport, received)).is_none() {
             asked.discard();
         }
+        asked.came_to(at);
     }
 
     /// What holds for packets that are answered now.

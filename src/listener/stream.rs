@@ -10,7 +10,7 @@ use crate::{
 };
 use std::{
     collections::HashMap,
-    net::{IpAddr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -136,6 +136,7 @@ impl Drop for Slot {
 async fn connection(stream: TcpStream, client: SocketAddr, overdue: Overdue, service: Service, _slot: Slot) {
     // Responses are written whole; waiting to fill a segment would only delay them.
     let _ = stream.set_nodelay(true);
+    let ends = (client.ip(), stream.local_addr().map_or(Ipv4Addr::UNSPECIFIED.into(), |own| own.ip()));
     let (reading, writing) = stream.into_split();
     let (outlet, ready) = outlet(overdue);
     let mut stopping = service.stopping.clone();
@@ -143,7 +144,7 @@ async fn connection(stream: TcpStream, client: SocketAddr, overdue: Overdue, ser
     // answered.
     let reading = async {
         tokio::select! {
-            () = read(reading, client, &service, outlet) => {}
+            () = read(reading, ends, &service, outlet) => {}
             () = async {
                 let _ = stopping.wait_for(|&stopping| stopping).await;
                 tokio::time::sleep(LAST_QUERIES_WITHIN).await;
@@ -164,8 +165,9 @@ enum After {
     End,
 }
 
-/// Reads queries and has them answered; ends when the client does, or breaks a bound.
-async fn read(stream: OwnedReadHalf, client: SocketAddr, service: &Service, outlet: Outlet) {
+/// Reads queries and has them answered; ends when the client does, or breaks a bound. `ends`: the client's address, and
+/// that of this machine.
+async fn read(stream: OwnedReadHalf, ends: (IpAddr, IpAddr), service: &Service, outlet: Outlet) {
     let (mut packet, mut asked) = (Vec::new(), Asked::default());
     let mut stream = BufReader::with_capacity(READ_BYTES, stream);
     loop {
@@ -189,7 +191,7 @@ async fn read(stream: OwnedReadHalf, client: SocketAddr, service: &Service, outl
         let Ok(Ok(_)) = timeout(QUERY_WITHIN, query).await else {
             return;
         };
-        match answer(&packet, &mut asked, client, service, &outlet, place) {
+        match answer(&packet, &mut asked, ends, service, &outlet, place) {
             After::Read => {}
             After::Wait(delayed) => {
                 if timeout(IDLE, outlet.send_delayed(delayed)).await.is_err() {
@@ -205,7 +207,7 @@ async fn read(stream: OwnedReadHalf, client: SocketAddr, service: &Service, outl
 fn answer(
     packet: &[u8],
     asked: &mut Asked,
-    client: SocketAddr,
+    ends: (IpAddr, IpAddr),
     service: &Service,
     outlet: &Outlet,
     place: Place,
@@ -213,7 +215,7 @@ fn answer(
     let wants_packets = service.telemetry.wants_packets();
     let mut response = Vec::new();
     let received = Instant::now();
-    service.read(asked, packet, client.ip(), Transport::Tcp, received);
+    service.read(asked, packet, ends, Transport::Tcp, received);
     let Some(turn) = service.turn() else { return After::End };
     service.foresee(&turn, std::slice::from_mut(asked), None);
     let mut record = service.pipeline.record(asked);

@@ -120,7 +120,7 @@ impl Worker {
         packets.extend(batch.packets());
         let asked = &mut asked[..packets.len()];
         for (asked, (packet, peer)) in asked.iter_mut().zip(&packets) {
-            service.read(asked, packet, peer.client.ip(), Transport::Udp, received);
+            service.read(asked, packet, (peer.client.ip(), endpoint.asked_at(peer)), Transport::Udp, received);
         }
         let Some(turn) = service.turn() else { return };
         let mut told: SmallVec<[QueryRecord<'_>; BATCH]> = SmallVec::new();

@@ -1,8 +1,8 @@
 //! What a policy is built from, and the building: everything that can be worked out before a query comes.
 
 use super::{
-    Action, BlockAnswer, Cause, ClientKey, Effect, GROUPS_MAX, Geo, Groups, Mode, Needs, RuleSet, RuleView, Schedule,
-    Scope,
+    Action, BlockAnswer, Cause, Client, ClientKey, Effect, GROUPS_MAX, Geo, Groups, Mode, Needs, RuleSet, RuleView,
+    Schedule, Scope,
     index::{Index, LISTS_MAX},
     standing::mode_of,
 };
@@ -123,16 +123,32 @@ pub struct GroupSpec {
 /// Everything is in shadow until a time.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Pause {
-    /// By its name, which means the same in every policy; `None`: everybody.
+    /// By its name, which means the same in every policy; `None`: every group.
     pub group: Option<Arc<str>>,
+    /// Of these, the one client; `None`: all of them.
+    pub client: Option<ClientKey>,
     /// Seconds since 1970 (UTC).
     pub until: i64,
 }
 
 impl Pause {
-    /// True if it holds at `now` for clients of `group`.
+    /// True if it holds at `now` for all clients of `group`.
     pub fn holds(&self, now: i64, group: &str) -> bool {
+        self.client.is_none() && self.is_on(now, group)
+    }
+
+    /// True if it holds at `now` for a client of `group`.
+    pub fn holds_for(&self, now: i64, group: &str, client: &Client<'_>) -> bool {
+        self.is_on(now, group) && self.client.as_ref().is_none_or(|key| key.is_of(client))
+    }
+
+    fn is_on(&self, now: i64, group: &str) -> bool {
         now < self.until && self.group.as_deref().is_none_or(|paused| paused == group)
+    }
+
+    /// True if telling whom it is for takes the client's MAC address.
+    pub fn needs_mac(&self) -> bool {
+        matches!(self.client, Some(ClientKey::Mac(_)))
     }
 }
 

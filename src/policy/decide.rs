@@ -222,7 +222,8 @@ impl Policy {
     /// When the pause that holds for this query ends, in seconds since 1970 (UTC); `None` if none does.
     pub fn paused_until(&self, asking: &Asking<'_>) -> Option<i64> {
         let group = self.group_name(self.group_of(&asking.client));
-        asking.pauses.iter().filter(|pause| pause.holds(asking.now, group)).map(|pause| pause.until).max()
+        let holds = |pause: &&Pause| pause.holds_for(asking.now, group, &asking.client);
+        asking.pauses.iter().filter(holds).map(|pause| pause.until).max()
     }
 
     /// The mode that a list has for this query.
@@ -262,7 +263,10 @@ impl Policy {
             group,
             modes,
             off,
-            paused: asking.pauses.iter().any(|pause| pause.holds(asking.now, self.group_name(group))),
+            paused: asking
+                .pauses
+                .iter()
+                .any(|pause| pause.holds_for(asking.now, self.group_name(group), &asking.client)),
         }
     }
 

@@ -71,6 +71,17 @@ impl fmt::Display for ClientKey {
     }
 }
 
+impl ClientKey {
+    /// Whether it tells this client.
+    pub fn is_of(&self, client: &Client<'_>) -> bool {
+        match self {
+            Self::Id(id) => client.id == Some(id),
+            Self::Mac(mac) => client.mac == Some(*mac),
+            Self::Net(network) => network.contains(&client.address.to_canonical()),
+        }
+    }
+}
+
 /// `aa:bb:cc:dd:ee:ff`, `aa-bb-cc-dd-ee-ff` or `aabbccddeeff`.
 fn read_mac(text: &str) -> Option<[u8; 6]> {
     let octets: Vec<&str> = match text.find([':', '-']).map(|at| &text[at..=at]) {

@@ -19,6 +19,9 @@ const MINUTES_A_WEEK: u16 = 7 * MINUTES_A_DAY;
 /// 1970-01-01 was a Thursday, and weeks begin on Monday here.
 const MINUTES_FROM_MONDAY_TO_1970: i64 = 3 * MINUTES_A_DAY as i64;
 
+/// How far ahead is looked for a change: a week, and the hour by which a clock may be put back.
+const CHANGES_WITHIN_SECONDS: i64 = 8 * 86_400;
+
 /// Every day, in words and bits.
 const DAILY: &str = "daily";
 const EVERY_DAY: u8 = 0b111_1111;
@@ -107,10 +110,42 @@ impl Schedule {
 
     /// True if the schedule is on at that second since 1970 (UTC).
     pub fn is_on(&self, unix_seconds: i64) -> bool {
-        let local_minutes = self.zone.local_seconds(unix_seconds).div_euclid(60);
-        let minute = (local_minutes + MINUTES_FROM_MONDAY_TO_1970).rem_euclid(i64::from(MINUTES_A_WEEK)) as u16;
+        let minute = self.minute_of_week(unix_seconds);
         let begun = self.spans.partition_point(|&(from, _)| from <= minute);
         begun > 0 && minute < self.spans[begun - 1].1
+    }
+
+    /// When it is next switched on or off, in seconds since 1970; `None`: it never is.
+    pub fn next_change(&self, unix_seconds: i64) -> Option<i64> {
+        let is_on = self.is_on(unix_seconds);
+        let offset = |seconds: i64| self.zone.local_seconds(seconds).wrapping_sub(seconds);
+        let end = unix_seconds.saturating_add(CHANGES_WITHIN_SECONDS);
+        let mut at = unix_seconds.saturating_sub(unix_seconds.rem_euclid(60));
+        while at < end {
+            let next = at.saturating_add(60 * i64::from(self.minutes_to_edge(at)));
+            // Where the clock is put forward or back meanwhile, edges come sooner or later, or not at all.
+            at = if offset(next) == offset(at) { next } else { at.saturating_add(60) };
+            if self.is_on(at) != is_on {
+                return Some(at);
+            }
+        }
+        None
+    }
+
+    /// Minutes until that clock shows a time at which a span begins or ends.
+    fn minutes_to_edge(&self, unix_seconds: i64) -> u16 {
+        let minute = self.minute_of_week(unix_seconds);
+        let edges = self.spans.iter().flat_map(|&(from, until)| [from, until]);
+        let ahead = |edge: u16| match edge > minute {
+            true => edge - minute,
+            false => edge + MINUTES_A_WEEK - minute,
+        };
+        edges.map(ahead).min().unwrap_or(MINUTES_A_WEEK)
+    }
+
+    fn minute_of_week(&self, unix_seconds: i64) -> u16 {
+        let local_minutes = self.zone.local_seconds(unix_seconds).div_euclid(60);
+        (local_minutes + MINUTES_FROM_MONDAY_TO_1970).rem_euclid(i64::from(MINUTES_A_WEEK)) as u16
     }
 
     /// The zone whose clock counts.
@@ -409,6 +444,31 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_next_is_found() {
+        for (text, time, expected) in [
+            ("Mon-Fri 08:00-17:00 Europe/Berlin", "2026-01-05T06:59:59Z", Some("2026-01-05T07:00:00Z")),
+            ("Mon-Fri 08:00-17:00 Europe/Berlin", "2026-01-05T07:00:00Z", Some("2026-01-05T16:00:00Z")),
+            ("Mon-Fri 08:00-17:00 Europe/Berlin", "2026-01-09T16:00:00Z", Some("2026-01-12T07:00:00Z")),
+            ("Mon 08:00-12:00, 13:00-17:00", "2026-01-05T12:30:10Z", Some("2026-01-05T13:00:00Z")),
+            ("Mon 08:00-12:00, 12:00-17:00", "2026-01-05T09:00:00Z", Some("2026-01-05T17:00:00Z")),
+            ("Sun 22:00-06:00", "2026-01-04T23:00:00Z", Some("2026-01-05T06:00:00Z")),
+            ("Mon 00:00-24:00", "2026-01-06T00:00:00Z", Some("2026-01-12T00:00:00Z")),
+            ("daily 00:00-24:00", "2026-01-05T00:00:00Z", None),
+            ("Mon-Sun 00:00-12:00, 12:00-24:00 Europe/Berlin", "2026-03-28T00:00:00Z", None),
+            // Where the clock is put forward, and back.
+            ("Sun 02:30-04:00 Europe/Berlin", "2026-03-28T12:00:00Z", Some("2026-03-29T01:00:00Z")),
+            ("Sun 01:00-02:30 Europe/Berlin", "2026-03-29T00:00:00Z", Some("2026-03-29T01:00:00Z")),
+            ("Sun 02:00-03:00 Europe/Berlin", "2026-10-24T12:00:00Z", Some("2026-10-25T00:00:00Z")),
+            ("Sun 02:00-03:00 Europe/Berlin", "2026-10-25T00:00:00Z", Some("2026-10-25T02:00:00Z")),
+        ] {
+            assert_eq!(schedule(text).next_change(at(time)), expected.map(at), "{text} at {time}");
+        }
+        for far in [i64::MIN, i64::MAX] {
+            let _ = schedule("Mon 08:00-12:00 Europe/Berlin").next_change(far);
+        }
+    }
+
+    #[test]
     fn daylight_saving_moves_the_clock_and_not_the_schedule() {
         for (text, changes) in [
             // Gap: 02:00 becomes 03:00 at 01:00 UTC.
@@ -509,6 +569,10 @@ mod tests {
         ) {
             let zone = Zone::named(zone).unwrap();
             let schedule = Schedule { spans: spans(&windows), windows, zone };
+            let minute = times[0] - times[0].rem_euclid(60);
+            let later = (1..CHANGES_WITHIN_SECONDS / 60).map(|minutes| minute + 60 * minutes);
+            let next = later.into_iter().find(|time| schedule.is_on(*time) != schedule.is_on(minute));
+            prop_assert_eq!(schedule.next_change(minute), next, "{} from {}", schedule, minute);
             for time in times {
                 prop_assert_eq!(schedule.is_on(time), is_on_naively(&schedule, time), "{} at {}", schedule, time);
             }

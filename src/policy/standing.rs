@@ -255,7 +255,7 @@ mod tests {
             spec.groups[0].schedule = schedule("daily 01:00-03:00");
             spec.programs[0].schedule = schedule("daily 02:00-04:00");
             let policy = Policy::build(spec).unwrap();
-            let pauses = [Pause { group: None, until: 9000 }];
+            let pauses = [Pause { group: None, client: None, until: 9000 }];
             for (now, address, group) in
                 (0..5).flat_map(|hour| [(hour * 3600, "192.0.2.1", 1), (hour * 3600, "192.0.2.2", 0)])
             {
@@ -274,6 +274,6 @@ mod tests {
         let limit = |now, pauses: &[Pause]| policy.list_standing_at(0, 0, now, pauses).limit;
         assert_eq!(limit(0, &[]), Some(Limit::ProgramSchedule));
         assert_eq!(limit(7200, &[]), None);
-        assert_eq!(limit(7200, &[Pause { group: None, until: 9000 }]), Some(Limit::Paused));
+        assert_eq!(limit(7200, &[Pause { group: None, client: None, until: 9000 }]), Some(Limit::Paused));
     }
 }

@@ -159,7 +159,7 @@ fn address(record: &Record) -> Option<IpAddr> {
 }
 
 /// The name whose PTR record says what an address is called (RFC 1035 §3.5, RFC 3596 §2.5).
-fn reverse_name(address: IpAddr) -> Name {
+pub(super) fn reverse_name(address: IpAddr) -> Name {
     let text = match address {
         IpAddr::V4(address) => {
             let [a, b, c, d] = address.octets();

@@ -6,6 +6,7 @@
 
 mod access;
 mod aliased;
+mod check;
 mod explain;
 mod finder;
 mod flights;
@@ -16,11 +17,13 @@ mod local;
 mod now;
 mod own;
 mod record;
+mod reverse;
 mod sought;
 mod special;
 mod terms;
 
 pub use access::AccessList;
+pub use check::{CHECK_PREFIX, CHECK_ZONE, Check, Checks};
 pub use explain::Explanation;
 pub use finder::{Finder, Keeping};
 pub use hosts::{HostsFile, read_hosts};
@@ -29,13 +32,14 @@ pub use links::answer_links;
 pub use local::LocalData;
 pub use now::{Asked, FORESEEN_MAX, Now, Turn};
 pub use record::{CacheUse, QueryRecord};
+pub use reverse::{Reverse, Unanswered};
 pub use special::SpecialNames;
 pub use terms::Terms;
 
 use crate::{
     dns::Transport,
     pause::{Kept, PauseError, Pauses},
-    policy::{Client, Policy},
+    policy::{Client, Pause, Policy},
     resolve::Resolve,
     response::UDP_PAYLOAD_BYTES,
     uptime::Uptime,
@@ -68,6 +72,7 @@ pub struct Pipeline {
     /// Room for queries beyond those, for what is in flight.
     joining: Arc<Semaphore>,
     pauses: Arc<Pauses>,
+    checks: Checks,
     surroundings: Surroundings,
 }
 
@@ -77,8 +82,8 @@ pub struct Surroundings {
     pub now: Arc<dyn Fn() -> i64 + Send + Sync>,
     /// What ages are told by.
     pub uptime: Uptime,
-    /// The hardware address behind a client's address, if this machine knows it. Asked only where a group is told by
-    /// one.
+    /// The hardware address behind a client's address, if this machine knows it. Asked only where a group or a pause is
+    /// told by one.
     pub mac: Arc<dyn Fn(IpAddr) -> Option<[u8; 6]> + Send + Sync>,
 }
 
@@ -94,7 +99,8 @@ impl Pipeline {
         let [misses, joining] = [MISSES_MAX, JOINING_MAX].map(|most| Arc::new(Semaphore::new(most)));
         let clocks = (surroundings.now.clone(), surroundings.uptime.clone());
         let finder = Arc::new(Finder::new(resolver, keeping, clocks));
-        Self { policy, terms: ArcSwap::from_pointee(terms), finder, misses, joining, pauses, surroundings }
+        let (terms, checks) = (ArcSwap::from_pointee(terms), Checks::default());
+        Self { policy, terms, finder, misses, joining, pauses, checks, surroundings }
     }
 
     /// What answers are kept.
@@ -102,12 +108,14 @@ impl Pipeline {
         &self.finder
     }
 
-    fn client(&self, address: IpAddr, transport: Transport, policy: &Policy) -> Client<'static> {
-        Client { address, id: None, mac: self.mac(address, policy), tcp: transport == Transport::Tcp, group: None }
+    fn client(&self, address: IpAddr, transport: Transport, policy: &Policy, pauses: &[Pause]) -> Client<'static> {
+        let mac = self.mac(address, policy, pauses);
+        Client { address, id: None, mac, tcp: transport == Transport::Tcp, group: None }
     }
 
-    fn mac(&self, address: IpAddr, policy: &Policy) -> Option<[u8; 6]> {
-        if policy.needs_mac() { (self.surroundings.mac)(address) } else { None }
+    fn mac(&self, address: IpAddr, policy: &Policy, pauses: &[Pause]) -> Option<[u8; 6]> {
+        let is_needed = policy.needs_mac() || pauses.iter().any(Pause::needs_mac);
+        if is_needed { (self.surroundings.mac)(address) } else { None }
     }
 
     /// Goes by these from the next query on.
@@ -137,6 +145,16 @@ impl Pipeline {
     /// The pauses there are.
     pub fn pauses(&self) -> &Arc<Pauses> {
         &self.pauses
+    }
+
+    /// Names by which devices find out whether they ask here.
+    pub fn checks(&self) -> &Checks {
+        &self.checks
+    }
+
+    /// The hardware address behind a client's address, if this machine knows it. Never waits.
+    pub fn hardware_address(&self, client: IpAddr) -> Option<[u8; 6]> {
+        (self.surroundings.mac)(client.to_canonical())
     }
 
     /// Seconds since 1970 (UTC), by the clock that decisions go by.

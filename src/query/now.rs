@@ -43,6 +43,8 @@ pub struct Turn {
 /// A packet that was read: who asks what. A place to be filled again and again.
 pub struct Asked {
     client: IpAddr,
+    /// The address of this machine that was asked, if that is known.
+    at: Option<IpAddr>,
     transport: Transport,
     received: Instant,
     read: Result<(), Reject>,
@@ -69,6 +71,7 @@ impl Default for Asked {
     fn default() -> Self {
         Self {
             client: Ipv4Addr::UNSPECIFIED.into(),
+            at: None,
             transport: Transport::Udp,
             received: Instant::now(),
             read: Err(Reject::Silent),
@@ -84,6 +87,11 @@ impl Asked {
     pub fn read(&mut self, packet: &[u8], client: IpAddr, transport: Transport, received: Instant) {
         (self.client, self.transport, self.received) = (client.to_canonical(), transport, received);
         self.read = self.query.read(packet);
+    }
+
+    /// Notes at which address of this machine it was asked.
+    pub fn came_to(&mut self, address: IpAddr) {
+        self.at = Some(address).filter(|address| !address.is_unspecified());
     }
 
     /// Takes the packet for none, after a fault in reading it.
@@ -148,7 +156,7 @@ impl Pipeline {
         record: &mut QueryRecord<'q>,
         out: &mut Vec<u8>,
     ) -> Now {
-        let Asked { client, transport, read, query, hash, foreseen, .. } = asked;
+        let Asked { client, at, transport, read, query, hash, foreseen, .. } = asked;
         match read {
             Ok(()) => {}
             Err(Reject::Silent) => return Now::Silent,
@@ -174,14 +182,15 @@ impl Pipeline {
         if let Some(local) = turn.terms.local.find(&query.question.name, query.question.rr_type) {
             return self.answer_local(answering, local);
         }
-        if let Some(rcode) = turn.terms.answer_special(&reply, query, answering.out) {
+        let arrive = |name: &Name| self.checks.arrive(name, *client, at.map(|at| at.to_canonical()), turn.now);
+        if let Some(rcode) = turn.terms.answer_special(&reply, query, arrive, answering.out) {
             return answering.end(rcode, None);
         }
         let Some(policy) = turn.policy.as_ref() else {
             let ede = ExtendedError::new(ExtendedError::NOT_READY, "no policy is loaded yet");
             return answering.refuse(Rcode::SERVFAIL, &ede);
         };
-        let client = self.client(*client, *transport, policy);
+        let client = self.client(*client, *transport, policy, &turn.pauses);
         let Question { name, rr_type, .. } = &query.question;
         let asking = Asking { name, rr_type: *rr_type, client, now: turn.now, pauses: &turn.pauses };
         policy.on_question_foreseen(&asking, foreseen, &mut answering.record.verdict);

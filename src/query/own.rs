@@ -2,12 +2,15 @@
 
 use super::{
     Terms,
+    check::address_data,
     local::{LocalAnswer, LocalEnd},
+    special::Special,
 };
 use crate::{
     dns::{Name, Query, Question, Rcode, Record, RrType},
     response::{self, Reply},
 };
+use std::net::IpAddr;
 
 /// What this resolver says by itself, and what it must look for.
 pub(super) enum Own {
@@ -34,13 +37,30 @@ impl Terms {
         }
     }
 
-    /// Answers what by convention never leaves this resolver (RFC 6761, RFC 6303).
-    pub(super) fn answer_special(&self, reply: &Reply<'_>, query: &Query, out: &mut Vec<u8>) -> Option<Rcode> {
+    /// Answers what by convention never leaves this resolver (RFC 6761, RFC 6303). `arrive`: that a name by which a device
+    /// finds out whether it asks here has come, and what its address is.
+    pub(super) fn answer_special(
+        &self,
+        reply: &Reply<'_>,
+        query: &Query,
+        arrive: impl FnOnce(&Name) -> Option<IpAddr>,
+        out: &mut Vec<u8>,
+    ) -> Option<Rcode> {
         let Question { ref name, rr_type, .. } = query.question;
         let special = self.special.find(name)?;
         // RFC 6303 §3: each of these zones has a SOA record.
         if rr_type == RrType::SOA && *name == special.zone() {
             response::local(reply, Rcode::NOERROR, &[response::conventional_soa(*name)], None, out);
+            return Some(Rcode::NOERROR);
+        }
+        if let Special::Check { .. } = special {
+            let data = arrive(name).and_then(|address| address_data(address, rr_type));
+            // Nobody keeps it: the next question is to arrive as well.
+            let record = data.map(|data| Record { ttl: 0, ..response::own_record(*name, rr_type, data) });
+            match record {
+                Some(record) => response::local(reply, Rcode::NOERROR, &[record], None, out),
+                None => response::conventional_denial(reply, Rcode::NOERROR, special.zone(), out),
+            }
             return Some(Rcode::NOERROR);
         }
         let (rcode, data) = special.answer(name, rr_type);

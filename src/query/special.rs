@@ -12,13 +12,15 @@ pub enum Special {
     Absent { zone: Name },
     /// Names without records: the zone and every name below it.
     Empty { zone: Name },
+    /// By which a device finds out whether it asks here.
+    Check { zone: Name },
 }
 
 impl Special {
     /// The zone that the name lies in.
     pub fn zone(&self) -> Name {
         match *self {
-            Self::Address { zone, .. } | Self::Absent { zone } | Self::Empty { zone } => zone,
+            Self::Address { zone, .. } | Self::Absent { zone } | Self::Empty { zone } | Self::Check { zone } => zone,
         }
     }
 
@@ -53,8 +55,14 @@ impl SpecialNames {
     /// Looks a name up.
     pub fn find(&self, name: &Name) -> Option<Special> {
         let found = special(name)?;
-        let is_forwarded = self.forwarded.iter().any(|zone| name.is_at_or_below(zone));
-        (!is_forwarded).then_some(found)
+        // This server alone can answer for itself, whoever has the zone above.
+        let is_own = matches!(found, Special::Check { .. });
+        (is_own || !self.is_forwarded(name)).then_some(found)
+    }
+
+    /// Whether the owner has a forwarder for the zone that a name is in, and not just for everything.
+    pub fn is_forwarded(&self, name: &Name) -> bool {
+        self.forwarded.iter().any(|zone| name.is_at_or_below(zone))
     }
 }
 
@@ -112,6 +120,7 @@ fn special_arpa(name: &Name, zone: impl Fn(usize) -> Name) -> Option<Special> {
     match labels[1] {
         b"in-addr" => reverse_ipv4(&labels).map(|depth| Special::Absent { zone: zone(depth) }),
         b"ip6" => reverse_ipv6(&labels, name).map(|depth| Special::Absent { zone: zone(depth) }),
+        b"home" if labels[2..4] == [&b"cleandns"[..], b"check"] => Some(Special::Check { zone: zone(4) }),
         b"home" => Some(Special::Absent { zone: zone(2) }),
         // Who asks here for encrypted resolvers is told that this one designates none (RFC 9462 §6.4).
         b"resolver" => Some(Special::Empty { zone: zone(2) }),
@@ -176,6 +185,10 @@ mod tests {
             ("1.1.64.100.in-addr.arpa", Some("64.100.in-addr.arpa")),
             ("1.128.100.in-addr.arpa", None),
             ("router.home.arpa", Some("home.arpa")),
+            ("cleandns.home.arpa", Some("home.arpa")),
+            ("check.cleandns.home.arpa", Some("check.cleandns.home.arpa")),
+            ("x.t-1.check.cleandns.home.arpa", Some("check.cleandns.home.arpa")),
+            ("check.x.home.arpa", Some("home.arpa")),
             ("1.d.f.ip6.arpa", Some("d.f.ip6.arpa")),
             ("c.f.ip6.arpa", None),
             ("x.b.e.f.ip6.arpa", Some("b.e.f.ip6.arpa")),
@@ -234,7 +247,10 @@ mod tests {
 
     #[test]
     fn a_forwarder_takes_precedence() {
-        let names = SpecialNames::new(["168.192.in-addr.arpa", "."].into_iter().map(|zone| zone.parse().unwrap()));
+        let zones = ["168.192.in-addr.arpa", "home.arpa", "."];
+        let names = SpecialNames::new(zones.into_iter().map(|zone| zone.parse().unwrap()));
+        assert_eq!(names.find(&"nas.home.arpa".parse().unwrap()), None);
+        assert!(names.find(&"t-1.check.cleandns.home.arpa".parse().unwrap()).is_some(), "but for this server's own");
         assert_eq!(names.find(&"1.1.168.192.in-addr.arpa".parse().unwrap()), None);
         assert!(names.find(&"1.1.169.254.in-addr.arpa".parse().unwrap()).is_none());
         assert!(names.find(&"1.254.169.in-addr.arpa".parse().unwrap()).is_some());

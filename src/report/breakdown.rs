@@ -133,6 +133,11 @@ impl Counts {
         self.0[Kind::Blocked as usize] + self.0[Kind::WouldBlock as usize]
     }
 
+    /// Queries that an exception let pass.
+    pub(super) fn excepted(self) -> u64 {
+        self.0[Kind::Excepted as usize]
+    }
+
     fn add(&mut self, kind: Kind, queries: u64) {
         self.0[kind as usize] += queries;
     }

@@ -8,9 +8,12 @@ use super::{
 };
 use foldhash::{HashMap, HashMapExt as _, HashSet};
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// Rows of a table at most. Services aren't bounded: there are as many as lists name.
 const ROWS_MAX: usize = 100;
+/// Exceptions that matched something, which are told of.
+const EXCEPTIONS_MAX: usize = 10_000;
 
 /// What was and would be blocked most, and excepted.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -26,6 +29,19 @@ pub struct Tops {
     pub names: Top<TopRow>,
     /// Those that privacy left something of.
     pub clients: Top<TopRow>,
+    /// Of the owner's exceptions, by where they stand, those that matched something, with how often.
+    pub owners: BTreeMap<String, u64>,
+    /// The same of lists' exceptions.
+    pub excepting: BTreeMap<ListRule, u64>,
+}
+
+/// A rule of a list, whatever line it is in.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+pub struct ListRule {
+    pub program: String,
+    pub list: String,
+    /// As in verdicts.
+    pub rule: String,
 }
 
 /// What became of queries that have something in common.
@@ -62,6 +78,8 @@ impl Tally {
             let text = self.clients.text(all.known(client)?);
             Some(TopRow::new(text.to_owned(), facts.counts, u64::from(facts.counts.hits() > 0)))
         });
+        let owners = all.exceptions.rows.iter().take(EXCEPTIONS_MAX);
+        let excepting = Self::excepting(&all);
         Tops {
             from: Moment(from),
             to: Moment(to),
@@ -70,7 +88,24 @@ impl Tally {
             services: first(services.collect(), usize::MAX),
             names: self.top_names(&all),
             clients: first(clients.collect(), ROWS_MAX),
+            owners: owners.map(|(place, group)| ((*place).to_owned(), group.counts.excepted())).collect(),
+            excepting,
         }
+    }
+
+    /// Exceptions of lists that matched something.
+    fn excepting(all: &Breakdown<'_>) -> BTreeMap<ListRule, u64> {
+        let mut excepting = BTreeMap::new();
+        for ((list, _, rule), group) in all.rules.rows.iter().filter(|(_, group)| group.counts.excepted() > 0) {
+            let (program, _, list, _) = all.lists.rows[*list].0;
+            let [program, list, rule] = [program, list, rule].map(str::to_owned);
+            let rule = ListRule { program, list, rule };
+            if excepting.len() < EXCEPTIONS_MAX || excepting.contains_key(&rule) {
+                // A list that changed has it perhaps in another line.
+                *excepting.entry(rule).or_default() += group.counts.excepted();
+            }
+        }
+        excepting
     }
 
     fn top_names(&self, all: &Breakdown<'_>) -> Top<TopRow> {

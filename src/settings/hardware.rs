@@ -1,4 +1,4 @@
-//! Clients' hardware addresses, from the moment on that some group is told by them.
+//! Clients' hardware addresses, from the moment on that some group is told by them, or somebody may look at them.
 
 use crate::{config::Config, neighbours::Neighbours};
 use std::{net::IpAddr, sync::OnceLock};
@@ -8,17 +8,20 @@ use std::{net::IpAddr, sync::OnceLock};
 pub struct Hardware(OnceLock<Option<Neighbours>>);
 
 impl Hardware {
-    /// Begins to look at neighbours if a group of the configuration is told by them. It may wait for the kernel.
+    /// Begins to look at neighbours if a group of the configuration is told by them, or pages show them. It may wait for the
+    /// kernel.
     pub fn begin_if_wanted(&self, config: &Config) {
-        if !config.tells_clients_by_mac() {
+        let decides = config.tells_clients_by_mac();
+        if !decides && config.admin.is_none() {
             return;
         }
-        self.0.get_or_init(|| {
-            let failed = |error: &std::io::Error| {
-                tracing::error!(%error, "the kernel's neighbour table can't be read: groups by MAC address have no members");
-            };
+        let known = self.0.get_or_init(|| {
+            let failed = |error: &std::io::Error| tracing::info!(%error, "the kernel's neighbour table can't be read");
             Neighbours::start().inspect_err(failed).ok()
         });
+        if decides && known.is_none() {
+            tracing::error!("the kernel's neighbour table can't be read: groups by MAC address have no members");
+        }
     }
 
     /// The hardware address behind a client's address, if it is known. Never waits.

@@ -107,6 +107,7 @@ impl Choices<'_> {
             now: self.pick(&TIMES),
             pauses: self.several(3, |choices| Pause {
                 group: choices.pick(&[Some("g0"), Some("default"), Some("g1"), None]).map(Into::into),
+                client: None,
                 until: choices.pick(&[TIMES[0], TIMES[0] + 1, TIMES[1] + 1]),
             }),
         }

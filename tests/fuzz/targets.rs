@@ -255,7 +255,7 @@ fn written(text: &str) {
         seed: 7,
     };
     let policy = Policy::build(spec.clone()).expect("a small policy");
-    let pauses = if is("paused") { vec![Pause { group: None, until: 1 }] } else { vec![] };
+    let pauses = if is("paused") { vec![Pause { group: None, client: None, until: 1 }] } else { vec![] };
     for line in next().lines().take(20) {
         let Some((name, rr_type, links)) = asked(line) else { continue };
         let client = Client { address: IpAddr::from([192, 0, 2, 9]), id: None, mac: None, tcp: is("tcp"), group: None };

@@ -12,7 +12,8 @@ use tokio::{
 mod blocks;
 mod by_hand;
 mod clients;
-mod forms;
+mod exceptions;
+pub mod forms;
 
 const PROGRAMS: &str = r#"
 [[program]]

@@ -7,6 +7,7 @@ mod allocations;
 mod architecture;
 mod blocking;
 mod cache;
+mod called;
 mod changes;
 mod command_line;
 mod delegations;

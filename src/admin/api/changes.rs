@@ -7,9 +7,10 @@ use super::super::{
     problem::{Kind, Refusal},
     view::{
         clients::{ClientsAsked, ClientsView, GroupView, clients, groups},
-        exceptions::{BlockView, ExceptionView, own},
+        exceptions::{BlockView, ExceptionView, ListExceptions, Own, own, own_with_hits},
         preview::{Preview, PreviewAsked, preview},
-        programs::{Programs, programs},
+        programs::{Programs, ScheduleView, Scheduled, programs, schedule_of},
+        tops::API_WITHIN,
     },
 };
 use axum::{
@@ -20,6 +21,7 @@ use axum::{
     routing::{get, patch, post, put},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::borrow::Borrow;
 
 pub fn routes() -> Router<AdminState> {
     Router::new()
@@ -60,11 +62,11 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
 }
 
 /// What became of a change: 200 once it is in force, 202 while it isn't.
-fn told(done: Result<Done, Refusal>, dry_run: bool, created: bool) -> Response {
+fn told<D: Borrow<Done> + Serialize>(done: Result<D, Refusal>, dry_run: bool, created: bool) -> Response {
     match done {
         Err(refusal) => refusal.into_response(),
         Ok(done) => {
-            let status = match done.in_force {
+            let status = match done.borrow().in_force {
                 false if !dry_run => StatusCode::ACCEPTED,
                 _ if created && !dry_run => StatusCode::CREATED,
                 _ => StatusCode::OK,
@@ -132,22 +134,50 @@ async fn unset_mode(
     told(set_mode(&state, &who, &asked, dry_run).await, dry_run, false)
 }
 
+/// What became of a schedule, and how it stands now; without one it is always on.
+#[derive(Serialize)]
+struct ScheduleDone {
+    #[serde(flatten)]
+    done: Done,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    schedule: Option<ScheduleView>,
+}
+
+impl Borrow<Done> for ScheduleDone {
+    fn borrow(&self) -> &Done {
+        &self.done
+    }
+}
+
 async fn set_schedule(
     State(state): State<AdminState>,
     Operator(who): Operator,
     Query(Try { dry_run }): Query<Try>,
     Body(asked): Body<ScheduleAsked>,
 ) -> Response {
-    told(state.desk.set_schedule(&who, &asked, dry_run).await, dry_run, false)
+    let done = state.desk.set_schedule(&who, &asked, dry_run).await;
+    let asked = match (&asked.schedule, &asked.group, &asked.program) {
+        (Some(text), ..) => Scheduled::Text(text),
+        (None, Some(group), _) => Scheduled::Group(group),
+        (None, None, program) => Scheduled::Program(program.as_deref().unwrap_or_default()),
+    };
+    let schedule = done.is_ok().then(|| schedule_of(&state, asked)).flatten();
+    told(done.map(|done| ScheduleDone { done, schedule }), dry_run, false)
 }
 
 #[derive(Serialize)]
 struct ExceptionsView {
     exceptions: Vec<ExceptionView>,
+    /// Lists that have exceptions of their own.
+    of_lists: Vec<ListExceptions>,
+    /// Why it isn't known how often they matched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    caveat: Option<String>,
 }
 
 async fn exceptions(State(state): State<AdminState>) -> Json<ExceptionsView> {
-    Json(ExceptionsView { exceptions: own(&state).exceptions })
+    let Own { exceptions, of_lists, caveat, .. } = own_with_hits(&state, API_WITHIN).await;
+    Json(ExceptionsView { exceptions, of_lists, caveat })
 }
 
 async fn except(

@@ -2,10 +2,11 @@
 
 use super::super::{
     AdminState,
-    live::{Tail, Unread},
+    live::{Tail, Told, Unread},
     serve::Lasting,
     view::{
-        log::{self, LogError, LogView},
+        called::called,
+        log::{self, ClientNamed, LogError, LogView},
         search::Asked,
     },
 };
@@ -19,6 +20,7 @@ use axum::{
 use bytes::Bytes;
 use hyper::body::Frame;
 use std::{
+    borrow::Cow,
     convert::Infallible,
     fmt::Write as _,
     pin::Pin,
@@ -26,7 +28,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::{mpsc, watch},
+    sync::mpsc,
     time::{MissedTickBehavior, interval, timeout},
 };
 
@@ -49,7 +51,7 @@ type Refused = (StatusCode, String);
 pub async fn search(State(state): State<AdminState>, Query(asked): Query<Asked>) -> Result<Response, Refused> {
     let asked = known(asked)?;
     let found = log::search(&state, &asked).await.map_err(refused)?;
-    Ok(Json(LogView::of(&found)).into_response())
+    Ok(Json(LogView::of(&state, &found)).into_response())
 }
 
 /// `GET /api/v1/log/{id}`
@@ -70,7 +72,7 @@ pub async fn tail(
     let full = || (StatusCode::SERVICE_UNAVAILABLE, "too many look at once already; try again later\n".to_owned());
     let tail = state.tails.watch(search).ok_or_else(full)?;
     let (sender, receiver) = mpsc::channel(1);
-    tokio::spawn(follow(tail, sender, state.health.stopping.clone(), lasting));
+    tokio::spawn(follow(state, tail, sender, lasting));
     let headers = [(header::CONTENT_TYPE, "text/event-stream")];
     Ok((headers, Body::new(Pieces(receiver))).into_response())
 }
@@ -100,8 +102,8 @@ pub fn status_of(error: &Unread) -> StatusCode {
 }
 
 /// Writes what a tail gives until somebody has had enough of it.
-async fn follow(mut tail: Tail, reader: mpsc::Sender<Bytes>, mut stopping: watch::Receiver<bool>, lasting: Lasting) {
-    let _lasting = lasting.hold();
+async fn follow(state: AdminState, mut tail: Tail, reader: mpsc::Sender<Bytes>, lasting: Lasting) {
+    let (_lasting, mut stopping) = (lasting.hold(), state.health.stopping.clone());
     let mut silent_since = tokio::time::Instant::now();
     let end = silent_since + TAIL_WITHIN;
     let mut look = interval(MISSED_EVERY);
@@ -117,7 +119,7 @@ async fn follow(mut tail: Tail, reader: mpsc::Sender<Bytes>, mut stopping: watch
         }
         tokio::select! {
             row = tail.next() => match row {
-                Some(row) => write(&mut text, "query", &row),
+                Some(row) => write(&mut text, "query", &named(&state, &row)),
                 None => return,
             },
             now = look.tick() => {
@@ -136,8 +138,18 @@ async fn follow(mut tail: Tail, reader: mpsc::Sender<Bytes>, mut stopping: watch
         while text.len() < TOGETHER_BYTES
             && let Some(row) = tail.waiting()
         {
-            write(&mut text, "query", &row);
+            write(&mut text, "query", &named(&state, &row));
         }
+    }
+}
+
+/// A query with what its client is called, if that is known.
+fn named<'r>(state: &AdminState, row: &'r Told) -> Cow<'r, str> {
+    let named = ClientNamed::from(called(state, &row.client));
+    let rest = row.json.strip_prefix('{').filter(|_| named.name.is_some());
+    match (serde_json::to_string(&named), rest) {
+        (Ok(own), Some(rest)) => format!("{},{rest}", own.trim_end_matches('}')).into(),
+        _ => row.json.as_str().into(),
     }
 }
 

@@ -4,6 +4,7 @@ mod changes;
 pub mod control;
 mod log;
 mod session;
+mod setup;
 
 use super::{
     AdminState,
@@ -56,6 +57,7 @@ pub fn routes() -> Router<AdminState> {
         .route("/api/v1/cache/flush", post(control::flush_cache))
         .route("/api/v1/changes", get(all_changes))
         .merge(changes::routes())
+        .route("/api/v1/setup/seen", get(setup::seen))
         .route("/api/v1/session", get(session::session).post(session::sign_in).delete(session::sign_out))
         .route("/api/v1/pause", get(control::paused).post(control::set_pause))
 }

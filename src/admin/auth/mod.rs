@@ -266,6 +266,11 @@ pub fn by(headers: &HeaderMap) -> By {
     }
 }
 
+/// So many octets that nobody can foresee, as text.
+pub fn word<const N: usize>() -> io::Result<String> {
+    random::<N>().map(|octets| hex(&octets))
+}
+
 /// Octets that nobody can foresee.
 fn random<const N: usize>() -> io::Result<[u8; N]> {
     let mut octets = [0; N];

@@ -9,7 +9,10 @@ use super::{
     },
     note,
 };
-use crate::pause::{Kept, PauseError};
+use crate::{
+    pause::{Kept, PauseError},
+    policy::ClientKey,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -20,9 +23,12 @@ pub const REASON_BYTES_MAX: usize = 200;
 #[derive(Serialize, Deserialize, Clone, Default, Debug)]
 #[serde(deny_unknown_fields)]
 pub struct PauseAsked {
-    /// `None`: everybody; `default`: clients in no group.
+    /// `None`: everybody, or `client`; `default`: clients in no group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
+    /// One client: an address, a network, or `mac:…`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<String>,
     /// From now on; 0 ends the pause.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seconds: Option<u64>,
@@ -59,9 +65,12 @@ pub fn pause(state: &AdminState, who: &Who, asked: &PauseAsked) -> Result<Pauses
     let pause = wanted(state, who, asked, now)?;
     let _alone = state.changes.alone();
     state.pipeline.check_pause(&pause).map_err(|error| unfit(&error))?;
-    let before = all.list(now).into_iter().find(|own| own.group == pause.group);
+    let before = all.list(now).into_iter().find(|own| own.is_of_same(&pause));
     let is_end = pause.until <= now;
-    let key = format!("pause/{}", pause.group.as_deref().unwrap_or("everybody"));
+    let key = match (&pause.client, &pause.group) {
+        (Some(client), _) => format!("pause/client/{client}"),
+        (None, group) => format!("pause/{}", group.as_deref().unwrap_or("everybody")),
+    };
     let entry = Entry {
         before: before.map(|before| json!(before)),
         after: (!is_end).then(|| json!(pause)),
@@ -97,12 +106,20 @@ fn wanted(state: &AdminState, who: &Who, asked: &PauseAsked, now: i64) -> Result
     if reason.is_some_and(|reason| reason.len() > REASON_BYTES_MAX) {
         return Err(Refusal::field("reason", format!("at most {REASON_BYTES_MAX} octets")));
     }
-    Ok(Kept { group: asked.group.clone(), until, who: Some(who.name.clone()), reason: reason.map(str::to_owned) })
+    let client = asked.client.as_deref().map(str::trim).filter(|client| !client.is_empty());
+    let client = client.map(|text| match text.parse() {
+        Ok(ClientKey::Id(_)) => Err(Refusal::field("client", "ids of clients aren't known yet; write an address")),
+        Ok(key) => Ok(key),
+        Err(error) => Err(Refusal::field("client", format!("`{text}` {error}"))),
+    });
+    let (who, reason) = (Some(who.name.clone()), reason.map(str::to_owned));
+    Ok(Kept { group: asked.group.clone(), client: client.transpose()?, until, who, reason })
 }
 
 fn unfit(error: &PauseError) -> Refusal {
     match error {
         PauseError::UnknownGroup(_) => Refusal::field("group", error.to_string()),
+        PauseError::Both | PauseError::TooMany => Refusal::field("client", error.to_string()),
         PauseError::TooLong => Refusal::field("until", error.to_string()),
         PauseError::NotKept(_) => Refusal::new(Kind::Fault, error.to_string()),
     }

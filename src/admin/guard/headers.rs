@@ -21,10 +21,22 @@ const HEADERS: [(HeaderName, &str); 5] = [
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
 
+/// Where else the script of one page may ask: a host, with a port or `*`.
+#[derive(Clone)]
+pub struct AlsoAsks(pub String);
+
 /// Adds them, whatever the response is. What says nothing of it is not kept by anybody.
 pub async fn with_headers(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
+    let also = response.extensions_mut().remove::<AlsoAsks>();
     add(response.headers_mut());
+    if let Some(AlsoAsks(host)) = also {
+        let own = "connect-src 'self'";
+        // What is no header's value adds nothing.
+        if let Ok(wider) = HeaderValue::try_from(CONTENT.replacen(own, &format!("{own} {host}"), 1)) {
+            response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, wider);
+        }
+    }
     response
 }
 

@@ -6,5 +6,5 @@ mod headers;
 mod host;
 
 pub use bounds::{BODY_BYTES_MAX, CONNECTION_WITHIN, CONNECTIONS_MAX, HEAD_BYTES_MAX, SEND_WITHIN, bounded};
-pub use headers::with_headers;
-pub use host::{IsName, by_name};
+pub use headers::{AlsoAsks, with_headers};
+pub use host::{Hosts, IsName, by_name};

@@ -1,11 +1,13 @@
 //! What is known of the last hours: counted in memory, recorded, or just happening.
 
 mod minutes;
+mod names;
 mod recorded;
 mod reports;
 mod tail;
 
 pub use minutes::{DAY_SECONDS, Minutes, time_line};
+pub use names::Names;
 pub use recorded::{Recorded, Unread};
 pub use reports::Reports;
-pub use tail::{Tail, Tails};
+pub use tail::{Tail, Tails, Told};

@@ -28,10 +28,18 @@ struct Inner {
     audience: Arc<AtomicUsize>,
 }
 
+/// A query as it is told.
+#[derive(Debug)]
+pub struct Told {
+    pub json: String,
+    /// As much as privacy leaves of who asked.
+    pub client: String,
+}
+
 /// Where one looks.
 struct Place {
     search: Search,
-    rows: Sender<Arc<str>>,
+    rows: Sender<Arc<Told>>,
     /// Rows that were looked for and not given.
     missed: AtomicU64,
     /// A second, and how many rows were given in it.
@@ -41,7 +49,7 @@ struct Place {
 /// Queries as they come, for one who looks. It ends when it is dropped.
 pub struct Tail {
     place: Arc<Place>,
-    rows: Receiver<Arc<str>>,
+    rows: Receiver<Arc<Told>>,
     tails: Tails,
 }
 
@@ -71,13 +79,13 @@ impl Tails {
 }
 
 impl Tail {
-    /// The next query, as JSON.
-    pub async fn next(&mut self) -> Option<Arc<str>> {
+    /// The next query.
+    pub async fn next(&mut self) -> Option<Arc<Told>> {
         self.rows.recv().await
     }
 
     /// The next one if it is there already.
-    pub fn waiting(&mut self) -> Option<Arc<str>> {
+    pub fn waiting(&mut self) -> Option<Arc<Told>> {
         self.rows.try_recv().ok()
     }
 
@@ -106,7 +114,7 @@ impl Place {
         given.1 <= ROWS_A_SECOND
     }
 
-    fn give(&self, row: &Arc<str>, now: Instant) {
+    fn give(&self, row: &Arc<Told>, now: Instant) {
         if !self.has_room(now) || self.rows.try_send(row.clone()).is_err() {
             self.missed.fetch_add(1, Relaxed);
         }
@@ -124,11 +132,13 @@ impl Sink for TailSink {
             rows.sort_by_key(|full| full.row.time);
         }
         for Full { row, .. } in &rows {
-            let mut json: Option<Arc<str>> = None;
+            let mut told: Option<Arc<Told>> = None;
             for place in places.iter().filter(|place| place.search.finds(row)) {
-                let text =
-                    json.get_or_insert_with(|| serde_json::to_string(&JsonRow::of(row, "")).unwrap_or_default().into());
-                place.give(text, now);
+                let told = told.get_or_insert_with(|| {
+                    let json = serde_json::to_string(&JsonRow::of(row, "")).unwrap_or_default();
+                    Arc::new(Told { json, client: row.client.clone() })
+                });
+                place.give(told, now);
             }
         }
         0
@@ -164,7 +174,7 @@ mod tests {
         assert_eq!(sink.write_rows(rows), 0);
         let given = std::iter::from_fn(|| one.waiting()).collect::<Vec<_>>();
         assert_eq!(given.len(), ROWS_A_SECOND as usize);
-        assert!(given[0].contains("\"name\":\"x.a.example\""), "{}", given[0]);
+        assert!(given[0].json.contains("\"name\":\"x.a.example\""), "{:?}", given[0]);
         assert_eq!((one.missed(), one.missed()), (more as u64, 0));
         assert!(blocked.waiting().is_none() && blocked.missed() == 0);
         drop(one);
@@ -178,11 +188,11 @@ mod tests {
         let tails = Tails::default();
         let tail = tails.watch(Search::default()).unwrap();
         let second = |number| tail.place.given.lock().unwrap().0 + Duration::from_secs(number);
-        let json: Arc<str> = "{}".into();
+        let row = Arc::new(Told { json: "{}".to_owned(), client: String::new() });
         // Three seconds of as much as is given, and nobody reads.
         for number in 1..=3 {
             let now = second(1);
-            (0..ROWS_A_SECOND).for_each(|_| tail.place.give(&json, now));
+            (0..ROWS_A_SECOND).for_each(|_| tail.place.give(&row, now));
             assert_eq!(tail.place.given.lock().unwrap().1, ROWS_A_SECOND, "{number}");
         }
         assert_eq!(tail.missed(), u64::from(3 * ROWS_A_SECOND) - WAITING_MAX as u64);

@@ -1,5 +1,5 @@
 // What pages do by themselves: times by this device's clock, tiles that keep up, a filter, why in place, queries as they
-// come. All but the last is there without it too. What others wrote is put in as text, never as more.
+// come, whether this device asks here. All but the last two is there without it too. What others wrote is put in as text, never as more.
 (() => {
   "use strict";
   const POLL_MS = 5000;
@@ -7,6 +7,8 @@
   // What was answered just before somebody looked is written by then.
   const SETTLE_MS = 400;
   const TRY_AGAIN_MS = 10000;
+  const CHECK_MS = 700;
+  const CHECKS_MAX = 10;
 
   const all = (what, where = document) => [...where.querySelectorAll(what)];
   const two = (number) => String(number).padStart(2, "0");
@@ -168,6 +170,7 @@
       by.textContent = told.owner ?? (first ? `${first.program}/${first.service} ` : "");
       if (others > 0) by.append(small(`+${others}`));
       client.textContent = told.client ?? "";
+      if (told.client_name) client.append(" ", small(told.client_name + (told.client_name_by === "ptr" ? " by PTR" : "")));
       if (told.rcode === "NOERROR" && !told.dropped) answer.classList.add("fine");
       answer.append(`${told.dropped ? "no answer" : told.rcode} `, small(took(told.micros)));
       row.className = "new";
@@ -267,6 +270,23 @@
     for (const told of all("[data-clock]")) told.textContent = "Times are by this device's clock.";
   };
 
+  // Whether this device asks here: it looks for a name that is asked for nowhere else, and the server tells whether it came.
+  const check = async (card) => {
+    for (const part of all("[data-plain]", card)) part.hidden = true;
+    for (const part of all("[data-scripted]", card)) part.hidden = false;
+    // Whether it is reached doesn't matter.
+    fetch(card.dataset.check, { credentials: "omit", cache: "no-store" }).catch(() => {});
+    for (let tries = 0; tries < CHECKS_MAX; tries++) {
+      await new Promise((done) => setTimeout(done, CHECK_MS));
+      try {
+        const now = (await page(card.dataset.look)).getElementById("device");
+        if (now && !now.dataset.check) return card.replaceWith(now);
+      } catch {
+        // The next look is as good.
+      }
+    }
+  };
+
   localize(document);
   typedTimes();
   if (document.querySelector("main [data-live]")) keepUp();
@@ -279,6 +299,8 @@
     close(row);
     link.focus();
   });
+  const device = document.querySelector("[data-check]");
+  if (device) check(device);
   const rows = document.querySelector("[data-tail]");
   if (rows) tail(rows);
 })();

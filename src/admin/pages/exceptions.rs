@@ -4,9 +4,15 @@ use super::super::{
     AdminState,
     auth::Reader,
     problem::Refusal,
-    view::exceptions::{Own, one, own},
+    view::{
+        exceptions::{ExceptionHits, ListException, Own, one, own_with_hits},
+        tops::PAGE_WITHIN,
+    },
 };
-use super::{Shell, show};
+use super::{
+    Shell, show,
+    words::{count, counted},
+};
 use crate::config::{
     DEFAULT_GROUP,
     overlay::{Entry, name_told},
@@ -153,7 +159,7 @@ async fn shown(state: &AdminState, reader: Reader, except: Form, block: Form) ->
     let groups = config.groups.iter().map(|group| group.name.clone()).chain([DEFAULT_GROUP.to_owned()]).collect();
     let page = Page {
         shell: Shell::new(state, reader, "/except", "Exceptions and blocks"),
-        view: own(state),
+        view: own_with_hits(state, PAGE_WITHIN).await,
         except,
         block,
         programs: config.programs.iter().map(|program| program.name.clone()).collect(),
@@ -161,4 +167,14 @@ async fn shown(state: &AdminState, reader: Reader, except: Form, block: Form) ->
         can_keep: state.desk.can_keep(),
     };
     show(page)
+}
+
+/// How often something matched in the last day and week; `None`: that isn't known.
+fn told(hits: &ExceptionHits) -> Option<(String, String)> {
+    hits.hits_24h.zip(hits.hits_7d).map(|(day, week)| (count(day), count(week)))
+}
+
+/// Rules that matched something in the last week, and those that didn't.
+fn apart(rules: &[ListException]) -> (Vec<&ListException>, Vec<&ListException>) {
+    rules.iter().partition(|own| own.hits.hits_7d.is_some_and(|hits| hits > 0))
 }

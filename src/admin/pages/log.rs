@@ -5,6 +5,7 @@ use super::super::{
     auth::Reader,
     live::Unread,
     view::{
+        called::called,
         lists::services,
         log::{LogError, number, search},
         search::Asked,
@@ -61,6 +62,8 @@ struct Line {
     name: String,
     rr_type: String,
     client: String,
+    /// What that is called; empty if it isn't known.
+    called: String,
     fate: Fate,
     /// Who said it, `program/service`, and how many others said something.
     said: Option<(String, usize)>,
@@ -71,7 +74,7 @@ struct Line {
 }
 
 impl Line {
-    fn of(id: i64, row: Row) -> Self {
+    fn of(state: &AdminState, id: i64, row: Row) -> Self {
         let answer = if row.dropped { "no answer".to_owned() } else { row.rcode.to_string() };
         Self {
             id,
@@ -82,6 +85,7 @@ impl Line {
             is_fine: row.rcode == Rcode::NOERROR && !row.dropped,
             answer,
             took: ms(row.micros),
+            called: called(state, &row.client).name_told().unwrap_or_default(),
             client: row.client,
             name: row.name,
         }
@@ -112,7 +116,7 @@ pub async fn page(State(state): State<AdminState>, reader: Reader, Query(asked):
         programs: services(&state),
         problem,
         is_recorded: state.recorded.is_somewhere(),
-        rows: found.rows.into_iter().map(|(id, row)| Line::of(id, row)).collect(),
+        rows: found.rows.into_iter().map(|(id, row)| Line::of(&state, id, row)).collect(),
         older: found.older,
         newer: found.newer,
         scanned_until: found.scanned_until.map(Moment),

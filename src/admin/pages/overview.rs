@@ -62,7 +62,7 @@ pub async fn show_with(state: &AdminState, reader: Reader, pause: PauseCard) -> 
         plot: plot(&line),
         steps: line.buckets.len(),
         hours: by_hour(&line),
-        tops: counts(state, HOURS).await.into(),
+        tops: Tables::of(state, counts(state, HOURS).await),
         is_recorded: state.recorded.is_somewhere(),
         view,
         pause,
@@ -102,6 +102,13 @@ impl Page {
     fn started(&self) -> Option<String> {
         let (since, now) = (self.view.totals.since, self.view.now.time);
         (now.0.saturating_sub(since.0) < DAY_MICROS).then(|| ago(since, now))
+    }
+
+    /// How long ago a server said of each downloaded list that it is what it is; none: nothing is downloaded.
+    fn oldest(&self) -> Option<String> {
+        let (seconds, now) = (self.view.lists.oldest_seconds?, self.view.now.time);
+        let micros = i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1_000_000);
+        Some(ago(Moment(now.0.saturating_sub(micros)), now))
     }
 
     fn speed(&self) -> impl Iterator<Item = (&'static str, &ByCache)> {

@@ -1,4 +1,4 @@
-//! The part of the first page from which everything is paused for a while.
+//! The part of a page from which everything is paused for a while.
 
 use super::super::{AdminState, change::pauses::pauses};
 use crate::pause::minutes_left;
@@ -11,14 +11,17 @@ pub struct PauseCard {
     pub groups: Vec<String>,
     /// Of the time until which it is to last.
     pub zone: String,
+    /// The page to go back to.
+    pub back: &'static str,
     pub typed: Typed,
     pub problem: Option<String>,
 }
 
 /// A pause that holds.
 pub struct Paused {
-    /// As in the form; empty: everybody.
+    /// As in the form; both empty: everybody.
     pub group: String,
+    pub client: String,
     pub text: String,
 }
 
@@ -26,6 +29,8 @@ pub struct Paused {
 #[derive(Default)]
 pub struct Typed {
     pub group: String,
+    /// One client, which was chosen elsewhere; empty: a group or everybody is chosen here.
+    pub client: String,
     pub until: String,
     pub reason: String,
 }
@@ -35,19 +40,21 @@ impl PauseCard {
         let groups = state.pipeline.groups();
         let view = pauses(state);
         let paused = view.pauses.into_iter().map(|pause| {
-            let who = pause.group.as_ref().map_or("everybody".to_owned(), |group| format!("group {group}"));
+            let who = pause.whom();
             let by = pause.who.map(|who| format!(", by {who}")).unwrap_or_default();
             let reason = pause.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
             let (left, until) = (minutes_left(pause.until, view.now), state.zone().shown(pause.until));
             let minutes = if left == 1 { "minute" } else { "minutes" };
             let text = format!("Nothing is blocked for {who} for another {left} {minutes}, until {until}{by}{reason}");
-            Paused { group: pause.group.unwrap_or_default(), text }
+            let client = pause.client.map(|client| client.to_string()).unwrap_or_default();
+            Paused { group: pause.group.unwrap_or_default(), client, text }
         });
         Self {
             paused: paused.collect(),
             // Where there are no groups, everybody is in none.
             groups: if groups.len() > 1 { groups } else { Vec::new() },
             zone: state.zone().to_string(),
+            back: "/",
             typed,
             problem,
         }

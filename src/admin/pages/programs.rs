@@ -54,6 +54,10 @@ struct Page {
     open: String,
     /// Why what was asked for isn't done.
     refusal: Option<Refusal>,
+    /// Of schedules that name no zone.
+    zone: String,
+    /// What was typed for a program's schedule, and why that isn't done.
+    refused: Option<(String, String, Refusal)>,
 }
 
 /// Hours of a day and of a week.
@@ -65,7 +69,12 @@ pub async fn page(State(state): State<AdminState>, reader: Reader, Query(wanted)
     };
     let (open, recorded) = (changed_last(&state, &reader), recorded(&state).await);
     let shell = Shell::new(&state, reader, "/programs", "Programs");
-    show(Page { shell, view, recorded, can_keep: state.desk.can_keep(), open, refusal: None })
+    let (can_keep, zone) = (state.desk.can_keep(), zone(&state));
+    show(Page { shell, view, recorded, can_keep, open, refusal: None, zone, refused: None })
+}
+
+fn zone(state: &AdminState) -> String {
+    state.settings.config().policy.time_zone.name().to_owned()
 }
 
 /// What was hit in the last day and week, if that is known.
@@ -93,6 +102,18 @@ fn hits_in(tops: &Tops, program: &str, service: Option<&str>) -> Vec<(&'static s
 }
 
 impl Page {
+    /// What stands in the field of a program's schedule.
+    fn typed(&self, program: &Program) -> String {
+        match &self.refused {
+            Some((name, typed, _)) if *name == program.name => typed.clone(),
+            _ => program.schedule.as_ref().map(|schedule| schedule.text.clone()).unwrap_or_default(),
+        }
+    }
+
+    fn problem(&self, program: &Program) -> Option<&str> {
+        self.refused.as_ref().filter(|(name, ..)| *name == program.name).map(|(.., refusal)| refusal.detail.as_str())
+    }
+
     /// What of a program's was hit: in the last day, if that is known, else since the start.
     fn hits_of(&self, program: &Program) -> Vec<(&'static str, String)> {
         match &self.recorded {
@@ -102,13 +123,39 @@ impl Page {
     }
 }
 
-/// The page again, with why what was asked for isn't done.
+/// The page again, with why a mode isn't set.
 pub async fn again(state: &AdminState, reader: Reader, group: &str, refusal: Refusal) -> Response {
+    refused(state, reader, group, refusal, None).await
+}
+
+/// The page again, with the schedule that was typed for a program and what is wrong with it.
+pub async fn again_schedule(
+    state: &AdminState,
+    reader: Reader,
+    program: String,
+    typed: String,
+    refusal: Refusal,
+) -> Response {
+    refused(state, reader, "", refusal, Some((program, typed))).await
+}
+
+async fn refused(
+    state: &AdminState,
+    reader: Reader,
+    group: &str,
+    refusal: Refusal,
+    schedule: Option<(String, String)>,
+) -> Response {
     let Some(view) = programs(state, group) else { return refusal.into_response() };
     let shell = Shell::new(state, reader, "/programs", "Programs");
     let (status, can_keep) = (refusal.kind.status(), state.desk.can_keep());
     let recorded = recorded(state).await;
-    let page = Page { shell, view, recorded, can_keep, open: String::new(), refusal: Some(refusal) };
+    let is_there = |program: &String| view.programs.iter().any(|own| own.name == *program);
+    let (refusal, refused) = match schedule.filter(|(program, _)| is_there(program)) {
+        Some((program, typed)) => (None, Some((program, typed, refusal))),
+        None => (Some(refusal), None),
+    };
+    let page = Page { shell, view, recorded, can_keep, open: String::new(), refusal, zone: zone(state), refused };
     (status, show(page)).into_response()
 }
 
@@ -116,7 +163,7 @@ pub async fn again(state: &AdminState, reader: Reader, group: &str, refusal: Ref
 fn changed_last(state: &AdminState, reader: &Reader) -> String {
     let line = reader.done.and_then(|change| state.changes.audit.find(change));
     match line.and_then(|line| line.key.parse().ok()) {
-        Some(Key::Mode { program, .. }) => program,
+        Some(Key::Mode { program, .. } | Key::ProgramSchedule(program)) => program,
         _ => String::new(),
     }
 }

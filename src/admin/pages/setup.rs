@@ -1,30 +1,145 @@
-//! How to have others ask this server.
+//! How to have others ask this server, and whether the device that looks does.
 
 use super::super::{
     AdminState,
     auth::Reader,
-    view::setup::{Setup, setup},
+    guard::AlsoAsks,
+    serve::{Peer, Reached},
+    view::{
+        seen::{CheckState, SeenAsked, SeenView, seen},
+        setup::{Setup, setup},
+    },
 };
-use super::{Shell, show};
+use super::{
+    Shell, show,
+    words::{ago, count},
+};
+use crate::report::Moment;
 use askama::Template;
 use axum::{
-    extract::State,
-    http::StatusCode,
+    Extension,
+    extract::{Query, State},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use serde::Deserialize;
+use std::net::IpAddr;
+
+/// A check that was begun.
+#[derive(Deserialize)]
+pub struct Wanted {
+    #[serde(default)]
+    nonce: Option<String>,
+}
 
 #[derive(Template)]
 #[template(path = "setup.html", config = "src/admin/pages/askama.toml")]
 struct Page {
     shell: Shell,
     view: Setup,
+    seen: SeenView,
+    now: Moment,
+    /// Where the name that is checked leads: its host with the port by which this page was asked.
+    host: String,
 }
 
-pub async fn page(State(state): State<AdminState>, reader: Reader) -> Response {
+/// `GET /setup?nonce`
+pub async fn page(
+    State(state): State<AdminState>,
+    reader: Reader,
+    Extension(Peer(client)): Extension<Peer>,
+    Extension(Reached(own)): Extension<Reached>,
+    headers: HeaderMap,
+    Query(wanted): Query<Wanted>,
+) -> Response {
+    let (reached, port) = asked_by(&headers);
     let work = state.clone();
     // The system is asked for this machine's addresses.
-    match tokio::task::spawn_blocking(move || setup(&work)).await {
-        Ok(view) => show(Page { shell: Shell::new(&state, reader, "/setup", "Setup"), view }),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    let view = match tokio::task::spawn_blocking(move || setup(&work)).await {
+        Ok(view) => view,
+        Err(error) => return (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    };
+    // What a browser wrote into its address bar leads here from where it is; this machine's own address may not, as where
+    // a container has one of its own.
+    let asked = SeenAsked { nonce: wanted.nonce };
+    let seen = seen(&state, client, reached.or(Some(own)), &asked).await;
+    let host = format!("{}{port}", seen.check.name);
+    let also = AlsoAsks(host.clone());
+    let now = Moment(state.pipeline.now().saturating_mul(1_000_000));
+    let shell = Shell::new(&state, reader, "/setup", "Setup");
+    (Extension(also), show(Page { shell, view, seen, now, host })).into_response()
+}
+
+/// The address by which a browser asks, if it is one, and its port as it stands in an address.
+fn asked_by(headers: &HeaderMap) -> (Option<IpAddr>, String) {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let is_port = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let (bare, port) = match host.rsplit_once(':') {
+        Some((bare, port)) if is_port(port) && !bare.ends_with(':') => (bare, format!(":{port}")),
+        _ => (host, String::new()),
+    };
+    (bare.trim_start_matches('[').trim_end_matches(']').parse().ok(), port)
+}
+
+impl Page {
+    fn is(&self, word: &str) -> bool {
+        let own = match self.seen.check.state {
+            CheckState::Waiting => "waiting",
+            CheckState::Arrived => "arrived",
+            CheckState::NotArrived => "not arrived",
+            CheckState::Unknown => "unknown",
+        };
+        own == word
+    }
+
+    /// The name came from the very address that looks.
+    fn is_direct(&self) -> bool {
+        self.seen.check.from.contains(&self.seen.client)
+    }
+
+    fn senders(&self) -> String {
+        self.seen.check.from.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    }
+
+    /// What the device asked of late, in words.
+    fn asked(&self) -> String {
+        let SeenView { queries_10m, there_are_more, last, .. } = &self.seen;
+        match (queries_10m, last) {
+            (Some(0), _) => "It asked nothing in the last 10 minutes".to_owned(),
+            (Some(queries), last) => {
+                let queries = match *queries as u64 {
+                    1 => "one question".to_owned(),
+                    queries => format!("{} questions", count(queries)),
+                };
+                let more = if *there_are_more { "more than " } else { "" };
+                let last = last.map(|last| format!(", the last {}", ago(last, self.now))).unwrap_or_default();
+                format!("It asked {more}{queries} in the last 10 minutes{last}")
+            }
+            (None, _) => match &self.seen.caveat {
+                Some(caveat) => format!("What it asked of late isn't known: {caveat}"),
+                None => "What it asked of late isn't known".to_owned(),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_browser_asked_by_is_taken_apart() {
+        for (host, address, port) in [
+            ("192.0.2.1:8053", Some("192.0.2.1"), ":8053"),
+            ("192.0.2.1", Some("192.0.2.1"), ""),
+            ("[2001:db8::1]:80", Some("2001:db8::1"), ":80"),
+            ("[2001:db8::1]", Some("2001:db8::1"), ""),
+            ("localhost:8053", None, ":8053"),
+            ("x:8053\"><b>", None, ""),
+        ] {
+            let headers = HeaderMap::from_iter([(header::HOST, host.parse().unwrap())]);
+            let address = address.map(|address| address.parse().unwrap());
+            assert_eq!(asked_by(&headers), (address, port.to_owned()), "{host}");
+        }
     }
 }

@@ -1,7 +1,10 @@
 //! What is blocked most, as tables whose rows lead into the log.
 
 use super::{
-    super::view::tops::Counts,
+    super::{
+        AdminState,
+        view::{called::called, tops::Counts},
+    },
     words::{count, encoded},
 };
 use crate::report::{TopRow, Tops};
@@ -21,6 +24,8 @@ pub struct Table {
 
 pub struct TableRow {
     pub text: String,
+    /// What a client is called.
+    pub small: Option<String>,
     /// The log of it.
     pub address: String,
     /// Blocked, and would be.
@@ -36,26 +41,28 @@ pub enum Tables {
     None(String),
 }
 
-impl From<Counts> for Tables {
-    fn from(counts: Counts) -> Self {
+impl Tables {
+    pub fn of(state: &AdminState, counts: Counts) -> Self {
         match counts {
-            Counts::Known(tops) => Self::Known(tables(&tops)),
+            Counts::Known(tops) => Self::Known(tables(state, &tops)),
             Counts::Coming => Self::Coming,
             Counts::None(why) => Self::None(why),
         }
     }
 }
 
-fn tables(tops: &Tops) -> Vec<Table> {
+fn tables(state: &AdminState, tops: &Tops) -> Vec<Table> {
     let search = |word: &'static str, sign: &'static str| {
         move |row: &TopRow| {
             format!("/log?{word}={}&verdict=blocked%2Cwould-block&from=24h", encoded(&format!("{sign}{}", row.key)))
         }
     };
+    let mut clients = table("Clients", "client", &tops.clients.rows, search("client", ""));
+    clients.rows.iter_mut().for_each(|row| row.small = called(state, &row.text).name_told());
     vec![
         table("Services", "program/service", &tops.services.rows, search("service", "")),
         table("Names", "name", &tops.names.rows, search("name", "=")),
-        table("Clients", "client", &tops.clients.rows, search("client", "")),
+        clients,
     ]
 }
 
@@ -64,6 +71,7 @@ fn table(title: &'static str, of: &'static str, rows: &[TopRow], address: impl F
     let most = hit().map(TopRow::hits).max().unwrap_or(0);
     let row = |row: &TopRow| TableRow {
         text: row.key.clone(),
+        small: None,
         address: address(row),
         counts: [row.blocked, row.would_block].map(count),
         bar: bar(row, most),

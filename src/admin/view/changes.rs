@@ -119,7 +119,11 @@ fn summary(line: &Line, zone: &Zone) -> String {
 }
 
 fn of_group(name: &str) -> String {
-    if name == "everybody" { name.to_owned() } else { format!("group {name}") }
+    match name.strip_prefix("client/") {
+        Some(client) => format!("client {client}"),
+        None if name == "everybody" => name.to_owned(),
+        None => format!("group {name}"),
+    }
 }
 
 #[cfg(test)]
@@ -152,6 +156,7 @@ mod tests {
         for (what, key, after, expected) in [
             ("pause", "pause/everybody", Some(pause), "paused everybody until 2026-11-28 21:20 UTC: guests"),
             ("pause", "pause/kids", None, "ended the pause of group kids"),
+            ("pause", "pause/client/192.0.2.0/24", None, "ended the pause of client 192.0.2.0/24"),
             ("update", "lists", None, "had all lists read again"),
             ("flush", "cache", Some(json!({ "subtree": true })), "had all kept answers forgotten"),
             (

@@ -2,6 +2,7 @@
 
 use super::{
     super::{AdminState, live::Unread},
+    called::{Called, called},
     programs::ScheduleView,
     recorded_until,
 };
@@ -52,6 +53,8 @@ pub struct ClientsView {
 pub struct ClientView {
     /// As far as `[query_log] privacy` lets it be told.
     pub client: String,
+    #[serde(flatten)]
+    pub called: Called,
     /// Its group now, if its address is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
@@ -106,7 +109,8 @@ pub async fn clients(state: &AdminState, asked: ClientsAsked) -> ClientsView {
     let mut clients: Vec<ClientView> = all
         .into_iter()
         .map(|(client, Counts { fates: [blocked, would_block, excepted, passed], last })| ClientView {
-            group: policy.as_ref().and_then(|policy| group_of(policy, &client)),
+            called: Called::default(),
+            group: None,
             queries: blocked + would_block + excepted + passed,
             blocked,
             would_block,
@@ -118,6 +122,10 @@ pub async fn clients(state: &AdminState, asked: ClientsAsked) -> ClientsView {
         .collect();
     clients.sort_by(|a, b| (b.queries, &a.client).cmp(&(a.queries, &b.client)));
     clients.truncate(ROWS_MAX);
+    for own in &mut clients {
+        own.group = policy.as_ref().and_then(|policy| group_of(state, policy, &own.client));
+        own.called = called(state, &own.client);
+    }
     ClientsView { hours, clients, there_are, caveat }
 }
 
@@ -144,8 +152,10 @@ fn count(
 }
 
 /// The group of a client that is known by its address.
-fn group_of(policy: &Policy, client: &str) -> Option<String> {
-    let client = Client { address: client.parse::<IpAddr>().ok()?, id: None, mac: None, group: None, tcp: false };
+fn group_of(state: &AdminState, policy: &Policy, client: &str) -> Option<String> {
+    let address = client.parse::<IpAddr>().ok()?;
+    let mac = if policy.needs_mac() { state.pipeline.hardware_address(address) } else { None };
+    let client = Client { address, id: None, mac, group: None, tcp: false };
     Some(policy.group_name(policy.group_of(&client)).to_owned())
 }
 
@@ -163,10 +173,7 @@ pub fn groups(state: &AdminState) -> Vec<GroupView> {
             };
             programs.chain(group.services.iter().map(of)).collect()
         },
-        schedule: group
-            .schedule
-            .as_ref()
-            .map(|schedule| ScheduleView { text: schedule.to_string(), on_now: schedule.is_on(now) }),
+        schedule: group.schedule.as_ref().map(|schedule| ScheduleView::new(schedule, now)),
         changed: changed(&overlay, &group.name),
         place: Some(group.place.clone()),
     });

@@ -1,14 +1,64 @@
 //! Exceptions and blocks: the owner's own, and those made here.
 
-use super::super::AdminState;
-use crate::config::overlay::{Entry, FILE_NAME, Key, name_told};
+use super::{
+    super::AdminState,
+    tops::{Counts, counts_within},
+};
+use crate::{
+    config::overlay::{Entry, FILE_NAME, Key, name_told},
+    policy::{Effect, ListSpec, Policy},
+    report::{ListRule, Tops},
+};
 use serde::Serialize;
+use std::{sync::Arc, time::Duration};
+
+/// Hours of a day and of a week.
+const HOURS: [u32; 2] = [24, 7 * 24];
+/// Exceptions of one list that are told one by one, those that matched most first.
+const RULES_MAX: usize = 100;
+/// Rules of the longest list whose exceptions are looked through.
+const LOOKED_MAX: usize = 500_000;
 
 /// All of both.
 #[derive(Serialize, Debug)]
 pub struct Own {
     pub exceptions: Vec<ExceptionView>,
     pub blocks: Vec<BlockView>,
+    /// Lists that have exceptions of their own.
+    pub of_lists: Vec<ListExceptions>,
+    /// Why it isn't known how often they matched.
+    pub caveat: Option<String>,
+}
+
+/// The exceptions of a list that is in force.
+#[derive(Serialize, Debug)]
+pub struct ListExceptions {
+    pub program: String,
+    pub list: String,
+    pub there_are: usize,
+    /// Those that matched something in the last week.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub used_7d: Option<usize>,
+    /// Those that matched most, then those that matched nothing, as far as they are told one by one.
+    pub rules: Vec<ListException>,
+}
+
+/// One of them.
+#[derive(Serialize, Debug)]
+pub struct ListException {
+    pub line: u32,
+    pub rule: String,
+    #[serde(flatten)]
+    pub hits: ExceptionHits,
+}
+
+/// How often something matched, if that is known.
+#[derive(Serialize, Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct ExceptionHits {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hits_24h: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hits_7d: Option<u64>,
 }
 
 /// An exception.
@@ -33,6 +83,8 @@ pub struct ExceptionView {
     pub place: String,
     /// It isn't over, and what it is limited to is there.
     pub holds: bool,
+    #[serde(flatten)]
+    pub hits: ExceptionHits,
 }
 
 /// A block.
@@ -73,6 +125,7 @@ pub fn own(state: &AdminState) -> Own {
         until: day(&own.until_text),
         place: own.place.clone(),
         holds: own.until.is_none_or(|until| now < until),
+        hits: ExceptionHits::default(),
     });
     let mut exceptions: Vec<ExceptionView> = ours.collect();
     let mut blocks = Vec::new();
@@ -91,6 +144,7 @@ pub fn own(state: &AdminState) -> Own {
                     until: day(&own.until),
                     holds: laid.is_some_and(|laid| laid.until.is_none_or(|until| now < until)),
                     place,
+                    hits: ExceptionHits::default(),
                 });
             }
             Entry::Block(own) => blocks.push(BlockView {
@@ -104,7 +158,64 @@ pub fn own(state: &AdminState) -> Own {
             Entry::Mode(_) | Entry::Schedule(_) => {}
         }
     }
-    Own { exceptions, blocks }
+    Own { exceptions, blocks, of_lists: Vec::new(), caveat: None }
+}
+
+/// All of them, with how often they matched, for whoever waits that long for it.
+pub async fn own_with_hits(state: &AdminState, within: Duration) -> Own {
+    let mut all = own(state);
+    let counts = [counts_within(state, HOURS[0], within).await, counts_within(state, HOURS[1], within).await];
+    let known = match counts {
+        [Counts::Known(day), Counts::Known(week)] => Some([day, week]),
+        [Counts::None(why), _] | [_, Counts::None(why)] => {
+            all.caveat = Some(why);
+            None
+        }
+        _ => {
+            all.caveat = Some("it is being counted; look again in a moment".to_owned());
+            None
+        }
+    };
+    if let Some(known) = &known {
+        for own in &mut all.exceptions {
+            own.hits = hits(known, |tops| tops.owners.get(&own.place));
+        }
+    }
+    if let Some(policy) = state.health.published.policy.load_full() {
+        // Long lists take a while.
+        let looking = tokio::task::spawn_blocking(move || of_lists(&policy, known.as_ref()));
+        all.of_lists = looking.await.unwrap_or_default();
+    }
+    all
+}
+
+fn hits(known: &[Arc<Tops>; 2], of: impl Fn(&Tops) -> Option<&u64>) -> ExceptionHits {
+    let [day, week] = known.each_ref().map(|tops| of(tops).copied().unwrap_or(0));
+    ExceptionHits { hits_24h: Some(day), hits_7d: Some(week) }
+}
+
+fn of_lists(policy: &Policy, known: Option<&[Arc<Tops>; 2]>) -> Vec<ListExceptions> {
+    let own = policy.lists().iter().filter(|list| list.rules.exceptions() > 0);
+    own.filter_map(|list| of_list(&policy.programs()[list.program()?].name, list, known)).collect()
+}
+
+fn of_list(program: &str, list: &ListSpec, known: Option<&[Arc<Tops>; 2]>) -> Option<ListExceptions> {
+    let key = |rule: String| ListRule { program: program.to_owned(), list: list.name.clone(), rule };
+    let mut rules = Vec::new();
+    if list.rules.len() <= LOOKED_MAX {
+        let excepting = list.rules.iter().filter(|(_, rule)| rule.head.flags.effect() == Effect::Except);
+        rules.extend(excepting.map(|(_, view)| {
+            let (line, rule) = (view.head.line, view.told());
+            let key = key(rule.clone());
+            let hits = known.map(|known| hits(known, |tops| tops.excepting.get(&key)));
+            ListException { line, rule, hits: hits.unwrap_or_default() }
+        }));
+    }
+    rules.sort_by_key(|own| (std::cmp::Reverse((own.hits.hits_7d, own.hits.hits_24h)), own.line));
+    let used_7d = known.map(|_| rules.iter().filter(|own| own.hits.hits_7d.is_some_and(|hits| hits > 0)).count());
+    rules.truncate(RULES_MAX);
+    let (program, there_are) = (program.to_owned(), list.rules.exceptions());
+    Some(ListExceptions { program, list: list.name.clone(), there_are, used_7d, rules })
 }
 
 /// The one that was made here under an id, to be changed.

@@ -2,6 +2,7 @@
 
 use super::{
     super::{AdminState, live::Unread},
+    called::{Called, NameBy, called},
     explain::rule_line,
     search::{Asked, Invalid},
 };
@@ -41,6 +42,24 @@ pub struct LogRow<'r> {
     pub id: i64,
     #[serde(flatten)]
     pub row: JsonRow<'r>,
+    /// What its client is called now.
+    #[serde(flatten)]
+    pub client: ClientNamed,
+}
+
+/// What the client of a query is called.
+#[derive(Serialize, Clone, PartialEq, Eq, Default, Debug)]
+pub struct ClientNamed {
+    #[serde(rename = "client_name", skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(rename = "client_name_by", skip_serializing_if = "Option::is_none")]
+    pub by: Option<NameBy>,
+}
+
+impl From<Called> for ClientNamed {
+    fn from(Called { name, name_by, .. }: Called) -> Self {
+        Self { name, by: name_by }
+    }
 }
 
 /// One query, with the lines that said something of it.
@@ -50,6 +69,7 @@ pub struct Why {
     pub row: Row,
     /// As many as there are verdicts.
     pub lines: Vec<Line>,
+    pub called: Called,
 }
 
 /// A line of a list, as it said something.
@@ -83,10 +103,10 @@ pub enum LogError {
 }
 
 impl<'r> LogView<'r> {
-    pub fn of(found: &'r Found) -> Self {
+    pub fn of(state: &AdminState, found: &'r Found) -> Self {
         let number = |row: Option<i64>| row.map(|row| row.to_string());
         Self {
-            rows: found.rows.iter().map(|(id, row)| LogRow::of(*id, row)).collect(),
+            rows: found.rows.iter().map(|(id, row)| LogRow::of(*id, row, called(state, &row.client))).collect(),
             next: number(found.older),
             previous: number(found.newer),
             scanned_until: found.scanned_until.map(shown_micros),
@@ -95,14 +115,14 @@ impl<'r> LogView<'r> {
 }
 
 impl<'r> LogRow<'r> {
-    fn of(id: i64, row: &'r Row) -> Self {
-        Self { id, row: JsonRow::of(row, "") }
+    fn of(id: i64, row: &'r Row, called: Called) -> Self {
+        Self { id, row: JsonRow::of(row, ""), client: called.into() }
     }
 }
 
 impl Why {
     pub fn view(&self) -> WhyView<'_> {
-        WhyView { row: LogRow::of(self.id, &self.row), lines: &self.lines }
+        WhyView { row: LogRow::of(self.id, &self.row, self.called.clone()), lines: &self.lines }
     }
 }
 
@@ -132,11 +152,11 @@ pub async fn why(state: &AdminState, id: i64) -> Result<Option<Why>, Unread> {
         let row = reader.row(id)?;
         // Lines are read back from their files.
         let status = published.status.load();
-        Ok(row.map(|row| Why { id, lines: row.verdicts.said.iter().map(|said| line(said, &status)).collect(), row }))
+        Ok(row.map(|row| (row.verdicts.said.iter().map(|said| line(said, &status)).collect(), row)))
     });
     match found.await {
         Err(Unread::NotYet) => Ok(None),
-        found => found,
+        found => Ok(found?.map(|(lines, row)| Why { id, lines, called: called(state, &row.client), row })),
     }
 }
 

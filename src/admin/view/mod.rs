@@ -1,5 +1,6 @@
 //! What stands now as plain data: the API gives it as JSON, and the pages show it. One function a view.
 
+pub mod called;
 pub mod changes;
 pub mod clients;
 pub mod exceptions;
@@ -10,6 +11,7 @@ pub mod overview;
 pub mod preview;
 pub mod programs;
 pub mod search;
+pub mod seen;
 pub mod setup;
 pub mod steps;
 pub mod tops;

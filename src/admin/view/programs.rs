@@ -9,7 +9,7 @@ use crate::{
         DEFAULT_GROUP,
         overlay::{Key, Overlay},
     },
-    policy::{Limit, Mode, Pause, Policy, Standing},
+    policy::{Limit, Mode, Pause, Policy, Schedule, Standing},
     report::Moment,
 };
 use serde::{Serialize, Serializer};
@@ -37,6 +37,8 @@ pub struct Program {
     /// What a blocked client gets, as in the configuration.
     pub block: &'static str,
     pub schedule: Option<ScheduleView>,
+    /// Its schedule was changed here.
+    pub schedule_changed: bool,
     pub hits: Hits,
     pub services: Vec<Service>,
 }
@@ -94,6 +96,25 @@ impl From<Standing> for ModeView {
 pub struct ScheduleView {
     pub text: String,
     pub on_now: bool,
+    /// When that changes; none: never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<Moment>,
+    /// The same by the clock that it goes by.
+    #[serde(skip)]
+    pub next_shown: Option<String>,
+}
+
+impl ScheduleView {
+    /// How it stands at a time in seconds since 1970.
+    pub fn new(schedule: &Schedule, now: i64) -> Self {
+        let next = schedule.next_change(now);
+        Self {
+            text: schedule.to_string(),
+            on_now: schedule.is_on(now),
+            next: next.map(|next| Moment(next.saturating_mul(1_000_000))),
+            next_shown: next.map(|next| schedule.zone().shown(next)),
+        }
+    }
 }
 
 /// Programs as they are for a group; `None`: there is no such group, or no policy yet.
@@ -105,8 +126,7 @@ pub fn programs(state: &AdminState, group: &str) -> Option<Programs> {
     };
     let number = u16::try_from(number).ok()?;
     let now = state.pipeline.now();
-    let schedule =
-        |schedule: &crate::policy::Schedule| ScheduleView { text: schedule.to_string(), on_now: schedule.is_on(now) };
+    let schedule = |schedule: &Schedule| ScheduleView::new(schedule, now);
     let (view, hits) = with_hits(state);
     let is_same = view.epoch == policy.epoch();
     let overlay = state.desk.overlay();
@@ -123,6 +143,7 @@ pub fn programs(state: &AdminState, group: &str) -> Option<Programs> {
             changed: changed.has(&spec.name, None),
             block: spec.block.word(),
             schedule: spec.schedule.as_ref().map(schedule),
+            schedule_changed: overlay.entry(&Key::ProgramSchedule(spec.name.clone())).is_some(),
             hits: Hits::default(),
             services: Vec::new(),
         })
@@ -142,6 +163,28 @@ pub fn programs(state: &AdminState, group: &str) -> Option<Programs> {
         programs,
         since: state.started(),
     })
+}
+
+/// How a schedule stands that is set, or tried: `None` if it is always on.
+pub fn schedule_of(state: &AdminState, asked: Scheduled<'_>) -> Option<ScheduleView> {
+    let (config, now) = (state.settings.config(), state.pipeline.now());
+    let read = |text: &str| Schedule::parse(text, &config.policy.time_zone).ok();
+    let schedule = match asked {
+        Scheduled::Text(text) => read(text),
+        Scheduled::Group(name) => config.groups.iter().find(|own| own.name == name)?.schedule.clone(),
+        Scheduled::Program(name) => config.programs.iter().find(|own| own.name == name)?.schedule.clone(),
+    };
+    schedule.map(|schedule| ScheduleView::new(&schedule, now))
+}
+
+/// What is looked at.
+#[derive(Clone, Copy, Debug)]
+pub enum Scheduled<'a> {
+    /// What was written.
+    Text(&'a str),
+    /// What is in force of a group's, or of a program's.
+    Group(&'a str),
+    Program(&'a str),
 }
 
 /// For whom modes are looked at, and when.

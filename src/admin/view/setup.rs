@@ -15,6 +15,8 @@ pub struct Setup {
     /// written into a router.
     pub ipv4: Option<IpAddr>,
     pub ipv6: Option<IpAddr>,
+    /// Only this machine reaches the pages.
+    pub pages_are_local: bool,
 }
 
 /// The port that clients ask at unless told otherwise (RFC 1035 §4.2).
@@ -23,7 +25,9 @@ const PORT: u16 = 53;
 /// Looks where this machine can be reached now.
 pub fn setup(state: &AdminState) -> Setup {
     let access = state.settings.config().access.iter().map(ToString::to_string).collect();
-    arrange(&state.dns, &own_addresses(), access)
+    let config = state.settings.config();
+    let pages_are_local = config.admin.as_ref().is_none_or(|admin| admin.listen.ip().to_canonical().is_loopback());
+    Setup { pages_are_local, ..arrange(&state.dns, &own_addresses(), access) }
 }
 
 /// Takes apart the addresses bound; for one that stands for all there are those of this machine.
@@ -46,7 +50,7 @@ fn arrange(bound: &[SocketAddr], own: &[IpAddr], access: Vec<String>) -> Setup {
         usual.next().map(SocketAddr::ip)
     };
     let (ipv4, ipv6) = (usual(true), usual(false));
-    Setup { addresses, loopback, access, ipv4, ipv6 }
+    Setup { addresses, loopback, access, ipv4, ipv6, pages_are_local: true }
 }
 
 /// Addresses of this machine that others can use: none that needs a network's name beside it.

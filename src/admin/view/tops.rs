@@ -1,6 +1,9 @@
 //! What is blocked most, and would be: of the last hours, counted from what is recorded.
 
-use super::super::{AdminState, live::Unread};
+use super::{
+    super::{AdminState, live::Unread},
+    called::{Called, called},
+};
 use crate::report::{Moment, TopRow, Tops};
 use serde::Serialize;
 use std::{sync::Arc, time::Duration};
@@ -8,9 +11,9 @@ use std::{sync::Arc, time::Duration};
 /// Hours that can be asked for: a month of days.
 pub const HOURS_MAX: u32 = 31 * 24;
 /// How long a page waits for counts that aren't there yet; it is shown without them then.
-const PAGE_WITHIN: Duration = Duration::from_millis(120);
+pub const PAGE_WITHIN: Duration = Duration::from_millis(120);
 /// How long a program waits for them.
-const API_WITHIN: Duration = Duration::from_secs(30);
+pub const API_WITHIN: Duration = Duration::from_secs(30);
 
 /// What rows are of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -29,7 +32,16 @@ pub struct TopView {
     pub made_at: Moment,
     pub queries: u64,
     pub there_are: u64,
-    pub rows: Vec<TopRow>,
+    pub rows: Vec<NamedRow>,
+}
+
+/// A row, of a client with what it is called.
+#[derive(Serialize, Debug)]
+pub struct NamedRow {
+    #[serde(flatten)]
+    pub row: TopRow,
+    #[serde(flatten)]
+    pub called: Called,
 }
 
 /// Counts for a page.
@@ -54,10 +66,15 @@ impl Of {
 
 /// Counts of the last so many hours, for a page that doesn't wait long.
 pub async fn counts(state: &AdminState, hours: u32) -> Counts {
+    counts_within(state, hours, PAGE_WITHIN).await
+}
+
+/// The same, for whoever waits that long.
+pub async fn counts_within(state: &AdminState, hours: u32, within: Duration) -> Counts {
     if !state.recorded.is_somewhere() {
         return Counts::None(Unread::Nowhere.to_string());
     }
-    match state.recorded.reports.of(hours, PAGE_WITHIN).await {
+    match state.recorded.reports.of(hours, within).await {
         Ok(Some(tops)) => Counts::Known(tops),
         Ok(None) => Counts::Coming,
         Err(why) => Counts::None(why),
@@ -71,6 +88,10 @@ pub async fn top(state: &AdminState, of: Of, hours: u32, limit: usize) -> Result
     }
     let tops = state.recorded.reports.of(hours, API_WITHIN).await.map_err(Unread::Fault)?;
     let tops = tops.ok_or_else(|| Unread::Fault("counting takes too long; ask again in a minute".to_owned()))?;
+    let named = |row: &TopRow| NamedRow {
+        called: if of == Of::Clients { called(state, &row.key) } else { Called::default() },
+        row: row.clone(),
+    };
     let table = match of {
         Of::Services => &tops.services,
         Of::Names => &tops.names,
@@ -82,6 +103,6 @@ pub async fn top(state: &AdminState, of: Of, hours: u32, limit: usize) -> Result
         made_at: tops.made_at,
         queries: tops.queries,
         there_are: table.there_are,
-        rows: table.rows.iter().take(limit).cloned().collect(),
+        rows: table.rows.iter().take(limit).map(named).collect(),
     })
 }

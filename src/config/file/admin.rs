@@ -1,7 +1,7 @@
 //! `[admin]`: where the pages and the API listen, and who may use them.
 
 use super::{
-    super::{Admin, AdminTls},
+    super::{Admin, AdminTls, ClientNames},
     read_bounded,
     reader::{Table, Value},
     sections::Reading,
@@ -33,6 +33,12 @@ impl Reading<'_> {
         let audit = table.set_text("audit", "/var/log/cleandns/audit.jsonl");
         let audit = audit.and_then(|value| value.parse("", |path| self.base.written_file(path)));
         let (tls, insecure) = (self.admin_tls(table), table.boolean("insecure", false));
+        let client_names = [
+            ("own", Some(ClientNames::Own)),
+            ("forwarded", Some(ClientNames::Forwarded)),
+            ("any", Some(ClientNames::Any)),
+        ];
+        let client_names = table.choose("client_names", ("forwarded", ClientNames::Forwarded), &client_names);
         if let Some(same) = read_token_file.as_ref().filter(|_| token.is_some() && token == read_token) {
             same.problem("holds the same token as token_file; who shows it could change things too");
         }
@@ -54,7 +60,7 @@ impl Reading<'_> {
         {
             written.problem(format!("{listen} is both in listen.do53 and admin.listen; give one of them another port"));
         }
-        Some(Admin { listen, names, token, read_token, users_file: users, tls, insecure, audit })
+        Some(Admin { listen, names, token, read_token, users_file: users, tls, insecure, audit, client_names })
     }
 
     /// Certificate and key, both or neither.

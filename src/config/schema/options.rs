@@ -131,6 +131,7 @@ pub const OPTIONS: &[(&str, Kind)] = &[
     ("admin.tls_key", Kind::Text),
     ("admin.insecure", Kind::Boolean),
     ("admin.audit", Kind::Text),
+    ("admin.client_names", Kind::Word(&["own", "forwarded", "any"])),
     ("query_log", Kind::Table),
     ("query_log.enabled", Kind::Boolean),
     ("query_log.path", Kind::Text),

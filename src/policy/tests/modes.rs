@@ -246,7 +246,7 @@ fn a_pause_makes_shadow_of_everything_until_it_ends() {
         show(&policy, &policy.on_question(&asking))
     };
     let (member, other) = ("192.0.2.9", "198.51.100.9");
-    let pause = |group: Option<&str>| [Pause { group: group.map(Into::into), until: 100 }];
+    let pause = |group: Option<&str>| [Pause { group: group.map(Into::into), client: None, until: 100 }];
     for (now, group, address, expected) in [
         (99, None, member, "would-block p0/s:2"),
         (99, None, other, "would-block p0/s:2"),
@@ -261,10 +261,28 @@ fn a_pause_makes_shadow_of_everything_until_it_ends() {
     ] {
         assert_eq!(ask("a.test", now, &pause(group), address), expected, "{now} {group:?} {address}");
     }
+    // Of one client alone, by its address, its network or its hardware address.
+    for (key, address, expected) in [
+        ("192.0.2.9", member, "would-block p0/s:2"),
+        ("192.0.2.9", "::ffff:192.0.2.9", "would-block p0/s:2"),
+        ("192.0.2.9", other, "block p0/s:2"),
+        ("192.0.2.0/24", member, "would-block p0/s:2"),
+        ("mac:02:00:00:00:00:01", member, "block p0/s:2"),
+    ] {
+        let pauses = [Pause { group: None, client: Some(key.parse().unwrap()), until: 100 }];
+        assert_eq!(ask("a.test", 99, &pauses, address), expected, "{key} {address}");
+        assert_eq!(ask("a.test", 100, &pauses, address), "block p0/s:2", "{key} {address}");
+        let asked = name("a.test");
+        let known = Client { mac: Some([2, 0, 0, 0, 0, 1]), ..client(address) };
+        let asking = Asking { now: 99, pauses: &pauses, client: known, ..asking(&asked) };
+        let is_paused = expected.starts_with("would") || pauses[0].needs_mac();
+        assert_eq!(policy.paused_until(&asking), is_paused.then_some(100), "{key} {address}");
+    }
     // What is off stays off, exceptions stay exceptions, and the longest of several counts.
     assert_eq!(ask("b.test", 0, &pause(None), member), "pass");
     assert_eq!(ask("d.c.test", 0, &pause(None), member), "except p0/u:3");
-    let two = [Pause { group: Some("g".into()), until: 50 }, Pause { group: None, until: 60 }];
+    let two =
+        [Pause { group: Some("g".into()), client: None, until: 50 }, Pause { group: None, client: None, until: 60 }];
     assert_eq!(ask("a.test", 59, &two, member), "would-block p0/s:2");
     assert_eq!(ask("a.test", 60, &two, member), "block p0/s:2");
 }

@@ -135,7 +135,7 @@ fn its_lists_pass_whatever_they_match() {
     // What of an answer they look at is asked for, and modes and pauses don't touch them.
     let needs = policy.needs_for(&policy.on_question(&asking(&name("good.test"))));
     assert!(needs.addresses && needs.ns_names && !needs.ns_addresses);
-    let pauses = [Pause { group: None, until: 10 }];
+    let pauses = [Pause { group: None, client: None, until: 10 }];
     let asked = name("ok.bad.test");
     assert!(policy.on_question(&Asking { pauses: &pauses, ..asking(&asked) }).is_owners());
 }

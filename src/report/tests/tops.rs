@@ -4,7 +4,7 @@ use super::made::{context, tally, traffic};
 use crate::{
     policy::Outcome,
     query_log::Fate,
-    report::{Filter, TopRow},
+    report::{Filter, ListRule, TopRow},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -55,5 +55,18 @@ fn tops_say_what_the_report_says() {
     for table in [&tops.services, &tops.names, &tops.clients] {
         assert!(table.rows.is_sorted_by_key(|row| std::cmp::Reverse(row.hits())));
     }
+    // Exceptions, likewise.
+    let (mut owners, mut excepting) = (BTreeMap::new(), BTreeMap::new());
+    for row in rows.iter().filter(|row| !row.name.is_empty()) {
+        if let Some(place) = &row.verdicts.owner {
+            *owners.entry(place.to_string()).or_insert(0) += 1;
+        }
+        for said in row.verdicts.said.iter().filter(|said| said.outcome == Outcome::Except) {
+            let [program, list, rule] = [&said.program, &said.list, &said.rule].map(|text| text.to_string());
+            *excepting.entry(ListRule { program, list, rule }).or_insert(0) += 1;
+        }
+    }
+    assert_eq!((&tops.owners, &tops.excepting), (&owners, &excepting));
+    assert!(!owners.is_empty() && !excepting.is_empty());
     assert!(rows.iter().flat_map(|row| &row.verdicts.said).any(|said| said.outcome == Outcome::Except));
 }

@@ -99,19 +99,21 @@ pub async fn block(
     }
 }
 
-/// `schedule` of a `group`; with `back` it is as the configuration says.
+/// `schedule` of a `group` or of a `program`; with `back` it is as the configuration says.
 pub async fn schedule(
     State(state): State<AdminState>,
     Operator(who): Operator,
     reader: Reader,
     fields: Fields,
 ) -> Response {
-    let (group, typed) = (fields.one("group").to_owned(), fields.one("schedule").to_owned());
+    let typed = fields.one("schedule").to_owned();
     let schedule = fields.one("back").is_empty().then(|| typed.clone());
-    let asked = ScheduleAsked { group: Some(group.clone()), program: None, schedule };
-    match state.desk.set_schedule(&who, &asked, false).await {
-        Ok(done) => to("/clients", &[told(&done)], ""),
-        Err(refusal) => clients::again(&state, reader, group, typed, refusal).await,
+    let asked = ScheduleAsked { group: some(fields.one("group")), program: some(fields.one("program")), schedule };
+    match (state.desk.set_schedule(&who, &asked, false).await, asked.program) {
+        (Ok(done), None) => to("/clients", &[told(&done)], ""),
+        (Ok(done), Some(program)) => to("/programs", &[told(&done)], &program),
+        (Err(refusal), Some(program)) => programs::again_schedule(&state, reader, program, typed, refusal).await,
+        (Err(refusal), None) => clients::again(&state, reader, asked.group.unwrap_or_default(), typed, refusal).await,
     }
 }
 

@@ -12,7 +12,7 @@ use super::super::{
         },
         problem::Refusal,
     },
-    overview,
+    clients, overview,
     pause::{PauseCard, Typed},
 };
 use super::{Fields, done};
@@ -29,14 +29,14 @@ pub async fn set_pause(
     fields: Fields,
 ) -> Response {
     let given = |name| Some(fields.one(name)).filter(|text| !text.is_empty()).map(str::to_owned);
+    let whom =
+        PauseAsked { group: given("group"), client: given("client"), reason: given("reason"), ..PauseAsked::default() };
     let seconds = given("seconds").map(|seconds| seconds.parse::<u64>());
     let asked = match seconds.transpose() {
         Err(_) => Err(Refusal::field("seconds", "write a number of seconds")),
         Ok(None) if given("until").is_none() => Err(Refusal::field("until", "say until when")),
-        Ok(None) => {
-            Ok(PauseAsked { group: given("group"), seconds: None, until: given("until"), reason: given("reason") })
-        }
-        Ok(seconds) => Ok(PauseAsked { group: given("group"), seconds, until: None, reason: given("reason") }),
+        Ok(None) => Ok(PauseAsked { until: given("until"), ..whom }),
+        Ok(seconds) => Ok(PauseAsked { seconds, ..whom }),
     };
     let set = match asked {
         Ok(asked) => at_leisure(&state, move |state| pause(state, &who, &asked)).await,
@@ -45,10 +45,15 @@ pub async fn set_pause(
     match set {
         Ok(view) => done(fields.back(), view.change),
         Err(refusal) => {
-            let typed = ["group", "until", "reason"].map(|name| fields.one(name).to_owned());
-            let [group, until, reason] = typed;
-            let card = PauseCard::new(&state, Typed { group, until, reason }, Some(refusal.detail));
-            (refusal.kind.status(), overview::show_with(&state, reader, card).await).into_response()
+            let typed = ["group", "client", "until", "reason"].map(|name| fields.one(name).to_owned());
+            let [group, client, until, reason] = typed;
+            let typed = Typed { group, client, until, reason };
+            let status = refusal.kind.status();
+            let again = match fields.back().starts_with(clients::PATH) {
+                true => clients::show_with(&state, reader, typed, Some(refusal.detail)).await,
+                false => overview::show_with(&state, reader, PauseCard::new(&state, typed, Some(refusal.detail))).await,
+            };
+            (status, again).into_response()
         }
     }
 }

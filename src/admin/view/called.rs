@@ -1,0 +1,92 @@
+//! What clients are called, where their addresses may be told at all.
+
+use super::super::{AdminState, live::Names};
+use crate::{
+    config::{ClientNames, Privacy},
+    query::{Pipeline, Reverse},
+};
+use serde::Serialize;
+use std::{net::IpAddr, sync::Arc};
+
+/// What is known of a client besides its address.
+#[derive(Serialize, Clone, PartialEq, Eq, Default, Debug)]
+pub struct Called {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Who says that name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name_by: Option<NameBy>,
+    /// Its hardware address, if it is in this machine's own network.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mac: Option<String>,
+}
+
+/// Who says what a client is called.
+#[derive(Serialize, Clone, Copy, PartialEq, Eq, Debug)]
+#[serde(rename_all = "snake_case")]
+pub enum NameBy {
+    /// `[local]`.
+    Owner,
+    /// Whoever has the zone of its address, and may say anything.
+    Ptr,
+}
+
+/// Has those asked who may be, by the steps that answers take.
+pub fn names(pipeline: &Arc<Pipeline>, asked: ClientNames) -> Names {
+    let reverse = match asked {
+        ClientNames::Own => None,
+        ClientNames::Forwarded => Some(Reverse::Forwarded),
+        ClientNames::Any => Some(Reverse::Any),
+    };
+    let pipeline = pipeline.clone();
+    Names::new(Box::new(move |address| {
+        let pipeline = pipeline.clone();
+        Box::pin(async move {
+            let Some(reverse) = reverse else { return Ok(None) };
+            let name = pipeline.claimed_name(address, reverse).await.map_err(|_| ())?;
+            Ok(name.map(|name| name.to_string()))
+        })
+    }))
+}
+
+/// What is known by now of a client, as it is told in the log. Nothing of one whose address isn't told: a name would tell
+/// more. It never waits.
+pub fn called(state: &AdminState, client: &str) -> Called {
+    // What was recorded before `privacy` was set tells addresses yet.
+    let may_tell = state.settings.config().query_log.privacy == Privacy::Full;
+    let address = client.parse::<IpAddr>().ok().filter(|_| may_tell);
+    address.map_or_else(Called::default, |address| of(state, address))
+}
+
+/// The same of an address.
+pub fn of(state: &AdminState, address: IpAddr) -> Called {
+    let by_owner = || state.pipeline.own_name(address).map(|name| (name.to_string(), NameBy::Owner));
+    let by_ptr = || state.names.of(address).map(|name| (name.to_string(), NameBy::Ptr));
+    let (name, name_by) = by_owner().or_else(by_ptr).unzip();
+    let mac = state.pipeline.hardware_address(address).map(shown_mac);
+    Called { name, name_by, mac }
+}
+
+fn shown_mac(mac: [u8; 6]) -> String {
+    mac.map(|octet| format!("{octet:02x}")).join(":")
+}
+
+impl Called {
+    /// Whether there is nothing to tell.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The name, with who says so if that isn't the owner.
+    pub fn name_told(&self) -> Option<String> {
+        self.name.as_ref().map(|name| match self.name_by {
+            Some(NameBy::Ptr) => format!("{name} by PTR"),
+            _ => name.clone(),
+        })
+    }
+
+    /// In words, without the address.
+    pub fn text(&self) -> String {
+        [self.name_told(), self.mac.clone()].into_iter().flatten().collect::<Vec<_>>().join(", ")
+    }
+}

@@ -1,0 +1,251 @@
+//! What clients are called on pages and over the API, and whether the device that looks asks here.
+
+use crate::{
+    forwarding::forward,
+    harness::{Ask, Server, eventually, folder, start, start_near},
+    internet::{answer_to, scripted},
+    pages::{Response, check, get, request, text},
+};
+use cleandns::dns::{Rcode, RrType};
+use hickory_resolver::proto::{
+    op::{Message, ResponseCode},
+    rr::{Name, RData, Record, RecordType, rdata::PTR},
+};
+use serde_json::{Value, json};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+/// What the router calls 127.0.0.9: more than text if it were put into a page as it is.
+const HOSTILE: &str = "\\<script\\>alert\\(1\\)\\</script\\>.\\\"\\>\\<b\\>.lan";
+
+/// A router that has names for addresses of 127.0.0.0/8, and how often it was asked for one.
+async fn router() -> (SocketAddr, Arc<AtomicUsize>) {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = asked.clone();
+    let answer = move |question: &Message| {
+        let query = &question.queries[0];
+        if query.query_type() != RecordType::PTR {
+            return Some(answer_to(question, ResponseCode::ServFail));
+        }
+        counted.fetch_add(1, SeqCst);
+        let target = match query.name().to_ascii().as_str() {
+            "9.0.0.127.in-addr.arpa." => {
+                Name::from_labels([&b"<script>alert(1)</script>"[..], b"\"><b>", b"lan"]).unwrap()
+            }
+            "8.0.0.127.in-addr.arpa." => Name::from_ascii("Tablet.LAN.").unwrap(),
+            "7.0.0.127.in-addr.arpa." => Name::from_ascii("not-this.lan.").unwrap(),
+            _ => return Some(answer_to(question, ResponseCode::NXDomain)),
+        };
+        let mut answer = answer_to(question, ResponseCode::NoError);
+        answer.answers = vec![Record::from_rdata(query.name().clone(), 300, RData::PTR(PTR(target)))];
+        Some(answer)
+    };
+    (scripted(answer).await.0, asked)
+}
+
+async fn serve(router: SocketAddr, more: &str) -> Server {
+    let folder = folder();
+    std::fs::write(folder.path().join("own.list"), "#! cleandns\nblocked.example\n").unwrap();
+    let toml = format!(
+        "{more}[local]\nrecords = [\"kid.lan. A 127.0.0.7\"]\n{}[[program]]\nname = \"own\"\nlists = [{{ path = \"own.list\" }}]\n",
+        forward("127.in-addr.arpa", &[format!("udp://{router}")])
+    );
+    start_near(folder, None, &[router], &toml).await
+}
+
+/// Has three clients ask for a name that is blocked.
+async fn ask(server: &Server) {
+    for client in ["127.0.0.7", "127.0.0.8", "127.0.0.9"] {
+        server.ask_from(client, &Ask::new("www.blocked.example", RrType::A)).await;
+    }
+    eventually("all is recorded", || async { server.json("/api/v1/log").await["rows"].as_array().unwrap().len() == 3 })
+        .await;
+}
+
+fn of<'v>(rows: &'v Value, client: &str) -> &'v Value {
+    rows.as_array().unwrap().iter().find(|row| row["client"] == client || row["key"] == client).unwrap_or(&Value::Null)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn names_are_the_owners_or_what_the_router_claims_and_stay_text() {
+    let (router, asked) = router().await;
+    let server = serve(router, "").await;
+    let mut tail = TcpStream::connect(server.running.admin.unwrap()).await.unwrap();
+    tail.write_all(b"GET /api/v1/log/tail HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+    let mut came = [0; 1024];
+    assert!(tail.read(&mut came).await.unwrap() > 0);
+    ask(&server).await;
+    // Nobody waits for names: they are there after a while.
+    eventually("names are known", || async {
+        let clients = server.json("/api/v1/clients").await["clients"].clone();
+        !of(&clients, "127.0.0.8")["name"].is_null() && !of(&clients, "127.0.0.9")["name"].is_null()
+    })
+    .await;
+    let clients = server.json("/api/v1/clients").await["clients"].clone();
+    for (client, name, by) in
+        [("127.0.0.7", "kid.lan", "owner"), ("127.0.0.8", "tablet.lan", "ptr"), ("127.0.0.9", HOSTILE, "ptr")]
+    {
+        let row = of(&clients, client);
+        assert_eq!((&row["name"], &row["name_by"]), (&json!(name), &json!(by)), "{clients}");
+        let log = server.json("/api/v1/log").await["rows"].clone();
+        let row = of(&log, client);
+        assert_eq!((&row["client_name"], &row["client_name_by"]), (&json!(name), &json!(by)), "{log}");
+        let tops = server.json("/api/v1/overview/top?of=clients").await["rows"].clone();
+        assert_eq!(of(&tops, client)["name"], name, "{tops}");
+    }
+    let escaped = "\\&#60;script\\&#62;alert\\(1\\)\\&#60;/script\\&#62;.\\&#34;\\&#62;\\&#60;b\\&#62;.lan by PTR";
+    for path in ["/", "/clients", "/log", "/log/1", "/setup"] {
+        let page = get(&server, path).await.body;
+        check(path, &page);
+        assert!(path == "/log/1" || path == "/setup" || page.contains(escaped), "{path}: {page}");
+    }
+    assert!(text(&get(&server, "/log/1").await.body).contains("127.0.0.7 (kid.lan)"));
+    // Whoever comes now is named as it comes.
+    server.ask_from("127.0.0.9", &Ask::new("later.blocked.example", RrType::A)).await;
+    let mut told = String::new();
+    while !told.contains("later.blocked.example") {
+        let length = tail.read(&mut came).await.unwrap();
+        told.push_str(&String::from_utf8_lossy(&came[..length]));
+    }
+    let line = told.lines().find(|line| line.contains("later.blocked.example")).unwrap();
+    let row: Value = serde_json::from_str(line.strip_prefix("data: ").unwrap()).unwrap();
+    assert_eq!((&row["client_name"], &row["client_name_by"]), (&json!(HOSTILE), &json!("ptr")), "{line}");
+    // Two were asked for once, one has a name of the owner's, and one that looks at the pages has none.
+    assert!(asked.load(SeqCst) <= 3, "{asked:?}");
+    server.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_is_asked_where_names_would_tell_more_than_the_log_does() {
+    for (more, is_full) in [
+        ("[query_log]\nprivacy = \"prefix\"\n", false),
+        ("[query_log]\nprivacy = \"hashed\"\n", false),
+        ("[query_log]\nprivacy = \"none\"\n", false),
+        ("[admin]\nlisten = \"127.0.0.1:0\"\nclient_names = \"own\"\n", true),
+    ] {
+        let (router, asked) = router().await;
+        let server = serve(router, more).await;
+        ask(&server).await;
+        for path in ["/api/v1/clients", "/api/v1/log", "/api/v1/overview/top?of=clients", "/api/v1/setup/seen"] {
+            let told = server.json(path).await.to_string();
+            assert!(
+                !told.contains("tablet") && told.contains("kid.lan") == (is_full && !path.contains("seen")),
+                "{told}"
+            );
+        }
+        for path in ["/", "/clients", "/log", "/log/1"] {
+            let page = get(&server, path).await.body;
+            assert!(!page.contains("by PTR") && (is_full || !page.contains("kid.lan")), "{more}{path}: {page}");
+        }
+        assert_eq!(asked.load(SeqCst), 0, "{more}");
+        server.running.stop().await;
+    }
+}
+
+/// Looks by another name than an address.
+async fn by_host(server: &Server, line: &str, host: &str) -> Response {
+    request(server, line, &format!("Host: {host}\r\nAccept: text/html\r\n"), "").await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_device_finds_out_whether_it_asks_here() {
+    let folder = folder();
+    std::fs::write(folder.path().join("own.list"), "#! cleandns\nblocked.example\n").unwrap();
+    let toml = "[[program]]\nname = \"own\"\nlists = [{ path = \"own.list\" }]\n";
+    let server = start(folder, None, toml).await;
+    let began = server.json("/api/v1/setup/seen").await;
+    let (nonce, name) = (began["check"]["nonce"].as_str().unwrap(), began["check"]["name"].as_str().unwrap());
+    assert_eq!(name, format!("t-{nonce}.check.cleandns.home.arpa"));
+    assert_eq!((&began["client"], &began["queries_10m"]), (&json!("127.0.0.1"), &json!(0)), "{began}");
+    assert_eq!((&began["check"]["state"], &began["check"]["from"]), (&json!("waiting"), &json!([])), "{began}");
+    assert!(began["addresses"].as_array().unwrap().contains(&json!(server.dns().to_string())), "{began}");
+    let look = format!("/api/v1/setup/seen?nonce={nonce}");
+    // The name is answered with where the device reached the pages, for nobody to keep.
+    let answer = server.ask_from("127.0.0.5", &Ask::new(name, RrType::A)).await;
+    assert_eq!((answer.rcode, answer.answer[0].data.as_slice()), (Rcode::NOERROR, &[127, 0, 0, 1][..]));
+    assert_eq!(answer.answer[0].ttl, 0);
+    assert_eq!(server.ask(name, RrType::AAAA).await.shape(), "");
+    let seen = server.json(&look).await;
+    assert_eq!(seen["check"]["state"], "arrived", "{seen}");
+    assert_eq!(seen["check"]["from"], json!(["127.0.0.5", "127.0.0.1"]), "{seen}");
+    eventually("what was asked of late is counted", || async { server.json(&look).await["queries_10m"] == 1 }).await;
+    assert!(server.json(&look).await["last"].is_string());
+    for other in ["?nonce=0", "?nonce=%3Cb%3E"] {
+        let seen = server.json(&format!("/api/v1/setup/seen{other}")).await;
+        assert_eq!(seen["check"]["state"], "unknown", "{seen}");
+    }
+    assert_eq!(server.get("/api/v1/setup/seen?once=1").await.0, 400);
+    // A name that doesn't come, after a while.
+    let silent = server.json("/api/v1/setup/seen").await["check"]["nonce"].as_str().unwrap().to_owned();
+    let now = server.clock.load(SeqCst);
+    server.clock.store(now + 4, SeqCst);
+    assert_eq!(server.json(&format!("/api/v1/setup/seen?nonce={silent}")).await["check"]["state"], "not_arrived");
+    let page = get(&server, &format!("/setup?nonce={silent}")).await;
+    assert!(text(&page.body).contains("This device doesn't ask here"), "{}", page.body);
+    check("/setup", &page.body);
+    // On the page: the script may ask for this one name, and whoever has none follows a link.
+    let page = get(&server, "/setup").await;
+    let (_, rest) = page.body.split_once("data-check=\"//").unwrap();
+    let host = rest.split("/seen").next().unwrap();
+    let policy = page.header("content-security-policy");
+    assert!(policy.contains(&format!("connect-src 'self' {host};")), "{policy}");
+    assert!(page.body.contains(&format!("href=\"//{host}/seen\"")), "{}", page.body);
+    assert!(!get(&server, "/").await.header("content-security-policy").contains("home.arpa"));
+    let nonce = host.strip_prefix("t-").unwrap().split('.').next().unwrap();
+    server.ask(&format!("t-{nonce}.check.cleandns.home.arpa"), RrType::A).await;
+    let page = get(&server, &format!("/setup?nonce={nonce}")).await;
+    assert!(text(&page.body).contains("This device asks here") && !page.body.contains("data-check"), "{}", page.body);
+    // By a router: from elsewhere than the device that looks.
+    let routed = server.json("/api/v1/setup/seen").await["check"]["nonce"].as_str().unwrap().to_owned();
+    server.ask_from("127.0.0.3", &Ask::new(&format!("t-{routed}.check.cleandns.home.arpa"), RrType::A)).await;
+    let page = get(&server, &format!("/setup?nonce={routed}")).await;
+    assert!(text(&page.body).contains("This device asks here, by way of 127.0.0.3"), "{}", page.body);
+    server.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn by_the_name_of_a_check_there_is_one_word_and_nothing_else() {
+    let folder = folder();
+    std::fs::write(folder.path().join("own.list"), "#! cleandns\nblocked.example\n").unwrap();
+    std::fs::write(folder.path().join("token"), "s3cret\n").unwrap();
+    let toml = "[admin]\nlisten = \"127.0.0.1:0\"\ntoken_file = \"token\"\n[[program]]\nname = \"own\"\nlists = [{ path = \"own.list\" }]\n";
+    let server = start(folder, None, toml).await;
+    let host = "t-0123.check.cleandns.home.arpa:8053";
+    // Without any secret, whoever asks.
+    let seen = by_host(&server, "GET /seen", host).await;
+    assert_eq!((seen.status, seen.body.as_str()), (200, "yes\n"));
+    assert_eq!((seen.header("access-control-allow-origin"), seen.header("cache-control")), ("*", "no-store"));
+    for line in
+        ["GET /", "GET /setup", "GET /api/v1/setup/seen", "GET /metrics", "POST /seen", "GET /seen/", "GET /sign-in"]
+    {
+        let refused = by_host(&server, line, host).await;
+        assert_eq!(refused.status, 421, "{line}");
+        assert!(!refused.body.contains("csrf") && refused.header("access-control-allow-origin").is_empty(), "{line}");
+    }
+    for host in ["check.cleandns.home.arpa", "x.cleandns.home.arpa", "t-0.check.cleandns.home.arpa.evil.example"] {
+        assert_eq!(by_host(&server, "GET /seen", host).await.status, 421, "{host}");
+    }
+    // By this server's own name it is a page like others: there is none.
+    assert_eq!(
+        request(&server, "GET /seen", "Host: localhost\r\nAuthorization: Bearer s3cret\r\n", "").await.status,
+        404
+    );
+    assert_eq!(by_host(&server, "GET /api/v1/setup/seen", "localhost").await.status, 401);
+    // Asked for at an address, the name of the zone tells that address, over UDP and TCP.
+    for tcp in [false, true] {
+        let ask = Ask { tcp, ..Ask::new("check.cleandns.home.arpa", RrType::A) };
+        let answer = server.ask_with(&ask).await;
+        assert_eq!(answer.answer[0].data, [127, 0, 0, 1], "{tcp}");
+    }
+    assert_eq!(server.ask("cleandns.home.arpa", RrType::A).await.rcode, Rcode::NXDOMAIN);
+    server.running.stop().await;
+}
