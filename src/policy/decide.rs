@@ -386,6 +386,7 @@ fn cause_of(situation: &Situation<'_, '_>, hit: &Hit<'_>, name: Option<&Name>, l
         trigger,
         link,
         by_type: extra.is_some_and(of_some_types) || trigger.depends_on_type(),
+        by_client: trigger == Trigger::Client || hit.head.is_by_client(),
         specificity: hit.specificity,
     }
 }

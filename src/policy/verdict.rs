@@ -131,6 +131,8 @@ pub struct Cause {
     pub link: u8,
     /// The rule, or what it matched, holds for some query types only.
     pub by_type: bool,
+    /// The rule looks at who asks: whoever knows it knows something of the client.
+    pub by_client: bool,
     pub(super) specificity: u16,
 }
 

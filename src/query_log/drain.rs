@@ -301,7 +301,7 @@ fn serve(
     privacy: &Privacy,
     upstreams: Arc<Upstreams>,
 ) {
-    let mut unpacker = Unpacker::new(upstreams);
+    let mut unpacker = Unpacker::new(upstreams, privacy.tells_addresses());
     let no_group: Option<Arc<str>> = (!privacy.tells_group()).then(|| "".into());
     let mut ticked = Instant::now();
     loop {

@@ -6,7 +6,7 @@
 
 use crate::{
     dns::{Name, Question, Transport},
-    policy::{Link, Outcome, Reached},
+    policy::{Link, Outcome, ProgramVerdict, Reached},
     query::{QueryRecord, answer_links},
     resolve::Exchange,
 };
@@ -15,7 +15,7 @@ use std::{net::IpAddr, time::Instant};
 /// Stands for "none" in fields of two octets, and of one.
 pub(super) const NONE: u16 = u16::MAX;
 const NONE_SHORT: u8 = u8::MAX;
-/// Octets of what one program said.
+/// Octets of what one program said: outcome, bits of [`said`], trigger, link, labels, scope, list (2), line (4).
 pub(super) const SAID_BYTES: usize = 12;
 /// Links of one query that are packed: their count is an octet.
 const LINKS_MAX: usize = 254;
@@ -36,6 +36,13 @@ pub(super) mod flag {
     pub(in crate::query_log) const PACKETS: u8 = 16;
     /// Where the answer led to is to be kept; without it, what stands there only names rules.
     pub(in crate::query_log) const ANSWERS: u8 = 32;
+}
+
+/// Bits of what one program said.
+pub(super) mod said {
+    pub(in crate::query_log) const ACTED: u8 = 1;
+    /// Its rule looks at who asks.
+    pub(in crate::query_log) const BY_CLIENT: u8 = 2;
 }
 
 /// What a piece is.
@@ -70,6 +77,10 @@ fn end(start: usize, out: &mut [u8]) {
     out[start..start + 4].copy_from_slice(&length.to_le_bytes());
 }
 
+fn set(is_set: bool, bit: u8) -> u8 {
+    if is_set { bit } else { 0 }
+}
+
 fn pack_address(address: IpAddr, out: &mut Vec<u8>) {
     let address = match address {
         IpAddr::V4(address) => address.to_ipv6_mapped(),
@@ -92,7 +103,6 @@ pub fn pack(record: &QueryRecord<'_>, base: Instant, packing: &Packing<'_>, out:
     out.extend_from_slice(&(answered.as_micros() as u64).to_le_bytes());
     out.extend_from_slice(&(record.latency.as_micros().min(u128::from(u32::MAX)) as u32).to_le_bytes());
     pack_address(record.client, out);
-    let set = |is_set: bool, bit: u8| if is_set { bit } else { 0 };
     let flags = set(record.bypass, flag::BYPASS)
         | set(record.dropped, flag::DROPPED)
         | set(record.transport == Transport::Tcp, flag::TCP)
@@ -133,12 +143,11 @@ fn pack_verdict(record: &QueryRecord<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(&verdict.owner.map_or(NONE, |pass| pass.exception).to_le_bytes());
     out.push(verdict.programs.len().min(usize::from(u8::MAX)) as u8);
     let acts = verdict.block().map(|said| said.program).filter(|_| !verdict.is_owners());
-    for said in verdict.programs.iter().take(usize::from(u8::MAX)) {
-        let acted = said.outcome == Outcome::Block && acts == Some(said.program);
-        let cause = &said.cause;
+    for ProgramVerdict { program, outcome, cause } in verdict.programs.iter().take(usize::from(u8::MAX)) {
+        let acted = *outcome == Outcome::Block && acts == Some(*program);
         out.extend_from_slice(&[
-            said.outcome as u8,
-            u8::from(acted),
+            *outcome as u8,
+            set(acted, said::ACTED) | set(cause.by_client, said::BY_CLIENT),
             cause.trigger as u8,
             cause.link,
             cause.labels,
@@ -149,9 +158,13 @@ fn pack_verdict(record: &QueryRecord<'_>, out: &mut Vec<u8>) {
     }
     // A rule on a name is told by how much of the name it covers; of others only the policy knows what they are.
     for said in verdict.programs.iter().take(usize::from(u8::MAX)).filter(|said| said.cause.labels == 0) {
-        let text = record.policy.map_or_else(String::new, |policy| policy.rule(&said.cause).told());
-        out.push(text.len() as u8);
-        out.extend_from_slice(text.as_bytes());
+        let start = out.len();
+        out.push(0);
+        if let Some(policy) = record.policy {
+            policy.rule(&said.cause).tell(out);
+        }
+        // A rule is told in as many octets as that has room for.
+        out[start] = (out.len() - start - 1) as u8;
     }
 }
 

@@ -67,6 +67,12 @@ impl Privacy {
         }
     }
 
+    /// Whether all may be told: addresses as they are, and so rules that look at them. Such a rule may name one client, and
+    /// where it stands tells what it says to whoever has its list.
+    pub fn tells_addresses(&self) -> bool {
+        self.kept == config::Privacy::Full
+    }
+
     /// Whether the name of a client's group may be told. A group may be one person's, so where nothing is told of clients,
     /// it isn't either.
     pub fn tells_group(&self) -> bool {

@@ -136,6 +136,9 @@ pub struct Verdicts {
     pub said: Vec<Said>,
 }
 
+/// What stands for a rule on a client's address that privacy withholds.
+pub const RULE_WITHHELD: &str = "(client)";
+
 /// What one program said.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Said {
@@ -144,10 +147,10 @@ pub struct Said {
     pub list: Arc<str>,
     /// The first 16 hexadecimal digits of the SHA-256 of the list's text.
     pub version: Arc<str>,
-    /// Of the list, from 1.
+    /// Of the list, from 1; 0 where privacy withholds it, since the rule looks at who asks.
     pub line: u32,
     /// The rule: `example.com` with all below it, `=example.com`, `*.example.com`, `192.0.2.0/24`, `AS4134`, `country:CN`,
-    /// `ns:example.net`, a pattern. Empty if it isn't known.
+    /// `ns:example.net`, a pattern; [`RULE_WITHHELD`]. Empty if it isn't known.
     pub rule: Arc<str>,
     pub trigger: Trigger,
     pub outcome: Outcome,

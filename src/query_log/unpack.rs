@@ -4,8 +4,8 @@ mod octets;
 
 use super::{
     names::{ListNames, PolicyNames},
-    pack::{NONE, SAID_BYTES, flag, piece},
-    row::{Row, Said, Verdicts},
+    pack::{NONE, SAID_BYTES, flag, piece, said as said_bits},
+    row::{RULE_WITHHELD, Row, Said, Verdicts},
 };
 use crate::{
     dns::{Rcode, RrType, Transport},
@@ -114,12 +114,15 @@ pub struct Unpacker {
     /// What stands for the names of a policy that nobody remembers.
     gone: Arc<str>,
     key: Vec<u8>,
+    tells_of_clients: bool,
 }
 
 impl Unpacker {
-    /// `upstreams`: what the numbers of upstreams mean.
-    pub fn new(upstreams: Arc<Upstreams>) -> Self {
+    /// `upstreams`: what the numbers of upstreams mean. `tells_of_clients`: rules that look at who asks are told as others
+    /// are; else neither what such a rule says of clients nor where it stands.
+    pub fn new(upstreams: Arc<Upstreams>, tells_of_clients: bool) -> Self {
         Self {
+            tells_of_clients,
             policies: Vec::new(),
             upstreams,
             verdicts: HashMap::default(),
@@ -234,20 +237,22 @@ impl Unpacker {
             place.unwrap_or_else(|| self.gone.clone())
         });
         let said = said().map(|said| {
-            let [outcome, acted, trigger, _, labels, scope] = *said.first_chunk::<6>()?;
+            let [outcome, bits, trigger, _, labels, scope] = *said.first_chunk::<6>()?;
             let list = u16::from_le_bytes([said[6], said[7]]);
             let line = u32::from_le_bytes([said[8], said[9], said[10], said[11]]);
+            let trigger = *Trigger::ALL.get(usize::from(trigger))?;
+            let is_withheld = bits & said_bits::BY_CLIENT != 0 && !self.tells_of_clients;
             let list = policy.and_then(|policy| policy.lists.get(usize::from(list)));
             let of = |field: fn(&ListNames) -> &Arc<str>| list.map_or(&self.gone, field).clone();
             let rule = match labels {
                 0 => {
                     let length = usize::from(texts.octet()?);
-                    String::from_utf8_lossy(texts.take(length)?).into()
+                    let text = String::from_utf8_lossy(texts.take(length)?);
+                    if is_withheld && trigger == Trigger::Client { RULE_WITHHELD.into() } else { text.into() }
                 }
                 _ => {
                     let scope = [Scope::Exact, Scope::Subtree, Scope::Below].into_iter().nth(usize::from(scope))?;
-                    let of_server =
-                        if Trigger::ALL.get(usize::from(trigger)) == Some(&Trigger::NsName) { "ns:" } else { "" };
+                    let of_server = if trigger == Trigger::NsName { "ns:" } else { "" };
                     format!("{of_server}{}{}", scope.prefix(), presentation(rule_name(said, name, links))?).into()
                 }
             };
@@ -256,11 +261,12 @@ impl Unpacker {
                 service: of(|list| &list.service),
                 list: of(|list| &list.list),
                 version: of(|list| &list.version),
-                line,
+                // Whoever has the list finds by it what is withheld.
+                line: if is_withheld { 0 } else { line },
                 rule,
-                trigger: *Trigger::ALL.get(usize::from(trigger))?,
+                trigger,
                 outcome: *Outcome::ALL.get(usize::from(outcome))?,
-                acted: acted == 1,
+                acted: bits & said_bits::ACTED != 0,
             })
         });
         let verdicts = Arc::new(Verdicts { owner, said: said.collect::<Option<_>>()? });
@@ -304,7 +310,7 @@ mod tests {
         for name in ["www.example.com", ".", "a_b.example", r"we\.ird.\000\255.example"] {
             let question = question(name);
             let octets = packed(&question, Some((b"asked", b"said")));
-            let mut unpacker = Unpacker::new(Arc::default());
+            let mut unpacker = Unpacker::new(Arc::default(), true);
             let mut read = |octets: &[u8]| {
                 let queries = unpack(octets).filter_map(|packed| match packed {
                     Packed::Query(query) => unpacker.row(&query, BASE).map(|unpacked| {

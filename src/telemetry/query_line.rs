@@ -31,7 +31,7 @@ pub fn log(record: &QueryRecord<'_>, privacy: &Privacy) {
         micros = latency.as_micros() as u64,
         cache = record.cache.map(|cache| cache.word()),
         security = record.security.map(|security| security.word()),
-        verdict = verdict(record),
+        verdict = verdict(record, privacy),
         group = policy.map(|policy| policy.group_name(record.verdict.group)),
         answer = if record.verdict.block().is_some() && !record.verdict.answer_seen { Some("not seen") } else { None },
         dropped = record.dropped.then_some(true),
@@ -40,24 +40,104 @@ pub fn log(record: &QueryRecord<'_>, privacy: &Privacy) {
     );
 }
 
-/// `block clean-store/tiktok tiktok.list:12 (qname)`, for each program that said something; `pass` if none did.
-fn verdict(record: &QueryRecord<'_>) -> String {
+/// `block clean-store/tiktok tiktok.list:12 (qname)`, for each program that said something; `pass` if none did. Without the
+/// line, `block clean-store/tiktok tiktok.list (client)`, where it would tell who asked.
+fn verdict(record: &QueryRecord<'_>, privacy: &Privacy) -> String {
     let Some(policy) = record.policy.filter(|_| !record.verdict.is_pass()) else {
         return "pass".to_owned();
     };
     let owner = record.verdict.owner.map(|pass| &policy.owner_exceptions()[usize::from(pass.exception)].place);
     let owner = owner.map(|place| format!("except {place}"));
-    let programs = record.verdict.programs.iter().map(|said| program(policy, said));
+    let programs = record.verdict.programs.iter().map(|said| program(policy, said, privacy));
     let said: Vec<String> = owner.into_iter().chain(programs).collect();
     said.join(", ")
 }
 
-fn program(policy: &Policy, said: &ProgramVerdict) -> String {
-    let word = Outcome::word(said.outcome);
-    format!("{word} {} ({})", block_reason(policy, &said.cause), said.cause.trigger.word())
+fn program(policy: &Policy, said: &ProgramVerdict, privacy: &Privacy) -> String {
+    let (word, cause) = (Outcome::word(said.outcome), &said.cause);
+    let trigger = cause.trigger.word();
+    if cause.by_client && !privacy.tells_addresses() {
+        let list = policy.list_label(cause.list()).trim_end_matches(':');
+        return format!("{word} {list} ({trigger})");
+    }
+    format!("{word} {} ({trigger})", block_reason(policy, cause))
 }
 
 fn chain(record: &QueryRecord<'_>) -> String {
     let names: Vec<String> = record.links.iter().map(|link| link.what.to_string()).collect();
     names.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        config,
+        dns::{Class, Question, RrType},
+        policy::{
+            Asking, BlockAnswer, Client, Geo, ListSpec, Mode, PolicySpec, ProgramSpec, Role,
+            parse::{Options, parse},
+        },
+    };
+    use std::{
+        collections::BTreeMap,
+        sync::Arc,
+        time::{Duration, Instant},
+    };
+
+    fn policy(text: &str) -> Arc<Policy> {
+        let parsed = parse(text.as_bytes(), &Options::default()).unwrap();
+        let program = ProgramSpec {
+            name: "own".to_owned(),
+            mode: Mode::Enforce,
+            block: BlockAnswer::NxDomain,
+            ede: 15,
+            services: BTreeMap::new(),
+            schedule: None,
+        };
+        let list = ListSpec {
+            role: Role::Program(0),
+            service: "shop".to_owned(),
+            default: None,
+            never_acts: false,
+            name: "own.list".to_owned(),
+            version: 1,
+            rules: Arc::new(parsed.rules),
+        };
+        let spec = PolicySpec {
+            epoch: 1,
+            mode: Mode::Enforce,
+            block_ttl: Duration::from_secs(30),
+            programs: vec![program],
+            lists: vec![list],
+            owner_exceptions: vec![],
+            groups: vec![],
+            geo: Geo::default(),
+            seed: 1,
+        };
+        Arc::new(Policy::build(spec).unwrap())
+    }
+
+    #[test]
+    fn a_line_that_would_tell_who_asked_is_told_where_clients_are() {
+        let policy = policy("#! cleandns\nclient:192.0.2.9\nplain.example\n||typed.example^$client=192.0.2.8\n");
+        for (client, name, full, else_told) in [
+            ("192.0.2.9", "x.example", "own.list:2 (client)", "own.list (client)"),
+            ("192.0.2.8", "typed.example", "own.list:4 (qname)", "own.list (qname)"),
+            ("192.0.2.8", "plain.example", "own.list:3 (qname)", "own.list:3 (qname)"),
+        ] {
+            let question = Question { name: name.parse().unwrap(), rr_type: RrType::A, class: Class::IN };
+            let client = Client { address: client.parse().unwrap(), id: None, mac: None, tcp: false, group: None };
+            let asking = Asking { name: &question.name, rr_type: RrType::A, client, now: 0, pauses: &[] };
+            let mut record = QueryRecord::new(client.address, Transport::Udp, Instant::now());
+            (record.question, record.policy) = (Some(&question), Some(&policy));
+            record.verdict = policy.on_question(&asking);
+            use config::Privacy as Kept;
+            for privacy in [Kept::Full, Kept::Prefix, Kept::Hashed, Kept::None] {
+                let expected = if privacy == Kept::Full { full } else { else_told };
+                let told = verdict(&record, &Privacy::new(privacy));
+                assert_eq!(told, format!("block own/shop {expected}"), "{privacy:?}");
+            }
+        }
+    }
 }

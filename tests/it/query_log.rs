@@ -223,6 +223,51 @@ async fn who_looks_for_a_way_round_is_told_as_far_as_privacy_goes() {
     }
 }
 
+/// A rule on a client's address tells it, and its line does to whoever has the list.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rules_on_clients_are_recorded_only_where_clients_are() {
+    for (privacy, expected) in [
+        ("full", [("client:127.0.0.9/32", 2), ("typed.example", 3)]),
+        ("prefix", [("(client)", 0), ("typed.example", 0)]),
+        ("hashed", [("(client)", 0), ("typed.example", 0)]),
+        ("none", [("(client)", 0), ("typed.example", 0)]),
+    ] {
+        let folder = folder();
+        write_list(&folder.path().join("own.list"), &["client:127.0.0.9/32", "||typed.example^$client=127.0.0.8"]);
+        let tap = folder.path().join("queries.dnstap").display().to_string();
+        let toml = format!(
+            "[query_log]\nprivacy = \"{privacy}\"\n[query_log.json]\nto = \"queries.json\"\n[query_log.dnstap]\n\
+             to = \"{tap}\"\n[[program]]\nname = \"own\"\nlists = [{{ path = \"own.list\" }}]\n"
+        );
+        let server = start(folder, None, &toml).await;
+        for (client, name) in [("127.0.0.9", "other.example"), ("127.0.0.8", "typed.example")] {
+            let answer = server.ask_from(client, &Ask::new(name, RrType::A)).await;
+            assert_eq!(answer.rcode, Rcode::NXDOMAIN, "{}", answer.shape());
+        }
+        for row in recorded(&server, 2).await {
+            let [said] = row.verdicts.said.as_slice() else { panic!("{row:?}") };
+            let (rule, line) = expected[usize::from(row.name == "typed.example")];
+            assert_eq!((&*said.rule, said.line, &*said.list), (rule, line, "own.list"), "{privacy} {}", row.name);
+        }
+        let found = server.json("/api/v1/log?name=other.example").await;
+        let one = server.json(&format!("/api/v1/log/{}", found["rows"][0]["id"])).await;
+        let shown = one["lines"][0]["text"].as_str();
+        assert_eq!(shown, (privacy == "full").then_some("client:127.0.0.9/32"), "{one}");
+        let (place, kept) = (server.path(""), server.folder);
+        server.running.stop().await;
+        for file in ["state/queries.db", "queries.json", "queries.dnstap"] {
+            let text = std::fs::read(place.join(file)).unwrap();
+            let text = String::from_utf8_lossy(&text);
+            for told in ["127.0.0.9", "own.list:2", "own.list:3"] {
+                // The database has line and list apart.
+                let is_told = privacy == "full" && (!told.starts_with("own") || file == "queries.dnstap");
+                assert_eq!(text.contains(told), is_told, "{privacy} {file}: {told}");
+            }
+        }
+        drop(kept);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn health_tells_of_a_place_that_loses_queries() {
     let folder = folder();

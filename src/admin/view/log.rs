@@ -180,7 +180,7 @@ fn line(said: &Said, status: &ListStatus) -> Line {
         program: said.program.to_string(),
         list: said.list.to_string(),
         line: said.line,
-        text: current.map(|list| rule_line(list, said.line)),
+        text: current.filter(|_| said.line > 0).map(|list| rule_line(list, said.line)),
         version: said.version.to_string(),
         is_current: current.is_some(),
     }

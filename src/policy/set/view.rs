@@ -6,7 +6,10 @@ use crate::{
     policy::rule::{Action, Effect, Matcher, Rule, Scope},
 };
 use foldhash::fast::FixedState;
-use std::hash::BuildHasher;
+use std::{
+    fmt::{self, Write},
+    hash::BuildHasher,
+};
 
 /// Octets of a rule that records tell: none on a name or a place has as many.
 const TOLD_BYTES_MAX: usize = 255;
@@ -131,22 +134,33 @@ impl RuleView<'_> {
         state().hash_one((self.head.flags.identity(), self.what, self.head.extra))
     }
 
-    /// What the rule looks at, as records tell it: `=example.com`, `192.0.2.0/24`, `AS4134`, `ns:example.net`. In 255
-    /// octets, with spaces written as DNS writes them.
+    /// What the rule looks at, as records tell it: `=example.com`, `192.0.2.0/24`, `AS4134`, `ns:example.net`.
     pub fn told(&self) -> String {
-        let mut text = match self.what {
+        let mut text = Vec::new();
+        self.tell(&mut text);
+        String::from_utf8_lossy(&text).into_owned()
+    }
+
+    /// Appends the same: whole characters in 255 octets, with spaces written as DNS writes them.
+    pub fn tell(&self, out: &mut Vec<u8>) {
+        let out = &mut Told { room: TOLD_BYTES_MAX, out };
+        // What has no room is left out.
+        let _ = match self.what {
             What::Name(wire) => {
                 let name = Name::from_wire(wire).expect("only whole names are packed");
-                return format!("{}{name}", self.head.flags.scope().prefix());
+                write!(out, "{}{name}", self.head.flags.scope().prefix())
             }
-            What::Other(OtherMatcher::NsName(scope, name)) => return format!("ns:{}{name}", scope.prefix()),
-            What::Other(OtherMatcher::Address(place)) => place.to_string(),
-            What::Other(OtherMatcher::NsAddress(place)) => format!("ns:{place}"),
-            What::Other(OtherMatcher::Client(net)) => format!("client:{net}"),
-            What::Other(OtherMatcher::Pattern(pattern)) => pattern.pattern().to_string().replace(' ', "\\032"),
+            What::Other(OtherMatcher::NsName(scope, name)) => write!(out, "ns:{}{name}", scope.prefix()),
+            What::Other(OtherMatcher::Address(place)) => write!(out, "{place}"),
+            What::Other(OtherMatcher::NsAddress(place)) => write!(out, "ns:{place}"),
+            What::Other(OtherMatcher::Client(net)) => write!(out, "client:{net}"),
+            What::Other(OtherMatcher::Pattern(pattern)) => write!(out, "{}", pattern.pattern()),
         };
-        text.truncate(text.floor_char_boundary(TOLD_BYTES_MAX));
-        text
+    }
+
+    /// True if the rule looks at who asks.
+    pub fn is_by_client(&self) -> bool {
+        matches!(self.what, What::Other(OtherMatcher::Client(_))) || self.head.is_by_client()
     }
 
     /// The rule by itself.
@@ -173,7 +187,33 @@ impl RuleView<'_> {
     }
 }
 
+/// What a record tells of a rule, as far as there is room.
+struct Told<'o> {
+    room: usize,
+    out: &'o mut Vec<u8>,
+}
+
+impl fmt::Write for Told<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        text.chars().try_for_each(|letter| self.write_char(letter))
+    }
+
+    fn write_char(&mut self, letter: char) -> fmt::Result {
+        let mut octets = [0; 4];
+        let text = if letter == ' ' { "\\032" } else { letter.encode_utf8(&mut octets) };
+        self.room = self.room.checked_sub(text.len()).ok_or(fmt::Error)?;
+        self.out.extend_from_slice(text.as_bytes());
+        Ok(())
+    }
+}
+
 impl RuleHead<'_> {
+    /// True if it holds for some clients only.
+    pub fn is_by_client(&self) -> bool {
+        let conditions = self.extra.and_then(|extra| extra.conditions.as_ref());
+        conditions.is_some_and(|own| !own.clients.is_empty() || !own.tags.is_empty())
+    }
+
     /// What becomes of a question that the rule blocks.
     pub fn action(&self) -> Action {
         self.flags.action(self.extra)

@@ -9,6 +9,8 @@ use std::borrow::Cow;
 
 /// The option that this server writes into its responses: an Extended DNS Error (RFC 8914).
 const EXTENDED_ERROR: u16 = 15;
+/// Octets of the code in it, before its text.
+const ERROR_CODE_BYTES: usize = 2;
 /// Octets of a record between its owner and its data, and where in them the length of the data stands.
 const FIXED_BYTES: usize = 10;
 const LENGTH_AT: usize = 8;
@@ -31,10 +33,21 @@ pub(super) fn query(packet: &[u8]) -> Option<Cow<'_, [u8]>> {
 
 /// A response of this server with all its records, and of its options the Extended DNS Error alone.
 pub(super) fn response(packet: &[u8]) -> Option<Cow<'_, [u8]>> {
+    response_with(packet, usize::MAX)
+}
+
+/// The same, of the Extended DNS Error the code alone.
+pub(super) fn response_without_reason(packet: &[u8]) -> Option<Cow<'_, [u8]>> {
+    response_with(packet, ERROR_CODE_BYTES)
+}
+
+/// `error_bytes`: so much of an Extended DNS Error.
+fn response_with(packet: &[u8], error_bytes: usize) -> Option<Cow<'_, [u8]>> {
     let Parts { opt, end, .. } = read(packet)?;
     let whole = packet.get(..end)?;
     let Some(opt) = opt else { return Some(whole.into()) };
-    let (options, kept) = (packet.get(opt.data..opt.end)?, own_options(packet.get(opt.data..opt.end)?)?);
+    let options = packet.get(opt.data..opt.end)?;
+    let kept = own_options(options, error_bytes)?;
     if kept.len() == options.len() {
         return Some(whole.into());
     }
@@ -87,14 +100,17 @@ fn read(packet: &[u8]) -> Option<Parts> {
     (at <= packet.len()).then_some(Parts { question_end, opt, end: at })
 }
 
-/// Those options that this server writes; `None` if they aren't whole.
-fn own_options(mut options: &[u8]) -> Option<Vec<u8>> {
+/// Those options that this server writes, with so many octets of them; `None` if they aren't whole.
+fn own_options(mut options: &[u8], error_bytes: usize) -> Option<Vec<u8>> {
     let mut kept = Vec::new();
     while !options.is_empty() {
         let length = usize::from(number(options, 2)?);
         let (option, rest) = options.split_at_checked(4 + length)?;
         if number(option, 0)? == EXTENDED_ERROR {
-            kept.extend_from_slice(option);
+            let data = &option[4..][..length.min(error_bytes)];
+            kept.extend_from_slice(&EXTENDED_ERROR.to_be_bytes());
+            kept.extend_from_slice(&(data.len() as u16).to_be_bytes());
+            kept.extend_from_slice(data);
         }
         options = rest;
     }

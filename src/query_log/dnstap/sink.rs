@@ -112,6 +112,9 @@ fn client_events<'p>(full: &'p Full<'_>, is_full: bool, extra: Vec<u8>) -> impl 
     let told = |packet: &'p [u8], strip: Strip| {
         if is_full { packet.into() } else { strip(packet).unwrap_or_default() }
     };
+    // The reason that a client was given names the line of the rule.
+    let is_withheld = row.verdicts.said.iter().any(|said| said.line == 0);
+    let bare_response: Strip = if is_withheld { bare::response_without_reason } else { bare::response };
     let begun = row.time - i64::from(row.micros);
     let query = Event {
         transport: Some(row.transport),
@@ -124,7 +127,7 @@ fn client_events<'p>(full: &'p Full<'_>, is_full: bool, extra: Vec<u8>) -> impl 
     let response = (!row.dropped).then(|| Event {
         response_time: Some(row.time),
         query: Default::default(),
-        response: packets.map_or_else(Default::default, |packets| told(packets.response, bare::response)),
+        response: packets.map_or_else(Default::default, |packets| told(packets.response, bare_response)),
         policy: applied(full),
         kind: Kind::ClientResponse,
         ..query.clone()
