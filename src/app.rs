@@ -1,22 +1,26 @@
 //! The composition root: builds everything from the configuration, binds, serves, drains. Decides nothing else.
 
 mod alive;
+mod others;
 mod resolving;
 mod sockets;
 
 pub use self::{alive::SignsOfLife, sockets::obstacles};
 
-use self::resolving::{Resolving, look_up_host};
+use self::{
+    others::{Others, audit_file, keeping, query_log},
+    resolving::{Resolving, look_up_host},
+};
 use crate::{
     admin::{self, AdminState, Recorded, Tails},
-    config::{self, Config, Log},
+    config::{Config, Log},
     dns::{Name, RrType},
     embedded,
     health::{Health, UPSTREAM_SILENT},
     listener::{self, BindError, Drops, Service, Serving},
     lists::{Chance, Downloads, Embedded, FetchLimits, Lists, OnPublish, Published, StartError, Watching},
     pause::Pauses,
-    query::{Keeping, LocalData, Pipeline, Surroundings},
+    query::{LocalData, Pipeline, Surroundings},
     query_log::{Privacy, QueryLog, Shown, Writing},
     resolve::{Clock, NameServersWanted, PortMap, Resolve, Resolver, Upstreams, Wanted, Watch},
     settings::{self, Changing, Files, Fits, Hardware, OverlayFile, Parts, ReadAgain, Settings},
@@ -29,7 +33,6 @@ use anyhow::Context;
 use std::{
     hash::BuildHasher,
     net::SocketAddr,
-    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -287,12 +290,6 @@ pub async fn start(config: Config, mut outside: Outside) -> Result<Running, AppE
     })
 }
 
-/// Where it is written down who changes what, if there is a place for it.
-fn audit_file(config: &Config, admin: &config::Admin) -> Option<PathBuf> {
-    let in_state = || Some(config.state_dir.as_ref()?.join(admin::AUDIT_FILE_NAME));
-    admin.audit.clone().or_else(in_state)
-}
-
 /// Whether later configurations fit this process: its addresses stay those it has now.
 fn fits(config: &Config, passed: &Passed, reach: Fits) -> Result<Fits, AppError> {
     let listen = sockets::addresses(config, passed)?;
@@ -302,32 +299,6 @@ fn fits(config: &Config, passed: &Passed, reach: Fits) -> Result<Fits, AppError>
         http.map_or(Ok(()), |http| sockets::may_serve_http(config, http))?;
         reach(config)
     }))
-}
-
-/// Where queries are kept, and the threads that write them. `shown`: where they go for those who look as they come.
-fn query_log(
-    config: &Config,
-    privacy: &Privacy,
-    upstreams: Arc<Upstreams>,
-    shown: Option<Shown>,
-) -> Result<(Arc<QueryLog>, Writing), AppError> {
-    let started = QueryLog::start(&config.query_log, privacy, config.state_dir.as_deref(), upstreams, shown);
-    let (log, writing) = started.map_err(|error| AppError::Configuration(error.to_string()))?;
-    tell_what_is_recorded(config, &log);
-    Ok((log, writing))
-}
-
-fn tell_what_is_recorded(config: &Config, log: &QueryLog) {
-    match &config.query_log.database {
-        Some(path) => {
-            let days = config.query_log.keep.as_secs() / 86_400;
-            tracing::info!(file = %path.display(), days, "questions are recorded");
-        }
-        None if !log.counts().is_empty() => {
-            tracing::info!("there is no database of questions: [query_log] is off, or there is no state folder");
-        }
-        None => tracing::info!("questions are not recorded: [query_log] is off, or there is no state folder"),
-    }
 }
 
 /// The flow of queries with all it takes, and what in the owner's hosts files can't be used.
@@ -352,73 +323,6 @@ fn pipeline(
         },
     );
     Ok((pipeline, warnings))
-}
-
-/// How answers are kept.
-fn keeping(config: &Config, seed: u64) -> Keeping {
-    let config::Cache { bytes, stale, prefetch, .. } = config.cache;
-    Keeping { bytes: bytes - bytes / RESOLVER_SHARE, seed, stale, refresh: prefetch }
-}
-
-/// What goes by the configuration and by nothing else.
-struct Others {
-    /// `None`: there is no HTTP.
-    door: Option<admin::Door>,
-    resolving: Arc<Resolving>,
-    resolver: Resolver,
-    pipeline: Arc<Pipeline>,
-    warm: Option<Arc<Warm>>,
-    telemetry: Arc<Telemetry>,
-    query_log: Arc<QueryLog>,
-    seed: u64,
-    follow_log: FollowLog,
-}
-
-impl Others {
-    /// Makes ready for the next configuration.
-    fn prepare(&self, running: &Config, next: &Config) -> Result<Box<dyn FnOnce() + Send>, String> {
-        let asks_others = running.resolve != next.resolve;
-        let is_another = asks_others
-            || running.cache.bytes != next.cache.bytes
-            || resolving::is_watched(running) != resolving::is_watched(next);
-        let resolver = is_another.then(|| self.resolving.resolver(next)).transpose();
-        let made = resolver.map_err(|error| error.to_string())?;
-        let recording = self.query_log.prepare(&next.query_log, next.state_dir.as_deref());
-        let recording = recording.map_err(|error| error.to_string())?;
-        let door = match (&self.door, &running.admin, &next.admin) {
-            (Some(door), Some(running), Some(admin)) => Some(door.prepare(running, admin, audit_file(next, admin))?),
-            _ => None,
-        };
-        let is_recorded_otherwise = running.query_log != next.query_log;
-        let is_kept_otherwise = asks_others || running.cache != next.cache;
-        if next.cache.save && !running.cache.save && self.warm.is_none() {
-            tracing::warn!("{}", Warm::NOWHERE);
-        }
-        let (resolver, pipeline, warm) = (self.resolver.clone(), self.pipeline.clone(), self.warm.clone());
-        let (telemetry, follow_log, next) = (self.telemetry.clone(), self.follow_log.clone(), next.clone());
-        let (query_log, seed) = (self.query_log.clone(), self.seed);
-        Ok(Box::new(move || {
-            door.into_iter().for_each(|door| door());
-            telemetry.tell_clients(recording.privacy().clone());
-            recording.put_in_force();
-            if is_recorded_otherwise {
-                tell_what_is_recorded(&next, &query_log);
-            }
-            if let Some(made) = made {
-                resolver.become_like(&made);
-            }
-            if is_kept_otherwise {
-                pipeline.finder().keep_as(keeping(&next, seed));
-                warm.iter().for_each(|warm| warm.follow(&next));
-            }
-            if asks_others {
-                // They may have other answers.
-                pipeline.finder().flush(&Name::ROOT, true);
-            }
-            telemetry.log_queries(next.log.queries);
-            follow_log(&next.log);
-        }))
-    }
 }
 
 /// The flow of queries for whoever asks without a server: it decides on questions, and nothing is resolved.

@@ -17,6 +17,7 @@ mod progress;
 mod records;
 mod replay;
 mod report;
+mod saying;
 mod serve;
 mod wire_client;
 
@@ -30,6 +31,7 @@ use crate::{
 };
 use clap::{Parser, Subcommand};
 use http::{ask_server, fetch};
+use saying::{finish_saying, said, say, say_json};
 use std::{
     borrow::Cow,
     ffi::OsString,
@@ -37,7 +39,7 @@ use std::{
     net::IpAddr,
     path::{Path, PathBuf},
     process::ExitCode,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
@@ -457,39 +459,4 @@ fn format(text: &str) -> Result<Format, String> {
 fn extent(text: &str) -> Result<Extent, String> {
     let words = || Extent::ALL.map(Extent::word).join(", ");
     Extent::ALL.into_iter().find(|extent| extent.word() == text).ok_or_else(|| format!("is none of {}", words()))
-}
-
-/// The first reason why something could not be printed. A command goes on all the same, and fails at its end.
-static UNSAID: Mutex<Option<io::Error>> = Mutex::new(None);
-
-/// Prints.
-fn say(text: impl AsRef<str>) {
-    let printed = io::stdout().write_all(text.as_ref().as_bytes());
-    if let Err(error) = printed {
-        UNSAID.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-    }
-}
-
-/// Has everything printed, and tells whether all of it was.
-fn finish_saying() -> Outcome {
-    let flushed = io::stdout().flush();
-    let unsaid = UNSAID.lock().unwrap_or_else(PoisonError::into_inner).take();
-    said(unsaid.map_or(flushed, Err))
-}
-
-/// What becomes of a command by what became of its text: a full disk is told, a reader who has seen enough is not.
-fn said(printed: io::Result<()>) -> Outcome {
-    match printed {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::Other(format!("standard output can't be written to: {error}")))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Says something as JSON, for programs.
-fn say_json(what: &impl serde::Serialize) -> Outcome {
-    let json = serde_json::to_string_pretty(what).map_err(|error| Failure::Other(error.to_string()))?;
-    say(json + "\n");
-    Ok(())
 }

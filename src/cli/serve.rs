@@ -21,8 +21,8 @@ use tokio::{
     sync::oneshot,
     time::{interval, timeout},
 };
-use tracing_appender::non_blocking::WorkerGuard;
-use tracing_subscriber::{EnvFilter, fmt};
+use tracing_appender::non_blocking::{NonBlocking, WorkerGuard};
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, layer::SubscriberExt, reload, util::SubscriberInitExt};
 
 /// Open files that are enough for everything at its bound: three sockets for each question in work, and connections.
 const FILES_WANTED: u64 = 16_384;
@@ -89,12 +89,7 @@ async fn run(config: Config, outside: Outside) -> Outcome {
     let watchdog = systemd::watch_over(move |within| signs.look(within)).map_err(failed)?;
     let mut state = StatusLine::default();
     systemd::ready(state.now(&running));
-    // Where lines of JSON go to standard output, nothing else does.
-    let to = match running.settings.config().query_log.json.as_ref().map(|json| &json.to) {
-        Some(JsonTarget::Stdout) => Told::Stderr,
-        _ => Told::Stdout,
-    };
-    tell(to, greeting(&running));
+    tell(told_to(&running), greeting(&running));
     let mut tell_of_silence = std::pin::pin!(wait_for_silence(running.health.clone()));
     let mut told = false;
     let mut reload = None;
@@ -117,7 +112,7 @@ async fn run(config: Config, outside: Outside) -> Outcome {
             _ = interrupt.recv() => break,
             () = &mut tell_of_silence, if !told => {
                 told = true;
-                tell(to, format!("\n! {}\n", UPSTREAM_SILENT));
+                tell(told_to(&running), format!("\n! {}\n", UPSTREAM_SILENT));
             }
         }
     }
@@ -154,6 +149,14 @@ async fn told_of<T>(starting: impl Future<Output = T>) -> T {
 enum Told {
     Stdout,
     Stderr,
+}
+
+/// Where lines of JSON go to standard output, nothing else does.
+fn told_to(running: &Running) -> Told {
+    match running.settings.config().query_log.json.as_ref().map(|json| &json.to) {
+        Some(JsonTarget::Stdout) => Told::Stderr,
+        _ => Told::Stdout,
+    }
 }
 
 /// Says something without waiting for who reads it: signals are to be heard though nobody reads.
@@ -216,23 +219,24 @@ fn start_log(log: &Log) -> Result<(WorkerGuard, FollowLog), Failure> {
         .lossy(true)
         .buffered_lines_limit(LOG_LINES_MAX)
         .finish(std::io::stderr());
-    let subscriber = fmt().with_env_filter(filter).with_writer(writer).with_ansi(false);
+    let (lines, form) = reload::Layer::new(lines(log, writer.clone()));
+    let (filter, told) = reload::Layer::new(filter);
     // A test or an embedding program may have set a subscriber of its own, which then serves.
-    let follow: FollowLog = match log.json {
-        true => {
-            let subscriber = subscriber.json().with_filter_reloading();
-            let handle = subscriber.reload_handle();
-            let _ = subscriber.try_init();
-            Arc::new(move |log| drop(self::filter(log).map(|filter| handle.reload(filter))))
-        }
-        false => {
-            let subscriber = subscriber.with_filter_reloading();
-            let handle = subscriber.reload_handle();
-            let _ = subscriber.try_init();
-            Arc::new(move |log| drop(self::filter(log).map(|filter| handle.reload(filter))))
-        }
-    };
+    let _ = tracing_subscriber::registry().with(lines).with(filter).try_init();
+    let follow: FollowLog = Arc::new(move |log| {
+        let _ = form.reload(self::lines(log, writer.clone()));
+        drop(self::filter(log).map(|filter| told.reload(filter)));
+    });
     Ok((guard, follow))
+}
+
+/// What writes the log's lines.
+type Lines = Box<dyn Layer<Registry> + Send + Sync>;
+
+/// As text or as JSON.
+fn lines(log: &Log, writer: NonBlocking) -> Lines {
+    let layer = fmt::layer().with_writer(writer).with_ansi(false);
+    if log.json { layer.json().boxed() } else { layer.boxed() }
 }
 
 /// What a person sees when the program is ready.

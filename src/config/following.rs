@@ -29,7 +29,6 @@ impl Config {
             kept.value("access.allow", &mut self.access, &running.access);
         }
         self.keep_admin(running, &mut kept);
-        kept.value("log.json", &mut self.log.json, &running.log.json);
         Following { config: self, waiting: kept.0 }
     }
 
@@ -88,7 +87,7 @@ mod tests {
     /// Whatever a restart changes alone keeps its value and is told by its name.
     #[test]
     fn what_waits_for_a_restart_keeps_its_value() {
-        let cases: [(&str, Change); 10] = [
+        let cases: [(&str, Change); 9] = [
             ("listen.do53", |config| config.listen.do53.clear()),
             ("listen.workers", |config| config.listen.workers = 9),
             ("state.dir", |config| config.state_dir = Some("/x".into())),
@@ -98,7 +97,6 @@ mod tests {
             ("process.read", |config| config.process.read.push("/x".into())),
             ("admin.listen", |config| config.admin = None),
             ("admin.listen", |config| config.admin.as_mut().unwrap().listen = "127.0.0.1:1".parse().unwrap()),
-            ("log.json", |config| config.log.json ^= true),
         ];
         let running = config();
         for (option, change) in cases {
@@ -118,7 +116,8 @@ mod tests {
             admin.tls = Some(AdminTls { cert: "/cert".into(), key: "/key".into() });
         });
         let inner = "127.0.0.1:8053".parse().unwrap();
-        let cases: [(fn(&mut Admin), &[&str]); 3] = [
+        type OfAdmin = fn(&mut Admin);
+        let cases: [(OfAdmin, &[&str]); 3] = [
             // Without a token; without TLS; with all that it takes, and another name.
             (|admin| admin.token = None, &["admin.listen", "admin.token_file"]),
             (|admin| admin.tls = None, &["admin.listen", "admin.tls_cert"]),
@@ -154,7 +153,7 @@ mod tests {
 
     #[test]
     fn what_can_change_does() {
-        let cases: [Change; 30] = [
+        let cases: [Change; 31] = [
             |config| config.access.clear(),
             |config| config.local.hosts.push("/x".into()),
             |config| config.resolve.validate ^= true,
@@ -164,6 +163,7 @@ mod tests {
             |config| config.programs.clear(),
             |config| config.log.queries ^= true,
             |config| config.log.filter = "warn".into(),
+            |config| config.log.json ^= true,
             |config| config.cache.bytes = 9,
             |config| config.cache.stale = Duration::from_secs(9),
             |config| config.cache.prefetch ^= true,

@@ -104,10 +104,13 @@ pub fn check(config: &config::QueryLog) -> Vec<StartError> {
         DnstapTarget::File(path) => Some(("dnstap.to", path)),
         DnstapTarget::Unix(_) | DnstapTarget::Tcp(_) => None,
     });
-    let judge = |(option, path): (&'static str, &PathBuf)| {
-        can_be_written(path).err().map(|why| StartError { option, why: format!("{}: {why}", path.display()) })
-    };
-    json.into_iter().chain(dnstap).filter_map(judge).collect()
+    let at_fault = |(option, path): (&'static str, &PathBuf)| Some(StartError { option, why: judge(path).err()? });
+    json.into_iter().chain(dnstap).filter_map(at_fault).collect()
+}
+
+/// Tells of a file that can't be written.
+fn judge(path: &Path) -> Result<(), String> {
+    can_be_written(path).map_err(|why| format!("{}: {why}", path.display()))
 }
 
 /// Whether files can be made and renamed where one is to be written; of a pipe or a device only whether it can be written.

@@ -7,14 +7,15 @@
 //! ```
 
 use super::{
-    QueryLog, StartError, check, clickhouse,
+    QueryLog, StartError, clickhouse,
     dnstap::DnstapSink,
     drain::{self, Counted, Make, Outlet, Ready, Sink},
     json_lines::JsonSink,
+    judge,
     privacy::Privacy,
     sqlite,
 };
-use crate::config::{self, ClickHouse, Dnstap, JsonLines};
+use crate::config::{self, ClickHouse, Dnstap, DnstapTarget, JsonLines, JsonTarget};
 use std::{
     io, mem,
     path::{Path, PathBuf},
@@ -72,7 +73,7 @@ pub struct Prepared {
 
 enum Next {
     Stays(&'static str),
-    Comes(Wanted, Ready),
+    Comes(Box<Wanted>, Ready),
 }
 
 /// All sinks that a configuration asks for.
@@ -111,6 +112,15 @@ impl Wanted {
             Kind::Dnstap(_) => "dnstap.to",
             Kind::ClickHouse(_) => "clickhouse.url",
             Kind::Shown => "enabled",
+        }
+    }
+
+    /// The file that must be ready to be written, where one must.
+    fn file(&self) -> Option<&Path> {
+        match &self.kind {
+            Kind::Json(JsonLines { to: JsonTarget::File(path), .. })
+            | Kind::Dnstap(Dnstap { to: DnstapTarget::File(path), .. }) => Some(path),
+            _ => None,
         }
     }
 
@@ -178,27 +188,30 @@ impl QueryLog {
         config: &config::QueryLog,
         state_dir: Option<&Path>,
     ) -> Result<Prepared, StartError> {
-        if let Some(error) = check(config).into_iter().next() {
-            return Err(error);
-        }
         let privacy = self.privacy.with(config.privacy);
-        let (sinks, mut next) = (self.sinks(), Vec::new());
+        // Not held meanwhile: to open a file may take a while, and the rings are emptied under the same lock.
+        let running: Vec<_> = {
+            let sinks = self.sinks();
+            sinks.running.iter().map(|running| (running.wanted.clone(), running.outlet.counts.clone())).collect()
+        };
+        let mut next = Vec::new();
         for wanted in wanted(config, state_dir, self.shown.is_some()) {
             let (name, option) = (wanted.name(), wanted.option());
-            let before = sinks.running.iter().find(|running| running.wanted.name() == name);
-            if before.is_some_and(|before| before.wanted == wanted) {
+            let before = running.iter().find(|(before, _)| before.name() == name);
+            if before.is_some_and(|(before, _)| *before == wanted) {
                 next.push(Next::Stays(name));
                 continue;
             }
-            let failed = |error: io::Error| StartError { option, why: error.to_string() };
+            let failed = |why: String| StartError { option, why };
+            wanted.file().map_or(Ok(()), judge).map_err(failed)?;
             // Its numbers go on, if they are of the same things.
-            let counts = before.map(|before| before.outlet.counts.clone());
+            let counts = before.map(|(_, counts)| counts.clone());
             let counts = counts.filter(|counts| counts.counted() == wanted.counted());
-            let make = wanted.make(self.shown.as_ref()).map_err(failed)?;
+            let make = wanted.make(self.shown.as_ref()).map_err(|error| failed(error.to_string()))?;
             let audience = self.shown.as_ref().filter(|_| wanted.kind == Kind::Shown).map(|_| self.audience.clone());
-            let outlet = drain::Kind { name, counted: wanted.counted(), counts, audience };
-            let ready = drain::ready(outlet, make, privacy.clone(), self.upstreams.clone()).map_err(failed)?;
-            next.push(Next::Comes(wanted, ready));
+            let kind = drain::Kind { name, counted: wanted.counted(), counts, audience };
+            let ready = drain::ready(kind, make, privacy.clone(), self.upstreams.clone());
+            next.push(Next::Comes(Box::new(wanted), ready.map_err(|error| failed(error.to_string()))?));
         }
         let dnstap = config.dnstap.as_ref();
         Ok(Prepared {
@@ -236,7 +249,7 @@ impl Prepared {
                 Next::Stays(name) => sinks.running.extend(take(name)),
                 Next::Comes(wanted, ready) => {
                     let (outlet, thread) = ready.go(take(wanted.name()).map(Running::let_go));
-                    sinks.running.push(Running { wanted, outlet, thread });
+                    sinks.running.push(Running { wanted: *wanted, outlet, thread });
                 }
             }
         }

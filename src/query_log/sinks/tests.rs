@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::{
-    config::JsonTarget,
     dns::Transport,
     query::QueryRecord,
     query_log::{Packing, Writing},

@@ -76,6 +76,8 @@ fn a_running_server_follows_its_files() {
     say("[log]\nqueries = true\n");
     until("blocked again", is_blocked);
     until("queries in the log", || is_blocked() && serving.stderr.text().contains("blocked.example"));
+    say("[log]\nqueries = true\njson = true\n");
+    until("lines of JSON", || is_blocked() && serving.stderr.text().contains("\"name\":\"blocked.example\""));
     say("[log]\nfilter = \"in=fo=o\"\n");
     serving.stderr.until("log.filter: ");
     // What needs a restart is named; without the file all is as it was.

@@ -185,9 +185,9 @@ async fn hosts_files_are_read_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_needs_a_restart_is_told() {
     let scene = following().await;
-    scene.replace(&scene.with_b("[process]\nsandbox = false\n[log]\njson = true\n"));
+    scene.replace(&scene.with_b("[process]\nsandbox = false\nread = [\"lists\"]\n"));
     scene.until(NEW, true);
-    let reason = "written, and waiting for a restart: process.sandbox, log.json; the values of the start hold";
+    let reason = "written, and waiting for a restart: process.sandbox, process.read; the values of the start hold";
     assert_eq!(scene.reasons().await, [reason]);
     scene.replace(&scene.with_b(""));
     scene.until_ready().await;
