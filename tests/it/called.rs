@@ -2,7 +2,7 @@
 
 use crate::{
     forwarding::forward,
-    harness::{Ask, Server, eventually, folder, start, start_near},
+    harness::{Answer, Ask, Server, eventually, folder, over_tcp, over_udp, start, start_near},
     internet::{answer_to, scripted},
     pages::{Response, check, get, request, text},
 };
@@ -255,6 +255,26 @@ async fn by_the_name_of_a_check_there_is_one_word_and_nothing_else() {
         assert_eq!(answer.answer[0].data, [127, 0, 0, 1], "{tcp}");
     }
     assert_eq!(server.ask("cleandns.home.arpa", RrType::A).await.rcode, Rcode::NXDOMAIN);
+    server.running.stop().await;
+}
+
+/// Bound to all addresses at once, each is told as the one that was asked, over UDP and TCP.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_address_that_was_asked_is_told() {
+    let folder = folder();
+    std::fs::write(folder.path().join("own.list"), "#! cleandns\nblocked.example\n").unwrap();
+    let toml = "[listen]\ndo53 = [\"0.0.0.0:0\"]\nworkers = 1\n[[program]]\nname = \"own\"\nlists = [{ path = \"own.list\" }]\n";
+    let server = start(folder, None, toml).await;
+    let packet = Ask::new("any.check.cleandns.home.arpa", RrType::A).packet();
+    for address in ["127.0.0.1", "127.0.0.2", "127.9.8.7"] {
+        let at = SocketAddr::new(address.parse().unwrap(), server.dns().port());
+        for octets in [over_udp(at, &packet).await, over_tcp(at, &packet).await] {
+            let answer = Answer::read(octets.unwrap());
+            let told = <[u8; 4]>::try_from(answer.answer[0].data.as_slice()).unwrap();
+            assert_eq!(std::net::Ipv4Addr::from(told).to_string(), address);
+            assert!(!answer.ad && answer.ra);
+        }
+    }
     server.running.stop().await;
 }
 
