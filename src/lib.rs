@@ -18,12 +18,13 @@
 //! - [`dns`] the shared vocabulary: names, questions, records, wire form and zone files. Plain values.
 //! - [`query`] the flow: `now` at once and by the batch, `later` for what must be resolved, `explain` for people. In its
 //!   order: `access`; `own`, which is `local` (the owner's names, with `hosts`) and `special` (names that never leave this
-//!   machine); the policy; `finder`, which knows what is kept and what is in flight; `links`, what an answer leads to;
-//!   `aliased`, what is known at once of where aliases lead; `record`, what is known at the end.
+//!   machine, with `check`, by which devices find out whether they ask here); the policy; `finder`, which knows what is kept and what is in flight; `links`, what an answer leads to;
+//!   `aliased`, what is known at once of where aliases lead; `record`, what is known at the end. `reverse` asks what clients
+//!   are called, for who looks at them.
 //! - [`cache`] answers kept in wire form, bounded by octets; facts of DNS, and no verdict.
 //! - [`prefetch`] asks for memory before it is needed; the only lines that aren't safe Rust.
 //! - [`neighbours`] which MAC address stands behind a client's address; asks the kernel, never waits.
-//! - [`pause`] everything in shadow until a time; kept over restarts.
+//! - [`pause`] everything in shadow until a time, for all, a group or a client; kept over restarts.
 //! - [`warm`] kept answers over a restart, for who wants it.
 //! - [`uptime`] the clock that ages are told by, which goes on while the machine sleeps.
 //! - [`policy`] decides, purely. `rule` is what a line means, `parse` reads lines (one file a format), `gate` judges how much

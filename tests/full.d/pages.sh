@@ -16,8 +16,9 @@ browse() {
   timeout 60 chromium --headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage --hide-scrollbars \
     --user-data-dir="$PWD/profile" --enable-logging=stderr "${@:2}" "$1" >browser.out 2>browser.log
   local code=$?
-  # What the browser says of pages of its own, as on a busy machine, is not ours to answer for.
-  grep -E 'CONSOLE|Refused to' browser.log | grep -v 'source: chrome://' >console || true
+  # What the browser says of pages of its own, as on a busy machine, is not ours to answer for. Setup has it look for a name
+  # that isn't found here, where nobody asks this server.
+  grep -E 'CONSOLE|Refused to' browser.log | grep -v -e 'source: chrome://' -e 'check[.]cleandns[.]home[.]arpa' >console || true
   return $code
 }
 # is_quiet PLACE FILE OPTIONS…: the page is drawn into a file, and the console stays empty.

@@ -2,22 +2,30 @@
 
 use crate::{
     forwarding::forward,
-    harness::{Ask, Server, eventually, folder, start, start_near},
+    harness::{Answer, Ask, Server, eventually, folder, over_tcp, over_udp, start, start_near},
     internet::{answer_to, scripted},
     pages::{Response, check, get, request, text},
 };
-use cleandns::dns::{Rcode, RrType};
+use cleandns::{
+    dns::{self, Class, Rcode, RrType, presentation},
+    pause::Pauses,
+    query::{AccessList, Keeping, LocalData, Pipeline, Reverse, SpecialNames, Surroundings, Terms, Unanswered},
+    resolve::{Resolution, Resolve, Security, Wanted},
+};
 use hickory_resolver::proto::{
     op::{Message, ResponseCode},
     rr::{Name, RData, Record, RecordType, rdata::PTR},
 };
 use serde_json::{Value, json};
 use std::{
+    future::Future,
     net::SocketAddr,
+    pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
+    time::Duration,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -248,4 +256,102 @@ async fn by_the_name_of_a_check_there_is_one_word_and_nothing_else() {
     }
     assert_eq!(server.ask("cleandns.home.arpa", RrType::A).await.rcode, Rcode::NXDOMAIN);
     server.running.stop().await;
+}
+
+/// Bound to all addresses at once, each is told as the one that was asked, over UDP and TCP.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_address_that_was_asked_is_told() {
+    let folder = folder();
+    std::fs::write(folder.path().join("own.list"), "#! cleandns\nblocked.example\n").unwrap();
+    let toml = "[listen]\ndo53 = [\"0.0.0.0:0\"]\nworkers = 1\n[[program]]\nname = \"own\"\nlists = [{ path = \"own.list\" }]\n";
+    let server = start(folder, None, toml).await;
+    let packet = Ask::new("any.check.cleandns.home.arpa", RrType::A).packet();
+    for address in ["127.0.0.1", "127.0.0.2", "127.9.8.7"] {
+        let at = SocketAddr::new(address.parse().unwrap(), server.dns().port());
+        for octets in [over_udp(at, &packet).await, over_tcp(at, &packet).await] {
+            let answer = Answer::read(octets.unwrap());
+            let told = <[u8; 4]>::try_from(answer.answer[0].data.as_slice()).unwrap();
+            assert_eq!(std::net::Ipv4Addr::from(told).to_string(), address);
+            assert!(!answer.ad && answer.ra);
+        }
+    }
+    server.running.stop().await;
+}
+
+/// Whoever has reverse zones, and which names were asked for.
+#[derive(Default)]
+struct Reverses(Mutex<Vec<String>>);
+
+impl Resolve for Reverses {
+    fn resolve(&self, name: dns::Name, _: RrType, _: Wanted) -> Pin<Box<dyn Future<Output = Resolution> + Send>> {
+        self.0.lock().unwrap().push(name.to_string());
+        let mut resolution = Resolution {
+            rcode: Rcode::NOERROR,
+            answer: vec![presentation::record(&format!("{name}. 60 PTR Host.example.")).unwrap()],
+            authority: Vec::new(),
+            security: Security::Insecure,
+            ede: None,
+            delegations: Vec::new(),
+        };
+        match name.labels().next() {
+            Some(b"1") => resolution.rcode = Rcode::NXDOMAIN,
+            Some(b"2") => resolution.rcode = Rcode::SERVFAIL,
+            Some(b"3") => resolution.security = Security::Bogus,
+            Some(b"4") => resolution.answer.clear(),
+            _ => {}
+        }
+        if resolution.rcode != Rcode::NOERROR {
+            resolution.answer.clear();
+        }
+        Box::pin(async move { resolution })
+    }
+}
+
+/// A pipeline of no policy with such a resolver, that knows one neighbour.
+fn pipeline(resolver: Arc<Reverses>) -> Pipeline {
+    let records = ["nas.lan. A 192.168.1.9", "8.1.168.192.in-addr.arpa. CNAME eight.example."];
+    let records: Vec<_> = records.iter().map(|text| presentation::record(text).unwrap()).collect();
+    assert!(records.iter().all(|record| record.class == Class::IN));
+    let forwarded = ["168.192.in-addr.arpa"].map(|zone| zone.parse().unwrap());
+    Pipeline::new(
+        Arc::default(),
+        Terms {
+            access: AccessList::new(Vec::new()),
+            local: LocalData::new(&records),
+            special: SpecialNames::new(forwarded.into_iter()),
+        },
+        resolver,
+        Keeping { bytes: 1 << 20, seed: 1, stale: Duration::ZERO, refresh: false },
+        Arc::new(Pauses::load(None)),
+        Surroundings { now: Arc::new(|| 0), mac: Arc::new(|_| Some([2, 0, 0, 0, 0, 1])), tells_chains: false },
+    )
+}
+
+/// Names of private addresses don't get to the Internet, nor those of others unless the owner wants it.
+#[tokio::test]
+async fn only_who_may_be_asked_is_asked() {
+    for (address, reverse, own, claimed, asked) in [
+        ("192.168.1.7", Reverse::Forwarded, None, Ok(Some("host.example")), Some("7.1.168.192.in-addr.arpa")),
+        ("::ffff:192.168.1.7", Reverse::Any, None, Ok(Some("host.example")), Some("7.1.168.192.in-addr.arpa")),
+        ("192.168.1.1", Reverse::Forwarded, None, Ok(None), Some("1.1.168.192.in-addr.arpa")),
+        ("192.168.1.2", Reverse::Forwarded, None, Err(Unanswered), Some("2.1.168.192.in-addr.arpa")),
+        ("192.168.1.3", Reverse::Forwarded, None, Err(Unanswered), Some("3.1.168.192.in-addr.arpa")),
+        ("192.168.1.4", Reverse::Forwarded, None, Ok(None), Some("4.1.168.192.in-addr.arpa")),
+        ("192.168.1.9", Reverse::Any, Some("nas.lan"), Ok(None), None),
+        ("192.168.1.8", Reverse::Any, None, Ok(Some("host.example")), Some("eight.example")),
+        ("192.168.1.8", Reverse::Forwarded, None, Ok(None), None),
+        ("10.0.0.7", Reverse::Any, None, Ok(None), None),
+        ("fd00::7", Reverse::Any, None, Ok(None), None),
+        ("fe80::7", Reverse::Any, None, Ok(None), None),
+        ("127.0.0.1", Reverse::Any, None, Ok(None), None),
+        ("198.18.0.7", Reverse::Forwarded, None, Ok(None), None),
+        ("198.18.0.7", Reverse::Any, None, Ok(Some("host.example")), Some("7.0.18.198.in-addr.arpa")),
+    ] {
+        let resolver = Arc::new(Reverses::default());
+        let (pipeline, address) = (pipeline(resolver.clone()), address.parse().unwrap());
+        assert_eq!(pipeline.own_name(address).map(|name| name.to_string()).as_deref(), own, "{address}");
+        let told = pipeline.claimed_name(address, reverse).await.map(|name| name.map(|name| name.to_string()));
+        assert_eq!(told, claimed.map(|name| name.map(str::to_owned)), "{address} {reverse:?}");
+        assert_eq!(resolver.0.lock().unwrap().first().map(String::as_str), asked, "{address} {reverse:?}");
+    }
 }

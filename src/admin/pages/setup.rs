@@ -112,7 +112,7 @@ impl Page {
                     queries => format!("{} questions", count(queries)),
                 };
                 let more = if *there_are_more { "more than " } else { "" };
-                let last = last.map(|last| format!(", the last {}", ago(last, self.now))).unwrap_or_default();
+                let last = last.map(|last| format!(", the last one {}", ago(last, self.now))).unwrap_or_default();
                 format!("It asked {more}{queries} in the last 10 minutes{last}")
             }
             (None, _) => match &self.seen.caveat {

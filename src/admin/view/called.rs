@@ -3,6 +3,7 @@
 use super::super::{AdminState, live::Names};
 use crate::{
     config::{ClientNames, Privacy},
+    policy::{Client, Policy},
     query::{Pipeline, Reverse},
 };
 use serde::Serialize;
@@ -65,6 +66,12 @@ pub fn of(state: &AdminState, address: IpAddr) -> Called {
     let (name, name_by) = by_owner().or_else(by_ptr).unzip();
     let mac = state.pipeline.hardware_address(address).map(shown_mac);
     Called { name, name_by, mac }
+}
+
+/// A client of which the address is known, as its group is told.
+pub fn client_at(pipeline: &Pipeline, policy: &Policy, address: IpAddr) -> Client<'static> {
+    let mac = if policy.needs_mac() { pipeline.hardware_address(address) } else { None };
+    Client { address, id: None, mac, group: None, tcp: false }
 }
 
 fn shown_mac(mac: [u8; 6]) -> String {

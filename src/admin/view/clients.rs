@@ -2,7 +2,7 @@
 
 use super::{
     super::{AdminState, live::Unread},
-    called::{Called, called},
+    called::{Called, called, client_at},
     programs::ScheduleView,
     recorded_until,
 };
@@ -11,7 +11,7 @@ use crate::{
         DEFAULT_GROUP,
         overlay::{Key, Overlay},
     },
-    policy::{Client, Policy},
+    policy::Policy,
     query_log::{Fate, Seen, sqlite::Reader},
     report::Moment,
 };
@@ -153,9 +153,7 @@ fn count(
 
 /// The group of a client that is known by its address.
 fn group_of(state: &AdminState, policy: &Policy, client: &str) -> Option<String> {
-    let address = client.parse::<IpAddr>().ok()?;
-    let mac = if policy.needs_mac() { state.pipeline.hardware_address(address) } else { None };
-    let client = Client { address, id: None, mac, group: None, tcp: false };
+    let client = client_at(&state.pipeline, policy, client.parse::<IpAddr>().ok()?);
     Some(policy.group_name(policy.group_of(&client)).to_owned())
 }
 

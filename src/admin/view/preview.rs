@@ -2,12 +2,14 @@
 
 use super::{
     super::{AdminState, live::Unread},
+    called::{Called, called, client_at},
     programs::{ModeView, Program, Service, programs},
     recorded_until,
 };
 use crate::{
     config::Privacy,
-    policy::{Client, ListSpec, Mode, Outcome, Policy, Trigger},
+    policy::{ListSpec, Mode, Outcome, Policy, Trigger},
+    query::Pipeline,
     query_log::{
         Said, Seen,
         sqlite::{ReadError, Reader},
@@ -94,6 +96,9 @@ pub struct Measured {
 pub struct Hit {
     pub key: String,
     pub queries: u64,
+    /// What a client is called.
+    #[serde(flatten)]
+    pub called: Called,
 }
 
 /// Looks at what was recorded. `None`: there is no such thing.
@@ -197,14 +202,17 @@ async fn measured(
     group: &str,
     hours: u32,
 ) -> Result<Measured, Unread> {
-    let members = Members { policy: policy.clone(), group: group.to_owned() };
+    let members = Members { pipeline: state.pipeline.clone(), policy: policy.clone(), group: group.to_owned() };
     let counted = Counted::new(program, services.clone());
     let now = recorded_until();
-    state.recorded.look(move |reader| count(reader, counted, &members, hours, now)).await
+    let mut measured = state.recorded.look(move |reader| count(reader, counted, &members, hours, now)).await?;
+    measured.by_client.iter_mut().for_each(|hit| hit.called = called(state, &hit.key));
+    Ok(measured)
 }
 
 /// Whose queries count.
 struct Members {
+    pipeline: Arc<Pipeline>,
     policy: Arc<Policy>,
     /// Empty: everybody's.
     group: String,
@@ -214,8 +222,8 @@ impl Members {
     /// A client that isn't known by its address counts.
     fn have(&self, client: &str) -> bool {
         let Ok(address) = client.parse::<IpAddr>() else { return true };
-        let client = Client { address, id: None, mac: None, group: None, tcp: false };
-        self.group.is_empty() || self.policy.group_name(self.policy.group_of(&client)) == self.group
+        let client = || client_at(&self.pipeline, &self.policy, address);
+        self.group.is_empty() || self.policy.group_name(self.policy.group_of(&client())) == self.group
     }
 }
 
@@ -273,7 +281,7 @@ impl Counted {
     fn told(self, tops: &Tops, hours: u32) -> Measured {
         let hits = |rows: &[crate::report::TopRow]| -> Vec<Hit> {
             let hit = rows.iter().filter(|row| row.hits() > 0).take(ROWS_MAX);
-            hit.map(|row| Hit { key: row.key.clone(), queries: row.hits() }).collect()
+            hit.map(|row| Hit { key: row.key.clone(), queries: row.hits(), called: Called::default() }).collect()
         };
         let mut triggers: Vec<(&'static str, u64)> = self.triggers.into_iter().collect();
         triggers.sort_by_key(|&(_, queries)| std::cmp::Reverse(queries));

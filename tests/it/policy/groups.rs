@@ -8,7 +8,7 @@ use crate::{
 use cleandns::{
     admin::explained,
     dns::{Rcode, RrType, Transport},
-    pause::Pauses,
+    pause::{Kept, Pauses},
     policy::Client,
     query::{AccessList, Asked, Keeping, LocalData, Now, Pipeline, SpecialNames, Surroundings, Terms},
 };
@@ -312,4 +312,45 @@ async fn a_hardware_address_goes_before_a_network() {
         assert_eq!((view.group.as_str(), view.considered[0].mode.as_str()), (group, mode), "{address}");
         assert_eq!(view.verdicts[0].rule.mode, mode, "{address}");
     }
+}
+
+/// A pause of a hardware address finds its client where no group is told by one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hardware_address_is_paused() {
+    let server = serve(None, &[("mine.list", &ours(&["signed.org"]))], &program("mine", "")).await;
+    let neighbour: IpAddr = "127.0.0.7".parse().unwrap();
+    let pipeline = Pipeline::new(
+        server.running.published.policy.clone(),
+        Terms {
+            access: AccessList::new(vec!["127.0.0.0/8".parse().unwrap()]),
+            local: LocalData::new(&[]),
+            special: SpecialNames::new(std::iter::empty()),
+        },
+        Arc::new(server.running.health.resolver.clone()),
+        Keeping { bytes: 1 << 20, seed: 1, stale: Duration::ZERO, refresh: false },
+        Arc::new(Pauses::load(None)),
+        Surroundings {
+            now: Arc::new(|| 0),
+            mac: Arc::new(move |client| (client == neighbour).then_some([2, 0, 0, 0, 0, 1])),
+            tells_chains: false,
+        },
+    );
+    let rcode = |address: &str| {
+        let packet = Ask { rd: false, ..Ask::new("signed.org", RrType::A) }.packet();
+        let mut asked = Asked::default();
+        asked.read(&packet, address.parse().unwrap(), Transport::Udp, Instant::now());
+        let turn = pipeline.turn(Instant::now());
+        pipeline.foresee(&turn, std::slice::from_mut(&mut asked), None);
+        let mut record = pipeline.record(&asked);
+        let now = pipeline.answer_now(&turn, &asked, &packet, None, &mut record, &mut Vec::new());
+        assert!(matches!(now, Now::Answered), "{address} has to wait");
+        record.rcode
+    };
+    assert_eq!((rcode("127.0.0.7"), rcode("127.0.0.8")), (Rcode::NXDOMAIN, Rcode::NXDOMAIN));
+    let pause = |until| Kept { client: Some("mac:02:00:00:00:00:01".parse().unwrap()), ..Kept::new(None, until) };
+    pipeline.pause(pause(60)).unwrap();
+    // What isn't blocked is refused, since recursion isn't desired.
+    assert_eq!((rcode("127.0.0.7"), rcode("127.0.0.8")), (Rcode::REFUSED, Rcode::NXDOMAIN));
+    pipeline.pause(pause(0)).unwrap();
+    assert_eq!(rcode("127.0.0.7"), Rcode::NXDOMAIN);
 }
