@@ -162,6 +162,8 @@ async fn a_zone_goes_to_its_forwarder_and_all_else_to_the_root() {
             assert_eq!((outcome(&answer).as_str(), answer.shape().as_str()), (rcode, shape), "{protocol} {asked}");
             let codes = if rcode == "SERVFAIL" { 22..=23 } else { 0..=0 };
             assert!(codes.contains(&answer.ede_code()), "{protocol} {asked}: {:?}", answer.ede);
+            // They did answer.
+            assert!(answer.ede.is_none_or(|ede| !ede.text.contains("no answer")), "{protocol} {asked}");
         }
         // Taken from the recursion, not from the forwarder.
         let answer = server.ask("out.corp.example", RrType::A).await;

@@ -11,7 +11,10 @@ use hickory_resolver::proto::{
     op::{Message, ResponseCode},
     rr::{RData, Record, RecordType, rdata::A},
 };
-use std::sync::{Arc, atomic::AtomicUsize};
+use std::{
+    sync::{Arc, atomic::AtomicUsize},
+    time::Instant,
+};
 
 /// Seconds that the answers of these names live.
 const LIFE: u32 = 10;
@@ -32,6 +35,44 @@ async fn forwarder() -> (std::net::SocketAddr, Arc<AtomicUsize>) {
     (scripted(answers).await.0, asked)
 }
 
+/// How often a test is tried again on a machine that was busy meanwhile.
+const TRIES_MAX: usize = 5;
+/// Clients that could not ask for so long may have missed what they are there for.
+const HELD_UP: Duration = Duration::from_millis(700);
+
+/// Clients who ask for some names again and again.
+struct Clients<'a> {
+    server: &'a Server,
+    last: Instant,
+    held_up: bool,
+}
+
+impl<'a> Clients<'a> {
+    fn of(server: &'a Server) -> Self {
+        Self { server, last: Instant::now(), held_up: false }
+    }
+
+    /// Asks for each name, until `is_done` of their TTLs.
+    async fn ask_until(&mut self, names: &[&str], is_done: impl Fn(&[u32]) -> bool) {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            let mut ttls = Vec::new();
+            for name in names {
+                let answer = self.server.ask(name, RrType::A).await;
+                assert_eq!((answer.rcode, answer.ede_code()), (Rcode::NOERROR, 0), "{name}");
+                ttls.push(ttl(&answer));
+            }
+            self.held_up |= self.last.elapsed() > HELD_UP;
+            self.last = Instant::now();
+            if is_done(&ttls) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{names:?}: {ttls:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
 /// Clients ask all the time, and nobody waits for a name server but the first: shortly before the end, once, somebody is
 /// asked for the answer after it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -39,57 +80,45 @@ async fn popular_answers_are_asked_for_before_their_end() {
     let internet = Internet::start().await;
     let (address, forwarded) = forwarder().await;
     let toml = forward("corp.example", &[format!("udp://{address}")]);
-    let server = start_near(folder(), Some(&internet), &[address], &toml).await;
     let names = ["brief.example.com", "host.corp.example"];
-    let asked = |name: &str| match name {
-        "host.corp.example" => forwarded.load(Ordering::Relaxed),
-        _ => internet.asked(name),
-    };
-    for name in names {
-        assert_eq!(ttl(&server.ask(name, RrType::A).await), LIFE, "{name}");
-    }
-    let cold = names.map(asked);
-    let began = std::time::Instant::now();
-    eventually("both are asked for again", || async {
-        for name in names {
-            let answer = server.ask(name, RrType::A).await;
-            assert_eq!((answer.answer.len(), answer.ede_code()), (1, 0), "{name}");
+    let asked = || [internet.asked(names[0]), forwarded.load(Ordering::Relaxed)];
+    for _ in 0..TRIES_MAX {
+        let server = start_near(folder(), Some(&internet), &[address], &toml).await;
+        let mut clients = Clients::of(&server);
+        clients.ask_until(&names, |ttls| ttls == [LIFE, LIFE]).await;
+        let (cold, began) = (asked(), Instant::now());
+        clients.ask_until(&names, |_| asked().iter().zip(cold).all(|(asked, cold)| *asked > cold)).await;
+        let took = began.elapsed();
+        clients.ask_until(&names, |ttls| ttls.iter().all(|&ttl| ttl > LIFE / 2)).await;
+        if !clients.held_up {
+            // Not from the beginning, and before it is too late.
+            assert!((Duration::from_secs(5)..Duration::from_secs(10)).contains(&took), "{took:?}");
+            assert_eq!(asked(), cold.map(|cold| cold + 1), "one question each");
+            return looked_up(&server, "miss", 2.0).await;
         }
-        names.iter().zip(cold).all(|(name, cold)| asked(name) > cold)
-    })
-    .await;
-    // Not from the beginning, and not when it is too late.
-    assert!(began.elapsed() > Duration::from_secs(u64::from(LIFE / 2)), "{:?}", began.elapsed());
-    eventually("the new answers are given", || async {
-        let mut all_new = true;
-        for name in names {
-            all_new &= ttl(&server.ask(name, RrType::A).await) > LIFE / 2;
-        }
-        all_new
-    })
-    .await;
-    assert!(began.elapsed() < Duration::from_secs(u64::from(LIFE)) + DEADLINE / 2, "{:?}", began.elapsed());
-    for (name, cold) in names.iter().zip(cold) {
-        assert_eq!(asked(name), cold + 1, "{name}: one question");
     }
-    looked_up(&server, "miss", 2.0).await;
+    panic!("the machine was busy all the time");
 }
 
 /// Of an alias only what ends is asked for again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_an_alias_only_what_ends_is_asked_for() {
     let internet = Internet::start().await;
-    let server = serve(&internet, "").await;
-    server.ask("to-brief.plain.test", RrType::A).await;
-    let asked = || ["to-brief.plain.test", "brief.example.com"].map(|name| internet.asked(name));
-    let cold = asked();
-    eventually("it is asked for again", || async {
-        server.ask("to-brief.plain.test", RrType::A).await;
-        asked() != cold
-    })
-    .await;
-    assert_eq!(asked(), [cold[0], cold[1] + 1]);
-    looked_up(&server, "miss", 1.0).await;
+    let names = ["to-brief.plain.test"];
+    let asked = || [names[0], "brief.example.com"].map(|name| internet.asked(name));
+    for _ in 0..TRIES_MAX {
+        let server = serve(&internet, "").await;
+        let mut clients = Clients::of(&server);
+        clients.ask_until(&names, |_| true).await;
+        let cold = asked();
+        clients.ask_until(&names, |_| asked() != cold).await;
+        clients.ask_until(&names, |ttls| ttls[0] > LIFE / 2).await;
+        if !clients.held_up {
+            assert_eq!(asked(), [cold[0], cold[1] + 1]);
+            return looked_up(&server, "miss", 1.0).await;
+        }
+    }
+    panic!("the machine was busy all the time");
 }
 
 /// If the owner doesn't want it, or nobody asks, nobody is asked.

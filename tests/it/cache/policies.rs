@@ -174,7 +174,7 @@ async fn what_changes_meanwhile_holds_for_the_next_query() {
     for name in ["www.example.com", "tiktok.com"] {
         server.ask(name, RrType::A).await;
     }
-    internet.set_delay(Duration::from_millis(600));
+    internet.set_delay(Duration::from_millis(400));
     let asked = internet.asked(ALIAS);
     let address = |answer: &Answer| {
         let last = answer.answer.last().and_then(|record| record.address());
