@@ -7,8 +7,8 @@ use cleandns::{
     config,
     dns::{Class, Name, Question, Rcode, Record, RrType, Transport},
     policy::{
-        Asking, BlockAnswer, Client, ClientKey, Geo, GroupSpec, Link, ListSpec, Mode, OwnerException, Policy, PolicySpec,
-        ProgramSpec, Role, Schedule, Scope, Trigger, Verdict, Zone,
+        Asking, BlockAnswer, Client, ClientKey, Geo, GroupSpec, Link, ListSpec, Mode, OwnerException, Policy,
+        PolicySpec, ProgramSpec, Role, Schedule, Scope, Trigger, Verdict, Zone,
         parse::{Options, parse},
     },
     query::QueryRecord,
@@ -144,7 +144,7 @@ fn what_is_recorded_is_packed_without_allocation() {
         clickhouse: None,
     };
     let privacy = Privacy::new(config.privacy);
-    let (log, writing) = QueryLog::start(&config, &privacy, None, Arc::default(), None).unwrap().unwrap();
+    let (log, writing) = QueryLog::start(&config, &privacy, None, Arc::default(), None).unwrap();
     let question = Question { name: "ads1.example".parse().unwrap(), rr_type: RrType::A, class: Class::IN };
     let links = [
         Link::address("192.0.2.7".parse().unwrap(), Trigger::Address),

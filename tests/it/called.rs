@@ -319,11 +319,16 @@ fn pipeline(resolver: Arc<Reverses>) -> Pipeline {
             access: AccessList::new(Vec::new()),
             local: LocalData::new(&records),
             special: SpecialNames::new(forwarded.into_iter()),
+            tells_chains: false,
         },
         resolver,
         Keeping { bytes: 1 << 20, seed: 1, stale: Duration::ZERO, refresh: false },
         Arc::new(Pauses::load(None)),
-        Surroundings { now: Arc::new(|| 0), mac: Arc::new(|_| Some([2, 0, 0, 0, 0, 1])), tells_chains: false },
+        Surroundings {
+            now: Arc::new(|| 0),
+            mac: Arc::new(|_| Some([2, 0, 0, 0, 0, 1])),
+            uptime: Arc::new(|| Duration::ZERO),
+        },
     )
 }
 

@@ -325,6 +325,7 @@ async fn a_hardware_address_is_paused() {
             access: AccessList::new(vec!["127.0.0.0/8".parse().unwrap()]),
             local: LocalData::new(&[]),
             special: SpecialNames::new(std::iter::empty()),
+            tells_chains: false,
         },
         Arc::new(server.running.health.resolver.clone()),
         Keeping { bytes: 1 << 20, seed: 1, stale: Duration::ZERO, refresh: false },
@@ -332,14 +333,14 @@ async fn a_hardware_address_is_paused() {
         Surroundings {
             now: Arc::new(|| 0),
             mac: Arc::new(move |client| (client == neighbour).then_some([2, 0, 0, 0, 0, 1])),
-            tells_chains: false,
+            uptime: Arc::new(|| Duration::ZERO),
         },
     );
     let rcode = |address: &str| {
         let packet = Ask { rd: false, ..Ask::new("signed.org", RrType::A) }.packet();
         let mut asked = Asked::default();
         asked.read(&packet, address.parse().unwrap(), Transport::Udp, Instant::now());
-        let turn = pipeline.turn(Instant::now());
+        let turn = pipeline.turn();
         pipeline.foresee(&turn, std::slice::from_mut(&mut asked), None);
         let mut record = pipeline.record(&asked);
         let now = pipeline.answer_now(&turn, &asked, &packet, None, &mut record, &mut Vec::new());
