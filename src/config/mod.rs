@@ -3,6 +3,7 @@
 mod dnstap_target;
 mod file;
 mod following;
+mod moment;
 pub mod overlay;
 mod reach;
 mod report;
@@ -14,6 +15,7 @@ pub use file::{
     folder_of, is_part, load, read, show, unknown,
 };
 pub use following::Following;
+pub use moment::{moment, moment_or_ago};
 pub use reach::{Open, open_to_the_internet};
 pub use report::{Problem, Problems};
 pub use schema::schema;
