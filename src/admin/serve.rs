@@ -1,7 +1,11 @@
 //! Connections of the HTTP side: bound, accepted, within bounds, and ended when it is time.
 
+mod places;
+
+pub use places::Place;
+
 use super::{
-    guard::{CONNECTION_WITHIN, CONNECTIONS_MAX, HEAD_BYTES_MAX, SEND_WITHIN},
+    guard::{CONNECTION_WITHIN, HEAD_BYTES_MAX, SEND_WITHIN},
     tls::Tls,
 };
 use axum::{Extension, Router};
@@ -10,6 +14,7 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
+use places::Places;
 use std::{
     net::{IpAddr, SocketAddr},
     pin::pin,
@@ -22,7 +27,7 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpSocket},
-    sync::{Semaphore, watch},
+    sync::watch,
     time::timeout,
 };
 
@@ -81,16 +86,21 @@ pub fn adopt(passed: std::net::TcpListener) -> std::io::Result<TcpListener> {
 
 /// Accepts connections until told to stop.
 pub async fn accept(listener: TcpListener, app: Router, tls: Option<Arc<Tls>>, mut stopping: watch::Receiver<bool>) {
-    let free = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let places = Places::default();
     let stopped = stopping.clone();
     let accepting = async {
         loop {
-            let Ok(place) = free.clone().acquire_owned().await else { return };
+            places.wait().await;
             match listener.accept().await {
                 Ok((stream, peer)) => {
+                    let peer = peer.ip().to_canonical();
+                    let Some(place) = places.take(peer) else {
+                        tracing::debug!(%peer, "too many connections from one address");
+                        continue;
+                    };
                     let lasting = Lasting::default();
-                    let app = app.clone().layer(Extension(Peer(peer.ip().to_canonical())));
-                    let app = app.layer(Extension(lasting.clone()));
+                    let app = app.clone().layer(Extension(Peer(peer)));
+                    let app = app.layer(Extension(lasting.clone())).layer(Extension(place.clone()));
                     let stopping = stopped.clone();
                     let acceptor = tls.as_ref().map(|tls| tls.acceptor());
                     tokio::spawn(async move {

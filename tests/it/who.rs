@@ -1,5 +1,6 @@
 //! Who may: every route by everybody, what browsers are believed, how one signs in, and what is written down of it.
 
+mod limits;
 mod matrix;
 mod meant;
 mod recorded;
@@ -23,8 +24,8 @@ const SAME: &str = "Origin: http://localhost\r\n";
 async fn serve(more: &str) -> Server {
     let folder = folder();
     let path = |name: &str| folder.path().join(name);
-    fs::write(path("token"), "s3cret\n").unwrap();
-    fs::write(path("read"), "l00k\n").unwrap();
+    fs::write(path("token"), "s3cret-of-the-owner\n").unwrap();
+    fs::write(path("read"), "l00k-and-no-more\n").unwrap();
     fs::write(path("block.list"), "#! cleandns\nblocked.example\n").unwrap();
     users(&path("users"));
     let toml = format!(

@@ -9,6 +9,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::Path,
+    sync::atomic::Ordering::Relaxed,
 };
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
@@ -92,6 +93,8 @@ async fn every_route_by_programs() {
     let server = serve("").await;
     for (method, path) in guarded() {
         let line = format!("{method} {path}");
+        // Five wrong tokens in five minutes are looked at.
+        server.clock.fetch_add(300, Relaxed);
         let status = async |header: &str| answer(&server, &line, &format!("{header}{JSON}"), "{}").await.status;
         let is_read = method == "GET";
         let is_own = TO_SIGN_OUT.contains(&(method, path.as_str()));
@@ -100,8 +103,8 @@ async fn every_route_by_programs() {
             ("Authorization: Bearer other\r\n", Some(401)),
             ("Authorization: Bearer \r\n", Some(401)),
             ("Authorization: Basic bDAwazpzM2NyZXQ=\r\n", Some(401)),
-            ("Authorization: Bearer l00k\r\n", (!is_read && !is_own).then_some(403)),
-            ("Authorization: Bearer s3cret\r\n", None),
+            ("Authorization: Bearer l00k-and-no-more\r\n", (!is_read && !is_own).then_some(403)),
+            ("Authorization: Bearer s3cret-of-the-owner\r\n", None),
         ] {
             let status = status(header).await;
             match expected {
@@ -110,12 +113,13 @@ async fn every_route_by_programs() {
             }
         }
         if !is_read {
-            let headers = "Authorization: Bearer s3cret\r\nContent-Type: text/plain\r\n";
+            let headers = "Authorization: Bearer s3cret-of-the-owner\r\nContent-Type: text/plain\r\n";
             assert_eq!(send(&server, &line, headers, "{}").await.status, 415, "{line}: pages can send that");
         }
-        let name = format!("Host: evil.example\r\nAuthorization: Bearer s3cret\r\n{JSON}Content-Length: 2\r\n");
+        let name =
+            format!("Host: evil.example\r\nAuthorization: Bearer s3cret-of-the-owner\r\n{JSON}Content-Length: 2\r\n");
         assert_eq!(request(&server, &line, &name, "{}").await.status, 421, "{line}");
-        let none = format!("Authorization: Bearer s3cret\r\n{JSON}Content-Length: 2\r\n");
+        let none = format!("Authorization: Bearer s3cret-of-the-owner\r\n{JSON}Content-Length: 2\r\n");
         assert_eq!(request(&server, &line, &none, "{}").await.status, 400, "{line} without Host");
     }
     server.running.stop().await;
@@ -130,7 +134,7 @@ async fn every_route_by_browsers() {
         let is_read = method == "GET";
         let is_own = TO_SIGN_OUT.contains(&(method, path.as_str()));
         check_nobody(&server, &line, &path).await;
-        for (token, may_change) in [("l00k", false), ("s3cret", true)] {
+        for (token, may_change) in [("l00k-and-no-more", false), ("s3cret-of-the-owner", true)] {
             let browser = Browser::new(&server, "", token).await;
             let kind = if is_of_api(&path) { JSON } else { FORM };
             let shown = format!("{}{kind}X-CSRF-Token: {}\r\n", browser.headers(), browser.csrf);
