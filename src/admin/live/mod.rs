@@ -7,5 +7,4 @@ mod tail;
 
 pub use minutes::{DAY_SECONDS, Minutes, time_line};
 pub use recorded::{Recorded, Unread};
-pub use reports::Reports;
 pub use tail::{Tail, Tails};

@@ -57,10 +57,10 @@ pub async fn counts(state: &AdminState, hours: u32) -> Counts {
     if !state.recorded.is_somewhere() {
         return Counts::None(Unread::Nowhere.to_string());
     }
-    match state.recorded.reports.of(hours, PAGE_WITHIN).await {
+    match state.recorded.tops(hours, PAGE_WITHIN).await {
         Ok(Some(tops)) => Counts::Known(tops),
         Ok(None) => Counts::Coming,
-        Err(why) => Counts::None(why),
+        Err(why) => Counts::None(why.to_string()),
     }
 }
 
@@ -69,8 +69,8 @@ pub async fn top(state: &AdminState, of: Of, hours: u32, limit: usize) -> Result
     if !state.recorded.is_somewhere() {
         return Err(Unread::Nowhere);
     }
-    let tops = state.recorded.reports.of(hours, API_WITHIN).await.map_err(Unread::Fault)?;
-    let tops = tops.ok_or_else(|| Unread::Fault("counting takes too long; ask again in a minute".to_owned()))?;
+    let tops = state.recorded.tops(hours, API_WITHIN).await?;
+    let tops = tops.ok_or(Unread::Coming)?;
     let table = match of {
         Of::Services => &tops.services,
         Of::Names => &tops.names,
