@@ -183,7 +183,7 @@ pub async fn start(config: Config, mut outside: Outside) -> Result<Running, AppE
         telemetry: telemetry.clone(),
         follow_log: outside.follow_log,
     };
-    let own_overlay = overlay.clone();
+    let (own_overlay, kept_overlay) = (overlay.clone(), overlay.clone());
     let parts = Parts {
         settings: settings.clone(),
         lists: lists.control(),
@@ -260,6 +260,8 @@ pub async fn start(config: Config, mut outside: Outside) -> Result<Running, AppE
     let files = files.transpose().context("could not start the thread that watches the configuration")?;
     let watching = lists.watch().context("could not start the thread that watches the lists")?;
     let contact = tokio::spawn(make_contact(health.clone()));
+    // What has come into force so far is good enough for the next start.
+    let _ = tokio::task::spawn_blocking(move || kept_overlay.keep()).await;
     Ok(Running {
         dns,
         admin,

@@ -1,6 +1,6 @@
 //! `cleandns check`: reads everything that a start would read, and says what is wrong with it.
 
-use super::{Failure, Outcome, say, say_json};
+use super::{Failure, Outcome, overlay, say, say_json};
 use crate::{
     admin::{self, ListsView},
     app,
@@ -22,6 +22,8 @@ struct Checked {
     /// Files and variables of the environment that are read after it.
     besides: Vec<String>,
     warnings: Vec<String>,
+    /// Why what pages and API changed can't be in force as it is written, and what is instead.
+    overlay: Option<String>,
     /// Which of its addresses a cleandns has already, in words.
     running: Vec<String>,
     #[serde(flatten)]
@@ -39,6 +41,8 @@ struct Looked {
     /// What is read after it.
     besides: Vec<String>,
     warnings: Vec<String>,
+    /// Why what pages and API changed can't be in force.
+    overlay: Option<String>,
     /// Which of its addresses a cleandns has already.
     running: Vec<String>,
     published: Arc<Published>,
@@ -56,7 +60,7 @@ struct Sums {
 fn look(loaded: Loaded) -> Result<Looked, Failure> {
     let wrong = |error: &dyn std::fmt::Display| Failure::Configuration(error.to_string());
     let Loaded { config, warnings, sources } = loaded;
-    let besides = sources.into_iter().skip(1).collect();
+    let mut besides: Vec<String> = sources.into_iter().skip(1).collect();
     let configuration = match &config.origin {
         Origin::File(path) => Some(path.display().to_string()),
         Origin::Embedded => None,
@@ -67,6 +71,9 @@ fn look(loaded: Loaded) -> Result<Looked, Failure> {
     query_log::check(&config.query_log).map_err(|error| wrong(&error))?;
     let (_, of_names) = app::local_data(&config).map_err(|error| wrong(&error))?;
     warnings.extend(of_names);
+    let overlay::Laid { config, trouble, resting, file } = overlay::lay(config);
+    besides.extend(file.map(|file| file.display().to_string()));
+    warnings.extend(resting.into_iter().map(|why| format!("{why}; this change does nothing")));
     // Addresses that a server could not have now are no error: a service may have rights that whoever checks has not, and
     // another program may be about to leave.
     let (in_the_way, own) = app::obstacles(&config);
@@ -74,9 +81,9 @@ fn look(loaded: Loaded) -> Result<Looked, Failure> {
     let own = own.iter().filter(|obstacle| obstacle.protocol != "HTTP");
     let running = own.map(|own| format!("{}: a cleandns answers on {} now", own.option, own.address)).collect();
     // A check leaves no trace: it neither writes last good copies nor falls back to them.
-    let lists = Lists::load(Arc::new(config), app::embedded_files(), app::Outside::real().chance())
+    let lists = Lists::load(Arc::new(config), overlay::embedded_files(), app::Outside::real().chance())
         .map_err(|error| wrong(&error))?;
-    Ok(Looked { configuration, besides, warnings, running, published: lists.published() })
+    Ok(Looked { configuration, besides, warnings, overlay: trouble, running, published: lists.published() })
 }
 
 impl Sums {
@@ -91,8 +98,11 @@ impl Sums {
     }
 
     /// What `--strict` makes of them.
-    fn judge(&self, strict: bool) -> Outcome {
+    fn judge(&self, strict: bool, overlay: Option<&str>) -> Outcome {
         let Self { skipped, unusable, .. } = self;
+        if let Some(why) = overlay.filter(|_| strict) {
+            return Err(Failure::Configuration(format!("{why} (--strict)")));
+        }
         if strict && (*skipped > 0 || *unusable > 0) {
             return Err(Failure::Configuration(format!(
                 "{skipped} skipped lines and {unusable} unusable lists (--strict)"
@@ -120,6 +130,7 @@ pub fn as_json(loaded: Result<Loaded, Failure>, strict: bool) -> Outcome {
         configuration: looked.configuration,
         besides: looked.besides,
         warnings: looked.warnings,
+        overlay: looked.overlay.clone(),
         running: looked.running,
         lists: Some(admin::lists(&status)),
         rules: looked.published.policy.load().as_ref().map_or(0, |policy| policy.rule_count()),
@@ -127,7 +138,7 @@ pub fn as_json(loaded: Result<Loaded, Failure>, strict: bool) -> Outcome {
         held: sums.held,
         unusable: sums.unusable,
     })?;
-    sums.judge(strict)
+    sums.judge(strict, looked.overlay.as_deref())
 }
 
 /// Checks configuration and lists, and tells a person.
@@ -139,6 +150,7 @@ pub fn check(loaded: Loaded, verbose: bool, strict: bool) -> Outcome {
     }
     looked.besides.iter().for_each(|source| say(format!("besides: {source}\n")));
     looked.warnings.iter().for_each(|warning| say(format!("warning: {warning}\n")));
+    looked.overlay.iter().for_each(|why| say(format!("warning: {why}\n")));
     looked.running.iter().for_each(|running| say(format!("{running}\n")));
     let status = looked.published.status.load();
     status.lists.iter().for_each(|list| show(list, verbose));
@@ -156,7 +168,7 @@ pub fn check(loaded: Loaded, verbose: bool, strict: bool) -> Outcome {
     say(format!(
         "{lists} lists, {rules} rules in force, {skipped} lines skipped, {held} rules held back, {unusable} lists unusable\n"
     ));
-    sums.judge(strict)
+    sums.judge(strict, looked.overlay.as_deref())
 }
 
 fn show(list: &ListState, verbose: bool) {

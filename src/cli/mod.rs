@@ -12,6 +12,7 @@ mod export;
 mod http;
 mod lists;
 mod manual;
+mod overlay;
 mod pause;
 mod progress;
 mod records;
@@ -106,6 +107,9 @@ enum Command {
         /// Compile the lists from their files instead of asking the running server.
         #[arg(long)]
         offline: bool,
+        /// Leave out what pages and API changed (overlay.toml in [state] dir).
+        #[arg(long, requires = "offline")]
+        no_overlay: bool,
     },
     /// Look at the lists of the running server.
     Lists {
@@ -190,6 +194,9 @@ enum Command {
         /// database or Pi-hole's). Without it, its beginning tells.
         #[arg(long, value_parser = replay::format)]
         format: Option<crate::replay::Format>,
+        /// Leave out what pages and API changed (overlay.toml in the [state] dir of a configuration).
+        #[arg(long)]
+        no_overlay: bool,
         /// Rows of each table.
         #[arg(long, default_value_t = 10, value_name = "N")]
         top: usize,
@@ -369,9 +376,9 @@ fn run_command(args: Args) -> Outcome {
         Command::Query { name, rr_type, tcp, dnssec, cd, json } => {
             ask::ask(&load_to_ask()?.config, &name, &rr_type, ask::Options { tcp, dnssec, cd, json })
         }
-        Command::Explain { name, rr_type, client, json, offline } => {
+        Command::Explain { name, rr_type, client, json, offline, no_overlay } => {
             let loaded = if offline { load()? } else { load_to_ask()? };
-            explain::explain(loaded.config, &explain::Asked { name, rr_type, client, json, offline })
+            explain::explain(loaded.config, &explain::Asked { name, rr_type, client, json, offline, no_overlay })
         }
         Command::Lists { command: ListsCommand::Status { verbose, json } } => {
             lists::status(&load_to_ask()?.config, verbose, json)
@@ -401,8 +408,9 @@ fn run_command(args: Args) -> Outcome {
             let asked = report::Asked { from, to, program, client, format, output, source, instance, k };
             report::report(&load_to_ask()?.config, &asked)
         }
-        Command::Replay { file, against, before, format, top, json } => {
-            replay::replay(&replay::Asked { config: args.config, file, against, before, format, top, json })
+        Command::Replay { file, against, before, format, no_overlay, top, json } => {
+            let config = args.config;
+            replay::replay(&replay::Asked { config, file, against, before, format, no_overlay, top, json })
         }
         Command::Admin { command } => admin::admin(command, || load_to_ask().map(|loaded| loaded.config)),
         Command::Config { command: ConfigCommand::Show { json } } => config::show_all(args.config.as_deref(), json),
@@ -449,6 +457,11 @@ fn extent(text: &str) -> Result<Extent, String> {
 /// Prints, whether or not anybody still reads.
 fn say(text: impl AsRef<str>) {
     let _ = std::io::stdout().write_all(text.as_ref().as_bytes());
+}
+
+/// Says to a person what is not as it should be, beside what is asked for.
+fn warn(text: &str) {
+    let _ = writeln!(std::io::stderr(), "warning: {text}");
 }
 
 /// Says something as JSON, for programs.

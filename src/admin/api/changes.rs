@@ -12,6 +12,7 @@ use super::super::{
         programs::{Programs, programs},
     },
 };
+use crate::config::overlay::{OwnBlock, OwnException};
 use axum::{
     Json, Router,
     extract::{FromRequest, Path, Query, Request, State},
@@ -175,7 +176,7 @@ async fn remove_exception(
     Path(id): Path<String>,
     Query(Try { dry_run }): Query<Try>,
 ) -> Response {
-    told(state.desk.remove_exception(&who, &id, dry_run).await, dry_run, false)
+    told(state.desk.remove::<OwnException>(&who, &id, dry_run).await, dry_run, false)
 }
 
 #[derive(Serialize)]
@@ -212,7 +213,7 @@ async fn remove_block(
     Path(id): Path<String>,
     Query(Try { dry_run }): Query<Try>,
 ) -> Response {
-    told(state.desk.remove_block(&who, &id, dry_run).await, dry_run, false)
+    told(state.desk.remove::<OwnBlock>(&who, &id, dry_run).await, dry_run, false)
 }
 
 async fn undo_change(
