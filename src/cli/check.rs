@@ -81,7 +81,7 @@ fn look(loaded: Loaded) -> Result<Looked, Failure> {
     let own = own.iter().filter(|obstacle| obstacle.protocol != "HTTP");
     let running = own.map(|own| format!("{}: a cleandns answers on {} now", own.option, own.address)).collect();
     // A check leaves no trace: it neither writes last good copies nor falls back to them.
-    let lists = Lists::load(Arc::new(config), overlay::embedded_files(), app::Outside::real().chance())
+    let lists = Lists::load(Arc::new(config), app::embedded_files(), app::Outside::real().chance())
         .map_err(|error| wrong(&error))?;
     Ok(Looked { configuration, besides, warnings, overlay: trouble, running, published: lists.published() })
 }

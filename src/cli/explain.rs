@@ -55,7 +55,7 @@ fn laid(config: Config) -> Config {
 
 /// Compiles the lists from their files and decides on the question alone.
 fn offline(config: Config, name: Name, rr_type: RrType, client: IpAddr) -> Result<Explained, Failure> {
-    let lists = Lists::load(Arc::new(config.clone()), overlay::embedded_files(), app::Outside::real().chance())
+    let lists = Lists::load(Arc::new(config.clone()), app::embedded_files(), app::Outside::real().chance())
         .map_err(|error| Failure::Configuration(error.to_string()))?;
     let published = lists.published();
     let pipeline =

@@ -186,7 +186,7 @@ fn judge(loaded: Loaded, no_overlay: bool) -> Result<Side<Judge>, Failure> {
     let (local, warnings) = app::local_data(&config).map_err(|error| Failure::Configuration(error.to_string()))?;
     warnings.iter().for_each(|warning| warn(warning));
     let special = SpecialNames::new(config.resolve.forwards.iter().map(|forward| forward.zone));
-    let lists = Lists::load(Arc::new(config), overlay::embedded_files(), app::Outside::real().chance())
+    let lists = Lists::load(Arc::new(config), app::embedded_files(), app::Outside::real().chance())
         .map_err(|error| Failure::Configuration(error.to_string()))?;
     let published = lists.published();
     for list in &published.status.load().lists {

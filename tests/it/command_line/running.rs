@@ -81,7 +81,7 @@ fn the_token_is_sent_along() {
         panic!("the port this process just left was taken");
     };
     assert_eq!(place.run(&["lists", "status"]).code, Some(0));
-    fs::write(place.path("token"), "wrong\n").unwrap();
+    fs::write(place.path("token"), "another-than-the-owner-s\n").unwrap();
     let ended = place.run(&["lists", "status"]);
     assert_eq!(ended.code, Some(1), "{ended:?}");
     // Of the problem what is for people.
