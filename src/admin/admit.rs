@@ -128,7 +128,7 @@ pub async fn permitted(State(state): State<AdminState>, request: Request, next: 
         Some(reader) => Err(Refusal::read_only(&reader.who.name)),
         None => Err(Refusal::new(Kind::NotSignedIn, "sign in first")),
     };
-    let Err(refusal) = meant.and_then(|()| may()) else {
+    let Err(refusal) = meant.and_then(|()| may()).and_then(|()| is_object(&head.headers, &body)) else {
         let request = Request::from_parts(head, Body::from(body));
         // To sign in changes nothing, and isn't gone on with for those who don't wait for it.
         return if is_to_sign_in { next.run(request).await } else { to_its_end(request, next).await };
@@ -163,6 +163,15 @@ fn is_meant(state: &AdminState, headers: &HeaderMap, body: &Bytes, expected: &st
     is_shown
         .then_some(())
         .ok_or_else(|| Refusal::new(Kind::Csrf, "Go back, load the page again, and send it once more."))
+}
+
+/// Refuses JSON that is no object. Where all fields may be left out, an empty list would else be as good as one.
+fn is_object(headers: &HeaderMap, body: &Bytes) -> Result<(), Refusal> {
+    let first = body.iter().find(|octet| !octet.is_ascii_whitespace());
+    match csrf::is_json(headers) && first.is_some_and(|octet| *octet != b'{') {
+        true => Err(Refusal::new(Kind::BadRequest, "the body has to be an object of JSON: {\"field\": value}")),
+        false => Ok(()),
+    }
 }
 
 /// Says why not; but that there is no such thing, or that it can't be done to it, is said first.
