@@ -16,6 +16,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Redirect, Response},
 };
+use serde_json::Value;
 use std::net::IpAddr;
 
 /// What is there for those who aren't known yet: to sign in.
@@ -165,11 +166,13 @@ fn is_meant(state: &AdminState, headers: &HeaderMap, body: &Bytes, expected: &st
         .ok_or_else(|| Refusal::new(Kind::Csrf, "Go back, load the page again, and send it once more."))
 }
 
-/// Refuses JSON that is no object. Where all fields may be left out, an empty list would else be as good as one.
+/// Refuses JSON that is no object. Where all fields may be left out, an empty list would else be as good as one. What is no
+/// JSON is told by whoever reads it.
 fn is_object(headers: &HeaderMap, body: &Bytes) -> Result<(), Refusal> {
-    let first = body.iter().find(|octet| !octet.is_ascii_whitespace());
-    match csrf::is_json(headers) && first.is_some_and(|octet| *octet != b'{') {
-        true => Err(Refusal::new(Kind::BadRequest, "the body has to be an object of JSON: {\"field\": value}")),
+    let is_other = || body.first().is_some_and(|first| *first != b'{');
+    let other = || serde_json::from_slice::<Value>(body).is_ok_and(|value| !value.is_object());
+    match csrf::is_json(headers) && is_other() && other() {
+        true => Err(Refusal::new(Kind::Invalid, "the body has to be an object of JSON: {\"field\": value}")),
         false => Ok(()),
     }
 }
