@@ -197,7 +197,7 @@ pub async fn start(config: Config, mut outside: Outside) -> Result<Running, AppE
         seed,
         follow_log: outside.follow_log,
     };
-    let own_overlay = overlay.clone();
+    let (own_overlay, kept_overlay) = (overlay.clone(), overlay.clone());
     let parts = Parts {
         settings: settings.clone(),
         lists: lists.control(),
@@ -272,6 +272,8 @@ pub async fn start(config: Config, mut outside: Outside) -> Result<Running, AppE
     let files = watched.transpose().context("could not start the thread that watches the configuration")?;
     let watching = lists.watch().context("could not start the thread that watches the lists")?;
     let contact = tokio::spawn(make_contact(health.clone()));
+    // What has come into force so far is good enough for the next start.
+    let _ = tokio::task::spawn_blocking(move || kept_overlay.keep()).await;
     Ok(Running {
         dns,
         admin,

@@ -185,7 +185,7 @@ impl Health {
                 .mended_by("What was recorded before is where that file is; this is told for a quarter of an hour.")
         }));
         reasons.extend(self.overlay.troubles().0.map(|why| {
-            Concern::new(Code::Overlay, why).meanwhile("what was changed before is in force").mended_by(
+            Concern::new(Code::Overlay, why).meanwhile(self.overlay.in_its_place()).mended_by(
                 "Mend overlay.toml in the state folder, or delete it to undo all changes; it is read again by itself.",
             )
         }));

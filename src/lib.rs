@@ -55,7 +55,7 @@
 //!   whole or not at all, `files` keeps watch on the files, `overlay` is the file of what pages and API changed.
 //! - [`config`] what the owner wrote, checked whole: `file` reads and merges files and the environment, `overlay` lies upon
 //!   it, `following` is what a running program takes of a new one, `schema` is for editors; [`embedded`] the copies inside
-//!   the binary.
+//!   the binary, and lists that a command makes for itself.
 //! - [`app`] puts it together; [`cli`] is what a person types.
 //!
 //! For users: `README.md` with the chapters it lists, `blocklists/README.md` (formats), `config/POLICY.md` (what beats what),

@@ -3,11 +3,11 @@
 
 use super::{
     AdminState,
-    auth::{Reader, Role, csrf},
-    change::{at_leisure, note_refusal},
+    auth::{BadToken, Reader, Role, by, csrf},
+    change::{at_leisure, note_refusal, note_wrong_token},
     guard::BODY_BYTES_MAX,
     problem::{Kind, Refusal, is_of_api},
-    serve::Peer,
+    serve::{Peer, Place},
 };
 use axum::{
     body::{Body, Bytes, to_bytes},
@@ -16,6 +16,8 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Redirect, Response},
 };
+use serde_json::Value;
+use std::net::IpAddr;
 
 /// What is there for those who aren't known yet: to sign in.
 const TO_SIGN_IN: [(Method, &str); 4] = [
@@ -44,9 +46,31 @@ pub async fn known(State(state): State<AdminState>, mut request: Request, next: 
         }
         Ok(None) | Err(_) if is_to_sign_in => {}
         Ok(None) => return turned_away(&request),
-        Err(_) => return unauthorized("send `Authorization: Bearer` with the token of this server\n"),
+        Err(bad) => return wrong_token(&state, bad, request.headers(), from).await,
     }
     next.run(request).await
+}
+
+/// Says that a token is wrong. The first of late from an address is written down.
+async fn wrong_token(state: &AdminState, bad: BadToken, headers: &HeaderMap, from: IpAddr) -> Response {
+    match bad {
+        BadToken::TooMany(seconds) => {
+            let refusal = Refusal::new(Kind::TooMany, "There were too many wrong tokens. Send the right one.");
+            let mut response = refusal.into_response();
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+            return response;
+        }
+        BadToken::First => {
+            let by = by(headers);
+            let noting = move |state: &AdminState| {
+                note_wrong_token(state, by, from);
+                Ok(())
+            };
+            let _ = at_leisure(state, noting).await;
+        }
+        BadToken::Again => {}
+    }
+    unauthorized("send `Authorization: Bearer` with the token of this server\n")
 }
 
 /// The change that a page is told to tell of.
@@ -105,10 +129,24 @@ pub async fn permitted(State(state): State<AdminState>, request: Request, next: 
         Some(reader) => Err(Refusal::read_only(&reader.who.name)),
         None => Err(Refusal::new(Kind::NotSignedIn, "sign in first")),
     };
-    let Err(refusal) = meant.and_then(|()| may()) else {
-        return next.run(Request::from_parts(head, Body::from(body))).await;
+    let Err(refusal) = meant.and_then(|()| may()).and_then(|()| is_object(&head.headers, &body)) else {
+        let request = Request::from_parts(head, Body::from(body));
+        // To sign in changes nothing, and isn't gone on with for those who don't wait for it.
+        return if is_to_sign_in { next.run(request).await } else { to_its_end(request, next).await };
     };
     refused(&state, head, refusal, next).await
+}
+
+/// Makes a change to its end, though whoever asked for it hangs up meanwhile: it has been begun to be written, noted and put
+/// in force, and none of that is of use without the rest. It counts as their connection for as long.
+async fn to_its_end(request: Request, next: Next) -> Response {
+    let place = request.extensions().get::<Place>().cloned();
+    let changing = tokio::spawn(async move {
+        let response = next.run(request).await;
+        drop(place);
+        response
+    });
+    changing.await.unwrap_or_else(|error| Refusal::new(Kind::Fault, error.to_string()).into_response())
 }
 
 /// Whether it was meant: a page of ours sent it and shows the token that it was given, or a program, whose JSON no page of
@@ -126,6 +164,17 @@ fn is_meant(state: &AdminState, headers: &HeaderMap, body: &Bytes, expected: &st
     is_shown
         .then_some(())
         .ok_or_else(|| Refusal::new(Kind::Csrf, "Go back, load the page again, and send it once more."))
+}
+
+/// Refuses JSON that is no object. Where all fields may be left out, an empty list would else be as good as one. What is no
+/// JSON is told by whoever reads it.
+fn is_object(headers: &HeaderMap, body: &Bytes) -> Result<(), Refusal> {
+    let is_other = || body.first().is_some_and(|first| *first != b'{');
+    let other = || serde_json::from_slice::<Value>(body).is_ok_and(|value| !value.is_object());
+    match csrf::is_json(headers) && is_other() && other() {
+        true => Err(Refusal::new(Kind::Invalid, "the body has to be an object of JSON: {\"field\": value}")),
+        false => Ok(()),
+    }
 }
 
 /// Says why not; but that there is no such thing, or that it can't be done to it, is said first.

@@ -3,6 +3,9 @@
 //!
 //! Without a place for the file the lines go to the program's log, and the last of them are kept in memory.
 
+mod files;
+
+use self::files::{aside, end_half_line, lines_at_end, put_aside};
 use super::auth::{By, Role, Who};
 use crate::report::Moment;
 use serde::{Deserialize, Serialize};
@@ -10,7 +13,7 @@ use serde_json::Value;
 use std::{
     collections::VecDeque,
     fs::{self, File, OpenOptions},
-    io::{self, Read, Seek, SeekFrom, Write},
+    io::{self, Write},
     net::IpAddr,
     os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
@@ -26,8 +29,17 @@ const FILES_KEPT: usize = 5;
 const AT_HAND: usize = 256;
 /// Octets at the end of a file in which they are looked for at the start.
 const TAIL_BYTES: u64 = 512 << 10;
-/// Lines about refusals and failed sign-ins within a minute: whoever goes on can't fill the log by it.
+/// Lines about refusals, failed sign-ins and wrong tokens within a minute, and within a day: strangers can write them, and
+/// would else put changes aside, and in the end out of the log. With these it takes them more than half a year.
 const REFUSALS_A_MINUTE: usize = 60;
+const REFUSALS_A_DAY: usize = 1000;
+/// Octets of each text of such a line.
+const REFUSAL_TEXT_BYTES_MAX: usize = 256;
+/// Such lines that are at hand in memory; they don't push out more of the others.
+const REFUSALS_AT_HAND: usize = AT_HAND / 4;
+
+const MINUTE: i64 = 60;
+const DAY: i64 = 86_400;
 
 /// A line.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -73,6 +85,15 @@ impl Outcome {
             Self::Failed => "failed",
         }
     }
+
+    /// What became of a change, in a sentence.
+    pub fn told(self) -> &'static str {
+        match self {
+            Self::Done => "was made",
+            Self::Refused => "was refused",
+            Self::Failed => "came to nothing",
+        }
+    }
 }
 
 /// What is to be written.
@@ -110,7 +131,14 @@ impl Entry {
         self.outcome == Outcome::Refused
     }
 
-    fn line(self, change: u64, now: i64) -> Line {
+    fn line(mut self, change: u64, now: i64) -> Line {
+        if self.is_refusal() {
+            // Nothing was changed, so there is no value before or after it.
+            (self.before, self.after) = (None, None);
+            for text in [&mut self.who.name, &mut self.key] {
+                text.truncate(text.floor_char_boundary(REFUSAL_TEXT_BYTES_MAX));
+            }
+        }
         Line {
             change,
             time: Moment(now.saturating_mul(1_000_000)).shown("%Y-%m-%dT%H:%M:%SZ"),
@@ -134,7 +162,7 @@ impl Entry {
 pub enum AuditError {
     #[error("the audit log {} can't be written: {error}; nothing is changed", .path.display())]
     Unwritable { path: PathBuf, error: io::Error },
-    #[error("there were too many refusals within a minute; they are no longer written down")]
+    #[error("there were too many refusals of late; they are not written down for a while")]
     TooMany,
 }
 
@@ -152,7 +180,7 @@ struct State {
     open: Option<(File, u64, u64)>,
     last: u64,
     at_hand: VecDeque<Line>,
-    /// Seconds since 1970 of the refusals written of late.
+    /// Seconds since 1970 of the refusals written within a day.
     refusals: VecDeque<i64>,
 }
 
@@ -219,28 +247,58 @@ impl Audit {
         self.lock().at_hand.iter().rev().find(|line| line.change == change).cloned()
     }
 
+    /// A change, however long ago, as long as its file is kept. It may read files.
+    pub fn find_in_files(&self, change: u64) -> Option<Line> {
+        let in_files = || {
+            let mut found = None;
+            // Numbers count up, so those before it are further back only.
+            self.for_each_in_files(|line| {
+                let goes_on = line.change > change;
+                found = Some(line).filter(|line| line.change == change);
+                goes_on
+            });
+            found
+        };
+        self.find(change).or_else(in_files)
+    }
+
     /// Lines before a change, newest first; and whether there are more. It may read files.
     pub fn before(&self, before: Option<u64>, limit: usize) -> (Vec<Line>, bool) {
         let is_wanted = |line: &Line| before.is_none_or(|before| line.change < before);
-        let newest = |lines: &mut dyn DoubleEndedIterator<Item = Line>| -> Vec<Line> {
-            lines.rev().filter(|line| is_wanted(line)).take(limit + 1).collect()
-        };
-        let mut found = newest(&mut self.lock().at_hand.iter().cloned());
-        if let Some(path) = self.path().as_ref().filter(|_| found.len() <= limit) {
+        let mut found: Vec<Line> = Vec::new();
+        {
+            let state = self.lock();
+            let newest = state.at_hand.iter().rev().filter(|line| is_wanted(line)).take(limit + 1);
+            found.extend(newest.cloned());
+        }
+        // Refusals that were pushed out of memory are in the file.
+        let has_gap = || found.windows(2).any(|pair| pair[0].change != pair[1].change + 1);
+        if self.path().is_some() && (found.len() <= limit || has_gap()) {
             found.clear();
-            for number in 0..=FILES_KEPT {
-                let text = fs::read(aside(path, number)).unwrap_or_default();
-                let mut lines =
-                    text.rsplit(|octet| *octet == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
-                found.extend(lines.by_ref().filter(is_wanted).take(limit + 1 - found.len()));
-                if found.len() > limit {
-                    break;
+            self.for_each_in_files(|line| {
+                if is_wanted(&line) {
+                    found.push(line);
                 }
-            }
+                found.len() <= limit
+            });
         }
         let is_more = found.len() > limit;
         found.truncate(limit);
         (found, is_more)
+    }
+
+    /// Hands over the lines of all files, newest first, until it is told to stop.
+    fn for_each_in_files(&self, mut take: impl FnMut(Line) -> bool) {
+        let Some(path) = &self.path() else { return };
+        for number in 0..=FILES_KEPT {
+            let text = fs::read(aside(path, number)).unwrap_or_default();
+            let lines = text.rsplit(|octet| *octet == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
+            for line in lines {
+                if !take(line) {
+                    return;
+                }
+            }
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -250,10 +308,14 @@ impl Audit {
 
 impl State {
     fn takes_refusal(&mut self, now: i64) -> bool {
-        self.refusals.retain(|time| (0..60).contains(&(now - time)));
-        let takes = self.refusals.len() < REFUSALS_A_MINUTE;
+        self.refusals.retain(|time| (0..DAY).contains(&(now - time)));
+        let of_late = self.refusals.iter().rev().take_while(|time| now - **time < MINUTE).count();
+        let takes = of_late < REFUSALS_A_MINUTE && self.refusals.len() < REFUSALS_A_DAY;
         if takes {
             self.refusals.push_back(now);
+        }
+        if takes && self.refusals.len() == REFUSALS_A_DAY {
+            tracing::warn!("{REFUSALS_A_DAY} refusals within a day: the audit log takes no more of them for a while");
         }
         takes
     }
@@ -270,7 +332,9 @@ impl State {
             self.at_hand.push_back(line);
         }
         while self.at_hand.len() > AT_HAND {
-            self.at_hand.pop_front();
+            let mut refusals = (0..).zip(&self.at_hand).filter(|(_, line)| line.outcome == Outcome::Refused);
+            let oldest = refusals.next().map(|(at, _)| at).filter(|_| refusals.count() >= REFUSALS_AT_HAND);
+            self.at_hand.remove(oldest.unwrap_or(0));
         }
     }
 
@@ -309,54 +373,6 @@ impl State {
         *size += text.len() as u64;
         Ok(())
     }
-}
-
-/// A process may have ended, or a disk been full, in the middle of a line: the next begins on its own.
-fn end_half_line(file: &mut File) -> io::Result<()> {
-    let mut last = [b'\n'];
-    if file.seek(SeekFrom::End(-1)).is_ok() {
-        file.read_exact(&mut last)?;
-    }
-    if last != *b"\n" { file.write_all(b"\n") } else { Ok(()) }
-}
-
-/// The file that was put aside so many times; the newest is 0.
-fn aside(path: &Path, number: usize) -> PathBuf {
-    match number {
-        0 => path.to_owned(),
-        number => {
-            let mut name = path.as_os_str().to_owned();
-            name.push(format!(".{number}"));
-            name.into()
-        }
-    }
-}
-
-fn put_aside(path: &Path) -> io::Result<()> {
-    for number in (0..FILES_KEPT).rev() {
-        match fs::rename(aside(path, number), aside(path, number + 1)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-/// The last lines of a file; none if it can't be read. Lines that can't be read are passed over.
-fn lines_at_end(path: &Path) -> Vec<Line> {
-    let read = || -> io::Result<Vec<u8>> {
-        let mut file = File::open(path)?;
-        let from = file.metadata()?.len().saturating_sub(TAIL_BYTES);
-        file.seek(SeekFrom::Start(from))?;
-        let mut text = Vec::new();
-        file.take(TAIL_BYTES).read_to_end(&mut text)?;
-        Ok(text)
-    };
-    let text = read().unwrap_or_default();
-    let lines = text.rsplit(|octet| *octet == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
-    let mut lines: Vec<Line> = lines.take(AT_HAND).collect();
-    lines.reverse();
-    lines
 }
 
 #[cfg(test)]

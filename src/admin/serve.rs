@@ -1,7 +1,11 @@
 //! Connections of the HTTP side: bound, accepted, within bounds, and ended when it is time.
 
+mod places;
+
+pub use places::Place;
+
 use super::{
-    guard::{CONNECTION_WITHIN, CONNECTIONS_MAX, HEAD_BYTES_MAX, SEND_WITHIN},
+    guard::{CONNECTION_WITHIN, HEAD_BYTES_MAX, SEND_WITHIN},
     tls::Tls,
 };
 use arc_swap::ArcSwapOption;
@@ -11,6 +15,7 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
+use places::Places;
 use std::{
     net::{IpAddr, SocketAddr},
     pin::pin,
@@ -23,7 +28,7 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpSocket},
-    sync::{Semaphore, watch},
+    sync::watch,
     time::timeout,
 };
 
@@ -92,18 +97,22 @@ pub async fn accept(
     tls: Arc<ArcSwapOption<Tls>>,
     mut stopping: watch::Receiver<bool>,
 ) {
-    let free = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let places = Places::default();
     let stopped = stopping.clone();
     let accepting = async {
         loop {
-            let Ok(place) = free.clone().acquire_owned().await else { return };
+            places.wait().await;
             match listener.accept().await {
                 Ok((stream, peer)) => {
+                    let peer = peer.ip().to_canonical();
+                    let Some(place) = places.take(peer) else {
+                        tracing::debug!(%peer, "too many connections from one address");
+                        continue;
+                    };
                     let lasting = Lasting::default();
-                    let app = app.clone().layer(Extension(Peer(peer.ip().to_canonical())));
-                    let own = stream.local_addr().map_or(peer.ip(), |own| own.ip());
-                    let app = app.layer(Extension(Reached(own.to_canonical())));
-                    let app = app.layer(Extension(lasting.clone()));
+                    let own = stream.local_addr().map_or(peer, |own| own.ip());
+                    let app = app.clone().layer(Extension(Peer(peer))).layer(Extension(Reached(own.to_canonical())));
+                    let app = app.layer(Extension(lasting.clone())).layer(Extension(place.clone()));
                     let stopping = stopped.clone();
                     let acceptor = tls.load().as_ref().map(|tls| tls.acceptor());
                     tokio::spawn(async move {

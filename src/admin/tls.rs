@@ -1,10 +1,9 @@
 //! HTTPS: certificate and key from files, which are read again when they change. A bad pair never replaces a good one.
 
-use crate::config::AdminTls;
+use crate::{config::AdminTls, watch::Stamp};
 use arc_swap::ArcSwap;
 use std::{
     fs, io,
-    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard},
 };
@@ -41,18 +40,16 @@ pub struct Tls {
 }
 
 struct State {
-    marks: Marks,
+    /// What told the two files read last from others.
+    stamps: [Option<Stamp>; 2],
     trouble: Option<String>,
 }
 
-/// What tells two files from others: inode, size, and time of the last change to the nanosecond, of each.
-type Marks = [Option<(u64, u64, i64, i64)>; 2];
-
 impl Tls {
     pub fn read(files: &AdminTls) -> Result<Self, TlsError> {
-        let marks = marks(files);
+        let stamps = stamps(files);
         let current = ArcSwap::from_pointee(read(files)?);
-        Ok(Self { files: files.clone(), current, state: Mutex::new(State { marks, trouble: None }) })
+        Ok(Self { files: files.clone(), current, state: Mutex::new(State { stamps, trouble: None }) })
     }
 
     /// Answers with what is in force now.
@@ -67,12 +64,12 @@ impl Tls {
 
     /// Reads the files again if they have changed. It waits for the disk.
     pub fn look(&self) {
-        let marks = marks(&self.files);
+        let stamps = stamps(&self.files);
         let mut state = self.lock();
-        if state.marks == marks {
+        if state.stamps == stamps {
             return;
         }
-        state.marks = marks;
+        state.stamps = stamps;
         match read(&self.files) {
             Ok(config) => {
                 self.current.store(Arc::new(config));
@@ -92,11 +89,8 @@ impl Tls {
     }
 }
 
-fn marks(files: &AdminTls) -> Marks {
-    [&files.cert, &files.key].map(|path| {
-        let about = fs::metadata(path).ok()?;
-        Some((about.ino(), about.size(), about.mtime(), about.mtime_nsec()))
-    })
+fn stamps(files: &AdminTls) -> [Option<Stamp>; 2] {
+    [&files.cert, &files.key].map(|path| Stamp::of(path).ok())
 }
 
 fn read(files: &AdminTls) -> Result<ServerConfig, TlsError> {

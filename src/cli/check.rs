@@ -1,14 +1,13 @@
 //! `cleandns check`: reads everything that a start would read, and says what is wrong with it.
 
-use super::{Failure, Outcome, say, say_json};
+use super::{Failure, Outcome, overlay, say, say_json};
 use crate::{
     admin::{self, ListsView},
     app,
-    config::{Config, Examined, Origin, Problems},
+    config::{Config, Examined, Origin},
     lists::{ListPath, ListState, ListStatus, Lists, Published},
     policy::parse::Told,
     query_log,
-    settings::OverlayFile,
 };
 use serde::Serialize;
 use std::sync::Arc;
@@ -23,6 +22,8 @@ struct Checked {
     /// Files and variables of the environment that are read after it.
     besides: Vec<String>,
     warnings: Vec<String>,
+    /// Why what pages and API changed can't be in force as it is written, and what is instead.
+    overlay: Option<String>,
     /// Which of its addresses a cleandns has already, in words.
     running: Vec<String>,
     #[serde(flatten)]
@@ -43,8 +44,8 @@ struct Looked {
     /// What is read after it.
     besides: Vec<String>,
     warnings: Vec<String>,
-    /// Why nothing of what pages and API changed would be in force.
-    overlay: Vec<String>,
+    /// Why what pages and API changed can't be in force.
+    overlay: Option<String>,
     /// Which of its addresses a cleandns has already.
     running: Vec<String>,
     /// `None`: the lists could not be read, or it isn't known which there are.
@@ -91,15 +92,12 @@ fn look(found: Examined) -> Looked {
     if !is_whole(&["policy", "program", "group", "state"]) {
         return looked;
     }
-    let outside = app::Outside::real();
-    let overlay = OverlayFile::open(config.state_dir.as_deref(), outside.clock.clone());
-    looked.overlay.extend(overlay.troubles().0.iter().flat_map(|why| why.lines()).map(str::to_owned));
-    match overlay.tried(&overlay.overlay(), config.clone()) {
-        Ok(applied) => looked.warnings.extend(applied.resting.into_iter().map(|resting| resting.why)),
-        Err(Problems(problems)) => looked.overlay.extend(problems.iter().map(ToString::to_string)),
-    }
+    let overlay::Laid { config, trouble, resting, file } = overlay::lay(config);
+    looked.overlay = trouble;
+    looked.besides.extend(file.map(|file| file.display().to_string()));
+    looked.warnings.extend(resting.into_iter().map(|why| format!("{why}; this change does nothing")));
     // A check leaves no trace: it neither writes last good copies nor falls back to them.
-    match Lists::load(Arc::new(config), app::embedded_files(), outside.chance()) {
+    match Lists::load(Arc::new(config), app::embedded_files(), app::Outside::real().chance()) {
         Ok(lists) => looked.published = Some(lists.published()),
         Err(error) => looked.problems.extend(error.to_string().lines().map(str::to_owned)),
     }
@@ -141,20 +139,17 @@ impl Looked {
         policy.map_or(0, |policy| policy.rule_count())
     }
 
-    /// What a server would leave out of what pages and API changed, and would start without.
-    fn overlay_told(&self) -> impl Iterator<Item = String> {
-        self.overlay.iter().map(|why| format!("{why}; nothing that pages and API changed is in force so"))
-    }
-
     /// What is to be made of all that was found.
     fn judge(&self, sums: &Sums, strict: bool) -> Outcome {
         if !self.problems.is_empty() {
             return Err(Failure::Configuration(self.problems.join("\n")));
         }
+        if let Some(why) = self.overlay.as_ref().filter(|_| strict) {
+            return Err(Failure::Configuration(format!("{why} (--strict)")));
+        }
         let Sums { skipped, unusable, .. } = sums;
-        if strict && (*skipped > 0 || *unusable > 0 || !self.overlay.is_empty()) {
-            let overlay = if self.overlay.is_empty() { "" } else { ", and an overlay of no use" };
-            let text = format!("{skipped} skipped lines and {unusable} unusable lists{overlay} (--strict)");
+        if strict && (*skipped > 0 || *unusable > 0) {
+            let text = format!("{skipped} skipped lines and {unusable} unusable lists (--strict)");
             return Err(Failure::Configuration(text));
         }
         Ok(())
@@ -182,7 +177,8 @@ pub fn as_json(found: Examined, strict: bool) -> Outcome {
         problems: looked.problems.clone(),
         configuration: looked.configuration.clone(),
         besides: looked.besides.clone(),
-        warnings: looked.overlay_told().chain(looked.warnings.iter().cloned()).collect(),
+        warnings: looked.warnings.clone(),
+        overlay: looked.overlay.clone(),
         running: looked.running.clone(),
         lists: status.as_deref().map(admin::lists),
         rules: looked.rule_count(),
@@ -202,8 +198,8 @@ pub fn check(found: Examined, verbose: bool, strict: bool) -> Outcome {
         None => {}
     }
     looked.besides.iter().for_each(|source| say(format!("besides: {source}\n")));
-    looked.overlay_told().for_each(|why| say(format!("warning: {why}\n")));
     looked.warnings.iter().for_each(|warning| say(format!("warning: {warning}\n")));
+    looked.overlay.iter().for_each(|why| say(format!("warning: {why}\n")));
     looked.running.iter().for_each(|running| say(format!("{running}\n")));
     let Some(published) = &looked.published else { return looked.judge(&Sums::default(), strict) };
     let status = published.status.load();

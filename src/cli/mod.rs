@@ -12,6 +12,7 @@ mod export;
 mod http;
 mod lists;
 mod manual;
+mod overlay;
 mod pause;
 mod progress;
 mod records;
@@ -31,7 +32,7 @@ use crate::{
 };
 use clap::{Parser, Subcommand};
 use http::{ask_server, fetch};
-use saying::{finish_saying, said, say, say_json};
+use saying::{finish_saying, said, say, say_json, warn};
 use std::{
     borrow::Cow,
     ffi::OsString,
@@ -108,6 +109,9 @@ enum Command {
         /// Compile the lists from their files instead of asking the running server.
         #[arg(long)]
         offline: bool,
+        /// Leave out what pages and API changed (overlay.toml in [state] dir).
+        #[arg(long, requires = "offline")]
+        no_overlay: bool,
     },
     /// Look at the lists of the running server.
     Lists {
@@ -195,6 +199,9 @@ enum Command {
         /// database or Pi-hole's). Without it, its beginning tells.
         #[arg(long, value_parser = replay::format)]
         format: Option<crate::replay::Format>,
+        /// Leave out what pages and API changed (overlay.toml in the [state] dir of a configuration).
+        #[arg(long)]
+        no_overlay: bool,
         /// Rows of each table.
         #[arg(long, default_value_t = 10, value_name = "N")]
         top: usize,
@@ -384,9 +391,9 @@ fn run_command(args: Args) -> Outcome {
         Command::Query { name, rr_type, tcp, dnssec, cd, json } => {
             ask::ask(&load_to_ask()?.config, &name, &rr_type, ask::Options { tcp, dnssec, cd, json })
         }
-        Command::Explain { name, rr_type, client, json, offline } => {
+        Command::Explain { name, rr_type, client, json, offline, no_overlay } => {
             let loaded = if offline { load()? } else { load_to_ask()? };
-            explain::explain(loaded.config, &explain::Asked { name, rr_type, client, json, offline })
+            explain::explain(loaded.config, &explain::Asked { name, rr_type, client, json, offline, no_overlay })
         }
         Command::Lists { command: ListsCommand::Status { verbose, json } } => {
             lists::status(&load_to_ask()?.config, verbose, json)
@@ -416,8 +423,9 @@ fn run_command(args: Args) -> Outcome {
             let asked = report::Asked { from, to, program, client, format, output, source, instance, k };
             report::report(&load_to_ask()?.config, &asked)
         }
-        Command::Replay { file, against, before, format, top, json } => {
-            replay::replay(&replay::Asked { config: args.config, file, against, before, format, top, json })
+        Command::Replay { file, against, before, format, no_overlay, top, json } => {
+            let config = args.config;
+            replay::replay(&replay::Asked { config, file, against, before, format, no_overlay, top, json })
         }
         Command::Admin { command } => admin::admin(command, || load_to_ask().map(|loaded| loaded.config)),
         Command::Config { command: ConfigCommand::Show { json } } => config::show_all(args.config.as_deref(), json),

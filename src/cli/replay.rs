@@ -2,7 +2,7 @@
 
 mod person;
 
-use super::{Failure, Outcome, load_config, progress::Progress, say, say_json};
+use super::{Failure, Outcome, load_config, overlay, progress::Progress, say, say_json, warn};
 use crate::{
     app,
     config::{self, CONFIG_PATH, Loaded, Origin, World},
@@ -16,7 +16,7 @@ use serde::Serialize;
 use std::{
     borrow::Cow,
     fs::File,
-    io::{self, Read, Write as _},
+    io::{self, Read},
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -38,6 +38,8 @@ pub struct Asked {
     pub against: PathBuf,
     pub before: Option<PathBuf>,
     pub format: Option<Format>,
+    /// Leave out what pages and API changed.
+    pub no_overlay: bool,
     pub top: usize,
     pub json: bool,
 }
@@ -87,7 +89,7 @@ pub fn replay(asked: &Asked) -> Outcome {
     let Opened { format, mut source, tells_verdicts } = open(input, path, asked.format, &clock)
         .map_err(|error| Failure::Other(format!("{name}: {}", visible(&error.to_string()))))?;
     let before = before(asked, format, tells_verdicts)?;
-    let after = judge(after)?;
+    let after = judge(after, asked.no_overlay)?;
     let mut comparison = Comparison::new(before.what, after.what, now);
     let started = Instant::now();
     // How much of a database was read nobody knows.
@@ -125,7 +127,9 @@ fn open_file(path: &Path) -> io::Result<(Box<dyn Read + Send>, u64)> {
 
 /// What is compared with.
 fn before(asked: &Asked, format: Format, tells_verdicts: bool) -> Result<Side<Before>, Failure> {
-    let policy = |loaded| judge(loaded).map(|side| Side { what: Before::Policy(side.what), label: side.label });
+    let policy = |loaded| {
+        judge(loaded, asked.no_overlay).map(|side| Side { what: Before::Policy(side.what), label: side.label })
+    };
     let recorded = || Side { what: Before::Recorded, label: "what the file says".to_owned() };
     let nothing = || Side { what: Before::Nothing, label: "no policy: everything passed".to_owned() };
     let word = asked.before.as_deref().map(|path| path.to_string_lossy());
@@ -163,13 +167,21 @@ fn shipped() -> Result<Loaded, Failure> {
         .map_err(|problems| Failure::Configuration(problems.to_string()))
 }
 
-/// Compiles a configuration's policy.
-fn judge(loaded: Loaded) -> Result<Side<Judge>, Failure> {
-    let Loaded { config, warnings, .. } = loaded;
-    let label = match &config.origin {
+/// Compiles a configuration's policy, with what pages and API changed where it is the configuration of a server.
+fn judge(loaded: Loaded, no_overlay: bool) -> Result<Side<Judge>, Failure> {
+    let Loaded { mut config, warnings, .. } = loaded;
+    let mut label = match &config.origin {
         Origin::File(path) => path.display().to_string(),
         Origin::Embedded => "the shipped programs".to_owned(),
     };
+    if !no_overlay && config.origin != Origin::Embedded {
+        let laid = overlay::lay(config);
+        laid.trouble.iter().for_each(|why| warn(why));
+        if laid.file.is_some() {
+            label.push_str(&format!(" with {}", crate::config::overlay::FILE_NAME));
+        }
+        config = laid.config;
+    }
     warnings.iter().for_each(|warning| warn(&warning.to_string()));
     let (local, warnings) = app::local_data(&config).map_err(|error| Failure::Configuration(error.to_string()))?;
     warnings.iter().for_each(|warning| warn(warning));
@@ -191,10 +203,6 @@ fn judge(loaded: Loaded) -> Result<Side<Judge>, Failure> {
     }
     let rules = policy.rule_count();
     Ok(Side { what: Judge::new(policy, local, special), label: format!("{label}, {rules} rules") })
-}
-
-fn warn(text: &str) {
-    let _ = writeln!(io::stderr(), "warning: {text}");
 }
 
 /// Counts what is read of a file.

@@ -4,12 +4,11 @@ use super::{Failure, Outcome, fetch, records::Records, say};
 use crate::{
     admin::{ListView, ListsView, lists},
     app,
-    config::Config,
+    config::{self, Config},
     lists::{Lists, Published},
-    policy::{ListSpec, Mode, Policy},
+    policy::{ListSpec, Mode, Policy, Zone},
     report::{self, Context, Filter, Held, KnownList, ListText, Moment, NeverHit, Report, Tally},
 };
-use jiff::{Timestamp, civil, tz::TimeZone};
 use std::{
     collections::BTreeSet,
     path::PathBuf,
@@ -56,7 +55,7 @@ pub fn report(config: &Config, asked: &Asked) -> Outcome {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as i64;
     let moment = |option: &str, text: &Option<String>| {
         text.as_deref()
-            .map(|text| time(text, now))
+            .map(|text| config::moment_or_ago(text, &Zone::utc(), now))
             .transpose()
             .map_err(|why| Failure::Usage(format!("{option}: {why}")))
     };
@@ -168,25 +167,6 @@ fn known_lists(config: &Config, loaded: Option<&Published>) -> Vec<KnownList> {
     view.into_iter().flat_map(|view| view.lists).map(known).collect()
 }
 
-/// A time as a person writes it: `2026-11-28`, `2026-11-28T21:00:00Z`, or `7d` for seven days ago. Microseconds since
-/// 1970.
-fn time(text: &str, now: i64) -> Result<i64, String> {
-    if let Ok(ago) = super::duration(text) {
-        return Ok(now - i64::try_from(ago.as_micros()).unwrap_or(i64::MAX).min(now));
-    }
-    if let Ok(time) = text.parse::<Timestamp>() {
-        return Ok(time.as_microsecond());
-    }
-    // A day is its midnight; a time of no zone is one of UTC, as all that is told.
-    let time = Some(text).filter(|text| !text.contains('[')).and_then(|text| text.parse::<civil::DateTime>().ok());
-    let time = time.and_then(|time| time.to_zoned(TimeZone::UTC).ok());
-    time.map(|time| time.timestamp().as_microsecond()).ok_or_else(|| {
-        format!(
-            "`{text}` is no time; write a day as 2026-11-28, a time as 2026-11-28T21:00:00Z, or 7d for seven days ago"
-        )
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::{super::records::read_lines, *};
@@ -218,26 +198,5 @@ mod tests {
         assert_eq!(report.totals.queries, 2);
         let page = report::text(&report).split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(page.contains("2 lines could not be read as queries"), "{page}");
-    }
-
-    #[test]
-    fn times_are_written_as_people_write_them() {
-        const NOW: i64 = 1_795_900_000_000_000;
-        for (text, expected) in [
-            ("7d", Some(NOW - 7 * 86_400_000_000)),
-            ("90m", Some(NOW - 5_400_000_000)),
-            ("2026-11-28", Some(1_795_824_000_000_000)),
-            ("2026-11-28T01:00:00Z", Some(1_795_827_600_000_000)),
-            ("2026-11-28T01:00:00+01:00", Some(1_795_824_000_000_000)),
-            ("2026-11-28T11:00:00", Some(1_795_863_600_000_000)),
-            ("2026-11-28T11:00", Some(1_795_863_600_000_000)),
-            ("2026-11-28 11:00", Some(1_795_863_600_000_000)),
-            ("2026-11-28T11:00:00[Europe/Berlin]", None),
-            ("yesterday", None),
-            ("2026-13-28", None),
-            ("", None),
-        ] {
-            assert_eq!(time(text, NOW).ok(), expected, "{text}");
-        }
     }
 }

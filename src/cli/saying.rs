@@ -34,6 +34,11 @@ pub(super) fn said(printed: io::Result<()>) -> Outcome {
     }
 }
 
+/// Says to a person what is not as it should be, beside what is asked for.
+pub(super) fn warn(text: &str) {
+    let _ = writeln!(io::stderr(), "warning: {text}");
+}
+
 /// Says something as JSON, for programs.
 pub(super) fn say_json(what: &impl serde::Serialize) -> Outcome {
     let json = serde_json::to_string_pretty(what).map_err(|error| Failure::Other(error.to_string()))?;

@@ -3,6 +3,7 @@
 mod dnstap_target;
 mod file;
 mod following;
+mod moment;
 pub mod overlay;
 mod reach;
 mod recording;
@@ -15,6 +16,7 @@ pub use file::{
     exception_name, files_of, folder_of, is_part, load, read, show, unknown,
 };
 pub use following::Following;
+pub use moment::{moment, moment_or_ago};
 pub use reach::{Open, open_to_the_internet};
 pub use recording::{ClickHouse, Dnstap, JsonLines, JsonTarget, Privacy, QueryLog};
 pub use report::{Problem, Problems};

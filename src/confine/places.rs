@@ -210,7 +210,7 @@ mod tests {
         for path in ["conf", "conf/lists", "elsewhere/v1", "secrets", "hosts.d"] {
             fs::create_dir_all(at(path)).unwrap();
         }
-        fs::write(at("secrets/token"), "s3cret").unwrap();
+        fs::write(at("secrets/token"), "s3cret-of-the-owner").unwrap();
         fs::write(at("hosts.d/hosts"), "").unwrap();
         fs::write(at("elsewhere/v1/a.list"), "a.example").unwrap();
         symlink("v1", at("elsewhere/current")).unwrap();

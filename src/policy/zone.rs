@@ -59,13 +59,13 @@ impl Zone {
         Some(next.map_or(i64::MAX, Timestamp::as_second))
     }
 
-    /// Seconds since 1970 (UTC) of a time such as `2026-11-28T21:00Z`, or one without an offset, which is this zone's.
-    pub fn seconds(&self, text: &str) -> Option<i64> {
+    /// Microseconds since 1970 (UTC) of a time such as `2026-11-28T21:00Z`, or one without an offset, which is this zone's.
+    pub fn micros(&self, text: &str) -> Option<i64> {
         let time = text.parse::<Timestamp>().ok().or_else(|| {
             let local = text.parse::<DateTime>().ok().filter(|_| !text.ends_with(['Z', 'z']))?;
             self.0.to_timestamp(local).ok()
         });
-        time.map(Timestamp::as_second)
+        time.map(Timestamp::as_microsecond)
     }
 
     /// Seconds since 1970 (UTC) as a clock in this zone shows them: `2026-11-28 22:00 Europe/Berlin`.
@@ -179,10 +179,10 @@ mod tests {
             ("2026-11-28T22:00:00Z", "2026-11-28T22:00:00Z"),
             ("2026-11-28T22:00:00+02:00", "2026-11-28T20:00:00Z"),
         ] {
-            assert_eq!(berlin.seconds(text), Some(at(expected)), "{text}");
+            assert_eq!(berlin.micros(text), Some(at(expected) * 1_000_000), "{text}");
         }
         for text in ["", "tomorrow", "22:00", "2026-11-28T25:00", "2026-13-01T00:00"] {
-            assert_eq!(berlin.seconds(text), None, "{text}");
+            assert_eq!(berlin.micros(text), None, "{text}");
         }
         assert_eq!(berlin.shown(at("2026-11-28T21:00:00Z")), "2026-11-28 22:00 Europe/Berlin");
     }

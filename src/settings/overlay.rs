@@ -1,10 +1,11 @@
 //! The overlay's file: what pages and API changed, beside the state. Read at the start and whenever it has changed, written
-//! by nobody else. One that can't be read never takes the place of one that could.
+//! by nobody else. One that can't be read never takes the place of one that could, nor does it over a restart: a copy of what
+//! was last in force lies beside it.
 
 use crate::{
     config::{
         Config, Problems,
-        overlay::{Applied, FILE_NAME, OVERLAY_BYTES_MAX, Overlay},
+        overlay::{Applied, FILE_NAME, LAST_GOOD_NAME, OVERLAY_BYTES_MAX, Overlay},
     },
     resolve::Clock,
     whole,
@@ -40,6 +41,21 @@ struct Held {
     resting: Vec<String>,
     /// When it is to be laid anew, because a block ends.
     until: Option<i64>,
+    /// The text of the last good copy.
+    kept: Option<String>,
+    instead: Instead,
+}
+
+/// What is in force in place of a file that can't be.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+enum Instead {
+    /// There was nothing before it.
+    #[default]
+    Nothing,
+    /// What was read or written before it.
+    Before,
+    /// What an earlier process had last in force.
+    LastGood,
 }
 
 /// Why the overlay isn't written.
@@ -69,8 +85,51 @@ impl OverlayFile {
     pub fn open(state_dir: Option<&Path>, clock: Clock) -> Self {
         let path = state_dir.map(|folder| folder.join(FILE_NAME));
         let file = Self { path, clock, held: Mutex::default(), turn: Arc::default() };
+        let kept = file.last_good_path().and_then(|path| read_text(&path).ok().flatten());
+        file.held().kept = kept;
         file.look();
+        let trouble = file.held().trouble.clone();
+        if let Some(why) = trouble {
+            file.fall_back(why);
+        }
         file
+    }
+
+    fn last_good_path(&self) -> Option<PathBuf> {
+        self.path.as_ref().map(|path| path.with_file_name(LAST_GOOD_NAME))
+    }
+
+    /// At the start, when the file can't be in force: its last good copy comes in its place, or nothing.
+    fn fall_back(&self, why: String) {
+        let mut held = self.held();
+        held.trouble = Some(why);
+        let good = held.kept.as_deref().filter(|_| held.instead != Instead::LastGood);
+        let good = good.and_then(|text| Some((Overlay::read(text).ok()?, text.to_owned())));
+        (held.overlay, held.text, held.instead) = match good {
+            Some((overlay, text)) => {
+                tracing::warn!(file = LAST_GOOD_NAME, "what pages and API changed is in force as it last was");
+                (Arc::new(overlay), Some(text), Instead::LastGood)
+            }
+            None => {
+                tracing::error!("nothing of what pages and API changed is in force");
+                (Arc::default(), None, Instead::Nothing)
+            }
+        };
+    }
+
+    /// Keeps a copy of what has come into force, for a start that finds a bad file. It waits for the disk.
+    pub fn keep(&self) {
+        let Some(path) = self.last_good_path() else { return };
+        let mut held = self.held();
+        if held.trouble.is_some() || held.kept == held.text {
+            return;
+        }
+        match put(&path, held.text.as_deref()) {
+            Ok(()) => held.kept = held.text.clone(),
+            Err(error) => {
+                tracing::warn!(file = %path.display(), %error, "the overlay's last good copy can't be written")
+            }
+        }
     }
 
     /// What is in force.
@@ -88,6 +147,15 @@ impl OverlayFile {
         self.held().text.clone().unwrap_or_default()
     }
 
+    /// What is in force in place of a file that can't be.
+    pub fn in_its_place(&self) -> &'static str {
+        match self.held().instead {
+            Instead::Nothing => "nothing of it is in force",
+            Instead::Before => "what was changed before is in force",
+            Instead::LastGood => "what was last in force, in overlay.last-good.toml, is so again",
+        }
+    }
+
     /// Why the file as it is now isn't in force, and entries that rest.
     pub fn troubles(&self) -> (Option<String>, Vec<String>) {
         let held = self.held();
@@ -101,8 +169,12 @@ impl OverlayFile {
 
     /// Lays the overlay in force upon what the files say. The lists that blocks make are written first.
     pub fn lay(&self, files: Config) -> Result<Config, String> {
-        let Applied { config, resting, lists, until } =
-            self.overlay().apply(files, self.now()).map_err(|problems| problems.to_string())?;
+        let applied = self.tried(&self.overlay(), files).map_err(|problems| problems.to_string())?;
+        self.put_down(applied)
+    }
+
+    /// Writes the lists that blocks make, and remembers what is to be told.
+    fn put_down(&self, Applied { config, resting, lists, until }: Applied) -> Result<Config, String> {
         write_lists(&lists)?;
         let mut held = self.held();
         let resting: Vec<String> = resting.into_iter().map(|resting| resting.why).collect();
@@ -115,13 +187,26 @@ impl OverlayFile {
 
     /// The same at the start, when an overlay that can't be laid must not keep anybody from their names.
     pub fn lay_if_possible(&self, files: &Config) -> Config {
-        self.lay(files.clone()).unwrap_or_else(|why| {
+        self.put_down(self.laid_if_possible(files)).unwrap_or_else(|why| {
             tracing::error!(why, "what pages and API changed is not in force");
             let mut held = self.held();
-            held.trouble = Some(why);
-            held.overlay = Arc::default();
+            (held.trouble, held.overlay, held.instead) = (Some(why), Arc::default(), Instead::Nothing);
             files.clone()
         })
+    }
+
+    /// What a start would have of it. Nothing is written.
+    pub fn laid_if_possible(&self, files: &Config) -> Applied {
+        loop {
+            match self.tried(&self.overlay(), files.clone()) {
+                Ok(applied) => return applied,
+                // The last good copy is tried once; and nothing can always be laid.
+                Err(problems) => {
+                    tracing::error!(%problems, "the overlay can't be laid upon the configuration");
+                    self.fall_back(problems.to_string());
+                }
+            }
+        }
     }
 
     /// True if a block has ended since it was laid.
@@ -157,7 +242,7 @@ impl OverlayFile {
         }
         match Overlay::read(text.as_deref().unwrap_or_default()) {
             Ok(overlay) => {
-                held.trouble = None;
+                (held.trouble, held.instead) = (None, Instead::Before);
                 let overlay = std::mem::replace(&mut held.overlay, Arc::new(overlay));
                 Some(Before { overlay, text: std::mem::replace(&mut held.text, text) })
             }
@@ -180,7 +265,7 @@ impl OverlayFile {
         }
         let text = if overlay.is_empty() { None } else { Some(overlay.to_string()) };
         put(path, text.as_deref()).map_err(failed)?;
-        held.trouble = None;
+        (held.trouble, held.instead) = (None, Instead::Before);
         held.seen.clone_from(&text);
         let overlay = std::mem::replace(&mut held.overlay, Arc::new(overlay));
         Ok(Before { overlay, text: std::mem::replace(&mut held.text, text) })
@@ -325,6 +410,45 @@ mod tests {
         assert!(file.look().is_none(), "it is told once");
         fs::remove_file(&path).unwrap();
         assert!(file.look().is_some() && file.overlay().is_empty());
+    }
+
+    /// A file that was damaged while nobody ran, or edited badly.
+    #[test]
+    fn the_last_good_copy_takes_the_place_of_a_bad_file_at_the_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, copy) = (folder.path().join(FILE_NAME), folder.path().join(LAST_GOOD_NAME));
+        let file = open(folder.path());
+        file.write(with(&file, mode("a", Mode::Shadow))).unwrap();
+        assert!(!copy.exists(), "it isn't in force yet");
+        file.keep();
+        let good = file.text();
+        assert_eq!(fs::read_to_string(&copy).unwrap(), good);
+        assert_eq!(copy.metadata().unwrap().permissions().mode() & 0o777, whole::PRIVATE);
+        for bad in ["[modes.everybody]\na = 'of'\n", "\0\0\0\0", "[modes"] {
+            fs::write(&path, bad).unwrap();
+            let file = open(folder.path());
+            assert_eq!((file.text(), file.troubles().0.is_some()), (good.clone(), true), "{bad:?}");
+            assert!(file.in_its_place().contains(LAST_GOOD_NAME), "{}", file.in_its_place());
+            assert!(matches!(file.write(Overlay::default()), Err(WriteError::Broken(_))), "what is there is kept");
+            file.keep();
+            assert_eq!(fs::read_to_string(&copy).unwrap(), good);
+            // Mended, it counts.
+            fs::write(&path, "[modes.everybody]\na = 'off'\n").unwrap();
+            assert!(file.look().is_some() && file.troubles().0.is_none());
+        }
+        // Who deletes the file undoes everything.
+        fs::remove_file(&path).unwrap();
+        let file = open(folder.path());
+        assert!(file.overlay().is_empty() && file.troubles().0.is_none());
+        file.keep();
+        assert!(!copy.exists());
+        fs::write(&path, "[modes").unwrap();
+        let file = open(folder.path());
+        assert!(file.overlay().is_empty());
+        assert_eq!(file.in_its_place(), "nothing of it is in force");
+        // A copy that is bad too is no better.
+        fs::write(&copy, "[modes").unwrap();
+        assert!(open(folder.path()).overlay().is_empty());
     }
 
     #[test]

@@ -44,5 +44,23 @@ done
 expect "a page that isn't there is drawn too" browse http://127.0.0.1:8053/nothing --dump-dom --
 until_true "as an error" cat browser.out -- "There is no such thing"
 succeeds "and printed" browse http://127.0.0.1:8053/ --print-to-pdf="$PWD/print.pdf"
+
+# How soon something is to be seen, and how much is sent for it. The first is a figure, which the machine has its part in.
+source "$here/driver.sh"
+open_browser
+script 'return 0' >/dev/null
+drive POST /goog/cdp/execute '{"cmd": "Network.setCacheDisabled", "params": {"cacheDisabled": true}}' >/dev/null
+drive POST /goog/cdp/execute '{"cmd": "Network.enable", "params": {}}' >/dev/null
+painted() { script 'return Math.round(performance.getEntriesByName("first-paint")[0]?.startTime ?? -1)'; }
+sent() { script 'return ["navigation", "resource"].flatMap((kind) => performance.getEntriesByType(kind)).reduce((sum, own) => sum + own.transferSize, 0)'; }
+is_light() { local octets; octets=$(sent); ((octets > 1000 && octets < 150 * 1024)) || { echo "$octets octets"; return 1; }; }
+for page in / /programs /log /lists /explain?name=www.blocked.example; do
+  times=()
+  for _ in 1 2 3 4 5; do visit "http://127.0.0.1:8053$page"; times+=("$(painted)"); done
+  mapfile -t times < <(printf '%s\n' "${times[@]}" | sort -n)
+  echo "first paint of $page: ${times[2]} ms (${times[0]}-${times[4]}), $(($(sent) / 1024)) KiB sent"
+  succeeds "$page is light" is_light
+done
+close_browser
 kill -TERM "$server" && wait "$server" || true
 server=

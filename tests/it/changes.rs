@@ -12,6 +12,7 @@ use tokio::{
 mod blocks;
 mod by_hand;
 mod clients;
+mod endings;
 mod exceptions;
 pub mod forms;
 
@@ -33,8 +34,8 @@ fn lists() -> tempfile::TempDir {
     let folder = folder();
     write_list(&folder.path().join("block.list"), &["blocked.example"]);
     write_list(&folder.path().join("watch.list"), &["#: title: What is seen", "#: breaks: nothing", "watched.example"]);
-    fs::write(folder.path().join("token"), "0perator\n").unwrap();
-    fs::write(folder.path().join("read-token"), "r3ader\n").unwrap();
+    fs::write(folder.path().join("token"), "0perator-of-all-\n").unwrap();
+    fs::write(folder.path().join("read-token"), "r3ader-of-pages-\n").unwrap();
     folder
 }
 
@@ -315,7 +316,8 @@ async fn without_a_state_folder_nothing_lasting_is_changed() {
 async fn who_may_only_look_changes_nothing() {
     let server =
         serve("[admin]\nlisten = \"127.0.0.1:0\"\ntoken_file = \"token\"\nread_token_file = \"read-token\"\n").await;
-    let (reader, operator) = ("Authorization: Bearer r3ader\r\n", "Authorization: Bearer 0perator\r\n");
+    let (reader, operator) =
+        ("Authorization: Bearer r3ader-of-pages-\r\n", "Authorization: Bearer 0perator-of-all-\r\n");
     let mode = json!({ "program": "strict", "mode": "off" });
     for (line, body) in [
         ("PUT /api/v1/modes", mode.clone()),

@@ -8,6 +8,7 @@ mod configuration;
 mod confined;
 mod installing;
 mod measuring;
+mod overlaid;
 mod running;
 mod service;
 

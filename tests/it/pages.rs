@@ -81,7 +81,7 @@ pub async fn serve(more: &str) -> Server {
         "#! cleandns\n#: service: odd\n#: title: {HOSTILE}{TURN}\n#: note: {HOSTILE}\nodd.example # {HOSTILE}{TURN}\n{HOSTILE} {TURN}\n"
     );
     fs::write(path("'><img src=x onerror=alert(3)>.list"), hostile).unwrap();
-    fs::write(path("token"), "s3cret\n").unwrap();
+    fs::write(path("token"), "s3cret-of-the-owner\n").unwrap();
     let toml = format!(
         "{more}\n[[program]]\nname = \"strict\"\nlists = [{{ path = \"block.list\" }}]\n\
          [[program]]\nname = \"watching\"\nmode = \"shadow\"\nlists = [{{ path = \"watch.list\" }}]\n\
@@ -372,7 +372,7 @@ async fn no_page_names_what_is_not_there() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_response_tells_browsers_what_they_may_do() {
     let server = serve("[admin]\nlisten = \"127.0.0.1:0\"\ntoken_file = \"token\"\n").await;
-    let token = "Authorization: Bearer s3cret\r\n";
+    let token = "Authorization: Bearer s3cret-of-the-owner\r\n";
     let host = "Host: localhost\r\n";
     let large = "Content-Length: 65537\r\nContent-Type: application/json\r\n";
     for (line, headers, status) in [

@@ -1,6 +1,7 @@
 //! Who may: every route by everybody, what browsers are believed, how one signs in, and what is written down of it.
 
 mod hot;
+mod limits;
 mod matrix;
 mod meant;
 mod recorded;
@@ -24,8 +25,8 @@ const SAME: &str = "Origin: http://localhost\r\n";
 async fn serve(more: &str) -> Server {
     let folder = folder();
     let path = |name: &str| folder.path().join(name);
-    fs::write(path("token"), "s3cret\n").unwrap();
-    fs::write(path("read"), "l00k\n").unwrap();
+    fs::write(path("token"), "s3cret-of-the-owner\n").unwrap();
+    fs::write(path("read"), "l00k-and-no-more\n").unwrap();
     fs::write(path("block.list"), "#! cleandns\nblocked.example\n").unwrap();
     users(&path("users"));
     let toml = format!(

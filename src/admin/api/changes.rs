@@ -13,6 +13,7 @@ use super::super::{
         tops::API_WITHIN,
     },
 };
+use crate::config::overlay::{OwnBlock, OwnException};
 use axum::{
     Json, Router,
     extract::{FromRequest, Path, Query, Request, State},
@@ -205,7 +206,7 @@ async fn remove_exception(
     Path(id): Path<String>,
     Query(Try { dry_run }): Query<Try>,
 ) -> Response {
-    told(state.desk.remove_exception(&who, &id, dry_run).await, dry_run, false)
+    told(state.desk.remove::<OwnException>(&who, &id, dry_run).await, dry_run, false)
 }
 
 #[derive(Serialize)]
@@ -242,7 +243,7 @@ async fn remove_block(
     Path(id): Path<String>,
     Query(Try { dry_run }): Query<Try>,
 ) -> Response {
-    told(state.desk.remove_block(&who, &id, dry_run).await, dry_run, false)
+    told(state.desk.remove::<OwnBlock>(&who, &id, dry_run).await, dry_run, false)
 }
 
 async fn undo_change(

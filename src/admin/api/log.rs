@@ -97,6 +97,7 @@ fn refused(error: LogError) -> Refused {
 pub fn status_of(error: &Unread) -> StatusCode {
     match error {
         Unread::Nowhere | Unread::NotYet => StatusCode::NOT_FOUND,
+        Unread::Coming => StatusCode::SERVICE_UNAVAILABLE,
         Unread::Fault(_) => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

@@ -17,7 +17,7 @@ use super::{
         tops::{self, HOURS_MAX, Of, TopView},
     },
 };
-use crate::{health::Readiness, report::form::TimeLine, telemetry::render};
+use crate::{config, health::Readiness, policy::Zone, report::form::TimeLine, telemetry::render};
 use axum::{
     Json, Router,
     extract::{Query, State},
@@ -110,10 +110,10 @@ async fn time_line(
     if !(60..=86_400).contains(&step) || step % 60 != 0 {
         return Err(invalid("step: write seconds of whole minutes, from 60 to 86400".to_owned()));
     }
-    let time = |name: &str, text: Option<&str>| match text.map(str::parse::<jiff::Timestamp>) {
-        None => Ok(None),
-        Some(Ok(time)) => Ok(Some(time.as_second())),
-        Some(Err(_)) => Err(invalid(format!("{name}: write a time as 2026-11-29T10:00:00Z"))),
+    let time = |name: &str, text: Option<&str>| {
+        let micros = text.map(|text| config::moment(text, &Zone::utc())).transpose();
+        let seconds = micros.map(|micros| micros.map(|micros| micros.div_euclid(1_000_000)));
+        seconds.map_err(|why| invalid(format!("{name}: {why}")))
     };
     let (from, to) = (time("from", between.from.as_deref())?, time("to", between.to.as_deref())?);
     let (earliest, latest) = (from.unwrap_or(i64::MIN), to.unwrap_or_else(|| state.pipeline.now()));

@@ -101,12 +101,63 @@ fn without_a_file_the_last_are_in_memory() {
     assert!(audit.find(1).is_none() && audit.find(300).is_some());
 }
 
+fn refused() -> Entry {
+    Entry { outcome: Outcome::Refused, ..entry("a") }
+}
+
 #[test]
 fn refusals_fill_no_disk() {
     let audit = Audit::start(None);
-    let refused = || Entry { outcome: Outcome::Refused, ..entry("a") };
     let written = (0..100).filter(|_| audit.write(refused(), NOW).is_ok()).count();
     assert_eq!(written, REFUSALS_A_MINUTE);
     assert!(audit.write(entry("a"), NOW).is_ok(), "changes are written all the same");
     assert!(audit.write(refused(), NOW + 60).is_ok());
+    // Nor do they by patience.
+    let day = (0..DAY - 200).step_by(10);
+    assert_eq!(day.filter(|second| audit.write(refused(), NOW + 120 + second).is_ok()).count(), REFUSALS_A_DAY - 61);
+    assert!(audit.write(refused(), NOW + 2 * DAY).is_ok());
+}
+
+#[test]
+fn refusals_are_short_and_push_no_change_out_of_memory() {
+    let audit = Audit::start(None);
+    let change = audit.write(entry("pause/everybody"), NOW).unwrap();
+    let long = Entry {
+        who: who(&"\u{1f600}".repeat(1000)),
+        key: "POST /".to_owned() + &"x".repeat(10_000),
+        after: Some(json!("x".repeat(10_000))),
+        ..refused()
+    };
+    let number = audit.write(long, NOW).unwrap();
+    let line = audit.find(number).unwrap();
+    assert_eq!((line.who.len(), line.key.len(), line.after), (256, 256, None));
+    for second in 0..900 {
+        audit.write(refused(), NOW + 2 * second).unwrap();
+    }
+    assert!(audit.find(change).is_some());
+    assert_eq!(audit.lock().at_hand.len(), AT_HAND);
+    for _ in 0..AT_HAND {
+        audit.write(entry("k"), NOW).unwrap();
+    }
+    assert!(audit.find(change).is_none(), "changes do");
+}
+
+#[test]
+fn what_is_no_longer_at_hand_is_in_the_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.jsonl");
+    let audit = Audit::bounded(Some(path), 40_000);
+    for _ in 0..300 {
+        audit.write(entry("k"), NOW).unwrap();
+    }
+    for second in 0..300 {
+        audit.write(refused(), NOW + 2 * second).unwrap();
+    }
+    assert!(folder.path().join("audit.jsonl.2").exists(), "there are several");
+    assert_eq!((audit.find(2), audit.find_in_files(2).map(|line| line.change)), (None, Some(2)));
+    assert_eq!(audit.find_in_files(601), None);
+    assert_eq!(audit.find_in_files(600).map(|line| line.change), Some(600));
+    // Those that memory has let go are shown from the files.
+    let (lines, is_more) = audit.before(Some(400), 200);
+    assert_eq!((changes(&lines), is_more), ((200..400).rev().collect(), true));
 }

@@ -2,8 +2,9 @@
 //! time is an argument.
 //!
 //! `token`, `users` and `sessions` are what can be shown, `csrf` whether it was meant, `limits` how often one may try,
-//! `who` what handlers learn of it.
+//! `comparing` how many at once, `who` what handlers learn of it.
 
+mod comparing;
 pub mod csrf;
 mod limits;
 pub mod sessions;
@@ -11,27 +12,26 @@ pub mod token;
 pub mod users;
 pub mod who;
 
+pub use limits::network;
 pub use who::{By, Operator, Reader, Role, Who};
 
 use crate::config::Admin;
 use arc_swap::ArcSwap;
 use axum::http::{HeaderMap, header};
+use comparing::{Comparing, NotCompared};
 use csrf::Csrf;
 use limits::Limits;
 use ring::{
     hmac,
     rand::{SecureRandom, SystemRandom},
 };
-use sessions::{Found, Sessions};
-use std::{fmt::Write, io, net::IpAddr, sync::Arc, time::Duration};
+use sessions::{Begun, Found, Sessions};
+use std::{fmt::Write, io, net::IpAddr, sync::Arc};
 use token::Tokens;
-use tokio::sync::Semaphore;
 use users::{UsersError, UsersFile};
 
-/// Passwords compared at once: each takes 19 MiB and a processor for some hundredths of a second.
-const COMPARISONS_MAX: usize = 2;
-/// How long one waits for one's turn.
-const TURN_WITHIN: Duration = Duration::from_secs(10);
+/// Octets of a user's name that somebody typed, as it is kept and written down: none of ours is longer.
+const TYPED_BYTES_MAX: usize = users::NAME_BYTES_MAX;
 /// What stands for a session in the tokens of those who have none.
 const LOCAL: &str = "local";
 /// The same for who isn't signed in yet.
@@ -45,7 +45,7 @@ pub struct Auth {
     sessions: Sessions,
     csrf: Csrf,
     limits: Limits,
-    comparing: Semaphore,
+    comparing: Comparing,
 }
 
 /// What has to be shown, and over what: as it is configured now.
@@ -57,9 +57,8 @@ pub struct Secrets {
     warns: bool,
     tokens: Tokens,
     users: Option<Arc<UsersFile>>,
-    /// Which sessions end with those that they take the place of.
+    /// Sessions that began by a token end with those that they take the place of. (Those of users tell by whom they began.)
     ends_tokens: bool,
-    ends_users: bool,
 }
 
 /// Why somebody isn't signed in.
@@ -83,8 +82,22 @@ pub struct SignedIn {
     pub csrf: String,
 }
 
+/// Somebody who is who they say.
+struct Verified {
+    role: Role,
+    /// The users by whom that was found; `None`: it was a token.
+    users: Option<u64>,
+}
+
 /// A token was shown, and isn't one of ours.
-pub struct BadToken;
+#[derive(PartialEq, Eq, Debug)]
+pub enum BadToken {
+    /// The first of late from there.
+    First,
+    Again,
+    /// There were too many; so many seconds are to be waited.
+    TooMany(i64),
+}
 
 impl Auth {
     /// By the configuration; its file of users is read.
@@ -95,30 +108,26 @@ impl Auth {
             sessions: Sessions::default(),
             csrf: Csrf::new(key()?),
             limits: Limits::default(),
-            comparing: Semaphore::new(COMPARISONS_MAX),
+            comparing: Comparing::default(),
         })
     }
 
     /// What has to be shown by another configuration. A file of users that stays is as it was last looked at.
     pub fn prepare(&self, running: &Admin, next: &Admin) -> Result<Secrets, UsersError> {
-        let ends_users = running.users_file != next.users_file;
-        let users = match ends_users {
+        let users = match running.users_file != next.users_file {
             true => next.users_file.as_deref().map(UsersFile::read).transpose()?.map(Arc::new),
             false => self.secrets.load().users.clone(),
         };
         let ends_tokens = (&running.token, &running.read_token) != (&next.token, &next.read_token);
-        Ok(Secrets { ends_tokens, ends_users, ..Secrets::new(next, users)? })
+        Ok(Secrets { ends_tokens, ..Secrets::new(next, users)? })
     }
 
     /// Asks for these from now on. Sessions end that began by others.
     pub fn put_in_force(&self, secrets: Secrets) {
-        let Secrets { ends_tokens, ends_users, .. } = secrets;
+        let ends_tokens = secrets.ends_tokens;
         self.secrets.store(Arc::new(secrets));
         if ends_tokens {
             self.sessions.end_of_tokens();
-        }
-        if ends_users {
-            self.sessions.end_of_users();
         }
     }
 
@@ -145,11 +154,13 @@ impl Auth {
             Ok(Some(Reader { who, csrf: self.csrf.token(context).into(), session, done: None }))
         };
         if let Some(shown) = token::shown(headers).filter(|_| !secrets.is_open) {
-            let role = secrets.tokens.role_of(shown).ok_or(BadToken)?;
+            // Whoever has the right one is never slowed down, whatever others of that address send.
+            let role = secrets.tokens.role_of(shown).ok_or_else(|| self.wrong_token(from, now))?;
             return reader(token_name(role), role, BEARER, None);
         }
         let cookie = sessions::in_cookie(headers, secrets.is_tls);
-        if let Some((id, found)) = cookie.and_then(|id| Some((id, self.sessions.find(id, now)?))) {
+        if let Some((id, found)) = cookie.and_then(|id| Some((id, self.sessions.find(id, self.users_in_force(), now)?)))
+        {
             return reader(&found.name.clone(), found.role, id, Some(found));
         }
         match secrets.is_open {
@@ -177,32 +188,48 @@ impl Auth {
         from: IpAddr,
         now: i64,
     ) -> Result<SignedIn, SignInError> {
-        self.limits.begin(from, user, now).map_err(SignInError::TooMany)?;
-        let role = match user.is_empty() {
-            true => self.secrets.load().tokens.role_of(password).ok_or(SignInError::Wrong)?,
+        let name = typed(user);
+        let wait = self.limits.begin(from, name, now).map_err(SignInError::TooMany)?;
+        tokio::time::sleep(wait).await;
+        let verified = match user.is_empty() {
+            true => {
+                let role = self.secrets.load().tokens.role_of(password).ok_or(SignInError::Wrong)?;
+                Verified { role, users: None }
+            }
             false => self.compare(user, password).await?,
         };
-        self.limits.forgive(from, user, now);
-        let name = if user.is_empty() { token_name(role) } else { user };
-        let octets = random().map_err(|error| SignInError::Fault(error.to_string()))?;
-        let id = self.sessions.begin(octets, name, role, !user.is_empty(), now);
-        let session = self.sessions.find(&id, now).ok_or_else(|| SignInError::Fault("the session is gone".into()))?;
-        let who = Who { name: name.to_owned(), role, by: by(headers), from: Some(from) };
+        self.limits.forgive(from, name, now);
+        let name = if user.is_empty() { token_name(verified.role) } else { user };
+        let (id, session) = self.begin(name, &verified, now)?;
+        let who = Who { name: name.to_owned(), role: verified.role, by: by(headers), from: Some(from) };
         Ok(SignedIn { who, csrf: self.csrf.token(&id), session, id })
     }
 
+    /// Begins a session of somebody who is who they say.
+    fn begin(&self, name: &str, verified: &Verified, now: i64) -> Result<(String, Found), SignInError> {
+        let octets = random().map_err(|error| SignInError::Fault(error.to_string()))?;
+        let begun = Begun { name, role: verified.role, users: verified.users };
+        let id = self.sessions.begin(octets, begun, now);
+        // Users may have changed while a password was compared; then it is to be compared with theirs.
+        let session = self.sessions.find(&id, self.users_in_force(), now).ok_or(SignInError::Busy)?;
+        Ok((id, session))
+    }
+
     /// Compares a password, as few at once as there is room for.
-    async fn compare(self: &Arc<Self>, user: &str, password: &str) -> Result<Role, SignInError> {
-        let turn = tokio::time::timeout(TURN_WITHIN, self.comparing.acquire()).await;
-        let Ok(Ok(_turn)) = turn else { return Err(SignInError::Busy) };
+    async fn compare(self: &Arc<Self>, user: &str, password: &str) -> Result<Verified, SignInError> {
         let (own, user, password) = (self.clone(), user.to_owned(), password.to_owned());
-        let comparing = tokio::task::spawn_blocking(move || {
+        let compared = self.comparing.run(move || {
             // Whoever was added just now can sign in at once, and whoever was removed can't.
             own.look();
-            let users = own.secrets.load().users.as_ref().map(|file| file.users()).unwrap_or_default();
-            users.verify(&user, &password)
+            let in_force = own.secrets.load().users.as_ref()?.in_force();
+            let role = in_force.users.verify(&user, &password)?;
+            Some(Verified { role, users: Some(in_force.number) })
         });
-        comparing.await.map_err(|error| SignInError::Fault(error.to_string()))?.ok_or(SignInError::Wrong)
+        match compared.await {
+            Ok(verified) => verified.ok_or(SignInError::Wrong),
+            Err(NotCompared::Busy) => Err(SignInError::Busy),
+            Err(NotCompared::Fault(why)) => Err(SignInError::Fault(why)),
+        }
     }
 
     pub fn sign_out(&self, session: &Found) {
@@ -216,8 +243,19 @@ impl Auth {
 
     /// Looks whether the file of users has changed, which ends their sessions. It waits for the disk.
     pub fn look(&self) {
-        if self.secrets.load().users.as_ref().is_some_and(|file| file.look()) {
-            self.sessions.end_of_users();
+        self.secrets.load().users.as_ref().map(|users| users.look());
+    }
+
+    /// The number of the users in force.
+    fn users_in_force(&self) -> u64 {
+        self.secrets.load().users.as_ref().map_or(0, |users| users.in_force().number)
+    }
+
+    fn wrong_token(&self, from: IpAddr, now: i64) -> BadToken {
+        match self.limits.wrong_token(from, now) {
+            Ok(true) => BadToken::First,
+            Ok(false) => BadToken::Again,
+            Err(seconds) => BadToken::TooMany(seconds),
         }
     }
 
@@ -237,7 +275,6 @@ impl Secrets {
             tokens,
             users,
             ends_tokens: false,
-            ends_users: false,
         })
     }
 }
@@ -246,6 +283,11 @@ impl Secrets {
 fn key() -> Result<hmac::Key, UsersError> {
     let octets: [u8; 32] = random().map_err(|error| UsersError::Unreadable { path: "/dev/urandom".into(), error })?;
     Ok(hmac::Key::new(hmac::HMAC_SHA256, &octets))
+}
+
+/// A name that somebody typed, as far as it is kept.
+pub fn typed(user: &str) -> &str {
+    &user[..user.floor_char_boundary(TYPED_BYTES_MAX)]
 }
 
 /// What those are called who show a token.
@@ -283,4 +325,50 @@ fn hex(octets: &[u8]) -> String {
         let _ = write!(text, "{octet:02x}");
         text
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    fn write(path: &Path, password: &str) {
+        let mut all = users::Users::default();
+        all.set("anna", Role::Operator, password).unwrap();
+        all.write(path).unwrap();
+    }
+
+    fn with_users(path: &Path) -> Arc<Auth> {
+        let admin = Admin { users_file: Some(path.to_owned()), ..Admin::plain("127.0.0.1:0".parse().unwrap()) };
+        Arc::new(Auth::new(&admin).unwrap())
+    }
+
+    /// A password was right, and is no longer when the session begins.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_session_that_begins_while_users_change_ends_with_the_change() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("users");
+        write(&path, "correct horse");
+        let auth = with_users(&path);
+        let verified = auth.compare("anna", "correct horse").await.unwrap_or_else(|error| panic!("{error:?}"));
+        write(&path, "battery staple");
+        auth.look();
+        assert_eq!(auth.begin("anna", &verified, 1).map(|_| ()), Err(SignInError::Busy));
+        let verified = auth.compare("anna", "battery staple").await.unwrap_or_else(|error| panic!("{error:?}"));
+        let (id, _) = auth.begin("anna", &verified, 1).unwrap();
+        assert!(auth.sessions.find(&id, auth.users_in_force(), 2).is_some());
+        let by_token = Verified { role: Role::Operator, users: None };
+        let (token, _) = auth.begin("token", &by_token, 1).unwrap();
+        write(&path, "something else");
+        auth.look();
+        assert!(auth.sessions.find(&id, auth.users_in_force(), 2).is_none());
+        assert!(auth.sessions.find(&token, auth.users_in_force(), 2).is_some(), "tokens are no users");
+    }
+
+    #[test]
+    fn what_is_typed_is_kept_in_part() {
+        assert_eq!((typed("anna"), typed(&"x".repeat(65)).len()), ("anna", 64));
+        assert_eq!(typed(&"ä".repeat(100)), "ä".repeat(32), "octets, and whole signs");
+        assert_eq!(typed(&format!("x{}", "ä".repeat(100))).len(), 63);
+    }
 }

@@ -29,11 +29,19 @@ pub struct Sessions {
 struct Session {
     name: String,
     role: Role,
-    /// By a password in `users_file`; else by a token.
-    by_password: bool,
+    /// The number of the users in force by whom it began; `None`: it began by a token.
+    users: Option<u64>,
     /// Seconds since 1970, as the next.
     began: i64,
     used: i64,
+}
+
+/// Whose session begins.
+pub struct Begun<'a> {
+    pub name: &'a str,
+    pub role: Role,
+    /// The number of the users in force when the password was compared; `None`: a token was.
+    pub users: Option<u64>,
 }
 
 /// A session that holds.
@@ -48,7 +56,7 @@ pub struct Found {
 
 impl Sessions {
     /// Begins one by octets that nobody can foresee; returns what the cookie holds.
-    pub fn begin(&self, octets: [u8; ID_BYTES], name: &str, role: Role, by_password: bool, now: i64) -> String {
+    pub fn begin(&self, octets: [u8; ID_BYTES], Begun { name, role, users }: Begun<'_>, now: i64) -> String {
         let id = hex(&octets);
         let mut all = self.lock();
         all.retain(|_, session| now < session.expires());
@@ -56,15 +64,16 @@ impl Sessions {
             let Some(oldest) = all.iter().min_by_key(|(_, session)| session.began).map(|(key, _)| *key) else { break };
             all.remove(&oldest);
         }
-        all.insert(key_of(&id), Session { name: name.to_owned(), role, by_password, began: now, used: now });
+        all.insert(key_of(&id), Session { name: name.to_owned(), role, users, began: now, used: now });
         id
     }
 
-    /// The session of a cookie's content, which is used by that.
-    pub fn find(&self, id: &str, now: i64) -> Option<Found> {
+    /// The session of a cookie's content, which is used by that. Those that began by a password end with the users by whom
+    /// it was compared: `users_in_force` is the number of those there are now.
+    pub fn find(&self, id: &str, users_in_force: u64, now: i64) -> Option<Found> {
         let (mut all, key) = (self.lock(), key_of(id));
         let session = all.get_mut(&key)?;
-        if session.expires() <= now {
+        if session.expires() <= now || session.users.is_some_and(|own| own != users_in_force) {
             all.remove(&key);
             return None;
         }
@@ -76,14 +85,9 @@ impl Sessions {
         self.lock().remove(&found.key);
     }
 
-    /// Ends those that began by a password: passwords have changed.
-    pub fn end_of_users(&self) {
-        self.lock().retain(|_, session| !session.by_password);
-    }
-
     /// Ends those that began by a token: tokens have changed.
     pub fn end_of_tokens(&self) {
-        self.lock().retain(|_, session| session.by_password);
+        self.lock().retain(|_, session| session.users.is_some());
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, Session>> {
@@ -133,40 +137,44 @@ mod tests {
         octets
     }
 
+    /// By a password, when the users in force were the first.
+    fn begin(sessions: &Sessions, number: usize, role: Role, now: i64) -> String {
+        sessions.begin(octets(number), Begun { name: "anna", role, users: Some(1) }, now)
+    }
+
     #[test]
     fn sessions_end_when_idle_when_old_and_when_told() {
         let sessions = Sessions::default();
-        let id = sessions.begin(octets(1), "anna", Role::Operator, true, 0);
+        let id = begin(&sessions, 1, Role::Operator, 0);
         assert_eq!(id.len(), 64);
-        assert_eq!(sessions.find("other", 1), None);
-        let found = sessions.find(&id, IDLE_SECONDS - 1).unwrap();
+        assert_eq!(sessions.find("other", 1, 1), None);
+        let found = sessions.find(&id, 1, IDLE_SECONDS - 1).unwrap();
         assert_eq!((found.name.as_str(), found.role, found.expires), ("anna", Role::Operator, 2 * IDLE_SECONDS - 1));
-        assert_eq!(sessions.find(&id, found.expires), None, "idle");
-        assert_eq!(sessions.find(&id, 1), None, "it doesn't come back");
+        assert_eq!(sessions.find(&id, 1, found.expires), None, "idle");
+        assert_eq!(sessions.find(&id, 1, 1), None, "it doesn't come back");
 
-        let id = sessions.begin(octets(2), "anna", Role::ReadOnly, true, 0);
+        let id = begin(&sessions, 2, Role::ReadOnly, 0);
         let mut now = 0;
-        while let Some(found) = sessions.find(&id, now) {
+        while let Some(found) = sessions.find(&id, 1, now) {
             assert!(found.expires <= AGE_SECONDS);
             now += IDLE_SECONDS / 2;
         }
         assert_eq!(now, AGE_SECONDS);
 
-        let by_token = sessions.begin(octets(3), "token", Role::Operator, false, 0);
-        let by_password = sessions.begin(octets(4), "bob", Role::Operator, true, 0);
-        sessions.end_of_users();
-        assert!(sessions.find(&by_password, 1).is_none());
-        sessions.end(&sessions.find(&by_token, 1).unwrap());
-        assert!(sessions.find(&by_token, 1).is_none());
+        let by_token = sessions.begin(octets(3), Begun { name: "token", role: Role::Operator, users: None }, 0);
+        let by_password = begin(&sessions, 4, Role::Operator, 0);
+        assert!(sessions.find(&by_password, 2, 1).is_none(), "there are other users");
+        sessions.end(&sessions.find(&by_token, 2, 1).unwrap());
+        assert!(sessions.find(&by_token, 2, 1).is_none());
     }
 
     #[test]
     fn the_oldest_goes() {
         let sessions = Sessions::default();
-        let begin = |number: usize| sessions.begin(octets(number), "anna", Role::Operator, true, number as i64);
-        let ids: Vec<String> = (0..=SESSIONS_MAX).map(begin).collect();
-        assert!(sessions.find(&ids[0], 300).is_none());
-        assert!(ids[1..].iter().all(|id| sessions.find(id, 300).is_some()));
+        let ids: Vec<String> =
+            (0..=SESSIONS_MAX).map(|number| begin(&sessions, number, Role::Operator, number as i64)).collect();
+        assert!(sessions.find(&ids[0], 1, 300).is_none());
+        assert!(ids[1..].iter().all(|id| sessions.find(id, 1, 300).is_some()));
     }
 
     #[test]

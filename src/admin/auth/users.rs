@@ -2,7 +2,11 @@
 //! one never replaces a good one.
 
 use super::{Role, random};
-use crate::whole::{PRIVATE, Whole};
+use crate::{
+    watch::Stamp,
+    whole::{PRIVATE, Whole},
+};
+use arc_swap::ArcSwap;
 use argon2::{
     Argon2,
     password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
@@ -13,14 +17,17 @@ use std::{
     io::{self, Read, Write},
     os::unix::fs::{MetadataExt, fchown},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
 };
 
 /// Octets of the file, and users in it: one resolver's people.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 const USERS_MAX: usize = 1000;
 /// Octets of a user's name.
-const NAME_BYTES_MAX: usize = 64;
+pub const NAME_BYTES_MAX: usize = 64;
 /// Octets of a password: the shortest that isn't guessed at once, and more than anybody types.
 pub const PASSWORD_BYTES: std::ops::RangeInclusive<usize> = 8..=1024;
 /// KiB that one comparison may take: a file from elsewhere could ask for all of the memory.
@@ -162,29 +169,42 @@ fn check_name(name: &str) -> Result<(), String> {
 /// A file of users, which is looked at again and again.
 pub struct UsersFile {
     path: PathBuf,
+    in_force: ArcSwap<InForce>,
+    /// Held by whoever reads the file.
     state: Mutex<State>,
 }
 
 struct State {
     /// What told the file read last from others.
-    mark: Option<Mark>,
-    users: Arc<Users>,
+    stamp: Option<Stamp>,
     /// Why the file as it is now can't be used.
     trouble: Option<String>,
 }
 
-/// Inode, size, and time of the last change to the nanosecond.
-type Mark = (u64, u64, i64, i64);
+/// Users as they were at some time.
+pub struct InForce {
+    pub users: Users,
+    /// Tells them from all others that this process has read, of this file or another.
+    pub number: u64,
+}
+
+impl InForce {
+    fn new(users: Users) -> Self {
+        static READ: AtomicU64 = AtomicU64::new(0);
+        Self { users, number: READ.fetch_add(1, Relaxed) + 1 }
+    }
+}
 
 impl UsersFile {
     pub fn read(path: &Path) -> Result<Self, UsersError> {
-        let mark = mark(path);
-        let users = Arc::new(Users::read(path)?);
-        Ok(Self { path: path.to_owned(), state: Mutex::new(State { mark, users, trouble: None }) })
+        let stamp = Stamp::of(path).ok();
+        let in_force = ArcSwap::from_pointee(InForce::new(Users::read(path)?));
+        Ok(Self { path: path.to_owned(), in_force, state: Mutex::new(State { stamp, trouble: None }) })
     }
 
-    pub fn users(&self) -> Arc<Users> {
-        self.lock().users.clone()
+    /// The users there are now.
+    pub fn in_force(&self) -> Arc<InForce> {
+        self.in_force.load_full()
     }
 
     /// Why what is in the file isn't in force.
@@ -194,16 +214,17 @@ impl UsersFile {
 
     /// Reads the file again if it has changed; true if other users are in force now. It waits for the disk.
     pub fn look(&self) -> bool {
-        let mark = mark(&self.path);
         let mut state = self.lock();
-        if state.mark == mark {
+        let stamp = Stamp::of(&self.path).ok();
+        if state.stamp == stamp {
             return false;
         }
-        state.mark = mark;
+        state.stamp = stamp;
         match Users::read(&self.path) {
             Ok(users) => {
                 tracing::info!(file = %self.path.display(), users = users.by_name.len(), "the file of users was read again");
-                (state.users, state.trouble) = (Arc::new(users), None);
+                self.in_force.store(Arc::new(InForce::new(users)));
+                state.trouble = None;
                 true
             }
             Err(error) => {
@@ -217,11 +238,6 @@ impl UsersFile {
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
-}
-
-fn mark(path: &Path) -> Option<Mark> {
-    let about = fs::metadata(path).ok()?;
-    Some((about.ino(), about.size(), about.mtime(), about.mtime_nsec()))
 }
 
 #[cfg(test)]
@@ -291,11 +307,25 @@ mod tests {
         fs::write(&path, "anna\n").unwrap();
         assert!(!file.look());
         assert!(file.trouble().is_some_and(|why| why.contains("users:1:")));
-        assert_eq!(file.users().all().count(), 1);
+        assert_eq!(file.in_force().users.all().count(), 1);
         fs::write(&path, format!("anna:operator:{QUICK}\nbob:read-only:{QUICK}\n")).unwrap();
         assert!(file.look());
-        assert_eq!((file.users().all().count(), file.trouble()), (2, None));
+        assert_eq!((file.in_force().users.all().count(), file.trouble()), (2, None));
         fs::remove_file(&path).unwrap();
-        assert!(!file.look() && file.users().all().count() == 2);
+        assert!(!file.look() && file.in_force().users.all().count() == 2);
+    }
+
+    /// Whoever gives a file its old times back, as `cp -p` and backups do, can't hide that it is another.
+    #[test]
+    fn a_file_of_the_same_size_and_time_is_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("users");
+        fs::write(&path, format!("anna:operator:{QUICK}\n")).unwrap();
+        let modified = path.metadata().unwrap().modified().unwrap();
+        let file = UsersFile::read(&path).unwrap();
+        fs::write(&path, format!("anne:operator:{QUICK}\n")).unwrap();
+        File::options().append(true).open(&path).unwrap().set_modified(modified).unwrap();
+        assert!(file.look());
+        assert_eq!(file.in_force().users.all().next(), Some(("anne", Role::Operator)));
     }
 }

@@ -43,10 +43,8 @@ pub struct Desk {
 #[derive(Clone, Debug)]
 pub enum Target {
     Key(Key),
-    /// An exception that isn't there yet.
-    NewException,
-    /// A block that isn't there yet.
-    NewBlock,
+    /// Something that isn't there yet, and where it belongs by the number that it gets.
+    New(fn(u32) -> Key),
 }
 
 /// A change that somebody wants.
@@ -175,8 +173,7 @@ impl Desk {
         let next = || now.last_number().max(u32::try_from(self.changes.audit.last()).unwrap_or(0)).saturating_add(1);
         let key = match &wish.target {
             Target::Key(key) => key.clone(),
-            Target::NewException => Key::Exception(next()),
-            Target::NewBlock => Key::Block(next()),
+            Target::New(key) => key(next()),
         };
         let was = now.entry(&key).cloned();
         if let Some((change, expected)) = &wish.undoes
@@ -243,6 +240,7 @@ impl Desk {
             let applied = changing.on_top_changed().await;
             if let Err(error) = &applied {
                 tracing::error!(%error, change, "a change could not be put in force, and is taken back");
+                let (file, changes) = (file.clone(), changes.clone());
                 let taking_back = move || {
                     file.put_back(before);
                     changes.audit.write(failed, file.now())
@@ -250,6 +248,9 @@ impl Desk {
                 if let Ok(Err(error)) = tokio::task::spawn_blocking(taking_back).await {
                     tracing::error!(%error, change, "that a change is taken back could not be noted");
                 }
+            }
+            if applied.is_ok() {
+                let _ = tokio::task::spawn_blocking(move || file.keep()).await;
             }
             drop(turn);
             applied
@@ -291,6 +292,8 @@ impl Desk {
         if let Err(error) = self.changing.on_top_changed().await {
             return self.file.refuse(before, error.to_string());
         }
+        let file = self.file.clone();
+        let _ = tokio::task::spawn_blocking(move || file.keep()).await;
         let who = Who { name: "file".to_owned(), role: Role::Operator, by: By::File, from: None };
         for (key, was, entry) in now.changes_since(before.overlay()) {
             let line = audit::Entry {

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     config::{
         self, Config, DEFAULT_GROUP, Exception,
-        overlay::{Entry, Key, OWN_PROGRAM, OwnBlock, OwnException},
+        overlay::{Key, Numbered, OWN_PROGRAM, OwnBlock, OwnException},
         unknown,
     },
     dns::Name,
@@ -68,10 +68,7 @@ impl Desk {
         asked: ExceptionAsked,
         dry_run: bool,
     ) -> Result<Done, Refusal> {
-        let (target, before) = match id.map(|id| self.exception(id)).transpose()? {
-            Some((key, own)) => (Target::Key(key), own),
-            None => (Target::NewException, OwnException::default()),
-        };
+        let (target, before) = self.target::<OwnException>(id)?;
         let exact = is_exact(asked.r#match.as_deref())?;
         let names = asked.names.map(|names| names.iter().map(|name| with_extent(name, exact)).collect());
         let own = OwnException {
@@ -83,33 +80,37 @@ impl Desk {
         };
         let files = self.files().await;
         self.those_there(&files, &own.programs, &own.groups)?;
-        let wish = Wish { what: "exception", target, entry: Some(Entry::Exception(own)), undoes: None };
+        let wish = Wish { what: OwnException::WORD, target, entry: Some(own.entry()), undoes: None };
         self.change(who, wish, dry_run).await
     }
 
-    /// Removes an exception that was made here.
-    pub async fn remove_exception(&self, who: &Who, id: &str, dry_run: bool) -> Result<Done, Refusal> {
-        let (key, _) = self.exception(id)?;
-        let wish = Wish { what: "exception", target: Target::Key(key), entry: None, undoes: None };
+    /// Removes an exception or a block that was made here.
+    pub async fn remove<T: Numbered>(&self, who: &Who, id: &str, dry_run: bool) -> Result<Done, Refusal> {
+        let (key, _) = self.own::<T>(id)?;
+        let wish = Wish { what: T::WORD, target: Target::Key(key), entry: None, undoes: None };
         self.change(who, wish, dry_run).await
     }
 
-    fn exception(&self, id: &str) -> Result<(Key, OwnException), Refusal> {
-        let key = format!("exception/{id}").parse::<Key>().ok();
-        let overlay = self.overlay();
-        match key.as_ref().and_then(|key| overlay.entry(key)) {
-            Some(Entry::Exception(own)) => Ok((key.unwrap_or(Key::Exception(0)), own.clone())),
-            _ => Err(Refusal::new(Kind::NoSuchThing, format!("there is no exception {id} that was made here"))),
+    /// What is to be changed, and as it is now; without an id it is new.
+    fn target<T: Numbered + Default>(&self, id: Option<&str>) -> Result<(Target, T), Refusal> {
+        match id.map(|id| self.own(id)).transpose()? {
+            Some((key, own)) => Ok((Target::Key(key), own)),
+            None => Ok((Target::New(T::key), T::default())),
         }
+    }
+
+    /// What was made here and is called so.
+    fn own<T: Numbered>(&self, id: &str) -> Result<(Key, T), Refusal> {
+        let overlay = self.overlay();
+        let found = T::key_of(id).and_then(|key| Some((T::of(overlay.entry(&key)?)?.clone(), key)));
+        let none = || Refusal::new(Kind::NoSuchThing, format!("there is no {} {id} that was made here", T::WORD));
+        found.map(|(own, key)| (key, own)).ok_or_else(none)
     }
 
     /// Blocks a name, or changes the block of that id. A name that an exception passes can't be blocked: exceptions are
     /// stronger, so it would do nothing.
     pub async fn block(&self, who: &Who, id: Option<&str>, asked: BlockAsked, dry_run: bool) -> Result<Done, Refusal> {
-        let (target, before) = match id.map(|id| self.own_block(id)).transpose()? {
-            Some((key, own)) => (Target::Key(key), own),
-            None => (Target::NewBlock, OwnBlock::default()),
-        };
+        let (target, before) = self.target::<OwnBlock>(id)?;
         let exact = is_exact(asked.r#match.as_deref())?;
         let own = OwnBlock {
             name: asked.name.map(|name| with_extent(&name, exact)).unwrap_or(before.name),
@@ -124,24 +125,8 @@ impl Desk {
                 format!("{} passes it, and exceptions are stronger than blocks; remove it first", exception.place);
             return Err(Refusal::new(Kind::Excepted, detail));
         }
-        let wish = Wish { what: "block", target, entry: Some(Entry::Block(own)), undoes: None };
+        let wish = Wish { what: OwnBlock::WORD, target, entry: Some(own.entry()), undoes: None };
         self.change(who, wish, dry_run).await
-    }
-
-    /// Removes a block that was made here.
-    pub async fn remove_block(&self, who: &Who, id: &str, dry_run: bool) -> Result<Done, Refusal> {
-        let (key, _) = self.own_block(id)?;
-        let wish = Wish { what: "block", target: Target::Key(key), entry: None, undoes: None };
-        self.change(who, wish, dry_run).await
-    }
-
-    fn own_block(&self, id: &str) -> Result<(Key, OwnBlock), Refusal> {
-        let key = format!("block/{id}").parse::<Key>().ok();
-        let overlay = self.overlay();
-        match key.as_ref().and_then(|key| overlay.entry(key)) {
-            Some(Entry::Block(own)) => Ok((key.unwrap_or(Key::Block(0)), own.clone())),
-            _ => Err(Refusal::new(Kind::NoSuchThing, format!("there is no block {id} that was made here"))),
-        }
     }
 
     /// The exception that passes a name that is to be blocked for all whom the block is for, if there is one.

@@ -22,10 +22,13 @@ pub use undo::undo;
 use super::{
     AdminState,
     audit::{self, Audit, AuditError, Entry},
-    auth::Who,
+    auth::{By, Role, Who},
     problem::{Kind, Refusal},
 };
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::{
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard},
+};
 
 /// What all changes go through.
 pub struct Changes {
@@ -62,6 +65,14 @@ pub fn note_refusal(state: &AdminState, who: &Who, what: &str) {
     if let Err(refusal) = note(state, entry) {
         tracing::warn!(user = who.name, what, why = refusal.detail, "refused, and not written down");
     }
+}
+
+/// Writes down that somebody showed a token that isn't one of ours.
+pub fn note_wrong_token(state: &AdminState, by: By, from: IpAddr) {
+    tracing::warn!(%from, "a wrong token");
+    let nobody = Who { name: String::new(), role: Role::ReadOnly, by, from: Some(from) };
+    let entry = Entry { is_known: false, outcome: audit::Outcome::Refused, ..Entry::new(&nobody, "token", "bearer") };
+    let _ = note(state, entry);
 }
 
 /// Calls what may wait for a disk.

@@ -10,6 +10,7 @@ use super::{
     note,
 };
 use crate::{
+    config,
     pause::{Kept, PauseError},
     policy::ClientKey,
 };
@@ -93,8 +94,8 @@ fn wanted(state: &AdminState, who: &Who, asked: &PauseAsked, now: i64) -> Result
     let until = match (asked.seconds, &asked.until) {
         (Some(seconds), None) => now.saturating_add(i64::try_from(seconds).unwrap_or(i64::MAX)),
         (None, Some(until)) => {
-            let until = state.zone().seconds(until.trim());
-            let until = until.ok_or_else(|| Refusal::field("until", "write a time as 2026-11-28T21:00:00Z"))?;
+            let until = config::moment(until, &state.zone()).map_err(|why| Refusal::field("until", why))?;
+            let until = until.div_euclid(1_000_000);
             if until <= now {
                 return Err(Refusal::field("until", format!("is over; now it is {}", state.zone().shown(now))));
             }

@@ -5,16 +5,13 @@ use super::{
     super::{
         AdminState,
         audit::{Entry, Outcome},
-        auth::{Reader, Role, SignInError, SignedIn, Who, by},
+        auth::{Reader, Role, SignInError, SignedIn, Who, by, typed},
         problem::{Kind, Refusal},
     },
     at_leisure, note,
 };
 use axum::http::HeaderMap;
 use std::net::IpAddr;
-
-/// Octets of a name that somebody typed, as it is written down.
-const NAME_BYTES_MAX: usize = 64;
 
 /// Signs somebody in by a user's password, or by a token if no user is named.
 pub async fn sign_in(
@@ -28,8 +25,7 @@ pub async fn sign_in(
     let entry = match &signed_in {
         Ok(signed_in) => Some(Entry::new(&signed_in.who, "sign-in", "session")),
         Err(SignInError::Wrong) => {
-            let name: String = user.chars().take(NAME_BYTES_MAX).collect();
-            let who = Who { name, role: Role::ReadOnly, by: by(headers), from: Some(from) };
+            let who = Who { name: typed(user).to_owned(), role: Role::ReadOnly, by: by(headers), from: Some(from) };
             Some(Entry { is_known: false, outcome: Outcome::Refused, ..Entry::new(&who, "sign-in", "session") })
         }
         // Each of them follows on those that are written.

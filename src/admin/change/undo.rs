@@ -3,17 +3,26 @@
 use super::{
     super::{
         AdminState,
+        audit::Outcome,
         auth::Who,
         problem::{Kind, Refusal},
     },
+    at_leisure,
     desk::{Done, Target, Wish},
 };
 use crate::config::overlay::{Entry, Key, kind};
 
 /// Undoes a change. That is a change too, and can be undone.
 pub async fn undo(state: &AdminState, who: &Who, change: u64, dry_run: bool) -> Result<Done, Refusal> {
-    let none = || Refusal::new(Kind::NoSuchThing, format!("there is no change {change}, or it is no longer at hand"));
-    let line = state.changes.audit.find(change).ok_or_else(none)?;
+    let find = move |state: &AdminState| {
+        let none = || Refusal::new(Kind::NoSuchThing, format!("there is no change {change}, or it is no longer kept"));
+        state.changes.audit.find_in_files(change).ok_or_else(none)
+    };
+    let line = at_leisure(state, find).await?;
+    if line.outcome != Outcome::Done {
+        let what = format!("change {change} {}, so there is nothing to undo", line.outcome.told());
+        return Err(Refusal::new(Kind::Invalid, what));
+    }
     let key: Option<Key> = line.key.parse().ok();
     let read = |key: Key| {
         let before = Entry::of_json(&key, line.before.as_ref())?;

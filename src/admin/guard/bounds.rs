@@ -19,6 +19,11 @@ pub const SEND_WITHIN: Duration = Duration::from_secs(10);
 pub const CONNECTION_WITHIN: Duration = Duration::from_secs(300);
 /// Connections at once: more than that are no people and their tools. The others wait to be accepted.
 pub const CONNECTIONS_MAX: usize = 128;
+/// Of these, from one address (IPv6: one /64): more than a person with some browsers has, and few enough that nobody keeps
+/// the others out. Those beyond are closed at once.
+pub const CONNECTIONS_OF_ADDRESS_MAX: usize = 32;
+/// The same from this machine, where a proxy may stand that all others come through.
+pub const CONNECTIONS_OF_LOOPBACK_MAX: usize = 96;
 
 /// Reads the body whole before anybody works on the request.
 pub async fn bounded(request: Request, next: Next) -> Response {

@@ -9,5 +9,4 @@ mod tail;
 pub use minutes::{DAY_SECONDS, Minutes, time_line};
 pub use names::Names;
 pub use recorded::{Recorded, Unread};
-pub use reports::Reports;
 pub use tail::{Tail, Tails, Told};

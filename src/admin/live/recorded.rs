@@ -1,20 +1,24 @@
 //! The database of queries, for whoever looks: opened for each look, and by few at once.
 
-use super::Reports;
+use super::reports::{Reports, Wanted};
 use crate::{
     query_log::sqlite::{ReadError, Reader},
     report::{Filter, Tally, Tops},
     settings::Settings,
 };
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use tokio::sync::Semaphore;
 
 /// Looks at once: each has a processor for itself for as long as it takes. The others wait.
 const LOOKS_MAX: usize = 2;
+/// How long what was blocked most is shown.
+const TOPS_FRESH_FOR: Duration = Duration::from_secs(60);
+/// How long other counts are shown at least, if they were quickly made: a person who looks again sees what is new.
+const FRESH_FOR: Duration = Duration::from_secs(1);
 
 /// Where queries are recorded, if they are, and what was counted of them.
 #[derive(Clone)]
@@ -22,7 +26,7 @@ pub struct Recorded {
     /// Which database it is may change.
     settings: Arc<Settings>,
     looks: Arc<Semaphore>,
-    pub reports: Reports,
+    reports: Reports,
 }
 
 /// Why nothing can be read.
@@ -32,6 +36,8 @@ pub enum Unread {
     Nowhere,
     #[error("nothing is recorded yet")]
     NotYet,
+    #[error("it takes long to count; look again in a minute")]
+    Coming,
     #[error("{0}")]
     Fault(String),
 }
@@ -47,12 +53,7 @@ impl From<ReadError> for Unread {
 
 impl Recorded {
     pub fn new(settings: Arc<Settings>) -> Self {
-        let own = settings.clone();
-        let count = move |hours| match &own.config().query_log.database {
-            Some(path) => tops(path, hours).map_err(|error| error.to_string()),
-            None => Err(Unread::Nowhere.to_string()),
-        };
-        Self { settings, looks: Arc::new(Semaphore::new(LOOKS_MAX)), reports: Reports::new(Arc::new(count)) }
+        Self { settings, looks: Arc::new(Semaphore::new(LOOKS_MAX)), reports: Reports::default() }
     }
 
     fn database(&self) -> Option<PathBuf> {
@@ -62,6 +63,33 @@ impl Recorded {
     /// Whether there is a database.
     pub fn is_somewhere(&self) -> bool {
         self.database().is_some()
+    }
+
+    /// What was blocked most in the last so many hours. `None`: it is being counted.
+    pub async fn tops(&self, hours: u32, within: Duration) -> Result<Option<Arc<Tops>>, Unread> {
+        let wanted = Wanted { what: format!("tops {hours}"), fresh_for: TOPS_FRESH_FOR, within };
+        self.count(wanted, move |reader| tops(reader, hours)).await
+    }
+
+    /// What is counted over all that is recorded, if it wasn't counted just now; `what` tells it from other counts. `None`:
+    /// it is being counted, and can't be had within that time.
+    pub async fn counted<T: Send + Sync + 'static>(
+        &self,
+        what: String,
+        within: Duration,
+        count: impl FnOnce(&mut Reader) -> Result<T, ReadError> + Send + 'static,
+    ) -> Result<Option<Arc<T>>, Unread> {
+        let wanted = Wanted { what, fresh_for: FRESH_FOR, within };
+        self.count(wanted, move |reader| count(&mut reader?)).await
+    }
+
+    async fn count<T: Send + Sync + 'static>(
+        &self,
+        wanted: Wanted,
+        count: impl FnOnce(Result<Reader, ReadError>) -> Result<T, ReadError> + Send + 'static,
+    ) -> Result<Option<Arc<T>>, Unread> {
+        let path = self.database().ok_or(Unread::Nowhere)?;
+        self.reports.of(&wanted, move || Ok(count(Reader::open(&path))?)).await
     }
 
     /// Has somebody look into the database.
@@ -82,11 +110,11 @@ impl Recorded {
 }
 
 /// Counts the last hours.
-fn tops(path: &Path, hours: u32) -> Result<Tops, ReadError> {
+fn tops(reader: Result<Reader, ReadError>, hours: u32) -> Result<Tops, ReadError> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as i64;
     let mut tally = Tally::new(Filter::default());
     let from = now - i64::from(hours) * 3_600_000_000;
-    let read = Reader::open(path).and_then(|mut reader| reader.for_each(from, now, |seen| tally.add(&seen)));
+    let read = reader.and_then(|mut reader| reader.for_each(from, now, |seen| tally.add(&seen)));
     match read {
         Ok(between) => Ok(tally.tops(between, now)),
         // Before the first query nothing is blocked.

@@ -111,6 +111,7 @@ fn summary(line: &Line, zone: &Zone) -> String {
         ("sign-in", _) => "signed in".to_owned(),
         ("sign-out", _) => "signed out".to_owned(),
         ("refused", _) => format!("asked for {}", line.key),
+        ("token", _) => "showed a wrong token".to_owned(),
         (what, after) => {
             let shown = |value: &Option<Value>| value.as_ref().map_or("nothing".to_owned(), Value::to_string);
             format!("{what} {}: {} instead of {}", line.key, shown(after), shown(&line.before))
@@ -166,6 +167,7 @@ mod tests {
                 "had a.example. and all below it forgotten",
             ),
             ("refused", "POST /do/pause", None, "asked for POST /do/pause"),
+            ("token", "bearer", None, "showed a wrong token"),
             ("mode", "modes/everybody/p", Some(json!("shadow")), "set p to shadow for everybody"),
             ("mode", "modes/p", Some(json!("shadow")), "mode modes/p: \"shadow\" instead of nothing"),
         ] {

@@ -19,6 +19,8 @@ use serde::{Deserialize, Serialize};
 use std::{
     collections::{HashMap, hash_map::Entry},
     net::IpAddr,
+    sync::Arc,
+    time::Duration,
 };
 
 /// Clients told apart; of any beyond them only the queries are counted.
@@ -28,6 +30,8 @@ const ROWS_MAX: usize = 200;
 /// Hours that are looked at, unless it is said.
 const HOURS: u32 = 24;
 const HOURS_MAX: u32 = 31 * 24;
+/// How long one waits for the count.
+const WITHIN: Duration = Duration::from_secs(5);
 
 /// What is asked for.
 #[derive(Deserialize, Clone, Copy, Default, Debug)]
@@ -97,27 +101,28 @@ pub async fn clients(state: &AdminState, asked: ClientsAsked) -> ClientsView {
     let hours = asked.hours.unwrap_or(HOURS).clamp(1, HOURS_MAX);
     let to = recorded_until();
     let from = to - i64::from(hours) * 3_600_000_000;
-    let counted = state.recorded.look(move |reader| count(reader, from, to)).await;
-    let (all, caveat) = match counted {
-        Ok(all) => (all, None),
-        Err(why @ (Unread::Nowhere | Unread::NotYet)) => (HashMap::new(), Some(format!("Nobody is known: {why}."))),
-        Err(why) => (HashMap::new(), Some(why.to_string())),
+    let counting = state.recorded.counted(format!("clients {hours}"), WITHIN, move |reader| count(reader, from, to));
+    let (all, caveat) = match counting.await {
+        Ok(Some(all)) => (all, None),
+        Ok(None) => (Arc::default(), Some(format!("Nobody is known: {}.", Unread::Coming))),
+        Err(why @ (Unread::Nowhere | Unread::NotYet)) => (Arc::default(), Some(format!("Nobody is known: {why}."))),
+        Err(why) => (Arc::default(), Some(why.to_string())),
     };
     let policy = state.health.published.policy.load_full();
     let bypass: HashMap<String, u64> = state.telemetry.bypass_by_client(state.pipeline.now()).into_iter().collect();
     let there_are = all.len();
     let mut clients: Vec<ClientView> = all
-        .into_iter()
-        .map(|(client, Counts { fates: [blocked, would_block, excepted, passed], last })| ClientView {
+        .iter()
+        .map(|(client, &Counts { fates: [blocked, would_block, excepted, passed], last })| ClientView {
             called: Called::default(),
             group: None,
             queries: blocked + would_block + excepted + passed,
             blocked,
             would_block,
             excepted,
-            bypass: bypass.get(&client).copied().unwrap_or(0),
+            bypass: bypass.get(client).copied().unwrap_or(0),
             last: Moment(last),
-            client,
+            client: client.clone(),
         })
         .collect();
     clients.sort_by(|a, b| (b.queries, &a.client).cmp(&(a.queries, &b.client)));

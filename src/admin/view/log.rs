@@ -7,7 +7,9 @@ use super::{
     search::{Asked, Invalid},
 };
 use crate::{
+    config,
     lists::ListStatus,
+    policy::Zone,
     query_log::{
         JsonRow, Row, Said, Search, shown_micros,
         sqlite::{Found, Page},
@@ -162,8 +164,7 @@ pub async fn why(state: &AdminState, id: i64) -> Result<Option<Why>, Unread> {
 
 /// The number of a query that was seen as it came: by its time as it was told, its name, and what was told of its client.
 pub async fn number(state: &AdminState, time: &str, name: &str, client: &str) -> Result<Option<i64>, LogError> {
-    let time = time.parse::<jiff::Timestamp>().map(jiff::Timestamp::as_microsecond);
-    let time = time.map_err(|_| Invalid { field: "time", why: "write it as it was told".to_owned() })?;
+    let time = config::moment(time, &Zone::utc()).map_err(|why| Invalid { field: "time", why })?;
     let (name, client) = (name.to_owned(), client.to_owned());
     match state.recorded.look(move |reader| reader.find(time, &name, &client)).await {
         Err(Unread::NotYet) => Ok(None),

@@ -22,12 +22,15 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
     sync::Arc,
+    time::Duration,
 };
 
 /// Clients told apart, as in a report.
 const CLIENTS_MAX: usize = 200_000;
 /// Rows of each table: what a person looks through before they decide.
 const ROWS_MAX: usize = 20;
+/// How long one waits for the count of each.
+const WITHIN: Duration = Duration::from_secs(5);
 /// Hours that are looked at.
 const SPANS: [u32; 2] = [24, 7 * 24];
 
@@ -68,7 +71,7 @@ pub struct Preview {
 }
 
 /// What was seen in some hours.
-#[derive(Serialize, Debug)]
+#[derive(Clone, Serialize, Debug)]
 pub struct Measured {
     pub hours: u32,
     pub from: Moment,
@@ -92,7 +95,7 @@ pub struct Measured {
 }
 
 /// A client or a name that was hit.
-#[derive(Serialize, Debug)]
+#[derive(Clone, Serialize, Debug)]
 pub struct Hit {
     pub key: String,
     pub queries: u64,
@@ -205,7 +208,10 @@ async fn measured(
     let members = Members { pipeline: state.pipeline.clone(), policy: policy.clone(), group: group.to_owned() };
     let counted = Counted::new(program, services.clone());
     let now = recorded_until();
-    let mut measured = state.recorded.look(move |reader| count(reader, counted, &members, hours, now)).await?;
+    // Other lists and groups make other numbers.
+    let what = format!("preview {} {program} {services:?} {group:?} {hours}", policy.epoch());
+    let counting = state.recorded.counted(what, WITHIN, move |reader| count(reader, counted, &members, hours, now));
+    let mut measured = counting.await?.map(|measured| Measured::clone(&measured)).ok_or(Unread::Coming)?;
     measured.by_client.iter_mut().for_each(|hit| hit.called = called(state, &hit.key));
     Ok(measured)
 }

@@ -2,9 +2,9 @@
 
 use crate::{
     config,
+    policy::Zone,
     query_log::{ClientLike, Fate, NameLike, Search},
 };
-use jiff::{Timestamp, civil, tz::TimeZone};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -60,7 +60,8 @@ impl Asked {
         }
         let rr_type = given(&self.r#type).map(|text| text.parse()).transpose();
         let time = |field, text: &str| {
-            let read = given(text).map(|text| time(&text, now)).transpose();
+            let now = now.saturating_mul(1_000_000);
+            let read = given(text).map(|text| config::moment_or_ago(&text, &Zone::utc(), now)).transpose();
             read.map_err(|why| Invalid { field, why })
         };
         let (from, to) = (time("from", &self.from)?, time("to", &self.to)?);
@@ -142,24 +143,6 @@ fn fates(text: &str) -> Result<Vec<Fate>, Invalid> {
         }
     }
     Ok(fates)
-}
-
-/// A time as a person writes it, in microseconds since 1970. One of no zone is UTC.
-fn time(text: &str, now: i64) -> Result<i64, String> {
-    if let Ok(ago) = config::duration(text) {
-        let ago = i64::try_from(ago.as_micros()).unwrap_or(i64::MAX);
-        return Ok(now.saturating_mul(1_000_000).saturating_sub(ago).max(0));
-    }
-    if let Ok(time) = text.parse::<Timestamp>() {
-        return Ok(time.as_microsecond());
-    }
-    let time = Some(text).filter(|text| !text.contains('[')).and_then(|text| text.parse::<civil::DateTime>().ok());
-    let time = time.and_then(|time| time.to_zoned(TimeZone::UTC).ok());
-    time.map(|time| time.timestamp().as_microsecond()).ok_or_else(|| {
-        format!(
-            "`{text}` is no time; write 2h for two hours ago, a day as 2026-11-28, or a time as 2026-11-28T21:00 (UTC)"
-        )
-    })
 }
 
 #[cfg(test)]

@@ -74,10 +74,10 @@ pub async fn counts_within(state: &AdminState, hours: u32, within: Duration) -> 
     if !state.recorded.is_somewhere() {
         return Counts::None(Unread::Nowhere.to_string());
     }
-    match state.recorded.reports.of(hours, within).await {
+    match state.recorded.tops(hours, within).await {
         Ok(Some(tops)) => Counts::Known(tops),
         Ok(None) => Counts::Coming,
-        Err(why) => Counts::None(why),
+        Err(why) => Counts::None(why.to_string()),
     }
 }
 
@@ -86,8 +86,8 @@ pub async fn top(state: &AdminState, of: Of, hours: u32, limit: usize) -> Result
     if !state.recorded.is_somewhere() {
         return Err(Unread::Nowhere);
     }
-    let tops = state.recorded.reports.of(hours, API_WITHIN).await.map_err(Unread::Fault)?;
-    let tops = tops.ok_or_else(|| Unread::Fault("counting takes too long; ask again in a minute".to_owned()))?;
+    let tops = state.recorded.tops(hours, API_WITHIN).await?;
+    let tops = tops.ok_or(Unread::Coming)?;
     let named = |row: &TopRow| NamedRow {
         called: if of == Of::Clients { called(state, &row.key) } else { Called::default() },
         row: row.clone(),

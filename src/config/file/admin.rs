@@ -7,11 +7,16 @@ use super::{
     sections::Reading,
     text,
 };
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::Path,
+};
 
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8053);
 /// Octets of a token file: what fits into a request's header with room to spare.
 const TOKEN_BYTES_MAX: u64 = 4096;
+/// And at least: whoever guesses so many letters and digits guesses for ever.
+const TOKEN_BYTES_MIN: usize = 16;
 /// Octets of a host name (RFC 1035 §2.3.4), and how many this server may have.
 const HOST_BYTES_MAX: usize = 253;
 const HOSTS_MAX: usize = 64;
@@ -89,13 +94,24 @@ impl Reading<'_> {
         self.secrets.borrow_mut().push(path.clone());
         let octets = read_bounded(&path, TOKEN_BYTES_MAX)?;
         match std::str::from_utf8(&octets).map(str::trim) {
-            Ok(token) if !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(token.to_owned()),
-            _ => Err(format!(
-                "{} holds no token; write one line of letters and digits into it, such as `openssl rand -hex 32` prints",
-                path.display()
+            Ok(token) if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) => Err(no_token(&path)),
+            Ok(token) if token.len() < TOKEN_BYTES_MIN => Err(format!(
+                "{0} holds a token of {1} signs, which can be guessed; it needs at least {TOKEN_BYTES_MIN}: remove the \
+                 file, and have `cleandns admin token new {0}` make one",
+                path.display(),
+                token.len()
             )),
+            Ok(token) => Ok(token.to_owned()),
+            Err(_) => Err(no_token(&path)),
         }
     }
+}
+
+fn no_token(path: &Path) -> String {
+    format!(
+        "{} holds no token; write one line of letters and digits into it, such as `openssl rand -hex 32` prints",
+        path.display()
+    )
 }
 
 /// What to do where anybody could use it.

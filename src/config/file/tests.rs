@@ -60,8 +60,9 @@ pub(super) fn clone() -> (TempDir, World<'static>) {
     for file in ["blocklists/clean-cable/a.list", "blocklists/bypass/a.list", "config/own.list"] {
         write(&world.current_folder.join(file), "a.example\n");
     }
-    write(&world.current_folder.join("config/token"), "s3cret\n");
+    write(&world.current_folder.join("config/token"), "s3cret-of-the-owner\n");
     write(&world.current_folder.join("config/empty-token"), "\n");
+    write(&world.current_folder.join("config/short-token"), "fifteen-letters\n");
     (folder, world)
 }
 
@@ -284,7 +285,10 @@ fn every_option_is_read() {
     assert_eq!(config.cache.bytes, 1 << 30);
     assert_eq!(config.state_dir, Some("/var/lib/cleandns".into()));
     assert_eq!(config.log, Log { filter: "debug".into(), json: true, queries: true });
-    assert_eq!(config.admin, Some(Admin { token: Some("s3cret".into()), ..Admin::plain(address("0.0.0.0:80")) }));
+    assert_eq!(
+        config.admin,
+        Some(Admin { token: Some("s3cret-of-the-owner".into()), ..Admin::plain(address("0.0.0.0:80")) })
+    );
     assert_eq!(config.resolve.root_hints, Some(here.join("config/own.list")));
     assert_eq!(config.resolve.trust_anchors, Some(here.join("config/own.list")));
     assert_eq!((config.resolve.validate, config.resolve.ipv4, config.resolve.ipv6), (false, true, false));
@@ -385,7 +389,7 @@ fn small_files_mean_what_they_say() {
     assert_eq!(good("program = []").programs.len(), 7);
     assert!(good("\u{feff}[log]\r\njson = true\r\n").log.json, "as Windows editors write it");
     let token = good("admin.token_file = 'token'").admin;
-    assert!(!format!("{token:?}").contains("s3cret"), "{token:?}");
+    assert!(!format!("{token:?}").contains("s3cret-of-the-owner"), "{token:?}");
 }
 
 #[test]

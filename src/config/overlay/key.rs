@@ -1,6 +1,6 @@
 //! Where an entry of the overlay belongs, and how that is written down.
 
-use super::super::file::text;
+use super::{super::file::text, Numbered, OwnBlock, OwnException};
 use std::{fmt, str::FromStr};
 
 /// Where an entry belongs. What it names needn't be there.
@@ -60,8 +60,8 @@ impl FromStr for Key {
             ["modes", "group", group, program, service] => mode(Some(group), program, Some(service)),
             ["schedules", "group", group] => name(group).map(Self::GroupSchedule),
             ["schedules", "program", program] => name(program).map(Self::ProgramSchedule),
-            ["exception", id] => Self::numbered(id, 'e').map(Self::Exception),
-            ["block", id] => Self::numbered(id, 'b').map(Self::Block),
+            [OwnException::WORD, id] => OwnException::key_of(id),
+            [OwnBlock::WORD, id] => OwnBlock::key_of(id),
             _ => None,
         };
         key.ok_or_else(|| UnknownKey(text.to_owned()))

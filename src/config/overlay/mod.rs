@@ -12,6 +12,7 @@
 
 mod apply;
 mod key;
+mod numbered;
 mod read;
 mod text;
 mod told;
@@ -19,6 +20,7 @@ mod told;
 pub use self::{
     apply::{Applied, OWN_PROGRAM, Resting},
     key::Key,
+    numbered::Numbered,
     text::{name_told, place, written},
     told::{kind, told},
 };
@@ -31,6 +33,8 @@ use std::collections::BTreeMap;
 
 /// The file in the state folder.
 pub const FILE_NAME: &str = "overlay.toml";
+/// Its copy as it was last in force, beside it.
+pub const LAST_GOOD_NAME: &str = "overlay.last-good.toml";
 /// Octets of the file: as many as of a configuration.
 pub const OVERLAY_BYTES_MAX: u64 = 1 << 20;
 /// Modes and schedules: a mode for each of thirty services in each of a hundred groups.

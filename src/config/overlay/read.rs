@@ -10,8 +10,8 @@ use super::{
         },
         report::{Document, Report},
     },
-    BLOCKS_MAX, EXCEPTIONS_MAX, Entry, FILE_NAME, Key, NAMES_MAX, OVERLAY_BYTES_MAX, Overlay, OwnBlock, OwnException,
-    REASON_BYTES_MAX, SETTINGS_MAX, written,
+    BLOCKS_MAX, EXCEPTIONS_MAX, Entry, FILE_NAME, Key, NAMES_MAX, Numbered, OVERLAY_BYTES_MAX, Overlay, OwnBlock,
+    OwnException, REASON_BYTES_MAX, SETTINGS_MAX, written,
 };
 use crate::policy::{Zone, parse::Extent};
 
@@ -57,10 +57,10 @@ impl Overlay {
             root.problem(format!("there are more than {SETTINGS_MAX} modes and schedules; remove some"));
         }
         let exceptions = root.sections("exception", |table| {
-            self.take(table, 'e', Key::Exception, Entry::Exception(read_exception(table)));
+            self.take(table, read_exception(table));
         });
         let blocks = root.sections("block", |table| {
-            self.take(table, 'b', Key::Block, Entry::Block(read_block(table)));
+            self.take(table, read_block(table));
         });
         let counted = [(exceptions, EXCEPTIONS_MAX, "exceptions"), (blocks, BLOCKS_MAX, "blocks")];
         for (read, most, what) in counted {
@@ -116,7 +116,8 @@ impl Overlay {
     }
 
     /// Takes a numbered entry in. Each has a number of its own.
-    fn take(&mut self, table: &Table<'_>, letter: char, key: impl Fn(u32) -> Key, entry: Entry) {
+    fn take<T: Numbered>(&mut self, table: &Table<'_>, own: T) {
+        let letter = T::LETTER;
         let Some(id) = table.value("id") else {
             table.missing("id", format!("an id is missing; write id = \"{letter}1\""));
             return;
@@ -126,7 +127,7 @@ impl Overlay {
                 .ok_or_else(|| format!("{} is no id; write such as \"{letter}1\"", text::shown(text)))
         });
         let Some(number) = number else { return };
-        if self.entries.insert(key(number), entry).is_some() {
+        if self.entries.insert(T::key(number), own.entry()).is_some() {
             id.problem(format!("there is another {letter}{number}; write another number"));
         }
     }

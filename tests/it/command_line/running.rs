@@ -74,14 +74,14 @@ fn programs_read_what_commands_say() {
 fn the_token_is_sent_along() {
     let (place, serving) = Place::serve("");
     drop(serving);
-    fs::write(place.path("token"), "s3cret\n").unwrap();
+    fs::write(place.path("token"), "s3cret-of-the-owner\n").unwrap();
     let text = fs::read_to_string(place.path("cleandns.toml")).unwrap();
     fs::write(place.path("cleandns.toml"), text.replace("[admin]\n", "[admin]\ntoken_file = \"token\"\n")).unwrap();
     let Some(_serving) = Serving::start(place.command(&["serve"])) else {
         panic!("the port this process just left was taken");
     };
     assert_eq!(place.run(&["lists", "status"]).code, Some(0));
-    fs::write(place.path("token"), "wrong\n").unwrap();
+    fs::write(place.path("token"), "another-than-the-owner-s\n").unwrap();
     let ended = place.run(&["lists", "status"]);
     assert_eq!(ended.code, Some(1), "{ended:?}");
     // Of the problem what is for people.

@@ -9,6 +9,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::Path,
+    sync::atomic::Ordering::Relaxed,
 };
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
@@ -20,13 +21,26 @@ const TO_SIGN_IN: [(&str, &str); 3] = [("GET", "/sign-in"), ("POST", "/do/sign-i
 /// What a reader may send.
 const TO_SIGN_OUT: [(&str, &str); 2] = [("POST", "/do/sign-out"), ("DELETE", "/api/v1/session")];
 
+/// The text of every file below a folder: whoever adds a route anywhere has it asked by everybody here.
+fn sources(folder: &Path, into: &mut Vec<String>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, into);
+        } else if path.extension().is_some_and(|end| end == "rs") {
+            into.push(fs::read_to_string(path).unwrap());
+        }
+    }
+}
+
 /// Method and path of every guarded route, as the source has them.
 fn routes() -> Vec<(&'static str, String)> {
-    let admin = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/admin");
-    let files = ["api/mod.rs", "api/changes.rs", "pages/mod.rs", "pages/forms/mod.rs"];
-    let files = files.map(|file| fs::read_to_string(admin.join(file)).unwrap());
+    let mut files = Vec::new();
+    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/admin"), &mut files);
     let mut routes = Vec::new();
-    for part in files.iter().flat_map(|text| text.split(".route(").skip(1)) {
+    // Pictures and the like, whose paths are no literals, are for everybody.
+    let parts = files.iter().flat_map(|text| text.split(".route(").skip(1));
+    for part in parts.filter(|part| part.trim_start().starts_with('"')) {
         let path = part.split('"').nth(1).unwrap();
         // Who restarts servers needs no secret.
         if ["/healthz", "/readyz"].contains(&path) {
@@ -92,6 +106,8 @@ async fn every_route_by_programs() {
     let server = serve("").await;
     for (method, path) in guarded() {
         let line = format!("{method} {path}");
+        // Five wrong tokens in five minutes are looked at.
+        server.clock.fetch_add(300, Relaxed);
         let status = async |header: &str| answer(&server, &line, &format!("{header}{JSON}"), "{}").await.status;
         let is_read = method == "GET";
         let is_own = TO_SIGN_OUT.contains(&(method, path.as_str()));
@@ -100,8 +116,8 @@ async fn every_route_by_programs() {
             ("Authorization: Bearer other\r\n", Some(401)),
             ("Authorization: Bearer \r\n", Some(401)),
             ("Authorization: Basic bDAwazpzM2NyZXQ=\r\n", Some(401)),
-            ("Authorization: Bearer l00k\r\n", (!is_read && !is_own).then_some(403)),
-            ("Authorization: Bearer s3cret\r\n", None),
+            ("Authorization: Bearer l00k-and-no-more\r\n", (!is_read && !is_own).then_some(403)),
+            ("Authorization: Bearer s3cret-of-the-owner\r\n", None),
         ] {
             let status = status(header).await;
             match expected {
@@ -110,12 +126,13 @@ async fn every_route_by_programs() {
             }
         }
         if !is_read {
-            let headers = "Authorization: Bearer s3cret\r\nContent-Type: text/plain\r\n";
+            let headers = "Authorization: Bearer s3cret-of-the-owner\r\nContent-Type: text/plain\r\n";
             assert_eq!(send(&server, &line, headers, "{}").await.status, 415, "{line}: pages can send that");
         }
-        let name = format!("Host: evil.example\r\nAuthorization: Bearer s3cret\r\n{JSON}Content-Length: 2\r\n");
+        let name =
+            format!("Host: evil.example\r\nAuthorization: Bearer s3cret-of-the-owner\r\n{JSON}Content-Length: 2\r\n");
         assert_eq!(request(&server, &line, &name, "{}").await.status, 421, "{line}");
-        let none = format!("Authorization: Bearer s3cret\r\n{JSON}Content-Length: 2\r\n");
+        let none = format!("Authorization: Bearer s3cret-of-the-owner\r\n{JSON}Content-Length: 2\r\n");
         assert_eq!(request(&server, &line, &none, "{}").await.status, 400, "{line} without Host");
     }
     server.running.stop().await;
@@ -130,7 +147,7 @@ async fn every_route_by_browsers() {
         let is_read = method == "GET";
         let is_own = TO_SIGN_OUT.contains(&(method, path.as_str()));
         check_nobody(&server, &line, &path).await;
-        for (token, may_change) in [("l00k", false), ("s3cret", true)] {
+        for (token, may_change) in [("l00k-and-no-more", false), ("s3cret-of-the-owner", true)] {
             let browser = Browser::new(&server, "", token).await;
             let kind = if is_of_api(&path) { JSON } else { FORM };
             let shown = format!("{}{kind}X-CSRF-Token: {}\r\n", browser.headers(), browser.csrf);
@@ -170,6 +187,48 @@ async fn check_nobody(server: &Server, line: &str, path: &str) {
             }
         }
     }
+}
+
+/// Bodies that can't be meant, to every route that takes one: each is refused as a problem, and changes nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_read_is_refused_by_every_route() {
+    let server = crate::pages::serve("").await;
+    let deep = "[".repeat(50_000);
+    let bodies = [
+        "",
+        "{",
+        "null",
+        "[]",
+        "\"text\"",
+        "7",
+        "{\"nothing_like_it\": 1}",
+        "{\"group\": {\"a\": 1}}",
+        "{\"group\": \"a\", \"group\": \"b\"}",
+        "{\"seconds\": 1e999}",
+        "\u{feff}{}",
+        "{\"name\": \"\\ud800\"}",
+        &deep,
+    ];
+    // Whose body says nothing, since the address says all; and what is to be said of lists that are read again is any JSON.
+    let says_nothing = |method: &str, path: &str| {
+        method == "DELETE" && path != "/api/v1/modes" || path.ends_with("/undo") || path.ends_with("/lists/update")
+    };
+    for (method, path) in routes().into_iter().filter(|(method, path)| *method != "GET" && is_of_api(path)) {
+        if says_nothing(method, &path) {
+            continue;
+        }
+        for body in bodies {
+            let response = send(&server, &format!("{method} {path}"), JSON, body).await;
+            let told =
+                format!("{method} {path} {}: {} {}", &body[..body.len().min(40)], response.status, response.body);
+            assert!((400..500).contains(&response.status), "{told}");
+            assert_eq!(response.header("content-type"), "application/problem+json", "{told}");
+        }
+    }
+    assert!(!server.path("state/overlay.toml").exists());
+    let changes = server.json("/api/v1/changes").await;
+    assert!(changes["changes"].as_array().unwrap().iter().all(|change| change["outcome"] != "done"), "{changes}");
+    server.running.stop().await;
 }
 
 /// Where nothing is configured everybody on this machine may, but for pages of others.

@@ -6,7 +6,10 @@ use serde_json::Value;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_our_own_pages_change_something() {
     let server = serve("").await;
-    let (anna, other) = (Browser::new(&server, "", "s3cret").await, Browser::new(&server, "", "s3cret").await);
+    let (anna, other) = (
+        Browser::new(&server, "", "s3cret-of-the-owner").await,
+        Browser::new(&server, "", "s3cret-of-the-owner").await,
+    );
     assert_ne!((&anna.cookie, &anna.csrf), (&other.cookie, &other.csrf));
     let cookie = format!("Cookie: {}\r\n", anna.cookie);
     let form = |token: &str| format!("csrf={token}&seconds=60");
@@ -47,17 +50,17 @@ async fn only_our_own_pages_change_something() {
 async fn nobody_is_signed_in_by_another_page() {
     let server = serve("").await;
     let token = form_token(&send(&server, "GET /sign-in", "", "").await.body);
-    let body = format!("csrf={token}&user=&password=s3cret");
+    let body = format!("csrf={token}&user=&password=s3cret-of-the-owner");
     for (headers, body) in [
         (format!("Origin: http://evil.example\r\n{FORM}"), body.as_str()),
-        (format!("{SAME}{FORM}"), "user=&password=s3cret"),
+        (format!("{SAME}{FORM}"), "user=&password=s3cret-of-the-owner"),
         (FORM.to_owned(), body.as_str()),
     ] {
         let response = send(&server, "POST /do/sign-in", &headers, body).await;
         assert!([403, 415].contains(&response.status) && response.header("set-cookie").is_empty(), "{headers}");
     }
     let elsewhere = format!("Origin: http://evil.example\r\n{JSON}");
-    let response = send(&server, "POST /api/v1/session", &elsewhere, r#"{"password": "s3cret"}"#).await;
+    let response = send(&server, "POST /api/v1/session", &elsewhere, r#"{"password": "s3cret-of-the-owner"}"#).await;
     assert_eq!((response.status, response.header("set-cookie")), (403, ""));
     server.running.stop().await;
 }
@@ -65,7 +68,7 @@ async fn nobody_is_signed_in_by_another_page() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bodies_that_are_no_json_are_problems() {
     let server = serve("").await;
-    let token = "Authorization: Bearer s3cret\r\n";
+    let token = "Authorization: Bearer s3cret-of-the-owner\r\n";
     for (path, body, status, word) in [
         ("/api/v1/pause", "", 400, "bad_request"),
         ("/api/v1/pause", "{", 400, "bad_request"),

@@ -70,7 +70,7 @@ async fn what_does_not_fit_is_shown_again() {
     for (fields, problem) in [
         ("group=kids&seconds=&until=&reason=guests", "until: say until when"),
         ("group=kids&seconds=&until=2001-01-01T00:00&reason=guests", "until: is over; now it is "),
-        ("group=kids&seconds=&until=soon&reason=guests", "until: write a time as"),
+        ("group=kids&seconds=&until=soon&reason=guests", "until: `soon` is no time; write a day as"),
         ("group=kids&seconds=-1&until=&reason=guests", "seconds: write a number"),
         ("group=kids&seconds=99999999&until=&reason=guests", "until: a pause takes at most 31 days"),
         ("group=%3Cb%3E&seconds=60&until=&reason=guests", "group: there is no group &#60;b&#62;"),
@@ -100,11 +100,11 @@ async fn every_change_has_a_line() {
     for (path, fields, back) in [("/do/update", "back=/lists", "/lists?done=2"), ("/do/flush", "", "/?done=3")] {
         assert_eq!(anna.post(&server, path, fields).await.header("location"), back);
     }
-    let headers = format!("Authorization: Bearer s3cret\r\nUser-Agent: cleandns/1\r\n{JSON}");
+    let headers = format!("Authorization: Bearer s3cret-of-the-owner\r\nUser-Agent: cleandns/1\r\n{JSON}");
     let body = r#"{"name": "a.example", "subtree": true}"#;
     let flushed = send(&server, "POST /api/v1/cache/flush", &headers, body).await;
     assert_eq!(serde_json::from_str::<Value>(&flushed.body).unwrap()["change"], 4, "{}", flushed.body);
-    let headers = format!("Authorization: Bearer l00k\r\n{JSON}");
+    let headers = format!("Authorization: Bearer l00k-and-no-more\r\n{JSON}");
     assert_eq!(send(&server, "POST /api/v1/lists/update", &headers, "{}").await.status, 403);
     let expected = [
         "anna operator page sign-in session done",
@@ -141,7 +141,7 @@ async fn what_cannot_be_written_down_is_not_done() {
     let server = serve("audit = \"place/audit.jsonl\"\n").await;
     fs::write(server.path("place"), "a file, where a folder should be").unwrap();
     let anna = Browser::new(&server, "anna", "correct horse").await;
-    let headers = format!("Authorization: Bearer s3cret\r\n{JSON}");
+    let headers = format!("Authorization: Bearer s3cret-of-the-owner\r\n{JSON}");
     let response = send(&server, "POST /api/v1/pause", &headers, r#"{"seconds": 60}"#).await;
     let problem: Value = serde_json::from_str(&response.body).unwrap();
     assert_eq!((response.status, &problem["type"]), (503, &json!("https://cleandns.invalid/problems/not_recorded")));

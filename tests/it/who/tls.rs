@@ -47,7 +47,7 @@ async fn cookies_over_tls_are_for_tls_alone() {
     let (status, cookie, page) = with(move || {
         let agent = agent(&own_cert);
         let page = agent.get(format!("{url}/sign-in")).call().unwrap().body_mut().read_to_string().unwrap();
-        let body = format!("csrf={}&password=s3cret", super::form_token(&page));
+        let body = format!("csrf={}&password=s3cret-of-the-owner", super::form_token(&page));
         let form = agent.post(format!("{url}/do/sign-in")).header("Content-Type", "application/x-www-form-urlencoded");
         let response = form.header("Origin", &url).send(&body).unwrap();
         let cookie = response.headers()["set-cookie"].to_str().unwrap().to_owned();

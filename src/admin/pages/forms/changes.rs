@@ -10,6 +10,7 @@ use super::super::{
     clients, exceptions, programs,
 };
 use super::{Fields, done};
+use crate::config::overlay::{OwnBlock, OwnException};
 use axum::{
     extract::State,
     response::{IntoResponse, Redirect, Response},
@@ -57,7 +58,7 @@ pub async fn except(
     fields: Fields,
 ) -> Response {
     if let Some(id) = some(fields.one("remove")) {
-        let removed = state.desk.remove_exception(&who, &id, false).await;
+        let removed = state.desk.remove::<OwnException>(&who, &id, false).await;
         return removed.map_or_else(IntoResponse::into_response, |done| to("/except", &[told(&done)], ""));
     }
     let typed = typed(&fields, "names");
@@ -82,7 +83,7 @@ pub async fn block(
     fields: Fields,
 ) -> Response {
     if let Some(id) = some(fields.one("remove")) {
-        let removed = state.desk.remove_block(&who, &id, false).await;
+        let removed = state.desk.remove::<OwnBlock>(&who, &id, false).await;
         return removed.map_or_else(IntoResponse::into_response, |done| to("/except", &[told(&done)], ""));
     }
     let typed = typed(&fields, "name");

@@ -247,6 +247,12 @@ fn admin_and_its_token_are_checked() {
         ],
     );
     bad(
+        "[admin]\nlisten = '0.0.0.0:80'\nread_token_file = 'short-token'\nusers_file = 'token'",
+        &[
+            "3:19: admin.read_token_file: HERE/config/short-token holds a token of 15 signs, which can be guessed; it needs at least 16: remove the file, and have `cleandns admin token new HERE/config/short-token` make one",
+        ],
+    );
+    bad(
         "[admin]\nlisten = 'x'\ntoken_file = 'blocklists'",
         &[
             r#"2:10: admin.listen: "x" is not an address and a port; write such as "127.0.0.1:53" or "[::1]:53""#,
