@@ -26,13 +26,16 @@ const LISTEN: &str = "listen = \"127.0.0.1:0\"\n";
 async fn other_tokens_and_users_count_at_once_and_end_what_others_began() {
     let server = serve("").await;
     let (anna, by_token) =
-        (Browser::new(&server, "anna", "correct horse").await, Browser::new(&server, "", "s3cret").await);
+        (Browser::new(&server, "anna", "correct horse").await, Browser::new(&server, "", "s3cret-of-the-owner").await);
     assert_eq!((anna.get(&server, "/").await.status, by_token.get(&server, "/").await.status), (200, 200));
-    fs::write(server.path("new-token"), "n3w\n").unwrap();
+    fs::write(server.path("new-token"), "n3w-one-of-the-owner\n").unwrap();
     let same_users = format!("{LISTEN}token_file = \"new-token\"\nusers_file = \"users\"\n");
     assert_eq!(says(&server, &same_users).await, [""; 0]);
-    assert_eq!([status_by(&server, "s3cret").await, status_by(&server, "l00k").await], [401, 401]);
-    assert_eq!(status_by(&server, "n3w").await, 200);
+    assert_eq!(
+        [status_by(&server, "s3cret-of-the-owner").await, status_by(&server, "l00k-and-no-more").await],
+        [401, 401]
+    );
+    assert_eq!(status_by(&server, "n3w-one-of-the-owner").await, 200);
     // Who signed in by a password is still who they were; a token that is gone opens nothing.
     assert_eq!(anna.get(&server, "/").await.status, 200);
     assert_ne!(by_token.get(&server, "/").await.status, 200);
@@ -60,7 +63,7 @@ async fn names_certificate_and_audit_log_follow() {
         [""; 0]
     );
     assert_eq!(by_name("dns.corp.example").await, 200);
-    assert_eq!(sign_in(&server, "", "s3cret").await.status, 303);
+    assert_eq!(sign_in(&server, "", "s3cret-of-the-owner").await.status, 303);
     let told = fs::read_to_string(server.path("elsewhere.jsonl")).unwrap();
     assert!(told.contains("\"sign-in\"") && !audit(&server).iter().any(|line| line.contains("sign-in")), "{told}");
     let cert = certificate(&server.path("cert.pem"), &server.path("key.pem"));
@@ -80,12 +83,13 @@ async fn names_certificate_and_audit_log_follow() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_token_that_is_written_anew_counts() {
     let folder = folder();
-    fs::write(folder.path().join("token"), "s3cret\n").unwrap();
+    fs::write(folder.path().join("token"), "s3cret-of-the-owner\n").unwrap();
     let server = start_following(folder, None, &[], &format!("[admin]\n{LISTEN}token_file = \"token\"\n")).await;
-    assert_eq!(status_by(&server, "s3cret").await, 200);
-    fs::write(server.path("token.new"), "n3w\n").unwrap();
+    assert_eq!(status_by(&server, "s3cret-of-the-owner").await, 200);
+    fs::write(server.path("token.new"), "n3w-one-of-the-owner\n").unwrap();
     fs::rename(server.path("token.new"), server.path("token")).unwrap();
-    eventually("the new token counts", || async { status_by(&server, "n3w").await == 200 }).await;
-    assert_eq!(status_by(&server, "s3cret").await, 401);
+    eventually("the new token counts", || async { status_by(&server, "n3w-one-of-the-owner").await == 200 }).await;
+    // The new one was tried before it counted, more often than one may be wrong.
+    assert!([401, 429].contains(&status_by(&server, "s3cret-of-the-owner").await));
     server.running.stop().await;
 }
