@@ -58,6 +58,13 @@ impl Records {
             (Some(_), _) | (None, None) if is_clickhouse && let Some(server) = &config.query_log.clickhouse => {
                 Source::clickhouse(server, Origin::new(&config.query_log.instance, config.query_log.privacy))
             }
+            (Some(_), _) if is_clickhouse => {
+                return Err(Failure::Configuration(
+                    "--source clickhouse: no server is configured; set url in [query_log.clickhouse], or write \
+                     ./clickhouse if a file of that name is meant"
+                        .into(),
+                ));
+            }
             (Some(path), _) if !is_database(path) => Source::Lines(path.to_owned()),
             (Some(path), _) => Source::database(path, instance)?,
             (None, Some(path)) => Source::database(path, instance)?,

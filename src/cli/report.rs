@@ -6,8 +6,8 @@ use crate::{
     app,
     config::{self, Config},
     lists::{Lists, Published},
-    policy::{ListSpec, Mode, Policy, Zone},
-    report::{self, Context, Filter, Held, KnownList, ListText, Moment, NeverHit, Report, Tally},
+    policy::{ListSpec, Mode, Policy, RuleView, Zone},
+    report::{self, Candidate, Context, Filter, Held, KnownList, ListText, Moment, NeverHit, Report, Tally, Unread},
 };
 use std::{
     collections::BTreeSet,
@@ -78,14 +78,10 @@ pub fn report(config: &Config, asked: &Asked) -> Outcome {
     let mut records = Records::open(config, asked.source.as_deref(), asked.instance.as_deref())?;
     let read = records.for_each((from, to), &mut |seen| tally.add(seen))?;
     records.leads((read.from, read.to), &mut |name, lead| tally.add_lead(name, lead))?;
-    // With the rules: what a server tells of its lists has none.
-    let loaded = Lists::load(Arc::new(config.clone()), app::embedded_files(), app::Outside::real().chance()).ok();
-    let loaded = loaded.as_ref().map(Lists::published);
-    let lists = known_lists(config, loaded.as_deref());
     if let Some(program) = &asked.program
         && !tally.has_program(program)
     {
-        is_known(program, &lists)?;
+        is_known(program, config)?;
     }
     let context = Context {
         // Before the first record there is nothing to tell, unless it is asked for.
@@ -99,14 +95,10 @@ pub fn report(config: &Config, asked: &Asked) -> Outcome {
         instance: read.origin.instance,
         source: read.source,
         privacy: read.origin.privacy,
-        lists,
         held: Held { first: read.first.map(Moment), unreadable_lines: read.unreadable_lines },
+        ..Context::default()
     };
-    let policy = loaded.as_ref().and_then(|published| published.policy.load_full());
-    let finish = || Report {
-        rules_never_hit: policy.as_ref().map_or_else(Vec::new, |policy| never_hit(policy, &tally)),
-        ..tally.finish(&context)
-    };
+    let finish = || finish(config, &tally, context.clone());
     let text = match asked.format {
         Format::ExportJsonl => tally.export(&context, asked.k).jsonl(),
         Format::ExportCsv => tally.export(&context, asked.k).csv(),
@@ -126,9 +118,46 @@ pub fn report(config: &Config, asked: &Asked) -> Outcome {
     Ok(())
 }
 
-/// Refuses a program of which no list is known: a report on it would say that nothing was blocked.
-fn is_known(program: &str, lists: &[KnownList]) -> Result<(), Failure> {
-    let known: BTreeSet<&str> = lists.iter().map(|list| &*list.program).collect();
+/// Makes the report itself, with what is known of the lists. An export has no need of them, and compiling them takes its
+/// time.
+fn finish(config: &Config, tally: &Tally, context: Context) -> Report {
+    // With the rules: what a server tells of its lists has none.
+    let loaded = Lists::load(Arc::new(config.clone()), app::embedded_files(), app::Outside::real().chance());
+    let (loaded, mut all) = match loaded {
+        Ok(loaded) => (Some(loaded.published()), None),
+        Err(error) => (None, Some(error.to_string())),
+    };
+    let lists = known_lists(config, loaded.as_deref());
+    let policy = loaded.as_ref().and_then(|published| published.policy.load_full());
+    if policy.is_none() {
+        all.get_or_insert_with(|| "none of them is of use".to_owned());
+    }
+    let unread = Unread { lists: policy.as_deref().map_or_else(Vec::new, |policy| unread(policy, &lists)), all };
+    Report {
+        rules_never_hit: policy.as_ref().map_or_else(Vec::new, |policy| never_hit(policy, tally)),
+        ..tally.finish(&Context { lists, unread, ..context })
+    }
+}
+
+/// Lists that aren't off, and whose text isn't here: those of a server that has others, or may read more.
+fn unread(policy: &Policy, lists: &[KnownList]) -> Vec<String> {
+    let here: BTreeSet<(&str, &str, &str, String)> = policy
+        .lists()
+        .iter()
+        .filter_map(|list| {
+            let program = &policy.programs()[list.program()?].name;
+            Some((&**program, &*list.service, &*list.name, format!("{:016x}", list.version)))
+        })
+        .collect();
+    let is_here =
+        |list: &&KnownList| here.contains(&(&*list.program, &*list.service, &*list.list, list.version.clone()));
+    let missing = lists.iter().filter(|list| list.mode != Mode::Off.word() && !is_here(list));
+    missing.map(|list| format!("{}/{} {}", list.program, list.service, list.list)).collect()
+}
+
+/// Refuses a program that there isn't: a report on it would say that nothing was blocked.
+fn is_known(program: &str, config: &Config) -> Result<(), Failure> {
+    let known: BTreeSet<&str> = config.programs.iter().map(|program| &*program.name).collect();
     if known.is_empty() || known.contains(program) {
         return Ok(());
     }
@@ -139,13 +168,18 @@ fn is_known(program: &str, lists: &[KnownList]) -> Result<(), Failure> {
 }
 
 /// The rules that never hit, of all lists that aren't off, as they lie here now.
-fn never_hit(policy: &Policy, tally: &Tally) -> Vec<NeverHit> {
+fn never_hit<'p>(policy: &'p Policy, tally: &Tally) -> Vec<NeverHit> {
     let lists = policy.lists().iter().enumerate().filter(|(at, _)| policy.list_mode(*at) != Mode::Off);
-    let of_list = |(_, list): (usize, &ListSpec)| {
+    let of_list = |(_, list): (usize, &'p ListSpec)| {
         let version = format!("{:016x}", list.version);
         let (program, service) = (&policy.programs()[list.program()?].name, &list.service);
         let text = ListText { program, service, list: &list.name, version: &version };
-        tally.never_hit(text, list.rules.iter().map(|(_, rule)| (rule.head.line, move || rule.told())))
+        let candidate = |rule: RuleView<'p>| Candidate {
+            line: rule.head.line,
+            is_by_client: rule.is_by_client(),
+            text: move || rule.told(),
+        };
+        tally.never_hit(text, list.rules.iter().map(|(_, rule)| candidate(rule)))
     };
     lists.filter_map(of_list).collect()
 }
@@ -191,8 +225,8 @@ mod tests {
             instance: String::new(),
             source: read.source,
             privacy: read.origin.privacy,
-            lists: Vec::new(),
             held: Held { unreadable_lines: read.unreadable_lines, ..Held::default() },
+            ..Context::default()
         };
         let report = tally.finish(&context);
         assert_eq!(report.totals.queries, 2);

@@ -24,6 +24,24 @@ pub struct QueryLog {
     pub clickhouse: Option<ClickHouse>,
 }
 
+impl QueryLog {
+    /// All is kept that there is, and goes nowhere.
+    pub fn nowhere() -> Self {
+        Self {
+            database: None,
+            keep: Duration::from_secs(30 * 86_400),
+            keep_sums: Duration::from_secs(400 * 86_400),
+            bytes: 1 << 30,
+            privacy: Privacy::Full,
+            answers: true,
+            instance: String::new(),
+            json: None,
+            dnstap: None,
+            clickhouse: None,
+        }
+    }
+}
+
 /// How much of a client is kept.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Privacy {

@@ -18,6 +18,9 @@ pub const PROGRAMS_MAX: usize = 32;
 /// The program whose every match is counted by client, in any mode: it watches for ways round this resolver.
 const BYPASS: &str = "bypass";
 
+/// The Extended DNS Error of a block: "Blocked" (RFC 8914).
+const EDE_BLOCKED: u16 = 15;
+
 /// Everything a policy is built from.
 #[derive(Clone)]
 pub struct PolicySpec {
@@ -49,6 +52,37 @@ pub struct ProgramSpec {
     pub schedule: Option<Schedule>,
 }
 
+impl PolicySpec {
+    /// With these programs and lists, and nothing else.
+    pub fn of(programs: Vec<ProgramSpec>, lists: Vec<ListSpec>) -> Self {
+        Self {
+            epoch: 1,
+            mode: Mode::Enforce,
+            block_ttl: Duration::from_secs(30),
+            programs,
+            lists,
+            owner_exceptions: Vec::new(),
+            groups: Vec::new(),
+            geo: Geo::default(),
+            seed: 7,
+        }
+    }
+}
+
+impl ProgramSpec {
+    /// Enforced always, with the answers that blocked clients get if nothing else is said.
+    pub fn enforced(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            mode: Mode::Enforce,
+            block: BlockAnswer::NxDomain,
+            ede: EDE_BLOCKED,
+            services: BTreeMap::new(),
+            schedule: None,
+        }
+    }
+}
+
 #[derive(Clone)]
 pub struct ListSpec {
     pub role: Role,
@@ -74,6 +108,19 @@ pub enum Role {
 }
 
 impl ListSpec {
+    /// A list of a program, in that program's mode.
+    pub fn of_program(program: usize, service: &str, name: &str, rules: impl Into<Arc<RuleSet>>) -> Self {
+        Self {
+            role: Role::Program(program),
+            service: service.to_owned(),
+            default: None,
+            never_acts: false,
+            name: name.to_owned(),
+            version: 0,
+            rules: rules.into(),
+        }
+    }
+
     /// Index of the program, if it is a program's list.
     pub fn program(&self) -> Option<usize> {
         match self.role {

@@ -150,29 +150,15 @@ mod tests {
     use super::*;
     use crate::{
         dns::RrType,
-        policy::{Asking, BlockAnswer, Client, Geo, ProgramSpec, Role, Schedule, Zone},
+        policy::{Asking, Client, ProgramSpec, Schedule, Zone},
     };
-    use std::{collections::BTreeMap, sync::Arc, time::Duration};
+    use std::{collections::BTreeMap, sync::Arc};
 
     /// A policy of one program with one list and one group, by the modes of all.
     fn policy(ceiling: Mode, program: Mode, service: Mode, of_group: Option<Mode>, never_acts: bool) -> Policy {
-        let program = ProgramSpec {
-            name: "p".into(),
-            mode: program,
-            block: BlockAnswer::NxDomain,
-            ede: 15,
-            services: [("s".to_owned(), service)].into(),
-            schedule: None,
-        };
-        let list = ListSpec {
-            role: Role::Program(0),
-            service: "s".into(),
-            default: None,
-            never_acts,
-            name: "l".into(),
-            version: 1,
-            rules: Arc::default(),
-        };
+        let program =
+            ProgramSpec { mode: program, services: [("s".to_owned(), service)].into(), ..ProgramSpec::enforced("p") };
+        let list = ListSpec { never_acts, ..ListSpec::of_program(0, "s", "l", Arc::default()) };
         let group = GroupSpec {
             name: "g".into(),
             clients: Vec::new(),
@@ -181,17 +167,7 @@ mod tests {
             services: BTreeMap::new(),
             schedule: None,
         };
-        let spec = PolicySpec {
-            epoch: 1,
-            mode: ceiling,
-            block_ttl: Duration::from_secs(30),
-            programs: vec![program],
-            lists: vec![list],
-            owner_exceptions: Vec::new(),
-            groups: vec![group],
-            geo: Geo::default(),
-            seed: 1,
-        };
+        let spec = PolicySpec { mode: ceiling, groups: vec![group], ..PolicySpec::of(vec![program], vec![list]) };
         Policy::build(spec).unwrap()
     }
 

@@ -118,6 +118,10 @@ impl Sheet {
         }
         self.time("report", &[], "held_first", report.held.first);
         self.count("report", &[], "unreadable_lines", report.held.unreadable_lines);
+        self.count("report", &[], "known_lists", report.known_lists);
+        if let Some(why) = &report.unread.all {
+            self.line("report", &[], "lists_unread", why, "");
+        }
         let limits = &report.limits;
         self.count("limit", &[], "queries_without_tables", limits.queries_without_tables);
         self.count("limit", &[], "queries_without_time", limits.queries_without_time);
@@ -186,6 +190,9 @@ impl Sheet {
             self.line("list", &keys, "rules_hit", &row.rules_hit.to_string(), &or_empty(row.rules));
             self.line("list", &keys, "rules_never_hit", &or_empty(row.rules_never_hit), &or_empty(row.rules));
             self.triggers("list_trigger", &keys, &row.triggers);
+        }
+        for list in &report.unread.lists {
+            self.line("list_unread", &[("list", list)], "rules", "", "");
         }
         for row in &report.lists_never_hit {
             let keys =

@@ -12,7 +12,7 @@ use super::{
     },
 };
 use crate::query_log::Fate;
-use foldhash::{HashMap, HashMapExt as _, HashSet};
+use foldhash::{HashMap, HashSet};
 
 /// Rows of a table at most: what a person may still look through. Exports have all of it.
 const ROWS_MAX: usize = 500;
@@ -42,6 +42,8 @@ impl Tally {
             lists: maker.lists(),
             lists_never_hit: maker.lists_never_hit(),
             rules_never_hit: Vec::new(),
+            known_lists: context.lists.iter().filter(|list| list.mode != "off").count() as u64,
+            unread: context.unread.clone(),
             kinds: self.kinds.finish(self.sums.queries),
             rules: maker.rules(),
             domains: maker.domains(),
@@ -232,9 +234,12 @@ impl Maker<'_> {
     }
 
     fn lists(&self) -> Vec<ListRow> {
-        let mut rules_hit: HashMap<usize, u64> = HashMap::new();
-        for ((list, ..), _) in self.all.rules.rows.iter().filter(|(_, group)| group.first.is_some()) {
+        let (mut rules_hit, mut nameless): (HashMap<usize, u64>, HashSet<usize>) = Default::default();
+        for ((list, line, rule), _) in self.all.rules.rows.iter().filter(|(_, group)| group.first.is_some()) {
             *rules_hit.entry(*list).or_default() += 1;
+            if *line == 0 || rule.is_empty() {
+                nameless.insert(*list);
+            }
         }
         let mut rows = self.rows(&self.all.lists, |at, &(program, service, list, version), group, hits| {
             let is_known = |known: &&super::KnownList| {
@@ -242,6 +247,8 @@ impl Maker<'_> {
             };
             let rules = self.context.lists.iter().find(is_known).map(|known| known.rules);
             let rules_hit = rules_hit.get(&at).copied().unwrap_or(0);
+            // Where rows don't name their rules, several may be one.
+            let are_named = !nameless.contains(&at);
             ListRow {
                 program: program.to_owned(),
                 service: service.to_owned(),
@@ -251,7 +258,7 @@ impl Maker<'_> {
                 triggers: triggers(group),
                 rules_hit,
                 rules,
-                rules_never_hit: rules.map(|rules| rules.saturating_sub(rules_hit)),
+                rules_never_hit: rules.filter(|_| are_named).map(|rules| rules.saturating_sub(rules_hit)),
             }
         });
         let key = |row: &ListRow| (row.program.clone(), row.service.clone(), row.list.clone(), row.version.clone());

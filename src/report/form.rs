@@ -4,7 +4,7 @@
 //! are those *hit*, which is blocked or would be, beside what they are a share of. A name is what was asked, a client
 //! what privacy left of one.
 
-use super::{Filter, Held, Kinds, KnownList, Moment, NeverHit, Share};
+use super::{Filter, Held, Kinds, KnownList, Moment, NeverHit, Share, Unread};
 use serde::Serialize;
 
 /// Raised when a field changes its meaning or goes.
@@ -40,6 +40,10 @@ pub struct Report {
     pub lists_never_hit: Vec<KnownList>,
     /// Rules that never decided anything, of lists that did and are as they were then. Whoever has the lists fills it in.
     pub rules_never_hit: Vec<NeverHit>,
+    /// Lists that these two are about, those that are off not among them.
+    pub known_lists: u64,
+    /// What neither of these two tells of.
+    pub unread: Unread,
     pub kinds: Kinds,
     pub rules: Top<RuleRow>,
     pub domains: Top<DomainRow>,

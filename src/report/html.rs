@@ -205,7 +205,7 @@ fn section(page: &mut String, report: &Report, table: &Table) -> Result<(), Erro
 
 fn write_table(page: &mut String, report: &Report, table: &Table) -> Result<(), Error> {
     if table.rows.is_empty() {
-        return writeln!(page, "<p>{}</p>", escape(table.empty));
+        return writeln!(page, "<p>{}</p>", escape(&table.empty));
     }
     let most = table.bars.iter().map(|parts| parts.iter().sum::<u64>()).max().unwrap_or(0);
     let shown = table.rows.len().min(ROWS_MAX);

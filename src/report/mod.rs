@@ -38,7 +38,7 @@ pub use export::{CLIENTS_MIN, Export};
 pub use form::Report;
 pub use html::html;
 pub use kinds::{KindRow, Kinds};
-pub use never::{ListText, NeverHit, QuietRule};
+pub use never::{Candidate, ListText, NeverHit, QuietRule};
 pub use plot::round_up;
 pub use tally::{Filter, Tally};
 pub use text::text;
@@ -48,7 +48,7 @@ pub use words::{Moment, Share, count, counted, span, visible};
 use serde::Serialize;
 
 /// What a report has to know beside the rows.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Default)]
 pub struct Context {
     /// The range asked for, in microseconds since 1970 (UTC): included.
     pub from: i64,
@@ -64,7 +64,17 @@ pub struct Context {
     pub privacy: Vec<String>,
     /// All lists as they are now.
     pub lists: Vec<KnownList>,
+    pub unread: Unread,
     pub held: Held,
+}
+
+/// What of the lists could not be read, so that nobody can tell what of it never hit.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct Unread {
+    /// Why none of them could be.
+    pub all: Option<String>,
+    /// Lists that aren't off, and whose rules could not be looked at: `program/service list`.
+    pub lists: Vec<String>,
 }
 
 /// A list that is in force.

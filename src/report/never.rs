@@ -27,6 +27,15 @@ pub struct QuietRule {
     pub rule: String,
 }
 
+/// A rule that may never have hit.
+pub struct Candidate<T> {
+    pub line: u32,
+    /// It looks at who asks.
+    pub is_by_client: bool,
+    /// Has its text.
+    pub text: T,
+}
+
 /// What tells the text of a list from others.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ListText<'l> {
@@ -37,12 +46,12 @@ pub struct ListText<'l> {
 }
 
 impl Tally {
-    /// The rules of a list of which nothing that was counted tells. `rules`: all of them, with their lines and a way to
-    /// have their texts. `None` if the list never hit at all, which is told as one thing, or if all of its rules did.
+    /// The rules of a list of which nothing that was counted tells. `rules`: all of them. `None` if the list never hit at
+    /// all, which is told as one thing, or if all of its rules did. Rules of which the log wouldn't tell are left out.
     pub fn never_hit<T: FnOnce() -> String>(
         &self,
         list: ListText<'_>,
-        rules: impl Iterator<Item = (u32, T)>,
+        rules: impl Iterator<Item = Candidate<T>>,
     ) -> Option<NeverHit> {
         let mut hit: HashMap<u32, HashSet<&str>> = HashMap::new();
         let said = self.opinions.kept.iter().flat_map(|opinion| &opinion.verdicts.said);
@@ -55,9 +64,13 @@ impl Tally {
         if hit.is_empty() {
             return None;
         }
+        // Those that look at who asks have no lines where privacy keeps them out.
+        let are_withheld = hit.contains_key(&0);
         let (mut there_are, mut quiet) = (0, Vec::new());
-        for (line, text) in rules {
+        for Candidate { line, text, .. } in rules.filter(|rule| !(are_withheld && rule.is_by_client)) {
             let rule = match hit.get(&line) {
+                // Which of the line's rules it was isn't known.
+                Some(texts) if texts.contains("") => continue,
                 // Of a line that names several, only some may have hit.
                 Some(texts) => match text() {
                     rule if texts.contains(&*rule) => continue,

@@ -231,9 +231,9 @@ fn causes(row: &ProgramRow) -> String {
 fn shared(row: &ProgramRow) -> String {
     let seen = &row.names_with_answer;
     if row.sharing.names == 0 {
+        let why = if row.hits.blocked > 0 { "what is blocked isn't resolved" } else { "none of them had an answer" };
         return match seen.part {
-            0 => "Where these names lead isn't known, since what is blocked isn't resolved; nor what else is there."
-                .to_owned(),
+            0 => format!("Where these names lead isn't known, since {why}; nor what else is there."),
             _ => format!(
                 "Nothing else was seen at the aliases and addresses of those {} names whose answer is known.",
                 count(seen.part)

@@ -7,9 +7,10 @@ pub(super) use around::{bypass, clients, collateral, exceptions, matrix, neighbo
 pub(super) use quiet::{kinds, lists_never_hit, rules_never_hit};
 
 use super::{
-    form::{Bucket, Hits, Report, TriggerRow},
+    form::{Bucket, Hits, Report, RuleRow, TriggerRow},
     words::{Moment, Share, count, counted, queries},
 };
+use std::borrow::Cow;
 
 /// A table as texts.
 pub(super) struct Table {
@@ -25,7 +26,7 @@ pub(super) struct Table {
     /// By row: queries blocked, that would be, excepted. Empty for tables that aren't about them.
     pub bars: Vec<[u64; 3]>,
     /// Said if there is no row.
-    pub empty: &'static str,
+    pub empty: Cow<'static, str>,
 }
 
 /// The head of a column.
@@ -125,7 +126,7 @@ fn of_hits<'r, R: 'r>(
         rows: rows.iter().map(|row| [key_cells(row), hit_cells(hits(row)), more_cells(row)].concat()).collect(),
         there_are,
         bars: rows.iter().map(|row| bar(hits(row))).collect(),
-        empty: "Nothing was blocked or would have been.",
+        empty: "Nothing was blocked or would have been.".into(),
     }
 }
 
@@ -143,7 +144,7 @@ pub(super) fn totals(report: &Report) -> Table {
         there_are: rows.len() as u64,
         rows,
         bars: Vec::new(),
-        empty: "",
+        empty: "".into(),
     }
 }
 
@@ -166,7 +167,7 @@ pub(super) fn time_line(report: &Report, rows_max: usize) -> Table {
         there_are: rows.len() as u64,
         rows,
         bars: Vec::new(),
-        empty: "",
+        empty: "".into(),
     }
 }
 
@@ -204,7 +205,8 @@ pub(super) fn lists(report: &Report) -> Table {
         &|row| &row.hits,
         (&[number("rules hit"), number("rules never hit"), text("matched")], &|row| {
             let of = row.rules.map_or("?".to_owned(), count);
-            let never = row.rules_never_hit.map_or("? (older text)".to_owned(), count);
+            let unknown = if row.rules.is_none() { "? (older text)" } else { "? (not named in the log)" };
+            let never = row.rules_never_hit.map_or(unknown.to_owned(), count);
             vec![format!("{} of {of}", count(row.rules_hit)), never, trigger_words(&row.triggers)]
         }),
     )
@@ -215,12 +217,17 @@ pub(super) fn rules(report: &Report) -> Table {
     of_hits(
         ("rules", "By rule", denominators(report)),
         (&report.rules.rows, report.rules.there_are),
-        (&[text("rule"), text("place")], &|row| {
-            vec![or_dash(&row.rule), format!("{}/{} {}:{}", row.program, row.service, row.list, row.line)]
-        }),
+        (&[text("rule"), text("place")], &|row| vec![or_dash(&row.rule), place(row)]),
         &|row| &row.hits,
         (&[text("matched")], &|row| vec![trigger_words(&row.triggers)]),
     )
+}
+
+/// Where a rule stands, as far as that is told.
+fn place(row: &RuleRow) -> String {
+    let RuleRow { program, service, list, line, .. } = row;
+    let line = if *line == 0 { String::new() } else { format!(":{line}") };
+    format!("{program}/{service} {list}{line}")
 }
 
 /// By registrable domain.

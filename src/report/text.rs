@@ -75,7 +75,7 @@ fn paragraph(page: &mut String, text: &str, indent: &str) -> Result<(), Error> {
 fn write_table(page: &mut String, table: &Table) -> Result<(), Error> {
     writeln!(page, "\n{}", table.title.to_uppercase())?;
     if table.rows.is_empty() {
-        return paragraph(page, table.empty, "");
+        return paragraph(page, &table.empty, "");
     }
     paragraph(page, &table.caption, "")?;
     let rows: Vec<Vec<String>> = table.rows.iter().take(ROWS_MAX).map(|row| shown(row)).collect();

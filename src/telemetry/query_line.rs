@@ -75,47 +75,16 @@ mod tests {
         config,
         dns::{Class, Question, RrType},
         policy::{
-            Asking, BlockAnswer, Client, Geo, ListSpec, Mode, PolicySpec, ProgramSpec, Role,
+            Asking, Client, ListSpec, PolicySpec, ProgramSpec,
             parse::{Options, parse},
         },
     };
-    use std::{
-        collections::BTreeMap,
-        sync::Arc,
-        time::{Duration, Instant},
-    };
+    use std::{sync::Arc, time::Instant};
 
     fn policy(text: &str) -> Arc<Policy> {
         let parsed = parse(text.as_bytes(), &Options::default()).unwrap();
-        let program = ProgramSpec {
-            name: "own".to_owned(),
-            mode: Mode::Enforce,
-            block: BlockAnswer::NxDomain,
-            ede: 15,
-            services: BTreeMap::new(),
-            schedule: None,
-        };
-        let list = ListSpec {
-            role: Role::Program(0),
-            service: "shop".to_owned(),
-            default: None,
-            never_acts: false,
-            name: "own.list".to_owned(),
-            version: 1,
-            rules: Arc::new(parsed.rules),
-        };
-        let spec = PolicySpec {
-            epoch: 1,
-            mode: Mode::Enforce,
-            block_ttl: Duration::from_secs(30),
-            programs: vec![program],
-            lists: vec![list],
-            owner_exceptions: vec![],
-            groups: vec![],
-            geo: Geo::default(),
-            seed: 1,
-        };
-        Arc::new(Policy::build(spec).unwrap())
+        let list = ListSpec::of_program(0, "shop", "own.list", parsed.rules);
+        Arc::new(Policy::build(PolicySpec::of(vec![ProgramSpec::enforced("own")], vec![list])).unwrap())
     }
 
     #[test]

@@ -3,11 +3,11 @@
 use cleandns::{
     dns::{Name, RrType},
     policy::{
-        Asking, BlockAnswer, Client, Geo, GroupSpec, ListSpec, Mode, Policy, PolicySpec, ProgramSpec, Role, RuleSet,
+        Asking, Client, GroupSpec, ListSpec, Policy, PolicySpec, ProgramSpec, RuleSet,
         parse::{Extent, Format, Options, parse},
     },
 };
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc};
 
 /// A list, read.
 pub fn rules(text: &str, format: Format) -> Arc<RuleSet> {
@@ -17,33 +17,11 @@ pub fn rules(text: &str, format: Format) -> Arc<RuleSet> {
 
 /// A policy of these lists, all enforced.
 pub fn policy(lists: Vec<Arc<RuleSet>>, groups: Vec<GroupSpec>) -> Policy {
-    let program = ProgramSpec {
-        name: "bench".to_owned(),
-        mode: Mode::Enforce,
-        block: BlockAnswer::NxDomain,
-        ede: 15,
-        services: BTreeMap::new(),
-        schedule: None,
-    };
-    let list = |(index, rules)| ListSpec {
-        role: Role::Program(0),
-        service: format!("s{index}"),
-        default: None,
-        never_acts: false,
-        name: format!("l{index}"),
-        version: 0,
-        rules,
-    };
+    let program = ProgramSpec::enforced("bench");
+    let list = |(index, rules)| ListSpec::of_program(0, &format!("s{index}"), &format!("l{index}"), rules);
     Policy::build(PolicySpec {
-        epoch: 1,
-        mode: Mode::Enforce,
-        block_ttl: Duration::from_secs(30),
-        programs: vec![program],
-        lists: lists.into_iter().enumerate().map(list).collect(),
-        owner_exceptions: vec![],
         groups,
-        geo: Geo::default(),
-        seed: 7,
+        ..PolicySpec::of(vec![program], lists.into_iter().enumerate().map(list).collect())
     })
     .expect("a policy")
 }

@@ -19,7 +19,7 @@ use cleandns::{
     dns::{HEADER_BYTES, Name, Rcode, Record, RrType, Transport},
     pause::Pauses,
     policy::{
-        BlockAnswer, Geo, ListSpec, Mode, Policy, PolicySpec, ProgramSpec, Role,
+        ListSpec, Policy, PolicySpec, ProgramSpec,
         parse::{Options, parse},
     },
     query::{AccessList, Asked, FORESEEN_MAX, Keeping, LocalData, Now, Pipeline, SpecialNames, Surroundings, Terms},
@@ -29,7 +29,6 @@ use cleandns::{
 };
 use names::Random;
 use std::{
-    collections::BTreeMap,
     future::Future,
     hint::black_box,
     net::IpAddr,
@@ -234,15 +233,8 @@ fn log(kind: &str, folder: &Path) -> Option<Arc<QueryLog>> {
     let dnstap = config::Dnstap { to, bytes: 1 << 30, files: 2, client: true, resolver: false };
     let config = config::QueryLog {
         database: Some(folder.join("queries.db")),
-        keep: Duration::from_secs(86_400),
-        keep_sums: Duration::from_secs(86_400),
-        bytes: 1 << 30,
-        privacy: config::Privacy::Full,
-        answers: true,
-        instance: "here".to_owned(),
-        json: None,
         dnstap: (kind == "packets").then_some(dnstap),
-        clickhouse: None,
+        ..config::QueryLog::nowhere()
     };
     if kind == "nothing" {
         return None;
@@ -257,34 +249,9 @@ fn log(kind: &str, folder: &Path) -> Option<Arc<QueryLog>> {
 fn policy<'n>(blocked: impl Iterator<Item = &'n String>) -> Policy {
     let text = blocked.fold(String::from("#! cleandns\n"), |text, name| text + name + "\n");
     let parsed = parse(text.as_bytes(), &Options::default()).expect("a list");
-    let program = ProgramSpec {
-        name: "clean-store".to_owned(),
-        mode: Mode::Enforce,
-        block: BlockAnswer::NxDomain,
-        ede: 15,
-        services: BTreeMap::new(),
-        schedule: None,
-    };
-    let list = ListSpec {
-        role: Role::Program(0),
-        service: "tiktok".to_owned(),
-        default: None,
-        never_acts: false,
-        name: "tiktok.list".to_owned(),
-        version: 1,
-        rules: Arc::new(parsed.rules),
-    };
-    let spec = PolicySpec {
-        epoch: 1,
-        mode: Mode::Enforce,
-        block_ttl: Duration::from_secs(30),
-        programs: vec![program],
-        lists: vec![list],
-        owner_exceptions: vec![],
-        groups: vec![],
-        geo: Geo::default(),
-        seed: 1,
-    };
+    let program = ProgramSpec::enforced("clean-store");
+    let list = ListSpec::of_program(0, "tiktok", "tiktok.list", parsed.rules);
+    let spec = PolicySpec::of(vec![program], vec![list]);
     Policy::build(spec).expect("a policy")
 }
 

@@ -9,13 +9,13 @@ use cleandns::{
         Class, HEADER_BYTES, MessageWriter, Name, Record, RrType, Section, extended_error, parse_query, read_records,
     },
     policy::{
-        Asking, BlockAnswer, Client, Geo, Link, ListSpec, Mode, OwnerException, Pause, Policy, PolicySpec, ProgramSpec,
-        Reached, Role, RuleSet, Trigger,
+        Asking, Client, Link, ListSpec, Mode, OwnerException, Pause, Policy, PolicySpec, ProgramSpec, Reached, Role,
+        RuleSet, Trigger,
         parse::{Extent, Format, Options, Parsed, Parser, Unusable, parse},
     },
 };
 use recipe::Choices;
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc};
 use twin::{Twin, said};
 
 /// What a target is called, and what it does.
@@ -227,14 +227,7 @@ fn written(text: &str) {
             rules: Arc::new(parsed.rules),
         });
     }
-    let program = |name: &str| ProgramSpec {
-        name: name.to_owned(),
-        mode: Mode::Enforce,
-        block: BlockAnswer::NxDomain,
-        ede: 15,
-        services: BTreeMap::new(),
-        schedule: None,
-    };
+    let program = |name: &str| ProgramSpec::enforced(name);
     let exception = OwnerException {
         names: vec![],
         programs: vec![],
@@ -243,17 +236,8 @@ fn written(text: &str) {
         reason: String::new(),
         place: String::new(),
     };
-    let spec = PolicySpec {
-        epoch: 1,
-        mode: Mode::Enforce,
-        block_ttl: Duration::from_secs(30),
-        programs: vec![program("p0"), program("p1")],
-        lists,
-        owner_exceptions: vec![exception],
-        groups: vec![],
-        geo: Geo::default(),
-        seed: 7,
-    };
+    let spec =
+        PolicySpec { owner_exceptions: vec![exception], ..PolicySpec::of(vec![program("p0"), program("p1")], lists) };
     let policy = Policy::build(spec.clone()).expect("a small policy");
     let pauses = if is("paused") { vec![Pause { group: None, client: None, until: 1 }] } else { vec![] };
     for line in next().lines().take(20) {

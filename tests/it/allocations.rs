@@ -7,15 +7,15 @@ use cleandns::{
     config,
     dns::{Class, Name, Question, Rcode, Record, RrType, Transport},
     policy::{
-        Asking, BlockAnswer, Client, ClientKey, Geo, GroupSpec, Link, ListSpec, Mode, OwnerException, Policy,
-        PolicySpec, ProgramSpec, Role, Schedule, Scope, Trigger, Verdict, Zone,
+        Asking, Client, ClientKey, GroupSpec, Link, ListSpec, Mode, OwnerException, Policy, PolicySpec, ProgramSpec,
+        Schedule, Scope, Trigger, Verdict, Zone,
         parse::{Options, parse},
     },
     query::QueryRecord,
     query_log::{Privacy, QueryLog},
     resolve::{NameServersWanted, Resolution, Security},
 };
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 const PATTERNS: &str = "#! cleandns\n/^ads?[0-9]+\\./\n||metric*.example^\n*tracker*\n/^[a-z]{3}[0-9]{5}/\n\
     ||typed.example^$dnstype=A,client=192.168.0.0/16,denyallow=ok.typed.example\nclient:10.9.0.0/16\n";
@@ -29,21 +29,11 @@ fn policy() -> Policy {
 /// With a program for each list.
 fn policy_of<const LISTS: usize>(texts: [&str; LISTS]) -> Policy {
     let program = |number| ProgramSpec {
-        name: format!("p{number}"),
-        mode: Mode::Enforce,
-        block: BlockAnswer::NxDomain,
-        ede: 15,
-        services: BTreeMap::new(),
         schedule: Some(Schedule::parse("daily 00:00-24:00 Europe/Berlin", &Zone::utc()).unwrap()),
+        ..ProgramSpec::enforced(&format!("p{number}"))
     };
-    let list = |(number, text): (usize, &str)| ListSpec {
-        role: Role::Program(number),
-        service: "s".to_owned(),
-        default: None,
-        never_acts: false,
-        name: "l".to_owned(),
-        version: 0,
-        rules: Arc::new(parse(text.as_bytes(), &Options::default()).unwrap().rules),
+    let list = |(number, text): (usize, &str)| {
+        ListSpec::of_program(number, "s", "l", parse(text.as_bytes(), &Options::default()).unwrap().rules)
     };
     let group = |number: u8| GroupSpec {
         name: format!("g{number}"),
@@ -62,15 +52,9 @@ fn policy_of<const LISTS: usize>(texts: [&str; LISTS]) -> Policy {
         place: String::new(),
     };
     Policy::build(PolicySpec {
-        epoch: 1,
-        mode: Mode::Enforce,
-        block_ttl: Duration::from_secs(30),
-        programs: (0..LISTS).map(program).collect(),
-        lists: texts.into_iter().enumerate().map(list).collect(),
         owner_exceptions: vec![exception],
         groups: (0..50).map(group).collect(),
-        geo: Geo::default(),
-        seed: 7,
+        ..PolicySpec::of((0..LISTS).map(program).collect(), texts.into_iter().enumerate().map(list).collect())
     })
     .unwrap()
 }
@@ -131,18 +115,7 @@ fn what_is_recorded_is_packed_without_allocation() {
     let text = "#! cleandns\n/^ads?[0-9]+\\./\nclient:10.9.0.0/16\n192.0.2.0/24\nns:198.51.100.0/24\nAS64500\n";
     let policy = Arc::new(policy_of([text]));
     let folder = tempfile::tempdir().unwrap();
-    let config = config::QueryLog {
-        database: Some(folder.path().join("queries.db")),
-        keep: Duration::from_secs(86_400),
-        keep_sums: Duration::from_secs(86_400),
-        bytes: 1 << 30,
-        privacy: config::Privacy::Full,
-        answers: true,
-        instance: String::new(),
-        json: None,
-        dnstap: None,
-        clickhouse: None,
-    };
+    let config = config::QueryLog { database: Some(folder.path().join("queries.db")), ..config::QueryLog::nowhere() };
     let privacy = Privacy::new(config.privacy);
     let (log, writing) = QueryLog::start(&config, &privacy, None, Arc::default(), None).unwrap();
     let question = Question { name: "ads1.example".parse().unwrap(), rr_type: RrType::A, class: Class::IN };

@@ -4,14 +4,12 @@ use crate::names;
 use cleandns::{
     dns::{Name, RrType},
     policy::{
-        Asking, BlockAnswer, Client, Geo, ListSpec, Mode, Policy, PolicySpec, ProgramSpec, Role, RuleSet,
+        Asking, Client, ListSpec, Policy, PolicySpec, ProgramSpec, RuleSet,
         parse::{Format, Options, Parsed, Parser, TOLD_KEPT, parse},
     },
 };
 use std::{
-    collections::BTreeMap,
     net::IpAddr,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -23,35 +21,9 @@ fn read(text: &str) -> Parsed {
 }
 
 fn policy(rules: RuleSet) -> Policy {
-    let program = ProgramSpec {
-        name: "p".to_owned(),
-        mode: Mode::Enforce,
-        block: BlockAnswer::NxDomain,
-        ede: 15,
-        services: BTreeMap::new(),
-        schedule: None,
-    };
-    let list = ListSpec {
-        role: Role::Program(0),
-        service: "s".to_owned(),
-        default: None,
-        never_acts: false,
-        name: "l".to_owned(),
-        version: 0,
-        rules: Arc::new(rules),
-    };
-    Policy::build(PolicySpec {
-        epoch: 1,
-        mode: Mode::Enforce,
-        block_ttl: Duration::from_secs(30),
-        programs: vec![program],
-        lists: vec![list],
-        owner_exceptions: vec![],
-        groups: vec![],
-        geo: Geo::default(),
-        seed: 7,
-    })
-    .unwrap()
+    let program = ProgramSpec::enforced("p");
+    let list = ListSpec::of_program(0, "s", "l", rules);
+    Policy::build(PolicySpec::of(vec![program], vec![list])).unwrap()
 }
 
 /// The line that blocks a name.

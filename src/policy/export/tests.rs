@@ -4,12 +4,12 @@ use super::*;
 use crate::{
     dns::{Name, RrType},
     policy::{
-        Action, Asking, BlockAnswer, Client, Geo, ListSpec, OwnerException, PolicySpec, ProgramSpec, Role, Scope,
+        Action, Asking, Client, ListSpec, OwnerException, PolicySpec, ProgramSpec, Role, Scope,
         parse::{Format, Options, parse},
     },
 };
 use proptest::{collection::vec, prelude::*, sample::select};
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 /// One enforcing program `p` of lists `s`, `t` …; the owner's exceptions pass names with all below.
 fn policy_of(lists: &[(Format, &str)], owner: &[&str]) -> Policy {
@@ -38,24 +38,10 @@ fn policy_of(lists: &[(Format, &str)], owner: &[&str]) -> Policy {
         reason: String::new(),
         place: "cleandns.toml:1".to_owned(),
     };
-    let program = ProgramSpec {
-        name: "p".to_owned(),
-        mode: Mode::Enforce,
-        block: BlockAnswer::NxDomain,
-        ede: 15,
-        services: Default::default(),
-        schedule: None,
-    };
+    let program = ProgramSpec::enforced("p");
     Policy::build(PolicySpec {
-        epoch: 1,
-        mode: Mode::Enforce,
-        block_ttl: Duration::from_secs(30),
-        programs: vec![program],
-        lists: lists.iter().enumerate().map(list).collect(),
         owner_exceptions: vec![exception],
-        groups: vec![],
-        geo: Geo::default(),
-        seed: 7,
+        ..PolicySpec::of(vec![program], lists.iter().enumerate().map(list).collect())
     })
     .unwrap()
 }

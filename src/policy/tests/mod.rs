@@ -6,12 +6,11 @@ mod precedence;
 mod zones;
 
 use super::{
-    Asking, BlockAnswer, Client, Geo, GroupSpec, Link, ListSpec, Mode, OwnerException, OwnerPass, Pause, Policy,
-    PolicySpec, ProgramSpec, Role, RuleSet, Schedule, Scope, Trigger, Verdict, Zone,
+    Asking, Client, GroupSpec, Link, ListSpec, Mode, OwnerException, OwnerPass, Pause, Policy, PolicySpec, ProgramSpec,
+    Role, RuleSet, Schedule, Scope, Trigger, Verdict, Zone,
     parse::{Options, parse},
 };
 use crate::dns::{Name, RrType};
-use std::{sync::Arc, time::Duration};
 
 /// The midnight with which 2026-01-05 begins in UTC, a Monday.
 const MONDAY: i64 = 1_767_571_200;
@@ -57,21 +56,14 @@ impl Setup {
 
     fn spec(self) -> PolicySpec {
         let programs = self.programs.into_iter().enumerate().map(|(i, (mode, services))| ProgramSpec {
-            name: format!("p{i}"),
             mode,
-            block: BlockAnswer::NxDomain,
-            ede: 15,
             services: services.into_iter().map(|(service, mode)| (service.to_owned(), mode)).collect(),
-            schedule: None,
+            ..ProgramSpec::enforced(&format!("p{i}"))
         });
         let list = |role, service: &str, default, rules| ListSpec {
             role,
-            service: service.to_owned(),
             default,
-            never_acts: false,
-            name: format!("{service}.list"),
-            version: 0,
-            rules: Arc::new(rules_of(rules)),
+            ..ListSpec::of_program(0, service, &format!("{service}.list"), rules_of(rules))
         };
         let own = self
             .lists
@@ -79,15 +71,10 @@ impl Setup {
             .map(|(program, service, default, rules)| list(Role::Program(program), service, default, rules));
         let owners = self.owner_lists.into_iter().map(|(index, rules)| list(Role::Owner(index), "own", None, rules));
         PolicySpec {
-            epoch: 1,
             mode: self.ceiling,
-            block_ttl: Duration::from_secs(30),
-            programs: programs.collect(),
-            lists: own.chain(owners).collect(),
             owner_exceptions: self.owner,
             groups: self.groups,
-            geo: Geo::default(),
-            seed: 7,
+            ..PolicySpec::of(programs.collect(), own.chain(owners).collect())
         }
     }
 

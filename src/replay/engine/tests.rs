@@ -5,35 +5,30 @@ use crate::{
     config::Privacy as Kept,
     dns::{Name, RrType},
     policy::{
-        BlockAnswer, Geo, GroupSpec, Link, ListSpec, OwnerException, PolicySpec, ProgramSpec, Role, Scope, Trigger,
+        GroupSpec, Link, ListSpec, OwnerException, PolicySpec, ProgramSpec, Scope, Trigger,
         parse::{Options, parse},
     },
     query_log::Privacy,
     replay::input::{Opened, Place, WallClock, open},
 };
 use proptest::prelude::*;
-use std::{borrow::Cow, collections::BTreeMap, io::Cursor, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, io::Cursor};
 
 const NOW: i64 = 1_795_903_200;
 
 /// A policy of programs `p0`, `p1` …, each with a mode and the rules of one list of the service `s`.
 fn policy(programs: &[(Mode, &str)], owner: Vec<OwnerException>) -> Judge {
     let spec = |(index, (mode, _)): (usize, &(Mode, &str))| ProgramSpec {
-        name: format!("p{index}"),
         mode: *mode,
-        block: BlockAnswer::NxDomain,
-        ede: 15,
-        services: BTreeMap::new(),
-        schedule: None,
+        ..ProgramSpec::enforced(&format!("p{index}"))
     };
-    let list = |(index, (_, rules)): (usize, &(Mode, &str))| ListSpec {
-        role: Role::Program(index),
-        service: "s".to_owned(),
-        default: None,
-        never_acts: false,
-        name: "s.list".to_owned(),
-        version: 0,
-        rules: Arc::new(parse(format!("#! cleandns\n{rules}").as_bytes(), &Options::default()).unwrap().rules),
+    let list = |(index, (_, rules)): (usize, &(Mode, &str))| {
+        ListSpec::of_program(
+            index,
+            "s",
+            "s.list",
+            parse(format!("#! cleandns\n{rules}").as_bytes(), &Options::default()).unwrap().rules,
+        )
     };
     let group = GroupSpec {
         name: "guests".to_owned(),
@@ -44,15 +39,12 @@ fn policy(programs: &[(Mode, &str)], owner: Vec<OwnerException>) -> Judge {
         schedule: None,
     };
     let spec = PolicySpec {
-        epoch: 1,
-        mode: Mode::Enforce,
-        block_ttl: Duration::from_secs(30),
-        programs: programs.iter().enumerate().map(spec).collect(),
-        lists: programs.iter().enumerate().map(list).collect(),
         owner_exceptions: owner,
         groups: vec![group],
-        geo: Geo::default(),
-        seed: 7,
+        ..PolicySpec::of(
+            programs.iter().enumerate().map(spec).collect(),
+            programs.iter().enumerate().map(list).collect(),
+        )
     };
     Judge::new(Arc::new(Policy::build(spec).unwrap()), LocalData::default(), SpecialNames::new(std::iter::empty()))
 }

@@ -42,7 +42,7 @@ pub(in crate::report) fn clients(report: &Report) -> Table {
             .collect(),
         there_are: report.clients.there_are,
         bars: rows.iter().map(|row| [row.blocked, row.would_block, row.excepted]).collect(),
-        empty: "Nobody asked anything.",
+        empty: "Nobody asked anything.".into(),
     }
 }
 
@@ -68,7 +68,7 @@ pub(in crate::report) fn matrix(report: &Report) -> Table {
         there_are: rows.len() as u64,
         rows,
         bars: Vec::new(),
-        empty: "No program said anything of any client's queries.",
+        empty: "No program said anything of any client's queries.".into(),
     }
 }
 
@@ -92,7 +92,7 @@ pub(in crate::report) fn bypass(report: &Report) -> Table {
             .collect(),
         there_are: report.bypass.there_are,
         bars: Vec::new(),
-        empty: "No client was seen to look for a way round.",
+        empty: "No client was seen to look for a way round.".into(),
     }
 }
 
@@ -110,7 +110,7 @@ pub(in crate::report) fn exceptions(report: &Report) -> Table {
             .collect(),
         there_are: rows.len() as u64,
         bars: Vec::new(),
-        empty: "None matched anything.",
+        empty: "None matched anything.".into(),
     }
 }
 
@@ -164,7 +164,7 @@ pub(in crate::report) fn collateral(report: &Report) -> Table {
             .collect(),
         there_are: names.there_are,
         bars: names.rows.iter().map(|row| [row.blocked, row.would_block, row.excepted]).collect(),
-        empty: "Nothing was blocked or would have been.",
+        empty: "Nothing was blocked or would have been.".into(),
     }
 }
 
@@ -201,6 +201,6 @@ pub(in crate::report) fn neighbours(report: &Report) -> Table {
         there_are: rows.len() as u64,
         rows,
         bars: Vec::new(),
-        empty: "No name was seen to share anything with a name that is hit.",
+        empty: "No name was seen to share anything with a name that is hit.".into(),
     }
 }

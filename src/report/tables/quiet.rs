@@ -24,15 +24,44 @@ pub(in crate::report) fn rules_never_hit(report: &Report) -> Table {
         id: "never-rules",
         title: "Rules that never hit",
         caption: format!(
-            "Of lists that hit something, rules that decided nothing, the first {RULES_OF_LIST} of each list: {} in all.",
-            counted(report.rules_never_hit.iter().map(|list| list.there_are).sum(), "rule", "rules")
+            "Of lists that hit something, rules that decided nothing, the first {RULES_OF_LIST} of each list: {} in all.{}",
+            counted(report.rules_never_hit.iter().map(|list| list.there_are).sum(), "rule", "rules"),
+            left_out(report)
         ),
         columns: vec![text("list"), number("never hit"), number("line"), text("rule")],
         rows,
         there_are: report.rules_never_hit.iter().map(|list| list.there_are).sum(),
         bars: Vec::new(),
-        empty: "No list that hit something, and is as it was then, has a rule that didn't.",
+        empty: match &report.unread.all {
+            Some(why) => not_known("rules", why),
+            None => format!(
+                "No list that hit something, and is as it was then, has a rule that didn't.{}",
+                left_out(report)
+            ),
+        }
+        .into(),
     }
+}
+
+/// Which rules nothing is said of, though they may never have hit.
+fn left_out(report: &Report) -> String {
+    let mut text = String::new();
+    let unread = &report.unread.lists;
+    if !unread.is_empty() {
+        let few: Vec<&str> = unread.iter().take(RULES_OF_LIST).map(String::as_str).collect();
+        let more = if few.len() < unread.len() { ", …" } else { "" };
+        let lists = counted(unread.len() as u64, "list", "lists");
+        text += &format!(" Nothing is said of {lists} that could not be read here: {}{more}.", few.join(", "));
+    }
+    if report.limits.queries_without_tables > 0 {
+        let beyond = queries(report.limits.queries_without_tables);
+        text += &format!(" {beyond} found no room here, so one of these may have hit all the same.");
+    }
+    text
+}
+
+fn not_known(what: &str, why: &str) -> String {
+    format!("Which {what} never hit isn't known: the lists could not be read here ({why}).")
 }
 
 /// Lists without a hit.
@@ -52,7 +81,10 @@ pub(in crate::report) fn lists_never_hit(report: &Report) -> Table {
             .collect(),
         there_are: lists.len() as u64,
         bars: Vec::new(),
-        empty: "Every list that is known here hit something.",
+        empty: match &report.unread.all {
+            Some(why) if report.known_lists == 0 => not_known("lists", why).into(),
+            _ => "Every list that is known here hit something.".into(),
+        },
     }
 }
 
@@ -90,7 +122,7 @@ fn of_kinds(
         rows: of.rows.iter().map(row).collect(),
         there_are: of.there_are,
         bars: of.rows.iter().map(|row| [row.blocked, row.would_block, row.excepted]).collect(),
-        empty: "Nothing is recorded that tells this: of all queries only sums are left.",
+        empty: "Nothing is recorded that tells this: of all queries only sums are left.".into(),
     }
 }
 

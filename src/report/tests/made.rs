@@ -104,6 +104,7 @@ pub(super) fn context() -> Context {
             known("clean-carrier/telecom", "off", 9),
         ],
         held: Held { first: Some(Moment(START - DAY)), unreadable_lines: 0 },
+        ..Context::default()
     }
 }
 

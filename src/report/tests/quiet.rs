@@ -1,11 +1,11 @@
 //! What never hit, and queries by group, type and transport, against naive counts.
 
-use super::made::{START, context, report, row, said, tally, traffic, verdicts};
+use super::made::{START, context, known, report, row, said, tally, traffic, verdicts};
 use crate::{
     dns::{RrType, Transport},
     policy::{Outcome, Trigger},
     query_log::{Fate, Row, Seen},
-    report::{Filter, KindRow, ListText, QuietRule, Tally, csv, text},
+    report::{Candidate, Context, Filter, KindRow, ListText, QuietRule, Tally, Unread, csv, html, text},
 };
 use std::collections::BTreeMap;
 
@@ -75,9 +75,18 @@ fn what_only_sums_are_left_of_is_told_apart_and_said() {
 
 const LIST: ListText<'_> = ListText { program: "p", service: "s", list: "s.list", version: "0123456789abcdef" };
 
+/// Those that begin as rules on clients do look at them.
+fn candidates<'r>(rules: &'r [(u32, &'r str)]) -> impl Iterator<Item = Candidate<impl FnOnce() -> String>> + 'r {
+    let of = |&(line, rule): &(u32, &'r str)| Candidate {
+        line,
+        is_by_client: rule.starts_with("client:"),
+        text: move || rule.to_owned(),
+    };
+    rules.iter().map(of)
+}
+
 fn quiet(tally: &Tally, list: ListText<'_>, rules: &[(u32, &str)]) -> Option<(u64, Vec<(u32, String)>)> {
-    let rules = rules.iter().map(|&(line, rule)| (line, move || rule.to_owned()));
-    let found = tally.never_hit(list, rules)?;
+    let found = tally.never_hit(list, candidates(rules))?;
     Some((found.there_are, found.rules.into_iter().map(|QuietRule { line, rule }| (line, rule)).collect()))
 }
 
@@ -101,10 +110,64 @@ fn rules_that_never_hit_are_named() {
     assert_eq!((there_are, named.len(), named[0].0), (4998, 100, 2), "of lines 3 and 5 other rules hit");
 
     let mut told = tally.finish(&context());
-    told.rules_never_hit =
-        vec![tally.never_hit(LIST, rules.iter().map(|&(line, rule)| (line, move || rule.to_owned()))).unwrap()];
+    told.rules_never_hit = vec![tally.never_hit(LIST, candidates(&rules)).unwrap()];
     for page in [text(&told), csv(&told), crate::report::html(&told), serde_json::to_string(&told).unwrap()] {
         assert!(page.contains("quiet.example") && page.contains("192.0.2.0/24"), "{page}");
+    }
+}
+
+#[test]
+fn rules_that_the_log_does_not_name_are_not_said_to_be_quiet() {
+    let hit = |line, rule, trigger| Row {
+        verdicts: verdicts([said("p/s", (line, rule), trigger, Outcome::Block)]),
+        ..row("192.168.1.5", "a.example", START)
+    };
+    let rules = [(2, "a.example"), (3, "client:192.0.2.7/32"), (4, "192.0.2.0/24"), (4, "198.51.100.0/24")];
+    let named = |rules: &[(u32, &str)]| rules.iter().map(|&(line, rule)| (line, rule.to_owned())).collect::<Vec<_>>();
+    for (row, expected) in [
+        // As privacy withholds it: it may be this one or another.
+        (hit(0, "(client)", Trigger::Client), vec![rules[0], rules[2], rules[3]]),
+        // As older versions wrote it.
+        (hit(4, "", Trigger::Address), vec![rules[0], rules[1]]),
+        (hit(3, "client:192.0.2.7/32", Trigger::Client), vec![rules[0], rules[2], rules[3]]),
+        (hit(4, "192.0.2.0/24", Trigger::Address), vec![rules[0], rules[1], rules[3]]),
+    ] {
+        let tally = tally(std::slice::from_ref(&row), Filter::default());
+        let expected = named(&expected);
+        assert_eq!(quiet(&tally, LIST, &rules), Some((expected.len() as u64, expected)), "{row:?}");
+        // How many never hit can be told only where all are named.
+        let lists = vec![crate::report::KnownList { version: LIST.version.into(), ..known("p/s", "enforce", 4) }];
+        let report = tally.finish(&Context { lists, ..context() });
+        let is_named = row.verdicts.said[0].line > 0 && !row.verdicts.said[0].rule.is_empty();
+        assert_eq!(report.lists[0].rules_never_hit, is_named.then_some(3), "{row:?}");
+    }
+}
+
+#[test]
+fn lists_that_could_not_be_read_are_not_said_to_have_hit() {
+    let rows = [row("192.168.1.5", "a.example", START)];
+    let of = |context: Context| {
+        let report = tally(&rows, Filter::default()).finish(&context);
+        let words = |page: String| page.replace("&#39;", "'").split_whitespace().collect::<Vec<_>>().join(" ");
+        [words(text(&report)), words(html(&report))]
+    };
+    let unread = Unread { all: Some("a required list is of no use".to_owned()), lists: Vec::new() };
+    for page in of(Context { lists: Vec::new(), unread: unread.clone(), ..context() }) {
+        for told in [
+            "Which lists never hit isn't known: the lists could not be read here (a required list is of no use).",
+            "Which rules never hit isn't known: the lists could not be read here (a required list is of no use).",
+        ] {
+            assert!(page.contains(told), "{page}");
+        }
+        assert!(!page.contains("Every list that is known here hit something"), "{page}");
+    }
+    // The server tells which lists there are, and not what is in them.
+    for page in of(Context { unread, ..context() }) {
+        assert!(page.contains("Which rules never hit isn't known") && page.contains("hmn.list"), "{page}");
+    }
+    let unread = Unread { all: None, lists: vec!["p/s s.list".to_owned()] };
+    for page in of(Context { unread, ..context() }) {
+        assert!(page.contains("Nothing is said of 1 list that could not be read here: p/s s.list."), "{page}");
     }
 }
 

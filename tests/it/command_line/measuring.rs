@@ -1,6 +1,8 @@
 //! What is told of recorded queries.
 
 use super::*;
+use notify::{Event, EventKind, RecursiveMode, Watcher, event::AccessKind};
+use std::sync::{Arc, Mutex};
 
 /// Asks a running server for names, and waits until that is recorded.
 fn record(place: &Place, names: &[&str]) {
@@ -79,6 +81,11 @@ fn a_report_tells_what_was_asked_in_a_time() {
         (&["--from", "yesterday"][..], 64, "--from: `yesterday` is no time"),
         (&["--from", "1d", "--to", "2d"], 64, "--from is not before --to"),
         (&["--source", "nowhere.db"], 1, "nowhere.db"),
+        (
+            &["--source", "clickhouse"],
+            78,
+            "--source clickhouse: no server is configured; set url in [query_log.clickhouse]",
+        ),
         (&["--format", "pdf"], 64, "pdf"),
         (&["--program", "other"], 64, "--program: there is no program other"),
         (&["--instance", "another"], 64, "has what one server recorded, "),
@@ -89,4 +96,34 @@ fn a_report_tells_what_was_asked_in_a_time() {
         assert_eq!(ended.code, Some(code), "{more:?}: {ended:?}");
         has(&ended.stderr, &[why]);
     }
+}
+
+/// An export tells aggregates of what is recorded, and lists say nothing of that: so they aren't even opened.
+#[test]
+fn an_export_reads_no_list() {
+    let (place, serving) = Place::serve("");
+    record(&place, &["www.blocked.example"]);
+    drop(serving);
+    let opened = Arc::new(Mutex::new(Vec::new()));
+    let names = opened.clone();
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        let Ok(Event { kind: EventKind::Access(AccessKind::Open(_)), paths, .. }) = event else { return };
+        names.lock().unwrap().extend(paths.iter().filter_map(|path| Some(path.file_name()?.to_str()?.to_owned())));
+    })
+    .unwrap();
+    let lists = place.path("lists");
+    watcher.watch(&lists, RecursiveMode::NonRecursive).unwrap();
+    for (format, program) in [("export-jsonl", None), ("export-csv", Some("test-program"))] {
+        let program = program.map_or_else(Vec::new, |program| vec!["--program", program]);
+        let ended = place.run(&[&["report", "--format", format, "--k", "0"], &*program].concat());
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        has(&ended.stdout, &["blocked.example"]);
+    }
+    // Events come in their order.
+    fs::read(lists.join("idle.list")).unwrap();
+    let saw = |name: &str| opened.lock().unwrap().iter().any(|opened| opened == name);
+    until("this test itself to be seen", || saw("idle.list"));
+    assert!(!saw("blocking.list"), "the exports read it");
+    assert_eq!(place.run(&["report"]).code, Some(0));
+    until("a report to have read it", || saw("blocking.list"));
 }
