@@ -203,7 +203,9 @@ impl QueryLog {
                 continue;
             }
             let failed = |why: String| StartError { option, why };
-            wanted.file().map_or(Ok(()), judge).map_err(failed)?;
+            // Lines go on in a file that is there; one of dnstap is put aside, and another begins.
+            let goes_on = matches!(wanted.kind, Kind::Json(_));
+            wanted.file().map_or(Ok(()), |path| judge(path, goes_on)).map_err(failed)?;
             // Its numbers go on, if they are of the same things.
             let counts = before.map(|(_, counts)| counts.clone());
             let counts = counts.filter(|counts| counts.counted() == wanted.counted());
