@@ -23,8 +23,9 @@ pub use catalog::{Embedded, ListPath};
 pub use diff::{DiffError, ServiceDiff, diff};
 pub use fetch::{ConnectVia, Downloads, FetchLimits, LookUpHost};
 pub use publish::{
-    Alongside, Chance, ConfigureError, Control, ListState, ListStatus, Lists, OnPublish, Published, StartError,
+    Alongside, Chance, ConfigureError, Control, ListState, ListStatus, Lists, OnPublish, PinnedAt, Published, StartError,
     Waiting, Watching,
 };
-pub use read::{line_of, version_of};
+pub use read::{line_of, shown_version, version_of};
+pub use store::{Kept, VERSIONS_MAX, kept, kept_text};
 pub use trial::{Before, Trial};

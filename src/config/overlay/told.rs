@@ -9,6 +9,7 @@ pub fn kind(key: &Key) -> &'static str {
         Key::GroupSchedule(_) | Key::ProgramSchedule(_) => "schedule",
         Key::Exception(_) => "exception",
         Key::Block(_) => "block",
+        Key::Pin { .. } => "rollback",
     }
 }
 
@@ -31,6 +32,11 @@ pub fn told(key: &Key, was: Option<&Entry>, entry: Option<&Entry>) -> String {
         (_, None, Some(Entry::Block(own))) => format!("blocked {} ({id})", block_told(own)),
         (_, Some(_), Some(Entry::Block(own))) => format!("changed block {id}, to block {}", block_told(own)),
         (_, Some(Entry::Block(own)), _) => format!("removed block {id} of {}", name_told(&own.name)),
+        (_, _, Some(Entry::Pin(own))) => {
+            let why = if own.reason.is_empty() { String::new() } else { format!(": {}", own.reason) };
+            format!("pinned {id} at version {}{why}", own.version)
+        }
+        (_, Some(Entry::Pin(own)), _) => format!("released {id} from version {}", own.version),
         _ => format!("left {id} as it is"),
     }
 }
