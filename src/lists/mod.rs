@@ -19,8 +19,8 @@ mod spec;
 mod store;
 mod trial;
 
-pub use catalog::{Embedded, ListPath};
-pub use diff::{DiffError, ServiceDiff, diff};
+pub use catalog::{Embedded, ListPath, Manner};
+pub use diff::{DiffError, ServiceDiff, Side, TextDiff, diff, differ};
 pub use fetch::{ConnectVia, Downloads, FetchLimits, LookUpHost};
 pub use publish::{
     Alongside, Chance, ConfigureError, Control, ListState, ListStatus, Lists, OnPublish, PinnedAt, Published, StartError,

@@ -42,7 +42,7 @@ pub use never::{ListText, NeverHit, QuietRule};
 pub use plot::round_up;
 pub use tally::{Filter, Tally};
 pub use text::text;
-pub use tops::{ListRule, TopRow, Tops};
+pub use tops::{ListHits, ListRule, TopRow, Tops};
 pub use words::{Moment, Share, count, counted, span, visible};
 
 use serde::Serialize;

@@ -36,6 +36,28 @@ pub struct ListText<'l> {
     pub version: &'l str,
 }
 
+/// Those of some rules that aren't among those that hit, by line: how many, and the first of them.
+pub(super) fn others<T: FnOnce() -> String>(
+    hit: &HashMap<u32, HashSet<&str>>,
+    rules: impl Iterator<Item = (u32, T)>,
+) -> (u64, Vec<QuietRule>) {
+    let (mut there_are, mut quiet) = (0, Vec::new());
+    for (line, text) in rules {
+        let rule = match hit.get(&line) {
+            // Of a line that names several, only some may have hit.
+            Some(texts) => match text() {
+                rule if texts.contains(&*rule) => continue,
+                rule => (quiet.len() < RULES_MAX).then_some(rule),
+            },
+            None => (quiet.len() < RULES_MAX).then(text),
+        };
+        there_are += 1;
+        quiet.extend(rule.map(|rule| QuietRule { line, rule }));
+    }
+    quiet.sort();
+    (there_are, quiet)
+}
+
 impl Tally {
     /// The rules of a list of which nothing that was counted tells. `rules`: all of them, with their lines and a way to
     /// have their texts. `None` if the list never hit at all, which is told as one thing, or if all of its rules did.
@@ -55,20 +77,7 @@ impl Tally {
         if hit.is_empty() {
             return None;
         }
-        let (mut there_are, mut quiet) = (0, Vec::new());
-        for (line, text) in rules {
-            let rule = match hit.get(&line) {
-                // Of a line that names several, only some may have hit.
-                Some(texts) => match text() {
-                    rule if texts.contains(&*rule) => continue,
-                    rule => (quiet.len() < RULES_MAX).then_some(rule),
-                },
-                None => (quiet.len() < RULES_MAX).then(text),
-            };
-            there_are += 1;
-            quiet.extend(rule.map(|rule| QuietRule { line, rule }));
-        }
-        quiet.sort();
+        let (there_are, quiet) = others(&hit, rules);
         let ListText { program, service, list, version } = list;
         let [program, service, list, version] = [program, service, list, version].map(str::to_owned);
         (there_are > 0).then_some(NeverHit { program, service, list, version, there_are, rules: quiet })

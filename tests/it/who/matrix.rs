@@ -23,7 +23,7 @@ const TO_SIGN_OUT: [(&str, &str); 2] = [("POST", "/do/sign-out"), ("DELETE", "/a
 /// Method and path of every guarded route, as the source has them.
 fn routes() -> Vec<(&'static str, String)> {
     let admin = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/admin");
-    let files = ["api/mod.rs", "api/changes.rs", "pages/mod.rs", "pages/forms/mod.rs"];
+    let files = ["api/mod.rs", "api/changes.rs", "api/lists.rs", "pages/mod.rs", "pages/forms/mod.rs"];
     let files = files.map(|file| fs::read_to_string(admin.join(file)).unwrap());
     let mut routes = Vec::new();
     for part in files.iter().flat_map(|text| text.split(".route(").skip(1)) {
@@ -67,6 +67,9 @@ fn the_routes_are_found() {
         "DELETE /api/v1/session",
         "PUT /api/v1/modes",
         "PATCH /api/v1/exceptions/1",
+        "GET /api/v1/lists/strict/block.list/diff",
+        "POST /api/v1/lists/rollback",
+        "POST /do/release",
     ] {
         assert!(routes.contains(expected), "{routes:?}");
     }
