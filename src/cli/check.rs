@@ -4,7 +4,10 @@ use super::{Failure, Outcome, say, say_json};
 use crate::{
     admin::{self, ListsView},
     app,
-    config::{Examined, Origin, Problems},
+    config::{
+        Examined, Origin, Problems,
+        overlay::{self as laid, Entry, Overlay},
+    },
     lists::{ListPath, ListState, ListStatus, Lists, Published},
     policy::parse::Told,
     query_log,
@@ -106,6 +109,7 @@ fn look(found: Examined) -> Looked {
     let outside = app::Outside::real();
     let overlay = OverlayFile::open(config.state_dir.as_deref(), outside.clock.clone());
     looked.overlay.extend(overlay.troubles().0.iter().flat_map(|why| why.lines()).map(str::to_owned));
+    looked.warnings.extend(pinned(&overlay.overlay()));
     match overlay.tried(&overlay.overlay(), config.clone()) {
         Ok(applied) => looked.warnings.extend(applied.resting.into_iter().map(|resting| resting.why)),
         Err(Problems(problems)) => looked.overlay.extend(problems.iter().map(ToString::to_string)),
@@ -142,6 +146,20 @@ impl Looked {
         }
         Ok(())
     }
+}
+
+/// Lists that the running server holds at a version: what is checked is what they are now.
+fn pinned(overlay: &Overlay) -> Vec<String> {
+    let told = overlay.entries().filter_map(|(key, entry)| match entry {
+        Entry::Pin(own) => Some(format!(
+            "{} is pinned at version {} ({}); what is checked here is the list as it is now",
+            key.id(),
+            own.version,
+            laid::FILE_NAME
+        )),
+        _ => None,
+    });
+    told.collect()
 }
 
 impl Sums {
