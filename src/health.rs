@@ -298,8 +298,13 @@ fn newer_waits(list: &ListState) -> Option<Concern> {
     let pinned = list.pinned.as_ref()?;
     let (version, rules) = pinned.waiting?;
     let (own, version) = (shown_version(pinned.version), shown_version(version));
-    let what = format!("{}/{} is pinned at version {own}; version {version} with {rules} rules waits", list.program, list.name);
-    Some(Concern::new(Code::Pinned, what).mended_by("Release it on its page once the newer version is as it should be."))
+    let what = format!(
+        "{}/{} is pinned at version {own}; version {version} with {rules} rules waits",
+        list.program, list.name
+    );
+    Some(
+        Concern::new(Code::Pinned, what).mended_by("Release it on its page once the newer version is as it should be."),
+    )
 }
 
 /// A list that is in force but for some lines.

@@ -261,25 +261,21 @@ impl Keeper {
             TextAt::Download(place) => place.clone(),
             TextAt::Embedded { path, .. } => place_of_embedded(&self.folder, path),
         };
-        match text {
-            TextAt::File(_) | TextAt::Download(_) => match versions::keep(&place, &place, version, rules) {
-                // It was of no use as it is now, and never was of any.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                kept => kept?,
-            },
-            TextAt::Embedded { path, read } => {
-                if kept_text(&place, version).is_none()
-                    && let Some(text) = read(path)
-                {
-                    whole::write(&place, &text, whole::USUAL)?;
-                    let kept = versions::keep(&place, &place, version, rules);
-                    // A start falls back to the binary itself.
-                    fs::remove_file(&place)?;
-                    kept?;
-                }
+        let keep = || versions::keep(&place, &place, version, rules);
+        let is_new = match (keep(), text) {
+            (Err(error), TextAt::Embedded { path, read }) if error.kind() == io::ErrorKind::NotFound => {
+                let Some(text) = read(path) else { return Ok(()) };
+                whole::write(&place, &text, whole::USUAL)?;
+                let kept = keep();
+                // A start falls back to the binary itself.
+                fs::remove_file(&place)?;
+                kept?
             }
-        }
-        versions::evict(&place, &self.held)
+            // The file is another one by now, and no text of it was ever good.
+            (Err(error), _) if error.kind() == io::ErrorKind::NotFound => false,
+            (kept, _) => kept?,
+        };
+        if is_new { versions::evict(&place, &self.held) } else { Ok(()) }
     }
 
     /// Makes a copy of the list at `path`.

@@ -227,7 +227,10 @@ fn hit_told(hit: &HitView) -> String {
     }
     let clients = counted(hit.clients as u64, "client", "clients");
     let names = counted(hit.names as u64, "name", "names");
-    format!("They match {} for {names}, asked by {clients}.", counted(hit.queries, "of these queries", "of these queries"))
+    format!(
+        "They match {} for {names}, asked by {clients}.",
+        counted(hit.queries, "of these queries", "of these queries")
+    )
 }
 
 /// What is to be looked at in a list, in a few words.

@@ -138,7 +138,9 @@ pub async fn diff(state: &AdminState, program: &str, name: &str, asked: DiffAske
     let is_tried = hours > 0 && added.count + removed.count > 0;
     let beyond = added.count.max(removed.count) > RULES_TRIED_MAX;
     let (tried, why_not) = match is_tried {
-        true if beyond => (None, Some(format!("more than {RULES_TRIED_MAX} rules differ, which are too many to be tried"))),
+        true if beyond => {
+            (None, Some(format!("more than {RULES_TRIED_MAX} rules differ, which are too many to be tried")))
+        }
         true => {
             let differing =
                 ServiceDiff { service: name.to_owned(), added: added.first.clone(), removed: removed.first.clone() };
@@ -181,10 +183,14 @@ pub async fn diff(state: &AdminState, program: &str, name: &str, asked: DiffAske
 
 impl Texts {
     fn find(kept_at: Option<PathBuf>, in_force: u64, manner: Manner, asked: &DiffAsked) -> Result<Self, DiffError> {
-        let none = || DiffError::NoVersion("no versions are kept: there is no state folder; set [state] dir".to_owned());
+        let none =
+            || DiffError::NoVersion("no versions are kept: there is no state folder; set [state] dir".to_owned());
         let kept = kept(&kept_at.ok_or_else(none)?);
         let to = match asked.to.as_str() {
-            "" => kept.iter().position(|kept| kept.version == in_force).ok_or_else(|| not_kept("the one in force", &kept))?,
+            "" => kept
+                .iter()
+                .position(|kept| kept.version == in_force)
+                .ok_or_else(|| not_kept("the one in force", &kept))?,
             text => named(&kept, text)?,
         };
         let from = match asked.from.as_str() {

@@ -151,8 +151,7 @@ fn never_hit(policy: &Policy, list: &ListView, tops: &Tops) -> Option<NeverHitVi
         (&hits.program, &hits.service, &hits.list, &hits.version)
             == (&list.program, &list.service, &list.list, &list.version)
     })?;
-    let (there_are, rules) =
-        hits.never_hit(own.rules.iter().map(|(_, rule)| (rule.head.line, move || rule.told())))?;
+    let (there_are, rules) = hits.never_hit(own.rules.iter().map(|(_, rule)| (rule.head.line, move || rule.told())))?;
     Some(NeverHitView { hours: WEEK_HOURS, there_are, rules })
 }
 

@@ -105,9 +105,8 @@ impl Decided {
 
     /// What all texts of a list made of what was counted.
     pub fn by(list: &ListView, tops: &Tops) -> Self {
-        let is_own = |hits: &&ListHits| {
-            (&hits.program, &hits.service, &hits.list) == (&list.program, &list.service, &list.list)
-        };
+        let is_own =
+            |hits: &&ListHits| (&hits.program, &hits.service, &hits.list) == (&list.program, &list.service, &list.list);
         tops.lists.iter().filter(is_own).fold(Self::default(), |sum, hits| Self {
             blocked: sum.blocked + hits.blocked,
             would_block: sum.would_block + hits.would_block,

@@ -143,7 +143,9 @@ fn tell(done: &Done, json: bool) -> Outcome {
 
 /// Where the API tells of a list.
 fn path_of(list: &str) -> Result<String, Failure> {
-    let none = || Failure::Usage(format!("`{list}` is no list; write its program and its name, such as clean-store/tiktok.list"));
+    let none = || {
+        Failure::Usage(format!("`{list}` is no list; write its program and its name, such as clean-store/tiktok.list"))
+    };
     let (program, name) = list.split_once('/').ok_or_else(none)?;
     Ok(format!("/api/v1/lists/{}/{}", encoded(program), encoded(name)))
 }

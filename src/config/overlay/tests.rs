@@ -251,7 +251,10 @@ fn wrong_ones_are_told_with_their_line() {
             "[[pin]]\nlist = 'a/x'\nversion = '77ae'",
             "overlay.toml:3:11: pin.version: \"77ae\" is no version; write sixteen hexadecimal digits",
         ),
-        ("[[pin]]\nlist = 'x'\nversion = '77ae1290c3d4e5f6'", "overlay.toml:2:8: pin.list: is no list; write its program"),
+        (
+            "[[pin]]\nlist = 'x'\nversion = '77ae1290c3d4e5f6'",
+            "overlay.toml:2:8: pin.list: is no list; write its program",
+        ),
         (
             "[[pin]]\nlist = 'a/x'\nversion = '77ae1290c3d4e5f6'\n[[pin]]\nlist = 'a/x'\nversion = '77ae1290c3d4e5f7'",
             "overlay.toml:5:8: pin.list: it is held at another version already; write one of them",

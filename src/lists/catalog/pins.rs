@@ -47,14 +47,20 @@ impl Catalog {
     }
 
     /// Has the texts that lists are held at kept, however old they are.
-    fn keep_what_is_held(&self) {
+    pub fn keep_what_is_held(&self) {
         let Some(store) = &self.store else { return };
         let held = |entry: &Entry| Some((self.place_of(entry)?, entry.pinned.as_ref()?.version));
         store.hold(self.entries.iter().filter_map(held).collect::<Held>());
     }
 
     /// True if it is held otherwise than before.
-    fn hold_entry(&self, entry: &mut Entry, wanted: Option<&Pin>, occasion: &Occasion, findings: &mut Findings) -> bool {
+    fn hold_entry(
+        &self,
+        entry: &mut Entry,
+        wanted: Option<&Pin>,
+        occasion: &Occasion,
+        findings: &mut Findings,
+    ) -> bool {
         let Some(pin) = wanted else {
             let Some(before) = entry.pinned.take() else { return false };
             if before.text.is_ok() {
@@ -101,7 +107,9 @@ impl Catalog {
             Ok((reading, Ok(parsed))) if reading.version == version => {
                 Ok(Loaded { from_store: true, ..Loaded::new(parsed, version, reading.stamp.length()) })
             }
-            Ok((_, Err(unusable))) => Err(format!("version {shown} of it is of no use as lists are read now: {unusable}")),
+            Ok((_, Err(unusable))) => {
+                Err(format!("version {shown} of it is of no use as lists are read now: {unusable}"))
+            }
             _ => Err(format!("version {shown} of it can't be read back")),
         }
     }

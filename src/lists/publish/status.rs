@@ -218,13 +218,14 @@ impl Lists {
 
     /// Lists that are to be held and aren't there.
     fn pins_without_list(&self) -> Vec<(String, String)> {
-        let gone = |pin: &&Pin| {
-            let is_it = |entry: &Entry, name: &String| {
-                *name == pin.list && matches!(entry.role, Role::Program(at) if self.config.programs[at].name == pin.program)
-            };
-            !self.catalog.entries().iter().zip(self.names()).any(|(entry, name)| is_it(entry, &name))
-        };
-        let gone = self.config.pins.iter().filter(gone);
+        if self.config.pins.is_empty() {
+            return Vec::new();
+        }
+        let (entries, names) = (self.catalog.entries(), self.names());
+        let of_program = |entry: &Entry, pin: &Pin| matches!(entry.role, Role::Program(at) if self.config.programs[at].name == pin.program);
+        let is_there =
+            |pin: &Pin| entries.iter().zip(&names).any(|(own, name)| *name == pin.list && of_program(own, pin));
+        let gone = self.config.pins.iter().filter(|pin| !is_there(pin));
         gone.map(|pin| (pin.place.clone(), format!("{}/{}", pin.program, pin.list))).collect()
     }
 

@@ -39,10 +39,9 @@ pub type Held = HashSet<(PathBuf, u64)>;
 
 /// The texts kept of the list whose copy lies at `place`, the last first.
 pub fn kept(place: &Path) -> Vec<Kept> {
-    let own = stem(place);
-    let all = place.parent().map(all_kept).and_then(Result::ok).unwrap_or_default();
-    let own = all.into_iter().filter(|(stem, _)| Some(stem.as_str()) == own.as_deref());
-    let mut kept: Vec<Kept> = own.map(|(_, kept)| kept).collect();
+    let (Some(own), Some(folder)) = (stem(place), place.parent()) else { return Vec::new() };
+    let mut kept: Vec<Kept> =
+        all_kept(folder, |stem| stem == own).unwrap_or_default().into_iter().map(|(_, kept)| kept).collect();
     kept.sort_by(|a, b| (b.since, b.version).cmp(&(a.since, a.version)));
     kept
 }
@@ -56,7 +55,9 @@ pub fn kept_text(place: &Path, version: u64) -> Option<Kept> {
 pub(super) fn stem_of(name: &str) -> Option<&str> {
     let of_copy = |ending: &str| name.strip_suffix(ending)?.strip_suffix('.');
     let of_kept = || parts(name).map(|(stem, ..)| stem);
-    of_copy(COPY_ENDING).or_else(|| name.strip_suffix(".json")?.strip_suffix(COPY_ENDING)?.strip_suffix('.')).or_else(of_kept)
+    of_copy(COPY_ENDING)
+        .or_else(|| name.strip_suffix(".json")?.strip_suffix(COPY_ENDING)?.strip_suffix('.'))
+        .or_else(of_kept)
 }
 
 /// The parts of the name of a kept text: of which list it is, its version, and how many rules it has.
@@ -72,14 +73,15 @@ fn stem(place: &Path) -> Option<String> {
     stem_of(place.file_name()?.to_str()?).map(str::to_owned)
 }
 
-/// All texts kept in a folder, with what tells their lists apart.
-fn all_kept(folder: &Path) -> io::Result<Vec<(String, Kept)>> {
+/// All texts kept in a folder of some lists, with what tells these apart.
+fn all_kept(folder: &Path, is_wanted: impl Fn(&str) -> bool) -> io::Result<Vec<(String, Kept)>> {
     let mut all = Vec::new();
     for item in fs::read_dir(folder)? {
         let item = item?;
         let name = item.file_name();
         // One that is going just now isn't there.
         if let Some((stem, version, rules)) = name.to_str().and_then(parts)
+            && is_wanted(stem)
             && let Ok(metadata) = item.metadata()
             && let Ok(since) = metadata.modified()
         {
@@ -89,23 +91,27 @@ fn all_kept(folder: &Path) -> io::Result<Vec<(String, Kept)>> {
     Ok(all)
 }
 
-/// Keeps the text that lies at `from`, if it is of this version, as one of the list whose copy lies at `place`.
-pub(super) fn keep(from: &Path, place: &Path, version: u64, rules: usize) -> io::Result<()> {
+/// Keeps the text that lies at `from`, if it is of this version, as one of the list whose copy lies at `place`. True if it
+/// wasn't kept before.
+pub(super) fn keep(from: &Path, place: &Path, version: u64, rules: usize) -> io::Result<bool> {
     let known = kept(place);
     if let Some(at) = known.iter().position(|kept| kept.version == version) {
         if at > 0 {
             // It came again, so it is the last from now on.
             File::options().write(true).open(&known[at].path)?.set_modified(SystemTime::now())?;
         }
-        return Ok(());
+        return Ok(false);
     }
-    let Some(stem) = stem(place) else { return Ok(()) };
+    let Some(stem) = stem(place) else { return Ok(false) };
     let own = place.with_file_name(format!("{stem}.{}.{rules}.{KEPT_ENDING}", shown_version(version)));
     let unfinished = whole::unfinished(&own);
     // Texts are only ever put in their places whole, so that one file may have two names.
     let linked = fs::hard_link(from, &unfinished).or_else(|_| copy(from, &unfinished));
     let is_of_version = || read(&unfinished, &mut |_| {}).is_ok_and(|reading| reading.version == version);
-    let placed = linked.and_then(|()| if is_of_version() { fs::rename(&unfinished, &own) } else { Ok(()) });
+    let placed = linked.and_then(|()| {
+        let is_it = is_of_version();
+        if is_it { fs::rename(&unfinished, &own).map(|()| true) } else { Ok(false) }
+    });
     let _ = fs::remove_file(&unfinished);
     placed
 }
@@ -124,14 +130,15 @@ pub(super) fn evict(place: &Path, held: &Held) -> io::Result<()> {
         fs::remove_file(old.path)?;
     }
     let Some(folder) = place.parent() else { return Ok(()) };
-    let mut all = all_kept(folder)?;
+    let mut all = all_kept(folder, |_| true)?;
     let mut bytes: u64 = all.iter().map(|(_, kept)| kept.bytes).sum();
     if bytes <= VERSIONS_BYTES_MAX {
         return Ok(());
     }
     all.sort_by_key(|(_, kept)| kept.since);
     let last: HashMap<&String, u64> = all.iter().map(|(stem, kept)| (stem, kept.version)).collect();
-    let held: HashSet<(String, u64)> = held.iter().filter_map(|(place, version)| Some((stem(place)?, *version))).collect();
+    let held: HashSet<(String, u64)> =
+        held.iter().filter_map(|(place, version)| Some((stem(place)?, *version))).collect();
     let may_go = |(stem, kept): &&(String, Kept)| {
         last.get(stem) != Some(&kept.version) && !held.contains(&(stem.clone(), kept.version))
     };
@@ -155,7 +162,12 @@ mod tests {
     fn keep_text(place: &Path, text: &str, rules: usize, second: u64) -> u64 {
         let from = place.with_file_name("from");
         fs::write(&from, text).unwrap();
-        File::options().write(true).open(&from).unwrap().set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(second)).unwrap();
+        File::options()
+            .write(true)
+            .open(&from)
+            .unwrap()
+            .set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(second))
+            .unwrap();
         let version = version_of(text.as_bytes());
         keep(&from, place, version, rules).unwrap();
         fs::remove_file(from).unwrap();
@@ -175,7 +187,10 @@ mod tests {
         let second = keep_text(&place, "two!", 22, 200);
         keep_text(&other, "one", 1, 300);
         let found = kept(&place);
-        assert_eq!(found.iter().map(|kept| (kept.version, kept.rules, kept.bytes)).collect::<Vec<_>>(), [(second, 22, 4), (first, 1, 3)]);
+        assert_eq!(
+            found.iter().map(|kept| (kept.version, kept.rules, kept.bytes)).collect::<Vec<_>>(),
+            [(second, 22, 4), (first, 1, 3)]
+        );
         assert_eq!(found[1].since, SystemTime::UNIX_EPOCH + Duration::from_secs(100));
         assert_eq!(fs::read(&kept_text(&place, first).unwrap().path).unwrap(), b"one");
         // The present text is kept once, however often it is found; one that comes again is the last.
@@ -197,7 +212,8 @@ mod tests {
     fn old_texts_go_unless_they_are_held() {
         let folder = tempfile::tempdir().unwrap();
         let place = folder.path().join("a.list.0011223344556677.last-good");
-        let all: Vec<u64> = (0..8).map(|number| keep_text(&place, &format!("text {number}"), 1, 100 + number)).collect();
+        let all: Vec<u64> =
+            (0..8).map(|number| keep_text(&place, &format!("text {number}"), 1, 100 + number)).collect();
         let held = Held::from([(place.clone(), all[1])]);
         evict(&place, &held).unwrap();
         assert_eq!(versions(&place), [all[7], all[6], all[5], all[4], all[3], all[1]]);

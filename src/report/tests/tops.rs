@@ -71,7 +71,8 @@ fn tops_say_what_the_report_says() {
         let (counts, rules) = &lists[&[&*list.program, &list.service, &list.list, &list.version]];
         assert_eq!([list.blocked, list.would_block, list.excepted], *counts);
         // One more rule than those that hit is the one that never did.
-        let all = rules.iter().map(|(line, rule)| (*line, (*rule).to_owned())).chain([(7_777, "quiet.example".to_owned())]);
+        let all =
+            rules.iter().map(|(line, rule)| (*line, (*rule).to_owned())).chain([(7_777, "quiet.example".to_owned())]);
         let (there_are, quiet) = list.never_hit(all.map(|(line, rule)| (line, move || rule))).unwrap();
         assert_eq!((there_are, quiet[0].line, quiet[0].rule.as_str()), (1, 7_777, "quiet.example"));
     }

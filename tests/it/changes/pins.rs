@@ -53,10 +53,9 @@ async fn a_list_is_rolled_back_at_once_and_stays_so_until_it_is_released() {
         (&one["pinned"]["version"], &one["pinned"]["waiting"], &one["pinned"]["waiting_rules"]),
         (&json!(first), &json!(second), &json!(2))
     );
-    let states: Vec<_> = one["versions"].as_array().unwrap().iter().map(|version| {
-        ["in_force", "pinned", "newest"].map(|state| version[state].as_bool().unwrap())
-    });
-    assert_eq!(states.collect::<Vec<_>>(), [[false, false, true], [true, true, false]]);
+    let states = |version: &Value| ["in_force", "pinned", "newest"].map(|state| version[state].as_bool().unwrap());
+    let states: Vec<[bool; 3]> = one["versions"].as_array().unwrap().iter().map(states).collect();
+    assert_eq!(states, [[false, false, true], [true, true, false]]);
     // The line that blocks is of the text in force, though the file is another one.
     let explained = server.json("/api/v1/explain?name=blocked.example").await;
     assert_eq!(explained["verdicts"][0]["rule"]["text"], "blocked.example");
@@ -103,7 +102,8 @@ async fn the_last_texts_are_kept_and_the_pinned_one_with_them() {
             let one = server.json(LIST).await;
             let mut versions = one["versions"].as_array().unwrap().iter();
             one["pinned"]["waiting"] != before
-                && versions.any(|version| version["version"] == one["pinned"]["waiting"] && version["bytes"].is_number())
+                && versions
+                    .any(|version| version["version"] == one["pinned"]["waiting"] && version["bytes"].is_number())
         })
         .await;
     }
@@ -134,12 +134,15 @@ async fn a_version_that_is_gone_is_a_concern_and_the_list_as_it_is_serves() {
     let server = start(folder, None, PROGRAMS).await;
     assert!(is_blocked(&server, "second.example").await && !is_blocked(&server, "blocked.example").await);
     let reasons = server.json("/readyz").await["reasons"].clone();
-    let expected =
-        format!("strict/block.list is pinned, but version {first} of it is no longer kept; as it is now, it is in force");
+    let expected = format!(
+        "strict/block.list is pinned, but version {first} of it is no longer kept; as it is now, it is in force"
+    );
     assert_eq!(reasons, json!([expected]));
     let shown = server.get("/lists/strict/block.list").await.1;
     assert!(shown.contains("is no longer kept.</b> So the list as it is now is in force."), "{shown}");
-    assert!(server.get("/").await.1.contains("overlay.toml: pin/watching/gone.list: there is no list watching/gone.list"));
+    assert!(
+        server.get("/").await.1.contains("overlay.toml: pin/watching/gone.list: there is no list watching/gone.list")
+    );
     for list in ["strict/block.list", "watching/gone.list"] {
         done(&server, RELEASE, json!({ "list": list })).await;
     }
@@ -185,7 +188,8 @@ async fn hits_of_lists_and_rules_that_never_hit_are_told() {
     let server = start(folder, None, PROGRAMS).await;
     is_blocked(&server, "blocked.example").await;
     is_blocked(&server, "blocked.example").await;
-    eventually("all is recorded", || async { server.json("/api/v1/log").await["rows"].as_array().unwrap().len() == 2 }).await;
+    eventually("all is recorded", || async { server.json("/api/v1/log").await["rows"].as_array().unwrap().len() == 2 })
+        .await;
     eventually("it is counted", || async { server.json(LIST).await["hits_7d"] == 2 }).await;
     let one = server.json(LIST).await;
     assert_eq!(one["hits"]["last_day"], json!({ "blocked": 2, "would_block": 0, "excepted": 0 }));
@@ -258,7 +262,8 @@ async fn versions_are_compared_and_rolled_back_on_the_page() {
     pages::check("no version", &none);
     assert!(none.contains("is no version"), "{none}");
     let form = |rest: &str| format!("csrf={}&list=strict%2Fblock.list&{rest}", csrf(&shown));
-    let (status, again) = browse(&server, "POST /do/rollback", &form("version=0123456789abcdef&reason=%22%3Cb%3E")).await;
+    let (status, again) =
+        browse(&server, "POST /do/rollback", &form("version=0123456789abcdef&reason=%22%3Cb%3E")).await;
     assert!(status.starts_with("422") && again.contains("is not kept"), "{status} {again}");
     assert!(again.contains("value=\"&#34;&#60;b&#62;\""), "what was typed is kept: {again}");
     let (status, _) = browse(&server, "POST /do/rollback", &form(&format!("version={}&reason=%3Cb%3E", kept[1]))).await;
