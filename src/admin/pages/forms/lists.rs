@@ -43,5 +43,5 @@ pub async fn release_list(
 /// The page of a list by its program and its name.
 fn page_of(list: &str) -> String {
     let (program, name) = list.split_once('/').unwrap_or((list, ""));
-    format!("/lists/{}/{}#versions", encoded(program), encoded(name))
+    format!("/lists/{}/{}", encoded(program), encoded(name))
 }
