@@ -1,7 +1,7 @@
 //! What is wrong right now, in words that say what to do. Reads what others publish; changes nothing.
 
 use crate::{
-    lists::{ListState, ListStatus, Published},
+    lists::{ListState, ListStatus, Published, shown_version},
     pause::Pauses,
     resolve::{Clock, Resolver, UpstreamCounters},
     settings::{OverlayFile, Settings, Standing},
@@ -70,6 +70,8 @@ pub enum Code {
     ClockWrong,
     /// Somewhere queries are recorded in part alone.
     QueryLog,
+    /// A list can't be held at the version that it is pinned at, or a newer version of it waits.
+    Pinned,
     /// Lines of a list that gave no rule, or whose rule is held back.
     Lines,
     /// One of the owner's exceptions is over.
@@ -158,6 +160,7 @@ impl Health {
         let status = self.published.status.load();
         let mut reasons = configuration_troubles(&self.settings.standing());
         reasons.extend(list_troubles(&status));
+        reasons.extend(status.lists.iter().filter_map(pin_trouble));
         let database = |why: &String| Concern::new(Code::Database, why).mended_by(DATABASE_TO_DO);
         reasons.extend(status.databases.iter().map(database));
         reasons.extend(self.pauses_told().into_iter().map(|told| {
@@ -208,7 +211,13 @@ impl Health {
                 .meanwhile("this change does nothing")
                 .mended_by("Undo it on the page Changes, or give back what it names.")
         });
-        lines.chain(idle).chain(ended).chain(resting).collect()
+        let waiting = status.lists.iter().filter_map(newer_waits);
+        let pins = status.pins_without_list.iter().map(|(place, list)| {
+            Concern::new(Code::Pinned, format!("{place}: there is no list {list}"))
+                .meanwhile("this change does nothing")
+                .mended_by("Undo it on the page Changes, or give back what it names.")
+        });
+        lines.chain(idle).chain(ended).chain(resting).chain(waiting).chain(pins).collect()
     }
 
     /// The pauses that hold now, in words.
@@ -263,8 +272,10 @@ fn list_troubles(status: &ListStatus) -> Vec<Concern> {
     });
     let lists = status.lists.iter().filter_map(|list| {
         let trouble = list.trouble.as_ref()?;
+        let is_pinned = list.pinned.as_ref().is_some_and(|pinned| pinned.trouble.is_none());
         let serving = match (list.version, list.from_store) {
             (0, _) => "nothing of it is in force",
+            _ if is_pinned => "the version that it is pinned at serves",
             (_, true) => "the copy kept from an earlier run serves",
             (_, false) => "its last good state serves",
         };
@@ -272,6 +283,28 @@ fn list_troubles(status: &ListStatus) -> Vec<Concern> {
         Some(concern.meanwhile(serving).mended_by("Mend the list where it comes from; it is read again by itself."))
     });
     folders.chain(lists).collect()
+}
+
+/// A list whose pin doesn't hold.
+fn pin_trouble(list: &ListState) -> Option<Concern> {
+    let trouble = list.pinned.as_ref()?.trouble.as_ref()?;
+    let concern = Concern::new(Code::Pinned, format!("{}/{} is pinned, but {trouble}", list.program, list.name));
+    let meanwhile = if list.version == 0 { "nothing of it is in force" } else { "as it is now, it is in force" };
+    Some(concern.meanwhile(meanwhile).mended_by("On its page roll it back to a version that is kept, or release it."))
+}
+
+/// A list of which a newer text waits.
+fn newer_waits(list: &ListState) -> Option<Concern> {
+    let pinned = list.pinned.as_ref()?;
+    let (version, rules) = pinned.waiting?;
+    let (own, version) = (shown_version(pinned.version), shown_version(version));
+    let what = format!(
+        "{}/{} is pinned at version {own}; version {version} with {rules} rules waits",
+        list.program, list.name
+    );
+    Some(
+        Concern::new(Code::Pinned, what).mended_by("Release it on its page once the newer version is as it should be."),
+    )
 }
 
 /// A list that is in force but for some lines.

@@ -35,7 +35,7 @@
 //!   hickory_resolver and domain.
 //! - [`response`] writes messages, those to blocked questions in `policy`; never decides.
 //! - [`lists`] the I/O around policy: `catalog` is what lists there are and their last good states, `read` gets
-//!   them from files, `fetch` from elsewhere, `store` keeps copies, `databases` reads those of networks and countries,
+//!   them from files, `fetch` from elsewhere, `store` keeps copies and the last texts by version, `databases` reads those of networks and countries,
 //!   `spec` turns the configuration into a policy's, `publish` swaps policies, `diff` compares lists.
 //! - [`query_log`] what is kept of queries, and where it goes: `rings` and `pack` take it from whoever answers, `drain`
 //!   hands it to the `sinks` (`sqlite`, `json_lines`, `dnstap`, `clickhouse`), `privacy` says how much of a client is told, `row` is what

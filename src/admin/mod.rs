@@ -33,7 +33,7 @@ pub use auth::{
     users::{self, Users},
 };
 pub use change::{
-    Changes, Desk,
+    Changes, Desk, Done, ReleaseAsked, RollbackAsked,
     cache::{FlushAsked, Flushed},
     lists::UpdateView,
     pauses::{PauseAsked, PausesView},
@@ -44,7 +44,9 @@ pub use tls::Tls;
 pub use view::{
     called::names,
     explain::{Explained, Rule, explained},
-    lists::{ListView, ListsView, lists},
+    list::{VersionView, WholeList},
+    lists::{ListView, ListsView, PinnedView, lists},
+    tried::Tried,
 };
 
 use crate::{

@@ -92,9 +92,10 @@ fn look(found: Examined) -> Looked {
     if !is_whole(&["policy", "program", "group", "state"]) {
         return looked;
     }
-    let overlay::Laid { config, trouble, resting, file } = overlay::lay(config);
+    let overlay::Laid { config, trouble, resting, pinned, file } = overlay::lay(config);
     looked.overlay = trouble;
     looked.besides.extend(file.map(|file| file.display().to_string()));
+    looked.warnings.extend(pinned);
     looked.warnings.extend(resting.into_iter().map(|why| format!("{why}; this change does nothing")));
     // A check leaves no trace: it neither writes last good copies nor falls back to them.
     match Lists::load(Arc::new(config), app::embedded_files(), app::Outside::real().chance()) {

@@ -62,7 +62,8 @@ pub fn ask_server<T: serde::de::DeserializeOwned>(
         }
     }
     .map_err(unreachable)?;
-    if response.status().as_u16() != 200 {
+    // What was begun and isn't in force yet is 202.
+    if !response.status().is_success() {
         let text = response.body_mut().read_to_string().unwrap_or_default();
         return Err(Failure::Other(format!("the server answered {}: {}", response.status(), detail_of(&text))));
     }

@@ -1,8 +1,10 @@
 //! `cleandns lists`: the running server's lists.
 
 mod diff;
+mod versions;
 
 pub use diff::{Shown, compare};
+pub use versions::{release, roll_back, versions};
 
 use super::{Outcome, ask_server, fetch, say, say_json};
 use crate::{
@@ -34,6 +36,12 @@ fn show(list: &ListView, verbose: bool) {
     say(format!(
         "{program}/{service}\t{mode}\t{blocking} rules\t{exceptions} exceptions\t{skipped_count} lines skipped\t{version}\t{path}\n"
     ));
+    if let Some(pinned) = &list.pinned {
+        let why = if pinned.reason.is_empty() { String::new() } else { format!(": {}", pinned.reason) };
+        say(format!("  pinned at {}{why}\n", pinned.version));
+        pinned.trouble.iter().for_each(|trouble| say(format!("  ! {trouble}; as it is now, it is in force\n")));
+        pinned.waiting.iter().for_each(|version| say(format!("  version {version} waits\n")));
+    }
     list.trouble.iter().for_each(|trouble| say(format!("  ! {trouble}\n")));
     list.doubt.iter().for_each(|doubt| say(format!("  ! in force, but look at it: {doubt}\n")));
     let tell = |what: &str, told: &[(u32, String)], count: usize| {

@@ -278,6 +278,41 @@ enum ListsCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Show the last texts of a list, which it can be rolled back to, and what differs between two of them.
+    Versions {
+        /// Its program and its name, such as clean-store/tiktok.list.
+        list: String,
+        /// What differs from the version before; or from this one, by its first digits.
+        #[arg(long, value_name = "VERSION", num_args = 0..=1, default_missing_value = "")]
+        diff: Option<String>,
+        /// Compare with this version, instead of the one in force.
+        #[arg(long, value_name = "VERSION", requires = "diff", default_value = "")]
+        to: String,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Pin a list at an earlier text: it stays at that version, whatever it becomes, until it is released.
+    Rollback {
+        /// Its program and its name, such as clean-store/tiktok.list.
+        list: String,
+        /// The first digits of the version; without it, the one before that in force.
+        version: Option<String>,
+        /// Why, for whoever wonders later.
+        #[arg(long, default_value = "")]
+        reason: String,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Let a pinned list be what it is now.
+    Release {
+        /// Its program and its name, such as clean-store/tiktok.list.
+        list: String,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Compare two list files, or two folders of them: rules added and removed, by service.
     Diff {
         old: PathBuf,
@@ -400,6 +435,15 @@ fn run_command(args: Args) -> Outcome {
         }
         Command::Lists { command: ListsCommand::Update { json } } => lists::update(&load_to_ask()?.config, json),
         // Two files can be compared whatever is wrong with the configuration.
+        Command::Lists { command: ListsCommand::Versions { list, diff, to, json } } => {
+            lists::versions(&load_to_ask()?.config, &list, diff.as_deref().map(|from| (from, to.as_str())), json)
+        }
+        Command::Lists { command: ListsCommand::Rollback { list, version, reason, json } } => {
+            lists::roll_back(&load_to_ask()?.config, &list, version.as_deref(), &reason, json)
+        }
+        Command::Lists { command: ListsCommand::Release { list, json } } => {
+            lists::release(&load_to_ask()?.config, &list, json)
+        }
         Command::Lists { command: ListsCommand::Diff { old, new, format, extent, count, asked, source, json } } => {
             let asked = asked.map(|asked| {
                 let records = records::Records::open(&load_to_ask()?.config, source.as_deref(), None)?;

@@ -2,7 +2,10 @@
 
 use crate::{
     app,
-    config::{Config, ListSource, Location, overlay::Applied},
+    config::{
+        Config, ListSource, Location,
+        overlay::{self as laid, Applied, Entry, Overlay},
+    },
     embedded,
     settings::OverlayFile,
 };
@@ -15,6 +18,8 @@ pub struct Laid {
     pub trouble: Option<String>,
     /// Entries that do nothing, because what they name isn't there.
     pub resting: Vec<String>,
+    /// Which lists a server would hold at a version; they are read as they are now.
+    pub pinned: Vec<String>,
     /// Where it was read; `None`: nothing is changed.
     pub file: Option<PathBuf>,
 }
@@ -42,6 +47,21 @@ pub fn lay(files: Config) -> Laid {
         config,
         trouble,
         resting: resting.into_iter().map(|resting| resting.why).collect(),
+        pinned: pinned(&file.overlay()),
         file: file.path().filter(|_| is_changed).map(PathBuf::from),
     }
+}
+
+/// Lists that the running server holds at a version: what is checked is what they are now.
+fn pinned(overlay: &Overlay) -> Vec<String> {
+    let told = overlay.entries().filter_map(|(key, entry)| match entry {
+        Entry::Pin(own) => Some(format!(
+            "{} is pinned at version {} ({}); what is checked here is the list as it is now",
+            key.id(),
+            own.version,
+            laid::FILE_NAME
+        )),
+        _ => None,
+    });
+    told.collect()
 }

@@ -6,8 +6,8 @@ use crate::{
     app,
     config::{self, Config},
     lists::{Lists, Published},
-    policy::{ListSpec, Mode, Policy, RuleView, Zone},
-    report::{self, Candidate, Context, Filter, Held, KnownList, ListText, Moment, NeverHit, Report, Tally, Unread},
+    policy::{ListSpec, Mode, Policy, Zone},
+    report::{self, Context, Filter, Held, KnownList, ListText, Moment, NeverHit, Report, Tally, Unread},
 };
 use std::{
     collections::BTreeSet,
@@ -174,12 +174,7 @@ fn never_hit<'p>(policy: &'p Policy, tally: &Tally) -> Vec<NeverHit> {
         let version = format!("{:016x}", list.version);
         let (program, service) = (&policy.programs()[list.program()?].name, &list.service);
         let text = ListText { program, service, list: &list.name, version: &version };
-        let candidate = |rule: RuleView<'p>| Candidate {
-            line: rule.head.line,
-            is_by_client: rule.is_by_client(),
-            text: move || rule.told(),
-        };
-        tally.never_hit(text, list.rules.iter().map(|(_, rule)| candidate(rule)))
+        tally.never_hit(text, list.rules.iter().map(|(_, rule)| report::candidate(rule)))
     };
     lists.filter_map(of_list).collect()
 }

@@ -49,6 +49,8 @@ pub struct Config {
     pub state_dir: Option<PathBuf>,
     pub policy: Policy,
     pub exceptions: Vec<Exception>,
+    /// Lists that are held at a version. No file of the owner's says so; an overlay does.
+    pub pins: Vec<Pin>,
     pub programs: Vec<Program>,
     pub groups: Vec<Group>,
     /// `None`: no HTTP at all.
@@ -151,6 +153,19 @@ pub struct Policy {
     pub country_db: Option<PathBuf>,
     /// Of schedules that name none, and of the days in `until`.
     pub time_zone: Zone,
+}
+
+/// A list that is held at a version, whatever it is now.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Pin {
+    pub program: String,
+    /// What the list is called among its program's.
+    pub list: String,
+    /// The first octets of the SHA-256 of its text.
+    pub version: u64,
+    pub reason: String,
+    /// Where it stands, for people.
+    pub place: String,
 }
 
 /// The owner's own exception: it passes a whole answer and beats every program.

@@ -2,6 +2,7 @@
 
 mod findings;
 mod path;
+mod pins;
 mod reading;
 mod sources;
 #[cfg(test)]
@@ -10,12 +11,14 @@ mod url;
 
 pub use findings::{Findings, Occasion, Trouble};
 pub use path::{ListPath, is_list_name};
+pub use pins::Pinned;
+pub use reading::Manner;
 
 use self::{path::list_files, sources::Source, url::Remote};
 use super::{
     fetch::certificates,
     read::{ReadFailure, Reading},
-    store::Store,
+    store::{Keeping, Store, TextAt},
 };
 use crate::{
     config::{self, ListSource, Location},
@@ -87,6 +90,8 @@ pub struct Entry {
     missing_since: Option<Instant>,
     /// Of a list with a url, once it was looked at.
     remote: Option<Remote>,
+    /// The version that it is held at, and what came of that.
+    pub pinned: Option<Pinned>,
 }
 
 /// The last good state of a list.
@@ -279,12 +284,12 @@ impl Catalog {
     }
 
     /// Has copies kept of what was found good. It is done when there is time.
-    pub fn keep(&self, findings: &Findings) {
+    pub fn keep(&self, findings: Findings) {
         let Some(store) = &self.store else {
             return;
         };
         findings.deleted.iter().for_each(|path| store.forget(path.clone()));
-        findings.to_store.iter().for_each(|(path, version)| store.keep(path.clone(), *version));
+        findings.to_store.into_iter().for_each(|keeping| store.keep(keeping));
     }
 
     /// Has copies removed that no list of the configuration has needed for long.
@@ -292,12 +297,17 @@ impl Catalog {
         let Some(store) = &self.store else {
             return;
         };
-        let place = |entry: &Entry| match &entry.path {
+        store.tidy(self.entries.iter().filter_map(|entry| self.place_of(entry)).collect());
+    }
+
+    /// Where the copies of a list lie, if any are kept.
+    pub fn place_of(&self, entry: &Entry) -> Option<PathBuf> {
+        let store = self.store.as_ref()?;
+        match &entry.path {
             ListPath::File(path) => store.place_of_file(path),
             ListPath::Url { file, .. } => Some(file.clone()),
-            ListPath::Embedded(_) => None,
-        };
-        store.tidy(self.entries.iter().filter_map(place).collect());
+            ListPath::Embedded(path) => store.place_of_embedded(path),
+        }
     }
 
     /// Everything on disk that matters: files with all links on their way, and folders.
@@ -333,7 +343,7 @@ impl Catalog {
     /// True if an entry's text must be there for the program to start.
     pub fn missing_required(&self) -> Vec<(String, String)> {
         let lacks =
-            |entry: &&Entry| entry.loaded.is_none() && self.spec(entry).required && !self.is_out_of_reach(entry);
+            |entry: &&Entry| entry.in_force().is_none() && self.spec(entry).required && !self.is_out_of_reach(entry);
         let entries = self.entries.iter().filter(lacks);
         entries.map(|entry| (entry.path.to_string(), entry.trouble.clone().unwrap_or_default())).collect()
     }
@@ -354,7 +364,13 @@ impl Entry {
             unfinished_since: None,
             missing_since: None,
             remote: None,
+            pinned: None,
         }
+    }
+
+    /// What counts of the list: the text that it is held at, or else its last good one.
+    pub fn in_force(&self) -> Option<&Loaded> {
+        self.pinned.as_ref().and_then(Pinned::loaded).or(self.loaded.as_ref())
     }
 
     /// Seconds since 1970 when the server of a list with a url last gave what is in force, or said that it is still the
@@ -363,7 +379,7 @@ impl Entry {
         self.remote.as_ref()?.confirmed_at()
     }
 
-    /// True if what is in force is the text of this version.
+    /// True if the last good text is the one of this version.
     fn is_in_force(&self, version: u64) -> bool {
         self.loaded.as_ref().is_some_and(|loaded| loaded.version == version)
     }
@@ -381,7 +397,22 @@ impl Entry {
         findings.warnings.extend(doubt.iter().map(|doubt| (self.path.to_string(), doubt.clone())));
         (self.trouble, self.doubt) = (None, doubt);
         self.loaded = Some(Loaded::new(parsed, reading.version, reading.stamp.length()));
-        findings.changed.push(self.path.clone());
+        self.note_change(findings);
+    }
+
+    /// Notes that the last good text is another one, which counts unless the list is held at a version.
+    fn note_change(&self, findings: &mut Findings) {
+        match self.pinned.as_ref().and_then(Pinned::loaded) {
+            None => findings.changed.push(self.path.clone()),
+            Some(_) => findings.told = true,
+        }
+    }
+
+    /// Has the last good text kept, which is the one at `text`.
+    fn have_kept(&self, text: TextAt, findings: &mut Findings) {
+        if let Some(Loaded { version, rules, .. }) = &self.loaded {
+            findings.to_store.push(Keeping { text, version: *version, rules: rules.len() });
+        }
     }
 }
 

@@ -47,17 +47,51 @@ pub fn diff(old: &Path, new: &Path, format: Format, extent: Extent) -> Result<Ve
     Ok(services.into_iter().filter_map(compare).collect())
 }
 
-/// The rules of some sets that no other has. What a set takes back (`$badfilter`) isn't there.
+/// How two texts of one list differ.
+pub struct TextDiff {
+    pub added: Side,
+    pub removed: Side,
+}
+
+/// Rules that one text has and the other hasn't.
+pub struct Side {
+    pub count: usize,
+    /// The first of them as they are shown, in the order of their lines.
+    pub first: Vec<String>,
+}
+
+/// Compares two texts of a list, and tells at most so many rules of each side.
+pub fn differ(old: &RuleSet, new: &RuleSet, told_max: usize) -> TextDiff {
+    let side = |some: &RuleSet, others: &RuleSet| {
+        let (count, first) = missing_first(std::slice::from_ref(some), std::slice::from_ref(others), told_max);
+        Side { count, first }
+    };
+    TextDiff { added: side(new, old), removed: side(old, new) }
+}
+
+/// The rules of some sets that no other has.
 fn missing(some: &[RuleSet], others: &[RuleSet]) -> Vec<String> {
+    missing_first(some, others, usize::MAX).1
+}
+
+/// The same: how many, and the first of them. What a set takes back (`$badfilter`) isn't there.
+fn missing_first(some: &[RuleSet], others: &[RuleSet], told_max: usize) -> (usize, Vec<String>) {
     let disabled = |sets: &[RuleSet]| -> HashSet<u64> { sets.iter().flat_map(RuleSet::disabled).copied().collect() };
     let (gone, others_gone) = (disabled(some), disabled(others));
     let known = others.iter().flat_map(RuleSet::iter).map(|(_, rule)| rule.identity());
     let known: HashSet<u64> = known.filter(|identity| !others_gone.contains(identity)).collect();
-    let mut told = HashSet::new();
+    let (mut found, mut told) = (HashSet::new(), Vec::new());
     let own = some.iter().flat_map(RuleSet::iter).map(|(_, rule)| (rule.identity(), rule));
-    own.filter(|(identity, _)| !known.contains(identity) && !gone.contains(identity) && told.insert(*identity))
-        .map(|(_, rule)| rule.unpack().to_string())
-        .collect()
+    let news =
+        own.filter(|(identity, _)| !known.contains(identity) && !gone.contains(identity) && found.insert(*identity));
+    let mut count = 0;
+    for (_, rule) in news {
+        count += 1;
+        if told.len() < told_max {
+            told.push(rule.unpack().to_string());
+        }
+    }
+    (count, told)
 }
 
 /// The rules of a file, or of each list of a folder, by service.

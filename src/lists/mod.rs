@@ -19,12 +19,13 @@ mod spec;
 mod store;
 mod trial;
 
-pub use catalog::{Embedded, ListPath};
-pub use diff::{DiffError, ServiceDiff, diff};
+pub use catalog::{Embedded, ListPath, Manner};
+pub use diff::{DiffError, ServiceDiff, Side, TextDiff, diff, differ};
 pub use fetch::{ConnectVia, Downloads, FetchLimits, LookUpHost};
 pub use publish::{
-    Alongside, Chance, ConfigureError, Control, ListState, ListStatus, Lists, OnPublish, Published, StartError,
-    Waiting, Watching,
+    Alongside, Chance, ConfigureError, Control, ListState, ListStatus, Lists, OnPublish, PinnedAt, Published,
+    StartError, Waiting, Watching,
 };
-pub use read::{line_of, version_of};
+pub use read::{line_of, shown_version, version_of};
+pub use store::{Kept, VERSIONS_MAX, kept, kept_text};
 pub use trial::{Before, Trial};

@@ -7,17 +7,17 @@ mod status;
 mod telling;
 
 pub use configure::{Alongside, ConfigureError, Wish};
-pub use status::{ListState, ListStatus};
+pub use status::{ListState, ListStatus, PinnedAt};
 
 use super::{
-    catalog::{Catalog, Embedded, Findings, Occasion, Trouble, is_list_name},
+    catalog::{Catalog, Embedded, Entry, Findings, Occasion, Trouble, is_list_name},
     databases::Databases,
     fetch::{Delivery, Downloads, Fetcher},
     spec,
 };
 use crate::{
     config::{Config, Override},
-    policy::{BuildError, ListSpec, Mode, Policy, PolicySpec},
+    policy::{BuildError, ListSpec, Mode, Policy, PolicySpec, Role},
     watch::{self, Happened, Interest, Pending, Watch},
 };
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -166,6 +166,7 @@ impl Lists {
     /// Looks for what changed, and orders what is to be downloaded.
     fn refresh(&mut self, occasion: &Occasion, now: Instant) -> Findings {
         let mut findings = self.catalog.refresh(occasion, now);
+        self.hold_at_versions(occasion, &mut findings);
         // Of a list that is gone, nobody takes what was downloaded.
         for delivery in &occasion.delivered {
             let _ = std::fs::remove_file(&delivery.order.into);
@@ -176,6 +177,22 @@ impl Lists {
             }
         }
         findings
+    }
+
+    /// Has lists held at the versions that the configuration says.
+    fn hold_at_versions(&mut self, occasion: &Occasion, findings: &mut Findings) {
+        if self.config.pins.is_empty() && self.catalog.entries().iter().all(|entry| entry.pinned.is_none()) {
+            return;
+        }
+        let config = self.config.clone();
+        let names = self.names();
+        let pin = |entry: &Entry, name: &String| {
+            let Role::Program(program) = entry.role else { return None };
+            let program = &config.programs[program].name;
+            config.pins.iter().find(|pin| pin.program == *program && pin.list == *name)
+        };
+        let wanted: Vec<_> = self.catalog.entries().iter().zip(&names).map(|(entry, name)| pin(entry, name)).collect();
+        self.catalog.hold(&wanted, occasion, findings);
     }
 
     /// What is in force.
@@ -274,6 +291,7 @@ impl Lists {
             || !findings.troubles.is_empty()
             || !databases.troubles.is_empty()
             || findings.others_changed
+            || findings.told
             || findings.recovered;
         let confirmed = findings.confirmed;
         if is_news || occasion.all {
@@ -336,14 +354,14 @@ impl Lists {
             millis,
             "policy in force"
         );
-        self.catalog.keep(&findings);
+        self.catalog.keep(findings);
         Ok(policy.epoch())
     }
 
     fn spec(&self, epoch: u64) -> PolicySpec {
         let config = &self.config;
         let lists = self.catalog.entries().iter().zip(self.names()).filter_map(|(entry, name)| {
-            let loaded = entry.loaded.as_ref()?;
+            let loaded = entry.in_force()?;
             Some(ListSpec {
                 role: entry.role,
                 service: self.service_of(entry),

@@ -4,12 +4,19 @@
 //! in force. A copy is written aside and renamed into its place, so a crash leaves a whole old or a whole new one. A
 //! list with a url is its copy: the download, with what is known of it beside it. Without a state folder downloads lie
 //! in a private folder that ends with the program.
+//!
+//! Beside them lie the last texts of each list: `versions`.
+
+mod versions;
+
+pub use versions::{Held, Kept, VERSIONS_MAX, kept, kept_text};
 
 use super::read::{ReadFailure, read, shown_version, version_of};
 use crate::whole::{self, Whole};
 use serde::{Deserialize, Serialize};
 use std::{
-    collections::HashSet,
+    borrow::Cow,
+    collections::{HashMap, HashSet},
     fs::{self, DirBuilder, File},
     io::{self, Read, Write},
     os::unix::fs::DirBuilderExt,
@@ -30,6 +37,7 @@ const NAME_BYTES_MAX: usize = 80;
 const TEMPORARY_TRIES: u32 = 100;
 
 const COPY_ENDING: &str = "last-good";
+const KEPT_ENDING: &str = "good";
 const DOWNLOAD_ENDING: &str = "json";
 
 /// The folder of copies.
@@ -57,9 +65,28 @@ pub struct Download {
     pub version: String,
 }
 
+/// A text that was found good, and is to be kept.
+pub struct Keeping {
+    pub text: TextAt,
+    pub version: u64,
+    /// Rules that were read from it.
+    pub rules: usize,
+}
+
+/// Where such a text is.
+pub enum TextAt {
+    /// The list's own file, of which a copy is made.
+    File(PathBuf),
+    /// A download at its place.
+    Download(PathBuf),
+    /// Inside the binary.
+    Embedded { path: String, read: fn(&str) -> Option<Cow<'static, [u8]>> },
+}
+
 /// What the store's thread has to do.
 enum Job {
-    Keep { path: PathBuf, version: u64 },
+    Keep(Keeping),
+    Hold(Held),
     Forget(PathBuf),
     Note { place: PathBuf, download: Download },
     Tidy { used: HashSet<PathBuf> },
@@ -99,7 +126,7 @@ impl Store {
 
     fn start(folder: PathBuf, is_temporary: bool) -> io::Result<Self> {
         let (jobs, received) = channel();
-        let keeper = Keeper { folder: folder.clone(), has_failed: false };
+        let keeper = Keeper { folder: folder.clone(), held: Held::new(), has_failed: false };
         let thread = std::thread::Builder::new().name("lists-store".into()).spawn(move || keeper.run(&received))?;
         Ok(Self { folder, is_temporary, jobs: Some(jobs), thread: Some(thread) })
     }
@@ -118,11 +145,21 @@ impl Store {
         place_of_url(&self.folder, url, owner)
     }
 
-    /// Has a copy of the list at `path` kept, if the text there is still the one of this version by then.
-    pub fn keep(&self, path: PathBuf, version: u64) {
+    /// Where the texts kept of a list inside the binary lie.
+    pub fn place_of_embedded(&self, path: &str) -> Option<PathBuf> {
+        (!self.is_temporary).then(|| place_of_embedded(&self.folder, path))
+    }
+
+    /// Has a text kept, if it is still the one of this version by then.
+    pub fn keep(&self, keeping: Keeping) {
         if !self.is_temporary {
-            self.send(Job::Keep { path, version });
+            self.send(Job::Keep(keeping));
         }
+    }
+
+    /// From now on these texts stay, however old they are, and no others.
+    pub fn hold(&self, held: Held) {
+        self.send(Job::Hold(held));
     }
 
     /// Has the copy of a list forgotten that was deleted.
@@ -184,6 +221,7 @@ impl Drop for Store {
 /// The store's thread.
 struct Keeper {
     folder: PathBuf,
+    held: Held,
     /// The trouble was said.
     has_failed: bool,
 }
@@ -192,7 +230,11 @@ impl Keeper {
     fn run(mut self, jobs: &Receiver<Job>) {
         for job in jobs {
             let done = match job {
-                Job::Keep { path, version } => self.keep(&path, version),
+                Job::Keep(keeping) => self.keep(&keeping),
+                Job::Hold(held) => {
+                    self.held = held;
+                    Ok(())
+                }
                 Job::Forget(path) => {
                     let _ = fs::remove_file(place_of_file(&self.folder, &path));
                     Ok(())
@@ -209,7 +251,35 @@ impl Keeper {
         }
     }
 
-    fn keep(&self, path: &Path, version: u64) -> io::Result<()> {
+    fn keep(&self, Keeping { text, version, rules }: &Keeping) -> io::Result<()> {
+        let (version, rules) = (*version, *rules);
+        let place = match text {
+            TextAt::File(path) => {
+                self.copy(path, version)?;
+                place_of_file(&self.folder, path)
+            }
+            TextAt::Download(place) => place.clone(),
+            TextAt::Embedded { path, .. } => place_of_embedded(&self.folder, path),
+        };
+        let keep = || versions::keep(&place, &place, version, rules);
+        let is_new = match (keep(), text) {
+            (Err(error), TextAt::Embedded { path, read }) if error.kind() == io::ErrorKind::NotFound => {
+                let Some(text) = read(path) else { return Ok(()) };
+                whole::write(&place, &text, whole::USUAL)?;
+                let kept = keep();
+                // A start falls back to the binary itself.
+                fs::remove_file(&place)?;
+                kept?
+            }
+            // The file is another one by now, and no text of it was ever good.
+            (Err(error), _) if error.kind() == io::ErrorKind::NotFound => false,
+            (kept, _) => kept?,
+        };
+        if is_new { versions::evict(&place, &self.held) } else { Ok(()) }
+    }
+
+    /// Makes a copy of the list at `path`.
+    fn copy(&self, path: &Path, version: u64) -> io::Result<()> {
         let place = place_of_file(&self.folder, path);
         if is_copy(&place, path, version) {
             return Ok(());
@@ -230,21 +300,30 @@ impl Keeper {
     }
 
     fn tidy(&self, used: &HashSet<PathBuf>) -> io::Result<()> {
-        let mut unused: Vec<(SystemTime, PathBuf)> = Vec::new();
+        let name_of = |path: &Path| path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
+        let stem_of = |path: &Path| versions::stem_of(&name_of(path)?).map(str::to_owned);
+        let used: HashSet<String> = used.iter().filter_map(|place| stem_of(place)).collect();
+        // By list: when the last of its files was written, and all of them.
+        let mut unused: HashMap<String, (SystemTime, Vec<PathBuf>)> = HashMap::new();
         for item in fs::read_dir(&self.folder)? {
             let item = item?;
             let (path, Ok(modified)) = (item.path(), item.metadata().and_then(|metadata| metadata.modified())) else {
                 continue;
             };
-            match path.extension().and_then(|ending| ending.to_str()) {
-                Some(COPY_ENDING) if !used.contains(&path) => unused.push((modified, path)),
-                _ => whole::remove_if_left(&path)?,
+            match stem_of(&path) {
+                Some(stem) if !used.contains(&stem) => {
+                    let own = unused.entry(stem).or_insert((modified, Vec::new()));
+                    own.0 = own.0.max(modified);
+                    own.1.push(path);
+                }
+                Some(_) => {}
+                None => whole::remove_if_left(&path)?,
             }
         }
+        let mut unused: Vec<(SystemTime, Vec<PathBuf>)> = unused.into_values().collect();
         unused.sort();
         let too_many = unused.len().saturating_sub(UNUSED_COPIES_MAX);
-        for (_, path) in unused.drain(..too_many) {
-            let _ = fs::remove_file(beside(&path, DOWNLOAD_ENDING));
+        for path in unused.drain(..too_many).flat_map(|(_, paths)| paths) {
             fs::remove_file(path)?;
         }
         Ok(())
@@ -274,6 +353,10 @@ fn place_of_file(folder: &Path, path: &Path) -> PathBuf {
     place(folder, &path.file_name().unwrap_or_default().to_string_lossy(), whole.as_os_str().as_encoded_bytes())
 }
 
+fn place_of_embedded(folder: &Path, path: &str) -> PathBuf {
+    place(folder, path.rsplit('/').next().unwrap_or(path), format!("embedded {path}").as_bytes())
+}
+
 /// One file a list: a name for people, a hash of what it is against mistaken identity.
 fn place(folder: &Path, name: &str, identity: &[u8]) -> PathBuf {
     let plain = |octet: char| octet.is_ascii_alphanumeric() || "._-".contains(octet);
@@ -299,6 +382,11 @@ mod tests {
         jobs(&Store::open(state).unwrap());
     }
 
+    /// A file's text that is to be kept.
+    fn of_file(path: &Path, text: &[u8]) -> Keeping {
+        Keeping { text: TextAt::File(path.to_owned()), version: version_of(text), rules: 1 }
+    }
+
     fn names(folder: &Path) -> Vec<String> {
         let mut names: Vec<String> =
             fs::read_dir(folder).unwrap().map(|item| item.unwrap().file_name().into_string().unwrap()).collect();
@@ -311,7 +399,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let list = folder.path().join("a.list");
         let place = place_of_file(&folder.path().join("lists"), &list);
-        let keep = |wanted: &[u8]| with_store(folder.path(), |store| store.keep(list.clone(), version_of(wanted)));
+        let keep = |wanted: &[u8]| with_store(folder.path(), |store| store.keep(of_file(&list, wanted)));
         fs::write(&list, "one").unwrap();
         keep(b"one");
         assert_eq!(fs::read(&place).unwrap(), b"one");
@@ -324,7 +412,9 @@ mod tests {
         fs::write(&list, "two!").unwrap();
         keep(b"two!");
         assert_eq!(fs::read(&place).unwrap(), b"two!");
-        assert_eq!(names(&folder.path().join("lists")).len(), 1, "nothing unfinished is left");
+        assert_eq!(names(&folder.path().join("lists")).len(), 3, "nothing unfinished is left");
+        let texts: Vec<Vec<u8>> = kept(&place).iter().map(|kept| fs::read(&kept.path).unwrap()).collect();
+        assert_eq!(texts, [b"two!".to_vec(), b"one".to_vec()]);
         with_store(folder.path(), |store| store.forget(list.clone()));
         assert!(!place.exists());
     }
@@ -334,7 +424,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let list = folder.path().join("a.list");
         fs::write(&list, "one").unwrap();
-        let keep = || with_store(folder.path(), |store| store.keep(list.clone(), version_of(b"one")));
+        let keep = || with_store(folder.path(), |store| store.keep(of_file(&list, b"one")));
         let inode = || crate::watch::Stamp::of(&place_of_file(&folder.path().join("lists"), &list)).unwrap();
         keep();
         let first = inode();
@@ -377,6 +467,8 @@ mod tests {
         };
         (0..UNUSED_COPIES_MAX as u64 + 3).for_each(|number| old(&format!("{number:04}.last-good"), number));
         old("0001.last-good.json", 1);
+        old("0001.0011223344556677.1.good", 1);
+        old("0000.0011223344556677.1.good", 1);
         old("x.unfinished", 1);
         File::create(lists.join("y.unfinished")).unwrap();
         with_store(folder.path(), |store| store.tidy(HashSet::from([lists.join("0000.last-good")])));
@@ -385,6 +477,8 @@ mod tests {
             ("0000.last-good", true),
             ("0001.last-good", false),
             ("0001.last-good.json", false),
+            ("0001.0011223344556677.1.good", false),
+            ("0000.0011223344556677.1.good", true),
             ("0002.last-good", false),
             ("0003.last-good", true),
             ("x.unfinished", false),
@@ -392,6 +486,25 @@ mod tests {
         ] {
             assert_eq!(left.contains(&name.to_owned()), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn texts_of_all_sources_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut places = Vec::new();
+        with_store(folder.path(), |store| {
+            let place = store.place_of_url("https://lists.example/a.txt", "p");
+            let unfinished = store.unfinished(&place);
+            fs::write(&unfinished, "text").unwrap();
+            store.accept(&unfinished, &place, Download::default()).unwrap();
+            store.keep(Keeping { text: TextAt::Download(place.clone()), version: version_of(b"text"), rules: 3 });
+            let read = |_: &str| Some(Cow::Borrowed(b"inside".as_slice()));
+            let text = TextAt::Embedded { path: "p/a.list".into(), read };
+            store.keep(Keeping { text, version: version_of(b"inside"), rules: 2 });
+            places = vec![place, store.place_of_embedded("p/a.list").unwrap()];
+        });
+        let texts: Vec<_> = places.iter().map(|place| fs::read(&kept(place)[0].path).unwrap()).collect();
+        assert_eq!((texts, places[1].exists()), (vec![b"text".to_vec(), b"inside".to_vec()], false));
     }
 
     #[test]

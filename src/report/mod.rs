@@ -38,11 +38,11 @@ pub use export::{CLIENTS_MIN, Export};
 pub use form::Report;
 pub use html::html;
 pub use kinds::{KindRow, Kinds};
-pub use never::{Candidate, ListText, NeverHit, QuietRule};
+pub use never::{Candidate, ListText, NeverHit, QuietRule, candidate};
 pub use plot::round_up;
 pub use tally::{Filter, Tally};
 pub use text::text;
-pub use tops::{ListRule, TopRow, Tops};
+pub use tops::{ListHits, ListRule, TopRow, Tops};
 pub use words::{Moment, Share, count, counted, span, visible};
 
 use serde::Serialize;

@@ -1,6 +1,7 @@
 //! Rules that never decided anything, by name.
 
 use super::Tally;
+use crate::policy::RuleView;
 use serde::Serialize;
 use std::collections::{HashMap, HashSet};
 
@@ -36,6 +37,11 @@ pub struct Candidate<T> {
     pub text: T,
 }
 
+/// A rule of a policy as one.
+pub fn candidate(rule: RuleView<'_>) -> Candidate<impl FnOnce() -> String> {
+    Candidate { line: rule.head.line, is_by_client: rule.is_by_client(), text: move || rule.told() }
+}
+
 /// What tells the text of a list from others.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ListText<'l> {
@@ -43,6 +49,32 @@ pub struct ListText<'l> {
     pub service: &'l str,
     pub list: &'l str,
     pub version: &'l str,
+}
+
+/// Those of some rules that aren't among those that hit, by line: how many, and the first of them.
+pub(super) fn others<T: FnOnce() -> String>(
+    hit: &HashMap<u32, HashSet<&str>>,
+    rules: impl Iterator<Item = Candidate<T>>,
+) -> (u64, Vec<QuietRule>) {
+    // Those that look at who asks have no lines where privacy keeps them out.
+    let are_withheld = hit.contains_key(&0);
+    let (mut there_are, mut quiet) = (0, Vec::new());
+    for Candidate { line, text, .. } in rules.filter(|rule| !(are_withheld && rule.is_by_client)) {
+        let rule = match hit.get(&line) {
+            // Which of the line's rules it was isn't known.
+            Some(texts) if texts.contains("") => continue,
+            // Of a line that names several, only some may have hit.
+            Some(texts) => match text() {
+                rule if texts.contains(&*rule) => continue,
+                rule => (quiet.len() < RULES_MAX).then_some(rule),
+            },
+            None => (quiet.len() < RULES_MAX).then(text),
+        };
+        there_are += 1;
+        quiet.extend(rule.map(|rule| QuietRule { line, rule }));
+    }
+    quiet.sort();
+    (there_are, quiet)
 }
 
 impl Tally {
@@ -64,24 +96,7 @@ impl Tally {
         if hit.is_empty() {
             return None;
         }
-        // Those that look at who asks have no lines where privacy keeps them out.
-        let are_withheld = hit.contains_key(&0);
-        let (mut there_are, mut quiet) = (0, Vec::new());
-        for Candidate { line, text, .. } in rules.filter(|rule| !(are_withheld && rule.is_by_client)) {
-            let rule = match hit.get(&line) {
-                // Which of the line's rules it was isn't known.
-                Some(texts) if texts.contains("") => continue,
-                // Of a line that names several, only some may have hit.
-                Some(texts) => match text() {
-                    rule if texts.contains(&*rule) => continue,
-                    rule => (quiet.len() < RULES_MAX).then_some(rule),
-                },
-                None => (quiet.len() < RULES_MAX).then(text),
-            };
-            there_are += 1;
-            quiet.extend(rule.map(|rule| QuietRule { line, rule }));
-        }
-        quiet.sort();
+        let (there_are, quiet) = others(&hit, rules);
         let ListText { program, service, list, version } = list;
         let [program, service, list, version] = [program, service, list, version].map(str::to_owned);
         (there_are > 0).then_some(NeverHit { program, service, list, version, there_are, rules: quiet })

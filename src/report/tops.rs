@@ -5,15 +5,19 @@ use super::{
     Moment, Tally,
     breakdown::{Breakdown, Counts},
     form::Top,
+    never::{Candidate, QuietRule, others},
 };
 use foldhash::{HashMap, HashMapExt as _, HashSet};
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{self, BTreeMap};
 
 /// Rows of a table at most. Services aren't bounded: there are as many as lists name.
 const ROWS_MAX: usize = 100;
 /// Exceptions that matched something, which are told of.
 const EXCEPTIONS_MAX: usize = 10_000;
+
+/// Rules that are known to have hit, of all lists: a busy network's in a week, some 60 octets each.
+const RULES_HIT_MAX: usize = 50_000;
 
 /// What was and would be blocked most, and excepted.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -33,6 +37,9 @@ pub struct Tops {
     pub owners: BTreeMap<String, u64>,
     /// The same of lists' exceptions.
     pub excepting: BTreeMap<ListRule, u64>,
+    /// Of all texts of lists that decided anything.
+    #[serde(skip)]
+    pub lists: Vec<ListHits>,
 }
 
 /// A rule of a list, whatever line it is in.
@@ -42,6 +49,40 @@ pub struct ListRule {
     pub list: String,
     /// As in verdicts.
     pub rule: String,
+}
+
+/// What the text of a list decided.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ListHits {
+    pub program: String,
+    pub service: String,
+    pub list: String,
+    /// As verdicts have it.
+    pub version: String,
+    pub blocked: u64,
+    pub would_block: u64,
+    pub excepted: u64,
+    /// Line and rule of those that did; `None`: they are too many to be known.
+    rules: Option<Vec<(u32, String)>>,
+}
+
+impl ListHits {
+    /// All that it decided.
+    pub fn all(&self) -> u64 {
+        self.blocked + self.would_block + self.excepted
+    }
+
+    /// Those of its rules that decided nothing: how many, and the first of them. `rules`: all of them. `None`: that isn't known.
+    pub fn never_hit<T: FnOnce() -> String>(
+        &self,
+        rules: impl Iterator<Item = Candidate<T>>,
+    ) -> Option<(u64, Vec<QuietRule>)> {
+        let mut hit: collections::HashMap<u32, collections::HashSet<&str>> = collections::HashMap::new();
+        for (line, rule) in self.rules.as_ref()? {
+            hit.entry(*line).or_default().insert(rule);
+        }
+        Some(others(&hit, rules))
+    }
 }
 
 /// What became of queries that have something in common.
@@ -90,6 +131,7 @@ impl Tally {
             clients: first(clients.collect(), ROWS_MAX),
             owners: owners.map(|(place, group)| ((*place).to_owned(), group.counts.excepted())).collect(),
             excepting,
+            lists: lists(&all),
         }
     }
 
@@ -125,6 +167,25 @@ impl Tally {
         top.rows.iter_mut().zip(counts).for_each(|(row, count)| row.clients = count);
         top
     }
+}
+
+/// What each text of a list decided, with its rules if those of all aren't too many.
+fn lists(all: &Breakdown<'_>) -> Vec<ListHits> {
+    let is_hit = |counts: Counts| counts.0.iter().any(|&queries| queries > 0);
+    let rules = || all.rules.rows.iter().filter(|(_, group)| is_hit(group.counts)).map(|(key, _)| key);
+    let are_known = rules().count() <= RULES_HIT_MAX;
+    let mut by_list: HashMap<usize, Vec<(u32, String)>> = HashMap::new();
+    for (list, line, rule) in rules().filter(|_| are_known) {
+        by_list.entry(*list).or_default().push((*line, (*rule).to_owned()));
+    }
+    let mut lists = Vec::new();
+    for (at, (key, group)) in all.lists.rows.iter().enumerate().filter(|(_, (_, group))| is_hit(group.counts)) {
+        let [program, service, list, version] = [key.0, key.1, key.2, key.3].map(str::to_owned);
+        let [blocked, would_block, excepted] = group.counts.0;
+        let rules = are_known.then(|| by_list.remove(&at).unwrap_or_default());
+        lists.push(ListHits { program, service, list, version, blocked, would_block, excepted, rules });
+    }
+    lists
 }
 
 /// The first rows of which anything is to be told: what hits most comes first, then what has most exceptions.

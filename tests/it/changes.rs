@@ -15,6 +15,7 @@ mod clients;
 mod endings;
 mod exceptions;
 pub mod forms;
+mod pins;
 
 const PROGRAMS: &str = r#"
 [[program]]
@@ -331,6 +332,8 @@ async fn who_may_only_look_changes_nothing() {
         ("PATCH /api/v1/blocks/b1", json!({})),
         ("DELETE /api/v1/blocks/b1", json!({})),
         ("POST /api/v1/changes/1/undo", json!({})),
+        ("POST /api/v1/lists/rollback", json!({ "list": "strict/block.list", "version": "0123456789abcdef" })),
+        ("POST /api/v1/lists/release", json!({ "list": "strict/block.list" })),
     ] {
         let (status, told) = send(&server, line, reader, Some(&body)).await;
         assert_eq!(status, 403, "{line}: {told}");
@@ -345,6 +348,7 @@ async fn who_may_only_look_changes_nothing() {
         "GET /api/v1/clients",
         "GET /api/v1/groups",
         "GET /api/v1/programs/strict/preview",
+        "GET /api/v1/lists/strict/block.list",
     ] {
         assert_eq!(send(&server, line, reader, None).await.0, 200, "{line}");
         assert_eq!(send(&server, line, "", None).await.0, 401, "{line}");

@@ -96,7 +96,7 @@ async fn with_a_useless_list_and_a_useless_copy_of_it() {
     let folder = stop(start(folder, None, PROGRAM).await).await;
     let copies = fs::read_dir(folder.path().join("state/lists")).unwrap();
     let copies: Vec<_> = copies.map(|copy| copy.unwrap().path()).collect();
-    assert_eq!(copies.len(), 2, "{copies:?}");
+    assert_eq!(copies.len(), 4, "of each list the last good copy, and that text by its version: {copies:?}");
     copies.iter().for_each(|copy| fs::write(copy, b"\0\0\0").unwrap());
     fs::write(folder.path().join("bad.list"), "").unwrap();
     let server = start(folder, None, PROGRAM).await;

@@ -298,8 +298,11 @@ async fn what_is_no_list_changes_nothing() {
     }
     // Nothing is left of what was refused.
     let folder = scene.end().await;
-    let files = fs::read_dir(folder.path().join("state/lists")).unwrap().count();
-    assert_eq!(files, 2, "the list and what is known of it");
+    let files = fs::read_dir(folder.path().join("state/lists")).unwrap();
+    let names: Vec<String> = files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+    let (texts, others): (Vec<_>, Vec<_>) = names.iter().partition(|name| name.ends_with(".good"));
+    assert_eq!(others.len(), 2, "the list and what is known of it: {names:?}");
+    assert!((1..=5).contains(&texts.len()), "the last of its texts: {names:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -378,6 +381,53 @@ async fn a_start_without_a_list_that_was_never_downloaded() {
     grow_old(&folder);
     let scene = Scene::start_in(folder, lists, ", required = true").await;
     assert!(scene.is_blocked("old.example").await);
+    scene.end().await;
+}
+
+/// A list that is rolled back stays so whatever is downloaded, and is what was downloaded last when it is released.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_downloaded_list_is_rolled_back_and_released() {
+    let lists = ListServer::start();
+    lists.say(PATH, list(&["old.example"]).etag("\"1\""));
+    let scene = Scene::start(lists, "").await;
+    assert!(scene.is_blocked("old.example").await);
+    scene.lists.say(PATH, list(&["new.example"]).etag("\"2\""));
+    scene.update(2).await;
+    eventually("the new list", || scene.is_blocked("new.example")).await;
+    let of_list = "/api/v1/lists/p/a.list";
+    let mut versions = serde_json::Value::Null;
+    eventually("both texts are kept", || async {
+        scene.server.json(of_list).await["versions"].as_array().is_some_and(|versions| versions.len() == 2)
+    })
+    .await;
+    versions.clone_from(&scene.server.json(of_list).await["versions"]);
+    let first = versions[1]["version"].as_str().unwrap();
+    let asked = format!("{{\"list\":\"p/a.list\",\"version\":\"{first}\"}}");
+    let (status, told) = scene.server.post("/api/v1/lists/rollback", &asked).await;
+    assert_eq!(status, 200, "{told}");
+    assert!(scene.is_blocked("old.example").await && !scene.is_blocked("new.example").await);
+    // What comes now is checked and waits; the server is asked as for the last that came.
+    scene.lists.say(PATH, list(&["newer.example"]).etag("\"3\""));
+    scene.update(3).await;
+    eventually("the newest waits", || async {
+        let pinned = scene.server.json(of_list).await["pinned"].clone();
+        pinned["waiting"].as_str().is_some_and(|waiting| waiting != versions[0]["version"])
+    })
+    .await;
+    assert_eq!(scene.requests()[2].header("if-none-match"), Some("\"2\""));
+    assert!(scene.is_blocked("old.example").await && !scene.is_blocked("newer.example").await);
+    // What is of no use is told, and changes nothing.
+    scene.lists.say(PATH, Reply::text("<html>").etag("\"4\""));
+    scene.update(4).await;
+    scene.until_reason("of no use").await;
+    let reasons = scene.reasons().await;
+    assert!(reasons[0].ends_with("; the version that it is pinned at serves"), "{reasons:?}");
+    let (folder, lists) = scene.stop().await;
+    let scene = Scene::start_in(folder, lists, "").await;
+    assert!(scene.is_blocked("old.example").await && !scene.is_blocked("newer.example").await, "over a restart");
+    let (status, told) = scene.server.post("/api/v1/lists/release", "{\"list\":\"p/a.list\"}").await;
+    assert_eq!(status, 200, "{told}");
+    assert!(scene.is_blocked("newer.example").await && !scene.is_blocked("old.example").await);
     scene.end().await;
 }
 

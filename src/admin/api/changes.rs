@@ -43,13 +43,13 @@ pub fn routes() -> Router<AdminState> {
 /// `?dry_run=true`: it is checked and told, and nothing is changed.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Try {
+pub struct Try {
     #[serde(default)]
-    dry_run: bool,
+    pub dry_run: bool,
 }
 
 /// A body of JSON whose every field is known; what is wrong with it is told as of one whose values don't fit.
-struct Body<T>(T);
+pub struct Body<T>(pub T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = Response;
@@ -63,7 +63,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
 }
 
 /// What became of a change: 200 once it is in force, 202 while it isn't.
-fn told<D: Borrow<Done> + Serialize>(done: Result<D, Refusal>, dry_run: bool, created: bool) -> Response {
+pub fn told<D: Borrow<Done> + Serialize>(done: Result<D, Refusal>, dry_run: bool, created: bool) -> Response {
     match done {
         Err(refusal) => refusal.into_response(),
         Ok(done) => {

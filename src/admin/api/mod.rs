@@ -2,6 +2,7 @@
 
 mod changes;
 pub mod control;
+mod lists;
 mod log;
 mod session;
 mod setup;
@@ -12,7 +13,6 @@ use super::{
     view::{
         changes::{ChangesView, changes},
         explain::{Asked, ExplainError, explain},
-        lists,
         overview::{self, Overview, STEP_SECONDS},
         tops::{self, HOURS_MAX, Of, TopView},
     },
@@ -50,7 +50,6 @@ pub fn routes() -> Router<AdminState> {
         .route("/api/v1/log/tail", get(log::tail))
         .route("/api/v1/log/{id}", get(log::row))
         .route("/api/v1/explain", get(explain_name))
-        .route("/api/v1/lists", get(all_lists))
         .route("/api/v1/lists/update", post(control::update_lists))
         .route("/api/v1/bypass", get(control::bypass))
         .route("/api/v1/cache", get(control::cache))
@@ -58,6 +57,7 @@ pub fn routes() -> Router<AdminState> {
         .route("/api/v1/changes", get(all_changes))
         .merge(changes::routes())
         .route("/api/v1/setup/seen", get(setup::seen))
+        .merge(lists::routes())
         .route("/api/v1/session", get(session::session).post(session::sign_in).delete(session::sign_out))
         .route("/api/v1/pause", get(control::paused).post(control::set_pause))
 }
@@ -150,10 +150,6 @@ async fn top(
     }
     let view = tops::top(&state, of, hours, limit).await;
     view.map(Json).map_err(|error| (log::status_of(&error), error.to_string()))
-}
-
-async fn all_lists(State(state): State<AdminState>) -> impl IntoResponse {
-    Json(lists::lists(&state.health.published.status.load()))
 }
 
 /// Where the changes go on.

@@ -20,7 +20,7 @@ use crate::{
     lists::Published,
     settings::{Before, Changing, OverlayFile, WriteError},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::OwnedMutexGuard, time::timeout};
 
@@ -60,24 +60,24 @@ pub struct Wish {
 }
 
 /// What became of a wish.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Done {
     /// Its number; `None`: nothing had to be changed, or it was only tried.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change: Option<u64>,
     /// What is changed by it, in a sentence.
     pub summary: String,
     /// The key that was changed.
     pub key: String,
     /// What an exception or block is called from now on.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// The number of the policy in force.
     pub policy: u64,
     /// Whether the next query is answered by it.
     pub in_force: bool,
     /// Where it is undone.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undo: Option<String>,
 }
 

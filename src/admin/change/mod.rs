@@ -9,6 +9,7 @@ mod exceptions;
 pub mod lists;
 mod modes;
 pub mod pauses;
+mod pins;
 mod schedules;
 pub mod sessions;
 mod undo;
@@ -16,6 +17,7 @@ mod undo;
 pub use desk::{Desk, Done};
 pub use exceptions::{BlockAsked, ExceptionAsked};
 pub use modes::{ModeAsked, set_mode};
+pub use pins::{ReleaseAsked, RollbackAsked, release, roll_back};
 pub use schedules::ScheduleAsked;
 pub use undo::undo;
 

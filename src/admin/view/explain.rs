@@ -3,7 +3,7 @@
 use super::super::AdminState;
 use crate::{
     dns::{Name, RrType},
-    lists::{ListPath, ListState, ListStatus, line_of, version_of},
+    lists::{ListPath, ListState, ListStatus, kept_text, line_of, version_of},
     pause::minutes_left,
     policy::{Asking, Cause, Client, ClientKey, Link, MatchedRule, Outcome, OwnerException, Policy, Reached, Role},
     query::Explanation,
@@ -330,8 +330,21 @@ pub fn rule_line(list: &ListState, line: u32) -> String {
             })
         }
     };
-    match found {
+    // What it was when it was loaded, or when it was pinned, is kept.
+    match found.or_else(|| kept_line(list, list.version, line)) {
         Some(found) => String::from_utf8_lossy(found.trim_ascii()).into_owned(),
         None => format!("line {line}, changed since load"),
     }
+}
+
+/// A line of a text of a list that is kept.
+fn kept_line(list: &ListState, version: u64, line: u32) -> Option<Vec<u8>> {
+    let kept = kept_text(list.kept_at.as_ref()?, version)?;
+    line_of(&kept.path, version, line)
+}
+
+/// A line of a text that the list was before.
+pub fn earlier_line(list: &ListState, version: &str, line: u32) -> Option<String> {
+    let found = kept_line(list, u64::from_str_radix(version, 16).ok()?, line)?;
+    Some(String::from_utf8_lossy(found.trim_ascii()).into_owned())
 }

@@ -1,9 +1,13 @@
 //! The lists there are, and what is to be known of each.
 
-use super::super::AdminState;
+use super::{
+    super::AdminState,
+    tops::{Counts, counts},
+};
 use crate::{
-    lists::{ListState, ListStatus},
-    policy::{Outcome, parse::Told},
+    lists::{ListState, ListStatus, PinnedAt, shown_version},
+    policy::{Mode, Outcome, parse::Told},
+    report::{ListHits, Tops},
     telemetry::ListKey,
 };
 use serde::{Deserialize, Serialize};
@@ -61,6 +65,73 @@ pub struct ListView {
     pub doubt: Option<String>,
     /// What the list says of itself.
     pub header: Vec<(String, String)>,
+    /// It is pinned at a version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pinned: Option<PinnedView>,
+    /// Queries that it decided in the last day and week, if that was asked for and is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hits_24h: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hits_7d: Option<u64>,
+}
+
+/// That a list is pinned at a version, whatever it is now.
+#[derive(Serialize, Deserialize, Debug)]
+pub struct PinnedView {
+    pub version: String,
+    pub reason: String,
+    /// Why it isn't, and the list as it is now is in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
+    /// The version that the list is now, if that is another one: it waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_rules: Option<usize>,
+}
+
+/// Queries by what a list made of them.
+#[derive(Serialize, Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Decided {
+    pub blocked: u64,
+    pub would_block: u64,
+    pub excepted: u64,
+}
+
+impl Decided {
+    pub fn all(&self) -> u64 {
+        self.blocked + self.would_block + self.excepted
+    }
+
+    /// What all texts of a list made of what was counted.
+    pub fn by(list: &ListView, tops: &Tops) -> Self {
+        let is_own =
+            |hits: &&ListHits| (&hits.program, &hits.service, &hits.list) == (&list.program, &list.service, &list.list);
+        tops.lists.iter().filter(is_own).fold(Self::default(), |sum, hits| Self {
+            blocked: sum.blocked + hits.blocked,
+            would_block: sum.would_block + hits.would_block,
+            excepted: sum.excepted + hits.excepted,
+        })
+    }
+}
+
+/// Hours of a day and of a week: how far back is counted.
+pub const DAY_HOURS: u32 = 24;
+pub const WEEK_HOURS: u32 = 7 * 24;
+
+/// Fills in what lists decided in the last day and week. What can't be told, and why.
+pub async fn count(state: &AdminState, lists: &mut [ListView]) -> Option<String> {
+    let (day, week) = tokio::join!(counts(state, DAY_HOURS), counts(state, WEEK_HOURS));
+    for list in lists {
+        list.hits_24h = day.known().map(|tops| Decided::by(list, tops).all());
+        list.hits_7d = week.known().map(|tops| Decided::by(list, tops).all());
+    }
+    [day, week].iter().find_map(Counts::why_not)
+}
+
+/// True if a list is on, and is known to have decided nothing in the last week.
+pub fn never_hit(list: &ListView) -> bool {
+    list.mode != Mode::Off.word() && list.hits_7d == Some(0)
 }
 
 /// Shows all lists.
@@ -142,11 +213,24 @@ fn list_view(list: &ListState) -> ListView {
         held: told(&list.held),
         warned_count: list.warned.count,
         warned: told(&list.warned),
-        version: format!("{:016x}", list.version),
+        version: shown_version(list.version),
         since: list.since.map(seconds),
         from_store: list.from_store,
         trouble: list.trouble.clone(),
         doubt: list.doubt.clone(),
         header: list.header.fields.clone(),
+        pinned: list.pinned.as_ref().map(pinned),
+        hits_24h: None,
+        hits_7d: None,
+    }
+}
+
+fn pinned(pinned: &PinnedAt) -> PinnedView {
+    PinnedView {
+        version: shown_version(pinned.version),
+        reason: pinned.reason.clone(),
+        trouble: pinned.trouble.clone(),
+        waiting: pinned.waiting.map(|(version, _)| shown_version(version)),
+        waiting_rules: pinned.waiting.map(|(_, rules)| rules),
     }
 }

@@ -3,7 +3,7 @@
 use super::{
     super::{AdminState, live::Unread},
     called::{Called, NameBy, called},
-    explain::rule_line,
+    explain::{earlier_line, rule_line},
     search::{Asked, Invalid},
 };
 use crate::{
@@ -172,7 +172,7 @@ pub async fn number(state: &AdminState, time: &str, name: &str, client: &str) ->
     }
 }
 
-/// The line that said it, if its list is still the same.
+/// The line that said it, if its list is still the same or that text of it is kept.
 fn line(said: &Said, status: &ListStatus) -> Line {
     let mut lists = status.lists.iter();
     let list = lists.find(|list| list.program == *said.program && list.name == *said.list);
@@ -181,7 +181,13 @@ fn line(said: &Said, status: &ListStatus) -> Line {
         program: said.program.to_string(),
         list: said.list.to_string(),
         line: said.line,
-        text: current.filter(|_| said.line > 0).map(|list| rule_line(list, said.line)),
+        // Rules that look at who asks may have no line here.
+        text: match said.line {
+            0 => None,
+            _ => current
+                .map(|list| rule_line(list, said.line))
+                .or_else(|| list.and_then(|list| earlier_line(list, &said.version, said.line))),
+        },
         version: said.version.to_string(),
         is_current: current.is_some(),
     }

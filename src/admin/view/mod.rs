@@ -3,8 +3,10 @@
 pub mod called;
 pub mod changes;
 pub mod clients;
+pub mod diff;
 pub mod exceptions;
 pub mod explain;
+pub mod list;
 pub mod lists;
 pub mod log;
 pub mod overview;
@@ -15,6 +17,7 @@ pub mod seen;
 pub mod setup;
 pub mod steps;
 pub mod tops;
+pub mod tried;
 
 use crate::report::Moment;
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -53,6 +53,24 @@ pub enum Counts {
     None(String),
 }
 
+impl Counts {
+    pub fn known(&self) -> Option<&Tops> {
+        match self {
+            Self::Known(tops) => Some(tops),
+            Self::Coming | Self::None(_) => None,
+        }
+    }
+
+    /// Why they aren't known.
+    pub fn why_not(&self) -> Option<String> {
+        match self {
+            Self::Known(_) => None,
+            Self::Coming => Some("it is being counted; look again in a moment".to_owned()),
+            Self::None(why) => Some(why.clone()),
+        }
+    }
+}
+
 impl Of {
     pub fn read(word: &str) -> Option<Self> {
         match word {

@@ -2,15 +2,13 @@
 
 use super::super::{Failure, Outcome, records::Records, say, say_json};
 use crate::{
-    dns::{Name, RrType},
-    lists::{self, Before, ServiceDiff, Trial},
+    admin::Tried,
+    lists::{self, ServiceDiff, Trial},
     policy::parse::{Extent, Format},
-    query_log::{Lead, shown_micros},
+    query_log::shown_micros,
 };
 use serde::Serialize;
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
-    net::{IpAddr, Ipv4Addr},
     path::Path,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -93,12 +91,12 @@ pub fn compare(
     Ok(())
 }
 
-fn told(diffs: Vec<ServiceDiff>, count: bool, tried: Option<(Found, Asked)>) -> Told {
+fn told(diffs: Vec<ServiceDiff>, count: bool, tried: Option<(Tried, Asked)>) -> Told {
     let (found, asked) = tried.map_or((None, None), |(found, asked)| (Some(found), Some(asked)));
     let service = |diff: ServiceDiff| {
         let side = |rules: Vec<String>, is_added: bool| {
             let hit = found.as_ref().map(|found| {
-                found.get(&(diff.service.clone(), is_added)).map_or_else(Hits::default, |hit| Hits {
+                found.hit(&diff.service, is_added).map_or_else(Hits::default, |hit| Hits {
                     queries: hit.queries,
                     names: hit.names.len(),
                     clients: hit.clients.len(),
@@ -146,67 +144,15 @@ fn text(told: &Told) -> String {
     text
 }
 
-/// Whom some rules would have hit.
-#[derive(Default)]
-struct Hit {
-    queries: u64,
-    names: HashSet<String>,
-    clients: HashSet<String>,
-}
-
-/// By service, and whether its rules are new.
-type Found = BTreeMap<(String, bool), Hit>;
-
-/// Where a name led.
-#[derive(Default)]
-struct Led {
-    aliases: Vec<Name>,
-    addresses: Vec<IpAddr>,
-}
-
-/// Where names led since a time, or a day before it: sums may begin earlier.
-fn leads(records: &Records, from: i64, to: i64) -> Result<HashMap<String, Led>, Failure> {
-    let mut leads: HashMap<String, Led> = HashMap::new();
-    records.leads((from.saturating_sub(DAY_MICROS), to), &mut |name, lead| {
-        let led = leads.entry(name.to_owned()).or_default();
-        match lead {
-            Lead::Address(address) => led.addresses.push(address),
-            Lead::Alias(alias) => led.aliases.extend(alias.parse::<Name>().ok()),
-        }
-    })?;
-    Ok(leads)
-}
-
 /// Tries the rules that differ on what was recorded.
-fn hits(diffs: &[ServiceDiff], records: &mut Records, asked: Duration) -> Result<(Found, Asked), Failure> {
+fn hits(diffs: &[ServiceDiff], records: &mut Records, asked: Duration) -> Result<(Tried, Asked), Failure> {
     let trial = Trial::new(diffs).map_err(|error| Failure::Other(error.to_string()))?;
     let to = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as i64;
     let from = to - i64::try_from(asked.as_micros()).unwrap_or(i64::MAX).min(to);
-    let leads = leads(records, from, to)?;
-    let (mut found, mut queries, mut without_type) = (Found::new(), 0, 0);
-    let read = records.for_each((from, to), &mut |seen| {
-        queries += seen.count;
-        let row = seen.row;
-        let Ok(name) = row.name.parse::<Name>() else { return };
-        let is_without_type = row.rr_type == RrType(0);
-        without_type += if is_without_type { seen.count } else { 0 };
-        // Sums don't say where each of their queries led; that is kept beside them.
-        let led = leads.get(&row.name).filter(|_| is_without_type || seen.count > 1);
-        let own: Vec<Name> = match led {
-            Some(_) => Vec::new(),
-            None => row.aliases.iter().filter_map(|alias| alias.parse().ok()).collect(),
-        };
-        let (aliases, addresses) = led.map_or((&own, &row.addresses), |led| (&led.aliases, &led.addresses));
-        let client = row.client.parse().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-        let (rr_type, time) = (row.rr_type, row.time / 1_000_000);
-        let before = Before { name: &name, rr_type, client, time, aliases, addresses };
-        trial.judge(&before, |service, is_added| {
-            let hit = found.entry((service.to_owned(), is_added)).or_default();
-            hit.queries += seen.count;
-            hit.names.insert(row.name.clone());
-            hit.clients.extend(Some(row.client.clone()).filter(|client| !client.is_empty()));
-        });
-    })?;
-    let asked = Asked { source: read.source, since: shown_micros(read.from), queries, without_type };
-    Ok((found, asked))
+    let mut tried = Tried::new(trial);
+    // Sums may begin a day earlier.
+    records.leads((from.saturating_sub(DAY_MICROS), to), &mut |name, lead| tried.add_lead(name, lead))?;
+    let read = records.for_each((from, to), &mut |seen| tried.add(seen))?;
+    let (queries, without_type) = (tried.queries, tried.without_type);
+    Ok((tried, Asked { source: read.source, since: shown_micros(read.from), queries, without_type }))
 }

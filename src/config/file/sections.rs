@@ -70,6 +70,7 @@ impl Reading<'_> {
             state_dir,
             policy: policies.policy,
             exceptions: policies.exceptions,
+            pins: Vec::new(),
             programs: policies.programs,
             groups: policies.groups,
             admin: root.section("admin", |table| self.admin(table, &do53)),

@@ -2,10 +2,10 @@
 
 use super::{
     super::{
-        Config, DEFAULT_GROUP, Exception, Group, ListSource, Location, Problem, Problems, Program,
+        Config, DEFAULT_GROUP, Exception, Group, ListSource, Location, Pin, Problem, Problems, Program,
         file::text::{end_of_day, exception_name, schedule},
     },
-    Entry, FILE_NAME, Key, Overlay, OwnBlock, OwnException,
+    Entry, FILE_NAME, Key, Overlay, OwnBlock, OwnException, OwnPin,
     text::place,
 };
 use crate::policy::{Mode, PROGRAMS_MAX, Schedule, Zone, parse::Format};
@@ -94,6 +94,7 @@ impl<'a> Laying<'a> {
             }
             (Key::Exception(_), Entry::Exception(exception)) => self.lay_exception(key, exception)?,
             (Key::Block(_), Entry::Block(block)) => self.lay_block(key, block)?,
+            (Key::Pin { program, list }, Entry::Pin(pin)) => self.lay_pin(key, program, list, pin),
             // Whoever sets an entry reads it before it counts, and reading gives each key its kind of entry.
             _ => return Err(problem(key, "this can't stand here")),
         }
@@ -155,6 +156,16 @@ impl<'a> Laying<'a> {
             self.blocks.entry(Some(group.as_str())).or_default().push((key, block));
         }
         Ok(())
+    }
+
+    /// Which lists there are is known where they are read.
+    fn lay_pin(&mut self, key: &Key, program: &str, list: &str, own: &OwnPin) {
+        if self.program(program).is_none() {
+            return self.rest(key, "program", program);
+        }
+        let (program, list) = (program.to_owned(), list.to_owned());
+        let pin = Pin { program, list, version: own.number(), reason: own.reason.clone(), place: place(key) };
+        self.config.pins.push(pin);
     }
 
     /// Those of some names that there are; `None`: there is none of them, though some are named.

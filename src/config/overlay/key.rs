@@ -1,6 +1,6 @@
 //! Where an entry of the overlay belongs, and how that is written down.
 
-use super::{super::file::text, Numbered, OwnBlock, OwnException};
+use super::{super::file::text, LIST_NAME_BYTES_MAX, Numbered, OwnBlock, OwnException};
 use std::{fmt, str::FromStr};
 
 /// Where an entry belongs. What it names needn't be there.
@@ -16,10 +16,13 @@ pub enum Key {
     Exception(u32),
     /// `b7`
     Block(u32),
+    /// The version of a list.
+    Pin { program: String, list: String },
 }
 
 impl fmt::Display for Key {
-    /// `modes/everybody/clean-store/tiktok`, `modes/group/kids/clean-store`, `schedules/group/kids`, `exception/e7`.
+    /// `modes/everybody/clean-store/tiktok`, `modes/group/kids/clean-store`, `schedules/group/kids`, `exception/e7`,
+    /// `pin/clean-store/tiktok.list`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Mode { group, program, service } => {
@@ -33,6 +36,7 @@ impl fmt::Display for Key {
             Self::ProgramSchedule(program) => write!(f, "schedules/program/{program}"),
             Self::Exception(number) => write!(f, "exception/e{number}"),
             Self::Block(number) => write!(f, "block/b{number}"),
+            Self::Pin { program, list } => write!(f, "pin/{program}/{list}"),
         }
     }
 }
@@ -62,6 +66,7 @@ impl FromStr for Key {
             ["schedules", "program", program] => name(program).map(Self::ProgramSchedule),
             [OwnException::WORD, id] => OwnException::key_of(id),
             [OwnBlock::WORD, id] => OwnBlock::key_of(id),
+            ["pin", ..] => text.split_once('/').and_then(|(_, both)| Self::of_list(both).ok()),
             _ => None,
         };
         key.ok_or_else(|| UnknownKey(text.to_owned()))
@@ -76,6 +81,15 @@ impl Key {
         if is_plain { digits.parse().ok() } else { None }
     }
 
+    /// The key of a list by its program and its name.
+    pub fn of_list(both: &str) -> Result<Self, String> {
+        let wrong = || "is no list; write its program and its name, such as \"clean-store/tiktok.list\"".to_owned();
+        let (program, list) = both.split_once('/').ok_or_else(wrong)?;
+        let is_name = !list.is_empty() && list.len() <= LIST_NAME_BYTES_MAX && !list.chars().any(char::is_control);
+        let list = Some(list.to_owned()).filter(|_| is_name).ok_or_else(wrong)?;
+        Ok(Self::Pin { program: text::word(program)?, list })
+    }
+
     /// The last part: what a person calls it in the place where such keys stand.
     pub fn id(&self) -> String {
         match self {
@@ -84,6 +98,7 @@ impl Key {
             Self::GroupSchedule(name) | Self::ProgramSchedule(name) => name.clone(),
             Self::Mode { program, service: None, .. } => program.clone(),
             Self::Mode { program, service: Some(service), .. } => format!("{program}/{service}"),
+            Self::Pin { program, list } => format!("{program}/{list}"),
         }
     }
 }

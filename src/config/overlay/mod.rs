@@ -45,6 +45,10 @@ const EXCEPTIONS_MAX: usize = 1000;
 const BLOCKS_MAX: usize = 5000;
 /// Names of one exception.
 const NAMES_MAX: usize = 100;
+/// Lists held at a version: each of them takes its memory twice.
+const PINS_MAX: usize = 200;
+/// Octets of what a list is called: a file's name, with folders before it where two are called the same.
+const LIST_NAME_BYTES_MAX: usize = 300;
 /// Octets of a reason: a sentence or two.
 const REASON_BYTES_MAX: usize = 300;
 
@@ -64,6 +68,7 @@ pub enum Entry {
     Schedule(String),
     Exception(OwnException),
     Block(OwnBlock),
+    Pin(OwnPin),
 }
 
 /// An exception as it is written: the options of `[[policy.exception]]`, without lists.
@@ -96,6 +101,23 @@ pub struct OwnBlock {
     /// The last day; empty: for good.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub until: String,
+}
+
+/// The version that a list is held at, as it is written.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OwnPin {
+    /// Sixteen hexadecimal digits: the first of the SHA-256 of the list's text.
+    pub version: String,
+    #[serde(default)]
+    pub reason: String,
+}
+
+impl OwnPin {
+    /// The version as lists have it; what was read has one.
+    pub fn number(&self) -> u64 {
+        u64::from_str_radix(&self.version, 16).unwrap_or(0)
+    }
 }
 
 impl Overlay {
@@ -143,7 +165,7 @@ impl Overlay {
     pub fn last_number(&self) -> u32 {
         let numbers = self.entries.keys().map(|key| match key {
             Key::Exception(number) | Key::Block(number) => *number,
-            Key::Mode { .. } | Key::GroupSchedule(_) | Key::ProgramSchedule(_) => 0,
+            Key::Mode { .. } | Key::GroupSchedule(_) | Key::ProgramSchedule(_) | Key::Pin { .. } => 0,
         });
         numbers.max().unwrap_or(0)
     }
@@ -164,6 +186,7 @@ impl Entry {
             Key::GroupSchedule(_) | Key::ProgramSchedule(_) => Self::Schedule(text()?),
             Key::Exception(_) => Self::Exception(serde_json::from_value(value.clone()).ok()?),
             Key::Block(_) => Self::Block(serde_json::from_value(value.clone()).ok()?),
+            Key::Pin { .. } => Self::Pin(serde_json::from_value(value.clone()).ok()?),
         };
         Some(Some(entry))
     }
@@ -173,7 +196,7 @@ impl Entry {
         let until = match self {
             Self::Exception(exception) => &exception.until,
             Self::Block(block) => &block.until,
-            Self::Mode(_) | Self::Schedule(_) => return None,
+            Self::Mode(_) | Self::Schedule(_) | Self::Pin(_) => return None,
         };
         Some(until.as_str()).filter(|until| !until.is_empty())
     }

@@ -11,7 +11,7 @@ use super::{
         report::{Document, Report},
     },
     BLOCKS_MAX, EXCEPTIONS_MAX, Entry, FILE_NAME, Key, NAMES_MAX, Numbered, OVERLAY_BYTES_MAX, Overlay, OwnBlock,
-    OwnException, REASON_BYTES_MAX, SETTINGS_MAX, written,
+    OwnException, OwnPin, PINS_MAX, REASON_BYTES_MAX, SETTINGS_MAX, written,
 };
 use crate::policy::{Zone, parse::Extent};
 
@@ -62,7 +62,12 @@ impl Overlay {
         let blocks = root.sections("block", |table| {
             self.take(table, read_block(table));
         });
-        let counted = [(exceptions, EXCEPTIONS_MAX, "exceptions"), (blocks, BLOCKS_MAX, "blocks")];
+        let pins = root.sections("pin", |table| self.take_pin(table));
+        let counted = [
+            (exceptions, EXCEPTIONS_MAX, "exceptions"),
+            (blocks, BLOCKS_MAX, "blocks"),
+            (pins, PINS_MAX, "lists held at a version"),
+        ];
         for (read, most, what) in counted {
             if read.is_some_and(|read| read.len() > most) {
                 root.problem(format!("there are more than {most} {what}; remove some"));
@@ -112,6 +117,27 @@ impl Overlay {
                 }
             };
             drop(schedule.map(|schedule| self.entries.insert(key, Entry::Schedule(schedule))));
+        }
+    }
+
+    /// Takes in the version that a list is held at.
+    fn take_pin(&mut self, table: &Table<'_>) {
+        let version = |text: &str| match text.len() == 16 && u64::from_str_radix(text, 16).is_ok() {
+            true => Ok(text.to_ascii_lowercase()),
+            false => Err(format!("{} is no version; write sixteen hexadecimal digits", text::shown(text))),
+        };
+        let version = table.parse("version", String::new(), "77ae1290c3d4e5f6", version);
+        let reason = read_reason(table);
+        let Some(list) = table.value("list") else {
+            table.missing("list", "a list is missing; write list = \"clean-store/tiktok.list\"".to_owned());
+            return;
+        };
+        let Some(key) = list.parse("clean-store/tiktok.list", Key::of_list) else { return };
+        if version.is_empty() {
+            table.missing("version", "a version is missing; write version = \"77ae1290c3d4e5f6\"".to_owned());
+        }
+        if self.entries.insert(key, Entry::Pin(OwnPin { version, reason })).is_some() {
+            list.problem("it is held at another version already; write one of them".to_owned());
         }
     }
 

@@ -161,6 +161,28 @@ fn what_names_something_that_is_not_there_rests() {
 }
 
 #[test]
+fn a_list_is_pinned_at_a_version() {
+    let text = "[[pin]]\nlist = 'b/folder/b.list'\nversion = '77AE1290c3d4e5f6'\nreason = 'rolled \"back\"'\n\
+                [[pin]]\nlist = 'z/z.list'\nversion = '0000000000000001'\n";
+    let read = overlay(text);
+    assert_eq!(overlay(&read.to_string()), read, "{read}");
+    for (key, entry) in read.entries() {
+        assert_eq!(key.to_string().parse::<Key>().as_ref(), Ok(key));
+        assert_eq!(Entry::of_json(key, Some(&entry.to_json())), Some(Some(entry.clone())));
+    }
+    let Applied { config, resting, .. } = applied(text);
+    let pin = &config.pins[0];
+    assert_eq!((config.pins.len(), pin.program.as_str(), pin.list.as_str()), (1, "b", "folder/b.list"));
+    assert_eq!((pin.version, pin.reason.as_str()), (0x77ae_1290_c3d4_e5f6, "rolled \"back\""));
+    assert_eq!(pin.place, "overlay.toml: pin/b/folder/b.list");
+    assert_eq!(resting[0].why, "overlay.toml: pin/z/z.list: there is no program z");
+    let long = format!("pin/a/{}", "x".repeat(LIST_NAME_BYTES_MAX + 1));
+    for text in ["pin", "pin/a", "pin/a/", "pin/A/x", "pin/a/x\ny", &long] {
+        assert!(text.parse::<Key>().is_err(), "{text}");
+    }
+}
+
+#[test]
 fn a_block_ends_after_its_last_day() {
     let text = "[[block]]\nid = 'b1'\nname = 'x.example'\nuntil = '1970-01-01'\n";
     let at = |now| overlay(text).apply(config(), now).unwrap();
@@ -222,6 +244,20 @@ fn wrong_ones_are_told_with_their_line() {
         (
             "[[block]]\nid = 'b1'\nname = 'http://x.example'",
             "overlay.toml:3:8: block.name: \"http://x.example\" is a URL, not a name; write a name such as \"example.com\"",
+        ),
+        ("[[pin]]\nversion = '77ae1290c3d4e5f6'", "overlay.toml:1:1: pin.list: a list is missing; write list = "),
+        ("[[pin]]\nlist = 'a/x'", "overlay.toml:1:1: pin.version: a version is missing; write version = "),
+        (
+            "[[pin]]\nlist = 'a/x'\nversion = '77ae'",
+            "overlay.toml:3:11: pin.version: \"77ae\" is no version; write sixteen hexadecimal digits",
+        ),
+        (
+            "[[pin]]\nlist = 'x'\nversion = '77ae1290c3d4e5f6'",
+            "overlay.toml:2:8: pin.list: is no list; write its program",
+        ),
+        (
+            "[[pin]]\nlist = 'a/x'\nversion = '77ae1290c3d4e5f6'\n[[pin]]\nlist = 'a/x'\nversion = '77ae1290c3d4e5f7'",
+            "overlay.toml:5:8: pin.list: it is held at another version already; write one of them",
         ),
     ] {
         let told = Overlay::read(text).map(|read| read.to_string()).unwrap_err().to_string();

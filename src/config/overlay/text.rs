@@ -34,6 +34,7 @@ fn section_of(key: &Key) -> String {
         Key::GroupSchedule(_) | Key::ProgramSchedule(_) => "[schedules]".to_owned(),
         Key::Exception(_) => "[[exception]]".to_owned(),
         Key::Block(_) => "[[block]]".to_owned(),
+        Key::Pin { .. } => "[[pin]]".to_owned(),
     }
 }
 
@@ -42,7 +43,7 @@ fn write_entry(f: &mut fmt::Formatter<'_>, key: &Key, entry: &Entry) -> fmt::Res
     let kind = match key {
         Key::GroupSchedule(_) => "group/",
         Key::ProgramSchedule(_) => "program/",
-        Key::Mode { .. } | Key::Exception(_) | Key::Block(_) => "",
+        Key::Mode { .. } | Key::Exception(_) | Key::Block(_) | Key::Pin { .. } => "",
     };
     match entry {
         Entry::Mode(mode) => writeln!(f, "{id} = \"{mode}\""),
@@ -57,6 +58,10 @@ fn write_entry(f: &mut fmt::Formatter<'_>, key: &Key, entry: &Entry) -> fmt::Res
             write!(f, "id = {id}\nname = {}\n", quoted(&block.name))?;
             write_list(f, "groups", &block.groups)?;
             write_rest(f, &block.reason, &block.until)
+        }
+        Entry::Pin(pin) => {
+            write!(f, "list = {id}\nversion = {}\n", quoted(&pin.version))?;
+            write_rest(f, &pin.reason, "")
         }
     }
 }
@@ -100,7 +105,9 @@ fn quoted(text: &str) -> String {
 pub fn place(key: &Key) -> String {
     match key {
         Key::Exception(_) | Key::Block(_) => format!("{FILE_NAME}:{}", key.id()),
-        Key::Mode { .. } | Key::GroupSchedule(_) | Key::ProgramSchedule(_) => format!("{FILE_NAME}: {key}"),
+        Key::Mode { .. } | Key::GroupSchedule(_) | Key::ProgramSchedule(_) | Key::Pin { .. } => {
+            format!("{FILE_NAME}: {key}")
+        }
     }
 }
 

@@ -9,6 +9,7 @@ pub fn kind(key: &Key) -> &'static str {
         Key::GroupSchedule(_) | Key::ProgramSchedule(_) => "schedule",
         Key::Exception(_) => "exception",
         Key::Block(_) => "block",
+        Key::Pin { .. } => "rollback",
     }
 }
 
@@ -31,6 +32,11 @@ pub fn told(key: &Key, was: Option<&Entry>, entry: Option<&Entry>) -> String {
         (_, None, Some(Entry::Block(own))) => format!("blocked {} ({id})", block_told(own)),
         (_, Some(_), Some(Entry::Block(own))) => format!("changed block {id}, to block {}", block_told(own)),
         (_, Some(Entry::Block(own)), _) => format!("removed block {id} of {}", name_told(&own.name)),
+        (_, _, Some(Entry::Pin(own))) => {
+            let why = if own.reason.is_empty() { String::new() } else { format!(": {}", own.reason) };
+            format!("pinned {id} at version {}{why}", own.version)
+        }
+        (_, Some(Entry::Pin(own)), _) => format!("released {id} from version {}", own.version),
         _ => format!("left {id} as it is"),
     }
 }
@@ -74,7 +80,8 @@ mod tests {
         let overlay = Overlay::read(
             "[modes.everybody]\n'a/s' = 'shadow'\n[modes.group.kids]\na = 'enforce'\n[schedules]\n'group/kids' = ''\n\
              'program/a' = 'daily 08:00-09:00'\n[[exception]]\nid = 'e1'\nnames = ['=x.example', 'y.example']\n\
-             groups = ['kids']\nuntil = '2027-01-31'\n[[block]]\nid = 'b2'\nname = 'z.example'\n",
+             groups = ['kids']\nuntil = '2027-01-31'\n[[block]]\nid = 'b2'\nname = 'z.example'\n\
+             [[pin]]\nlist = 'a/x.list'\nversion = '77ae1290c3d4e5f6'\nreason = 'too broad'\n",
         )
         .unwrap();
         let all = |told: &dyn Fn(&Key, &Entry) -> String| -> Vec<String> {
@@ -90,6 +97,7 @@ mod tests {
                 "had the program a hold daily 08:00-09:00",
                 &format!("let {names} pass every program for clients of kids through 2027-01-31 (e1)"),
                 "blocked z.example and all below it for everybody (b2)",
+                "pinned a/x.list at version 77ae1290c3d4e5f6: too broad",
             ]
         );
         assert_eq!(
@@ -101,12 +109,13 @@ mod tests {
                 "gave the schedule of the program a back to the configuration",
                 &format!("removed exception e1 of {names}"),
                 "removed block b2 of z.example and all below it",
+                "released a/x.list from version 77ae1290c3d4e5f6",
             ]
         );
         assert!(
             all(&|key, entry| told(key, Some(entry), Some(entry)))[4].starts_with("changed exception e1, to let x.ex")
         );
         let kinds: Vec<&str> = overlay.entries().map(|(key, _)| kind(key)).collect();
-        assert_eq!(kinds, ["mode", "mode", "schedule", "schedule", "exception", "block"]);
+        assert_eq!(kinds, ["mode", "mode", "schedule", "schedule", "exception", "block", "rollback"]);
     }
 }

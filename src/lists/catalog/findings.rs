@@ -1,7 +1,10 @@
 //! Why the catalog is looked through, and what comes of it.
 
 use super::ListPath;
-use crate::lists::fetch::{Delivery, Order};
+use crate::lists::{
+    fetch::{Delivery, Order},
+    store::Keeping,
+};
 use std::{collections::HashSet, path::PathBuf, time::Duration};
 
 /// Why the catalog is looked through.
@@ -36,8 +39,10 @@ pub struct Findings {
     pub recovered: bool,
     /// A server gave a list again, or said that it is still the same.
     pub confirmed: bool,
-    /// Files of which a copy is to be kept, each in this version.
-    pub to_store: Vec<(PathBuf, u64)>,
+    /// Texts that are to be kept.
+    pub to_store: Vec<Keeping>,
+    /// Something is to be told of lists whose rules are as they were.
+    pub told: bool,
     /// Downloads to be made.
     pub to_fetch: Vec<Order>,
     /// Lists that were deleted.
@@ -69,6 +74,7 @@ impl Findings {
         self.to_store.extend(later.to_store);
         self.to_fetch.extend(later.to_fetch);
         self.deleted.extend(later.deleted);
+        self.told |= later.told;
         self.others_changed |= later.others_changed;
         (self.changing, self.look_again) = (later.changing, later.look_again);
     }

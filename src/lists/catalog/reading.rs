@@ -1,19 +1,89 @@
 //! Reads a list, and judges whether it is put in force.
 
-use super::{Catalog, Entry, Findings, ListPath, Loaded, Trouble};
+use super::{Catalog, Entry, Findings, ListPath, Loaded, Trouble, sources::Source};
 use crate::{
-    config::{self, Location},
+    config::{self, ListSource, Location},
     lists::{
         read::{ReadFailure, Reading, read, version_of},
         spec,
+        store::TextAt,
     },
     policy::{
-        Broad, Gate, RuleSet, change_too_large,
+        Broad, Canaries, Gate, RuleSet, change_too_large,
         parse::{Admit, Header, Options, Parsed, Parser, Told, Unusable, parse},
     },
     watch::Stamp,
 };
-use std::path::Path;
+use std::{path::Path, sync::Arc};
+
+/// How the texts of one list are read, wherever they lie.
+#[derive(Clone)]
+pub struct Manner {
+    spec: Arc<ListSource>,
+    /// Every rule is an exception.
+    exceptions: bool,
+    canaries: Arc<Canaries>,
+}
+
+impl Manner {
+    /// Reads a file. The text is never in memory whole.
+    pub fn read(&self, path: &Path) -> Result<(Reading, Result<Parsed, Unusable>), ReadFailure> {
+        let length = path.metadata().map_or(0, |metadata| metadata.len());
+        let gate = self.gate();
+        let options = self.options(gate.as_ref());
+        let mut parser = Parser::new(&options, usize::try_from(length).unwrap_or(usize::MAX));
+        let reading = read(path, &mut |piece| parser.feed(piece))?;
+        Ok((reading, self.meant(parser.finish())))
+    }
+
+    fn parse(&self, text: &[u8]) -> Result<Parsed, Unusable> {
+        let gate = self.gate();
+        self.meant(parse(text, &self.options(gate.as_ref())))
+    }
+
+    fn options<'a>(&self, gate: Option<&'a Gate>) -> Options<'a> {
+        let Self { spec, .. } = self;
+        Options { format: spec.format, extent: spec.extent, admit: gate.map(|gate| gate as &dyn Admit) }
+    }
+
+    /// The gate that the rules pass. Who wrote a list decides unless the configuration does: strangers' mistakes are held
+    /// back, the owner is obeyed.
+    pub(super) fn gate(&self) -> Option<Gate> {
+        let Self { spec, .. } = self;
+        let by_author = match spec.location {
+            Location::Url(_) | Location::Embedded(_) => config::Gate::Hold,
+            Location::File(_) | Location::Folder(_) => config::Gate::Warn,
+        };
+        let broad = match spec.gate.unwrap_or(by_author) {
+            config::Gate::Hold => Broad::Hold,
+            config::Gate::Warn => Broad::Warn,
+            config::Gate::Off => return None,
+        };
+        Some(Gate::new(self.canaries.clone(), &spec.release, broad))
+    }
+
+    /// What a list's text means where it stands in the configuration.
+    fn meant(&self, parsed: Result<Parsed, Unusable>) -> Result<Parsed, Unusable> {
+        let mut parsed = match parsed {
+            Err(Unusable::Empty | Unusable::OnlyComments) if self.spec.allow_empty => Parsed {
+                format: self.spec.format,
+                header: Header::default(),
+                rules: RuleSet::default(),
+                skipped: Told::default(),
+                held: Told::default(),
+                warned: Told::default(),
+            },
+            parsed => parsed?,
+        };
+        if let Some((effect, action)) = self.spec.rpz_override.as_ref().and_then(spec::overriding) {
+            parsed.rules = parsed.rules.with_action(effect, &action);
+        }
+        if self.exceptions {
+            parsed.rules = parsed.rules.into_exceptions();
+        }
+        Ok(parsed)
+    }
+}
 
 impl Catalog {
     /// Reads a file, and puts it in force if it is good for anything and new.
@@ -40,7 +110,7 @@ impl Catalog {
             Ok(parsed) => {
                 let change = self.too_large_a_change(entry, &parsed);
                 entry.put_in_force(parsed, &reading, change, findings);
-                findings.to_store.push((path.to_owned(), reading.version));
+                entry.have_kept(TextAt::File(path.to_owned()), findings);
             }
             Err(unusable) => self.fail(entry, unusable.to_string(), findings),
         }
@@ -48,12 +118,15 @@ impl Catalog {
     }
 
     pub(super) fn take_embedded(&self, entry: &mut Entry, text: &[u8], findings: &mut Findings) {
-        let gate = self.gate(entry);
-        match self.meant(entry, parse(text, &self.options(entry, gate.as_ref()))) {
+        match self.manner(entry).parse(text) {
             Ok(parsed) => {
                 entry.trouble = None;
                 entry.loaded = Some(Loaded::new(parsed, version_of(text), text.len() as u64));
-                findings.changed.push(entry.path.clone());
+                entry.note_change(findings);
+                if let ListPath::Embedded(path) = &entry.path {
+                    let read = self.embedded.read;
+                    entry.have_kept(TextAt::Embedded { path: path.clone(), read }, findings);
+                }
             }
             Err(unusable) => self.fail(entry, unusable.to_string(), findings),
         }
@@ -65,57 +138,13 @@ impl Catalog {
         entry: &Entry,
         path: &Path,
     ) -> Result<(Reading, Result<Parsed, Unusable>), ReadFailure> {
-        let length = path.metadata().map_or(0, |metadata| metadata.len());
-        let gate = self.gate(entry);
-        let options = self.options(entry, gate.as_ref());
-        let mut parser = Parser::new(&options, usize::try_from(length).unwrap_or(usize::MAX));
-        let reading = read(path, &mut |piece| parser.feed(piece))?;
-        Ok((reading, self.meant(entry, parser.finish())))
+        self.manner(entry).read(path)
     }
 
     /// How the text of a list is to be read.
-    pub(super) fn options<'a>(&self, entry: &Entry, gate: Option<&'a Gate>) -> Options<'a> {
-        let spec = self.spec(entry);
-        Options { format: spec.format, extent: spec.extent, admit: gate.map(|gate| gate as &dyn Admit) }
-    }
-
-    /// The gate that a list's rules pass. Who wrote a list decides unless the configuration does: strangers' mistakes
-    /// are held back, the owner is obeyed.
-    pub(super) fn gate(&self, entry: &Entry) -> Option<Gate> {
-        let spec = self.spec(entry);
-        let by_author = match spec.location {
-            Location::Url(_) | Location::Embedded(_) => config::Gate::Hold,
-            Location::File(_) | Location::Folder(_) => config::Gate::Warn,
-        };
-        let broad = match spec.gate.unwrap_or(by_author) {
-            config::Gate::Hold => Broad::Hold,
-            config::Gate::Warn => Broad::Warn,
-            config::Gate::Off => return None,
-        };
-        Some(Gate::new(self.canaries.clone(), &spec.release, broad))
-    }
-
-    /// What a list's text means where it stands in the configuration.
-    pub(super) fn meant(&self, entry: &Entry, parsed: Result<Parsed, Unusable>) -> Result<Parsed, Unusable> {
-        let source = &self.sources[entry.source];
-        let mut parsed = match parsed {
-            Err(Unusable::Empty | Unusable::OnlyComments) if source.spec.allow_empty => Parsed {
-                format: source.spec.format,
-                header: Header::default(),
-                rules: RuleSet::default(),
-                skipped: Told::default(),
-                held: Told::default(),
-                warned: Told::default(),
-            },
-            parsed => parsed?,
-        };
-        if let Some((effect, action)) = source.spec.rpz_override.as_ref().and_then(spec::overriding) {
-            parsed.rules = parsed.rules.with_action(effect, &action);
-        }
-        if source.exceptions {
-            parsed.rules = parsed.rules.into_exceptions();
-        }
-        Ok(parsed)
+    pub fn manner(&self, entry: &Entry) -> Manner {
+        let Source { spec, exceptions, .. } = &self.sources[entry.source];
+        Manner { spec: spec.clone(), exceptions: *exceptions, canaries: self.canaries.clone() }
     }
 
     /// What to say of a list that became much longer or shorter than the one in force, if it did and that matters.
@@ -145,7 +174,10 @@ impl Catalog {
         if let Ok((reading, Ok(parsed))) = self.read_list(entry, place) {
             let own = Loaded::new(parsed, reading.version, reading.stamp.length());
             entry.loaded = Some(Loaded { from_store: true, ..own });
-            findings.changed.push(entry.path.clone());
+            entry.note_change(findings);
+            if let ListPath::Url { file, .. } = &entry.path {
+                entry.have_kept(TextAt::Download(file.clone()), findings);
+            }
         }
     }
 }

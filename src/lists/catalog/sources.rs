@@ -14,7 +14,7 @@ pub struct Source {
     pub role: Role,
     /// The role in words that no other has.
     pub owner: String,
-    pub spec: ListSource,
+    pub spec: Arc<ListSource>,
     /// Every rule of it is an exception.
     pub exceptions: bool,
     /// Why the folder can't be read, if it can't.
@@ -27,6 +27,7 @@ pub fn of(config: &config::Config) -> Vec<Source> {
     let mut add = |role, owner: &str, specs: &[ListSource], exceptions| {
         let owner = || owner.to_owned();
         let own = specs.iter().cloned();
+        let own = own.map(Arc::new);
         sources.extend(own.map(|spec| Source { role, owner: owner(), spec, exceptions, trouble: None }));
     };
     for (program, spec) in config.programs.iter().enumerate() {
@@ -55,7 +56,7 @@ impl Source {
     /// True if lists of `other` would be read into the very same rules, and kept in the same place.
     fn reads_as(&self, other: &Self) -> bool {
         // What is left out here says what lists are called, and when they are looked at.
-        let ListSource { location, format, extent, allow_empty, rpz_override, gate, release, .. } = &self.spec;
+        let ListSource { location, format, extent, allow_empty, rpz_override, gate, release, .. } = &*self.spec;
         let theirs = &other.spec;
         let same_place = !matches!(location, Location::Url(_)) || self.owner == other.owner;
         same_place
@@ -123,7 +124,7 @@ impl Catalog {
         for entry in &mut entries {
             let objects = |entry: &Entry| {
                 let loaded = entry.loaded.as_ref()?;
-                Some(self.gate(entry)?.objects_to(&loaded.rules))
+                Some(self.manner(entry).gate()?.objects_to(&loaded.rules))
             };
             if objects(entry) == Some(true) {
                 *entry = Entry::new(entry.source, entry.role, entry.path.clone());

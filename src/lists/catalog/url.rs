@@ -8,7 +8,7 @@ use crate::{
     lists::{
         fetch::{Delivery, Fetched, Order, Schedule, Validators},
         read::shown_version,
-        store::{Download, Store, place_of_url},
+        store::{Download, Store, TextAt, place_of_url},
     },
     policy::shown_time,
 };
@@ -162,6 +162,7 @@ impl Catalog {
             findings.confirmed = true;
         } else {
             entry.put_in_force(parsed, &reading, change, findings);
+            entry.have_kept(TextAt::Download(order.place.clone()), findings);
         }
         Ok(())
     }

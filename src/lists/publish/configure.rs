@@ -98,6 +98,7 @@ impl Lists {
             Err(error) => {
                 (self.catalog, self.databases, self.config) = (catalog, databases, config);
                 self.catalog.forget_downloads(&taken_in);
+                self.catalog.keep_what_is_held();
                 Err(error)
             }
         }

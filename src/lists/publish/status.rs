@@ -2,9 +2,9 @@
 
 use super::Lists;
 use crate::{
-    config::Config,
+    config::{Config, Pin},
     lists::{
-        catalog::{Entry, ListPath},
+        catalog::{Entry, ListPath, Manner, Pinned},
         spec,
     },
     policy::{
@@ -14,7 +14,7 @@ use crate::{
 };
 use std::{
     collections::HashMap,
-    path::Path,
+    path::{Path, PathBuf},
     time::{Instant, SystemTime},
 };
 
@@ -39,6 +39,8 @@ pub struct ListStatus {
     pub databases: Vec<String>,
     /// Rules in force that can't match for want of a database: on AS numbers, on countries.
     pub rules_without_database: (usize, usize),
+    /// Lists that are to be held at a version and aren't there: where that stands, and which.
+    pub pins_without_list: Vec<(String, String)>,
     /// There are rules on name servers in force, and every name is forwarded, so that no name server is heard of.
     pub name_servers_unheard: bool,
 }
@@ -70,6 +72,34 @@ pub struct ListState {
     pub trouble: Option<String>,
     /// What is in force perhaps isn't meant: why.
     pub doubt: Option<String>,
+    /// The version that it is held at, whatever it is now.
+    pub pinned: Option<PinnedAt>,
+    /// Where its copies and its last texts lie, if any are kept.
+    pub kept_at: Option<PathBuf>,
+    /// How its texts are read.
+    pub manner: Manner,
+}
+
+/// That a list is held at a version.
+pub struct PinnedAt {
+    pub version: u64,
+    pub reason: String,
+    /// Why it isn't, and the list as it is now is in force.
+    pub trouble: Option<String>,
+    /// The version of its last good text, and how many rules that has, if it is another one: it waits.
+    pub waiting: Option<(u64, usize)>,
+}
+
+impl PinnedAt {
+    fn new(entry: &Entry, pinned: &Pinned) -> Self {
+        let other = entry.loaded.as_ref().filter(|loaded| loaded.version != pinned.version);
+        Self {
+            version: pinned.version,
+            reason: pinned.reason.clone(),
+            trouble: pinned.trouble().map(str::to_owned),
+            waiting: other.filter(|_| pinned.loaded().is_some()).map(|loaded| (loaded.version, loaded.rules.len())),
+        }
+    }
 }
 
 impl ListStatus {
@@ -104,7 +134,7 @@ impl Lists {
         if self.catalog.is_exceptions(entry) {
             return EXCEPTIONS.to_owned();
         }
-        let own = entry.loaded.as_ref().and_then(|loaded| loaded.header.service.clone());
+        let own = entry.in_force().and_then(|loaded| loaded.header.service.clone());
         let configured = self.catalog.spec(entry).service.clone();
         let given = || own.unwrap_or_else(|| part_of_name(&entry.path, Path::file_stem));
         configured.unwrap_or_else(|| spec::service_word(&given()))
@@ -133,7 +163,7 @@ impl Lists {
 
     pub(super) fn status(&self, policy: &Policy) -> ListStatus {
         let entries = self.catalog.entries().iter().zip(self.names());
-        let (used, unused): (Vec<_>, Vec<_>) = entries.partition(|(entry, _)| entry.loaded.is_some());
+        let (used, unused): (Vec<_>, Vec<_>) = entries.partition(|(entry, _)| entry.in_force().is_some());
         let used = used.into_iter().enumerate().map(|(index, entry)| (policy.list_mode(index), entry));
         let mode_meant = |entry: &Entry| policy.mode_meant(entry.role, &self.service_of(entry));
         let unused = unused.into_iter().map(|(entry, name)| (mode_meant(entry), (entry, name)));
@@ -147,6 +177,7 @@ impl Lists {
             expired_exceptions: spec::expired(&self.config, (self.chance.clock)()),
             databases: self.databases.troubles(),
             rules_without_database: policy.rules_without_database(),
+            pins_without_list: self.pins_without_list(),
             name_servers_unheard: policy.looks_at_name_servers()
                 && self.config.resolve.forwards.iter().any(|forward| forward.zone.is_root()),
         }
@@ -159,7 +190,7 @@ impl Lists {
     }
 
     pub(super) fn state(&self, mode: Mode, entry: &Entry, name: String) -> ListState {
-        let loaded = entry.loaded.as_ref();
+        let loaded = entry.in_force();
         ListState {
             program: role_name(&self.config, entry.role),
             service: self.service_of(entry),
@@ -179,7 +210,23 @@ impl Lists {
             from_store: loaded.is_some_and(|loaded| loaded.from_store),
             trouble: entry.trouble.clone(),
             doubt: entry.doubt.clone(),
+            pinned: entry.pinned.as_ref().map(|pinned| PinnedAt::new(entry, pinned)),
+            kept_at: self.catalog.place_of(entry),
+            manner: self.catalog.manner(entry),
         }
+    }
+
+    /// Lists that are to be held and aren't there.
+    fn pins_without_list(&self) -> Vec<(String, String)> {
+        if self.config.pins.is_empty() {
+            return Vec::new();
+        }
+        let (entries, names) = (self.catalog.entries(), self.names());
+        let of_program = |entry: &Entry, pin: &Pin| matches!(entry.role, Role::Program(at) if self.config.programs[at].name == pin.program);
+        let is_there =
+            |pin: &Pin| entries.iter().zip(&names).any(|(own, name)| *name == pin.list && of_program(own, pin));
+        let gone = self.config.pins.iter().filter(|pin| !is_there(pin));
+        gone.map(|pin| (pin.place.clone(), format!("{}/{}", pin.program, pin.list))).collect()
     }
 
     pub(super) fn unknown_services(&self) -> Vec<String> {

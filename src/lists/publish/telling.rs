@@ -22,7 +22,7 @@ impl Lists {
     /// Tells of rules that the safety gate held back or warns of, in the lists that changed.
     pub(super) fn tell_of_gate(&self, changed: &[ListPath]) {
         for entry in self.catalog.entries().iter().filter(|entry| changed.contains(&entry.path)) {
-            let Some(loaded) = &entry.loaded else { continue };
+            let Some(loaded) = entry.in_force() else { continue };
             let tell = |told: &Told, what: &str| {
                 if let Some(first) = told.first.first() {
                     let (list, line, reason) = (&entry.path, first.line, &first.reason);

@@ -52,6 +52,37 @@ fn tops_say_what_the_report_says() {
         let (expected, clients) = &names[row.key.as_str()];
         assert_eq!(([row.blocked, row.would_block, row.excepted], row.clients), (*expected, clients.len() as u64));
     }
+    // Lists and their rules, likewise.
+    type Rules<'r> = BTreeSet<(u32, &'r str)>;
+    let mut lists: BTreeMap<[&str; 4], ([u64; 3], Rules<'_>)> = BTreeMap::new();
+    for row in &report.lists {
+        let hits = &row.hits;
+        let counts = [hits.blocked, hits.would_block, hits.excepted];
+        lists.insert([&row.program, &row.service, &row.list, &row.version], (counts, BTreeSet::new()));
+    }
+    for said in rows.iter().flat_map(|row| &row.verdicts.said) {
+        if let Some((_, rules)) = lists.get_mut(&[&*said.program, &said.service, &said.list, &said.version]) {
+            rules.insert((said.line, &said.rule));
+        }
+    }
+    lists.retain(|_, (counts, _)| counts.iter().any(|&queries| queries > 0));
+    assert!(lists.len() > 2);
+    assert_eq!(tops.lists.len(), lists.len());
+    for list in &tops.lists {
+        let (counts, rules) = &lists[&[&*list.program, &list.service, &list.list, &list.version]];
+        assert_eq!([list.blocked, list.would_block, list.excepted], *counts);
+        // One more rule than those that hit is the one that never did.
+        let all =
+            rules.iter().map(|(line, rule)| (*line, (*rule).to_owned())).chain([(7_777, "quiet.example".to_owned())]);
+        let (there_are, quiet) = list
+            .never_hit(all.map(|(line, rule)| crate::report::Candidate {
+                line,
+                is_by_client: false,
+                text: move || rule,
+            }))
+            .unwrap();
+        assert_eq!((there_are, quiet[0].line, quiet[0].rule.as_str()), (1, 7_777, "quiet.example"));
+    }
     for table in [&tops.services, &tops.names, &tops.clients] {
         assert!(table.rows.is_sorted_by_key(|row| std::cmp::Reverse(row.hits())));
     }

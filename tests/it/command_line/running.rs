@@ -25,6 +25,41 @@ fn the_lists_of_a_running_server() {
     has(&ended.stdout, &["test-program/blocking\tenforce\t1 rules\t1 exceptions", "test-program/idle\toff\t2 rules"]);
 }
 
+const BLOCKING: &str = "test-program/blocking.list";
+
+#[test]
+fn a_list_is_rolled_back_and_released() {
+    let (place, _serving) = Place::serve("");
+    let versions = || place.run(&["lists", "versions", BLOCKING]).stdout;
+    let none = place.run(&["lists", "rollback", BLOCKING]);
+    assert_eq!(none.code, Some(1), "{none:?}");
+    has(&none.stderr, &["no version of test-program/blocking.list before the one in force is kept"]);
+    until("its text is kept", || versions().ends_with("\t2 rules\tin force\n"));
+    let first = versions()[..16].to_owned();
+    write_list(&place.path("lists/blocking.list"), &["newer.example", "other.example", "third.example"]);
+    until_blocked(&place, "newer.example");
+    until("both are kept", || versions().lines().count() == 2 && !versions().contains("not kept"));
+    let differs = place.run(&["lists", "versions", BLOCKING, "--diff"]).stdout;
+    has(
+        &differs,
+        &[&format!("{first} to "), "3 added, 2 removed\n- blocked.example\n- @pass.blocked.example\n+ newer.example\n"],
+    );
+    let same = place.run(&["lists", "versions", BLOCKING, "--diff", &first, "--to", &first[..5]]).stdout;
+    has(&same, &["0 added, 0 removed"]);
+    let ended = place.run(&["lists", "rollback", BLOCKING, "--reason", "too much"]);
+    assert_eq!(ended.stdout, format!("pinned {BLOCKING} at version {first}: too much\n"), "{ended:?}");
+    let status = place.run(&["lists", "status"]).stdout;
+    has(&status, &[&format!("  pinned at {first}: too much\n  version "), " waits\n"]);
+    has(&versions(), &["newest, waits\n", "in force, pinned\n"]);
+    has(&place.run(&["check"]).stdout, &[&format!("warning: {BLOCKING} is pinned at version {first} (overlay.toml)")]);
+    let ended = place.run(&["lists", "release", BLOCKING]);
+    assert_eq!(ended.stdout, format!("released {BLOCKING} from version {first}\n"), "{ended:?}");
+    let ended = place.run(&["lists", "release", BLOCKING]);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    has(&ended.stderr, &["test-program/blocking.list is not pinned"]);
+    assert_eq!(place.run(&["lists", "versions", "blocking"]).code, Some(64));
+}
+
 /// Who reads lines of JSON reads nothing else.
 #[test]
 fn lines_of_json_have_standard_output_for_themselves() {
@@ -46,6 +81,7 @@ fn programs_read_what_commands_say() {
         (&["health"], "/answers"),
         (&["lists", "status"], "/lists/0/rules"),
         (&["lists", "update"], "/begun"),
+        (&["lists", "versions", BLOCKING], "/versions/0/version"),
         (&["cache", "stats"], "/size"),
         (&["cache", "flush", "example.com", "--subtree"], "/answers"),
         (&["pause", "--for", "10m"], "/pauses/0/until"),
@@ -126,12 +162,19 @@ fn explain_of_a_list_that_changed_and_was_refused() {
     let (place, _serving) = Place::serve("");
     let explain = || place.run(&["explain", "blocked.example"]);
     has(&explain().stdout, &["blocking.list:4: blocked.example"]);
+    until("its text is kept", || place.run(&["lists", "versions", BLOCKING]).stdout.ends_with("\tin force\n"));
     fs::write(place.path("lists/blocking.list"), "<html>\n\n\n\nnot the rule\n</html>").unwrap();
     let ended = explain();
-    has(&ended.stdout, &["is blocked by test-program/blocking", "line 4, changed since load"]);
+    has(&ended.stdout, &["is blocked by test-program/blocking", "blocking.list:4: blocked.example"]);
     assert!(!ended.stdout.contains("not the rule"), "{ended:?}");
     // So it stays, since the page never comes into force.
     until("held", || place.run(&["lists", "status"]).stdout.contains("it is a web page"));
+    let ended = explain();
+    has(&ended.stdout, &["is blocked by test-program/blocking", "blocking.list:4: blocked.example"]);
+    // Without the text that was kept it isn't made up.
+    for file in fs::read_dir(place.path("state/lists")).unwrap().map(|file| file.unwrap().path()) {
+        fs::remove_file(file).unwrap();
+    }
     let ended = explain();
     has(&ended.stdout, &["is blocked by test-program/blocking", "line 4, changed since load"]);
     assert_eq!(ended.code, Some(0));

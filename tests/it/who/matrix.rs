@@ -81,6 +81,9 @@ fn the_routes_are_found() {
         "DELETE /api/v1/session",
         "PUT /api/v1/modes",
         "PATCH /api/v1/exceptions/1",
+        "GET /api/v1/lists/strict/block.list/diff",
+        "POST /api/v1/lists/rollback",
+        "POST /do/release",
     ] {
         assert!(routes.contains(expected), "{routes:?}");
     }

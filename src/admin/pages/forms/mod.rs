@@ -5,6 +5,7 @@
 
 mod changes;
 mod control;
+mod lists;
 mod session;
 
 pub use session::sign_in_page;
@@ -31,6 +32,8 @@ pub fn routes() -> Router<AdminState> {
         .route("/do/block", post(changes::block))
         .route("/do/schedule", post(changes::schedule))
         .route("/do/undo", post(changes::undo_change))
+        .route("/do/rollback", post(lists::roll_list_back))
+        .route("/do/release", post(lists::release_list))
         .route("/do/pause", post(control::set_pause))
         .route("/do/update", post(control::update_lists))
         .route("/do/flush", post(control::flush_cache))

@@ -1,0 +1,163 @@
+//! One list with all that is known of it: its texts, what they decided, and which of its rules never decided anything.
+
+use super::{
+    super::AdminState,
+    lists::{DAY_HOURS, Decided, ListView, WEEK_HOURS, one as one_list},
+    moment,
+    tops::counts,
+};
+use crate::{
+    lists::{Kept, ListState, kept, shown_version},
+    policy::Policy,
+    report::{self, Moment, QuietRule, Tops},
+};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// One list.
+#[derive(Serialize, Debug)]
+pub struct WholeList {
+    #[serde(flatten)]
+    pub list: ListView,
+    pub hits: HitsView,
+    /// Rules that decided nothing in the last week, of a list of which others did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub never_hit: Option<NeverHitView>,
+    /// Its last texts, the last that came first; none if there is no state folder.
+    pub versions: Vec<VersionView>,
+}
+
+/// What it decided.
+#[derive(Serialize, Debug)]
+pub struct HitsView {
+    /// Since this process began.
+    pub since_start: Decided,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_day: Option<Decided>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_week: Option<Decided>,
+    /// Why the day and the week aren't told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why_not: Option<String>,
+}
+
+/// Rules that decided nothing, though they are in force.
+#[derive(Serialize, Debug)]
+pub struct NeverHitView {
+    pub hours: u32,
+    pub there_are: u64,
+    /// The first of them.
+    pub rules: Vec<QuietRule>,
+}
+
+/// A text of a list.
+#[derive(Serialize, Deserialize, Clone, PartialEq, Debug)]
+pub struct VersionView {
+    /// The first octets of its SHA-256, as hexadecimal digits.
+    pub version: String,
+    /// When it came, in seconds since 1970.
+    pub since: i64,
+    /// Exceptions among them.
+    pub rules: u64,
+    /// Octets; `None`: it isn't kept, or not yet, and can't be compared with or rolled back to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+    pub in_force: bool,
+    /// The list is it now.
+    pub newest: bool,
+    pub pinned: bool,
+}
+
+/// What of a list's state is looked up on disk and in the policy.
+struct Looked {
+    kept_at: Option<PathBuf>,
+}
+
+/// The list of a program by its name, if there is one. It counts what is recorded, which it doesn't wait long for.
+pub async fn whole(state: &AdminState, program: &str, name: &str) -> Option<WholeList> {
+    let found = one_list(state, program, name)?;
+    let (mut list, [blocked, would_block, excepted]) = (found.list, found.hits);
+    let (day, week) = tokio::join!(counts(state, DAY_HOURS), counts(state, WEEK_HOURS));
+    let last_day = day.known().map(|tops| Decided::by(&list, tops));
+    let last_week = week.known().map(|tops| Decided::by(&list, tops));
+    (list.hits_24h, list.hits_7d) = (last_day.map(|hits| hits.all()), last_week.map(|hits| hits.all()));
+    let hits = HitsView {
+        since_start: Decided { blocked, would_block, excepted },
+        last_day,
+        last_week,
+        why_not: day.why_not().or_else(|| week.why_not()),
+    };
+    let looked = of_state(state, program, name, |own| Looked { kept_at: own.kept_at.clone() });
+    let policy = state.health.published.policy.load_full();
+    // Files, and perhaps a million rules, are looked at where that holds up nobody.
+    let looking = tokio::task::spawn_blocking(move || {
+        let versions = versions(&list, looked.and_then(|looked| looked.kept_at));
+        let never_hit = match (&policy, week.known()) {
+            (Some(policy), Some(tops)) => never_hit(policy, &list, tops),
+            _ => None,
+        };
+        WholeList { list, hits, never_hit, versions }
+    });
+    looking.await.ok()
+}
+
+/// Something of the state of a list.
+pub fn of_state<T>(state: &AdminState, program: &str, name: &str, what: impl FnOnce(&ListState) -> T) -> Option<T> {
+    let status = state.health.published.status.load();
+    status.lists.iter().find(|own| own.program == program && own.name == name).map(what)
+}
+
+/// The texts of a list, the last that came first. It reads a folder.
+pub fn versions(list: &ListView, kept_at: Option<PathBuf>) -> Vec<VersionView> {
+    let pinned = list.pinned.as_ref();
+    let newest = pinned.and_then(|pinned| pinned.waiting.as_ref()).unwrap_or(&list.version);
+    let view = |kept: Kept| {
+        let version = shown_version(kept.version);
+        VersionView {
+            since: moment(kept.since).0.div_euclid(1_000_000),
+            rules: kept.rules,
+            bytes: Some(kept.bytes),
+            in_force: version == list.version,
+            newest: version == *newest,
+            pinned: pinned.is_some_and(|pinned| pinned.version == version),
+            version,
+        }
+    };
+    let Some(kept_at) = kept_at else { return Vec::new() };
+    let mut versions: Vec<VersionView> = kept(&kept_at).into_iter().map(view).collect();
+    if let Some(since) = list.since.filter(|_| !versions.iter().any(|own| own.in_force)) {
+        let in_force = VersionView {
+            version: list.version.clone(),
+            since: i64::try_from(since).unwrap_or(i64::MAX),
+            rules: list.rules as u64,
+            bytes: None,
+            in_force: true,
+            newest: list.version == *newest,
+            pinned: pinned.is_some_and(|pinned| pinned.version == list.version),
+        };
+        versions.insert(0, in_force);
+    }
+    versions
+}
+
+/// Rules of the text in force that decided nothing of what was counted, if others did.
+fn never_hit(policy: &Policy, list: &ListView, tops: &Tops) -> Option<NeverHitView> {
+    let is_it = |own: &&crate::policy::ListSpec| {
+        let program = own.program().map(|at| policy.programs()[at].name.as_str());
+        program == Some(list.program.as_str()) && own.name == list.list && shown_version(own.version) == list.version
+    };
+    let own = policy.lists().iter().find(is_it)?;
+    let hits = tops.lists.iter().find(|hits| {
+        (&hits.program, &hits.service, &hits.list, &hits.version)
+            == (&list.program, &list.service, &list.list, &list.version)
+    })?;
+    let (there_are, rules) = hits.never_hit(own.rules.iter().map(|(_, rule)| report::candidate(rule)))?;
+    Some(NeverHitView { hours: WEEK_HOURS, there_are, rules })
+}
+
+impl VersionView {
+    /// When it came.
+    pub fn moment(&self) -> Moment {
+        Moment(self.since.saturating_mul(1_000_000))
+    }
+}
