@@ -39,25 +39,25 @@ for _ in $(seq 100); do grep -q "is ready" out && break; sleep 0.1; done
 # Half is blocked, half is answered.
 for number in $(seq 500); do printf 'n%s.blocked.example A\nkept.example A\n' "$number"; done >queries
 
-# on_processor: nanoseconds that the UDP workers were on a processor.
+# on_processor: nanoseconds that the UDP workers were on a processor, and those of all other threads.
 on_processor() {
-  local task sum=0 time
+  local task own=0 others=0 time
   for task in /proc/"$server"/task/*; do
-    [[ $(<"$task/comm") == udp-* ]] || continue
-    read -r time _ <"$task/schedstat"
-    sum=$((sum + time))
-  done
-  echo "$sum"
+    read -r time _ <"$task/schedstat" || continue
+    if [[ $(<"$task/comm") == udp-* ]]; then own=$((own + time)); else others=$((others + time)); fi
+  done 2>/dev/null
+  echo "$own $others"
 }
-# by_query: nanoseconds of the workers by query, over one stretch of a steady rate.
+# by_query: nanoseconds of the workers by query, and of the others, over one stretch of a steady rate.
 by_query() {
-  local before after done
-  before=$(on_processor)
-  done=$(dnsperf -s 127.0.0.1 -p 5300 -d queries -l "$seconds" -Q "$rate" -c 4 | sed -n 's/.*Queries completed: *\([0-9]*\).*/\1/p')
-  after=$(on_processor)
-  echo $(((after - before) / done))
+  local before after asked
+  read -ra before < <(on_processor)
+  asked=$(dnsperf -s 127.0.0.1 -p 5300 -d queries -l "$seconds" -Q "$rate" -c 4 | sed -n 's/.*Queries completed: *\([0-9]*\).*/\1/p')
+  read -ra after < <(on_processor)
+  echo $(((after[0] - before[0]) / asked)) $(((after[1] - before[1]) / asked))
 }
-median() { sort -n | awk '{ all[NR] = $1 } END { print (NR % 2 ? all[(NR + 1) / 2] : (all[NR / 2] + all[NR / 2 + 1]) / 2) }'; }
+# median FILE [FIELD]
+median() { cut -d' ' -f"${2-1}" "$1" | sort -n | awk '{ all[NR] = $1 } END { print (NR % 2 ? all[(NR + 1) / 2] : (all[NR / 2] + all[NR / 2 + 1]) / 2) }'; }
 look() {
   watchers=()
   for _ in $(seq 10); do
@@ -87,7 +87,9 @@ for ((round = 0; round < rounds; round++)); do
     fi
   done
 done
-without=$(median <without) with=$(median <with)
-echo "without: $without ns of a worker by query ($(sort -n without | head -1)-$(sort -n without | tail -1)), $rounds times $seconds s of $rate queries a second"
-echo "with ten tails and a page: $with ns ($(sort -n with | head -1)-$(sort -n with | tail -1))"
+without=$(median without) with=$(median with)
+spread() { cut -d' ' -f1 "$1" | sort -n | sed -n '1p;$p' | paste -sd-; }
+echo "without: $without ns of a worker by query ($(spread without)), $rounds times $seconds s of $rate queries a second"
+echo "with ten tails and a page: $with ns ($(spread with))"
+echo "of all other threads, which record and show: $(median without 2) and $(median with 2) ns by query"
 awk -v with="$with" -v without="$without" 'BEGIN { printf "cost: %+.1f %%\n", (with / without - 1) * 100 }'
