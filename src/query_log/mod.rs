@@ -93,33 +93,40 @@ pub struct StartError {
     why: String,
 }
 
-/// Finds files that can't be written, before anything is: their folder isn't there, or not ours to write to. A database
-/// makes its own folder, and is put aside where it can't be used.
+/// Finds files that can't be written, before anything is: they or their folder aren't ours to write to, or that isn't there.
+/// A database makes its own folder, and is put aside where it can't be used.
 pub fn check(config: &config::QueryLog) -> Vec<StartError> {
     let json = config.json.as_ref().and_then(|json| match &json.to {
-        JsonTarget::File(path) => Some(("json.to", path)),
+        JsonTarget::File(path) => Some(("json.to", path, true)),
         JsonTarget::Stdout => None,
     });
     let dnstap = config.dnstap.as_ref().and_then(|dnstap| match &dnstap.to {
-        DnstapTarget::File(path) => Some(("dnstap.to", path)),
+        // One that is there is put aside, and another begins.
+        DnstapTarget::File(path) => Some(("dnstap.to", path, false)),
         DnstapTarget::Unix(_) | DnstapTarget::Tcp(_) => None,
     });
-    let at_fault = |(option, path): (&'static str, &PathBuf)| Some(StartError { option, why: judge(path).err()? });
+    let at_fault = |(option, path, goes_on): (&'static str, &PathBuf, bool)| {
+        Some(StartError { option, why: judge(path, goes_on).err()? })
+    };
     json.into_iter().chain(dnstap).filter_map(at_fault).collect()
 }
 
-/// Tells of a file that can't be written.
-fn judge(path: &Path) -> Result<(), String> {
-    can_be_written(path).map_err(|why| format!("{}: {why}", path.display()))
+/// Tells of a file that can't be written. `goes_on`: one that is there is written to.
+fn judge(path: &Path, goes_on: bool) -> Result<(), String> {
+    let may = |path: &Path| access(path, AccessFlags::W_OK).is_ok();
+    can_be_written(path, goes_on, may).map_err(|why| format!("{}: {why}", path.display()))
 }
 
 /// Whether files can be made and renamed where one is to be written; of a pipe or a device only whether it can be written.
-fn can_be_written(path: &Path) -> Result<(), String> {
-    let may = |path: &Path| access(path, AccessFlags::W_OK).is_ok();
-    if let Ok(there) = path.metadata()
-        && !there.is_file()
-    {
-        return may(path).then_some(()).ok_or_else(|| "can't be written by who runs this".to_owned());
+/// `goes_on`: a file that is there is written to. `may`: whether something is ours to write to.
+fn can_be_written(path: &Path, goes_on: bool, may: impl Fn(&Path) -> bool) -> Result<(), String> {
+    if let Ok(there) = path.metadata() {
+        if (goes_on || !there.is_file()) && !may(path) {
+            return Err("it can't be written by who runs this; give it to them, or write another".to_owned());
+        }
+        if !there.is_file() {
+            return Ok(());
+        }
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     match folder.metadata() {
@@ -250,24 +257,35 @@ impl QueryLog {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{fs, time::Duration};
+    use std::fs;
 
     #[test]
     fn files_that_cannot_be_written_are_found_before_anything_is() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         fs::write(path("a-file"), "").unwrap();
-        for (name, expected) in [
-            ("x.json", None),
-            ("a-file", None),
-            ("nowhere/x.json", Some("its folder isn't there; make it, or write another")),
-            ("a-file/x.json", Some("is no folder; write another")),
+        let ours = |path: &Path| !path.ends_with("not-ours");
+        fs::create_dir(path("folder")).unwrap();
+        fs::create_dir(path("folder/not-ours")).unwrap();
+        fs::write(path("not-ours"), "").unwrap();
+        let not_ours = Some("it can't be written by who runs this; give it to them, or write another");
+        let folder_not_ours = Some("its folder can't be written by who runs this; give it to them, or write another");
+        for (name, goes_on, expected) in [
+            ("x.json", true, None),
+            ("a-file", true, None),
+            ("nowhere/x.json", true, Some("its folder isn't there; make it, or write another")),
+            ("a-file/x.json", true, Some("is no folder; write another")),
+            ("not-ours", true, not_ours),
+            ("not-ours", false, None),
+            ("folder/not-ours/x.json", true, folder_not_ours),
         ] {
-            let found = can_be_written(&path(name)).err();
+            let found = can_be_written(&path(name), goes_on, ours).err();
             assert_eq!(found.is_some(), expected.is_some(), "{name}: {found:?}");
             assert!(found.unwrap_or_default().ends_with(expected.unwrap_or_default()), "{name}");
         }
-        assert_eq!(can_be_written(Path::new("/dev/null")), Ok(()));
+        for (may, expected) in [(true, None), (false, not_ours)] {
+            assert_eq!(can_be_written(Path::new("/dev/null"), true, |_| may).err().as_deref(), expected);
+        }
     }
 
     /// Lists are downloaded before sockets are bound, so that there may be something to write before it is known whether
@@ -278,18 +296,8 @@ mod tests {
         let path = folder.path().join("x.dnstap");
         fs::write(&path, "of a process that runs").unwrap();
         let to = config::DnstapTarget::File(path.clone());
-        let config = config::QueryLog {
-            database: None,
-            keep: Duration::ZERO,
-            keep_sums: Duration::ZERO,
-            bytes: 0,
-            privacy: config::Privacy::Full,
-            answers: true,
-            instance: String::new(),
-            json: None,
-            dnstap: Some(config::Dnstap { to, bytes: 1 << 20, files: 2, client: true, resolver: true }),
-            clickhouse: None,
-        };
+        let dnstap = config::Dnstap { to, bytes: 1 << 20, files: 2, client: true, resolver: true };
+        let config = config::QueryLog { dnstap: Some(dnstap), ..config::QueryLog::nowhere() };
         let privacy = Privacy::new(config.privacy);
         for (serves, left) in [(false, 1), (true, 2)] {
             let (log, writing) = QueryLog::start(&config, &privacy, None, Arc::default(), None).unwrap();
