@@ -29,7 +29,20 @@ until_true "it starts again" cat out -- "is ready"
 ask 10
 until_true "and goes on" count -- "rows 210"
 kill -TERM "$server" && wait "$server" || true
-expect "sums are right after a kill" sqlite3 "$database" "SELECT 'sum ' || sum(count) FROM hours" -- "sum 210"
+expect "sums are right after a kill" sqlite3 "$database" "SELECT 'sum ' || sum(count) FROM sums" -- "sum 210"
+
+# Twenty thousand questions a second for five seconds, each for another name: all of them are recorded, and summed up.
+rm -rf state && mkdir state
+seq 100000 | sed 's/.*/host&.blocked.example A/' >asked
+"$binary" --config own.toml >out 2>log &
+server=$!
+until_true "a server that is asked much" cat out -- "is ready"
+expect "all are answered" dnsperf -s 127.0.0.1 -p 5300 -d asked -n 1 -Q 20000 -- "Queries lost:         0"
+until_true "all are recorded" count -- "rows 100000"
+recorded() { curl -s http://127.0.0.1:8053/metrics | grep '^cleandns_query_log_[rd].*{sink="sqlite"}'; }
+expect "none is dropped" recorded -- 'rows_total{sink="sqlite"} 100000' 'dropped_total{sink="sqlite"} 0'
+kill -TERM "$server" && wait "$server" || true
+expect "and all are in the sums" sqlite3 "$database" "SELECT 'sum ' || sum(count) FROM sums" -- "sum 100000"
 
 # A disk that is full: the answers go on, what can't be recorded is counted, and recording goes on when there is room.
 rm -rf state && mkdir state && mount -t tmpfs -o size=1m tmpfs state

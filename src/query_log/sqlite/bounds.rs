@@ -1,11 +1,15 @@
 //! Keeps the database within its bounds: what is too old goes, and where there is no room the oldest does.
 //!
-//! A query is in `hours` or in `days`, never in both: sums move from one table to the other, a piece in a transaction.
+//! A query is in `parts`, `hours` or `days`, in one of them: sums move from one table to the other, a piece in a transaction.
 //! Where there is no room rows go before sums, down to a share of the room: where every query is for another name, sums
 //! take as much as rows, and neither is to drive out the other.
 
-use super::{DAY_MICROS, HOUR_MICROS, Limits, MINUTE_MICROS, sums::roll};
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior::Immediate, params};
+use super::{
+    DAY_MICROS, HOUR_MICROS, Limits, MINUTE_MICROS,
+    sums::{Sums, roll},
+    units::{end_what_was_begun, fold, fold_parts, newest_hour, remove_day, remove_hour, remove_of_newest},
+};
+use rusqlite::{Connection, Transaction, TransactionBehavior::Immediate};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -13,9 +17,9 @@ use std::{
 };
 
 /// Rows that go in one transaction.
-const PIECE_ROWS: i64 = 5_000;
+pub(super) const PIECE_ROWS: i64 = 5_000;
 /// Transactions in one go: what is left goes the next time.
-const PIECES_MAX: usize = 800;
+pub(super) const PIECES_MAX: usize = 800;
 /// Of the octets allowed, so many hundredths are used before anything goes: the rest is for what comes meanwhile.
 const FULL_PERCENT: u64 = 95;
 /// What rows take at least before sums go, as a part of the octets allowed, and what one takes.
@@ -119,25 +123,26 @@ fn free(folder: &Path) -> Option<u64> {
 }
 
 /// Removes what is too old, and what there is no room for. `now` is in microseconds since 1970.
-pub(super) fn trim(connection: &mut Connection, limits: Limits, now: i64) -> rusqlite::Result<()> {
+pub(super) fn trim(connection: &mut Connection, sums: &mut Sums, limits: Limits, now: i64) -> rusqlite::Result<()> {
     let before = |age: Duration| now.saturating_sub(i64::try_from(age.as_micros()).unwrap_or(i64::MAX)).max(0);
     let oldest = before(limits.keep);
     remove_rows(connection, oldest)?;
     let has_folded = fold(connection, oldest.div_euclid(HOUR_MICROS))?;
+    let has_folded = fold_parts(connection, oldest.div_euclid(HOUR_MICROS))? || has_folded;
     connection.prepare_cached("DELETE FROM minutes WHERE minute < ?")?.execute([oldest / MINUTE_MICROS])?;
     if has_folded {
         connection.execute("DELETE FROM leads WHERE last < ?", [oldest])?;
     }
     let first_day = before(limits.keep_sums).div_euclid(DAY_MICROS);
     for _ in 0..PIECES_MAX {
-        if !remove_unit(connection, "days", "day", first_day)? {
+        if !remove_day(connection, first_day)? {
             break;
         }
     }
     end_what_was_begun(connection)?;
     let allowed = limits.page_bytes();
     for _ in 0..PIECES_MAX {
-        if used(connection)? <= allowed || !remove_oldest(connection, allowed, now)? {
+        if used(connection)? <= allowed || !remove_oldest(connection, sums, allowed, now)? {
             break;
         }
     }
@@ -197,114 +202,30 @@ fn remove_rows(connection: &mut Connection, oldest: i64) -> rusqlite::Result<()>
     Ok(())
 }
 
-/// Moves the sums of hours before one to their days; false if there were none.
-fn fold(connection: &mut Connection, first_hour: i64) -> rusqlite::Result<bool> {
-    let mut has_folded = false;
-    for _ in 0..PIECES_MAX {
-        let transaction = connection.transaction_with_behavior(Immediate)?;
-        let hour: Option<i64> = transaction
-            .prepare_cached("SELECT min(hour) FROM hours WHERE hour < ?")?
-            .query_row([first_hour], |row| row.get(0))?;
-        let Some(hour) = hour else { break };
-        let last = last_name(&transaction, "hours", "hour", hour)?;
-        transaction
-            .prepare_cached(
-                "INSERT INTO days
-                 SELECT hour / 24, name, client, verdicts, rules, kind, sum(count), min(first), max(last)
-                 FROM hours WHERE hour = ?1 AND (?2 IS NULL OR name <= ?2) GROUP BY 1, 2, 3, 4, 5, 6
-                 ON CONFLICT DO UPDATE SET count = count + excluded.count, first = min(first, excluded.first),
-                   last = max(last, excluded.last)",
-            )?
-            .execute(params![hour, last])?;
-        remove_names(&transaction, "hours", "hour", hour, last.as_deref())?;
-        transaction.commit()?;
-        has_folded = true;
-    }
-    Ok(has_folded)
-}
-
-/// The name with which a piece of an hour or day ends; `None` if it is all one piece.
-fn last_name(transaction: &Transaction<'_>, table: &str, unit: &str, at: i64) -> rusqlite::Result<Option<String>> {
-    let sql = format!("SELECT name FROM {table} WHERE {unit} = ? ORDER BY name LIMIT 1 OFFSET ?");
-    transaction.prepare_cached(&sql)?.query_row([at, PIECE_ROWS], |row| row.get(0)).optional()
-}
-
-/// Removes the sums of an hour or day up to a name.
-fn remove_names(
-    transaction: &Transaction<'_>,
-    table: &str,
-    unit: &str,
-    at: i64,
-    last: Option<&str>,
-) -> rusqlite::Result<usize> {
-    let sql = format!("DELETE FROM {table} WHERE {unit} = ?1 AND (?2 IS NULL OR name <= ?2)");
-    transaction.prepare_cached(&sql)?.execute(params![at, last])
-}
-
-/// Removes a piece of the oldest hour or day before one; false if there is none. While a part of it is left, nobody
-/// reads it.
-fn remove_unit(connection: &mut Connection, table: &str, unit: &str, before: i64) -> rusqlite::Result<bool> {
-    let transaction = connection.transaction_with_behavior(Immediate)?;
-    let oldest = format!("SELECT min({unit}) FROM {table} WHERE {unit} < ?");
-    let oldest: Option<i64> = transaction.prepare_cached(&oldest)?.query_row([before], |row| row.get(0))?;
-    let Some(oldest) = oldest else { return Ok(false) };
-    let last = last_name(&transaction, table, unit, oldest)?;
-    let removed = remove_names(&transaction, table, unit, oldest, last.as_deref())?;
-    let going = last.is_some().then_some(oldest);
-    transaction
-        .prepare_cached("UPDATE meta SET value = ? WHERE key = ?")?
-        .execute(params![going, format!("{table}_going")])?;
-    transaction.commit()?;
-    Ok(removed > 0)
-}
-
-/// Removes the rest of an hour or day of which a part is gone, though there may be room again: nobody reads it.
-fn end_what_was_begun(connection: &mut Connection) -> rusqlite::Result<()> {
-    for (table, unit) in [("hours", "hour"), ("days", "day")] {
-        for _ in 0..PIECES_MAX {
-            let going: Option<i64> = connection
-                .prepare_cached("SELECT value FROM meta WHERE key = ?")?
-                .query_row([format!("{table}_going")], |row| row.get(0))?;
-            let Some(going) = going else { break };
-            remove_unit(connection, table, unit, going.saturating_add(1))?;
-        }
-    }
-    Ok(())
-}
-
 /// Removes a piece of what goes first where there is no room; false if there is nothing to remove.
-fn remove_oldest(connection: &mut Connection, allowed: u64, now: i64) -> rusqlite::Result<bool> {
+fn remove_oldest(connection: &mut Connection, sums: &mut Sums, allowed: u64, now: i64) -> rusqlite::Result<bool> {
     let rows_least = (allowed / ROWS_PART / ROW_BYTES) as i64;
-    if remove_first_rows(connection, rows_least, now)? || remove_leads(connection, allowed / LEADS_PART / LEAD_BYTES)? {
+    if remove_first_rows(connection, sums, rows_least, now)?
+        || remove_leads(connection, allowed / LEADS_PART / LEAD_BYTES)?
+    {
         return Ok(true);
     }
-    let newest = "SELECT coalesce(max(hour), 0) FROM hours";
-    let newest: i64 = connection.query_row(newest, [], |row| row.get(0))?;
-    Ok(remove_unit(connection, "days", "day", i64::MAX)?
-        || remove_unit(connection, "hours", "hour", newest)?
-        || remove_first_rows(connection, 0, now)?
+    let newest = newest_hour(connection)?;
+    Ok(remove_day(connection, i64::MAX)?
+        || remove_hour(connection, newest)?
+        || remove_first_rows(connection, sums, 0, now)?
         || remove_leads(connection, 0)?
-        || remove_names_of(connection, newest)?)
-}
-
-/// Removes a piece of the newest hour, where there is room for nothing else. It goes on being written, so what is left of
-/// it is told.
-fn remove_names_of(connection: &mut Connection, hour: i64) -> rusqlite::Result<bool> {
-    let transaction = connection.transaction_with_behavior(Immediate)?;
-    let last = last_name(&transaction, "hours", "hour", hour)?;
-    let removed = remove_names(&transaction, "hours", "hour", hour, last.as_deref())?;
-    transaction.commit()?;
-    Ok(removed > 0)
+        || remove_of_newest(connection, newest)?)
 }
 
 /// Removes a piece of the first rows, if there are more than so many.
-fn remove_first_rows(connection: &mut Connection, least: i64, now: i64) -> rusqlite::Result<bool> {
+fn remove_first_rows(connection: &mut Connection, sums: &mut Sums, least: i64, now: i64) -> rusqlite::Result<bool> {
     let transaction = connection.transaction_with_behavior(Immediate)?;
     let rows = "SELECT coalesce(max(id) - min(id) + 1, 0) FROM queries";
     if transaction.prepare_cached(rows)?.query_row([], |row| row.get::<_, i64>(0))? <= least {
         return Ok(false);
     }
-    roll(&transaction)?;
+    roll(&transaction, sums)?;
     let last = "SELECT max(time) FROM queries WHERE id < (SELECT min(id) FROM queries) + ?";
     let last: Option<i64> = transaction.prepare_cached(last)?.query_row([PIECE_ROWS], |row| row.get(0))?;
     note_gone(&transaction, last.unwrap_or(0).min(now) + 1)?;

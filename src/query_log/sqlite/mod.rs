@@ -1,13 +1,15 @@
 //! The embedded query log: one SQLite database, written by one thread, read by whoever asks.
 //!
-//! Rows are only appended, with numbers that never come again; sums by minute and hour are made of what was appended since
-//! the last time, in one transaction with the note of how far that was. So they are right after any end of the process,
+//! Rows are only appended, with numbers that never come again; sums by minute and hour of what was appended since the last
+//! time are added in one transaction with the note of how far that was. So they are right after any end of the process,
 //! and if two processes write at once while one takes over from the other. Sums of hours that are too old become sums of
 //! days.
 
 mod bounds;
+mod numbers;
 mod read;
 mod sums;
+mod units;
 mod write;
 
 pub use read::{Found, MinuteFates, Page, ReadError, Reader};
@@ -23,8 +25,11 @@ use std::{
     time::Duration,
 };
 
-/// Version of the tables; another one is put aside.
-const SCHEMA_VERSION: i64 = 2;
+/// Version of the tables. Those of the one before lack `parts`, and get it; a database of another one is put aside.
+const SCHEMA_VERSION: i64 = 3;
+const WITHOUT_PARTS: i64 = 2;
+/// How many numbers of `parts` an hour has.
+const HOUR_PARTS: i64 = 1 << 31;
 /// How long one waits for another that writes.
 const BUSY_WITHIN: Duration = Duration::from_secs(10);
 /// Files that can't be used and are kept.
@@ -103,13 +108,12 @@ fn open_own(path: &Path) -> rusqlite::Result<Connection> {
     let version: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     match version {
         SCHEMA_VERSION => {}
-        0 => {
-            transaction.execute_batch(include_str!("schema.sql"))?;
+        0 | WITHOUT_PARTS => {
+            if version == 0 {
+                transaction.execute_batch(include_str!("schema.sql"))?;
+            }
+            transaction.execute_batch(include_str!("parts.sql"))?;
             transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
-            transaction.execute(
-                "INSERT INTO meta VALUES ('rolled', 0), ('gone', 0), ('hours_going', NULL), ('days_going', NULL)",
-                [],
-            )?;
         }
         other => {
             let text = format!("its tables are of version {other}, and this program's are of version {SCHEMA_VERSION}");

@@ -6,7 +6,7 @@ pub use search::{Found, MinuteFates, Page};
 
 use super::{
     super::row::{Lead, Row, Said, Seen, Verdicts, kind},
-    HOUR_MICROS, MINUTE_MICROS, Origin, SCHEMA_VERSION,
+    HOUR_MICROS, HOUR_PARTS, MINUTE_MICROS, Origin, SCHEMA_VERSION, WITHOUT_PARTS,
 };
 use crate::{
     config::DEFAULT_GROUP,
@@ -27,6 +27,10 @@ use std::{
 const ROWS_MAX: i64 = 400_000;
 /// Verdicts of one kind that are remembered.
 const VERDICTS_MAX: usize = 1 << 16;
+/// Stands for the table that a database of the version before has not.
+const NO_PARTS: &str = "CREATE TEMP VIEW parts AS
+     SELECT NULL AS id, name, client, verdicts, rules, kind, count, first, last FROM hours WHERE 0";
+
 /// Why nothing can be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
@@ -59,6 +63,8 @@ impl Reader {
             // It is just being made.
             0 => return Err(ReadError::None(path.to_owned())),
             SCHEMA_VERSION => {}
+            // Whoever writes adds them.
+            WITHOUT_PARTS => connection.execute_batch(NO_PARTS).map_err(broken)?,
             version => return Err(ReadError::Version { path: path.to_owned(), version }),
         }
         Ok(Self { connection, path: path.to_owned(), verdicts: Known::default(), default_group: DEFAULT_GROUP.into() })
@@ -82,8 +88,9 @@ impl Reader {
     pub fn first(&self) -> Result<Option<i64>, ReadError> {
         let first = "SELECT min(f) FROM (SELECT min(first) f FROM hours WHERE hour = (SELECT min(hour) FROM hours)
                      UNION ALL SELECT min(first) FROM days WHERE day = (SELECT min(day) FROM days)
+                     UNION ALL SELECT min(first) FROM parts WHERE id < ((SELECT min(id) FROM parts) / ?1 + 1) * ?1
                      UNION ALL SELECT time FROM (SELECT time FROM queries ORDER BY id LIMIT 1))";
-        self.connection.query_row(first, [], |row| row.get(0)).map_err(|error| self.broken(error))
+        self.connection.query_row(first, [HOUR_PARTS], |row| row.get(0)).map_err(|error| self.broken(error))
     }
 
     /// Calls `each` for all queries from one time until before another: one by one if they are few and still there,
@@ -121,6 +128,8 @@ impl Reader {
         }
         self.sums("days", "day", from_day, last_day + 1, each)?;
         self.sums("hours", "hour", from_hour, to_hour, each)?;
+        let [from_part, to_part] = [from_hour, to_hour].map(|hour| hour.saturating_mul(HOUR_PARTS));
+        self.sums("parts", "id", from_part, to_part, each)?;
         // What isn't summed up yet.
         let rolled: i64 =
             self.connection.query_row("SELECT value FROM meta WHERE key = 'rolled'", [], |row| row.get(0))?;
@@ -174,7 +183,7 @@ impl Reader {
         Ok(())
     }
 
-    /// Sums of one table, from one hour or day until before another.
+    /// Sums of one table, from one hour, day or number of a part until before another.
     fn sums(
         &mut self,
         table: &str,
@@ -184,9 +193,13 @@ impl Reader {
         each: &mut dyn FnMut(Seen<'_>),
     ) -> rusqlite::Result<()> {
         let Self { connection, verdicts, default_group, .. } = self;
+        let going = match table {
+            "parts" => "id / 2147483648 IS NOT (SELECT value FROM meta WHERE key = 'hours_going')".to_owned(),
+            _ => format!("{unit} IS NOT (SELECT value FROM meta WHERE key = '{table}_going')"),
+        };
         let mut statement = connection.prepare_cached(&format!(
-            "SELECT client, name, verdicts, kind, count, first, last, rules FROM {table} WHERE {unit} >= ? AND {unit} < ?
-             AND {unit} IS NOT (SELECT value FROM meta WHERE key = '{table}_going')"
+            "SELECT client, name, verdicts, kind, count, first, last, rules FROM {table}
+             WHERE {unit} >= ? AND {unit} < ? AND {going}"
         ))?;
         let mut rows = statement.query([from, to])?;
         while let Some(row) = rows.next()? {

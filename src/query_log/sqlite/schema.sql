@@ -47,7 +47,9 @@ CREATE TABLE said (
   PRIMARY KEY (verdicts, place)
 ) WITHOUT ROWID;
 
--- Sums of queries that are alike, as far as meta says "rolled". A query is in "hours" or, later, in "days".
+INSERT INTO meta VALUES ('rolled', 0), ('gone', 0), ('hours_going', NULL), ('days_going', NULL);
+
+-- Sums of queries that are alike, as far as meta says "rolled". A query is in "parts" or "hours" or, later, in "days".
 CREATE TABLE minutes (
   minute INTEGER NOT NULL, fate INTEGER NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (minute, fate)
 ) WITHOUT ROWID;

@@ -1,104 +1,279 @@
 //! Sums of what was appended: by minute and fate, and by hour and all that alike queries have in common.
+//!
+//! They are made in memory as rows are appended, and added to the database now and then, with the note up to which row that
+//! was. What is in memory counts only if the database says that it is just what is missing there; else, as after another
+//! process wrote, or one ended without warning, the rows themselves are read again.
+//!
+//! Sums of an hour go to the end of `parts`: to look for one that is there already takes longer than all else, where every
+//! query is for another name. The place of each is remembered for as long as there is room, so that alike queries of an hour
+//! are one part as a rule. When the hour is over, `merge` puts parts that have much in common into `hours`.
 
-use super::{FATE, HOUR_MICROS, MINUTE_MICROS};
-use rusqlite::{Transaction, params};
-use std::collections::{BTreeMap, HashMap};
+use super::{FATE, HOUR_MICROS, HOUR_PARTS, MINUTE_MICROS};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior::Immediate, params};
+use std::collections::{BTreeMap, HashMap, btree_map::Entry};
 
-/// Adds what was appended since the last time to the sums.
-pub(super) fn roll(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
-    let from: i64 = transaction.query_row("SELECT value FROM meta WHERE key = 'rolled'", [], |row| row.get(0))?;
-    let to: i64 = transaction.query_row("SELECT coalesce(max(id), 0) FROM queries", [], |row| row.get(0))?;
-    if to <= from {
-        return Ok(());
-    }
-    let mut sums = Sums::default();
-    let mut statement = transaction.prepare_cached(
-        "SELECT id, time, name, client, verdicts, rules, kind FROM queries WHERE id > ? AND id <= ? ORDER BY id",
-    )?;
-    let mut rows = statement.query([from, to])?;
-    while let Some(row) = rows.next()? {
-        sums.add(row)?;
-    }
-    sums.write(transaction)?;
-    transaction.execute("UPDATE meta SET value = ? WHERE key = 'rolled'", [to])?;
-    Ok(())
-}
+/// Sums that are remembered at most, each of some 150 octets.
+const SUMS_MAX: usize = 1 << 16;
+/// Rows that are read again at once, or parts that are merged in one transaction.
+pub(super) const PIECE_ROWS: i64 = 20_000;
+/// Parts that are merged in one go at most: rows wait meanwhile.
+const PIECES_MAX: usize = 8;
+/// Parts are merged if they are few, or stand for so many times as many queries: else there is little in common.
+const MERGED_TIMES: i64 = 2;
 
-/// Sums of some rows.
+/// Sums of appended rows.
 #[derive(Default)]
-struct Sums {
-    /// By what alike queries have in common, see `key`: in the order of these octets the table has its rows too.
+pub(super) struct Sums {
+    /// By what alike queries have in common, see `add`.
     hours: HashMap<Box<[u8]>, Sum, foldhash::fast::RandomState>,
     /// By minute and fate.
     minutes: BTreeMap<(i64, i64), i64>,
     /// The first row of each minute.
     marks: BTreeMap<i64, i64>,
+    /// These are the rows after the first number up to the second; `None`: nobody knows.
+    span: Option<(i64, i64)>,
     key: Vec<u8>,
 }
 
-/// Alike queries.
+/// Alike queries of an hour.
 struct Sum {
+    /// Where it is among `parts`, if it is.
+    part: Option<i64>,
+    /// Those that aren't in the database's sums: count, first and last.
     count: i64,
     first: i64,
     last: i64,
 }
 
+/// What sums tell of one query.
+#[derive(Clone, Copy)]
+pub(super) struct Summed<'r> {
+    pub id: i64,
+    pub time: i64,
+    pub name: &'r str,
+    pub client: &'r str,
+    pub verdicts: i64,
+    pub rules: &'r str,
+    pub kind: i64,
+}
+
 impl Sums {
-    fn add(&mut self, row: &rusqlite::Row<'_>) -> rusqlite::Result<()> {
-        let (id, time, verdicts, kind): (i64, i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(4)?, row.get(6)?);
+    /// Whether it is time to add them to the database's, so that the rest finds room.
+    pub fn are_full(&self) -> bool {
+        self.hours.len() >= SUMS_MAX
+    }
+
+    /// Rows are about to be appended after the last one, and the sums of the database go up to another: what comes to be in
+    /// here follows on that, or isn't all that is missing.
+    pub fn follow(&mut self, last: i64, rolled: i64) {
+        if self.span.is_none_or(|(_, end)| end != last) {
+            self.forget();
+            self.span = (rolled == last).then_some((last, last));
+        }
+    }
+
+    /// Adds a row, if it follows on those that are here.
+    pub fn add(&mut self, row: Summed<'_>) {
+        let Some((_, end)) = &mut self.span else { return };
+        *end = row.id;
+        let Summed { id, time, name, client, verdicts, rules, kind } = row;
         let minute = time.div_euclid(MINUTE_MICROS);
         *self.minutes.entry((minute, kind / FATE)).or_default() += 1;
         self.marks.entry(minute).or_insert(id);
         self.key.clear();
         self.key.extend_from_slice(&time.div_euclid(HOUR_MICROS).to_be_bytes());
-        for column in [2, 3] {
-            self.key.extend_from_slice(row.get_ref(column)?.as_bytes()?);
+        self.key.extend_from_slice(&verdicts.to_be_bytes());
+        self.key.extend_from_slice(&kind.to_be_bytes());
+        for text in [name, client, rules] {
+            self.key.extend_from_slice(text.as_bytes());
             self.key.push(0);
         }
-        self.key.extend_from_slice(&verdicts.to_be_bytes());
-        self.key.extend_from_slice(row.get_ref(5)?.as_bytes()?);
-        self.key.push(0);
-        self.key.extend_from_slice(&kind.to_be_bytes());
+        let one = Sum { part: None, count: 1, first: time, last: time };
         match self.hours.get_mut(&self.key[..]) {
-            Some(sum) => {
-                sum.count += 1;
-                (sum.first, sum.last) = (sum.first.min(time), sum.last.max(time));
-            }
-            None => {
-                self.hours.insert(self.key.as_slice().into(), Sum { count: 1, first: time, last: time });
-            }
+            Some(sum) => sum.add(&one),
+            None => drop(self.hours.insert(self.key.as_slice().into(), one)),
         }
-        Ok(())
     }
 
-    fn write(self, transaction: &Transaction<'_>) -> rusqlite::Result<()> {
-        let mut statement = transaction.prepare_cached(
-            "INSERT INTO hours (hour, name, client, verdicts, rules, kind, count, first, last) VALUES (?,?,?,?,?,?,?,?,?)
-             ON CONFLICT DO UPDATE SET count = count + excluded.count, first = min(first, excluded.first),
-               last = max(last, excluded.last)",
-        )?;
-        let mut hours: Vec<(Box<[u8]>, Sum)> = self.hours.into_iter().collect();
-        hours.sort_unstable_by(|one, other| one.0.cmp(&other.0));
-        for (key, Sum { count, first, last }) in &hours {
-            let Some((hour, name, client, verdicts, rules, kind)) = split(key) else { continue };
-            statement.execute(params![hour, name, client, verdicts, rules, kind, count, first, last])?;
-        }
+    fn forget(&mut self) {
+        *self = Self { key: std::mem::take(&mut self.key), ..Self::default() };
+    }
+
+    fn begin(&mut self, after: i64) {
+        self.span = Some((after, after));
+    }
+
+    /// Adds what is here to the database's sums.
+    fn write(&mut self, transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+        self.write_again(transaction)?;
+        self.write_new(transaction)?;
         let mut statement = transaction.prepare_cached(
             "INSERT INTO minutes VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count",
         )?;
-        for ((minute, fate), count) in self.minutes {
+        for ((minute, fate), count) in std::mem::take(&mut self.minutes) {
             statement.execute([minute, fate, count])?;
         }
         let mut statement = transaction.prepare_cached("INSERT INTO marks VALUES (?, ?) ON CONFLICT DO NOTHING")?;
-        for (minute, id) in self.marks {
+        for (minute, id) in std::mem::take(&mut self.marks) {
             statement.execute([minute, id])?;
         }
         Ok(())
     }
+
+    /// Adds to sums that are there already.
+    fn write_again(&mut self, transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+        let mut again: Vec<&mut Sum> =
+            self.hours.values_mut().filter(|sum| sum.count > 0 && sum.part.is_some()).collect();
+        again.sort_unstable_by_key(|sum| sum.part);
+        let mut statement = transaction.prepare_cached(
+            "UPDATE parts SET count = count + ?2, first = min(first, ?3), last = max(last, ?4) WHERE id = ?1",
+        )?;
+        for sum in again {
+            match statement.execute(params![sum.part, sum.count, sum.first, sum.last])? {
+                // It was removed, or merged.
+                0 => sum.part = None,
+                _ => sum.count = 0,
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends those that aren't there yet.
+    fn write_new(&mut self, transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+        let mut next: BTreeMap<i64, i64> = BTreeMap::new();
+        let mut statement = transaction.prepare_cached(
+            "INSERT INTO parts (id, name, client, verdicts, rules, kind, count, first, last) VALUES (?,?,?,?,?,?,?,?,?)",
+        )?;
+        for (key, sum) in self.hours.iter_mut().filter(|(_, sum)| sum.count > 0) {
+            let Some((hour, verdicts, kind, name, client, rules)) = split(key) else { continue };
+            let next = match next.entry(hour) {
+                Entry::Occupied(next) => next.into_mut(),
+                Entry::Vacant(place) => place.insert(next_part(transaction, hour)?),
+            };
+            statement.execute(params![*next, name, client, verdicts, rules, kind, sum.count, sum.first, sum.last])?;
+            (sum.part, sum.count) = (Some(*next), 0);
+            *next += 1;
+        }
+        Ok(())
+    }
+
+    /// Makes room for others.
+    fn shrink(&mut self) {
+        if self.hours.len() > SUMS_MAX / 2 {
+            // Of those that come again in every hour, none is lost for long.
+            self.hours.clear();
+        }
+    }
 }
 
-/// What a key of `Sums::hours` is made of: hour, name, client, number of verdicts, rules, kind.
-fn split(key: &[u8]) -> Option<(i64, &str, &str, i64, &str, i64)> {
+impl Sum {
+    fn add(&mut self, other: &Self) {
+        if self.count == 0 {
+            (self.first, self.last) = (other.first, other.last);
+        }
+        self.count += other.count;
+        (self.first, self.last) = (self.first.min(other.first), self.last.max(other.last));
+    }
+}
+
+/// Adds what was appended since the last time to the sums.
+pub(super) fn roll(transaction: &Transaction<'_>, sums: &mut Sums) -> rusqlite::Result<()> {
+    let (to, mut from) = rows_and_sums(transaction)?;
+    if sums.span != Some((from, to)) {
+        sums.forget();
+        while from < to {
+            sums.begin(from);
+            from = read_again(transaction, sums, from)?;
+            sums.write(transaction)?;
+            sums.shrink();
+        }
+    } else if from < to {
+        sums.write(transaction)?;
+        sums.shrink();
+    }
+    sums.begin(to);
+    transaction.prepare_cached("UPDATE meta SET value = max(value, ?) WHERE key = 'rolled'")?.execute([to])?;
+    Ok(())
+}
+
+/// The last row there ever was, and up to which one sums go. What was removed is in the sums, so no number comes again,
+/// though no row is left.
+pub(super) fn rows_and_sums(transaction: &Transaction<'_>) -> rusqlite::Result<(i64, i64)> {
+    let numbers = "SELECT max(coalesce((SELECT max(id) FROM queries), 0), value), value FROM meta WHERE key = 'rolled'";
+    transaction.prepare_cached(numbers)?.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
+}
+
+/// Adds a piece of the rows after one, and says which is the last of it.
+fn read_again(transaction: &Transaction<'_>, sums: &mut Sums, from: i64) -> rusqlite::Result<i64> {
+    let mut statement = transaction.prepare_cached(
+        "SELECT id, time, name, client, verdicts, rules, kind FROM queries WHERE id > ? ORDER BY id LIMIT ?",
+    )?;
+    let (mut rows, mut last) = (statement.query([from, PIECE_ROWS])?, i64::MAX);
+    while let Some(row) = rows.next()? {
+        last = row.get(0)?;
+        let text = |column| row.get_ref(column)?.as_str().map_err(rusqlite::Error::from);
+        sums.add(Summed {
+            id: last,
+            time: row.get(1)?,
+            name: text(2)?,
+            client: text(3)?,
+            verdicts: row.get(4)?,
+            rules: text(5)?,
+            kind: row.get(6)?,
+        });
+    }
+    Ok(last)
+}
+
+/// Where the next part of an hour goes.
+fn next_part(transaction: &Transaction<'_>, hour: i64) -> rusqlite::Result<i64> {
+    let first = hour.saturating_mul(HOUR_PARTS);
+    let last: Option<i64> = transaction
+        .prepare_cached("SELECT max(id) FROM parts WHERE id >= ? AND id < ?")?
+        .query_row([first, first.saturating_add(HOUR_PARTS)], |row| row.get(0))?;
+    Ok(last.map_or(first, |last| last + 1))
+}
+
+/// Puts parts of hours before one into `hours`, where they have much in common: that takes less room, and a name is found
+/// there. Each part is looked at once.
+pub(super) fn merge(connection: &mut Connection, before_hour: i64) -> rusqlite::Result<()> {
+    for _ in 0..PIECES_MAX {
+        let transaction = connection.transaction_with_behavior(Immediate)?;
+        let piece: Option<(i64, Option<i64>, i64, i64)> = transaction
+            .prepare_cached(
+                "SELECT merged, max(id), count(*), coalesce(sum(count), 0) FROM
+                 (SELECT value AS merged FROM meta WHERE key = 'merged') LEFT JOIN
+                 (SELECT id, count FROM parts WHERE id > (SELECT value FROM meta WHERE key = 'merged') AND id < ?
+                  ORDER BY id LIMIT ?)",
+            )?
+            .query_row([before_hour.saturating_mul(HOUR_PARTS), PIECE_ROWS], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+            })
+            .optional()?;
+        let Some((merged, Some(last), parts, queries)) = piece else { break };
+        if queries >= parts * MERGED_TIMES || parts < PIECE_ROWS {
+            transaction
+                .prepare_cached(
+                    "INSERT INTO hours
+                     SELECT id / ?3, name, client, verdicts, rules, kind, sum(count), min(first), max(last)
+                     FROM parts WHERE id > ?1 AND id <= ?2 GROUP BY 1, 2, 3, 4, 5, 6
+                     ON CONFLICT DO UPDATE SET count = count + excluded.count, first = min(first, excluded.first),
+                       last = max(last, excluded.last)",
+                )?
+                .execute([merged, last, HOUR_PARTS])?;
+            transaction.prepare_cached("DELETE FROM parts WHERE id > ? AND id <= ?")?.execute([merged, last])?;
+        }
+        transaction.prepare_cached("UPDATE meta SET value = ? WHERE key = 'merged'")?.execute([last])?;
+        transaction.commit()?;
+        if parts < PIECE_ROWS {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// What a key of `Sums::hours` is made of: hour, number of verdicts, kind, name, client, rules.
+fn split(key: &[u8]) -> Option<(i64, i64, i64, &str, &str, &str)> {
     fn number<'k>(key: &mut &'k [u8]) -> Option<i64> {
         let (number, rest): (&'k [u8; 8], _) = key.split_first_chunk()?;
         *key = rest;
@@ -110,5 +285,5 @@ fn split(key: &[u8]) -> Option<(i64, &str, &str, i64, &str, i64)> {
         std::str::from_utf8(text).ok()
     }
     let key = &mut { key };
-    Some((number(key)?, text(key)?, text(key)?, number(key)?, text(key)?, number(key)?))
+    Some((number(key)?, number(key)?, number(key)?, text(key)?, text(key)?, text(key)?))
 }

@@ -100,7 +100,7 @@ fn forget_rows(path: &Path) {
 }
 
 fn trim(path: &Path, limits: Limits, now: i64) {
-    bounds::trim(&mut open(path).unwrap(), limits, now).unwrap();
+    bounds::trim(&mut open(path).unwrap(), &mut Default::default(), limits, now).unwrap();
 }
 
 fn place() -> (TempDir, PathBuf) {
@@ -212,7 +212,7 @@ fn sums_are_what_rows_add_up_to() {
     assert_eq!(by_rows.values().sum::<u64>(), 5_000);
     let connection = open(&path).unwrap();
     let count = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, u64>(0)).unwrap();
-    assert_eq!(count("SELECT sum(count) FROM hours"), 5_000);
+    assert_eq!(count("SELECT sum(count) FROM sums"), 5_000);
     assert_eq!(count("SELECT sum(count) FROM minutes"), 5_000);
     let blocked = rows.iter().filter(|row| row.verdicts.fate() == Fate::Blocked).count() as u64;
     assert_eq!(count("SELECT sum(count) FROM minutes WHERE fate = 0"), blocked);
@@ -221,10 +221,10 @@ fn sums_are_what_rows_add_up_to() {
     assert!(sums(&path, 0, now()) == by_rows, "by hours");
     drop(connection);
     trim(&path, Limits { keep: Duration::from_secs(86_400), ..LIMITS }, now());
-    assert!(count_of("hours", &path) > 0 && count_of("days", &path) > 0);
+    assert!(count_of("sums", &path) > 0 && count_of("days", &path) > 0);
     assert!(sums(&path, 0, now()) == by_rows, "by days and hours");
     trim(&path, Limits { keep: Duration::ZERO, ..LIMITS }, now() + HOUR_MICROS);
-    assert_eq!(count_of("hours", &path), 0);
+    assert_eq!(count_of("sums", &path), 0);
     assert!(sums(&path, 0, now()) == by_rows, "by days");
     trim(&path, Limits { keep: Duration::ZERO, keep_sums: Duration::from_secs(2 * 86_400), ..LIMITS }, now());
     let kept = sums(&path, 0, now()).values().sum::<u64>();
@@ -312,7 +312,7 @@ fn a_process_that_is_killed_loses_nothing_that_it_wrote() {
     write(&mut next, &rows[200..]);
     next.finish();
     assert_eq!(read(&path, 0, i64::MAX), rows);
-    let summed: u64 = open(&path).unwrap().query_row("SELECT sum(count) FROM hours", [], |row| row.get(0)).unwrap();
+    let summed: u64 = open(&path).unwrap().query_row("SELECT sum(count) FROM sums", [], |row| row.get(0)).unwrap();
     assert_eq!(summed, 400, "what it had not summed up is, once");
 }
 
@@ -334,7 +334,7 @@ fn two_processes_may_write_while_one_takes_over() {
     let connection = open(&path).unwrap();
     let count = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, u64>(0)).unwrap();
     assert_eq!(count("SELECT count(*) FROM queries"), 2_000);
-    assert_eq!(count("SELECT sum(count) FROM hours"), 2_000);
+    assert_eq!(count("SELECT sum(count) FROM sums"), 2_000);
     assert_eq!(sums(&path, 0, now()).values().sum::<u64>(), 2_000);
 }
 
@@ -356,5 +356,6 @@ fn what_is_too_old_goes_and_its_days_stay() {
 }
 
 mod broken;
+mod parts;
 mod search;
 mod within;

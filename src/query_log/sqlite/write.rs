@@ -4,30 +4,28 @@ use super::{
     super::{
         drain::{Full, Sink},
         identity::Identity,
-        row::{Row, Said, Verdicts},
+        row::Row,
     },
-    BUSY_WITHIN, FATE, Limits, Origin, bounds, is_broken, open, put_aside,
-    sums::roll,
+    BUSY_WITHIN, FATE, HOUR_MICROS, Limits, Origin, bounds, is_broken,
+    numbers::Numbers,
+    open, put_aside,
+    sums::{Summed, Sums, merge, roll, rows_and_sums},
 };
 use crate::config::DEFAULT_GROUP;
-use ring::digest::{SHA256, digest};
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior::Immediate, params};
+use rusqlite::{Connection, Transaction, TransactionBehavior::Immediate, params};
 use std::{
-    collections::{HashMap, hash_map::Entry},
     fs,
     path::{Path, PathBuf},
-    sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-/// Rows after which sums are made, however recent the last ones are: what is sorted for it takes a hundred octets a row.
-const ROLL_ROWS: u64 = 20_000;
-/// How often sums are made at least: whoever reads sums up what came since.
+/// Rows after which their sums are written, however recent the last ones are: whoever reads sums up what came since, in some
+/// tenths of a second.
+const ROLL_ROWS: u64 = 100_000;
+/// How often they are written at least.
 const ROLL_EVERY: Duration = Duration::from_secs(30);
 /// How often the bounds are looked at.
 const TRIM_EVERY: Duration = Duration::from_secs(5);
-/// Verdicts whose numbers are remembered.
-const VERDICTS_MAX: usize = 1 << 12;
 /// Targets of one name that are noted of one query.
 const LEADS_MAX: usize = 16;
 /// How often a failure is told.
@@ -46,6 +44,7 @@ pub struct Writer {
     /// One of them was removed or moved away.
     has_lost_file: bool,
     numbers: Numbers,
+    sums: Sums,
     unrolled: u64,
     untrimmed: u64,
     began: Instant,
@@ -53,21 +52,6 @@ pub struct Writer {
     rolled: Instant,
     trimmed: Instant,
     told: Option<Instant>,
-}
-
-/// Numbers of verdicts in the database.
-#[derive(Default)]
-struct Numbers {
-    /// By where they stand in memory, with lines and rules. They are held here, so no others come to stand there.
-    by_place: HashMap<usize, Number, foldhash::fast::RandomState>,
-    /// Without lines and rules.
-    by_kind: HashMap<Verdicts, i64, foldhash::fast::RandomState>,
-}
-
-struct Number {
-    _held: Arc<Verdicts>,
-    number: i64,
-    rules: String,
 }
 
 impl Writer {
@@ -82,6 +66,7 @@ impl Writer {
             files: Vec::new(),
             has_lost_file: false,
             numbers: Numbers::default(),
+            sums: Sums::default(),
             unrolled: 0,
             untrimmed: 0,
             began: now,
@@ -98,7 +83,7 @@ impl Writer {
                 // What is wrong with it shows when the file is opened.
                 let _ = fs::create_dir_all(folder);
             }
-            self.numbers = Numbers::default();
+            (self.numbers, self.sums) = Default::default();
             let connection = open(&self.path)?;
             restrict(&self.path);
             self.origin.note(&connection)?;
@@ -112,16 +97,18 @@ impl Writer {
 
     fn append(&mut self, rows: &[Full<'_>]) -> rusqlite::Result<()> {
         self.connection()?;
-        let Self { connection: Some(connection), numbers, .. } = self else { return Ok(()) };
+        let Self { connection: Some(connection), numbers, sums, .. } = self else { return Ok(()) };
         let transaction = connection.transaction_with_behavior(Immediate)?;
-        insert(&transaction, numbers, rows)?;
+        insert(&transaction, numbers, sums, rows)?;
         transaction.commit()
     }
 
     pub(super) fn roll(&mut self) -> rusqlite::Result<()> {
         (self.unrolled, self.rolled) = (0, Instant::now());
-        let transaction = self.connection()?.transaction_with_behavior(Immediate)?;
-        roll(&transaction)?;
+        self.connection()?;
+        let Self { connection: Some(connection), sums, .. } = self else { return Ok(()) };
+        let transaction = connection.transaction_with_behavior(Immediate)?;
+        roll(&transaction, sums)?;
         transaction.commit()
     }
 
@@ -131,8 +118,9 @@ impl Writer {
         let now = self.clock.now(wall, self.began.elapsed());
         self.connection()?;
         self.look_at_room()?;
-        let limits = self.within;
-        bounds::trim(self.connection()?, limits, now)
+        let Self { connection: Some(connection), sums, within, .. } = self else { return Ok(()) };
+        merge(connection, now.div_euclid(HOUR_MICROS))?;
+        bounds::trim(connection, sums, *within, now)
     }
 
     /// Closes a database that is no longer where it was opened, or whose journal isn't: what is written to it nobody would
@@ -228,7 +216,7 @@ impl Sink for Writer {
         {
             self.failed("old questions can't be removed", &error);
         }
-        if self.unrolled >= ROLL_ROWS
+        if (self.unrolled >= ROLL_ROWS || self.sums.are_full())
             && let Err(error) = self.roll()
         {
             self.failed("questions can't be summed up", &error);
@@ -280,19 +268,21 @@ fn restrict(path: &Path) {
     }
 }
 
-fn insert(transaction: &Transaction<'_>, numbers: &mut Numbers, rows: &[Full<'_>]) -> rusqlite::Result<()> {
-    // What was removed is in the sums, so no number comes again, though no row is left.
-    let last: i64 = transaction
-        .prepare_cached(
-            "SELECT max(coalesce((SELECT max(id) FROM queries), 0), (SELECT value FROM meta WHERE key = 'rolled'))",
-        )?
-        .query_row([], |row| row.get(0))?;
+fn insert(
+    transaction: &Transaction<'_>,
+    numbers: &mut Numbers,
+    sums: &mut Sums,
+    rows: &[Full<'_>],
+) -> rusqlite::Result<()> {
+    let (last, rolled) = rows_and_sums(transaction)?;
+    sums.follow(last, rolled);
     let mut statement = transaction.prepare_cached(
         "INSERT INTO queries (id, time, client, name, type, rcode, ede, micros, cache, security, transport, kind, verdicts,
          rules, client_group, upstream, aliases, addresses) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
     )?;
     for (id, Full { row, .. }) in (last + 1..).zip(rows) {
         let (verdicts, rules) = numbers.of(transaction, &row.verdicts)?;
+        let kind = i64::from(row.kind()) + row.verdicts.fate() as i64 * FATE;
         let leads = !row.aliases.is_empty() || !row.addresses.is_empty();
         let joined = |texts: Vec<String>| (!texts.is_empty()).then(|| texts.join(" "));
         let (aliases, addresses) = match leads {
@@ -314,7 +304,7 @@ fn insert(transaction: &Transaction<'_>, numbers: &mut Numbers, rows: &[Full<'_>
             row.cache.map(|cache| cache as u8),
             row.security.map(|security| security as u8),
             row.transport as u8,
-            i64::from(row.kind()) + row.verdicts.fate() as i64 * FATE,
+            kind,
             verdicts,
             rules,
             Some(&*row.group).filter(|group| *group != DEFAULT_GROUP),
@@ -322,6 +312,7 @@ fn insert(transaction: &Transaction<'_>, numbers: &mut Numbers, rows: &[Full<'_>
             aliases,
             addresses,
         ])?;
+        sums.add(Summed { id, time: row.time, name: &row.name, client: &row.client, verdicts, rules, kind });
     }
     Ok(())
 }
@@ -336,59 +327,4 @@ fn lead(transaction: &Transaction<'_>, row: &Row) -> rusqlite::Result<()> {
         statement.execute(params![row.name, target, row.time])?;
     }
     Ok(())
-}
-
-impl Numbers {
-    /// The number of some verdicts, and their lines and rules. They are written if they are of a new kind.
-    fn of(&mut self, transaction: &Transaction<'_>, verdicts: &Arc<Verdicts>) -> rusqlite::Result<(i64, &str)> {
-        if verdicts.said.is_empty() && verdicts.owner.is_none() {
-            return Ok((0, ""));
-        }
-        let place = Arc::as_ptr(verdicts) as usize;
-        if self.by_place.len() >= VERDICTS_MAX && !self.by_place.contains_key(&place) {
-            self.by_place.clear();
-        }
-        let found = match self.by_place.entry(place) {
-            Entry::Occupied(found) => found.into_mut(),
-            Entry::Vacant(place) => {
-                let rules: Vec<String> =
-                    verdicts.said.iter().map(|said| format!("{}:{}", said.line, said.rule)).collect();
-                let (mut kind, nothing): (_, Arc<str>) = (Verdicts::clone(verdicts), "".into());
-                kind.said.iter_mut().for_each(|said| (said.line, said.rule) = (0, nothing.clone()));
-                let number = match self.by_kind.get(&kind) {
-                    Some(number) => *number,
-                    None => {
-                        let number = number(transaction, &kind)?;
-                        self.by_kind.insert(kind, number);
-                        number
-                    }
-                };
-                place.insert(Number { _held: verdicts.clone(), number, rules: rules.join(" ") })
-            }
-        };
-        Ok((found.number, &found.rules))
-    }
-}
-
-fn number(transaction: &Transaction<'_>, kind: &Verdicts) -> rusqlite::Result<i64> {
-    let digest = digest(&SHA256, format!("{kind:?}").as_bytes());
-    let digest = &digest.as_ref()[..16];
-    let known = transaction
-        .prepare_cached("SELECT id FROM verdicts WHERE digest = ?")?
-        .query_row([digest], |row| row.get(0))
-        .optional()?;
-    if let Some(number) = known {
-        return Ok(number);
-    }
-    transaction
-        .prepare_cached("INSERT INTO verdicts (digest, owner) VALUES (?, ?)")?
-        .execute(params![digest, kind.owner])?;
-    let number = transaction.last_insert_rowid();
-    let mut statement = transaction.prepare_cached("INSERT INTO said VALUES (?,?,?,?,?,?,?,?,?)")?;
-    for (place, said) in kind.said.iter().enumerate() {
-        let (trigger, outcome) = (said.trigger.word(), said.outcome.word());
-        let Said { program, service, list, version, acted, .. } = said;
-        statement.execute(params![number, place, program, service, list, version, trigger, outcome, acted])?;
-    }
-    Ok(number)
 }

@@ -6,7 +6,7 @@ use super::{
             row::{Fate, Row, Verdicts},
             search::{Facts, NameLike, Search},
         },
-        FATE, HOUR_MICROS, MINUTE_MICROS,
+        FATE, HOUR_MICROS, HOUR_PARTS, MINUTE_MICROS,
     },
     ROW_COLUMNS, ReadError, Reader, read_row,
 };
@@ -150,15 +150,20 @@ impl Reader {
             stretches.push(stretch);
             end = end.min(first.saturating_add(1));
         };
-        // The newest hour and one that is being removed may be told in part alone.
+        // The newest hour and one that is being removed may be told in part alone; among parts of hours no name is found.
         let mut statement = self.connection.prepare_cached(
-            "WITH RECURSIVE each(hour) AS (SELECT max(hour) FROM hours UNION ALL
-               SELECT (SELECT max(hour) FROM hours WHERE hour < each.hour) FROM each WHERE each.hour > ?2)
-             SELECT hour FROM each WHERE hour > ?2 AND (hour = (SELECT max(hour) FROM hours)
+            "WITH RECURSIVE each(hour) AS (
+               SELECT max(coalesce((SELECT max(hour) FROM hours), 0), coalesce((SELECT max(id) FROM parts) / ?3, 0))
+               UNION ALL
+               SELECT max(coalesce((SELECT max(hour) FROM hours WHERE hour < each.hour), 0),
+                 coalesce((SELECT max(id) FROM parts WHERE id < each.hour * ?3) / ?3, 0))
+               FROM each WHERE each.hour > ?2)
+             SELECT hour FROM each WHERE hour > ?2 AND (hour = (SELECT max(hour) FROM each)
                OR hour IS (SELECT value FROM meta WHERE key = 'hours_going')
-               OR EXISTS (SELECT 1 FROM hours WHERE hours.hour = each.hour AND name = ?1))",
+               OR EXISTS (SELECT 1 FROM hours WHERE hours.hour = each.hour AND name = ?1)
+               OR EXISTS (SELECT 1 FROM parts WHERE id >= each.hour * ?3 AND id < (each.hour + 1) * ?3))",
         )?;
-        let mut hours = statement.query(params![name, oldest])?;
+        let mut hours = statement.query(params![name, oldest, HOUR_PARTS])?;
         while let Some(hour) = hours.next()? {
             let minute = hour.get::<_, i64>(0)? * MINUTES;
             let Some(first) = self.mark(minute)? else { continue };
@@ -170,8 +175,10 @@ impl Reader {
 
     /// The hour up to which sums or marks may be gone though rows are there; `None`: nothing is summed up.
     fn oldest_hour(&self) -> rusqlite::Result<Option<i64>> {
-        let oldest = "SELECT max((SELECT min(hour) FROM hours), (SELECT min(minute) FROM marks) / ?)";
-        self.connection.query_row(oldest, [MINUTES], |row| row.get(0))
+        let oldest = "SELECT max((SELECT min(hour) FROM
+                        (SELECT min(hour) AS hour FROM hours UNION ALL SELECT min(id) / ?2 FROM parts)),
+                      (SELECT min(minute) FROM marks) / ?1)";
+        self.connection.query_row(oldest, [MINUTES, HOUR_PARTS], |row| row.get(0))
     }
 
     /// The query of this number, if it is still there.

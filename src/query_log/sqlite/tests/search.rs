@@ -132,6 +132,7 @@ fn a_name_is_found_in_the_hours_in_which_it_was_asked_for() {
     places.iter().for_each(|at| rows[*at].name = "seldom.example".to_owned());
     write(&mut writer, &rows[..19_995]);
     writer.roll().unwrap();
+    writer.trim().unwrap();
     write(&mut writer, &rows[19_995..]);
     let mut reader = Reader::open(&path).unwrap();
     let seldom = Search { name: Some(NameLike::read("=seldom.example")), ..Search::default() };

@@ -54,7 +54,7 @@ fn it_takes_so_many_octets_and_has_something_of_everything() {
     }
     let last = start + 40 * 8 * MINUTE_MICROS;
     assert!(read(&path, last - 20 * MINUTE_MICROS, i64::MAX).len() > 4_000, "the newest are there");
-    for table in ["queries", "hours", "leads"] {
+    for table in ["queries", "sums", "leads"] {
         assert!(count_of(table, &path) > 5_000, "{} {table}", count_of(table, &path));
     }
 }
@@ -121,7 +121,7 @@ fn where_there_is_no_room_whole_hours_go() {
     trim(&path, Limits { bytes: pages / 3 + (4 << 20), ..LIMITS }, now());
     let connection = open(&path).unwrap();
     let hours: Vec<(i64, i64)> = connection
-        .prepare("SELECT hour, sum(count) FROM hours GROUP BY hour ORDER BY hour")
+        .prepare("SELECT hour, sum(count) FROM sums GROUP BY hour ORDER BY hour")
         .unwrap()
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
         .unwrap()
@@ -134,10 +134,10 @@ fn where_there_is_no_room_whole_hours_go() {
     forget_rows(&path);
     let told = sums(&path, 0, now()).values().sum::<u64>();
     assert_eq!(told as i64, all.iter().sum::<i64>(), "an hour of which a part is gone isn't told");
-    connection.execute("UPDATE meta SET value = (SELECT min(hour) FROM hours) WHERE key = 'hours_going'", []).unwrap();
+    connection.execute("UPDATE meta SET value = (SELECT min(hour) FROM sums) WHERE key = 'hours_going'", []).unwrap();
     trim(&path, LIMITS, now());
     let left: i64 =
-        connection.query_row("SELECT count(*) FROM hours WHERE hour <= ?", [hours[0].0], |row| row.get(0)).unwrap();
+        connection.query_row("SELECT count(*) FROM sums WHERE hour <= ?", [hours[0].0], |row| row.get(0)).unwrap();
     let going: Option<i64> =
         connection.query_row("SELECT value FROM meta WHERE key = 'hours_going'", [], |row| row.get(0)).unwrap();
     assert_eq!((left, going), (0, None), "what was begun is ended, though there is room again");

@@ -15,7 +15,7 @@ fn database(commands: &str) -> (TempDir, PathBuf) {
 
 #[test]
 fn our_log() {
-    let rows = "PRAGMA user_version = 2; INSERT INTO meta VALUES ('rolled', 0), ('gone', 0);
+    let rows = "PRAGMA user_version = 2;
         INSERT INTO verdicts VALUES (1, x'00', NULL), (2, x'01', 'c.toml:3');
         INSERT INTO said VALUES (1, 0, 'p', 's', 's.list', '0', 'cname', 'block', 1);
         INSERT INTO queries (id, time, client, name, type, rcode, ede, micros, transport, kind, verdicts, rules, aliases)
