@@ -115,11 +115,12 @@ impl Wanted {
         }
     }
 
-    /// The file that must be ready to be written, where one must.
-    fn file(&self) -> Option<&Path> {
+    /// The file that must be ready to be written, where one must, and whether one that is there is written to: dnstap puts
+    /// it aside, and begins another.
+    fn file(&self) -> Option<(&Path, bool)> {
         match &self.kind {
-            Kind::Json(JsonLines { to: JsonTarget::File(path), .. })
-            | Kind::Dnstap(Dnstap { to: DnstapTarget::File(path), .. }) => Some(path),
+            Kind::Json(JsonLines { to: JsonTarget::File(path), .. }) => Some((path, true)),
+            Kind::Dnstap(Dnstap { to: DnstapTarget::File(path), .. }) => Some((path, false)),
             _ => None,
         }
     }
@@ -203,9 +204,7 @@ impl QueryLog {
                 continue;
             }
             let failed = |why: String| StartError { option, why };
-            // Lines go on in a file that is there; one of dnstap is put aside, and another begins.
-            let goes_on = matches!(wanted.kind, Kind::Json(_));
-            wanted.file().map_or(Ok(()), |path| judge(path, goes_on)).map_err(failed)?;
+            wanted.file().map_or(Ok(()), |(path, goes_on)| judge(path, goes_on)).map_err(failed)?;
             // Its numbers go on, if they are of the same things.
             let counts = before.map(|(_, counts)| counts.clone());
             let counts = counts.filter(|counts| counts.counted() == wanted.counted());

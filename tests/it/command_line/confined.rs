@@ -4,7 +4,7 @@ use super::*;
 use std::os::unix::fs::symlink;
 
 /// Waits until the server blocks a name.
-fn until_blocked(place: &Place, name: &str) {
+pub fn until_blocked(place: &Place, name: &str) {
     until(name, || place.run(&["query", name]).stdout.contains("NXDOMAIN"));
 }
 

@@ -1,6 +1,7 @@
 //! What is asked of a running server.
 
 use super::*;
+use super::confined::until_blocked;
 
 #[test]
 fn a_hangup_reloads() {
