@@ -4,7 +4,7 @@ use super::{Failure, Outcome, say, say_json};
 use crate::{
     admin::{self, ListsView},
     app,
-    config::{Examined, Origin, Problems},
+    config::{Config, Examined, Origin, Problems},
     lists::{ListPath, ListState, ListStatus, Lists, Published},
     policy::parse::Told,
     query_log,
@@ -77,21 +77,9 @@ fn look(found: Examined) -> Looked {
     if let Origin::File(path) = &config.origin {
         looked.configuration = Some(path.display().to_string());
     }
-    if is_whole(&["resolve"]) {
-        looked.problems.extend(app::check_resolver(&config).err().map(|error| error.to_string()));
-    }
-    if is_whole(&["admin"]) {
-        looked.problems.extend(app::check_admin(&config));
-    }
-    if is_whole(&["query_log", "state"]) {
-        looked.problems.extend(query_log::check(&config.query_log).iter().map(ToString::to_string));
-    }
-    if is_whole(&["local"]) {
-        match app::local_data(&config) {
-            Ok((_, of_names)) => looked.warnings.extend(of_names),
-            Err(error) => looked.problems.push(error.to_string()),
-        }
-    }
+    let (problems_of_files, of_names) = look_at_files(&config, &is_whole);
+    looked.problems.extend(problems_of_files);
+    looked.warnings.extend(of_names);
     if is_whole(&["listen", "admin"]) {
         // Addresses that a server could not have now are no error: a service may have rights that whoever checks has not,
         // and another program may be about to leave.
@@ -116,6 +104,35 @@ fn look(found: Examined) -> Looked {
         Err(error) => looked.problems.extend(error.to_string().lines().map(str::to_owned)),
     }
     looked
+}
+
+/// What a start would stumble over in what the configuration names besides lists: all of it, a line each.
+pub fn problems(config: &Config) -> Vec<String> {
+    look_at_files(config, &|_| true).0
+}
+
+/// The same of sections that are whole, and what in the owner's hosts files can't be used.
+fn look_at_files(config: &Config, is_whole: &dyn Fn(&[&str]) -> bool) -> (Vec<String>, Vec<String>) {
+    let (mut problems, mut of_names) = (Vec::new(), Vec::new());
+    if is_whole(&["resolve"]) {
+        problems.extend(app::check_resolver(config).err().map(|error| error.to_string()));
+    }
+    if is_whole(&["admin"]) {
+        problems.extend(app::check_admin(config));
+    }
+    if is_whole(&["query_log", "state"]) {
+        problems.extend(query_log::check(&config.query_log).iter().map(ToString::to_string));
+    }
+    if is_whole(&["local"]) {
+        match app::local_data(config) {
+            Ok((_, told)) => of_names = told,
+            Err(error) => problems.push(error.to_string()),
+        }
+    }
+    if is_whole(&["log"]) {
+        problems.extend(super::serve::filter(&config.log).err().map(|why| format!("log.filter: {why}")));
+    }
+    (problems, of_names)
 }
 
 impl Looked {

@@ -2,7 +2,7 @@
 
 mod status_line;
 
-use super::{Failure, Outcome};
+use super::{Failure, Outcome, check};
 use crate::{
     app::{self, AppError, FollowLog, Outside, Passed, Running, Start},
     config::{Config, JsonTarget, Loaded, Log, Origin, Problem, Problems},
@@ -44,6 +44,10 @@ pub fn serve(loaded: Loaded, read_again: ReadAgain, take_over: bool) -> Outcome 
     // Both before there is another thread: one takes what was passed from the surroundings, and what the other does holds
     // for threads that come later.
     let passed = Passed::take().map_err(|error| Failure::Configuration(error.to_string()))?;
+    let problems = check::problems(&loaded.config);
+    if !problems.is_empty() {
+        return Err(Failure::Configuration(problems.join("\n")));
+    }
     if !take_over {
         refuse_obstacles(&loaded.config, &passed)?;
     }
@@ -191,7 +195,7 @@ async fn wait_for_silence(health: Health) {
 }
 
 /// What the log tells, as it is configured.
-fn filter(log: &Log) -> Result<EnvFilter, String> {
+pub(super) fn filter(log: &Log) -> Result<EnvFilter, String> {
     EnvFilter::try_new(&log.filter).map_err(|error| format!("`{}` can't be read: {error}", log.filter))
 }
 

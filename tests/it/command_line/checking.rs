@@ -105,6 +105,16 @@ fn check_reports_problems_of_all_kinds_at_once() {
     assert_eq!(ended.code, Some(78), "{ended:?}");
     has(&ended.stderr, &kinds);
     has(&ended.stdout, &["overlay.toml:2:16: modes.everybody.test-program: \"of\" is not one of"]);
+    // A start ends with what it can be known to stumble over, all of it.
+    let text = fs::read_to_string(place.path("cleandns.toml")).unwrap();
+    fs::write(place.path("cleandns.toml"), text.replace(wrong, "[log]\nfilter = \"in=fo=o\"\n")).unwrap();
+    let kinds_of_start = ["log.filter: ", "root.hints", "users:1: ", "query_log.json.to: ", "query_log.dnstap.to: "];
+    for args in [&[][..], &["check"]] {
+        let ended = place.run(args);
+        assert_eq!(ended.code, Some(78), "{args:?}: {ended:?}");
+        has(&ended.stderr, &kinds_of_start);
+    }
+    fs::write(place.path("cleandns.toml"), text).unwrap();
     let ended = place.run(&["check", "--json"]);
     let told: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
     let problems: Vec<&str> = told["problems"].as_array().unwrap().iter().filter_map(|told| told.as_str()).collect();
