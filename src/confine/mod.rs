@@ -15,7 +15,7 @@ mod user;
 pub use places::Places;
 
 use crate::config::Config;
-use std::{fmt, path::PathBuf};
+use std::fmt;
 
 /// Why the process can't become what it is told to.
 #[derive(Debug, thiserror::Error)]
@@ -49,25 +49,24 @@ pub struct Confined {
 impl Confined {
     /// Tells why a later configuration can't be followed: it names files that are out of reach for good.
     pub fn reaches(&self, config: &Config) -> Result<(), String> {
-        let Some([read, written]) = self.places.as_ref().map(|places| places.lacks(config)) else { return Ok(()) };
-        let told =
-            |paths: &[PathBuf]| paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
-        let read = (!read.is_empty()).then(|| {
+        let Some(places) = &self.places else { return Ok(()) };
+        let lacks: Vec<String> = places.lacks(config).iter().map(|path| path.display().to_string()).collect();
+        let read = (!lacks.is_empty()).then(|| {
             format!(
                 "out of reach for the server that runs, which was told before it began what it may read: {}; restart it, and \
                  to go without a restart another time, write the folder into [process] read now",
-                told(&read)
+                lacks.join(", ")
             )
         });
-        let written = (!written.is_empty()).then(|| {
+        let written = places.cannot_write(config).into_iter().map(|(option, path)| {
             format!(
-                "out of reach for the server that runs, which was told before it began where it may write: {}; restart it, \
-                 or write a place in the state folder",
-                told(&written)
+                "{option}: {} is out of reach for the server that runs, which was told before it began where it may write; \
+                 restart it, or write a file in the state folder",
+                path.display()
             )
         });
-        let lacks: Vec<String> = read.into_iter().chain(written).collect();
-        if lacks.is_empty() { Ok(()) } else { Err(lacks.join("\n")) }
+        let told: Vec<String> = read.into_iter().chain(written).collect();
+        if told.is_empty() { Ok(()) } else { Err(told.join("\n")) }
     }
 }
 

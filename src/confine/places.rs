@@ -72,13 +72,31 @@ impl Places {
         places
     }
 
-    /// The paths that a configuration needs to read, and those that it needs to write to, which are out of reach.
-    pub fn lacks(&self, config: &Config) -> [Vec<PathBuf>; 2] {
-        let Self { read, write, .. } = Self::of(config);
-        let can_write = |path: &PathBuf| self.write.iter().any(|place| path.starts_with(place));
-        let can_read = |path: &PathBuf| can_write(path) || self.read.iter().any(|place| path.starts_with(place));
-        let read = read.into_iter().filter(|path| !can_read(path)).collect();
-        [read, write.into_iter().filter(|path| !can_write(path)).collect()]
+    /// The paths that a configuration needs to read, and that are out of reach.
+    pub fn lacks(&self, config: &Config) -> Vec<PathBuf> {
+        let reach = |path: &PathBuf| self.read.iter().chain(&self.write).any(|place| path.starts_with(place));
+        Self::of(config).read.into_iter().filter(|path| !reach(path)).collect()
+    }
+
+    /// The files that it writes to, and that are so, each with its option.
+    pub fn cannot_write(&self, config: &Config) -> Vec<(&'static str, PathBuf)> {
+        let log = &config.query_log;
+        let json = log.json.as_ref().and_then(|json| match &json.to {
+            JsonTarget::File(path) => Some(path),
+            JsonTarget::Stdout => None,
+        });
+        let dnstap = log.dnstap.as_ref().and_then(|dnstap| match &dnstap.to {
+            DnstapTarget::File(path) => Some(path),
+            DnstapTarget::Tcp(_) | DnstapTarget::Unix(_) => None,
+        });
+        let written = [
+            ("query_log.path", log.database.as_ref()),
+            ("query_log.json.to", json),
+            ("query_log.dnstap.to", dnstap),
+            ("admin.audit", config.admin.as_ref().and_then(|admin| admin.audit.as_ref())),
+        ];
+        let named = written.into_iter().filter_map(|(option, path)| Some((option, path?.clone())));
+        named.filter(|(_, path)| !self.write.iter().any(|place| path.starts_with(place))).collect()
     }
 
     /// The configuration's file with what lies beside it: other parts of it, secrets, lists.
@@ -239,12 +257,13 @@ mod tests {
         [&above, &far].iter().for_each(|file| fs::write(file, "").unwrap());
         let now = Places::of(&configure(folder.path(), ""));
         let lacks = |file: &Path| now.lacks(&configure(folder.path(), &format!("local.hosts = [{file:?}]")));
-        let nothing: [Vec<PathBuf>; 2] = Default::default();
-        assert_eq!(lacks(&above), nothing);
-        assert_eq!(lacks(&far), [vec![other.path().to_owned()], vec![]]);
+        assert_eq!(lacks(&above), [""; 0].map(PathBuf::from));
+        assert_eq!(lacks(&far), [other.path()]);
         // What may be read may not be written to for that.
-        let writes = |file: &Path| now.lacks(&configure(folder.path(), &format!("query_log.json.to = {file:?}")));
-        assert_eq!(writes(&folder.path().join("state/q.json")), nothing);
-        assert_eq!(writes(&folder.path().join("q.json")), [vec![], vec![folder.path().to_owned()]]);
+        let writes =
+            |file: &Path| now.cannot_write(&configure(folder.path(), &format!("query_log.json.to = {file:?}")));
+        assert_eq!(writes(&folder.path().join("state/q.json")), []);
+        let q = folder.path().join("q.json");
+        assert_eq!(writes(&q), [("query_log.json.to", q.clone())]);
     }
 }
