@@ -59,7 +59,7 @@ impl LocalData {
         records.iter().for_each(|record| data.add(record));
         let mut given: HashSet<Name> = HashSet::new();
         for record in records.iter().filter(|record| wildcard_parent(&record.owner).is_none()) {
-            let Some(reverse) = address(record).map(reverse_name) else { continue };
+            let Some(reverse) = address(record.rr_type, &record.data).map(reverse_name) else { continue };
             let is_taken = data.exact.contains_key(reverse.as_wire()) && !given.contains(&reverse);
             if !is_taken && given.insert(reverse) {
                 let target = record.owner.as_wire().to_vec();
@@ -67,6 +67,15 @@ impl LocalData {
             }
         }
         data
+    }
+
+    /// Addresses of names with this text in them, so many at most.
+    pub fn addresses_called(&self, part: &str, max: usize) -> Vec<IpAddr> {
+        let is_called = |owner: &[u8]| Name::from_wire(owner).is_ok_and(|name| name.to_string().contains(part));
+        let has_address = |record: &&LocalRecord| matches!(record.rr_type, RrType::A | RrType::AAAA);
+        let own = self.exact.iter().flat_map(|(owner, records)| records.iter().map(move |record| (owner, record)));
+        let own = own.filter(|(owner, record)| has_address(record) && is_called(owner));
+        own.filter_map(|(_, record)| address(record.rr_type, &record.data)).take(max).collect()
     }
 
     /// What to answer; `None` for a name that isn't local.
@@ -149,11 +158,11 @@ fn wildcard_parent(name: &Name) -> Option<Name> {
     (name.labels().next() == Some(b"*")).then(|| name.ancestor(1))
 }
 
-/// The address that a record gives its owner.
-fn address(record: &Record) -> Option<IpAddr> {
-    match record.rr_type {
-        RrType::A => <[u8; 4]>::try_from(record.data.as_slice()).ok().map(|octets| Ipv4Addr::from(octets).into()),
-        RrType::AAAA => <[u8; 16]>::try_from(record.data.as_slice()).ok().map(|octets| Ipv6Addr::from(octets).into()),
+/// The address that a record with this data gives its owner.
+fn address(rr_type: RrType, data: &[u8]) -> Option<IpAddr> {
+    match rr_type {
+        RrType::A => <[u8; 4]>::try_from(data).ok().map(|octets| Ipv4Addr::from(octets).into()),
+        RrType::AAAA => <[u8; 16]>::try_from(data).ok().map(|octets| Ipv6Addr::from(octets).into()),
         _ => None,
     }
 }

@@ -32,6 +32,11 @@ impl Pipeline {
         (local.end == LocalEnd::Data).then(|| target(&local.records)).flatten()
     }
 
+    /// Addresses of the owner's names with this text in them, in small letters; so many at most.
+    pub fn addresses_called(&self, part: &str, max: usize) -> Vec<IpAddr> {
+        self.terms.load().local.addresses_called(part, max)
+    }
+
     /// What others call an address; whoever has the zone may say what they like. `None`: nothing, or there is nobody to
     /// ask. It may take seconds.
     pub async fn claimed_name(&self, address: IpAddr, reverse: Reverse) -> Result<Option<Name>, Unanswered> {

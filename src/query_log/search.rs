@@ -37,6 +37,8 @@ pub enum NameLike {
 pub enum ClientLike {
     /// An address, or those in a network.
     Network(IpNet),
+    /// One of these.
+    Among(Vec<IpAddr>),
     /// What privacy left of one.
     Told(String),
 }
@@ -122,6 +124,7 @@ impl ClientLike {
     fn fits(&self, client: &str) -> bool {
         match self {
             Self::Told(told) => client == told,
+            Self::Among(all) => client.parse::<IpAddr>().is_ok_and(|address| all.contains(&address)),
             Self::Network(network) => match client.parse::<IpAddr>() {
                 Ok(address) => network.contains(&address),
                 // Of a client of which its network is kept.

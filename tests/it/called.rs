@@ -110,6 +110,13 @@ async fn names_are_the_owners_or_what_the_router_claims_and_stay_text() {
         let tops = server.json("/api/v1/overview/top?of=clients").await["rows"].clone();
         assert_eq!(of(&tops, client)["name"], name, "{tops}");
     }
+    // Whoever knows a client by its name finds it by that, or by a part of it.
+    for (typed, client) in [("kid.lan", "127.0.0.7"), ("Tablet", "127.0.0.8"), ("script", "127.0.0.9")] {
+        let log = server.json(&format!("/api/v1/log?client={typed}")).await["rows"].clone();
+        let found: Vec<_> = log.as_array().unwrap().iter().map(|row| &row["client"]).collect();
+        assert_eq!(found, [client], "{typed}");
+    }
+    assert_eq!(server.json("/api/v1/log?client=nobody").await["rows"], json!([]));
     let escaped = "\\&#60;script\\&#62;alert\\(1\\)\\&#60;/script\\&#62;.\\&#34;\\&#62;\\&#60;b\\&#62;.lan by PTR";
     for path in ["/", "/clients", "/log", "/log/1", "/setup"] {
         let page = get(&server, path).await.body;
@@ -154,6 +161,8 @@ async fn nobody_is_asked_where_names_would_tell_more_than_the_log_does() {
             let page = get(&server, path).await.body;
             assert!(!page.contains("by PTR") && (is_full || !page.contains("kid.lan")), "{more}{path}: {page}");
         }
+        let found = server.json("/api/v1/log?client=kid").await["rows"].as_array().unwrap().len();
+        assert_eq!(found, usize::from(is_full), "{more}");
         assert_eq!(asked.load(SeqCst), 0, "{more}");
         server.running.stop().await;
     }

@@ -5,7 +5,7 @@ use super::super::{
     live::{Tail, Told, Unread},
     serve::Lasting,
     view::{
-        called::called,
+        called::{by_name, called},
         log::{self, ClientNamed, LogError, LogView},
         search::Asked,
     },
@@ -69,6 +69,7 @@ pub async fn tail(
     Query(asked): Query<Asked>,
 ) -> Result<Response, Refused> {
     let search = known(asked)?.search(state.pipeline.now()).map_err(|error| refused(error.into()))?;
+    let search = by_name(&state, search);
     let full = || (StatusCode::SERVICE_UNAVAILABLE, "too many look at once already; try again later\n".to_owned());
     let tail = state.tails.watch(search).ok_or_else(full)?;
     let (sender, receiver) = mpsc::channel(1);

@@ -90,6 +90,12 @@ impl Names {
         name
     }
 
+    /// Addresses of those known names that have this text in them, in small letters.
+    pub fn addresses_called(&self, part: &str) -> Vec<IpAddr> {
+        let is_called = |known: &Known| known.name.as_ref().is_some_and(|name| name.to_lowercase().contains(part));
+        self.known().iter().filter(|(_, known)| is_called(known)).map(|(address, _)| *address).collect()
+    }
+
     /// Asks, when there is room.
     async fn learn(self, address: IpAddr) {
         let Ok(_turn) = self.0.turns.acquire().await else { return };
@@ -174,6 +180,8 @@ mod tests {
         settle().await;
         let name = names.of(address(1)).unwrap();
         assert!(name.starts_with("192.168.0.1.xx") && name.chars().count() == NAME_CHARS_MAX + 1, "{name}");
+        assert_eq!(names.addresses_called("168.0.1.x"), [address(1)]);
+        assert!(names.addresses_called("nobody").is_empty());
         assert_eq!(names.of("::ffff:192.168.0.1".parse().unwrap()).as_deref(), Some(&*name));
         router.advance(KEPT_FOR - Duration::from_secs(1));
         names.of(address(1));

@@ -5,9 +5,13 @@ use crate::{
     config::{ClientNames, Privacy},
     policy::{Client, Policy},
     query::{Pipeline, Reverse},
+    query_log::{ClientLike, Search},
 };
 use serde::Serialize;
 use std::{net::IpAddr, sync::Arc};
+
+/// Addresses of the owner's that are looked for by one name.
+const CALLED_MAX: usize = 256;
 
 /// What is known of a client besides its address.
 #[derive(Serialize, Clone, PartialEq, Eq, Default, Debug)]
@@ -66,6 +70,16 @@ pub fn of(state: &AdminState, address: IpAddr) -> Called {
     let (name, name_by) = by_owner().or_else(by_ptr).unzip();
     let mac = state.pipeline.hardware_address(address).map(shown_mac);
     Called { name, name_by, mac }
+}
+
+/// A search for a client by what it is called finds its addresses, as far as names are known.
+pub fn by_name(state: &AdminState, search: Search) -> Search {
+    let may_tell = state.settings.config().query_log.privacy == Privacy::Full;
+    let Some(ClientLike::Told(part)) = search.client.as_ref().filter(|_| may_tell) else { return search };
+    let mut all = state.pipeline.addresses_called(part, CALLED_MAX);
+    all.extend(state.names.addresses_called(part));
+    // What isn't called anything may be what privacy once left of a client.
+    if all.is_empty() { search } else { Search { client: Some(ClientLike::Among(all)), ..search } }
 }
 
 /// A client of which the address is known, as its group is told.

@@ -2,7 +2,7 @@
 
 use super::{
     super::{AdminState, live::Unread},
-    called::{Called, NameBy, called},
+    called::{Called, NameBy, by_name, called},
     explain::{earlier_line, rule_line},
     search::{Asked, Invalid},
 };
@@ -130,7 +130,7 @@ impl Why {
 
 /// Queries that are looked for.
 pub async fn search(state: &AdminState, asked: &Asked) -> Result<Found, LogError> {
-    let search = asked.search(state.pipeline.now())?;
+    let search = by_name(state, asked.search(state.pipeline.now())?);
     let (page, limit) = asked.page(ROWS, ROWS_MAX)?;
     Ok(look(state, search, page, limit).await?)
 }

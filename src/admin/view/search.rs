@@ -17,7 +17,7 @@ const TYPED_BYTES_MAX: usize = 2048;
 pub struct Asked {
     /// A part of a name; `=name` for just that one; `.name` for it and all below.
     pub name: String,
-    /// An address, a network, or what privacy left of a client.
+    /// An address, a network, a part of a name, or what privacy left of a client.
     pub client: String,
     pub program: String,
     /// `service` of any program, `program/service`, or `program/` for all of one.
