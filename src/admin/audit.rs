@@ -5,6 +5,7 @@
 
 use super::auth::{By, Role, Who};
 use crate::report::Moment;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::{
@@ -55,7 +56,7 @@ pub struct Line {
 }
 
 /// What became of it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     Done,

@@ -7,6 +7,7 @@ use super::{
     form::Top,
 };
 use foldhash::{HashMap, HashMapExt as _, HashSet};
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -45,7 +46,7 @@ pub struct ListRule {
 }
 
 /// What became of queries that have something in common.
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
 pub struct TopRow {
     pub key: String,
     pub blocked: u64,

@@ -5,11 +5,12 @@ use crate::{
     config::{ClientNames, Privacy},
     query::{Pipeline, Reverse},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::{net::IpAddr, sync::Arc};
 
 /// What is known of a client besides its address.
-#[derive(Serialize, Clone, PartialEq, Eq, Default, Debug)]
+#[derive(Serialize, JsonSchema, Clone, PartialEq, Eq, Default, Debug)]
 pub struct Called {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
@@ -22,7 +23,7 @@ pub struct Called {
 }
 
 /// Who says what a client is called.
-#[derive(Serialize, Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Serialize, JsonSchema, Clone, Copy, PartialEq, Eq, Debug)]
 #[serde(rename_all = "snake_case")]
 pub enum NameBy {
     /// `[local]`.

@@ -6,6 +6,7 @@ use crate::{
     policy::{Outcome, parse::Told},
     telemetry::ListKey,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::HashMap,
@@ -13,7 +14,7 @@ use std::{
 };
 
 /// All lists, as the API shows them.
-#[derive(Serialize, Deserialize, Debug)]
+#[derive(Serialize, Deserialize, JsonSchema, Debug)]
 pub struct ListsView {
     pub epoch: u64,
     pub lists: Vec<ListView>,
@@ -28,12 +29,13 @@ pub struct ListsView {
 }
 
 /// One list.
-#[derive(Serialize, Deserialize, Debug)]
+#[derive(Serialize, Deserialize, JsonSchema, Debug)]
 pub struct ListView {
     pub program: String,
     pub service: String,
     pub list: String,
     pub path: String,
+    #[schemars(extend("enum" = ["off", "shadow", "enforce"]))]
     pub mode: String,
     pub format: String,
     pub rules: usize,

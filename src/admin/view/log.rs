@@ -13,6 +13,7 @@ use crate::{
         sqlite::{Found, Page},
     },
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::time::{Duration, Instant};
 
@@ -24,7 +25,7 @@ const ROWS: usize = 100;
 const ROWS_MAX: usize = 500;
 
 /// A page of the log. `next` and `previous` are what is to be written as `before` and `after` for the pages beside it.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, JsonSchema, Debug)]
 pub struct LogView<'r> {
     pub rows: Vec<LogRow<'r>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -37,7 +38,7 @@ pub struct LogView<'r> {
 }
 
 /// A query with its number.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, JsonSchema, Debug)]
 pub struct LogRow<'r> {
     pub id: i64,
     #[serde(flatten)]
@@ -48,7 +49,7 @@ pub struct LogRow<'r> {
 }
 
 /// What the client of a query is called.
-#[derive(Serialize, Clone, PartialEq, Eq, Default, Debug)]
+#[derive(Serialize, JsonSchema, Clone, PartialEq, Eq, Default, Debug)]
 pub struct ClientNamed {
     #[serde(rename = "client_name", skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
@@ -73,7 +74,7 @@ pub struct Why {
 }
 
 /// A line of a list, as it said something.
-#[derive(Serialize, Clone, PartialEq, Eq, Debug)]
+#[derive(Serialize, JsonSchema, Clone, PartialEq, Eq, Debug)]
 pub struct Line {
     pub program: String,
     pub list: String,
@@ -86,7 +87,7 @@ pub struct Line {
 }
 
 /// The same for programs.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, JsonSchema, Debug)]
 pub struct WhyView<'r> {
     #[serde(flatten)]
     pub row: LogRow<'r>,

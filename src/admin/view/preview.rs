@@ -15,6 +15,7 @@ use crate::{
     report::{Filter, Moment, Share, Tally, Tops, counted},
 };
 use foldhash::{HashSet, HashSetExt as _};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -30,7 +31,7 @@ const ROWS_MAX: usize = 20;
 const SPANS: [u32; 2] = [24, 7 * 24];
 
 /// What is asked for.
-#[derive(Deserialize, Clone, Default, Debug)]
+#[derive(Deserialize, JsonSchema, Clone, Default, Debug)]
 #[serde(deny_unknown_fields)]
 pub struct PreviewAsked {
     #[serde(default)]
@@ -47,7 +48,7 @@ pub struct PreviewAsked {
 }
 
 /// What is known of what a mode would do.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, JsonSchema, Debug)]
 pub struct Preview {
     pub program: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -66,7 +67,7 @@ pub struct Preview {
 }
 
 /// What was seen in some hours.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, JsonSchema, Debug)]
 pub struct Measured {
     pub hours: u32,
     pub from: Moment,
@@ -90,7 +91,7 @@ pub struct Measured {
 }
 
 /// A client or a name that was hit.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, JsonSchema, Debug)]
 pub struct Hit {
     pub key: String,
     pub queries: u64,

@@ -5,11 +5,7 @@ use crate::{
     harness::Server,
     pages::{Response, request},
 };
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs,
-    path::Path,
-};
+use std::collections::{BTreeMap, BTreeSet};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     net::TcpStream,
@@ -22,25 +18,16 @@ const TO_SIGN_OUT: [(&str, &str); 2] = [("POST", "/do/sign-out"), ("DELETE", "/a
 
 /// Method and path of every guarded route, as the source has them.
 fn routes() -> Vec<(&'static str, String)> {
-    let admin = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/admin");
-    let files = ["api/mod.rs", "api/changes.rs", "pages/mod.rs", "pages/forms/mod.rs"];
-    let files = files.map(|file| fs::read_to_string(admin.join(file)).unwrap());
     let mut routes = Vec::new();
-    for part in files.iter().flat_map(|text| text.split(".route(").skip(1)) {
-        let path = part.split('"').nth(1).unwrap();
+    for (method, path) in crate::routes::of_source() {
         // Who restarts servers needs no secret.
-        if ["/healthz", "/readyz"].contains(&path) {
+        if ["/healthz", "/readyz"].contains(&path.as_str()) {
             continue;
         }
         let path = path.replace("{program}", "strict").replace("{list}", "block.list");
         let path =
             path.split('/').map(|part| if part.starts_with('{') { "1" } else { part }).collect::<Vec<_>>().join("/");
-        let rest = part.split_once(',').unwrap().1.split(['}', ';']).next().unwrap();
-        for method in ["get", "post", "put", "patch", "delete"] {
-            if rest.contains(&format!("{method}(")) {
-                routes.push((method.to_uppercase().leak() as &str, path.clone()));
-            }
-        }
+        routes.push((method, path));
     }
     routes
 }
