@@ -6,6 +6,7 @@ use crate::{
     resolve::{Clock, Resolver, UpstreamCounters},
     settings::{OverlayFile, Settings, Standing},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -52,7 +53,7 @@ impl Readiness {
 }
 
 /// What a concern is about.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Code {
     Stopping,
@@ -87,7 +88,7 @@ pub enum Code {
 }
 
 /// Something that isn't as it should be.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
 pub struct Concern {
     pub code: Code,
     pub what: String,

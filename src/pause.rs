@@ -5,6 +5,7 @@ use crate::{
     whole,
 };
 use arc_swap::ArcSwap;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{
     fs, io,
@@ -31,12 +32,13 @@ pub struct Pauses {
 }
 
 /// A pause as it is written down and shown.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Kept {
     /// `None`: everybody, or `client`; `default`: clients in no group.
     pub group: Option<String>,
     /// One client, or those in a network; as in a group's `clients`.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "as_text")]
+    #[schemars(with = "Option<String>")]
     pub client: Option<ClientKey>,
     /// Seconds since 1970 (UTC).
     pub until: i64,

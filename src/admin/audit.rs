@@ -8,6 +8,7 @@ mod files;
 use self::files::{aside, end_half_line, lines_at_end, put_aside};
 use super::auth::{By, Role, Who};
 use crate::report::Moment;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::{
@@ -67,7 +68,7 @@ pub struct Line {
 }
 
 /// What became of it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     Done,

@@ -8,6 +8,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Before the word that says what kind of problem it is. It is a name, and leads nowhere.
@@ -49,6 +50,29 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All of them, in the order of their statuses.
+    pub const ALL: [Self; 19] = [
+        Self::BadRequest,
+        Self::NotSignedIn,
+        Self::ReadOnly,
+        Self::Csrf,
+        Self::NoSuchThing,
+        Self::Method,
+        Self::TooSlow,
+        Self::ChangedSince,
+        Self::Excepted,
+        Self::Confirm,
+        Self::TooLarge,
+        Self::NotJson,
+        Self::OtherHost,
+        Self::Invalid,
+        Self::TooMany,
+        Self::Fault,
+        Self::NotYet,
+        Self::NoOverlay,
+        Self::NotRecorded,
+    ];
+
     /// Its stable word, its status, and what it means.
     fn parts(self) -> (&'static str, StatusCode, &'static str) {
         match self {
@@ -76,6 +100,16 @@ impl Kind {
 
     pub fn status(self) -> StatusCode {
         self.parts().1
+    }
+
+    /// Its stable word.
+    pub fn word(self) -> &'static str {
+        self.parts().0
+    }
+
+    /// What a problem of it has as its type.
+    pub fn uri(self) -> String {
+        format!("{TYPES}{}", self.word())
     }
 
     /// What it means, for people.
@@ -106,7 +140,7 @@ impl Kind {
 }
 
 /// What is wrong with one value.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct FieldProblem {
     pub field: String,
     pub message: String,
@@ -154,7 +188,7 @@ impl IntoResponse for Refusal {
 }
 
 /// The body of an error of the API.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, JsonSchema, Debug)]
 pub struct Problem {
     pub r#type: String,
     pub title: &'static str,
@@ -169,10 +203,9 @@ pub struct Problem {
 
 impl Problem {
     fn new(refusal: Refusal, status: StatusCode, instance: String) -> Self {
-        let (word, _, title) = refusal.kind.parts();
         Self {
-            r#type: format!("{TYPES}{word}"),
-            title,
+            r#type: refusal.kind.uri(),
+            title: refusal.kind.title(),
             status: status.as_u16(),
             detail: refusal.detail.trim().to_owned(),
             instance,

@@ -295,12 +295,12 @@ impl Finder {
     pub fn flush(&self, name: &Name, subtree: bool) -> u64 {
         // What the resolver keeps for itself would come back otherwise.
         self.resolver.forget();
-        self.cache.flush(|entry| {
-            entry.is_about(|kept| match subtree {
-                false => kept == name,
-                true => kept.is_at_or_below(name),
-            })
-        })
+        self.cache.flush(|entry| is_about(entry, name, subtree))
+    }
+
+    /// How many answers [`Self::flush`] would forget.
+    pub fn kept_about(&self, name: &Name, subtree: bool) -> u64 {
+        self.cache.entries().filter(|entry| is_about(entry, name, subtree)).count() as u64
     }
 
     /// The resolution that is in flight for what was looked for, or a new one.
@@ -396,6 +396,14 @@ impl Drop for Landing {
 }
 
 /// True if nobody gave an answer. One that breaks DNSSEC is an answer, and what was kept before must not stand for it.
+/// Whether a kept answer is about a name, or with `subtree` about any name at it or below.
+fn is_about(entry: &Entry, name: &Name, subtree: bool) -> bool {
+    entry.is_about(|kept| match subtree {
+        false => kept == name,
+        true => kept.is_at_or_below(name),
+    })
+}
+
 fn has_failed(resolution: &Resolution) -> bool {
     resolution.rcode == Rcode::SERVFAIL && resolution.security != Security::Bogus
 }

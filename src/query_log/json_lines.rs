@@ -12,14 +12,16 @@ use crate::{
     resolve::Security,
 };
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{borrow::Cow, net::IpAddr, sync::Arc};
 
 /// A row as JSON. What a query has not is left out. Times are RFC 3339, in UTC.
-#[derive(Serialize, Deserialize, Clone, PartialEq, Debug)]
+#[derive(Serialize, Deserialize, JsonSchema, Clone, PartialEq, Debug)]
 #[serde(deny_unknown_fields)]
 pub struct JsonRow<'a> {
     /// When it was answered.
+    #[schemars(extend("format" = "date-time"))]
     pub time: Cow<'a, str>,
     #[serde(default, skip_serializing_if = "str::is_empty")]
     pub instance: Cow<'a, str>,
@@ -56,6 +58,7 @@ pub struct JsonRow<'a> {
     #[serde(default, skip_serializing_if = "<[IpAddr]>::is_empty")]
     pub addresses: Cow<'a, [IpAddr]>,
     /// `blocked`, `would-block`, `excepted` or `passed`.
+    #[schemars(extend("enum" = ["blocked", "would-block", "excepted", "passed"]))]
     pub fate: Cow<'a, str>,
     /// Where the owner's exception stands that passed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -65,7 +68,7 @@ pub struct JsonRow<'a> {
 }
 
 /// What one program said, as JSON.
-#[derive(Serialize, Deserialize, Clone, PartialEq, Debug)]
+#[derive(Serialize, Deserialize, JsonSchema, Clone, PartialEq, Debug)]
 #[serde(deny_unknown_fields)]
 pub struct JsonSaid<'a> {
     pub program: Cow<'a, str>,
@@ -77,6 +80,7 @@ pub struct JsonSaid<'a> {
     pub rule: Cow<'a, str>,
     pub trigger: Cow<'a, str>,
     /// `block`, `would-block` or `except`.
+    #[schemars(extend("enum" = ["block", "would-block", "except"]))]
     pub outcome: Cow<'a, str>,
     #[serde(default, skip_serializing_if = "is_false")]
     pub acted: bool,

@@ -5,6 +5,7 @@
 //! what privacy left of one.
 
 use super::{Filter, Held, Kinds, KnownList, Moment, NeverHit, Share, Unread};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Raised when a field changes its meaning or goes.
@@ -120,14 +121,14 @@ impl Totals {
 }
 
 /// Queries in steps of equal length.
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
 pub struct TimeLine {
     pub bucket_seconds: u64,
     pub buckets: Vec<Bucket>,
 }
 
 /// Queries of one step.
-#[derive(Clone, Copy, PartialEq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, JsonSchema)]
 pub struct Bucket {
     pub start: Moment,
     pub blocked: u64,

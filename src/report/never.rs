@@ -2,6 +2,7 @@
 
 use super::Tally;
 use crate::policy::RuleView;
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::{HashMap, HashSet};
 
@@ -21,7 +22,7 @@ pub struct NeverHit {
 }
 
 /// One of them.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, JsonSchema)]
 pub struct QuietRule {
     pub line: u32,
     /// As in verdicts.

@@ -8,6 +8,7 @@ use super::{
     never::{Candidate, QuietRule, others},
 };
 use foldhash::{HashMap, HashMapExt as _, HashSet};
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::{self, BTreeMap};
 
@@ -86,7 +87,7 @@ impl ListHits {
 }
 
 /// What became of queries that have something in common.
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
 pub struct TopRow {
     pub key: String,
     pub blocked: u64,

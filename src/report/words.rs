@@ -1,5 +1,6 @@
 //! How numbers, shares, times and foreign texts are written, in every format alike.
 
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use std::{borrow::Cow, fmt};
 
@@ -21,8 +22,9 @@ pub(super) fn kept(privacy: &[String]) -> String {
 }
 
 /// A time: microseconds since 1970 (UTC). Shown as `2026-11-28 21:20:55`, serialized as RFC 3339, whole seconds both.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Moment(pub i64);
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, JsonSchema)]
+#[schemars(description = "A time, RFC 3339 in UTC, in whole seconds.")]
+pub struct Moment(#[schemars(with = "String", extend("format" = "date-time"))] pub i64);
 
 impl Moment {
     /// The day it is in (UTC), as `2026-11-28`.
@@ -55,7 +57,7 @@ impl Serialize for Moment {
 }
 
 /// A part beside what it is a part of.
-#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize)]
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, JsonSchema)]
 pub struct Share {
     pub part: u64,
     pub of: u64,

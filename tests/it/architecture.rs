@@ -144,6 +144,8 @@ const ARROWS: &[(&str, &[&str], &str)] = &[
         "what stands now, as plain data",
     ),
     ("admin/api", &["askama", "pages"], "JSON out of views"),
+    ("admin/view", &["SchemaGenerator"], "its types say what they are, and api makes the document"),
+    ("admin/change", &["SchemaGenerator"], "likewise"),
     (
         "admin/pages",
         &["admin::api", "super::api", "crate::telemetry", "crate::query::", "crate::lists::List"],
@@ -173,6 +175,8 @@ const ARROWS: &[(&str, &[&str], &str)] = &[
 const OWNERS: &[(&str, &[&str])] = &[
     ("argon2", &["admin"]),
     ("tokio_rustls", &["admin"]),
+    // It is made into a document by admin/api alone; the others say what they write.
+    ("schemars", &["admin", "health", "pause", "query_log", "report"]),
     ("hickory_resolver::", &["resolve"]),
     ("hickory_server::", &[]),
     ("domain::", &["resolve"]),

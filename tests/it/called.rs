@@ -233,7 +233,7 @@ async fn a_device_finds_out_whether_it_asks_here() {
 async fn by_the_name_of_a_check_there_is_one_word_and_nothing_else() {
     let folder = folder();
     std::fs::write(folder.path().join("own.list"), "#! cleandns\nblocked.example\n").unwrap();
-    std::fs::write(folder.path().join("token"), "s3cret\n").unwrap();
+    std::fs::write(folder.path().join("token"), "s3cret-of-the-owner\n").unwrap();
     let toml = "[admin]\nlisten = \"127.0.0.1:0\"\ntoken_file = \"token\"\n[[program]]\nname = \"own\"\nlists = [{ path = \"own.list\" }]\n";
     let server = start(folder, None, toml).await;
     let host = "t-0123.check.cleandns.home.arpa:8053";
@@ -253,7 +253,7 @@ async fn by_the_name_of_a_check_there_is_one_word_and_nothing_else() {
     }
     // By this server's own name it is a page like others: there is none.
     assert_eq!(
-        request(&server, "GET /seen", "Host: localhost\r\nAuthorization: Bearer s3cret\r\n", "").await.status,
+        request(&server, "GET /seen", "Host: localhost\r\nAuthorization: Bearer s3cret-of-the-owner\r\n", "").await.status,
         404
     );
     assert_eq!(by_host(&server, "GET /api/v1/setup/seen", "localhost").await.status, 401);

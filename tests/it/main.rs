@@ -29,6 +29,7 @@ mod mmdb;
 mod monitoring;
 #[path = "../bench/names.rs"]
 mod names;
+mod openapi;
 mod pages;
 mod policy;
 mod query_log;
@@ -37,6 +38,7 @@ mod recursion;
 mod regression;
 mod reload;
 mod replay;
+mod routes;
 mod shipped_lists;
 mod start;
 mod takeover;

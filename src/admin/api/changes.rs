@@ -13,15 +13,20 @@ use super::super::{
         tops::API_WITHIN,
     },
 };
+use super::{
+    asked::{Body, Nothing, Number, Query, Try},
+    openapi::{self, Operation, change},
+};
 use crate::config::overlay::{OwnBlock, OwnException};
 use axum::{
     Json, Router,
-    extract::{FromRequest, Path, Query, Request, State},
+    extract::{Path, State},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, patch, post, put},
 };
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::borrow::Borrow;
 
 pub fn routes() -> Router<AdminState> {
@@ -40,26 +45,91 @@ pub fn routes() -> Router<AdminState> {
         .route("/api/v1/overlay", get(overlay))
 }
 
-/// `?dry_run=true`: it is checked and told, and nothing is changed.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Try {
-    #[serde(default)]
-    pub dry_run: bool,
-}
+/// What the document says of them.
+pub const OPERATIONS: &[Operation] = &[
+    openapi::get("/api/v1/programs", "The programs with their services, and how far each goes")
+        .asks::<Whose>()
+        .gives::<Programs>(200, "As they are for one group.")
+        .refuses(&[Kind::NoSuchThing]),
+    openapi::get("/api/v1/programs/{program}/preview", "What it would do if it were enforced")
+        .asks::<PreviewAsked>()
+        .gives::<Preview>(200, "What it hit, or would have, in the last day and week.")
+        .refuses(&[Kind::NoSuchThing]),
+    openapi::get("/api/v1/clients", "Who asked of late")
+        .asks::<ClientsAsked>()
+        .gives::<ClientsView>(200, "Those that asked most."),
+    openapi::get("/api/v1/groups", "The groups of clients").asks::<Nothing>().gives::<GroupsView>(200, "The groups."),
+    lasting("put", "/api/v1/modes", "Set a mode")
+        .more("To set `enforce` it takes `confirmed`: look at what it would block first.")
+        .takes::<ModeAsked>()
+        .refuses(&[Kind::Confirm, Kind::NoOverlay, Kind::NotYet, Kind::ChangedSince]),
+    lasting("delete", "/api/v1/modes", "Give a mode back to the configuration").takes::<ModeAsked>().refuses(&[
+        Kind::NoOverlay,
+        Kind::NotYet,
+        Kind::ChangedSince,
+    ]),
+    change("put", "/api/v1/schedules", "Set when a program, or a group's own modes, hold")
+        .tried()
+        .takes::<ScheduleAsked>()
+        .gives::<ScheduleDone>(200, IN_FORCE)
+        .gives::<ScheduleDone>(202, NOT_YET)
+        .refuses(&[Kind::NoOverlay, Kind::ChangedSince]),
+    openapi::get("/api/v1/exceptions", "The exceptions: those of the configuration, and those made here")
+        .asks::<Nothing>()
+        .gives::<ExceptionsView>(200, "The exceptions."),
+    lasting("post", "/api/v1/exceptions", "Make an exception")
+        .takes::<ExceptionAsked>()
+        .gives::<Done>(201, MADE)
+        .refuses(&[Kind::NoOverlay, Kind::ChangedSince]),
+    lasting("patch", "/api/v1/exceptions/{id}", "Change an exception that was made here")
+        .more("What is left out stays.")
+        .takes::<ExceptionAsked>()
+        .refuses(&[Kind::NoSuchThing, Kind::NoOverlay, Kind::ChangedSince]),
+    lasting("delete", "/api/v1/exceptions/{id}", "Remove an exception that was made here").refuses(&[
+        Kind::NoSuchThing,
+        Kind::NoOverlay,
+        Kind::ChangedSince,
+    ]),
+    openapi::get("/api/v1/blocks", "The blocks that were made here")
+        .asks::<Nothing>()
+        .gives::<BlocksView>(200, "The blocks."),
+    lasting("post", "/api/v1/blocks", "Block a name").takes::<BlockAsked>().gives::<Done>(201, MADE).refuses(&[
+        Kind::Excepted,
+        Kind::NoOverlay,
+        Kind::ChangedSince,
+    ]),
+    lasting("patch", "/api/v1/blocks/{id}", "Change a block that was made here")
+        .more("What is left out stays.")
+        .takes::<BlockAsked>()
+        .refuses(&[Kind::NoSuchThing, Kind::Excepted, Kind::NoOverlay, Kind::ChangedSince]),
+    lasting("delete", "/api/v1/blocks/{id}", "Remove a block that was made here").refuses(&[
+        Kind::NoSuchThing,
+        Kind::NoOverlay,
+        Kind::ChangedSince,
+    ]),
+    lasting("post", "/api/v1/changes/{change}/undo", "Undo a change, if nobody has changed it since").refuses(&[
+        Kind::NoSuchThing,
+        Kind::ChangedSince,
+        Kind::Invalid,
+        Kind::NoOverlay,
+    ]),
+    openapi::get("/api/v1/overlay", "The file of what was changed here, as it is in force")
+        .asks::<Nothing>()
+        .gives_text("text/plain", "TOML; empty if nothing was changed."),
+];
 
-/// A body of JSON whose every field is known; what is wrong with it is told as of one whose values don't fit.
-pub struct Body<T>(pub T);
+/// What is said of something new.
+const MADE: &str = "It is made, and in force.";
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
-    type Rejection = Response;
+/// The same of what was there.
+const IN_FORCE: &str = "It is in force; or it was only tried.";
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
-        match Json::<T>::from_request(request, state).await {
-            Ok(Json(body)) => Ok(Self(body)),
-            Err(error) => Err(error.into_response()),
-        }
-    }
+/// What is said of what takes its time.
+const NOT_YET: &str = "It is kept, and not in force yet.";
+
+/// A change that lasts: it is in force, or soon will be.
+pub const fn lasting(method: &'static str, path: &'static str, summary: &'static str) -> Operation {
+    change(method, path, summary).tried().gives::<Done>(200, IN_FORCE).gives::<Done>(202, NOT_YET)
 }
 
 /// What became of a change: 200 once it is in force, 202 while it isn't.
@@ -77,9 +147,10 @@ pub fn told<D: Borrow<Done> + Serialize>(done: Result<D, Refusal>, dry_run: bool
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Whose {
+    /// Empty: clients in no group.
     #[serde(default)]
     group: String,
 }
@@ -103,12 +174,12 @@ async fn all_clients(State(state): State<AdminState>, Query(asked): Query<Client
     Json(clients(&state, asked).await)
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct GroupsView {
     groups: Vec<GroupView>,
 }
 
-async fn all_groups(State(state): State<AdminState>) -> Json<GroupsView> {
+async fn all_groups(State(state): State<AdminState>, Query(Nothing {}): Query<Nothing>) -> Json<GroupsView> {
     Json(GroupsView { groups: groups(&state) })
 }
 
@@ -136,7 +207,7 @@ async fn unset_mode(
 }
 
 /// What became of a schedule, and how it stands now; without one it is always on.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct ScheduleDone {
     #[serde(flatten)]
     done: Done,
@@ -166,7 +237,7 @@ async fn set_schedule(
     told(done.map(|done| ScheduleDone { done, schedule }), dry_run, false)
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct ExceptionsView {
     exceptions: Vec<ExceptionView>,
     /// Lists that have exceptions of their own.
@@ -176,7 +247,7 @@ struct ExceptionsView {
     caveat: Option<String>,
 }
 
-async fn exceptions(State(state): State<AdminState>) -> Json<ExceptionsView> {
+async fn exceptions(State(state): State<AdminState>, Query(Nothing {}): Query<Nothing>) -> Json<ExceptionsView> {
     let Own { exceptions, of_lists, caveat, .. } = own_with_hits(&state, API_WITHIN).await;
     Json(ExceptionsView { exceptions, of_lists, caveat })
 }
@@ -209,12 +280,12 @@ async fn remove_exception(
     told(state.desk.remove::<OwnException>(&who, &id, dry_run).await, dry_run, false)
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct BlocksView {
     blocks: Vec<BlockView>,
 }
 
-async fn blocks(State(state): State<AdminState>) -> Json<BlocksView> {
+async fn blocks(State(state): State<AdminState>, Query(Nothing {}): Query<Nothing>) -> Json<BlocksView> {
     Json(BlocksView { blocks: own(&state).blocks })
 }
 
@@ -249,12 +320,12 @@ async fn remove_block(
 async fn undo_change(
     State(state): State<AdminState>,
     Operator(who): Operator,
-    Path(change): Path<u64>,
+    Number(change): Number<u64>,
     Query(Try { dry_run }): Query<Try>,
 ) -> Response {
     told(undo(&state, &who, change, dry_run).await, dry_run, false)
 }
 
-async fn overlay(State(state): State<AdminState>) -> impl IntoResponse {
+async fn overlay(State(state): State<AdminState>, Query(Nothing {}): Query<Nothing>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], state.desk.text())
 }

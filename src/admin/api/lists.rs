@@ -11,13 +11,18 @@ use super::super::{
         lists::{ListsView, WEEK_HOURS, count, lists, never_hit},
     },
 };
-use super::changes::{Body, Try, told};
+use super::{
+    asked::{Body, Nothing, Query, Try},
+    changes::{lasting, told},
+    openapi::{self, Operation},
+};
 use axum::{
     Json, Router,
-    extract::{Path, Query, State},
+    extract::{Path, State},
     response::Response,
     routing::{get, post},
 };
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub fn routes() -> Router<AdminState> {
@@ -29,10 +34,32 @@ pub fn routes() -> Router<AdminState> {
         .route("/api/v1/lists/release", post(release_list))
 }
 
+/// What the document says of them.
+pub const OPERATIONS: &[Operation] = &[
+    openapi::get("/api/v1/lists", "All lists")
+        .asks::<Wanted>()
+        .gives::<ListsView>(200, "The lists.")
+        .refuses(&[Kind::NotYet]),
+    openapi::get("/api/v1/lists/{program}/{list}", "One list: what it is, what it decided, its last texts")
+        .asks::<Nothing>()
+        .gives::<WholeList>(200, "The list.")
+        .refuses(&[Kind::NoSuchThing]),
+    openapi::get("/api/v1/lists/{program}/{list}/diff", "What differs between two texts of a list, and whom that would have hit")
+        .asks::<DiffAsked>()
+        .gives::<DiffView>(200, "The rules added and removed.")
+        .refuses(&[Kind::NoSuchThing, Kind::Invalid, Kind::Fault]),
+    lasting("post", "/api/v1/lists/rollback", "Hold a list at one of its last texts")
+        .takes::<RollbackAsked>()
+        .refuses(&[Kind::NoSuchThing, Kind::NoOverlay, Kind::ChangedSince]),
+    lasting("post", "/api/v1/lists/release", "Let a list be what it is now")
+        .takes::<ReleaseAsked>()
+        .refuses(&[Kind::NoSuchThing, Kind::NoOverlay, Kind::ChangedSince]),
+];
+
 /// Which lists, and whether queries are counted for them: that may take a while on a busy network.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+pub struct Wanted {
     /// Only those that are on and decided nothing in the last week.
     #[serde(default)]
     never_hit: bool,
@@ -56,6 +83,7 @@ async fn all_lists(State(state): State<AdminState>, Query(wanted): Query<Wanted>
 async fn one_list(
     State(state): State<AdminState>,
     Path((program, list)): Path<(String, String)>,
+    Query(Nothing {}): Query<Nothing>,
 ) -> Result<Json<WholeList>, Refusal> {
     let none = || Refusal::new(Kind::NoSuchThing, format!("there is no list {program}/{list}"));
     whole(&state, &program, &list).await.map(Json).ok_or_else(none)

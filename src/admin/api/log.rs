@@ -3,18 +3,23 @@
 use super::super::{
     AdminState,
     live::{Tail, Told, Unread},
+    problem::{Kind, Refusal},
     serve::Lasting,
     view::{
         called::{by_name, called},
-        log::{self, ClientNamed, LogError, LogView},
+        log::{self, ClientNamed, LogError, LogView, WhyView},
         search::Asked,
     },
+};
+use super::{
+    asked::{Nothing, Number, Query},
+    openapi::{Operation, get},
 };
 use axum::{
     Extension, Json,
     body::Body,
-    extract::{Path, Query, State},
-    http::{StatusCode, header},
+    extract::State,
+    http::header,
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
@@ -45,19 +50,40 @@ const TOGETHER_BYTES: usize = 16 << 10;
 /// What a tail begins with: when to come again, in milliseconds, if it breaks off.
 const BEGINNING: &str = "retry: 1000\n: what comes from now on\n\n";
 
-type Refused = (StatusCode, String);
+/// What the document says of them.
+pub const OPERATIONS: &[Operation] = &[
+    get("/api/v1/log", "Recorded queries that are looked for, newest first")
+        .asks::<Asked>()
+        .gives::<LogView<'static>>(200, "A page of them.")
+        .refuses(&[Kind::NoSuchThing, Kind::Invalid]),
+    get("/api/v1/log/{id}", "One query, with the lines of lists that said something of it")
+        .asks::<Nothing>()
+        .gives::<WhyView<'static>>(200, "The query.")
+        .refuses(&[Kind::NoSuchThing]),
+    get("/api/v1/log/tail", "Queries as they come")
+        .more(
+            "Server-sent events: `query` is a query as in `GET /api/v1/log` but without `id`; `missed` tells how many `rows` \
+             were left out because they came too fast. It ends after an hour.",
+        )
+        .asks::<Asked>()
+        .gives_text("text/event-stream", "The events.")
+        .refuses(&[Kind::Invalid, Kind::NotYet]),
+];
 
 /// `GET /api/v1/log`
-pub async fn search(State(state): State<AdminState>, Query(asked): Query<Asked>) -> Result<Response, Refused> {
+pub async fn search(State(state): State<AdminState>, Query(asked): Query<Asked>) -> Result<Response, Refusal> {
     let asked = known(asked)?;
     let found = log::search(&state, &asked).await.map_err(refused)?;
     Ok(Json(LogView::of(&state, &found)).into_response())
 }
 
 /// `GET /api/v1/log/{id}`
-pub async fn row(State(state): State<AdminState>, Path(id): Path<String>) -> Result<Response, Refused> {
-    let none = || (StatusCode::NOT_FOUND, "there is no such row, or no longer\n".to_owned());
-    let id = id.parse().map_err(|_| none())?;
+pub async fn row(
+    State(state): State<AdminState>,
+    Number(id): Number<i64>,
+    Query(Nothing {}): Query<Nothing>,
+) -> Result<Response, Refusal> {
+    let none = || Refusal::new(Kind::NoSuchThing, "there is no such row, or no longer");
     let why = log::why(&state, id).await.map_err(|error| refused(error.into()))?;
     Ok(Json(why.ok_or_else(none)?.view()).into_response())
 }
@@ -67,10 +93,10 @@ pub async fn tail(
     State(state): State<AdminState>,
     Extension(lasting): Extension<Lasting>,
     Query(asked): Query<Asked>,
-) -> Result<Response, Refused> {
+) -> Result<Response, Refusal> {
     let search = known(asked)?.search(state.pipeline.now()).map_err(|error| refused(error.into()))?;
     let search = by_name(&state, search);
-    let full = || (StatusCode::SERVICE_UNAVAILABLE, "too many look at once already; try again later\n".to_owned());
+    let full = || Refusal::new(Kind::NotYet, "too many look at once already; try again later");
     let tail = state.tails.watch(search).ok_or_else(full)?;
     let (sender, receiver) = mpsc::channel(1);
     tokio::spawn(follow(state, tail, sender, lasting));
@@ -79,28 +105,28 @@ pub async fn tail(
 }
 
 /// Refuses words that aren't known: who misspells one would see more than what was asked for.
-fn known(asked: Asked) -> Result<Asked, Refused> {
+fn known(asked: Asked) -> Result<Asked, Refusal> {
     match asked.unknown() {
         None => Ok(asked),
-        Some(word) => Err((StatusCode::BAD_REQUEST, format!("{word}: there is no such word\n"))),
+        Some(word) => Err(Refusal { kind: Kind::BadRequest, ..Refusal::field(word, "there is no such word") }),
     }
 }
 
-fn refused(error: LogError) -> Refused {
-    let status = match &error {
-        LogError::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
-        LogError::Unread(error) => status_of(error),
-    };
-    (status, format!("{error}\n"))
-}
-
-/// The status that tells of it.
-pub fn status_of(error: &Unread) -> StatusCode {
+fn refused(error: LogError) -> Refusal {
     match error {
-        Unread::Nowhere | Unread::NotYet => StatusCode::NOT_FOUND,
-        Unread::Coming => StatusCode::SERVICE_UNAVAILABLE,
-        Unread::Fault(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        LogError::Invalid(invalid) => Refusal::field(invalid.field, invalid.why),
+        LogError::Unread(error) => unread(&error),
     }
+}
+
+/// What tells of it.
+pub fn unread(error: &Unread) -> Refusal {
+    let kind = match error {
+        Unread::Nowhere | Unread::NotYet => Kind::NoSuchThing,
+        Unread::Coming => Kind::NotYet,
+        Unread::Fault(_) => Kind::Fault,
+    };
+    Refusal::new(kind, error.to_string())
 }
 
 /// Writes what a tail gives until somebody has had enough of it.

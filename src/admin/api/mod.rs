@@ -1,30 +1,36 @@
 //! Routes for programs. Each takes its request apart, calls a view or a change, and gives JSON.
 
+mod asked;
 mod changes;
 pub mod control;
 mod lists;
 mod log;
+mod openapi;
 mod session;
 mod setup;
 
 use super::{
     AdminState,
     gauges::gauges,
+    problem::{Kind, Refusal},
     view::{
         changes::{ChangesView, changes},
-        explain::{Asked, ExplainError, explain},
+        explain::{Asked, ExplainError, Explained, explain},
         overview::{self, Overview, STEP_SECONDS},
         tops::{self, HOURS_MAX, Of, TopView},
     },
 };
 use crate::{config, health::Readiness, policy::Zone, report::form::TimeLine, telemetry::render};
+use asked::{Nothing, Query};
 use axum::{
     Json, Router,
-    extract::{Query, State},
+    extract::State,
     http::{StatusCode, header},
-    response::{IntoResponse, Response},
+    response::IntoResponse,
     routing::{get, post},
 };
+use openapi::Operation;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -58,16 +64,55 @@ pub fn routes() -> Router<AdminState> {
         .merge(changes::routes())
         .route("/api/v1/setup/seen", get(setup::seen))
         .merge(lists::routes())
+        .route("/api/v1/openapi.json", get(openapi::openapi))
         .route("/api/v1/session", get(session::session).post(session::sign_in).delete(session::sign_out))
         .route("/api/v1/pause", get(control::paused).post(control::set_pause))
+}
+
+/// What the document says of the routes above, but for those whose handlers stand elsewhere.
+const OPERATIONS: &[Operation] = &[
+    openapi::get("/healthz", "Whether the process is alive")
+        .by(openapi::Who::Anybody)
+        .gives_text("text/plain", "It is."),
+    openapi::get("/readyz", "Whether queries should be sent here")
+        .by(openapi::Who::Anybody)
+        .gives::<ReadyView>(200, "They should; `degraded` has reasons for concern.")
+        .gives::<ReadyView>(503, "They should not."),
+    openapi::get("/metrics", "Everything that is counted, for Prometheus").gives_text("text/plain", "The metrics."),
+    openapi::get("/api/v1/overview", "What is wrong, how many queries there were, how fast they were answered")
+        .asks::<Nothing>()
+        .gives::<Overview>(200, "What holds now, and counts of the last 24 hours."),
+    openapi::get("/api/v1/overview/time_line", "Queries over time, in steps")
+        .asks::<Between>()
+        .gives::<TimeLine>(200, "The steps.")
+        .refuses(&[Kind::NoSuchThing, Kind::Invalid]),
+    openapi::get("/api/v1/overview/top", "What was blocked most, or would have been")
+        .asks::<TopAsked>()
+        .gives::<TopView>(200, "The first rows.")
+        .refuses(&[Kind::NoSuchThing, Kind::Invalid]),
+    openapi::get("/api/v1/explain", "What would become of a question, and why")
+        .more("It is asked and not counted. Without `client`, 127.0.0.1 is meant.")
+        .asks::<Asked>()
+        .gives::<Explained>(200, "The verdict with all that led to it.")
+        .refuses(&[Kind::NotYet]),
+    openapi::get("/api/v1/changes", "Who changed what, newest first")
+        .asks::<Before>()
+        .gives::<ChangesView>(200, "A page of changes."),
+];
+
+/// All operations, for the document.
+fn operations() -> impl Iterator<Item = &'static Operation> {
+    let control = [control::OPERATIONS, changes::OPERATIONS, lists::OPERATIONS, session::OPERATIONS, setup::OPERATIONS];
+    [OPERATIONS, log::OPERATIONS, openapi::OPERATIONS].into_iter().chain(control).flatten()
 }
 
 async fn healthz() -> &'static str {
     "ok\n"
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct ReadyView {
+    #[schemars(extend("enum" = ["starting", "ready", "degraded", "draining"]))]
     status: &'static str,
     reasons: Vec<String>,
 }
@@ -84,12 +129,12 @@ async fn metrics(State(state): State<AdminState>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
 }
 
-async fn the_overview(State(state): State<AdminState>) -> Json<Overview> {
+async fn the_overview(State(state): State<AdminState>, Query(Nothing {}): Query<Nothing>) -> Json<Overview> {
     Json(overview::overview(&state))
 }
 
 /// Which part of the time line, and how fine.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Between {
     #[serde(default)]
@@ -101,31 +146,27 @@ struct Between {
     step: Option<i64>,
 }
 
-async fn time_line(
-    State(state): State<AdminState>,
-    Query(between): Query<Between>,
-) -> Result<Json<TimeLine>, (StatusCode, String)> {
-    let invalid = |what: String| (StatusCode::UNPROCESSABLE_ENTITY, what);
+async fn time_line(State(state): State<AdminState>, Query(between): Query<Between>) -> Result<Json<TimeLine>, Refusal> {
     let step = between.step.unwrap_or(STEP_SECONDS);
     if !(60..=86_400).contains(&step) || step % 60 != 0 {
-        return Err(invalid("step: write seconds of whole minutes, from 60 to 86400".to_owned()));
+        return Err(Refusal::field("step", "write seconds of whole minutes, from 60 to 86400"));
     }
     let time = |name: &str, text: Option<&str>| {
         let micros = text.map(|text| config::moment(text, &Zone::utc())).transpose();
         let seconds = micros.map(|micros| micros.map(|micros| micros.div_euclid(1_000_000)));
-        seconds.map_err(|why| invalid(format!("{name}: {why}")))
+        seconds.map_err(|why| Refusal::field(name, why))
     };
     let (from, to) = (time("from", between.from.as_deref())?, time("to", between.to.as_deref())?);
     let (earliest, latest) = (from.unwrap_or(i64::MIN), to.unwrap_or_else(|| state.pipeline.now()));
     if from.is_some() && latest.saturating_sub(earliest) > STEPS_MAX * step {
-        return Err(invalid(format!("from, to: {STEPS_MAX} steps at most")));
+        return Err(Refusal::field("from", format!("{STEPS_MAX} steps at most")));
     }
     let line = overview::time_line_of(&state, from, to, step).await;
-    line.map(Json).map_err(|error| (log::status_of(&error), error.to_string()))
+    line.map(Json).map_err(|error| log::unread(&error))
 }
 
 /// Which rows.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct TopAsked {
     of: String,
@@ -135,25 +176,21 @@ struct TopAsked {
     limit: Option<usize>,
 }
 
-async fn top(
-    State(state): State<AdminState>,
-    Query(asked): Query<TopAsked>,
-) -> Result<Json<TopView>, (StatusCode, String)> {
-    let invalid = |what: &str| (StatusCode::UNPROCESSABLE_ENTITY, what.to_owned());
-    let of = Of::read(&asked.of).ok_or_else(|| invalid("of: write services, names or clients"))?;
+async fn top(State(state): State<AdminState>, Query(asked): Query<TopAsked>) -> Result<Json<TopView>, Refusal> {
+    let of = Of::read(&asked.of).ok_or_else(|| Refusal::field("of", "write services, names or clients"))?;
     let (hours, limit) = (asked.hours.unwrap_or(24), asked.limit.unwrap_or(10));
     if !(1..=HOURS_MAX).contains(&hours) {
-        return Err(invalid(&format!("hours: write a number from 1 to {HOURS_MAX}")));
+        return Err(Refusal::field("hours", format!("write a number from 1 to {HOURS_MAX}")));
     }
     if !(1..=ROWS_MAX).contains(&limit) {
-        return Err(invalid(&format!("limit: write a number from 1 to {ROWS_MAX}")));
+        return Err(Refusal::field("limit", format!("write a number from 1 to {ROWS_MAX}")));
     }
     let view = tops::top(&state, of, hours, limit).await;
-    view.map(Json).map_err(|error| (log::status_of(&error), error.to_string()))
+    view.map(Json).map_err(|error| log::unread(&error))
 }
 
 /// Where the changes go on.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Before {
     #[serde(default)]
@@ -163,23 +200,21 @@ struct Before {
 async fn all_changes(
     State(state): State<AdminState>,
     Query(before): Query<Before>,
-) -> Result<Json<ChangesView>, (StatusCode, String)> {
+) -> Result<Json<ChangesView>, Refusal> {
     let reading = tokio::task::spawn_blocking(move || changes(&state, before.before));
-    reading.await.map(Json).map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")))
+    reading.await.map(Json).map_err(|error| Refusal::new(Kind::Fault, error.to_string()))
 }
 
-async fn explain_name(State(state): State<AdminState>, Query(asked): Query<Asked>) -> Response {
-    match explain(&state, asked, IpAddr::V4(Ipv4Addr::LOCALHOST)).await {
-        Ok(explained) => Json(explained).into_response(),
-        Err(error) => (status_of(&error), error.to_string()).into_response(),
-    }
+async fn explain_name(State(state): State<AdminState>, Query(asked): Query<Asked>) -> Result<Json<Explained>, Refusal> {
+    let explained = explain(&state, asked, IpAddr::V4(Ipv4Addr::LOCALHOST)).await;
+    explained.map(Json).map_err(|error| Refusal::new(kind_of(&error), error.to_string()))
 }
 
-/// The status that tells of it.
-fn status_of(error: &ExplainError) -> StatusCode {
+/// What kind of problem it is.
+fn kind_of(error: &ExplainError) -> Kind {
     match error {
-        ExplainError::Unreadable(_) => StatusCode::BAD_REQUEST,
-        ExplainError::NotYet => StatusCode::SERVICE_UNAVAILABLE,
-        ExplainError::Fault(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        ExplainError::Unreadable(_) => Kind::BadRequest,
+        ExplainError::NotYet => Kind::NotYet,
+        ExplainError::Fault(_) => Kind::Fault,
     }
 }

@@ -4,7 +4,12 @@ use super::super::{
     AdminState,
     auth::{Reader, Role, SignInError},
     change::sessions::{self, refusal},
+    problem::Kind,
     serve::Peer,
+};
+use super::{
+    asked::{Body, Nothing, Query},
+    openapi::{Operation, Who, change, get},
 };
 use crate::report::Moment;
 use axum::{
@@ -13,10 +18,11 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Who asks.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, JsonSchema, Debug)]
 pub struct SessionView {
     pub user: String,
     pub role: Role,
@@ -27,7 +33,8 @@ pub struct SessionView {
     pub expires: Option<Moment>,
 }
 
-#[derive(Deserialize)]
+/// A password, or a token.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SignIn {
     /// Empty: the password is a token.
@@ -36,12 +43,28 @@ pub struct SignIn {
     password: String,
 }
 
+/// What the document says of them.
+pub const OPERATIONS: &[Operation] = &[
+    get("/api/v1/session", "Who one is").asks::<Nothing>().gives::<SessionView>(200, "Who asks, and what they may."),
+    change("post", "/api/v1/session", "Sign in")
+        .more("By a user's password, or by a token if no user is named. The cookie of the response is the session.")
+        .by(Who::Newcomer)
+        .asks::<Nothing>()
+        .takes::<SignIn>()
+        .gives::<SessionView>(200, "One is signed in.")
+        .refuses(&[Kind::TooMany, Kind::NotYet]),
+    change("delete", "/api/v1/session", "Sign out")
+        .by(Who::Reader)
+        .asks::<Nothing>()
+        .gives_nothing(204, "The session has ended, if there was one."),
+];
+
 fn moment(seconds: i64) -> Moment {
     Moment(seconds.saturating_mul(1_000_000))
 }
 
 /// `GET`
-pub async fn session(reader: Reader) -> Json<SessionView> {
+pub async fn session(reader: Reader, Query(Nothing {}): Query<Nothing>) -> Json<SessionView> {
     let expires = reader.session.as_ref().map(|session| moment(session.expires));
     Json(SessionView { user: reader.who.name, role: reader.who.role, csrf: reader.csrf.to_string(), expires })
 }
@@ -51,7 +74,8 @@ pub async fn sign_in(
     State(state): State<AdminState>,
     Extension(Peer(from)): Extension<Peer>,
     headers: HeaderMap,
-    Json(asked): Json<SignIn>,
+    Query(Nothing {}): Query<Nothing>,
+    Body(asked): Body<SignIn>,
 ) -> Response {
     match sessions::sign_in(&state, &asked.user, &asked.password, &headers, from).await {
         Ok(signed_in) => {
@@ -71,7 +95,7 @@ pub async fn sign_in(
 }
 
 /// `DELETE`
-pub async fn sign_out(State(state): State<AdminState>, reader: Reader) -> Response {
+pub async fn sign_out(State(state): State<AdminState>, reader: Reader, Query(Nothing {}): Query<Nothing>) -> Response {
     sessions::sign_out(&state, &reader).await;
     (StatusCode::NO_CONTENT, [(header::SET_COOKIE, state.auth.set_cookie(None))]).into_response()
 }

@@ -5,10 +5,17 @@ use super::super::{
     serve::{Peer, Reached},
     view::seen::{SeenAsked, SeenView, seen as view},
 };
-use axum::{
-    Extension, Json,
-    extract::{Query, State},
+use super::{
+    asked::Query,
+    openapi::{Operation, get},
 };
+use axum::{Extension, Json, extract::State};
+
+/// What the document says of it.
+pub const OPERATIONS: &[Operation] =
+    &[get("/api/v1/setup/seen", "Whether the device that asks has this server for its resolver")
+        .asks::<SeenAsked>()
+        .gives::<SeenView>(200, "What is known of it.")];
 
 /// `GET /api/v1/setup/seen?nonce`
 pub async fn seen(

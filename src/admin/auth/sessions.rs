@@ -108,7 +108,7 @@ fn key_of(id: &str) -> Key {
 }
 
 /// The cookie's name. Browsers take one that begins with `__Host-` from this very server over TLS alone (RFC 6265bis).
-fn cookie_name(is_tls: bool) -> &'static str {
+pub fn cookie_name(is_tls: bool) -> &'static str {
     if is_tls { "__Host-cleandns" } else { "cleandns" }
 }
 

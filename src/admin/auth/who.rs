@@ -3,11 +3,12 @@
 use super::super::problem::{Kind, Refusal};
 use super::sessions;
 use axum::{extract::FromRequestParts, http::request::Parts};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{net::IpAddr, sync::Arc};
 
 /// What one may. The greater one may all that the lesser may.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
     /// See everything but secrets.
@@ -27,7 +28,7 @@ impl Role {
 }
 
 /// By what way they come.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum By {
     /// A browser.

@@ -20,6 +20,7 @@ use crate::{
     lists::Published,
     settings::{Before, Changing, OverlayFile, WriteError},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::OwnedMutexGuard, time::timeout};
@@ -60,7 +61,7 @@ pub struct Wish {
 }
 
 /// What became of a wish.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Done {
     /// Its number; `None`: nothing had to be changed, or it was only tried.
     #[serde(default, skip_serializing_if = "Option::is_none")]

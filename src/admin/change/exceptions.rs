@@ -16,10 +16,11 @@ use crate::{
     dns::Name,
     policy::parse::Extent,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// An exception that is asked for, or what is to be changed of one.
-#[derive(Serialize, Deserialize, Clone, Default, Debug)]
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Default, Debug)]
 #[serde(deny_unknown_fields)]
 pub struct ExceptionAsked {
     #[serde(default)]
@@ -39,7 +40,7 @@ pub struct ExceptionAsked {
 }
 
 /// A block that is asked for, or what is to be changed of one.
-#[derive(Serialize, Deserialize, Clone, Default, Debug)]
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Default, Debug)]
 #[serde(deny_unknown_fields)]
 pub struct BlockAsked {
     #[serde(default)]

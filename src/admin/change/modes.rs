@@ -17,10 +17,11 @@ use crate::{
     lists::ListStatus,
     policy::{Mode, Policy},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A mode that is asked for.
-#[derive(Serialize, Deserialize, Clone, Default, Debug)]
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Default, Debug)]
 #[serde(deny_unknown_fields)]
 pub struct ModeAsked {
     pub program: String,

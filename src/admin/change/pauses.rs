@@ -14,6 +14,7 @@ use crate::{
     pause::{Kept, PauseError},
     policy::ClientKey,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -21,7 +22,7 @@ use serde_json::json;
 pub const REASON_BYTES_MAX: usize = 200;
 
 /// A pause that is asked for: `seconds` or `until`.
-#[derive(Serialize, Deserialize, Clone, Default, Debug)]
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Default, Debug)]
 #[serde(deny_unknown_fields)]
 pub struct PauseAsked {
     /// `None`: everybody, or `client`; `default`: clients in no group.
@@ -41,7 +42,7 @@ pub struct PauseAsked {
 }
 
 /// The pauses there are.
-#[derive(Serialize, Deserialize, Debug)]
+#[derive(Serialize, Deserialize, JsonSchema, Debug)]
 pub struct PausesView {
     /// Seconds since 1970 (UTC).
     pub now: i64,
@@ -60,14 +61,20 @@ pub fn pauses(state: &AdminState) -> PausesView {
     PausesView { now, pauses: state.pipeline.pauses().list(now), warning: None, change: None }
 }
 
-/// Begins, replaces or ends a pause.
-pub fn pause(state: &AdminState, who: &Who, asked: &PauseAsked) -> Result<PausesView, Refusal> {
+/// Begins, replaces or ends a pause, or only tells what pauses there would be.
+pub fn pause(state: &AdminState, who: &Who, asked: &PauseAsked, dry_run: bool) -> Result<PausesView, Refusal> {
     let (now, all) = (state.pipeline.now(), state.pipeline.pauses());
     let pause = wanted(state, who, asked, now)?;
     let _alone = state.changes.alone();
     state.pipeline.check_pause(&pause).map_err(|error| unfit(&error))?;
     let before = all.list(now).into_iter().find(|own| own.is_of_same(&pause));
     let is_end = pause.until <= now;
+    if dry_run {
+        let mut pauses = all.list(now);
+        pauses.retain(|own| !own.is_of_same(&pause));
+        pauses.extend((!is_end).then_some(pause));
+        return Ok(PausesView { now, pauses, warning: None, change: None });
+    }
     let key = match (&pause.client, &pause.group) {
         (Some(client), _) => format!("pause/client/{client}"),
         (None, group) => format!("pause/{}", group.as_deref().unwrap_or("everybody")),

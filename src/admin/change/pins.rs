@@ -16,10 +16,11 @@ use crate::{
     config::overlay::{Entry, Key, OwnPin},
     lists::{ListState, kept, shown_version},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A list that is to be rolled back.
-#[derive(Serialize, Deserialize, Clone, Default, Debug)]
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Default, Debug)]
 #[serde(deny_unknown_fields)]
 pub struct RollbackAsked {
     /// Its program and its name, such as `clean-store/tiktok.list`.
@@ -31,7 +32,7 @@ pub struct RollbackAsked {
 }
 
 /// A list that is to be released.
-#[derive(Serialize, Deserialize, Clone, Default, Debug)]
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Default, Debug)]
 #[serde(deny_unknown_fields)]
 pub struct ReleaseAsked {
     pub list: String,

@@ -11,10 +11,11 @@ use crate::config::{
     overlay::{Entry, Key},
     unknown,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A schedule that is asked for, of a group or of a program.
-#[derive(Serialize, Deserialize, Clone, Default, Debug)]
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Default, Debug)]
 #[serde(deny_unknown_fields)]
 pub struct ScheduleAsked {
     #[serde(default)]

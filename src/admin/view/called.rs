@@ -7,6 +7,7 @@ use crate::{
     query::{Pipeline, Reverse},
     query_log::{ClientLike, Search},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::{net::IpAddr, sync::Arc};
 
@@ -14,7 +15,7 @@ use std::{net::IpAddr, sync::Arc};
 const CALLED_MAX: usize = 256;
 
 /// What is known of a client besides its address.
-#[derive(Serialize, Clone, PartialEq, Eq, Default, Debug)]
+#[derive(Serialize, JsonSchema, Clone, PartialEq, Eq, Default, Debug)]
 pub struct Called {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
@@ -27,7 +28,7 @@ pub struct Called {
 }
 
 /// Who says what a client is called.
-#[derive(Serialize, Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Serialize, JsonSchema, Clone, Copy, PartialEq, Eq, Debug)]
 #[serde(rename_all = "snake_case")]
 pub enum NameBy {
     /// `[local]`.

@@ -9,6 +9,7 @@ use crate::{
     config::overlay::{Entry, Key, Overlay, told},
     policy::Zone,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 use std::net::IpAddr;
@@ -17,7 +18,7 @@ use std::net::IpAddr;
 pub const CHANGES_SHOWN: usize = 100;
 
 /// Some of the changes.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, JsonSchema, Debug)]
 pub struct ChangesView {
     pub changes: Vec<Change>,
     /// What `before` is for the next of them, if there are more.
@@ -29,9 +30,10 @@ pub struct ChangesView {
 }
 
 /// One change, or what somebody was kept from.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, JsonSchema, Debug)]
 pub struct Change {
     pub change: u64,
+    #[schemars(extend("format" = "date-time"))]
     pub time: String,
     pub who: String,
     #[serde(skip_serializing_if = "Option::is_none")]

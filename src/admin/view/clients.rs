@@ -15,6 +15,7 @@ use crate::{
     query_log::{Fate, Seen, sqlite::Reader},
     report::Moment,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -34,7 +35,7 @@ const HOURS_MAX: u32 = 31 * 24;
 const WITHIN: Duration = Duration::from_secs(5);
 
 /// What is asked for.
-#[derive(Deserialize, Clone, Copy, Default, Debug)]
+#[derive(Deserialize, JsonSchema, Clone, Copy, Default, Debug)]
 #[serde(deny_unknown_fields)]
 pub struct ClientsAsked {
     #[serde(default)]
@@ -42,7 +43,7 @@ pub struct ClientsAsked {
 }
 
 /// The clients of late.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, JsonSchema, Debug)]
 pub struct ClientsView {
     pub hours: u32,
     pub clients: Vec<ClientView>,
@@ -53,7 +54,7 @@ pub struct ClientsView {
 }
 
 /// One client.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, JsonSchema, Debug)]
 pub struct ClientView {
     /// As far as `[query_log] privacy` lets it be told.
     pub client: String,
@@ -72,7 +73,7 @@ pub struct ClientView {
 }
 
 /// A group, clients in none among them.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, JsonSchema, Debug)]
 pub struct GroupView {
     pub name: String,
     /// What tells its clients: addresses, networks, MAC addresses. Empty: those that no other group has.

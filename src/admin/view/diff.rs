@@ -12,6 +12,7 @@ use crate::{
     query_log::sqlite::ReadError,
     report::Moment,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use tokio::sync::Semaphore;
@@ -30,7 +31,7 @@ const DAY_MICROS: i64 = 86_400_000_000;
 static ONE_AT_A_TIME: Semaphore = Semaphore::const_new(1);
 
 /// Which texts are compared.
-#[derive(Deserialize, Clone, Default, Debug)]
+#[derive(Deserialize, JsonSchema, Clone, Default, Debug)]
 #[serde(deny_unknown_fields)]
 pub struct DiffAsked {
     /// The one that came before `to`, unless it is named.
@@ -46,7 +47,7 @@ pub struct DiffAsked {
 }
 
 /// What differs.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, JsonSchema, Debug)]
 pub struct DiffView {
     pub program: String,
     pub list: String,
@@ -63,7 +64,7 @@ pub struct DiffView {
 }
 
 /// A text that was compared.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, JsonSchema, Debug)]
 pub struct TextView {
     pub version: String,
     pub since: Moment,
@@ -72,7 +73,7 @@ pub struct TextView {
 }
 
 /// Rules that one text has and the other hasn't.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, JsonSchema, Debug)]
 pub struct SideView {
     pub count: usize,
     /// The first of them.
@@ -82,7 +83,7 @@ pub struct SideView {
     pub would_hit: Option<HitView>,
 }
 
-#[derive(Serialize, Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[derive(Serialize, JsonSchema, Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct HitView {
     pub queries: u64,
     pub names: usize,
@@ -90,7 +91,7 @@ pub struct HitView {
 }
 
 /// What was looked at.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, JsonSchema, Debug)]
 pub struct AskedView {
     pub hours: u32,
     pub since: Moment,

@@ -9,6 +9,7 @@ use crate::{
     policy::{Effect, ListSpec, Policy},
     report::{ListRule, Tops},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::{sync::Arc, time::Duration};
 
@@ -20,7 +21,7 @@ const RULES_MAX: usize = 100;
 const LOOKED_MAX: usize = 500_000;
 
 /// All of both.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, JsonSchema, Debug)]
 pub struct Own {
     pub exceptions: Vec<ExceptionView>,
     pub blocks: Vec<BlockView>,
@@ -31,7 +32,7 @@ pub struct Own {
 }
 
 /// The exceptions of a list that is in force.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, JsonSchema, Debug)]
 pub struct ListExceptions {
     pub program: String,
     pub list: String,
@@ -44,7 +45,7 @@ pub struct ListExceptions {
 }
 
 /// One of them.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, JsonSchema, Debug)]
 pub struct ListException {
     pub line: u32,
     pub rule: String,
@@ -53,7 +54,7 @@ pub struct ListException {
 }
 
 /// How often something matched, if that is known.
-#[derive(Serialize, Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[derive(Serialize, JsonSchema, Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct ExceptionHits {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hits_24h: Option<u64>,
@@ -62,7 +63,7 @@ pub struct ExceptionHits {
 }
 
 /// An exception.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, JsonSchema, Debug)]
 pub struct ExceptionView {
     /// Of one that was made here; the owner's own are written in the configuration, and can't be changed here.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -88,7 +89,7 @@ pub struct ExceptionView {
 }
 
 /// A block.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, JsonSchema, Debug)]
 pub struct BlockView {
     pub id: String,
     pub name: String,

@@ -9,11 +9,12 @@ use crate::{
     query::Explanation,
     resolve::Security,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
 /// What would happen to a question, and why.
-#[derive(Serialize, Deserialize, Debug)]
+#[derive(Serialize, Deserialize, JsonSchema, Debug)]
 pub struct Explained {
     pub name: String,
     pub r#type: String,
@@ -24,6 +25,7 @@ pub struct Explained {
     /// False: the client is outside `[access] allow` and gets REFUSED, whatever stands below.
     pub admitted: bool,
     /// `block`, or `pass`.
+    #[schemars(extend("enum" = ["block", "pass"]))]
     pub action: String,
     /// One sentence.
     pub summary: String,
@@ -49,15 +51,16 @@ pub struct Explained {
 }
 
 /// One program's verdict.
-#[derive(Serialize, Deserialize, Debug)]
+#[derive(Serialize, Deserialize, JsonSchema, Debug)]
 pub struct Said {
     /// `block`, `would-block` or `except`.
+    #[schemars(extend("enum" = ["block", "would-block", "except"]))]
     pub outcome: String,
     pub rule: Rule,
 }
 
 /// A rule and what it matched.
-#[derive(Serialize, Deserialize, Debug)]
+#[derive(Serialize, Deserialize, JsonSchema, Debug)]
 pub struct Rule {
     pub program: String,
     pub service: String,
@@ -77,7 +80,7 @@ pub struct Rule {
 }
 
 /// What resolution brought.
-#[derive(Serialize, Deserialize, Debug)]
+#[derive(Serialize, Deserialize, JsonSchema, Debug)]
 pub struct Answer {
     pub rcode: String,
     pub security: String,
@@ -86,7 +89,8 @@ pub struct Answer {
 }
 
 /// A question to explain, as it is typed.
-#[derive(Deserialize, Clone, Default, Debug)]
+#[derive(Deserialize, JsonSchema, Clone, Default, Debug)]
+#[serde(deny_unknown_fields)]
 pub struct Asked {
     pub name: String,
     #[serde(default)]

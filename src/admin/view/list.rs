@@ -11,11 +11,12 @@ use crate::{
     policy::Policy,
     report::{self, Moment, QuietRule, Tops},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// One list.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, JsonSchema, Debug)]
 pub struct WholeList {
     #[serde(flatten)]
     pub list: ListView,
@@ -28,7 +29,7 @@ pub struct WholeList {
 }
 
 /// What it decided.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, JsonSchema, Debug)]
 pub struct HitsView {
     /// Since this process began.
     pub since_start: Decided,
@@ -42,7 +43,7 @@ pub struct HitsView {
 }
 
 /// Rules that decided nothing, though they are in force.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, JsonSchema, Debug)]
 pub struct NeverHitView {
     pub hours: u32,
     pub there_are: u64,
@@ -51,7 +52,7 @@ pub struct NeverHitView {
 }
 
 /// A text of a list.
-#[derive(Serialize, Deserialize, Clone, PartialEq, Debug)]
+#[derive(Serialize, Deserialize, JsonSchema, Clone, PartialEq, Debug)]
 pub struct VersionView {
     /// The first octets of its SHA-256, as hexadecimal digits.
     pub version: String,

@@ -10,6 +10,7 @@ use crate::{
     report::{ListHits, Tops},
     telemetry::ListKey,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::HashMap,
@@ -17,7 +18,7 @@ use std::{
 };
 
 /// All lists, as the API shows them.
-#[derive(Serialize, Deserialize, Debug)]
+#[derive(Serialize, Deserialize, JsonSchema, Debug)]
 pub struct ListsView {
     pub epoch: u64,
     pub lists: Vec<ListView>,
@@ -32,12 +33,13 @@ pub struct ListsView {
 }
 
 /// One list.
-#[derive(Serialize, Deserialize, Debug)]
+#[derive(Serialize, Deserialize, JsonSchema, Debug)]
 pub struct ListView {
     pub program: String,
     pub service: String,
     pub list: String,
     pub path: String,
+    #[schemars(extend("enum" = ["off", "shadow", "enforce"]))]
     pub mode: String,
     pub format: String,
     pub rules: usize,
@@ -76,7 +78,7 @@ pub struct ListView {
 }
 
 /// That a list is pinned at a version, whatever it is now.
-#[derive(Serialize, Deserialize, Debug)]
+#[derive(Serialize, Deserialize, Debug, JsonSchema)]
 pub struct PinnedView {
     pub version: String,
     pub reason: String,
@@ -91,7 +93,7 @@ pub struct PinnedView {
 }
 
 /// Queries by what a list made of them.
-#[derive(Serialize, Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[derive(Serialize, Clone, Copy, PartialEq, Eq, Default, Debug, JsonSchema)]
 pub struct Decided {
     pub blocked: u64,
     pub would_block: u64,

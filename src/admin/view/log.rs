@@ -15,6 +15,7 @@ use crate::{
         sqlite::{Found, Page},
     },
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::time::{Duration, Instant};
 
@@ -26,7 +27,7 @@ const ROWS: usize = 100;
 const ROWS_MAX: usize = 500;
 
 /// A page of the log. `next` and `previous` are what is to be written as `before` and `after` for the pages beside it.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, JsonSchema, Debug)]
 pub struct LogView<'r> {
     pub rows: Vec<LogRow<'r>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -39,7 +40,7 @@ pub struct LogView<'r> {
 }
 
 /// A query with its number.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, JsonSchema, Debug)]
 pub struct LogRow<'r> {
     pub id: i64,
     #[serde(flatten)]
@@ -50,7 +51,7 @@ pub struct LogRow<'r> {
 }
 
 /// What the client of a query is called.
-#[derive(Serialize, Clone, PartialEq, Eq, Default, Debug)]
+#[derive(Serialize, JsonSchema, Clone, PartialEq, Eq, Default, Debug)]
 pub struct ClientNamed {
     #[serde(rename = "client_name", skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
@@ -75,7 +76,7 @@ pub struct Why {
 }
 
 /// A line of a list, as it said something.
-#[derive(Serialize, Clone, PartialEq, Eq, Debug)]
+#[derive(Serialize, JsonSchema, Clone, PartialEq, Eq, Debug)]
 pub struct Line {
     pub program: String,
     pub list: String,
@@ -88,7 +89,7 @@ pub struct Line {
 }
 
 /// The same for programs.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, JsonSchema, Debug)]
 pub struct WhyView<'r> {
     #[serde(flatten)]
     pub row: LogRow<'r>,

@@ -14,6 +14,7 @@ use crate::{
     report::{Moment, Share, form::TimeLine},
     telemetry::{Latency, Sums},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -22,10 +23,11 @@ pub const STEP_SECONDS: i64 = 900;
 
 /// What the first page shows. Counts of queries are those of the last 24 hours, or since the start if that is less; what
 /// is said of answers and of the cache is since the start.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, JsonSchema, Debug)]
 pub struct Overview {
     pub now: Now,
     /// As in `/readyz`.
+    #[schemars(extend("enum" = ["starting", "ready", "degraded", "draining"]))]
     pub state: &'static str,
     pub concerns: Vec<Concern>,
     /// What is worth a look and no reason for concern.
@@ -39,7 +41,7 @@ pub struct Overview {
     pub lost: Lost,
 }
 
-#[derive(Serialize, Debug)]
+#[derive(Serialize, JsonSchema, Debug)]
 pub struct Now {
     pub time: Moment,
     /// Queries a second over the last minute.
@@ -47,7 +49,7 @@ pub struct Now {
     pub rate: Option<f64>,
 }
 
-#[derive(Serialize, Debug)]
+#[derive(Serialize, JsonSchema, Debug)]
 pub struct Totals {
     pub since: Moment,
     pub queries: u64,
@@ -58,16 +60,17 @@ pub struct Totals {
 }
 
 /// Bounds that answers kept: half of them took at most `median_micros`.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, JsonSchema, Debug)]
 pub struct LatencyView {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub median_micros: Option<u64>,
     pub by_cache: Vec<ByCache>,
 }
 
-#[derive(Serialize, Debug)]
+#[derive(Serialize, JsonSchema, Debug)]
 pub struct ByCache {
     /// What the cache had to say, as in the metrics: hit, stale, miss; none: no answer was looked for.
+    #[schemars(extend("enum" = ["hit", "stale", "miss", "none"]))]
     pub cache: &'static str,
     pub share: Share,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -76,7 +79,7 @@ pub struct ByCache {
     pub p95_micros: Option<u64>,
 }
 
-#[derive(Serialize, Debug)]
+#[derive(Serialize, JsonSchema, Debug)]
 pub struct CacheShare {
     pub entries: usize,
     pub bytes: u64,
@@ -86,13 +89,13 @@ pub struct CacheShare {
     pub stale_share: Share,
 }
 
-#[derive(Serialize, Debug)]
+#[derive(Serialize, JsonSchema, Debug)]
 pub struct Resolutions {
     pub in_flight: usize,
     pub max: usize,
 }
 
-#[derive(Serialize, Debug)]
+#[derive(Serialize, JsonSchema, Debug)]
 pub struct PolicyView {
     pub epoch: u64,
     pub rules: usize,
@@ -100,7 +103,7 @@ pub struct PolicyView {
     pub since: Option<Moment>,
 }
 
-#[derive(Serialize, Debug)]
+#[derive(Serialize, JsonSchema, Debug)]
 pub struct ListsShare {
     pub count: usize,
     /// Of which something else is in force than what is meant.
@@ -110,7 +113,7 @@ pub struct ListsShare {
     pub oldest_seconds: Option<u64>,
 }
 
-#[derive(Serialize, Debug)]
+#[derive(Serialize, JsonSchema, Debug)]
 pub struct Lost {
     /// Packets that came faster than they were read.
     pub packets: u64,

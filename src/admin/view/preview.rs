@@ -17,6 +17,7 @@ use crate::{
     report::{Filter, Moment, Share, Tally, Tops, counted},
 };
 use foldhash::{HashSet, HashSetExt as _};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -35,7 +36,7 @@ const WITHIN: Duration = Duration::from_secs(5);
 const SPANS: [u32; 2] = [24, 7 * 24];
 
 /// What is asked for.
-#[derive(Deserialize, Clone, Default, Debug)]
+#[derive(Deserialize, JsonSchema, Clone, Default, Debug)]
 #[serde(deny_unknown_fields)]
 pub struct PreviewAsked {
     #[serde(default)]
@@ -52,7 +53,7 @@ pub struct PreviewAsked {
 }
 
 /// What is known of what a mode would do.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, JsonSchema, Debug)]
 pub struct Preview {
     pub program: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -71,7 +72,7 @@ pub struct Preview {
 }
 
 /// What was seen in some hours.
-#[derive(Clone, Serialize, Debug)]
+#[derive(Clone, Serialize, JsonSchema, Debug)]
 pub struct Measured {
     pub hours: u32,
     pub from: Moment,
@@ -95,7 +96,7 @@ pub struct Measured {
 }
 
 /// A client or a name that was hit.
-#[derive(Clone, Serialize, Debug)]
+#[derive(Clone, Serialize, JsonSchema, Debug)]
 pub struct Hit {
     pub key: String,
     pub queries: u64,

@@ -12,10 +12,11 @@ use crate::{
     policy::{Limit, Mode, Pause, Policy, Schedule, Standing},
     report::Moment,
 };
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 /// All programs, as they are for the clients of one group.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct Programs {
     /// Names of the groups, clients in none first.
     pub groups: Vec<String>,
@@ -28,7 +29,7 @@ pub struct Programs {
     pub since: Moment,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct Program {
     pub name: String,
     pub mode: ModeView,
@@ -39,11 +40,12 @@ pub struct Program {
     pub schedule: Option<ScheduleView>,
     /// Its schedule was changed here.
     pub schedule_changed: bool,
+    /// Matches: blocked, would be blocked, excepted.
     pub hits: Hits,
     pub services: Vec<Service>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct Service {
     pub name: String,
     /// Its mode was changed here, for this group.
@@ -57,17 +59,20 @@ pub struct Service {
     pub rules: usize,
     /// One, or more where its lists differ.
     pub modes: Vec<ModeView>,
+    /// Matches: blocked, would be blocked, excepted.
     pub hits: Hits,
     /// Names of its lists.
     pub lists: Vec<String>,
 }
 
 /// A mode in force, and what was written if that is more.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
 pub struct ModeView {
     #[serde(serialize_with = "word")]
+    #[schemars(with = "String", extend("enum" = ["off", "shadow", "enforce"]))]
     pub mode: Mode,
     #[serde(serialize_with = "word")]
+    #[schemars(with = "String", extend("enum" = ["off", "shadow", "enforce"]))]
     pub written: Mode,
     /// What holds it down.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -92,7 +97,7 @@ impl From<Standing> for ModeView {
     }
 }
 
-#[derive(Serialize, Debug)]
+#[derive(Serialize, JsonSchema, Debug)]
 pub struct ScheduleView {
     pub text: String,
     pub on_now: bool,

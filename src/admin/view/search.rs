@@ -5,6 +5,7 @@ use crate::{
     policy::Zone,
     query_log::{ClientLike, Fate, NameLike, Search},
 };
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -12,7 +13,7 @@ use std::collections::BTreeMap;
 const TYPED_BYTES_MAX: usize = 2048;
 
 /// A search as it is typed. What is empty narrows nothing.
-#[derive(Deserialize, Clone, PartialEq, Eq, Default, Debug)]
+#[derive(Deserialize, JsonSchema, Clone, PartialEq, Eq, Default, Debug)]
 #[serde(default)]
 pub struct Asked {
     /// A part of a name; `=name` for just that one; `.name` for it and all below.
@@ -22,15 +23,19 @@ pub struct Asked {
     pub program: String,
     /// `service` of any program, `program/service`, or `program/` for all of one.
     pub service: String,
-    /// Words of [`Fate`], separated by commas; `any`: something was said.
+    /// `blocked`, `would-block`, `excepted`, `passed`, separated by commas; `any`: something was said.
     pub verdict: String,
     pub r#type: String,
     /// RFC 3339, a day, a time of day in UTC, or `2h` for two hours ago.
     pub from: String,
     pub to: String,
     /// Pages: before this row, or after it.
+    #[schemars(with = "u64")]
     pub before: String,
+    #[schemars(with = "u64")]
     pub after: String,
+    /// Rows of a page: 100, unless it is said, and 500 at most.
+    #[schemars(with = "u64")]
     pub limit: String,
     /// What isn't known.
     #[serde(flatten)]

@@ -12,6 +12,7 @@ use crate::{
     query_log::{ClientLike, Search, sqlite::Page},
     report::Moment,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{
     net::IpAddr,
@@ -32,7 +33,7 @@ const WORD_BYTES: usize = 8;
 const WORD_CHARS_MAX: usize = 40;
 
 /// What is asked for.
-#[derive(Deserialize, Clone, Default, Debug)]
+#[derive(Deserialize, JsonSchema, Clone, Default, Debug)]
 #[serde(deny_unknown_fields)]
 pub struct SeenAsked {
     /// A check that was begun; without one another is.
@@ -41,7 +42,7 @@ pub struct SeenAsked {
 }
 
 /// A device that looks.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, JsonSchema, Debug)]
 pub struct SeenView {
     /// Its address, as this server sees it.
     pub client: IpAddr,
@@ -64,7 +65,7 @@ pub struct SeenView {
 }
 
 /// A name that is asked for nowhere else.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, JsonSchema, Debug)]
 pub struct CheckView {
     pub nonce: String,
     /// To be asked for by the device.
@@ -75,7 +76,7 @@ pub struct CheckView {
 }
 
 /// What became of it.
-#[derive(Serialize, Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Serialize, JsonSchema, Clone, Copy, PartialEq, Eq, Debug)]
 #[serde(rename_all = "snake_case")]
 pub enum CheckState {
     /// It may be on its way.

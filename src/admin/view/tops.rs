@@ -5,6 +5,7 @@ use super::{
     called::{Called, called},
 };
 use crate::report::{Moment, TopRow, Tops};
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::{sync::Arc, time::Duration};
 
@@ -24,7 +25,7 @@ pub enum Of {
 }
 
 /// The first rows of one kind.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, JsonSchema, Debug)]
 pub struct TopView {
     /// The times that were really looked at.
     pub from: Moment,
@@ -36,7 +37,7 @@ pub struct TopView {
 }
 
 /// A row, of a client with what it is called.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, JsonSchema, Debug)]
 pub struct NamedRow {
     #[serde(flatten)]
     pub row: TopRow,

@@ -7,8 +7,6 @@ use crate::{
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
-    path::Path,
     sync::atomic::Ordering::Relaxed,
 };
 use tokio::{
@@ -21,40 +19,18 @@ const TO_SIGN_IN: [(&str, &str); 3] = [("GET", "/sign-in"), ("POST", "/do/sign-i
 /// What a reader may send.
 const TO_SIGN_OUT: [(&str, &str); 2] = [("POST", "/do/sign-out"), ("DELETE", "/api/v1/session")];
 
-/// The text of every file below a folder: whoever adds a route anywhere has it asked by everybody here.
-fn sources(folder: &Path, into: &mut Vec<String>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            sources(&path, into);
-        } else if path.extension().is_some_and(|end| end == "rs") {
-            into.push(fs::read_to_string(path).unwrap());
-        }
-    }
-}
-
 /// Method and path of every guarded route, as the source has them.
 fn routes() -> Vec<(&'static str, String)> {
-    let mut files = Vec::new();
-    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/admin"), &mut files);
     let mut routes = Vec::new();
-    // Pictures and the like, whose paths are no literals, are for everybody.
-    let parts = files.iter().flat_map(|text| text.split(".route(").skip(1));
-    for part in parts.filter(|part| part.trim_start().starts_with('"')) {
-        let path = part.split('"').nth(1).unwrap();
+    for (method, path) in crate::routes::of_source() {
         // Who restarts servers needs no secret.
-        if ["/healthz", "/readyz"].contains(&path) {
+        if ["/healthz", "/readyz"].contains(&path.as_str()) {
             continue;
         }
         let path = path.replace("{program}", "strict").replace("{list}", "block.list");
         let path =
             path.split('/').map(|part| if part.starts_with('{') { "1" } else { part }).collect::<Vec<_>>().join("/");
-        let rest = part.split_once(',').unwrap().1.split(['}', ';']).next().unwrap();
-        for method in ["get", "post", "put", "patch", "delete"] {
-            if rest.contains(&format!("{method}(")) {
-                routes.push((method.to_uppercase().leak() as &str, path.clone()));
-            }
-        }
+        routes.push((method, path));
     }
     routes
 }

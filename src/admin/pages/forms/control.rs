@@ -39,7 +39,7 @@ pub async fn set_pause(
         Ok(seconds) => Ok(PauseAsked { seconds, ..whom }),
     };
     let set = match asked {
-        Ok(asked) => at_leisure(&state, move |state| pause(state, &who, &asked)).await,
+        Ok(asked) => at_leisure(&state, move |state| pause(state, &who, &asked, false)).await,
         Err(refusal) => Err(refusal),
     };
     match set {
@@ -64,7 +64,7 @@ pub async fn update_lists(
     Operator(who): Operator,
     fields: Fields,
 ) -> Result<Response, Refusal> {
-    let view = at_leisure(&state, move |state| update(state, &who)).await?;
+    let view = at_leisure(&state, move |state| update(state, &who, false)).await?;
     Ok(done(fields.back(), view.change))
 }
 
@@ -74,6 +74,6 @@ pub async fn flush_cache(
     Operator(who): Operator,
     fields: Fields,
 ) -> Result<Response, Refusal> {
-    let flushed = at_leisure(&state, move |state| flush(state, &who, &FlushAsked::default())).await?;
+    let flushed = at_leisure(&state, move |state| flush(state, &who, &FlushAsked::default(), false)).await?;
     Ok(done(fields.back(), flushed.change))
 }

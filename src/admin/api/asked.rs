@@ -1,0 +1,118 @@
+//! What is asked for: queries, bodies and variables of paths, read strictly. What can't be read is refused in words of
+//! ours, which name the field.
+
+use super::super::{
+    auth::csrf::is_json,
+    problem::{Kind, Refusal},
+};
+use axum::{
+    body::Bytes,
+    extract::{
+        FromRequest, FromRequestParts, Path, Request,
+        rejection::{JsonRejection, QueryRejection},
+    },
+    http::request::Parts,
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, de::DeserializeOwned};
+use std::error::Error;
+
+/// The query of an address. Each `Q` refuses words that it doesn't know.
+pub struct Query<Q>(pub Q);
+
+/// Nothing is asked for beside the path.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Nothing {}
+
+/// A change can be tried.
+#[derive(Deserialize, JsonSchema, Default)]
+#[serde(deny_unknown_fields)]
+pub struct Try {
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// A body of JSON, likewise.
+pub struct Body<B>(pub B);
+
+/// A number in a path: another word there names nothing.
+pub struct Number<N>(pub N);
+
+impl<Q: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<Q> {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        match axum::extract::Query::<Q>::from_request_parts(parts, state).await {
+            Ok(axum::extract::Query(query)) => Ok(Self(query)),
+            Err(QueryRejection::FailedToDeserializeQueryString(error)) => {
+                Err(unfit(Kind::BadRequest, "the query of the address", &error))
+            }
+            Err(error) => Err(Refusal::new(Kind::BadRequest, error.body_text())),
+        }
+    }
+}
+
+impl<B: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<B> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+        if !is_json(request.headers()) {
+            let advice = "send the body as JSON, with `Content-Type: application/json`";
+            return Err(Refusal::new(Kind::NotJson, advice));
+        }
+        let body = Bytes::from_request(request, state).await;
+        let body = body.map_err(|error| Refusal::new(Kind::of(error.status()), error.body_text()))?;
+        // A list would be read too, as fields in their order, which nobody is to rely on.
+        let is_object = body.iter().find(|octet| !octet.is_ascii_whitespace()).is_none_or(|octet| *octet == b'{');
+        let no_json =
+            |error: &dyn std::fmt::Display| Refusal::new(Kind::BadRequest, format!("the body is no JSON: {error}"));
+        if !is_object {
+            let is_json = serde_json::from_slice::<serde_json::Value>(&body);
+            return Err(match is_json {
+                Ok(_) => Refusal::new(Kind::Invalid, "the body: write an object, `{...}`"),
+                Err(error) => no_json(&error),
+            });
+        }
+        match axum::Json::<B>::from_bytes(&body) {
+            Ok(axum::Json(body)) => Ok(Self(body)),
+            Err(JsonRejection::JsonDataError(error)) => Err(unfit(Kind::Invalid, "the body", &error)),
+            Err(error) => Err(no_json(&reason(&error))),
+        }
+    }
+}
+
+impl<N: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Number<N> {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        let number = Path::<N>::from_request_parts(parts, state).await;
+        let none = |_| Refusal::new(Kind::NoSuchThing, "there is none of that number");
+        number.map(|Path(number)| Self(number)).map_err(none)
+    }
+}
+
+/// A refusal in the words of the format's reader, of the field that they are about.
+fn unfit(kind: Kind, of: &str, error: &dyn Error) -> Refusal {
+    let said = reason(error);
+    let (field, said) = match said.split_once(": ") {
+        // What the reader says itself before a colon is more than one word.
+        Some((field, said)) if !field.contains([' ', '`']) => (Some(field.to_owned()), said.to_owned()),
+        _ => (named(&said), said),
+    };
+    match field {
+        Some(field) => Refusal { kind, detail: format!("{of}: {field}: {said}"), ..Refusal::field(&field, said) },
+        None => Refusal::new(kind, format!("{of}: {said}")),
+    }
+}
+
+/// What is wrong, without the framework's sentence around it.
+fn reason(error: &dyn Error) -> String {
+    error.source().map_or_else(|| error.to_string(), ToString::to_string)
+}
+
+/// The field that is missing, or that is there twice.
+fn named(said: &str) -> Option<String> {
+    let rest = said.strip_prefix("missing field `").or_else(|| said.strip_prefix("duplicate field `"))?;
+    rest.split_once('`').map(|(field, _)| field.to_owned())
+}
