@@ -237,7 +237,7 @@ pub async fn start(config: Config, mut outside: Outside) -> Result<Running, AppE
                 recorded: Recorded::new(settings.clone()),
                 minutes: Arc::default(),
                 tails,
-                names: admin::names(&pipeline, admin.client_names),
+                names: admin::names(&pipeline, &settings),
                 desk: Arc::new(admin::Desk::new(overlay, changing.clone(), changes.clone(), published.clone())),
                 changes,
                 tls: door.tls,

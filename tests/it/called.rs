@@ -2,7 +2,7 @@
 
 use crate::{
     forwarding::forward,
-    harness::{Answer, Ask, Server, eventually, folder, over_tcp, over_udp, start, start_near},
+    harness::{Answer, Ask, Server, configure, eventually, folder, over_tcp, over_udp, start, start_near},
     internet::{answer_to, scripted},
     pages::{Response, check, get, request, text},
 };
@@ -63,11 +63,14 @@ async fn router() -> (SocketAddr, Arc<AtomicUsize>) {
 async fn serve(router: SocketAddr, more: &str) -> Server {
     let folder = folder();
     std::fs::write(folder.path().join("own.list"), "#! cleandns\nblocked.example\n").unwrap();
-    let toml = format!(
+    start_near(folder, None, &[router], &toml(router, more)).await
+}
+
+fn toml(router: SocketAddr, more: &str) -> String {
+    format!(
         "{more}[local]\nrecords = [\"kid.lan. A 127.0.0.7\"]\n{}[[program]]\nname = \"own\"\nlists = [{{ path = \"own.list\" }}]\n",
         forward("127.in-addr.arpa", &[format!("udp://{router}")])
-    );
-    start_near(folder, None, &[router], &toml).await
+    )
 }
 
 /// Has three clients ask for a name that is blocked.
@@ -166,6 +169,21 @@ async fn nobody_is_asked_where_names_would_tell_more_than_the_log_does() {
         assert_eq!(asked.load(SeqCst), 0, "{more}");
         server.running.stop().await;
     }
+}
+
+/// It is asked each time what is configured.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_is_asked_any_more_once_that_is_said() {
+    let (router, asked) = router().await;
+    let server = serve(router, "").await;
+    let own = toml(router, "[admin]\nlisten = \"127.0.0.1:0\"\nclient_names = \"own\"\n");
+    let applied = server.running.changing.files_say(configure(&server.folder, None, &own)).await.unwrap();
+    assert_eq!(applied.waiting, [""; 0]);
+    ask(&server).await;
+    let told = server.json("/api/v1/clients").await.to_string();
+    assert!(told.contains("kid.lan") && !told.contains("tablet"), "{told}");
+    assert_eq!(asked.load(SeqCst), 0);
+    server.running.stop().await;
 }
 
 /// Looks by another name than an address.

@@ -6,6 +6,7 @@ use crate::{
     policy::{Client, Policy},
     query::{Pipeline, Reverse},
     query_log::{ClientLike, Search},
+    settings::Settings,
 };
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -37,16 +38,16 @@ pub enum NameBy {
     Ptr,
 }
 
-/// Has those asked who may be, by the steps that answers take.
-pub fn names(pipeline: &Arc<Pipeline>, asked: ClientNames) -> Names {
-    let reverse = match asked {
-        ClientNames::Own => None,
-        ClientNames::Forwarded => Some(Reverse::Forwarded),
-        ClientNames::Any => Some(Reverse::Any),
-    };
-    let pipeline = pipeline.clone();
+/// Has those asked who may be by what is configured then, by the steps that answers take.
+pub fn names(pipeline: &Arc<Pipeline>, settings: &Arc<Settings>) -> Names {
+    let (pipeline, settings) = (pipeline.clone(), settings.clone());
     Names::new(Box::new(move |address| {
         let pipeline = pipeline.clone();
+        let reverse = match settings.config().admin.as_ref().map(|admin| admin.client_names) {
+            None | Some(ClientNames::Own) => None,
+            Some(ClientNames::Forwarded) => Some(Reverse::Forwarded),
+            Some(ClientNames::Any) => Some(Reverse::Any),
+        };
         Box::pin(async move {
             let Some(reverse) = reverse else { return Ok(None) };
             let name = pipeline.claimed_name(address, reverse).await.map_err(|_| ())?;
