@@ -37,10 +37,13 @@ fn a_list_is_rolled_back_and_released() {
     until("its text is kept", || versions().ends_with("\t2 rules\tin force\n"));
     let first = versions()[..16].to_owned();
     write_list(&place.path("lists/blocking.list"), &["newer.example", "other.example", "third.example"]);
-    until_blocked(&place, "newer.example");
+    until("the new text", || place.run(&["query", "newer.example"]).stdout.contains("NXDOMAIN"));
     until("both are kept", || versions().lines().count() == 2 && !versions().contains("not kept"));
     let differs = place.run(&["lists", "versions", BLOCKING, "--diff"]).stdout;
-    has(&differs, &[&format!("{first} to "), "3 added, 2 removed\n- blocked.example\n- @pass.blocked.example\n+ newer.example\n"]);
+    has(
+        &differs,
+        &[&format!("{first} to "), "3 added, 2 removed\n- blocked.example\n- @pass.blocked.example\n+ newer.example\n"],
+    );
     let same = place.run(&["lists", "versions", BLOCKING, "--diff", &first, "--to", &first[..5]]).stdout;
     has(&same, &["0 added, 0 removed"]);
     let ended = place.run(&["lists", "rollback", BLOCKING, "--reason", "too much"]);
