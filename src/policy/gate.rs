@@ -335,7 +335,7 @@ fn is_public_suffix(name: &Name) -> bool {
 
 /// What the Public Suffix List says of labels, the last first. The list is code, which the compiler makes again for each
 /// kind of labels: 600 kB of it, so all are of one kind here.
-fn suffix_among<'a>(labels: &mut dyn Iterator<Item = &'a [u8]>) -> psl::Info {
+fn suffix_among(labels: &mut dyn Iterator<Item = &[u8]>) -> psl::Info {
     psl::List.find(labels)
 }
 
