@@ -22,7 +22,8 @@
 //!   `aliased`, what is known at once of where aliases lead; `record`, what is known at the end. `reverse` asks what clients
 //!   are called, for who looks at them.
 //! - [`cache`] answers kept in wire form, bounded by octets; facts of DNS, and no verdict.
-//! - [`prefetch`] asks for memory before it is needed; the only lines that aren't safe Rust.
+//! - [`prefetch`] asks for memory before it is needed, and [`background`] has threads make way for those that answer; the
+//!   only lines that aren't safe Rust.
 //! - [`neighbours`] which MAC address stands behind a client's address; asks the kernel, never waits.
 //! - [`pause`] everything in shadow until a time, for all, a group or a client; kept over restarts.
 //! - [`warm`] kept answers over a restart, for who wants it.
@@ -78,6 +79,7 @@
 
 pub mod admin;
 pub mod app;
+pub mod background;
 pub mod cache;
 pub mod cli;
 pub mod config;

@@ -27,8 +27,8 @@ use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, layer::SubscriberExt, 
 /// Open files that are enough for everything at its bound: three sockets for each question in work, and connections.
 const FILES_WANTED: u64 = 16_384;
 /// Log lines that may wait to be written; what comes beyond them is dropped, so that a slow terminal or disk never
-/// holds up an answer.
-const LOG_LINES_MAX: usize = 65_536;
+/// holds up an answer. Each has a place of 32 octets from the start, waiting or not.
+const LOG_LINES_MAX: usize = 16_384;
 
 /// How often a start that takes long says so, and how many times: one that hangs is ended at last.
 const START_TOLD_EVERY: Duration = Duration::from_secs(10);

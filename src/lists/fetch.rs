@@ -3,6 +3,7 @@
 //! The system's resolver is never asked, since it may be this very program; who finds a host's addresses is given.
 //! Neither are proxies that the environment names, so that a test or a shell can't lead a server astray.
 
+use crate::background::make_way;
 use foldhash::fast::FixedState;
 use std::{
     collections::{HashMap, VecDeque},
@@ -148,7 +149,11 @@ impl Fetcher {
         }
         let shared = self.shared.clone();
         let thread = std::thread::Builder::new().name("lists-fetch".into());
-        match thread.spawn(move || shared.work()) {
+        let work = move || {
+            make_way();
+            shared.work();
+        };
+        match thread.spawn(work) {
             Ok(_) => state.threads += 1,
             Err(error) => {
                 let order = state.waiting.pop_back();

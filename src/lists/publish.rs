@@ -16,6 +16,7 @@ use super::{
     spec,
 };
 use crate::{
+    background::make_way,
     config::{Config, Override},
     policy::{BuildError, ListSpec, Mode, Policy, PolicySpec, Role},
     watch::{self, Happened, Interest, Pending, Watch},
@@ -211,6 +212,7 @@ impl Lists {
         let sender = signals.clone();
         let thread = std::thread::Builder::new().name("lists".into());
         let thread = thread.spawn(move || {
+            make_way();
             let tell = move |happened| {
                 let _ = sender.send(match happened {
                     Happened::Event(event) => Signal::Event(event),

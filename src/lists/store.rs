@@ -12,7 +12,10 @@ mod versions;
 pub use versions::{Held, Kept, VERSIONS_MAX, kept, kept_text};
 
 use super::read::{ReadFailure, read, shown_version, version_of};
-use crate::whole::{self, Whole};
+use crate::{
+    background::make_way,
+    whole::{self, Whole},
+};
 use serde::{Deserialize, Serialize};
 use std::{
     borrow::Cow,
@@ -127,7 +130,10 @@ impl Store {
     fn start(folder: PathBuf, is_temporary: bool) -> io::Result<Self> {
         let (jobs, received) = channel();
         let keeper = Keeper { folder: folder.clone(), held: Held::new(), has_failed: false };
-        let thread = std::thread::Builder::new().name("lists-store".into()).spawn(move || keeper.run(&received))?;
+        let thread = std::thread::Builder::new().name("lists-store".into()).spawn(move || {
+            make_way();
+            keeper.run(&received);
+        })?;
         Ok(Self { folder, is_temporary, jobs: Some(jobs), thread: Some(thread) })
     }
 

@@ -322,15 +322,21 @@ fn is_public_suffix(name: &Name) -> bool {
     // A label before it asks two questions at once: is the name one, and is it the parent of a wildcard.
     let own = text_len(&stack[..count]);
     let labels = || stack[..count].iter().rev().copied();
-    let found = psl::List.find(labels().chain([b"0".as_slice()]));
+    let found = suffix_among(&mut labels().chain([b"0".as_slice()]));
     match found.typ {
         Some(Type::Icann) => found.len >= own,
         // A wildcard of the private part hides what the name itself is.
         Some(Type::Private) if found.len > own => {
-            psl::List.find(labels()) == psl::Info { len: own, typ: Some(Type::Icann) }
+            suffix_among(&mut labels()) == psl::Info { len: own, typ: Some(Type::Icann) }
         }
         _ => false,
     }
+}
+
+/// What the Public Suffix List says of labels, the last first. The list is code, which the compiler makes again for each
+/// kind of labels: 600 kB of it, so all are of one kind here.
+fn suffix_among(labels: &mut dyn Iterator<Item = &[u8]>) -> psl::Info {
+    psl::List.find(labels)
 }
 
 /// The public suffixes that stand in the text of a pattern, each label between other signs: `co.za` and `za` in

@@ -48,6 +48,7 @@ const ARROWS: &[(&str, &[&str], &str)] = &[
         "it keeps facts of DNS, by a clock that others read",
     ),
     ("prefetch", &["crate::", "std::fs"], "a hint to the processor"),
+    ("background", &["crate::", "std::fs"], "a word to the system about its own thread"),
     (
         "response",
         &["crate::query", "crate::lists", "crate::config", "tokio", "on_question", "on_answer"],

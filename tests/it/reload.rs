@@ -3,6 +3,7 @@
 //!
 //! Questions have the type ANY here: a name that passes is then answered at once, without anything being resolved.
 
+mod beside;
 mod configured;
 mod files;
 mod kept;
