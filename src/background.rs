@@ -7,8 +7,9 @@
 ///
 /// Linux lets a thread that wakes up run at once if it had less than its share. One that answers for a moment and sleeps for
 /// a moment has about its share beside a thread of the same weight, so now and then it waits, and then for long: the
-/// next time anybody looks is the timer's, up to 4 ms later. Beside a third of the weight it hardly ever does. It isn't
-/// less (10 brought no more), so that under full load, where all processors are wanted by who answers, a seventh of one is
+/// next time anybody looks is the timer's, up to 4 ms later. Of the wake-ups beside the thread, those that took more than
+/// 100 us were 1.4 % with the same weight and 0.5 % with a tenth of it and the slice below (in one run each, on a busy
+/// machine). It is a third, so that under full load, where all processors are wanted by who answers, a seventh of one is
 /// left: lists come into force then too, if later.
 #[cfg(target_os = "linux")]
 const NICENESS: i32 = 5;

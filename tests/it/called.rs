@@ -271,7 +271,9 @@ async fn by_the_name_of_a_check_there_is_one_word_and_nothing_else() {
     }
     // By this server's own name it is a page like others: there is none.
     assert_eq!(
-        request(&server, "GET /seen", "Host: localhost\r\nAuthorization: Bearer s3cret-of-the-owner\r\n", "").await.status,
+        request(&server, "GET /seen", "Host: localhost\r\nAuthorization: Bearer s3cret-of-the-owner\r\n", "")
+            .await
+            .status,
         404
     );
     assert_eq!(by_host(&server, "GET /api/v1/setup/seen", "localhost").await.status, 401);

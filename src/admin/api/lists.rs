@@ -44,16 +44,21 @@ pub const OPERATIONS: &[Operation] = &[
         .asks::<Nothing>()
         .gives::<WholeList>(200, "The list.")
         .refuses(&[Kind::NoSuchThing]),
-    openapi::get("/api/v1/lists/{program}/{list}/diff", "What differs between two texts of a list, and whom that would have hit")
-        .asks::<DiffAsked>()
-        .gives::<DiffView>(200, "The rules added and removed.")
-        .refuses(&[Kind::NoSuchThing, Kind::Invalid, Kind::Fault]),
+    openapi::get(
+        "/api/v1/lists/{program}/{list}/diff",
+        "What differs between two texts of a list, and whom that would have hit",
+    )
+    .asks::<DiffAsked>()
+    .gives::<DiffView>(200, "The rules added and removed.")
+    .refuses(&[Kind::NoSuchThing, Kind::Invalid, Kind::Fault]),
     lasting("post", "/api/v1/lists/rollback", "Hold a list at one of its last texts")
         .takes::<RollbackAsked>()
         .refuses(&[Kind::NoSuchThing, Kind::NoOverlay, Kind::ChangedSince]),
-    lasting("post", "/api/v1/lists/release", "Let a list be what it is now")
-        .takes::<ReleaseAsked>()
-        .refuses(&[Kind::NoSuchThing, Kind::NoOverlay, Kind::ChangedSince]),
+    lasting("post", "/api/v1/lists/release", "Let a list be what it is now").takes::<ReleaseAsked>().refuses(&[
+        Kind::NoSuchThing,
+        Kind::NoOverlay,
+        Kind::ChangedSince,
+    ]),
 ];
 
 /// Which lists, and whether queries are counted for them: that may take a while on a busy network.

@@ -1,7 +1,6 @@
 //! What is asked of a running server.
 
 use super::*;
-use super::confined::until_blocked;
 
 #[test]
 fn a_hangup_reloads() {

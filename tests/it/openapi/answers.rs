@@ -48,12 +48,7 @@ fn examples() -> Vec<(&'static str, &'static str, Value, u16)> {
         ("GET /api/v1/lists", "/api/v1/lists", none.clone(), 200),
         ("GET /api/v1/lists", "/api/v1/lists?hits=true", none.clone(), 200),
         ("GET /api/v1/lists/{program}/{list}", "/api/v1/lists/strict/block.list", none.clone(), 200),
-        (
-            "GET /api/v1/lists/{program}/{list}/diff",
-            "/api/v1/lists/strict/block.list/diff?hours=24",
-            none.clone(),
-            200,
-        ),
+        ("GET /api/v1/lists/{program}/{list}/diff", "/api/v1/lists/strict/block.list/diff?hours=24", none.clone(), 200),
         ("GET /api/v1/programs", "/api/v1/programs", none.clone(), 200),
         ("GET /api/v1/programs", "/api/v1/programs?group=kids", none.clone(), 200),
         ("GET /api/v1/programs/{program}/preview", "/api/v1/programs/watching/preview", none.clone(), 200),
@@ -173,7 +168,8 @@ async fn every_operation_answers_as_it_says() {
             false => Value::Null,
         };
         let version = version.as_str().unwrap_or_default();
-        let path = path.replace("{version}", version).replace("{id}", &id).replace("{change}", &change).replace("{row}", &row);
+        let path =
+            path.replace("{version}", version).replace("{id}", &id).replace("{change}", &change).replace("{row}", &row);
         let line = format!("{method} {path}");
         let body = if body.is_null() { String::new() } else { body.to_string().replace("{version}", version) };
         let response = send(&server, &line, JSON, &body).await;

@@ -106,7 +106,8 @@ async fn roles_are_as_it_says() {
         let line = format!("{} {}", own.method.to_uppercase(), path.join("/"));
         let none = send(&server, &line, super::JSON, "{}").await.status;
         let reader = send(&server, &line, &format!("{read}{}", super::JSON), "{}").await;
-        let operator = send(&server, &line, &format!("Authorization: Bearer s3cret-of-the-owner\r\n{}", super::JSON), "{}").await;
+        let operator =
+            send(&server, &line, &format!("Authorization: Bearer s3cret-of-the-owner\r\n{}", super::JSON), "{}").await;
         let is_told = |part: Value| own.told["security"].as_array().unwrap().contains(&part);
         match own.told["x-role"].as_str() {
             Some("operator") => {

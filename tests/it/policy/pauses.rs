@@ -138,7 +138,10 @@ async fn a_pause_is_for_one_client() {
     let shown = page(&server, "/clients").await;
     assert!(shown.contains("Nothing is blocked for client 127.0.0.8 for another 30 minutes"), "{shown}");
     let (status, body) = browse(&server, "POST /do/pause", &form("until=soon")).await;
-    assert!(status.starts_with("422") && body.contains("write a time as") && body.contains("127.0.0.8"), "{status}");
+    assert!(
+        status.starts_with("422") && body.contains("is no time; write a day") && body.contains("127.0.0.8"),
+        "{status}"
+    );
     assert!(body.contains("<h1>Clients</h1>"), "{body}");
     let (status, _) = browse(&server, "POST /do/pause", &form("seconds=0")).await;
     assert!(status.starts_with("303 /clients?done="), "{status}");
