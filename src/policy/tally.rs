@@ -190,16 +190,21 @@ impl Strongest {
     }
 }
 
-/// Larger is stronger. What tells two rules of one line apart comes last, so that no order of finding them matters.
-type Rank = (u16, u16, u16, Reverse<u16>, Reverse<(u32, u32)>);
+/// Larger is stronger. Of what one line says of several links, the first link explains. What tells two rules of one line
+/// apart comes last, so that no order of finding them matters.
+type Rank = (u16, u16, u16, Reverse<u16>, Reverse<(u32, u8, u32)>);
 
 fn plain_rank(cause: &Cause) -> Rank {
-    (class(cause), cause.specificity, 0, Reverse(cause.rule.list), Reverse((cause.line, cause.rule.id)))
+    (class(cause), cause.specificity, 0, Reverse(cause.rule.list), Reverse(place(cause)))
 }
 
 fn rpz_rank(cause: &Cause) -> Rank {
-    let place = Reverse((cause.line, cause.rule.id));
+    let place = Reverse(place(cause));
     (u16::MAX - cause.rule.list, cause.trigger.rpz_rank().into(), cause.specificity, Reverse(0), place)
+}
+
+fn place(cause: &Cause) -> (u32, u8, u32) {
+    (cause.line, cause.link, cause.rule.id)
 }
 
 fn class(cause: &Cause) -> u16 {
@@ -208,5 +213,38 @@ fn class(cause: &Cause) -> u16 {
         (true, Effect::Block) => 2,
         (false, Effect::Except) => 1,
         (false, Effect::Block) => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{Scope, Trigger, places::RuleRef};
+
+    /// Two patterns of one line of a zone, of which the first is found with a later link: a property found it.
+    #[test]
+    fn of_one_line_the_first_link_explains() {
+        let cause = |id, link| Cause {
+            rule: RuleRef { list: 0, id },
+            line: 4,
+            effect: Effect::Block,
+            important: false,
+            scope: Scope::Subtree,
+            labels: 0,
+            trigger: Trigger::Cname,
+            link,
+            by_type: false,
+            by_client: false,
+            specificity: 1,
+        };
+        let mut zones = Tally::default();
+        for (id, link) in [(8, 2), (7, 3)] {
+            let mut tally = Tally::default();
+            tally.add(0, Mode::Enforce, true, cause(id, link));
+            zones.take_rpz(&mut tally);
+        }
+        let mut verdict = Verdict::default();
+        zones.finish(0, Passed::default(), &mut verdict);
+        assert_eq!(verdict.programs[0].cause.link, 2);
     }
 }
