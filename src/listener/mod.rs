@@ -127,7 +127,12 @@ pub fn serve(sockets: Sockets, service: &Service) -> std::io::Result<Serving> {
     let connections = stream::Connections::default();
     for listener in sockets.tcp {
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        serving.streams.push(tokio::spawn(stream::serve(listener, connections.clone(), service.clone())));
+        serving.streams.push(tokio::spawn(stream::serve(
+            listener,
+            sockets.passed,
+            connections.clone(),
+            service.clone(),
+        )));
     }
     Ok(serving)
 }
