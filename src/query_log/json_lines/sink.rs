@@ -13,7 +13,10 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},
-    os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt},
+    os::{
+        fd::AsFd,
+        unix::fs::{FileExt, FileTypeExt, OpenOptionsExt},
+    },
     path::{Path, PathBuf},
     time::Instant,
 };
@@ -33,7 +36,9 @@ pub(in crate::query_log) struct JsonSink {
 }
 
 enum Output {
-    Stdout,
+    /// Standard output by a descriptor of our own: whoever writes to the usual one holds a lock meanwhile, and where nobody
+    /// reads that would be for good. The end of the process waits for that lock.
+    Stdout(File),
     File(Rotated),
 }
 
@@ -62,7 +67,7 @@ struct Opened {
 impl JsonSink {
     pub fn new(lines: &JsonLines, instance: &str) -> io::Result<Self> {
         let output = match &lines.to {
-            JsonTarget::Stdout => Output::Stdout,
+            JsonTarget::Stdout => Output::Stdout(io::stdout().as_fd().try_clone_to_owned()?.into()),
             JsonTarget::File(path) => {
                 let (path, told) = (path.clone(), Seldom::default());
                 let mut file = Rotated { path, file: None, bytes: lines.bytes, files: lines.files, told };
@@ -89,7 +94,7 @@ impl Sink for JsonSink {
             self.lines.push(b'\n');
         }
         let (written, result) = match &mut self.output {
-            Output::Stdout => match io::stdout().lock().write_all(&self.lines) {
+            Output::Stdout(output) => match output.write_all(&self.lines) {
                 Ok(()) => (self.lines.len(), Ok(())),
                 Err(error) => (0, Err(error)),
             },
