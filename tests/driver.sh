@@ -59,3 +59,24 @@ fits() {
       && part.getBoundingClientRect().right > width + 1).map((part) => part.outerHTML.slice(0, 120)).slice(0, 5)')
   [[ $wide == "[]" ]] || { echo "$wide"; return 1; }
 }
+# is WHAT SCRIPT [PART]: what the script returns, retried for ten seconds.
+is() { until_true "$1" script "$2" -- "${3-true}"; }
+# looks_well WIDTHS PATH…: each of the pages at $page, in light and dark: drawn, nothing beside the screen, a silent console.
+looks_well() {
+  local widths=$1 colours width path what
+  shift
+  for colours in light dark; do
+    for width in $widths; do
+      look_as "$width" 900 "$colours"
+      for path in "$@"; do
+        what="$path at $width, $colours"
+        visit "$page$path"
+        # What a page finds out by itself would be told on the next one's console.
+        is "$what: nothing is under way" 'return !document.querySelector("[data-check]")'
+        succeeds "$what: nothing is beside the screen" fits
+        succeeds "$what: it is drawn" picture "$(tr -c 'a-z0-9' _ <<<"$path-$width-$colours").png"
+        succeeds "$what: the console is silent" is_silent
+      done
+    done
+  done
+}

@@ -7,6 +7,8 @@ use cleandns::{
     dns::{Class, ExtendedError, MessageWriter, Name, Rcode, Record, RrType, Section, extended_error, read_records},
     embedded,
     lists::FetchLimits,
+    pause::Pauses,
+    query::{AccessList, Keeping, LocalData, Pipeline, SpecialNames, Surroundings, Terms},
     settings::ReadAgain,
     uptime,
     warm::Awake,
@@ -207,6 +209,23 @@ impl Server {
 
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// Another way to answers by the server's own policy and resolver, in other surroundings: for who is on loopback.
+    pub fn pipeline_in(&self, surroundings: Surroundings) -> Pipeline {
+        Pipeline::new(
+            self.running.published.policy.clone(),
+            Terms {
+                access: AccessList::new(vec!["127.0.0.0/8".parse().unwrap()]),
+                local: LocalData::new(&[]),
+                special: SpecialNames::new(std::iter::empty()),
+                tells_chains: false,
+            },
+            Arc::new(self.running.health.resolver.clone()),
+            Keeping { bytes: 1 << 20, seed: 1, stale: Duration::ZERO, refresh: false },
+            Arc::new(Pauses::load(None)),
+            surroundings,
+        )
     }
 
     /// Asks over UDP with EDNS, as most clients do.

@@ -9,8 +9,7 @@ use cleandns::{
     config,
     dns::{Name, Rcode, RrType},
     listener::{self, Service},
-    pause::Pauses,
-    query::{AccessList, Keeping, LocalData, Pipeline, SpecialNames, Surroundings, Terms},
+    query::Surroundings,
     query_log::Privacy,
     telemetry::{Gauges, Telemetry, render},
 };
@@ -534,19 +533,11 @@ async fn a_fault_costs_one_query() {
         assert!(!own_fails.swap(false, Ordering::Relaxed), "a fault, as this test wants it");
         0
     };
-    let pipeline = Pipeline::new(
-        server.running.published.policy.clone(),
-        Terms {
-            access: AccessList::new(vec!["127.0.0.0/8".parse().unwrap()]),
-            local: LocalData::new(&[]),
-            special: SpecialNames::new(std::iter::empty()),
-            tells_chains: false,
-        },
-        Arc::new(server.running.health.resolver.clone()),
-        Keeping { bytes: 1 << 20, seed: 1, stale: Duration::ZERO, refresh: false },
-        Arc::new(Pauses::load(None)),
-        Surroundings { now: Arc::new(now), uptime: Arc::new(|| Duration::ZERO), mac: Arc::new(|_| None) },
-    );
+    let pipeline = server.pipeline_in(Surroundings {
+        now: Arc::new(now),
+        uptime: Arc::new(|| Duration::ZERO),
+        mac: Arc::new(|_| None),
+    });
     let telemetry = Arc::new(Telemetry::new(false, Privacy::new(config::Privacy::Full), None));
     let (_stop, stopping) = tokio::sync::watch::channel(false);
     let sockets = listener::bind(&["127.0.0.1:0".parse().unwrap()], 1, listener::Start::Alone).unwrap();

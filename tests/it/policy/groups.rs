@@ -8,9 +8,9 @@ use crate::{
 use cleandns::{
     admin::explained,
     dns::{Rcode, RrType, Transport},
-    pause::{Kept, Pauses},
+    pause::Kept,
     policy::Client,
-    query::{AccessList, Asked, Keeping, LocalData, Now, Pipeline, SpecialNames, Surroundings, Terms},
+    query::{Asked, Now, Surroundings},
 };
 use std::{
     net::IpAddr,
@@ -277,23 +277,11 @@ async fn a_hardware_address_goes_before_a_network() {
     // The server's own policy, on a machine that knows one neighbour.
     let published = server.running.published.clone();
     let neighbour: IpAddr = "127.0.0.7".parse().unwrap();
-    let pipeline = Pipeline::new(
-        published.policy.clone(),
-        Terms {
-            access: AccessList::new(vec!["127.0.0.0/8".parse().unwrap()]),
-            local: LocalData::new(&[]),
-            special: SpecialNames::new(std::iter::empty()),
-            tells_chains: false,
-        },
-        Arc::new(server.running.health.resolver.clone()),
-        Keeping { bytes: 1 << 20, seed: 1, stale: Duration::ZERO, refresh: false },
-        Arc::new(Pauses::load(None)),
-        Surroundings {
-            now: Arc::new(|| 0),
-            uptime: Arc::new(|| Duration::ZERO),
-            mac: Arc::new(move |client| (client == neighbour).then_some([2, 0, 0, 0, 0, 1])),
-        },
-    );
+    let pipeline = server.pipeline_in(Surroundings {
+        now: Arc::new(|| 0),
+        uptime: Arc::new(|| Duration::ZERO),
+        mac: Arc::new(move |client| (client == neighbour).then_some([2, 0, 0, 0, 0, 1])),
+    });
     for (address, group, mode) in [("127.0.0.7", "laptop", "enforce"), ("127.0.0.8", "wide", "shadow")] {
         let address: IpAddr = address.parse().unwrap();
         let packet = Ask { rd: false, ..Ask::new("signed.org", RrType::A) }.packet();
@@ -319,23 +307,11 @@ async fn a_hardware_address_goes_before_a_network() {
 async fn a_hardware_address_is_paused() {
     let server = serve(None, &[("mine.list", &ours(&["signed.org"]))], &program("mine", "")).await;
     let neighbour: IpAddr = "127.0.0.7".parse().unwrap();
-    let pipeline = Pipeline::new(
-        server.running.published.policy.clone(),
-        Terms {
-            access: AccessList::new(vec!["127.0.0.0/8".parse().unwrap()]),
-            local: LocalData::new(&[]),
-            special: SpecialNames::new(std::iter::empty()),
-            tells_chains: false,
-        },
-        Arc::new(server.running.health.resolver.clone()),
-        Keeping { bytes: 1 << 20, seed: 1, stale: Duration::ZERO, refresh: false },
-        Arc::new(Pauses::load(None)),
-        Surroundings {
-            now: Arc::new(|| 0),
-            mac: Arc::new(move |client| (client == neighbour).then_some([2, 0, 0, 0, 0, 1])),
-            uptime: Arc::new(|| Duration::ZERO),
-        },
-    );
+    let pipeline = server.pipeline_in(Surroundings {
+        now: Arc::new(|| 0),
+        mac: Arc::new(move |client| (client == neighbour).then_some([2, 0, 0, 0, 0, 1])),
+        uptime: Arc::new(|| Duration::ZERO),
+    });
     let rcode = |address: &str| {
         let packet = Ask { rd: false, ..Ask::new("signed.org", RrType::A) }.packet();
         let mut asked = Asked::default();
