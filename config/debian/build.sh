@@ -10,6 +10,7 @@ set -eu
 [ $# -eq 2 ] || { echo "usage: $0 PROGRAM FOLDER" >&2; exit 64; }
 [ -x "$1" ] || { echo "$0: $1 isn't a program that can be run: cargo build --release --locked makes one" >&2; exit 1; }
 command -v cargo-deb >/dev/null || { echo "$0: needs cargo-deb: cargo install --locked cargo-deb" >&2; exit 1; }
+command -v dpkg-shlibdeps >/dev/null || { echo "$0: needs dpkg-shlibdeps: apt install dpkg-dev" >&2; exit 1; }
 program=$(realpath "$1")
 into=$(realpath "$2")
 own=$(cd "$(dirname "$0")" && pwd)

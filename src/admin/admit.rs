@@ -16,7 +16,6 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Redirect, Response},
 };
-use serde_json::Value;
 use std::net::IpAddr;
 
 /// What is there for those who aren't known yet: to sign in.
@@ -129,7 +128,7 @@ pub async fn permitted(State(state): State<AdminState>, request: Request, next: 
         Some(reader) => Err(Refusal::read_only(&reader.who.name)),
         None => Err(Refusal::new(Kind::NotSignedIn, "sign in first")),
     };
-    let Err(refusal) = meant.and_then(|()| may()).and_then(|()| is_object(&head.headers, &body)) else {
+    let Err(refusal) = meant.and_then(|()| may()) else {
         let request = Request::from_parts(head, Body::from(body));
         // To sign in changes nothing, and isn't gone on with for those who don't wait for it.
         return if is_to_sign_in { next.run(request).await } else { to_its_end(request, next).await };
@@ -164,17 +163,6 @@ fn is_meant(state: &AdminState, headers: &HeaderMap, body: &Bytes, expected: &st
     is_shown
         .then_some(())
         .ok_or_else(|| Refusal::new(Kind::Csrf, "Go back, load the page again, and send it once more."))
-}
-
-/// Refuses JSON that is no object. Where all fields may be left out, an empty list would else be as good as one. What is no
-/// JSON is told by whoever reads it.
-fn is_object(headers: &HeaderMap, body: &Bytes) -> Result<(), Refusal> {
-    let is_other = || body.first().is_some_and(|first| *first != b'{');
-    let other = || serde_json::from_slice::<Value>(body).is_ok_and(|value| !value.is_object());
-    match csrf::is_json(headers) && is_other() && other() {
-        true => Err(Refusal::new(Kind::Invalid, "the body has to be an object of JSON: {\"field\": value}")),
-        false => Ok(()),
-    }
 }
 
 /// Says why not; but that there is no such thing, or that it can't be done to it, is said first.

@@ -12,6 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::{
+    cmp::Reverse,
     collections::VecDeque,
     fs::{self, File, OpenOptions},
     io::{self, Write},
@@ -275,13 +276,17 @@ impl Audit {
         // Refusals that were pushed out of memory are in the file.
         let has_gap = || found.windows(2).any(|pair| pair[0].change != pair[1].change + 1);
         if self.path().is_some() && (found.len() <= limit || has_gap()) {
-            found.clear();
+            let mut in_files = 0;
             self.for_each_in_files(|line| {
                 if is_wanted(&line) {
+                    in_files += 1;
                     found.push(line);
                 }
-                found.len() <= limit
+                in_files <= limit
             });
+            // Memory has those of a place that was left; most others are in both.
+            found.sort_by_key(|line| Reverse(line.change));
+            found.dedup_by_key(|line| line.change);
         }
         let is_more = found.len() > limit;
         found.truncate(limit);

@@ -75,7 +75,7 @@ fn new_token(path: &Path) -> Outcome {
     })?;
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     say(format!(
-        "wrote a new token to {0}, which only its owner can read\n\nname it in the configuration, and start cleandns again:\n\n  \
+        "wrote a new token to {0}, which only its owner can read\n\nname it in the configuration, which a running server follows:\n\n  \
          [admin]\n  token_file = \"{0}\"\n\nwhoever has it can sign in at the page with it, and change things\n",
         path.display()
     ));

@@ -48,8 +48,8 @@ pub fn explain(config: Config, asked: &Asked) -> Outcome {
 
 /// What a server would make of it, with what pages and API changed.
 fn laid(config: Config) -> Config {
-    let overlay::Laid { config, trouble, .. } = overlay::lay(config);
-    trouble.iter().for_each(|why| warn(why));
+    let overlay::Laid { config, trouble, pinned, .. } = overlay::lay(config);
+    trouble.iter().chain(&pinned).for_each(|why| warn(why));
     config
 }
 

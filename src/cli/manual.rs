@@ -70,7 +70,7 @@ const SECTIONS: [(&str, &[(&str, &str)]); 4] = [
         &[
             ("/etc/cleandns/cleandns.toml", "the configuration of an installed server"),
             ("/etc/cleandns/blocklists", "the lists that come with it"),
-            ("/var/lib/cleandns", "last good lists, the query log, pauses"),
+            ("/var/lib/cleandns", "the last texts of lists, the query log, pauses, what pages and API changed"),
         ],
     ),
     (

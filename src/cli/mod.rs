@@ -68,7 +68,7 @@ enum Command {
         /// Show every list, and every line that gave no rule.
         #[arg(long)]
         verbose: bool,
-        /// Treat a skipped line or an unusable list as an error.
+        /// Treat a skipped line, an unusable list or an overlay.toml that can't be in force as an error.
         #[arg(long)]
         strict: bool,
         /// As JSON.

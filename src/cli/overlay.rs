@@ -56,7 +56,7 @@ pub fn lay(files: Config) -> Laid {
 fn pinned(overlay: &Overlay) -> Vec<String> {
     let told = overlay.entries().filter_map(|(key, entry)| match entry {
         Entry::Pin(own) => Some(format!(
-            "{} is pinned at version {} ({}); what is checked here is the list as it is now",
+            "{} is pinned at version {} ({}); what counts here is the list as it is now",
             key.id(),
             own.version,
             laid::FILE_NAME

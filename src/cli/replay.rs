@@ -176,7 +176,7 @@ fn judge(loaded: Loaded, no_overlay: bool) -> Result<Side<Judge>, Failure> {
     };
     if !no_overlay && config.origin != Origin::Embedded {
         let laid = overlay::lay(config);
-        laid.trouble.iter().for_each(|why| warn(why));
+        laid.trouble.iter().chain(&laid.pinned).for_each(|why| warn(why));
         if laid.file.is_some() {
             label.push_str(&format!(" with {}", crate::config::overlay::FILE_NAME));
         }

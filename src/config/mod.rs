@@ -45,7 +45,7 @@ pub struct Config {
     pub resolve: Resolve,
     pub local: Local,
     pub cache: Cache,
-    /// Folder for last good lists; `None`: nothing is kept over a restart.
+    /// Folder for what outlives a restart; `None`: nothing does.
     pub state_dir: Option<PathBuf>,
     pub policy: Policy,
     pub exceptions: Vec<Exception>,

@@ -61,7 +61,7 @@ pub struct Finder {
     flights: Flights,
     /// Seconds for which an answer may be given past its time.
     stale: AtomicU64,
-    /// Popular answers are asked for again when their time is over.
+    /// Popular answers are asked for again before their time is over.
     refreshes_popular: AtomicBool,
     /// Resolutions in flight.
     flying: Arc<Semaphore>,

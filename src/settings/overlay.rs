@@ -190,7 +190,8 @@ impl OverlayFile {
         self.put_down(self.laid_if_possible(files)).unwrap_or_else(|why| {
             tracing::error!(why, "what pages and API changed is not in force");
             let mut held = self.held();
-            (held.trouble, held.overlay, held.instead) = (Some(why), Arc::default(), Instead::Nothing);
+            // Without its text: nothing is written over a file whose entries aren't in force.
+                (held.trouble, held.overlay, held.text, held.instead) = (Some(why), Arc::default(), None, Instead::Nothing);
             files.clone()
         })
     }

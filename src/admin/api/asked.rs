@@ -29,11 +29,12 @@ pub struct Nothing {}
 #[derive(Deserialize, JsonSchema, Default)]
 #[serde(deny_unknown_fields)]
 pub struct Try {
+    /// It is checked and told, and nothing is changed.
     #[serde(default)]
     pub dry_run: bool,
 }
 
-/// A body of JSON, likewise.
+/// A body of JSON, an object. Each `B` refuses fields that it doesn't know.
 pub struct Body<B>(pub B);
 
 /// A number in a path: another word there names nothing.

@@ -89,7 +89,7 @@ const OPERATIONS: &[Operation] = &[
     openapi::get("/api/v1/overview/top", "What was blocked most, or would have been")
         .asks::<TopAsked>()
         .gives::<TopView>(200, "The first rows.")
-        .refuses(&[Kind::NoSuchThing, Kind::Invalid]),
+        .refuses(&[Kind::NoSuchThing, Kind::Invalid, Kind::NotYet]),
     openapi::get("/api/v1/explain", "What would become of a question, and why")
         .more("It is asked and not counted. Without `client`, 127.0.0.1 is meant.")
         .asks::<Asked>()
@@ -102,8 +102,17 @@ const OPERATIONS: &[Operation] = &[
 
 /// All operations, for the document.
 fn operations() -> impl Iterator<Item = &'static Operation> {
-    let control = [control::OPERATIONS, changes::OPERATIONS, lists::OPERATIONS, session::OPERATIONS, setup::OPERATIONS];
-    [OPERATIONS, log::OPERATIONS, openapi::OPERATIONS].into_iter().chain(control).flatten()
+    let parts = [
+        OPERATIONS,
+        log::OPERATIONS,
+        openapi::OPERATIONS,
+        control::OPERATIONS,
+        changes::OPERATIONS,
+        lists::OPERATIONS,
+        session::OPERATIONS,
+        setup::OPERATIONS,
+    ];
+    parts.into_iter().flatten()
 }
 
 async fn healthz() -> &'static str {

@@ -243,7 +243,9 @@ impl Auth {
 
     /// Looks whether the file of users has changed, which ends their sessions. It waits for the disk.
     pub fn look(&self) {
-        self.secrets.load().users.as_ref().map(|users| users.look());
+        if let Some(users) = &self.secrets.load().users {
+            users.look();
+        }
     }
 
     /// The number of the users in force.

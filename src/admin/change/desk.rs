@@ -239,19 +239,20 @@ impl Desk {
         // It goes on though nobody waits for it.
         let applying = tokio::spawn(async move {
             let applied = changing.on_top_changed().await;
-            if let Err(error) = &applied {
-                tracing::error!(%error, change, "a change could not be put in force, and is taken back");
-                let (file, changes) = (file.clone(), changes.clone());
-                let taking_back = move || {
-                    file.put_back(before);
-                    changes.audit.write(failed, file.now())
-                };
-                if let Ok(Err(error)) = tokio::task::spawn_blocking(taking_back).await {
-                    tracing::error!(%error, change, "that a change is taken back could not be noted");
+            match &applied {
+                Ok(_) => {
+                    let _ = tokio::task::spawn_blocking(move || file.keep()).await;
                 }
-            }
-            if applied.is_ok() {
-                let _ = tokio::task::spawn_blocking(move || file.keep()).await;
+                Err(error) => {
+                    tracing::error!(%error, change, "a change could not be put in force, and is taken back");
+                    let taking_back = move || {
+                        file.put_back(before);
+                        changes.audit.write(failed, file.now())
+                    };
+                    if let Ok(Err(error)) = tokio::task::spawn_blocking(taking_back).await {
+                        tracing::error!(%error, change, "that a change is taken back could not be noted");
+                    }
+                }
             }
             drop(turn);
             applied

@@ -74,7 +74,9 @@ pub fn note_wrong_token(state: &AdminState, by: By, from: IpAddr) {
     tracing::warn!(%from, "a wrong token");
     let nobody = Who { name: String::new(), role: Role::ReadOnly, by, from: Some(from) };
     let entry = Entry { is_known: false, outcome: audit::Outcome::Refused, ..Entry::new(&nobody, "token", "bearer") };
-    let _ = note(state, entry);
+    if let Err(refusal) = note(state, entry) {
+        tracing::warn!(%from, why = refusal.detail, "a wrong token, and not written down");
+    }
 }
 
 /// Calls what may wait for a disk.

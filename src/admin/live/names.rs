@@ -44,6 +44,8 @@ struct Known {
     /// When it is asked for again.
     until: Instant,
     shown: Instant,
+    /// Somebody asks, or waits for a turn: no second one does.
+    is_asked: bool,
 }
 
 impl Names {
@@ -72,14 +74,12 @@ impl Names {
             Entry::Occupied(entry) => {
                 let known = entry.into_mut();
                 known.shown = now;
-                let is_due = now >= known.until;
-                if is_due {
-                    known.until = now + AGAIN_AFTER;
-                }
+                let is_due = !known.is_asked && now >= known.until;
+                known.is_asked |= is_due;
                 (known.name.clone(), is_due)
             }
             Entry::Vacant(entry) => {
-                entry.insert(Known { name: None, until: now + AGAIN_AFTER, shown: now });
+                entry.insert(Known { name: None, until: now, shown: now, is_asked: true });
                 (None, true)
             }
         };
@@ -100,9 +100,13 @@ impl Names {
     async fn learn(self, address: IpAddr) {
         let Ok(_turn) = self.0.turns.acquire().await else { return };
         let answer = (self.0.ask)(address).await;
-        if let (Ok(name), Some(known)) = (answer, self.known().get_mut(&address)) {
-            known.name = name.map(|name| bounded(&name).into());
-            known.until = (self.0.clock)() + KEPT_FOR;
+        let now = (self.0.clock)();
+        if let Some(known) = self.known().get_mut(&address) {
+            known.is_asked = false;
+            known.until = now + if answer.is_ok() { KEPT_FOR } else { AGAIN_AFTER };
+            if let Ok(name) = answer {
+                known.name = name.map(|name| bounded(&name).into());
+            }
         }
     }
 

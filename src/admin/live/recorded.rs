@@ -89,6 +89,8 @@ impl Recorded {
         count: impl FnOnce(Result<Reader, ReadError>) -> Result<T, ReadError> + Send + 'static,
     ) -> Result<Option<Arc<T>>, Unread> {
         let path = self.database().ok_or(Unread::Nowhere)?;
+        // Another database has other counts.
+        let wanted = Wanted { what: format!("{} of {}", wanted.what, path.display()), ..wanted };
         self.reports.of(&wanted, move || Ok(count(Reader::open(&path))?)).await
     }
 

@@ -1,5 +1,5 @@
 // What pages do by themselves: times by this device's clock, tiles that keep up, a filter, why in place, queries as they
-// come, whether this device asks here. All but the last two is there without it too. What others wrote is put in as text, never as more.
+// come, whether this device asks here. All but queries as they come is there without it too. What others wrote is put in as text, never as more.
 (() => {
   "use strict";
   const POLL_MS = 5000;

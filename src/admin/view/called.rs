@@ -68,10 +68,15 @@ pub fn called(state: &AdminState, client: &str) -> Called {
 /// The same of an address.
 pub fn of(state: &AdminState, address: IpAddr) -> Called {
     let by_owner = || state.pipeline.own_name(address).map(|name| (name.to_string(), NameBy::Owner));
-    let by_ptr = || state.names.of(address).map(|name| (name.to_string(), NameBy::Ptr));
+    let by_ptr = || asks_others(state).then(|| state.names.of(address)).flatten().map(|name| (name.to_string(), NameBy::Ptr));
     let (name, name_by) = by_owner().or_else(by_ptr).unzip();
     let mac = state.pipeline.hardware_address(address).map(shown_mac);
     Called { name, name_by, mac }
+}
+
+/// Whether others may say what clients are called.
+fn asks_others(state: &AdminState) -> bool {
+    state.settings.config().admin.as_ref().is_some_and(|admin| admin.client_names != ClientNames::Own)
 }
 
 /// A search for a client by what it is called finds its addresses, as far as names are known.
@@ -79,7 +84,9 @@ pub fn by_name(state: &AdminState, search: Search) -> Search {
     let may_tell = state.settings.config().query_log.privacy == Privacy::Full;
     let Some(ClientLike::Told(part)) = search.client.as_ref().filter(|_| may_tell) else { return search };
     let mut all = state.pipeline.addresses_called(part, CALLED_MAX);
-    all.extend(state.names.addresses_called(part));
+    if asks_others(state) {
+        all.extend(state.names.addresses_called(part));
+    }
     // What isn't called anything may be what privacy once left of a client.
     if all.is_empty() { search } else { Search { client: Some(ClientLike::Among(all)), ..search } }
 }

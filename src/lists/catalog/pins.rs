@@ -70,7 +70,8 @@ impl Catalog {
             return true;
         };
         // What could not be had may be there again when somebody asks for everything anew.
-        let is_settled = |before: &Pinned| before.text.is_ok() || !(occasion.all || occasion.configured);
+        let is_it_now = entry.is_in_force(pin.version);
+        let is_settled = |before: &Pinned| before.text.is_ok() || !(occasion.all || occasion.configured || is_it_now);
         let same = entry.pinned.as_mut().filter(|before| before.version == pin.version && is_settled(before));
         if let Some(same) = same {
             if same.reason != pin.reason {

@@ -194,7 +194,7 @@ impl Reader {
     ) -> rusqlite::Result<()> {
         let Self { connection, verdicts, default_group, .. } = self;
         let going = match table {
-            "parts" => "id / 2147483648 IS NOT (SELECT value FROM meta WHERE key = 'hours_going')".to_owned(),
+            "parts" => format!("id / {HOUR_PARTS} IS NOT (SELECT value FROM meta WHERE key = 'hours_going')"),
             _ => format!("{unit} IS NOT (SELECT value FROM meta WHERE key = '{table}_going')"),
         };
         let mut statement = connection.prepare_cached(&format!(

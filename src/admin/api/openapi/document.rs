@@ -121,15 +121,6 @@ impl Parts {
                 parameters.push(parameter);
             }
         }
-        if operation.is_tried {
-            parameters.push(json!({
-                "name": "dry_run",
-                "in": "query",
-                "required": false,
-                "schema": { "type": "boolean" },
-                "description": "It is checked and told, and nothing is changed.",
-            }));
-        }
         parameters
     }
 
@@ -151,6 +142,7 @@ impl Parts {
             if operation.who != Who::Anybody {
                 responses["401"] = json!({ "description": Kind::NotSignedIn.title() });
                 responses["421"] = json!({ "description": Kind::OtherHost.title() });
+                responses["429"] = json!({ "description": Kind::TooMany.title() });
             }
             return responses;
         }
@@ -173,6 +165,10 @@ fn problems(operation: &Operation) -> impl Iterator<Item = Kind> {
     let mut all = vec![Kind::BadRequest, Kind::NotSignedIn, Kind::OtherHost, Kind::Fault];
     if operation.is_changing() {
         all.extend([Kind::Csrf, Kind::NotJson, Kind::TooLarge, Kind::TooSlow]);
+    }
+    // Wrong tokens.
+    if matches!(operation.who, Who::Reader | Who::Operator) {
+        all.push(Kind::TooMany);
     }
     if operation.who == Who::Operator {
         all.extend([Kind::ReadOnly, Kind::NotRecorded]);

@@ -1,6 +1,6 @@
 //! One method at one path, as the document tells of it: such a line stands beside each route.
 
-use super::super::super::problem::Kind;
+use super::super::{super::problem::Kind, asked::Try};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 /// What makes the schema of a type.
@@ -21,8 +21,6 @@ pub struct Operation {
     pub more: &'static str,
     pub who: Who,
     pub query: Option<Made>,
-    /// `?dry_run=true` tries it.
-    pub is_tried: bool,
     pub body: Option<Made>,
     pub answers: [Option<Answer>; ANSWERS_MAX],
     /// Beside those that all operations of its kind share.
@@ -66,7 +64,6 @@ pub const fn get(path: &'static str, summary: &'static str) -> Operation {
         more: "",
         who: Who::Reader,
         query: None,
-        is_tried: false,
         body: None,
         answers: [None; ANSWERS_MAX],
         problems: &[],
@@ -101,7 +98,7 @@ impl Operation {
 
     /// It can be tried.
     pub const fn tried(self) -> Self {
-        Self { is_tried: true, ..self }
+        self.asks::<Try>()
     }
 
     /// It answers with a `T` as JSON.
