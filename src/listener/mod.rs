@@ -48,8 +48,8 @@ impl Service {
         self.stopping.has_changed().map_or(true, |changed| changed && *self.stopping.borrow())
     }
 
-    /// Reads a packet from a client that came to an address of this machine. A fault of this program costs the one packet, not the thread that all others wait for; so it is in
-    /// all that follows.
+    /// Reads a packet from a client that came to an address of this machine. A fault of this program costs the one packet,
+    /// not the thread that all others wait for; so it is in all that follows.
     fn read(
         &self,
         asked: &mut Asked,

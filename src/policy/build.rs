@@ -193,9 +193,9 @@ impl Pause {
         now < self.until && self.group.as_deref().is_none_or(|paused| paused == group)
     }
 
-    /// True if telling whom it is for takes the client's MAC address.
-    pub fn needs_mac(&self) -> bool {
-        matches!(self.client, Some(ClientKey::Mac(_)))
+    /// True if at `now` telling whom it is for takes the client's MAC address.
+    pub fn needs_mac(&self, now: i64) -> bool {
+        now < self.until && matches!(self.client, Some(ClientKey::Mac(_)))
     }
 }
 

@@ -82,7 +82,7 @@ impl Pipeline {
         name: Name,
     ) -> Now {
         let Answering { turn, query, ref record, .. } = answering;
-        let client = self.client(record.client, record.transport, policy, &turn.pauses);
+        let client = self.client(record.client, record.transport, policy, turn);
         // What its answer leads to is judged for the client's group.
         let verdict = Verdict::of_group(policy.group_of(&client));
         let Question { name: asked, rr_type, .. } = &query.question;

@@ -66,7 +66,7 @@ impl Pipeline {
     ) -> Option<(Vec<Record>, Explanation)> {
         let policy = self.policy.load_full()?;
         let (now, pauses) = ((self.surroundings.now)(), self.pauses.current().clone());
-        let mac = client.mac.or_else(|| self.mac(client.address, &policy, &pauses));
+        let mac = client.mac.or_else(|| self.mac(client.address, &policy, &pauses, now));
         let asking = Asking { name: &name, rr_type, client: Client { mac, ..client }, now, pauses: &pauses };
         let terms = self.terms.load();
         let local = terms.local.find(&name, rr_type);

@@ -395,7 +395,6 @@ impl Drop for Landing {
     }
 }
 
-/// True if nobody gave an answer. One that breaks DNSSEC is an answer, and what was kept before must not stand for it.
 /// Whether a kept answer is about a name, or with `subtree` about any name at it or below.
 fn is_about(entry: &Entry, name: &Name, subtree: bool) -> bool {
     entry.is_about(|kept| match subtree {
@@ -404,6 +403,7 @@ fn is_about(entry: &Entry, name: &Name, subtree: bool) -> bool {
     })
 }
 
+/// True if nobody gave an answer. One that breaks DNSSEC is an answer, and what was kept before must not stand for it.
 fn has_failed(resolution: &Resolution) -> bool {
     resolution.rcode == Rcode::SERVFAIL && resolution.security != Security::Bogus
 }

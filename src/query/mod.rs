@@ -108,13 +108,13 @@ impl Pipeline {
         &self.finder
     }
 
-    fn client(&self, address: IpAddr, transport: Transport, policy: &Policy, pauses: &[Pause]) -> Client<'static> {
-        let mac = self.mac(address, policy, pauses);
+    fn client(&self, address: IpAddr, transport: Transport, policy: &Policy, turn: &Turn) -> Client<'static> {
+        let mac = self.mac(address, policy, &turn.pauses, turn.now);
         Client { address, id: None, mac, tcp: transport == Transport::Tcp, group: None }
     }
 
-    fn mac(&self, address: IpAddr, policy: &Policy, pauses: &[Pause]) -> Option<[u8; 6]> {
-        let is_needed = policy.needs_mac() || pauses.iter().any(Pause::needs_mac);
+    fn mac(&self, address: IpAddr, policy: &Policy, pauses: &[Pause], now: i64) -> Option<[u8; 6]> {
+        let is_needed = policy.needs_mac() || pauses.iter().any(|pause| pause.needs_mac(now));
         if is_needed { (self.surroundings.mac)(address) } else { None }
     }
 

@@ -190,7 +190,7 @@ impl Pipeline {
             let ede = ExtendedError::new(ExtendedError::NOT_READY, "no policy is loaded yet");
             return answering.refuse(Rcode::SERVFAIL, &ede);
         };
-        let client = self.client(*client, *transport, policy, &turn.pauses);
+        let client = self.client(*client, *transport, policy, turn);
         let Question { name, rr_type, .. } = &query.question;
         let asking = Asking { name, rr_type: *rr_type, client, now: turn.now, pauses: &turn.pauses };
         policy.on_question_foreseen(&asking, foreseen, &mut answering.record.verdict);

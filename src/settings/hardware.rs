@@ -20,7 +20,9 @@ impl Hardware {
             Neighbours::start().inspect_err(failed).ok()
         });
         if decides && known.is_none() {
-            tracing::error!("the kernel's neighbour table can't be read: groups and pauses by MAC address have no members");
+            tracing::error!(
+                "the kernel's neighbour table can't be read: groups and pauses by MAC address have no members"
+            );
         }
     }
 

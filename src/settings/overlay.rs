@@ -191,7 +191,7 @@ impl OverlayFile {
             tracing::error!(why, "what pages and API changed is not in force");
             let mut held = self.held();
             // Without its text: nothing is written over a file whose entries aren't in force.
-                (held.trouble, held.overlay, held.text, held.instead) = (Some(why), Arc::default(), None, Instead::Nothing);
+            (held.trouble, held.overlay, held.text, held.instead) = (Some(why), Arc::default(), None, Instead::Nothing);
             files.clone()
         })
     }

@@ -68,7 +68,8 @@ pub fn called(state: &AdminState, client: &str) -> Called {
 /// The same of an address.
 pub fn of(state: &AdminState, address: IpAddr) -> Called {
     let by_owner = || state.pipeline.own_name(address).map(|name| (name.to_string(), NameBy::Owner));
-    let by_ptr = || asks_others(state).then(|| state.names.of(address)).flatten().map(|name| (name.to_string(), NameBy::Ptr));
+    let by_ptr =
+        || asks_others(state).then(|| state.names.of(address)).flatten().map(|name| (name.to_string(), NameBy::Ptr));
     let (name, name_by) = by_owner().or_else(by_ptr).unzip();
     let mac = state.pipeline.hardware_address(address).map(shown_mac);
     Called { name, name_by, mac }

@@ -203,7 +203,8 @@ fn of_lists(policy: &Policy, known: Option<&[Arc<Tops>; 2]>) -> Vec<ListExceptio
 fn of_list(program: &str, list: &ListSpec, known: Option<&[Arc<Tops>; 2]>) -> Option<ListExceptions> {
     let key = |rule: String| ListRule { program: program.to_owned(), list: list.name.clone(), rule };
     let mut rules = Vec::new();
-    if list.rules.len() <= LOOKED_MAX {
+    let is_looked_through = list.rules.len() <= LOOKED_MAX;
+    if is_looked_through {
         let excepting = list.rules.iter().filter(|(_, rule)| rule.head.flags.effect() == Effect::Except);
         rules.extend(excepting.map(|(_, view)| {
             let (line, rule) = (view.head.line, view.told());
@@ -213,7 +214,9 @@ fn of_list(program: &str, list: &ListSpec, known: Option<&[Arc<Tops>; 2]>) -> Op
         }));
     }
     rules.sort_by_key(|own| (std::cmp::Reverse((own.hits.hits_7d, own.hits.hits_24h)), own.line));
-    let used_7d = known.map(|_| rules.iter().filter(|own| own.hits.hits_7d.is_some_and(|hits| hits > 0)).count());
+    let used_7d = known
+        .filter(|_| is_looked_through)
+        .map(|_| rules.iter().filter(|own| own.hits.hits_7d.is_some_and(|hits| hits > 0)).count());
     rules.truncate(RULES_MAX);
     let (program, there_are) = (program.to_owned(), list.rules.exceptions());
     Some(ListExceptions { program, list: list.name.clone(), there_are, used_7d, rules })

@@ -275,7 +275,7 @@ fn a_pause_makes_shadow_of_everything_until_it_ends() {
         let asked = name("a.test");
         let known = Client { mac: Some([2, 0, 0, 0, 0, 1]), ..client(address) };
         let asking = Asking { now: 99, pauses: &pauses, client: known, ..asking(&asked) };
-        let is_paused = expected.starts_with("would") || pauses[0].needs_mac();
+        let is_paused = expected.starts_with("would") || pauses[0].needs_mac(99);
         assert_eq!(policy.paused_until(&asking), is_paused.then_some(100), "{key} {address}");
     }
     // What is off stays off, exceptions stay exceptions, and the longest of several counts.

@@ -77,6 +77,10 @@ impl Numbers {
                     // Writing to memory doesn't fail.
                     let _ = write!(rules, "{space}{}:{}", said.line, said.rule);
                 }
+                // Each new version of a list makes new kinds; those of old ones never come again.
+                if self.by_kind.len() >= VERDICTS_MAX {
+                    self.by_kind.clear();
+                }
                 let hash = self.by_kind.hasher().hash_one(Kind(verdicts));
                 let alike = self.by_kind.entry(hash).or_default();
                 let number = match alike.iter().find(|(known, _)| Kind(known) == Kind(verdicts)) {

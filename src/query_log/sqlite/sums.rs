@@ -122,14 +122,18 @@ impl Sums {
 
     /// Adds to sums that are there already.
     fn write_again(&mut self, transaction: &Transaction<'_>) -> rusqlite::Result<()> {
-        let mut again: Vec<&mut Sum> =
-            self.hours.values_mut().filter(|sum| sum.count > 0 && sum.part.is_some()).collect();
-        again.sort_unstable_by_key(|sum| sum.part);
+        let again = self.hours.iter_mut().filter(|(_, sum)| sum.count > 0 && sum.part.is_some());
+        let mut again: Vec<_> = again.collect();
+        again.sort_unstable_by_key(|(_, sum)| sum.part);
+        // An hour whose parts are gone numbers them anew: another may have this one's number.
         let mut statement = transaction.prepare_cached(
-            "UPDATE parts SET count = count + ?2, first = min(first, ?3), last = max(last, ?4) WHERE id = ?1",
+            "UPDATE parts SET count = count + ?2, first = min(first, ?3), last = max(last, ?4)
+             WHERE id = ?1 AND name = ?5 AND client = ?6 AND verdicts = ?7 AND rules = ?8 AND kind = ?9",
         )?;
-        for sum in again {
-            match statement.execute(params![sum.part, sum.count, sum.first, sum.last])? {
+        for (key, sum) in again {
+            let Some((_, verdicts, kind, name, client, rules)) = split(key) else { continue };
+            let values = params![sum.part, sum.count, sum.first, sum.last, name, client, verdicts, rules, kind];
+            match statement.execute(values)? {
                 // It was removed, or merged.
                 0 => sum.part = None,
                 _ => sum.count = 0,

@@ -8,7 +8,10 @@ mod schemas;
 pub use document::document;
 pub use operation::{Operation, Who, change, get};
 
-use super::{super::AdminState, asked::{Nothing, Query}};
+use super::{
+    super::AdminState,
+    asked::{Nothing, Query},
+};
 use axum::{Json, extract::State};
 use serde_json::Value;
 
