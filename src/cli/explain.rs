@@ -1,6 +1,6 @@
 //! `cleandns explain`: what would happen to a name, and why.
 
-use super::{Failure, Outcome, fetch, overlay, say, say_json, warn};
+use super::{Failure, Outcome, fetch, overlay, say, say_json};
 use crate::{
     admin::{Explained, Rule, explained},
     app,
@@ -29,7 +29,7 @@ pub fn explain(config: Config, asked: &Asked) -> Outcome {
     let name: Name = asked.name.parse().map_err(|error| usage("NAME", &asked.name, &error))?;
     let rr_type: RrType = asked.rr_type.parse().map_err(|error| usage("--type", &asked.rr_type, &error))?;
     let view = if asked.offline {
-        let config = if asked.no_overlay { config } else { laid(config) };
+        let config = if asked.no_overlay { config } else { overlay::laid(config) };
         offline(config, name, rr_type, asked.client)?
     } else {
         let (name, rr_type, client) = (name.to_string(), rr_type.to_string(), asked.client.to_string());
@@ -44,13 +44,6 @@ pub fn explain(config: Config, asked: &Asked) -> Outcome {
     }
     say(for_a_person(&view));
     Ok(())
-}
-
-/// What a server would make of it, with what pages and API changed.
-fn laid(config: Config) -> Config {
-    let overlay::Laid { config, trouble, pinned, .. } = overlay::lay(config);
-    trouble.iter().chain(&pinned).for_each(|why| warn(why));
-    config
 }
 
 /// Compiles the lists from their files and decides on the question alone.

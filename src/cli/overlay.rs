@@ -1,5 +1,6 @@
 //! What pages and API changed, for commands that look at what a server would do without one. Nothing is written.
 
+use super::warn;
 use crate::{
     app,
     config::{
@@ -50,6 +51,13 @@ pub fn lay(files: Config) -> Laid {
         pinned: pinned(&file.overlay()),
         file: file.path().filter(|_| is_changed).map(PathBuf::from),
     }
+}
+
+/// A configuration with what was changed upon it; what isn't as in a server is said.
+pub fn laid(config: Config) -> Config {
+    let Laid { config, trouble, pinned, .. } = lay(config);
+    trouble.iter().chain(&pinned).for_each(|why| warn(why));
+    config
 }
 
 /// Lists that the running server holds at a version: what is checked is what they are now.

@@ -1,6 +1,6 @@
 //! `cleandns report`: what was blocked and would have been, by what is recorded.
 
-use super::{Failure, Outcome, fetch, records::Records, say};
+use super::{Failure, Outcome, fetch, overlay, records::Records, say};
 use crate::{
     admin::{ListView, ListsView, lists},
     app,
@@ -52,6 +52,8 @@ pub enum Format {
 
 /// Makes the report.
 pub fn report(config: &Config, asked: &Asked) -> Outcome {
+    // The server's programs and lists are those with what pages and API changed.
+    let config = &overlay::laid(config.clone());
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as i64;
     let moment = |option: &str, text: &Option<String>| {
         text.as_deref()

@@ -5,7 +5,7 @@ use super::super::{
     auth::Reader,
     problem::Refusal,
     view::{
-        lists::Hits,
+        lists::{DAY_HOURS, Hits, WEEK_HOURS},
         programs::{Program, Programs, Service, programs},
         tops::{Counts, counts},
     },
@@ -60,9 +60,6 @@ struct Page {
     refused: Option<(String, String, Refusal)>,
 }
 
-/// Hours of a day and of a week.
-const HOURS: [u32; 2] = [24, 7 * 24];
-
 pub async fn page(State(state): State<AdminState>, reader: Reader, Query(wanted): Query<Wanted>) -> Response {
     let Some(view) = programs(&state, &wanted.group) else {
         return (StatusCode::NOT_FOUND, "there is no such group\n").into_response();
@@ -74,13 +71,13 @@ pub async fn page(State(state): State<AdminState>, reader: Reader, Query(wanted)
 }
 
 fn zone(state: &AdminState) -> String {
-    state.settings.config().policy.time_zone.name().to_owned()
+    state.zone().to_string()
 }
 
 /// What was hit in the last day and week, if that is known.
 async fn recorded(state: &AdminState) -> Option<[Arc<Tops>; 2]> {
-    match [counts(state, HOURS[0]).await, counts(state, HOURS[1]).await] {
-        [Counts::Known(day), Counts::Known(week)] => Some([day, week]),
+    match tokio::join!(counts(state, DAY_HOURS), counts(state, WEEK_HOURS)) {
+        (Counts::Known(day), Counts::Known(week)) => Some([day, week]),
         _ => None,
     }
 }

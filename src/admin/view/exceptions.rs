@@ -2,6 +2,7 @@
 
 use super::{
     super::AdminState,
+    lists::{DAY_HOURS, WEEK_HOURS},
     tops::{Counts, counts_within},
 };
 use crate::{
@@ -13,8 +14,6 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use std::{sync::Arc, time::Duration};
 
-/// Hours of a day and of a week.
-const HOURS: [u32; 2] = [24, 7 * 24];
 /// Exceptions of one list that are told one by one, those that matched most first.
 const RULES_MAX: usize = 100;
 /// Rules of the longest list whose exceptions are looked through.
@@ -165,17 +164,11 @@ pub fn own(state: &AdminState) -> Own {
 /// All of them, with how often they matched, for whoever waits that long for it.
 pub async fn own_with_hits(state: &AdminState, within: Duration) -> Own {
     let mut all = own(state);
-    let counts = [counts_within(state, HOURS[0], within).await, counts_within(state, HOURS[1], within).await];
-    let known = match counts {
-        [Counts::Known(day), Counts::Known(week)] => Some([day, week]),
-        [Counts::None(why), _] | [_, Counts::None(why)] => {
-            all.caveat = Some(why);
-            None
-        }
-        _ => {
-            all.caveat = Some("it is being counted; look again in a moment".to_owned());
-            None
-        }
+    let (day, week) = tokio::join!(counts_within(state, DAY_HOURS, within), counts_within(state, WEEK_HOURS, within));
+    all.caveat = day.why_not().or_else(|| week.why_not());
+    let known = match (day, week) {
+        (Counts::Known(day), Counts::Known(week)) => Some([day, week]),
+        _ => None,
     };
     if let Some(known) = &known {
         for own in &mut all.exceptions {

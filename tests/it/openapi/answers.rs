@@ -203,7 +203,11 @@ async fn what_is_tried_changes_nothing() {
     let internet = Internet::start().await;
     let server = serve(Some(&internet), "").await;
     server.ask("www.signed.org", RrType::A).await;
-    eventually("it is kept", || async { server.json("/api/v1/cache").await["entries"].as_u64() > Some(0) }).await;
+    eventually("it is kept, and counted", || async {
+        let cache = server.json("/api/v1/cache").await;
+        ["entries", "misses"].iter().all(|count| cache[count].as_u64() > Some(0))
+    })
+    .await;
     let state = async || {
         let parts = ["cache", "pause", "overlay", "changes", "lists"].map(|part| format!("/api/v1/{part}"));
         let mut all = Vec::new();
