@@ -35,7 +35,7 @@ pub fn make_way() {
 /// The two system calls, which no library has for threads that aren't real-time ones.
 #[cfg(target_os = "linux")]
 mod linux {
-    use nix::libc::{SYS_sched_getattr, SYS_sched_setattr, c_long, c_uint, pid_t, sched_attr, syscall};
+    use nix::libc::{SYS_sched_getattr, SYS_sched_setattr, c_uint, pid_t, sched_attr, syscall};
 
     const THIS_THREAD: pid_t = 0;
     const NO_FLAGS: c_uint = 0;
@@ -56,19 +56,14 @@ mod linux {
         #[expect(unsafe_code, reason = "the call writes to one struct, of the size that it is told")]
         // SAFETY: see the reason above.
         let result = unsafe { syscall(SYS_sched_getattr, THIS_THREAD, &raw mut now, size, NO_FLAGS) };
-        is_done(result).then_some(now)
+        (result == 0).then_some(now)
     }
 
     /// Has it scheduled otherwise, if the system allows it.
-    pub(super) fn schedule(wanted: &sched_attr) -> bool {
+    pub(super) fn schedule(wanted: &sched_attr) {
         #[expect(unsafe_code, reason = "the call reads one struct, whose size stands in it")]
         // SAFETY: see the reason above.
-        let result = unsafe { syscall(SYS_sched_setattr, THIS_THREAD, std::ptr::from_ref(wanted), NO_FLAGS) };
-        is_done(result)
-    }
-
-    fn is_done(result: c_long) -> bool {
-        result == 0
+        let _ = unsafe { syscall(SYS_sched_setattr, THIS_THREAD, std::ptr::from_ref(wanted), NO_FLAGS) };
     }
 }
 

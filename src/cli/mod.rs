@@ -434,7 +434,6 @@ fn run_command(args: Args) -> Outcome {
             lists::status(&load_to_ask()?.config, verbose, json)
         }
         Command::Lists { command: ListsCommand::Update { json } } => lists::update(&load_to_ask()?.config, json),
-        // Two files can be compared whatever is wrong with the configuration.
         Command::Lists { command: ListsCommand::Versions { list, diff, to, json } } => {
             lists::versions(&load_to_ask()?.config, &list, diff.as_deref().map(|from| (from, to.as_str())), json)
         }
@@ -444,6 +443,7 @@ fn run_command(args: Args) -> Outcome {
         Command::Lists { command: ListsCommand::Release { list, json } } => {
             lists::release(&load_to_ask()?.config, &list, json)
         }
+        // Two files can be compared whatever is wrong with the configuration.
         Command::Lists { command: ListsCommand::Diff { old, new, format, extent, count, asked, source, json } } => {
             let asked = asked.map(|asked| {
                 let records = records::Records::open(&load_to_ask()?.config, source.as_deref(), None)?;

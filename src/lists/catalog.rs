@@ -305,7 +305,7 @@ impl Catalog {
         let store = self.store.as_ref()?;
         match &entry.path {
             ListPath::File(path) => store.place_of_file(path),
-            ListPath::Url { file, .. } => Some(file.clone()),
+            ListPath::Url { file, .. } => store.keeps_versions().then(|| file.clone()),
             ListPath::Embedded(path) => store.place_of_embedded(path),
         }
     }

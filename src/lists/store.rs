@@ -180,9 +180,17 @@ impl Store {
         self.send(Job::Note { place, download });
     }
 
+    /// Whether texts are kept over this run.
+    pub fn keeps_versions(&self) -> bool {
+        !self.is_temporary
+    }
+
     /// Has copies removed that are too many, and what interrupted writings left. Those at `used` stay.
     pub fn tidy(&self, used: HashSet<PathBuf>) {
-        self.send(Job::Tidy { used });
+        // A temporary one ends with the program, and knows of no places that are used.
+        if self.keeps_versions() {
+            self.send(Job::Tidy { used });
+        }
     }
 
     fn send(&self, job: Job) {
@@ -265,22 +273,25 @@ impl Keeper {
                 place_of_file(&self.folder, path)
             }
             TextAt::Download(place) => place.clone(),
-            TextAt::Embedded { path, .. } => place_of_embedded(&self.folder, path),
-        };
-        let keep = || versions::keep(&place, &place, version, rules);
-        let is_new = match (keep(), text) {
-            (Err(error), TextAt::Embedded { path, read }) if error.kind() == io::ErrorKind::NotFound => {
-                let Some(text) = read(path) else { return Ok(()) };
-                whole::write(&place, &text, whole::USUAL)?;
-                let kept = keep();
-                // A start falls back to the binary itself.
-                fs::remove_file(&place)?;
-                kept?
+            TextAt::Embedded { path, read } => {
+                let place = place_of_embedded(&self.folder, path);
+                if versions::kept_text(&place, version).is_none()
+                    && let Some(text) = read(path)
+                {
+                    whole::write(&place, &text, whole::USUAL)?;
+                }
+                place
             }
-            // The file is another one by now, and no text of it was ever good.
-            (Err(error), _) if error.kind() == io::ErrorKind::NotFound => false,
-            (kept, _) => kept?,
         };
+        let is_new = match versions::keep(&place, &place, version, rules) {
+            // The file is another one by now, and no text of it was ever good.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            kept => kept?,
+        };
+        if let TextAt::Embedded { .. } = text {
+            // A start falls back to the binary itself.
+            let _ = fs::remove_file(&place);
+        }
         if is_new { versions::evict(&place, &self.held) } else { Ok(()) }
     }
 

@@ -43,16 +43,6 @@ pub trait Sink: Send {
         self.write(rows.into_iter().map(Full::bare).collect())
     }
 
-    /// Whether queries are of interest.
-    fn takes_queries(&self) -> bool {
-        true
-    }
-
-    /// Whether questions to other servers are of interest.
-    fn takes_exchanges(&self) -> bool {
-        false
-    }
-
     /// Writes them, and says how many of them could not be written.
     fn write_exchanges(&mut self, _: Vec<Tapped<'_>>) -> u64 {
         0

@@ -21,7 +21,7 @@ const EXCEPTIONS_MAX: usize = 10_000;
 const RULES_HIT_MAX: usize = 50_000;
 
 /// What was and would be blocked most, and excepted.
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Tops {
     /// The times that were really looked at.
     pub from: Moment,
@@ -39,12 +39,11 @@ pub struct Tops {
     /// The same of lists' exceptions.
     pub excepting: BTreeMap<ListRule, u64>,
     /// Of all texts of lists that decided anything.
-    #[serde(skip)]
     pub lists: Vec<ListHits>,
 }
 
 /// A rule of a list, whatever line it is in.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct ListRule {
     pub program: String,
     pub list: String,
@@ -68,11 +67,6 @@ pub struct ListHits {
 }
 
 impl ListHits {
-    /// All that it decided.
-    pub fn all(&self) -> u64 {
-        self.blocked + self.would_block + self.excepted
-    }
-
     /// Those of its rules that decided nothing: how many, and the first of them. `rules`: all of them. `None`: that isn't known.
     pub fn never_hit<T: FnOnce() -> String>(
         &self,

@@ -78,6 +78,7 @@ pub enum WriteError {
 pub struct Before {
     overlay: Arc<Overlay>,
     text: Option<String>,
+    instead: Instead,
 }
 
 impl OverlayFile {
@@ -243,9 +244,10 @@ impl OverlayFile {
         }
         match Overlay::read(text.as_deref().unwrap_or_default()) {
             Ok(overlay) => {
-                (held.trouble, held.instead) = (None, Instead::Before);
+                held.trouble = None;
+                let instead = std::mem::replace(&mut held.instead, Instead::Before);
                 let overlay = std::mem::replace(&mut held.overlay, Arc::new(overlay));
-                Some(Before { overlay, text: std::mem::replace(&mut held.text, text) })
+                Some(Before { overlay, text: std::mem::replace(&mut held.text, text), instead })
             }
             Err(problems) => {
                 tracing::error!(%problems, "the overlay can't be read, and stays as it was");
@@ -266,10 +268,11 @@ impl OverlayFile {
         }
         let text = if overlay.is_empty() { None } else { Some(overlay.to_string()) };
         put(path, text.as_deref()).map_err(failed)?;
-        (held.trouble, held.instead) = (None, Instead::Before);
+        held.trouble = None;
         held.seen.clone_from(&text);
+        let instead = std::mem::replace(&mut held.instead, Instead::Before);
         let overlay = std::mem::replace(&mut held.overlay, Arc::new(overlay));
-        Ok(Before { overlay, text: std::mem::replace(&mut held.text, text) })
+        Ok(Before { overlay, text: std::mem::replace(&mut held.text, text), instead })
     }
 
     /// Undoes a write that came to nothing.
@@ -280,7 +283,7 @@ impl OverlayFile {
             tracing::error!(file = %path.display(), %error, "a change that is not in force could not be taken back");
         }
         held.seen.clone_from(&before.text);
-        (held.overlay, held.text) = (before.overlay, before.text);
+        (held.overlay, held.text, held.instead) = (before.overlay, before.text, before.instead);
     }
 
     /// Goes on with the overlay before an edit by hand that can't be put in force. The file stays as its editor left it.
@@ -288,6 +291,7 @@ impl OverlayFile {
         tracing::error!(why, "the overlay as it was edited can't be put in force, and stays as it was");
         let mut held = self.held();
         (held.overlay, held.text, held.trouble) = (before.overlay, before.text, Some(why));
+        held.instead = before.instead;
     }
 
     /// The seconds since 1970 by which blocks end.

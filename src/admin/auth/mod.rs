@@ -25,8 +25,16 @@ use ring::{
     hmac,
     rand::{SecureRandom, SystemRandom},
 };
-use sessions::{Begun, Found, Sessions};
-use std::{fmt::Write, io, net::IpAddr, sync::Arc};
+use sessions::{Began, Begun, Found, InForce, Sessions};
+use std::{
+    fmt::Write,
+    io,
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
 use token::Tokens;
 use users::{UsersError, UsersFile};
 
@@ -56,9 +64,9 @@ pub struct Secrets {
     /// Secrets cross a network in the clear, and nobody said that this is known.
     warns: bool,
     tokens: Tokens,
+    /// Tells these tokens from all others that this process has known.
+    tokens_number: u64,
     users: Option<Arc<UsersFile>>,
-    /// Sessions that began by a token end with those that they take the place of. (Those of users tell by whom they began.)
-    ends_tokens: bool,
 }
 
 /// Why somebody isn't signed in.
@@ -85,8 +93,8 @@ pub struct SignedIn {
 /// Somebody who is who they say.
 struct Verified {
     role: Role,
-    /// The users by whom that was found; `None`: it was a token.
-    users: Option<u64>,
+    /// By what that was found.
+    by: Began,
 }
 
 /// A token was shown, and isn't one of ours.
@@ -118,17 +126,16 @@ impl Auth {
             true => next.users_file.as_deref().map(UsersFile::read).transpose()?.map(Arc::new),
             false => self.secrets.load().users.clone(),
         };
-        let ends_tokens = (&running.token, &running.read_token) != (&next.token, &next.read_token);
-        Ok(Secrets { ends_tokens, ..Secrets::new(next, users)? })
+        let mut secrets = Secrets::new(next, users)?;
+        if (&running.token, &running.read_token) == (&next.token, &next.read_token) {
+            secrets.tokens_number = self.secrets.load().tokens_number;
+        }
+        Ok(secrets)
     }
 
     /// Asks for these from now on. Sessions end that began by others.
     pub fn put_in_force(&self, secrets: Secrets) {
-        let ends_tokens = secrets.ends_tokens;
         self.secrets.store(Arc::new(secrets));
-        if ends_tokens {
-            self.sessions.end_of_tokens();
-        }
     }
 
     /// Whether it is asked over TLS.
@@ -159,8 +166,7 @@ impl Auth {
             return reader(token_name(role), role, BEARER, None);
         }
         let cookie = sessions::in_cookie(headers, secrets.is_tls);
-        if let Some((id, found)) = cookie.and_then(|id| Some((id, self.sessions.find(id, self.users_in_force(), now)?)))
-        {
+        if let Some((id, found)) = cookie.and_then(|id| Some((id, self.sessions.find(id, self.in_force(), now)?))) {
             return reader(&found.name.clone(), found.role, id, Some(found));
         }
         match secrets.is_open {
@@ -193,8 +199,9 @@ impl Auth {
         tokio::time::sleep(wait).await;
         let verified = match user.is_empty() {
             true => {
-                let role = self.secrets.load().tokens.role_of(password).ok_or(SignInError::Wrong)?;
-                Verified { role, users: None }
+                let secrets = self.secrets.load();
+                let role = secrets.tokens.role_of(password).ok_or(SignInError::Wrong)?;
+                Verified { role, by: Began::Token(secrets.tokens_number) }
             }
             false => self.compare(user, password).await?,
         };
@@ -208,10 +215,10 @@ impl Auth {
     /// Begins a session of somebody who is who they say.
     fn begin(&self, name: &str, verified: &Verified, now: i64) -> Result<(String, Found), SignInError> {
         let octets = random().map_err(|error| SignInError::Fault(error.to_string()))?;
-        let begun = Begun { name, role: verified.role, users: verified.users };
+        let begun = Begun { name, role: verified.role, by: verified.by };
         let id = self.sessions.begin(octets, begun, now);
-        // Users may have changed while a password was compared; then it is to be compared with theirs.
-        let session = self.sessions.find(&id, self.users_in_force(), now).ok_or(SignInError::Busy)?;
+        // Users and tokens may have changed meanwhile; then what was shown is to be compared with theirs.
+        let session = self.sessions.find(&id, self.in_force(), now).ok_or(SignInError::Busy)?;
         Ok((id, session))
     }
 
@@ -223,7 +230,7 @@ impl Auth {
             own.look();
             let in_force = own.secrets.load().users.as_ref()?.in_force();
             let role = in_force.users.verify(&user, &password)?;
-            Some(Verified { role, users: Some(in_force.number) })
+            Some(Verified { role, by: Began::Password(in_force.number) })
         });
         match compared.await {
             Ok(verified) => verified.ok_or(SignInError::Wrong),
@@ -248,9 +255,11 @@ impl Auth {
         }
     }
 
-    /// The number of the users in force.
-    fn users_in_force(&self) -> u64 {
-        self.secrets.load().users.as_ref().map_or(0, |users| users.in_force().number)
+    /// The numbers of the tokens and users in force.
+    fn in_force(&self) -> InForce {
+        let secrets = self.secrets.load();
+        let users = secrets.users.as_ref().map_or(0, |users| users.in_force().number);
+        InForce { tokens: secrets.tokens_number, users }
     }
 
     fn wrong_token(&self, from: IpAddr, now: i64) -> BadToken {
@@ -267,6 +276,9 @@ impl Auth {
     }
 }
 
+/// How many sets of tokens there were.
+static TOKENS_KNOWN: AtomicU64 = AtomicU64::new(0);
+
 impl Secrets {
     fn new(admin: &Admin, users: Option<Arc<UsersFile>>) -> Result<Self, UsersError> {
         let tokens = Tokens::new(key()?, admin.token.as_deref(), admin.read_token.as_deref());
@@ -275,8 +287,8 @@ impl Secrets {
             is_tls: admin.tls.is_some(),
             warns: admin.is_in_the_clear() && !admin.insecure,
             tokens,
+            tokens_number: TOKENS_KNOWN.fetch_add(1, Relaxed),
             users,
-            ends_tokens: false,
         })
     }
 }
@@ -358,13 +370,13 @@ mod tests {
         assert_eq!(auth.begin("anna", &verified, 1).map(|_| ()), Err(SignInError::Busy));
         let verified = auth.compare("anna", "battery staple").await.unwrap_or_else(|error| panic!("{error:?}"));
         let (id, _) = auth.begin("anna", &verified, 1).unwrap();
-        assert!(auth.sessions.find(&id, auth.users_in_force(), 2).is_some());
-        let by_token = Verified { role: Role::Operator, users: None };
+        assert!(auth.sessions.find(&id, auth.in_force(), 2).is_some());
+        let by_token = Verified { role: Role::Operator, by: Began::Token(auth.in_force().tokens) };
         let (token, _) = auth.begin("token", &by_token, 1).unwrap();
         write(&path, "something else");
         auth.look();
-        assert!(auth.sessions.find(&id, auth.users_in_force(), 2).is_none());
-        assert!(auth.sessions.find(&token, auth.users_in_force(), 2).is_some(), "tokens are no users");
+        assert!(auth.sessions.find(&id, auth.in_force(), 2).is_none());
+        assert!(auth.sessions.find(&token, auth.in_force(), 2).is_some(), "tokens are no users");
     }
 
     #[test]

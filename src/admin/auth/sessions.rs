@@ -29,8 +29,7 @@ pub struct Sessions {
 struct Session {
     name: String,
     role: Role,
-    /// The number of the users in force by whom it began; `None`: it began by a token.
-    users: Option<u64>,
+    by: Began,
     /// Seconds since 1970, as the next.
     began: i64,
     used: i64,
@@ -40,8 +39,21 @@ struct Session {
 pub struct Begun<'a> {
     pub name: &'a str,
     pub role: Role,
-    /// The number of the users in force when the password was compared; `None`: a token was.
-    pub users: Option<u64>,
+    pub by: Began,
+}
+
+/// By what a session began, with the number of what was in force then.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Began {
+    Token(u64),
+    Password(u64),
+}
+
+/// The numbers of what is in force.
+#[derive(Clone, Copy, Debug)]
+pub struct InForce {
+    pub tokens: u64,
+    pub users: u64,
 }
 
 /// A session that holds.
@@ -56,7 +68,7 @@ pub struct Found {
 
 impl Sessions {
     /// Begins one by octets that nobody can foresee; returns what the cookie holds.
-    pub fn begin(&self, octets: [u8; ID_BYTES], Begun { name, role, users }: Begun<'_>, now: i64) -> String {
+    pub fn begin(&self, octets: [u8; ID_BYTES], Begun { name, role, by }: Begun<'_>, now: i64) -> String {
         let id = hex(&octets);
         let mut all = self.lock();
         all.retain(|_, session| now < session.expires());
@@ -64,16 +76,20 @@ impl Sessions {
             let Some(oldest) = all.iter().min_by_key(|(_, session)| session.began).map(|(key, _)| *key) else { break };
             all.remove(&oldest);
         }
-        all.insert(key_of(&id), Session { name: name.to_owned(), role, users, began: now, used: now });
+        all.insert(key_of(&id), Session { name: name.to_owned(), role, by, began: now, used: now });
         id
     }
 
-    /// The session of a cookie's content, which is used by that. Those that began by a password end with the users by whom
-    /// it was compared: `users_in_force` is the number of those there are now.
-    pub fn find(&self, id: &str, users_in_force: u64, now: i64) -> Option<Found> {
+    /// The session of a cookie's content, which is used by that. It ends with the tokens or users by
+    /// which it began.
+    pub fn find(&self, id: &str, in_force: InForce, now: i64) -> Option<Found> {
         let (mut all, key) = (self.lock(), key_of(id));
         let session = all.get_mut(&key)?;
-        if session.expires() <= now || session.users.is_some_and(|own| own != users_in_force) {
+        let holds = match session.by {
+            Began::Token(own) => own == in_force.tokens,
+            Began::Password(own) => own == in_force.users,
+        };
+        if session.expires() <= now || !holds {
             all.remove(&key);
             return None;
         }
@@ -83,11 +99,6 @@ impl Sessions {
 
     pub fn end(&self, found: &Found) {
         self.lock().remove(&found.key);
-    }
-
-    /// Ends those that began by a token: tokens have changed.
-    pub fn end_of_tokens(&self) {
-        self.lock().retain(|_, session| session.users.is_some());
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, Session>> {
@@ -137,9 +148,14 @@ mod tests {
         octets
     }
 
+    /// These tokens and no others, and some users.
+    fn users(users: u64) -> InForce {
+        InForce { tokens: 1, users }
+    }
+
     /// By a password, when the users in force were the first.
     fn begin(sessions: &Sessions, number: usize, role: Role, now: i64) -> String {
-        sessions.begin(octets(number), Begun { name: "anna", role, users: Some(1) }, now)
+        sessions.begin(octets(number), Begun { name: "anna", role, by: Began::Password(1) }, now)
     }
 
     #[test]
@@ -147,25 +163,29 @@ mod tests {
         let sessions = Sessions::default();
         let id = begin(&sessions, 1, Role::Operator, 0);
         assert_eq!(id.len(), 64);
-        assert_eq!(sessions.find("other", 1, 1), None);
-        let found = sessions.find(&id, 1, IDLE_SECONDS - 1).unwrap();
+        assert_eq!(sessions.find("other", users(1), 1), None);
+        let found = sessions.find(&id, users(1), IDLE_SECONDS - 1).unwrap();
         assert_eq!((found.name.as_str(), found.role, found.expires), ("anna", Role::Operator, 2 * IDLE_SECONDS - 1));
-        assert_eq!(sessions.find(&id, 1, found.expires), None, "idle");
-        assert_eq!(sessions.find(&id, 1, 1), None, "it doesn't come back");
+        assert_eq!(sessions.find(&id, users(1), found.expires), None, "idle");
+        assert_eq!(sessions.find(&id, users(1), 1), None, "it doesn't come back");
 
         let id = begin(&sessions, 2, Role::ReadOnly, 0);
         let mut now = 0;
-        while let Some(found) = sessions.find(&id, 1, now) {
+        while let Some(found) = sessions.find(&id, users(1), now) {
             assert!(found.expires <= AGE_SECONDS);
             now += IDLE_SECONDS / 2;
         }
         assert_eq!(now, AGE_SECONDS);
 
-        let by_token = sessions.begin(octets(3), Begun { name: "token", role: Role::Operator, users: None }, 0);
+        let by_token = sessions.begin(octets(3), Begun { name: "token", role: Role::Operator, by: Began::Token(1) }, 0);
         let by_password = begin(&sessions, 4, Role::Operator, 0);
-        assert!(sessions.find(&by_password, 2, 1).is_none(), "there are other users");
-        sessions.end(&sessions.find(&by_token, 2, 1).unwrap());
-        assert!(sessions.find(&by_token, 2, 1).is_none());
+        assert!(sessions.find(&by_password, users(2), 1).is_none(), "there are other users");
+        let others = InForce { tokens: 2, users: 1 };
+        let by_old_token =
+            sessions.begin(octets(5), Begun { name: "token", role: Role::Operator, by: Began::Token(1) }, 0);
+        assert!(sessions.find(&by_old_token, others, 1).is_none(), "there are other tokens");
+        sessions.end(&sessions.find(&by_token, users(2), 1).unwrap());
+        assert!(sessions.find(&by_token, users(2), 1).is_none());
     }
 
     #[test]
@@ -173,8 +193,8 @@ mod tests {
         let sessions = Sessions::default();
         let ids: Vec<String> =
             (0..=SESSIONS_MAX).map(|number| begin(&sessions, number, Role::Operator, number as i64)).collect();
-        assert!(sessions.find(&ids[0], 1, 300).is_none());
-        assert!(ids[1..].iter().all(|id| sessions.find(id, 1, 300).is_some()));
+        assert!(sessions.find(&ids[0], users(1), 300).is_none());
+        assert!(ids[1..].iter().all(|id| sessions.find(id, users(1), 300).is_some()));
     }
 
     #[test]

@@ -69,11 +69,6 @@ pub struct VersionView {
     pub pinned: bool,
 }
 
-/// What of a list's state is looked up on disk and in the policy.
-struct Looked {
-    kept_at: Option<PathBuf>,
-}
-
 /// The list of a program by its name, if there is one. It counts what is recorded, which it doesn't wait long for.
 pub async fn whole(state: &AdminState, program: &str, name: &str) -> Option<WholeList> {
     let found = one_list(state, program, name)?;
@@ -88,11 +83,11 @@ pub async fn whole(state: &AdminState, program: &str, name: &str) -> Option<Whol
         last_week,
         why_not: day.why_not().or_else(|| week.why_not()),
     };
-    let looked = of_state(state, program, name, |own| Looked { kept_at: own.kept_at.clone() });
+    let kept_at = of_state(state, program, name, |own| own.kept_at.clone()).flatten();
     let policy = state.health.published.policy.load_full();
     // Files, and perhaps a million rules, are looked at where that holds up nobody.
     let looking = tokio::task::spawn_blocking(move || {
-        let versions = versions(&list, looked.and_then(|looked| looked.kept_at));
+        let versions = versions(&list, kept_at);
         let never_hit = match (&policy, week.known()) {
             (Some(policy), Some(tops)) => never_hit(policy, &list, tops),
             _ => None,

@@ -122,11 +122,12 @@ impl Catalog {
     fn forget_what_the_gate_would_hold(&mut self) {
         let mut entries = std::mem::take(&mut self.entries);
         for entry in &mut entries {
+            // Of a pinned list the text that counts is another.
             let objects = |entry: &Entry| {
-                let loaded = entry.loaded.as_ref()?;
-                Some(self.manner(entry).gate()?.objects_to(&loaded.rules))
+                let mut texts = entry.loaded.iter().chain(entry.in_force());
+                self.manner(entry).gate().is_some_and(|gate| texts.any(|text| gate.objects_to(&text.rules)))
             };
-            if objects(entry) == Some(true) {
+            if objects(entry) {
                 *entry = Entry::new(entry.source, entry.role, entry.path.clone());
             }
         }

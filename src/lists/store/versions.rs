@@ -109,10 +109,9 @@ pub(super) fn keep(from: &Path, place: &Path, version: u64, rules: usize) -> io:
     // Texts are only ever put in their places whole, so that one file may have two names.
     let linked = fs::hard_link(from, &unfinished).or_else(|_| copy(from, &unfinished));
     let is_of_version = || read(&unfinished, &mut |_| {}).is_ok_and(|reading| reading.version == version);
-    let placed = linked.and_then(|()| {
-        let is_it = is_of_version();
-        if is_it { fs::rename(&unfinished, &own).map(|()| true) } else { Ok(false) }
-    });
+    let placed = linked
+        .and_then(|()| if is_of_version() { whole::put_in_place(&unfinished, &own).map(|()| true) } else { Ok(false) });
+    // A rename onto another name of the same file leaves both.
     let _ = fs::remove_file(&unfinished);
     placed
 }

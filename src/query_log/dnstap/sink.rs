@@ -21,8 +21,6 @@ pub(in crate::query_log) struct DnstapSink {
     output: Option<Output>,
     instance: String,
     /// Messages between clients and this server, and between this server and others.
-    client: bool,
-    resolver: bool,
     /// Packets are written as they were, with all that they tell of a client. Those to other servers never do: they are
     /// this server's own, and nothing of a client's query but its question goes into them.
     is_full: bool,
@@ -38,8 +36,6 @@ impl DnstapSink {
         Self {
             output: Some(Output::new(dnstap.to.clone(), rotation)),
             instance: instance.to_owned(),
-            client: dnstap.client,
-            resolver: dnstap.resolver,
             is_full: privacy == Privacy::Full,
             is_network: privacy == Privacy::Prefix,
             has_lost_file: false,
@@ -65,14 +61,6 @@ impl Sink for DnstapSink {
         let events = |full| client_events(full, is_full, extra(full, is_full, is_network));
         let lost = self.put(rows.iter().flat_map(events));
         lost.min(rows.len() as u64)
-    }
-
-    fn takes_queries(&self) -> bool {
-        self.client
-    }
-
-    fn takes_exchanges(&self) -> bool {
-        self.resolver
     }
 
     fn write_exchanges(&mut self, exchanges: Vec<Tapped<'_>>) -> u64 {

@@ -19,22 +19,16 @@ impl Sink for Slow {
 }
 
 /// Takes what it is told to take, and passes queries on at the end alone.
+/// What a sink may want.
+const QUERIES: Counted = Counted { queries: true, exchanges: false };
+const EXCHANGES: Counted = Counted { queries: false, exchanges: true };
+
 struct Taking {
-    queries: bool,
-    exchanges: bool,
     waiting: u64,
     arrived: u64,
 }
 
 impl Sink for Taking {
-    fn takes_queries(&self) -> bool {
-        self.queries
-    }
-
-    fn takes_exchanges(&self) -> bool {
-        self.exchanges
-    }
-
     fn write(&mut self, rows: Vec<Full<'_>>) -> u64 {
         self.waiting += rows.len() as u64;
         0
@@ -70,19 +64,17 @@ fn push(log: &QueryLog, queries: usize, exchanges: usize) {
 }
 
 fn spawn_sink(sink: impl Sink + 'static) -> (Outlet, JoinHandle<()>) {
-    spawn_private(sink, config::Privacy::Full)
+    spawn_counted(QUERIES, sink, config::Privacy::Full)
 }
 
-fn spawn_private(sink: impl Sink + 'static, privacy: config::Privacy) -> (Outlet, JoinHandle<()>) {
-    let counted = Counted { queries: sink.takes_queries(), exchanges: sink.takes_exchanges() };
+fn spawn_counted(counted: Counted, sink: impl Sink + 'static, privacy: config::Privacy) -> (Outlet, JoinHandle<()>) {
     let kind = Kind { name: "test", counted, counts: None, audience: sink.audience() };
     ready(kind, Box::new(move || Box::new(sink)), Privacy::new(privacy), Arc::default()).unwrap().go(None)
 }
 
 /// A sink's near end without a thread behind it: as many batches wait as there is room for.
-fn outlet(sink: &dyn Sink, room: usize) -> (Outlet, Receiver<Arc<Batch>>) {
+fn outlet(counted: Counted, room: usize) -> (Outlet, Receiver<Arc<Batch>>) {
     let (batches, received) = sync_channel(room);
-    let counted = Counted { queries: sink.takes_queries(), exchanges: sink.takes_exchanges() };
     (Outlet { batches, counts: Arc::new(SinkCounts::of("test", counted)), audience: None }, received)
 }
 
@@ -114,7 +106,8 @@ fn a_row_counts_when_it_is_written() {
 #[test]
 fn what_a_sink_does_not_take_it_does_not_count() {
     for (queries, exchanges) in [(true, false), (false, true), (true, true)] {
-        let (outlet, thread) = spawn_sink(Taking { queries, exchanges, waiting: 0, arrived: 0 });
+        let counted = Counted { queries, exchanges };
+        let (outlet, thread) = spawn_counted(counted, Taking { waiting: 0, arrived: 0 }, config::Privacy::Full);
         let (log, counts, sinks) = (log(), outlet.counts.clone(), vec![outlet]);
         push(&log, 5, 3);
         drain(&log, &sinks);
@@ -128,8 +121,8 @@ fn what_a_sink_does_not_take_it_does_not_count() {
 
 #[test]
 fn what_waits_for_others_counts_when_it_arrives() {
-    let mut sink = Taking { queries: true, exchanges: false, waiting: 0, arrived: 0 };
-    let (outlet, received) = outlet(&sink, 1);
+    let mut sink = Taking { waiting: 0, arrived: 0 };
+    let (outlet, received) = outlet(QUERIES, 1);
     let (log, counts, sinks) = (log(), outlet.counts.clone(), vec![outlet]);
     push(&log, 5, 0);
     drain(&log, &sinks);
@@ -144,8 +137,7 @@ fn what_waits_for_others_counts_when_it_arrives() {
 
 #[test]
 fn exchanges_that_do_not_come_to_a_sink_are_counted() {
-    let sink = Taking { queries: false, exchanges: true, waiting: 0, arrived: 0 };
-    let (outlet, _received) = outlet(&sink, 1);
+    let (outlet, _received) = outlet(EXCHANGES, 1);
     let (log, counts, sinks) = (log(), outlet.counts.clone(), vec![outlet]);
     for _ in 0..2 {
         push(&log, 2, 4);
@@ -169,7 +161,7 @@ impl Sink for Groups {
 fn where_nothing_is_told_of_clients_their_group_is_not_either() {
     for kept in config::Privacy::ALL {
         let (told, groups) = mpsc::channel();
-        let (outlet, thread) = spawn_private(Groups(told), kept);
+        let (outlet, thread) = spawn_counted(QUERIES, Groups(told), kept);
         let (log, sinks) = (log(), vec![outlet]);
         push(&log, 1, 0);
         drain(&log, &sinks);

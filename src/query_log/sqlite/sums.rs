@@ -9,7 +9,7 @@
 //! are one part as a rule. When the hour is over, `merge` puts parts that have much in common into `hours`.
 
 use super::{FATE, HOUR_MICROS, HOUR_PARTS, MINUTE_MICROS};
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior::Immediate, params};
+use rusqlite::{Connection, Transaction, TransactionBehavior::Immediate, params};
 use std::collections::{BTreeMap, HashMap, btree_map::Entry};
 
 /// Sums that are remembered at most, each of some 150 octets.
@@ -243,7 +243,7 @@ fn next_part(transaction: &Transaction<'_>, hour: i64) -> rusqlite::Result<i64> 
 pub(super) fn merge(connection: &mut Connection, before_hour: i64) -> rusqlite::Result<()> {
     for _ in 0..PIECES_MAX {
         let transaction = connection.transaction_with_behavior(Immediate)?;
-        let piece: Option<(i64, Option<i64>, i64, i64)> = transaction
+        let piece: (i64, Option<i64>, i64, i64) = transaction
             .prepare_cached(
                 "SELECT merged, max(id), count(*), coalesce(sum(count), 0) FROM
                  (SELECT value AS merged FROM meta WHERE key = 'merged') LEFT JOIN
@@ -252,9 +252,8 @@ pub(super) fn merge(connection: &mut Connection, before_hour: i64) -> rusqlite::
             )?
             .query_row([before_hour.saturating_mul(HOUR_PARTS), PIECE_ROWS], |row| {
                 Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
-            })
-            .optional()?;
-        let Some((merged, Some(last), parts, queries)) = piece else { break };
+            })?;
+        let (merged, Some(last), parts, queries) = piece else { break };
         if queries >= parts * MERGED_TIMES || parts < PIECE_ROWS {
             transaction
                 .prepare_cached(
