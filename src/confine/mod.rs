@@ -14,7 +14,7 @@ mod user;
 
 pub use places::Places;
 
-use crate::config::Config;
+use crate::{background::keep_way_back, config::Config};
 use std::fmt;
 
 /// Why the process can't become what it is told to.
@@ -87,6 +87,7 @@ impl fmt::Display for Confined {
 
 /// Gives up what the configuration says. What comes later, configurations included, has to do with what is left.
 pub fn confine(config: &Config) -> Result<Confined, ConfineError> {
+    keep_way_back();
     let user = user::become_configured(config)?;
     if !config.process.sandbox {
         return Ok(Confined { user, sandbox: None, places: None, warnings: Vec::new() });

@@ -16,7 +16,7 @@ use super::{
     spec,
 };
 use crate::{
-    background::make_way,
+    background::{aside, make_way},
     config::{Config, Override},
     policy::{BuildError, ListSpec, Mode, Policy, PolicySpec, Role},
     watch::{self, Happened, Interest, Pending, Watch},
@@ -38,6 +38,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// How often a start that waits for downloads looks whether it has waited long enough.
 const WAIT_STEP: Duration = Duration::from_millis(100);
+
+/// The thread that reads lists and builds policies while one is in force, as tools show it.
+const WORK: &str = "lists-work";
 
 /// What is in force, for everybody who reads it.
 pub struct Published {
@@ -255,7 +258,8 @@ impl Lists {
                     Ok(Signal::Update) => occasion.update = true,
                     Ok(Signal::Delivered(delivery)) => occasion.delivered.push(delivery),
                     Ok(Signal::Configured(wish)) => {
-                        self.configure(*wish, pending.unfinished(now));
+                        let unfinished = pending.unfinished(now);
+                        aside(WORK, || self.configure(*wish, unfinished));
                         // There may be other things to watch, and some that could not be read at once.
                         next_look = Instant::now();
                     }
@@ -269,7 +273,8 @@ impl Lists {
                 occasion.events = true;
             }
             occasion.unfinished = pending.unfinished(now);
-            let look_again = self.look(&std::mem::take(&mut occasion));
+            let occasion = std::mem::take(&mut occasion);
+            let look_again = aside(WORK, || self.look(&occasion));
             waiters.clear();
             next_look = Instant::now() + look_again.unwrap_or(LOOK_EVERY);
             interest = self.interest();

@@ -13,7 +13,7 @@ pub use versions::{Held, Kept, VERSIONS_MAX, kept, kept_text};
 
 use super::read::{ReadFailure, read, shown_version, version_of};
 use crate::{
-    background::make_way,
+    background::{aside, make_way},
     whole::{self, Whole},
 };
 use serde::{Deserialize, Serialize};
@@ -243,25 +243,28 @@ struct Keeper {
 impl Keeper {
     fn run(mut self, jobs: &Receiver<Job>) {
         for job in jobs {
-            let done = match job {
-                Job::Keep(keeping) => self.keep(&keeping),
-                Job::Hold(held) => {
-                    self.held = held;
-                    Ok(())
-                }
-                Job::Forget(path) => {
-                    let _ = fs::remove_file(place_of_file(&self.folder, &path));
-                    Ok(())
-                }
-                Job::Note { place, download } => note(&place, &download),
-                Job::Tidy { used } => self.tidy(&used),
-            };
-            if let Err(error) = done
+            if let Err(error) = aside("lists-copy", || self.see_to(job))
                 && !std::mem::replace(&mut self.has_failed, true)
             {
                 let folder = self.folder.display();
                 tracing::warn!(%folder, %error, "last good copies of lists can't be kept in the state folder");
             }
+        }
+    }
+
+    fn see_to(&mut self, job: Job) -> io::Result<()> {
+        match job {
+            Job::Keep(keeping) => self.keep(&keeping),
+            Job::Hold(held) => {
+                self.held = held;
+                Ok(())
+            }
+            Job::Forget(path) => {
+                let _ = fs::remove_file(place_of_file(&self.folder, &path));
+                Ok(())
+            }
+            Job::Note { place, download } => note(&place, &download),
+            Job::Tidy { used } => self.tidy(&used),
         }
     }
 
