@@ -25,8 +25,9 @@ use view::state;
 
 /// The largest line number a packed rule can carry; lines after it are skipped and reported.
 pub const LINES_MAX: u32 = (1 << 24) - 1;
-/// The most octets the packed rules of one list may take, since their places are 31-bit numbers of pairs of octets.
-const PACKED_BYTES_MAX: usize = u32::MAX as usize - 1024;
+/// The most octets the packed rules of one list may take, since their places are 31-bit numbers. The longest list that is
+/// read has fewer.
+const PACKED_BYTES_MAX: usize = OTHER as usize - 1024;
 /// Rules of one list on anything but a plain name: patterns, networks. A database of networks has fewer.
 const OTHERS_MAX: usize = 1_000_000;
 /// Patterns of one list. Each is compiled to some kilobytes, and some are tried on every name.
@@ -108,7 +109,7 @@ impl Needs {
 /// Why a rule is not taken into a set.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PushError {
-    #[error("the list is too long: at most {LINES_MAX} lines and 4 GiB of rules are read")]
+    #[error("the list is too long: at most {LINES_MAX} lines and 2 GiB of rules are read")]
     TooLong,
     #[error("the list has more than {PATTERNS_MAX} patterns; the rest is skipped")]
     Patterns,
@@ -170,7 +171,7 @@ impl RuleSet {
         }
         let id = match matcher {
             Matcher::Name { name, .. } => {
-                let id = (self.packed.len() / 2) as u32;
+                let id = self.packed.len() as u32;
                 let with_extra = if extra.is_some() { flags.0 | Flags::EXTRA } else { flags.0 };
                 self.push_packed(Flags(with_extra), &name, line)?;
                 self.extras.extend(extra.map(|extra| (id, extra)));
@@ -245,7 +246,7 @@ impl RuleSet {
     /// The same rules, every one an exception.
     pub fn into_exceptions(mut self) -> Self {
         let ids: Vec<u32> = self.packed_ids().collect();
-        ids.into_iter().for_each(|id| self.packed[id as usize * 2] |= Flags::EXCEPT);
+        ids.into_iter().for_each(|id| self.packed[id as usize] |= Flags::EXCEPT);
         self.others.iter_mut().for_each(|other| other.flags.0 |= Flags::EXCEPT);
         self.exceptions = self.len();
         self
@@ -270,8 +271,8 @@ impl RuleSet {
         let ids: Vec<u32> = self.packed_ids().collect();
         for id in ids {
             let extra = changed(old_extras.remove(&id));
-            let flags = replaced(Flags(self.packed[id as usize * 2])).0 & !Flags::EXTRA;
-            self.packed[id as usize * 2] = if extra.is_some() { flags | Flags::EXTRA } else { flags };
+            let flags = replaced(Flags(self.packed[id as usize])).0 & !Flags::EXTRA;
+            self.packed[id as usize] = if extra.is_some() { flags | Flags::EXTRA } else { flags };
             self.extras.extend(extra.map(|extra| (id, extra)));
         }
         for other in &mut self.others {
@@ -340,7 +341,7 @@ impl RuleSet {
     /// What the rule on a name with this id says, if it has exactly this wire name.
     #[inline]
     pub fn named(&self, id: u32, wire: &[u8]) -> Option<RuleHead<'_>> {
-        let start = id as usize * 2;
+        let start = id as usize;
         let (head, name) = self.packed.get(start..start + PREFIX_BYTES + wire.len())?.split_first_chunk()?;
         // The final zero is part of both, so nothing longer has the same octets.
         (name == wire).then(|| self.unpacked(id, *head))
@@ -356,7 +357,7 @@ impl RuleSet {
     }
 
     fn packed_head(&self, id: u32) -> [u8; PREFIX_BYTES] {
-        *self.packed[id as usize * 2..].first_chunk().expect("a rule is never shorter")
+        *self.packed[id as usize..].first_chunk().expect("a rule is never shorter")
     }
 
     #[inline]
@@ -369,14 +370,14 @@ impl RuleSet {
     /// Asks for the memory that `named` reads for a name of so many octets.
     #[inline]
     pub fn prefetch(&self, id: u32, wire_bytes: usize) {
-        let start = id as usize * 2;
+        let start = id as usize;
         prefetch_at(&self.packed, start);
         prefetch_at(&self.packed, start + PREFIX_BYTES + wire_bytes - 1);
     }
 
     /// Ids are below this, but for those of rules on anything but names.
     pub fn id_end(&self) -> u32 {
-        (self.packed.len() / 2) as u32
+        self.packed.len() as u32
     }
 
     /// Ids of the rules on names, of this set and of another, that don't stand in both in the same order, as far as a look
@@ -417,7 +418,7 @@ impl RuleSet {
 
     /// The rule on a name with this id.
     pub fn packed_at(&self, id: u32) -> PackedRule<'_> {
-        let entry = &self.packed[id as usize * 2..];
+        let entry = &self.packed[id as usize..];
         let name = &entry[PREFIX_BYTES..];
         let mut end = 0;
         while name[end] != 0 {
@@ -447,8 +448,8 @@ impl RuleSet {
     fn packed_ids(&self) -> impl Iterator<Item = u32> + use<'_> {
         let mut at = 0;
         std::iter::from_fn(move || {
-            let id = (at < self.packed.len()).then_some((at / 2) as u32)?;
-            at = (at + PREFIX_BYTES + self.packed_at(id).name.len()).next_multiple_of(2);
+            let id = (at < self.packed.len()).then_some(at as u32)?;
+            at += PREFIX_BYTES + self.packed_at(id).name.len();
             Some(id)
         })
     }
@@ -460,9 +461,6 @@ impl RuleSet {
         let [a, b, c, _] = line.to_le_bytes();
         self.packed.extend_from_slice(&[flags.0, a, b, c]);
         self.packed.extend_from_slice(name.as_wire());
-        if self.packed.len() % 2 == 1 {
-            self.packed.push(0);
-        }
         self.names += 1;
         self.exceptions += usize::from(flags.effect() == Effect::Except);
         Ok(())
