@@ -49,6 +49,9 @@ pub struct Keeping {
 const REFRESHED_BEFORE: u32 = ENDS_EARLY_SECONDS - 1;
 /// Answers that wait for that at most.
 const REFRESHES_MAX: usize = 4096;
+/// How often the cache is asked once more for what others brought meanwhile. If it came and went that often, nothing of it
+/// is kept, and it is asked for anew.
+const LOOKS_MAX: usize = 3;
 /// The time at the start by the cache's clock: it reaches back further than anything is kept.
 const STARTED: Seconds = 1 << 30;
 /// Seconds before its end from which on an answer that is given counts as popular, if its life is long.
@@ -257,9 +260,10 @@ impl Finder {
         let is_due = self.cache.find_by_key(&sought.key()).is_none_or(is_ending);
         // Clients that wait go first.
         if is_due && self.flying.available_permits() > MISSES_MAX / 2 {
+            let hash = self.hash(&sought);
             let flights = self.flights.hold();
             if flights.find(&sought).is_none() {
-                self.take_off(flights, sought);
+                self.take_off(flights, sought, hash);
             }
         }
     }
@@ -305,27 +309,34 @@ impl Finder {
 
     /// The resolution that is in flight for what was looked for, or a new one.
     fn join(self: &Arc<Self>, looked: &mut Looked, now: Seconds) -> Joined {
-        let flights = self.flights.hold();
-        if let Some(flight) = flights.find(&looked.sought) {
-            return Joined::Flight(flight.clone());
-        }
-        if self.landings() != looked.landings {
-            // What has come since may be this; while the table is held, no more of it comes.
+        let hash = self.hash(&looked.sought);
+        let mut looks = 0;
+        loop {
+            let flights = self.flights.hold();
+            if let Some(flight) = flights.find(&looked.sought) {
+                return Joined::Flight(flight.clone());
+            }
+            if looks == LOOKS_MAX || !flights.has_landed_since(looked.landings, hash) {
+                return self.take_off(flights, looked.sought, hash).map_or(Joined::Full, Joined::Flight);
+            }
+            // What has come since may be this. Nobody waits at the table until the cache has told; what lands meanwhile is
+            // noticed by the next round.
+            drop(flights);
+            looks += 1;
             *looked = self.look(looked.sought);
             if let Some(found) = self.kept(looked, now, false) {
                 return Joined::Kept(found);
             }
         }
-        self.take_off(flights, looked.sought).map_or(Joined::Full, Joined::Flight)
     }
 
     /// Begins a resolution that there is none of yet; `None` if there are too many.
-    fn take_off(self: &Arc<Self>, flights: Held<'_>, sought: Sought) -> Option<Flight> {
+    fn take_off(self: &Arc<Self>, flights: Held<'_>, sought: Sought, hash: u64) -> Option<Flight> {
         // Of its own: it may go on after all who wait for it were answered.
         let permit = self.flying.clone().try_acquire_owned().ok()?;
         let (sender, landed) = watch::channel(None);
         let flight = Flight { begun: Instant::now(), landed };
-        flights.begin(sought, self.hash(&sought), flight.clone());
+        flights.begin(sought, hash, flight.clone());
         let landing = Landing { finder: self.clone(), sought, generation: self.cache.generation() };
         let wanted = Wanted { validated: !sought.cd, name_servers: sought.name_servers };
         let resolving = self.resolver.resolve(sought.name, sought.rr_type, wanted);
