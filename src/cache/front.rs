@@ -30,7 +30,9 @@ pub struct Front {
     pairs: Vec<Pair>,
     /// The last that was too large for a place.
     large: Option<Arc<Entry>>,
+    /// Of the cache when this was filled last.
     generation: u64,
+    size: u64,
     /// Of so many.
     fronts: usize,
 }
@@ -57,18 +59,19 @@ impl Front {
     /// One of so many.
     pub(super) fn new(cache: &Cache, fronts: usize) -> Self {
         let pairs = vec![Pair::default(); pairs(cache, fronts)];
-        Self { pairs, large: None, generation: cache.generation(), fronts }
+        Self { pairs, large: None, generation: cache.generation(), size: cache.size(), fronts }
     }
 
     /// Begins to look answers up, by `Cache::hash` of their keys: the first of three steps, each for all before the next.
     pub fn begin(&mut self, cache: &Cache) {
-        let generation = cache.generation();
-        if generation != self.generation {
-            self.generation = generation;
-            match pairs(cache, self.fronts) {
-                pairs if pairs == self.pairs.len() => self.pairs.fill(Pair::default()),
-                pairs => self.pairs = vec![Pair::default(); pairs],
-            }
+        let (generation, size) = (cache.generation(), cache.size());
+        if (generation, size) == (self.generation, self.size) {
+            return;
+        }
+        (self.generation, self.size) = (generation, size);
+        match pairs(cache, self.fronts) {
+            pairs if pairs == self.pairs.len() => self.pairs.fill(Pair::default()),
+            pairs => self.pairs = vec![Pair::default(); pairs],
         }
     }
 
@@ -135,5 +138,22 @@ impl Front {
     #[inline]
     fn pair_of(&self, hash: u64) -> usize {
         hash as usize & (self.pairs.len() - 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_front_has_as_many_places_as_the_size_gives() {
+        let cache = Cache::new(64 << 20, 7);
+        let mut front = cache.front(1);
+        assert_eq!(front.pairs.len() as u64, PAIRS_MAX);
+        for (size, expected) in [(1 << 20, 128), (4 << 20, 512), (64 << 20, PAIRS_MAX)] {
+            cache.resize(size);
+            front.begin(&cache);
+            assert_eq!(front.pairs.len() as u64, expected);
+        }
     }
 }

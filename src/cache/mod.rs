@@ -48,7 +48,7 @@ pub struct Cache {
     /// Octets at most.
     size: AtomicU64,
     counts: Counts,
-    /// Grows with each flush, and with each change of the size.
+    /// Grows with each flush.
     generation: AtomicU64,
 }
 
@@ -121,8 +121,6 @@ impl Cache {
                 break;
             }
         }
-        // Those who have places in front get as many as are theirs now.
-        self.generation.fetch_add(1, Release);
     }
 
     /// Octets at most, fronts included.

@@ -57,12 +57,15 @@ fn answer(name: Name, rr_type: RrType) -> Resolution {
     }
 }
 
+fn keeping() -> Keeping {
+    Keeping { bytes: 1 << 20, seed: 1, stale: Duration::from_secs(86_400), refresh: true }
+}
+
 fn finder() -> (Arc<Finder>, Arc<Scripted>) {
     let scripted = Arc::new(Scripted::default());
-    let keeping = Keeping { bytes: 1 << 20, seed: 1, stale: Duration::from_secs(86_400), refresh: true };
     let finder = Finder::new(
         Arc::new(Shared(scripted.clone())),
-        keeping,
+        keeping(),
         (Arc::new(|| 1_800_000_000), Arc::new(|| Duration::ZERO)),
     );
     (Arc::new(finder), scripted)
@@ -186,4 +189,27 @@ async fn the_cache_is_asked_once_unless_the_same_came_since() {
     // It has landed by now.
     assert_eq!(find(&finder, before).await.cache, CacheUse::Hit);
     assert_eq!(scripted.asked(), 2);
+}
+
+/// Another size takes nothing from what is in flight; a flush does.
+#[tokio::test]
+async fn what_is_in_flight_is_kept_though_the_size_changes() {
+    for flushed in [false, true] {
+        let (finder, scripted) = finder();
+        scripted.waits.store(true, Relaxed);
+        let client = tokio::spawn({
+            let (finder, looked) = (finder.clone(), finder.look(sought()));
+            async move { find(&finder, looked).await }
+        });
+        while !finder.is_in_flight(&sought()) {
+            tokio::task::yield_now().await;
+        }
+        finder.keep_as(Keeping { bytes: 2 << 20, ..keeping() });
+        if flushed {
+            finder.flush(&Name::ROOT, true);
+        }
+        scripted.go.notify_one();
+        assert_eq!(client.await.unwrap().cache, CacheUse::Miss);
+        assert_eq!(finder.look(sought()).entry.is_none(), flushed);
+    }
 }
