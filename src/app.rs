@@ -317,7 +317,7 @@ fn pipeline(
         terms,
         Arc::new(resolver),
         keeping(config, seed),
-        Arc::new(Pauses::load(config.state_dir.as_deref())),
+        Arc::new(Pauses::load(config.state_dir.as_deref(), clock() as i64)),
         Surroundings {
             now: Arc::new(move || clock() as i64),
             uptime,

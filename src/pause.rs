@@ -86,10 +86,12 @@ pub enum PauseError {
 }
 
 impl Pauses {
-    /// Reads what was kept. A file that can't be read is as good as none, and said so.
-    pub fn load(state_dir: Option<&Path>) -> Self {
+    /// Reads what was kept, of which that counts which isn't over at `now`. A file that can't be read is as good as none, and
+    /// said so.
+    pub fn load(state_dir: Option<&Path>, now: i64) -> Self {
         let file = state_dir.map(|folder| folder.join(FILE_NAME));
-        let kept = file.as_deref().map_or_else(Vec::new, read);
+        let mut kept = file.as_deref().map_or_else(Vec::new, read);
+        kept.retain(|pause| now < pause.until);
         for pause in &kept {
             tracing::warn!(whom = pause.whom(), until = shown_time(pause.until), "a pause kept from before");
         }
@@ -222,7 +224,7 @@ mod tests {
     fn pauses_set_at_the_same_time_are_all_there() {
         const GROUPS: usize = 8;
         let folder = tempfile::tempdir().unwrap();
-        let load = || Pauses::load(Some(folder.path()));
+        let load = || Pauses::load(Some(folder.path()), 0);
         let pauses = load();
         for round in 1..=20 {
             let start = std::sync::Barrier::new(GROUPS);
@@ -245,7 +247,8 @@ mod tests {
     #[test]
     fn pauses_are_kept_replaced_and_ended() {
         let folder = tempfile::tempdir().unwrap();
-        let load = || Pauses::load(Some(folder.path()));
+        let load_at = |now| Pauses::load(Some(folder.path()), now);
+        let load = || load_at(0);
         let is_group = |name: &str| ["default", "guests"].contains(&name);
         let pauses = load();
         let set = |group, until, now| pauses.set(Kept::new(group, until), now, is_group);
@@ -261,6 +264,7 @@ mod tests {
         ];
         assert_eq!(**pauses.current(), expected);
         assert_eq!(**load().current(), expected, "over a restart");
+        assert_eq!(**load_at(1000).current(), expected[1..2], "those that are over are not in force");
         assert_eq!(pauses.list(600).len(), 2);
         set(None, 0, 10).unwrap();
         assert_eq!(pauses.list(10).len(), 2, "ended");

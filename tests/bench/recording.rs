@@ -147,7 +147,7 @@ impl Scene {
             },
             Arc::new(Found),
             Keeping { bytes: 64 << 20, seed: 1, stale: Duration::ZERO, refresh: false },
-            Arc::new(Pauses::load(None)),
+            Arc::new(Pauses::load(None, 0)),
             Surroundings {
                 now: Arc::new(|| 1_800_000_000),
                 uptime: Arc::new(|| Duration::ZERO),

@@ -352,7 +352,7 @@ fn pipeline(resolver: Arc<Reverses>) -> Pipeline {
         },
         resolver,
         Keeping { bytes: 1 << 20, seed: 1, stale: Duration::ZERO, refresh: false },
-        Arc::new(Pauses::load(None)),
+        Arc::new(Pauses::load(None, 0)),
         Surroundings {
             now: Arc::new(|| 0),
             mac: Arc::new(|_| Some([2, 0, 0, 0, 0, 1])),

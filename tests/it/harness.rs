@@ -223,7 +223,7 @@ impl Server {
             },
             Arc::new(self.running.health.resolver.clone()),
             Keeping { bytes: 1 << 20, seed: 1, stale: Duration::ZERO, refresh: false },
-            Arc::new(Pauses::load(None)),
+            Arc::new(Pauses::load(None, 0)),
             surroundings,
         )
     }
