@@ -310,18 +310,22 @@ fn pipeline(
     (resolver, (clock, uptime), seed): (Resolver, (Clock, Uptime), u64),
     hardware: Arc<Hardware>,
 ) -> Result<(Pipeline, Vec<String>), AppError> {
-    hardware.begin_if_wanted(config);
+    let now = clock() as i64;
+    let pauses = Arc::new(Pauses::load(config.state_dir.as_deref(), now));
+    hardware.begin_if_wanted(config, pauses.need_mac(now));
+    let knows_macs = hardware.clone();
     let (terms, warnings) = settings::terms(config).map_err(AppError::Configuration)?;
     let pipeline = Pipeline::new(
         published.policy.clone(),
         terms,
         Arc::new(resolver),
         keeping(config, seed),
-        Arc::new(Pauses::load(config.state_dir.as_deref(), clock() as i64)),
+        pauses,
         Surroundings {
             now: Arc::new(move || clock() as i64),
             uptime,
             mac: Arc::new(move |client| hardware.mac(client)),
+            knows_macs: Arc::new(move || knows_macs.is_known()),
         },
     );
     Ok((pipeline, warnings))

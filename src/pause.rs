@@ -79,6 +79,8 @@ pub enum PauseError {
     TooMany,
     #[error("a pause is of a group or of a client, and not of both")]
     Both,
+    #[error("clients can't be told by MAC address: the kernel's neighbour table can't be read; pause an address")]
+    NoHardware,
     #[error("a pause takes at most {} days", PAUSE_SECONDS_MAX / 86_400)]
     TooLong,
     #[error("it holds, but can't be kept over a restart: {0}")]
@@ -103,6 +105,11 @@ impl Pauses {
     /// What the policy is told.
     pub fn current(&self) -> arc_swap::Guard<Arc<Vec<Pause>>> {
         self.current.load()
+    }
+
+    /// True if at `now` some pause is of a hardware address.
+    pub fn need_mac(&self, now: i64) -> bool {
+        self.current().iter().any(|pause| pause.needs_mac(now))
     }
 
     /// The pauses that are not over at `now`.

@@ -39,7 +39,7 @@ pub use terms::Terms;
 use crate::{
     dns::Transport,
     pause::{Kept, PauseError, Pauses},
-    policy::{Client, Pause, Policy},
+    policy::{Client, ClientKey, Pause, Policy},
     resolve::Resolve,
     response::UDP_PAYLOAD_BYTES,
     uptime::Uptime,
@@ -85,6 +85,8 @@ pub struct Surroundings {
     /// The hardware address behind a client's address, if this machine knows it. Asked only where a group or a pause is
     /// told by one.
     pub mac: Arc<dyn Fn(IpAddr) -> Option<[u8; 6]> + Send + Sync>,
+    /// Whether it can know any.
+    pub knows_macs: Arc<dyn Fn() -> bool + Send + Sync>,
 }
 
 impl Pipeline {
@@ -132,14 +134,22 @@ impl Pipeline {
 
     /// Whether a pause could be set.
     pub fn check_pause(&self, pause: &Kept) -> Result<(), PauseError> {
+        self.check_hardware(pause)?;
         let groups = self.groups();
         self.pauses.check(pause, self.now(), |name| groups.iter().any(|group| group == name))
     }
 
     /// Pauses everybody, or one group of the policy in force, until a time; see [`Pauses::set`].
     pub fn pause(&self, pause: Kept) -> Result<(), PauseError> {
+        self.check_hardware(&pause)?;
         let groups = self.groups();
         self.pauses.set(pause, self.now(), |name| groups.iter().any(|group| group == name))
+    }
+
+    /// A pause of a hardware address needs a machine that knows its neighbours; ending one doesn't.
+    fn check_hardware(&self, pause: &Kept) -> Result<(), PauseError> {
+        let is_by_mac = self.now() < pause.until && matches!(pause.client, Some(ClientKey::Mac(_)));
+        if is_by_mac && !(self.surroundings.knows_macs)() { Err(PauseError::NoHardware) } else { Ok(()) }
     }
 
     /// The pauses there are.

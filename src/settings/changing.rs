@@ -96,8 +96,9 @@ impl Changing {
         fits(&config).map_err(NotApplied::Configuration)?;
         let config = Arc::new(config);
         let (own, hardware, others) = (config.clone(), hardware.clone(), others.clone());
+        let is_paused = pipeline.pauses().need_mac(pipeline.now());
         let preparing = tokio::task::spawn_blocking(move || {
-            hardware.begin_if_wanted(&own);
+            hardware.begin_if_wanted(&own, is_paused);
             Ok((terms(&own)?, others(&running, &own)?))
         });
         let prepared = preparing.await.map_err(|error| NotApplied::Configuration(error.to_string()))?;

@@ -152,6 +152,7 @@ impl Scene {
                 now: Arc::new(|| 1_800_000_000),
                 uptime: Arc::new(|| Duration::ZERO),
                 mac: Arc::new(|_| None),
+                knows_macs: Arc::new(|| false),
             },
         );
         Self {

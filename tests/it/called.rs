@@ -356,6 +356,7 @@ fn pipeline(resolver: Arc<Reverses>) -> Pipeline {
         Surroundings {
             now: Arc::new(|| 0),
             mac: Arc::new(|_| Some([2, 0, 0, 0, 0, 1])),
+            knows_macs: Arc::new(|| true),
             uptime: Arc::new(|| Duration::ZERO),
         },
     )

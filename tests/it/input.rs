@@ -537,6 +537,7 @@ async fn a_fault_costs_one_query() {
         now: Arc::new(now),
         uptime: Arc::new(|| Duration::ZERO),
         mac: Arc::new(|_| None),
+        knows_macs: Arc::new(|| false),
     });
     let telemetry = Arc::new(Telemetry::new(false, Privacy::new(config::Privacy::Full), None));
     let (_stop, stopping) = tokio::sync::watch::channel(false);

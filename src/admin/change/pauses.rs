@@ -127,7 +127,7 @@ fn wanted(state: &AdminState, who: &Who, asked: &PauseAsked, now: i64) -> Result
 fn unfit(error: &PauseError) -> Refusal {
     match error {
         PauseError::UnknownGroup(_) => Refusal::field("group", error.to_string()),
-        PauseError::Both | PauseError::TooMany => Refusal::field("client", error.to_string()),
+        PauseError::Both | PauseError::TooMany | PauseError::NoHardware => Refusal::field("client", error.to_string()),
         PauseError::TooLong => Refusal::field("until", error.to_string()),
         PauseError::NotKept(_) => Refusal::new(Kind::Fault, error.to_string()),
     }

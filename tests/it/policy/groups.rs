@@ -8,13 +8,16 @@ use crate::{
 use cleandns::{
     admin::explained,
     dns::{Rcode, RrType, Transport},
-    pause::Kept,
+    pause::{Kept, PauseError},
     policy::Client,
     query::{Asked, Now, Surroundings},
 };
 use std::{
     net::IpAddr,
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -281,6 +284,7 @@ async fn a_hardware_address_goes_before_a_network() {
         now: Arc::new(|| 0),
         uptime: Arc::new(|| Duration::ZERO),
         mac: Arc::new(move |client| (client == neighbour).then_some([2, 0, 0, 0, 0, 1])),
+        knows_macs: Arc::new(|| true),
     });
     for (address, group, mode) in [("127.0.0.7", "laptop", "enforce"), ("127.0.0.8", "wide", "shadow")] {
         let address: IpAddr = address.parse().unwrap();
@@ -307,9 +311,12 @@ async fn a_hardware_address_goes_before_a_network() {
 async fn a_hardware_address_is_paused() {
     let server = serve(None, &[("mine.list", &ours(&["signed.org"]))], &program("mine", "")).await;
     let neighbour: IpAddr = "127.0.0.7".parse().unwrap();
+    let is_known = Arc::new(AtomicBool::new(true));
+    let knows_macs = is_known.clone();
     let pipeline = server.pipeline_in(Surroundings {
         now: Arc::new(|| 0),
         mac: Arc::new(move |client| (client == neighbour).then_some([2, 0, 0, 0, 0, 1])),
+        knows_macs: Arc::new(move || knows_macs.load(Ordering::Relaxed)),
         uptime: Arc::new(|| Duration::ZERO),
     });
     let rcode = |address: &str| {
@@ -328,6 +335,10 @@ async fn a_hardware_address_is_paused() {
     pipeline.pause(pause(60)).unwrap();
     // What isn't blocked is refused, since recursion isn't desired.
     assert_eq!((rcode("127.0.0.7"), rcode("127.0.0.8")), (Rcode::REFUSED, Rcode::NXDOMAIN));
+    // Where nobody's hardware address can be known such a pause would hold for nobody; one that holds can be ended.
+    is_known.store(false, Ordering::Relaxed);
+    assert!(matches!(pipeline.pause(pause(90)), Err(PauseError::NoHardware)));
+    assert!(matches!(pipeline.check_pause(&pause(90)), Err(PauseError::NoHardware)));
     pipeline.pause(pause(0)).unwrap();
     assert_eq!(rcode("127.0.0.7"), Rcode::NXDOMAIN);
 }
