@@ -99,7 +99,7 @@ impl Outside {
 
     /// What the lists take of it.
     pub fn chance(&self) -> Chance {
-        Chance { seed: self.seed, clock: self.clock.clone() }
+        Chance { seed: self.seed, clock: self.clock.clone(), uptime: self.uptime.clone() }
     }
 }
 

@@ -26,6 +26,7 @@ use crate::{
         Canaries, Role, RuleSet,
         parse::{Format, Header, Parsed, Told},
     },
+    uptime::Uptime,
     watch::Stamp,
 };
 use std::{
@@ -67,7 +68,7 @@ pub enum Downloading {
     /// Only a running server does. What it downloaded lies in this folder, if there is one.
     No { copies: Option<PathBuf> },
     /// At times that this seed and the list decide.
-    Yes { seed: u64 },
+    Yes { seed: u64, uptime: Uptime },
 }
 
 /// One list.
@@ -233,7 +234,7 @@ impl Catalog {
                 }
                 return;
             }
-            ListPath::Url { .. } => return self.refresh_url(entry, occasion, now, findings),
+            ListPath::Url { .. } => return self.refresh_url(entry, occasion, findings),
             ListPath::File(path) => path.clone(),
         };
         if entry.missing_since.is_some() {

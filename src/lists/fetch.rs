@@ -3,13 +3,15 @@
 //! The system's resolver is never asked, since it may be this very program; who finds a host's addresses is given.
 //! Neither are proxies that the environment names, so that a test or a shell can't lead a server astray.
 
+mod schedule;
+
+pub use schedule::Schedule;
+
 use crate::background::make_way;
-use foldhash::fast::FixedState;
 use std::{
     collections::{HashMap, VecDeque},
     fmt,
     fs::File,
-    hash::BuildHasher,
     io::{self, Read, Write},
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
@@ -45,8 +47,6 @@ const ADDRESSES_MAX: usize = 8;
 const END_WITHIN: Duration = Duration::from_secs(1);
 /// Octets read at once.
 const PIECE_BYTES: usize = 64 << 10;
-/// After the first failure a download is tried again so soon, then after twice the time, and so on.
-const RETRY_FIRST: Duration = Duration::from_secs(60);
 
 /// Finds the addresses of a host.
 pub type LookUpHost = Arc<dyn Fn(&str) -> Result<Vec<IpAddr>, String> + Send + Sync>;
@@ -379,107 +379,5 @@ impl Resolver for GivenResolver {
 impl fmt::Debug for GivenResolver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("GivenResolver")
-    }
-}
-
-/// When a list is downloaded next. Time is an argument, chance a seed.
-#[derive(Clone, Debug)]
-pub struct Schedule {
-    due: Instant,
-    refresh: Duration,
-    failures: u32,
-    /// Downloads so far, so that each has a chance of its own.
-    rounds: u64,
-    seed: u64,
-}
-
-impl Schedule {
-    /// A list that was checked `age` ago, or never. Lists of one seed and different urls are downloaded apart.
-    pub fn new(age: Option<Duration>, refresh: Duration, now: Instant, (seed, url): (u64, &str)) -> Self {
-        let seed = FixedState::with_seed(seed).hash_one(url);
-        let mut schedule = Self { due: now, refresh, failures: 0, rounds: 0, seed };
-        if let Some(age) = age {
-            schedule.due = now + schedule.about(refresh).saturating_sub(age);
-        }
-        schedule
-    }
-
-    /// Goes by another time between downloads; what is due sooner already stays so.
-    pub fn refresh_every(&mut self, refresh: Duration, now: Instant) {
-        if refresh != self.refresh {
-            self.refresh = refresh;
-            self.due = self.due.min(now + self.about(refresh));
-        }
-    }
-
-    pub fn is_due(&self, now: Instant) -> bool {
-        now >= self.due
-    }
-
-    pub fn succeeded(&mut self, now: Instant) {
-        self.failures = 0;
-        self.due = now + self.about(self.refresh);
-    }
-
-    pub fn failed(&mut self, now: Instant) {
-        let doubled = RETRY_FIRST.saturating_mul(1u32.checked_shl(self.failures).unwrap_or(u32::MAX));
-        self.failures = self.failures.saturating_add(1);
-        self.due = now + self.about(doubled.min(self.refresh));
-    }
-
-    /// The time, give or take ten percent: many servers that started together shall not come together.
-    fn about(&mut self, time: Duration) -> Duration {
-        self.rounds += 1;
-        let chance = FixedState::with_seed(self.seed).hash_one(self.rounds) as f64 / u64::MAX as f64;
-        time.mul_f64(0.9 + 0.2 * chance)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const HOUR: Duration = Duration::from_secs(3600);
-
-    /// Asserts that the schedule is due about `expected` after `now`.
-    fn due_about(schedule: &Schedule, now: Instant, expected: Duration) {
-        let (early, late) = (now + expected.mul_f64(0.89), now + expected.mul_f64(1.11));
-        assert!(!schedule.is_due(early) && schedule.is_due(late), "{schedule:?}: not about {expected:?}");
-    }
-
-    #[test]
-    fn what_is_not_there_is_downloaded_at_once_and_a_copy_when_it_is_old() {
-        let now = Instant::now();
-        let schedule = |age| Schedule::new(age, 24 * HOUR, now, (1, "https://a.example/"));
-        assert!(schedule(None).is_due(now));
-        assert!(schedule(Some(27 * HOUR)).is_due(now));
-        due_about(&schedule(Some(Duration::ZERO)), now, 24 * HOUR);
-        assert!(!schedule(Some(12 * HOUR)).is_due(now + 9 * HOUR));
-        assert!(schedule(Some(12 * HOUR)).is_due(now + 15 * HOUR));
-    }
-
-    #[test]
-    fn failures_are_retried_ever_later_but_not_later_than_the_rest() {
-        let now = Instant::now();
-        let mut schedule = Schedule::new(None, HOUR, now, (1, "https://a.example/"));
-        for minutes in [1, 2, 4, 8, 16, 32, 60, 60, 60] {
-            schedule.failed(now);
-            due_about(&schedule, now, Duration::from_secs(minutes * 60));
-        }
-        (0..100).for_each(|_| schedule.failed(now));
-        due_about(&schedule, now, HOUR);
-        schedule.succeeded(now);
-        due_about(&schedule, now, HOUR);
-        schedule.failed(now);
-        due_about(&schedule, now, Duration::from_secs(60));
-    }
-
-    #[test]
-    fn servers_and_lists_come_at_times_of_their_own() {
-        let now = Instant::now();
-        let due = |seed, url| Schedule::new(Some(Duration::ZERO), HOUR, now, (seed, url)).due;
-        assert_eq!(due(1, "a"), due(1, "a"));
-        assert_ne!(due(1, "a"), due(2, "a"));
-        assert_ne!(due(1, "a"), due(1, "b"));
     }
 }

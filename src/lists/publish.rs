@@ -19,6 +19,7 @@ use crate::{
     background::{aside, make_way},
     config::{Config, Override},
     policy::{BuildError, ListSpec, Mode, Policy, PolicySpec, Role},
+    uptime::Uptime,
     watch::{self, Happened, Interest, Pending, Watch},
 };
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -84,6 +85,8 @@ pub struct Chance {
     pub seed: u64,
     /// Seconds since 1970 (UTC).
     pub clock: Arc<dyn Fn() -> u64 + Send + Sync>,
+    /// What the time between downloads is told by.
+    pub uptime: Uptime,
 }
 
 /// Called with each new policy before it is in force, and with whether lists are held.

@@ -22,7 +22,7 @@ use std::{
     net::SocketAddr,
     path::PathBuf,
     process::{Command, Stdio},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::Ordering},
     time::Duration,
 };
 use tempfile::TempDir;
@@ -120,6 +120,24 @@ async fn a_list_that_is_still_the_same_is_young_again() {
         assert_eq!(scene.epoch(), epoch, "nothing else changed");
         scene.end().await;
     }
+}
+
+/// Between downloads the time counts in which the machine sleeps.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_is_a_day_old_after_a_day_though_the_machine_slept() {
+    let lists = ListServer::start();
+    lists.say(PATH, list(&["old.example"]));
+    let scene = Scene::start(lists, "").await;
+    // Every look orders what is due.
+    let sleep = async |hours: u64| {
+        scene.server.slept.fetch_add(hours * 3600, Ordering::Relaxed);
+        scene.server.running.reloaded().await.unwrap_err();
+    };
+    sleep(12).await;
+    assert_eq!(scene.requests().len(), 1);
+    sleep(15).await;
+    eventually("another download", || async { scene.requests().len() == 2 }).await;
+    scene.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

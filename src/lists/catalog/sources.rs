@@ -1,13 +1,13 @@
 //! Which lists a configuration asks for, and which of them are the same as those of another.
 
-use super::{Catalog, Entry};
+use super::{Catalog, Downloading, Entry};
 use crate::{
     config::{self, ListSource, Location},
     dns::Name,
     lists::store::Store,
     policy::{Canaries, Role},
 };
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 /// A file, folder or url of lists, and whose it is.
 pub struct Source {
@@ -70,7 +70,7 @@ impl Source {
 impl Catalog {
     /// The catalog of another configuration. Lists that both have are taken over as they are, and not read again, unless
     /// a host that lists come from now is one that their broad rules would block.
-    pub fn reconfigured(&self, config: &config::Config, now: Instant) -> Self {
+    pub fn reconfigured(&self, config: &config::Config) -> Self {
         let mut sources = of(config);
         // By the old source: which one it is now.
         let mut heirs: Vec<Option<usize>> = vec![None; self.sources.len()];
@@ -92,8 +92,8 @@ impl Catalog {
         let entries = self.entries.iter().filter_map(|entry| Some((heirs[entry.source]?, entry.clone())));
         let entries = entries.map(|(source, mut entry)| {
             (entry.source, entry.role) = (source, sources[source].role);
-            if let Some(remote) = &mut entry.remote {
-                remote.refresh_every(sources[source].spec.refresh, now);
+            if let (Some(remote), Downloading::Yes { uptime, .. }) = (&mut entry.remote, &self.downloading) {
+                remote.refresh_every(sources[source].spec.refresh, uptime());
             }
             entry
         });

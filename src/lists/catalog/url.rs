@@ -15,7 +15,7 @@ use crate::{
 use std::{
     fs,
     path::PathBuf,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 /// What is known of where a list comes from.
@@ -46,11 +46,11 @@ impl Catalog {
     }
 
     /// Takes in what was downloaded, and asks for what is due. What an earlier run downloaded comes first.
-    pub(super) fn refresh_url(&self, entry: &mut Entry, occasion: &Occasion, now: Instant, findings: &mut Findings) {
+    pub(super) fn refresh_url(&self, entry: &mut Entry, occasion: &Occasion, findings: &mut Findings) {
         let ListPath::Url { url, file } = entry.path.clone() else {
             return;
         };
-        let Downloading::Yes { seed } = self.downloading else {
+        let Downloading::Yes { seed, uptime } = &self.downloading else {
             if entry.loaded.is_none() {
                 self.load_copy(entry, &file, findings);
             }
@@ -59,6 +59,7 @@ impl Catalog {
         let Some(store) = &self.store else {
             return self.fail(entry, "there is no folder to download it to".to_owned(), findings);
         };
+        let now = uptime();
         if entry.remote.is_none() {
             self.load_copy(entry, &file, findings);
             let version = entry.loaded.as_ref().map(|loaded| loaded.version);
@@ -69,7 +70,7 @@ impl Catalog {
             let age = |download: &Download| Duration::from_secs(seconds_now().saturating_sub(download.checked_at));
             let age = download.as_ref().map(age);
             let refresh = self.spec(entry).refresh;
-            let schedule = Schedule::new(age, refresh, now, (seed, &url));
+            let schedule = Schedule::new(age, refresh, now, (*seed, &url));
             entry.remote = Some(Remote { schedule, is_under_way: false, is_wanted_again: false, download });
         }
         if let Some(delivery) = occasion.delivered.iter().find(|delivery| delivery.order.place == file) {
@@ -87,7 +88,7 @@ impl Catalog {
         }
     }
 
-    fn receive(&self, entry: &mut Entry, store: &Store, delivery: &Delivery, now: Instant, findings: &mut Findings) {
+    fn receive(&self, entry: &mut Entry, store: &Store, delivery: &Delivery, now: Duration, findings: &mut Findings) {
         let Some(remote) = &mut entry.remote else {
             return;
         };
@@ -207,7 +208,7 @@ impl Catalog {
 
 impl Remote {
     /// Goes by another time between downloads from now on.
-    pub(super) fn refresh_every(&mut self, refresh: Duration, now: Instant) {
+    pub(super) fn refresh_every(&mut self, refresh: Duration, now: Duration) {
         self.schedule.refresh_every(refresh, now);
     }
 

@@ -75,7 +75,7 @@ impl Lists {
         unfinished: HashSet<PathBuf>,
     ) -> Result<u64, ConfigureError> {
         let started = Instant::now();
-        let mut catalog = self.catalog.reconfigured(&config, started);
+        let mut catalog = self.catalog.reconfigured(&config);
         if self.fetcher.is_some() {
             catalog.use_store(|| open_store(&config));
         }

@@ -35,11 +35,10 @@ impl Lists {
         downloads: Option<Downloads>,
         on_publish: OnPublish,
     ) -> Result<Self, StartError> {
-        let seed = chance.seed;
         let store = if downloads.is_some() { open_store(&config) } else { None };
         let published = Arc::new(Published { policy: Arc::default(), status: ArcSwap::default() });
         let downloading = match downloads {
-            Some(_) => Downloading::Yes { seed },
+            Some(_) => Downloading::Yes { seed: chance.seed, uptime: chance.uptime.clone() },
             None => Downloading::No { copies: config.state_dir.as_deref().map(store::folder_in) },
         };
         let catalog = Catalog::new(&config, store, embedded, downloading);
