@@ -16,6 +16,7 @@ mod udp;
 pub use bind::{BindError, Sockets, Start, bind, obstacles};
 pub use drops::Drops;
 pub use passed::{PassedError, adopt};
+pub use stream::LIFETIME;
 pub use udp::Beat;
 
 use crate::{
@@ -28,7 +29,7 @@ use std::{
     net::IpAddr,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 use tokio::sync::watch;
 
@@ -39,6 +40,8 @@ pub struct Service {
     pub telemetry: Arc<Telemetry>,
     /// Becomes true when it is time to leave.
     pub stopping: watch::Receiver<bool>,
+    /// How long a TCP connection may live in all, busy or not.
+    pub lifetime: Duration,
 }
 
 impl Service {

@@ -29,8 +29,8 @@ const CONNECTIONS_PER_CLIENT_MAX: usize = 64;
 const IDLE: Duration = Duration::from_secs(10);
 /// How long a query may take to arrive once its first octet has: a dribble ends here.
 const QUERY_WITHIN: Duration = Duration::from_secs(5);
-/// How long a connection may live in all, busy or not.
-const LIFETIME: Duration = Duration::from_secs(600);
+/// How long a connection usually may live in all, busy or not.
+pub const LIFETIME: Duration = Duration::from_secs(600);
 /// How long, when it is time to leave, queries are still read from connections.
 const LAST_QUERIES_WITHIN: Duration = Duration::from_millis(100);
 /// How long nobody connects before it is taken that nobody will.
@@ -183,7 +183,7 @@ async fn connection(stream: TcpStream, client: SocketAddr, overdue: Overdue, ser
     let life = async {
         tokio::join!(reading, write(writing, ready));
     };
-    let _ = timeout(LIFETIME, life).await;
+    let _ = timeout(service.lifetime, life).await;
 }
 
 /// What becomes of a connection after a query.

@@ -9,7 +9,7 @@ use cleandns::{
     config,
     dns::{Name, Rcode, RrType},
     listener::{self, Service},
-    query::Surroundings,
+    query::{Pipeline, Surroundings},
     query_log::Privacy,
     telemetry::{Gauges, Telemetry, render},
 };
@@ -522,6 +522,41 @@ async fn questions_we_do_not_take_are_answered_by_convention() {
     assert_eq!(qname.to_string(), "www.example.com", "the question made by hand is right");
 }
 
+/// Sockets on which a pipeline answers, with what counts; connections live so long. It stops when the last is dropped.
+fn listen(pipeline: Pipeline, lifetime: Duration) -> (SocketAddr, Arc<Telemetry>, tokio::sync::watch::Sender<bool>) {
+    let telemetry = Arc::new(Telemetry::new(false, Privacy::new(config::Privacy::Full), None));
+    let (stop, stopping) = tokio::sync::watch::channel(false);
+    let sockets = listener::bind(&["127.0.0.1:0".parse().unwrap()], 1, listener::Start::Alone).unwrap();
+    let address = sockets.addresses[0];
+    let service = Service { pipeline: Arc::new(pipeline), telemetry: telemetry.clone(), stopping, lifetime };
+    listener::serve(sockets, &service).unwrap();
+    (address, telemetry, stop)
+}
+
+/// However busy a connection is, it ends when its time is over, and the next begins.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_busy_connection_ends_with_its_time() {
+    const LIFETIME: Duration = Duration::from_millis(300);
+    let server = start(folder(), None, "").await;
+    let pipeline = server.pipeline_in(Surroundings {
+        now: Arc::new(|| 0),
+        uptime: Arc::new(|| Duration::ZERO),
+        mac: Arc::new(|_| None),
+        knows_macs: Arc::new(|| false),
+    });
+    let (address, _, _stop) = listen(pipeline, LIFETIME);
+    let query = Ask { rd: false, ..Ask::new("www.example.com", RrType::A) }.packet();
+    let begun = Instant::now();
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let mut answers = 0;
+    while stream.write_all(&framed(&query)).await.is_ok() && read_framed(&mut stream).await.is_some() {
+        answers += 1;
+        assert!(begun.elapsed() < DEADLINE, "it lives on, after {answers} answers");
+    }
+    assert!(answers > 0 && (LIFETIME..DEADLINE).contains(&begun.elapsed()), "{answers} in {:?}", begun.elapsed());
+    assert!(over_tcp(address, &query).await.is_some());
+}
+
 /// A fault of this program costs the query that met it, and no thread that others wait for.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fault_costs_one_query() {
@@ -539,12 +574,7 @@ async fn a_fault_costs_one_query() {
         mac: Arc::new(|_| None),
         knows_macs: Arc::new(|| false),
     });
-    let telemetry = Arc::new(Telemetry::new(false, Privacy::new(config::Privacy::Full), None));
-    let (_stop, stopping) = tokio::sync::watch::channel(false);
-    let sockets = listener::bind(&["127.0.0.1:0".parse().unwrap()], 1, listener::Start::Alone).unwrap();
-    let address = sockets.addresses[0];
-    listener::serve(sockets, &Service { pipeline: Arc::new(pipeline), telemetry: telemetry.clone(), stopping })
-        .unwrap();
+    let (address, telemetry, _stop) = listen(pipeline, listener::LIFETIME);
     let query = Ask { rd: false, ..Ask::new("www.example.com", RrType::A) }.packet();
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     socket.connect(address).await.unwrap();
