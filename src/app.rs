@@ -157,9 +157,9 @@ pub async fn start(config: Config, mut outside: Outside) -> Result<Running, AppE
     let fits = fits(&config, &passed, outside.reach.clone())?;
     let privacy = Privacy::new(config.query_log.privacy);
     let tails = Tails::default();
-    let shown = config.admin.as_ref().map(|_| -> Shown {
-        let tails = tails.clone();
-        Arc::new(move || tails.sink())
+    let shown = config.admin.as_ref().map(|_| {
+        let (audience, tails) = (tails.audience(), tails.clone());
+        Shown { make: Arc::new(move || tails.sink()), audience }
     });
     let upstreams = Arc::new(Upstreams::default());
     let (query_log, writing) = query_log(&config, &privacy, upstreams.clone(), shown)?;

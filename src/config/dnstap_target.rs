@@ -13,6 +13,16 @@ pub enum DnstapTarget {
     Tcp(String),
 }
 
+impl DnstapTarget {
+    /// The file that it is, if it is one.
+    pub fn file(&self) -> Option<&PathBuf> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::Unix(_) | Self::Tcp(_) => None,
+        }
+    }
+}
+
 /// Why a text names no place.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum DnstapTargetError {

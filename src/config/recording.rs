@@ -85,6 +85,16 @@ pub enum JsonTarget {
     File(PathBuf),
 }
 
+impl JsonTarget {
+    /// The file that it is, if it is one.
+    pub fn file(&self) -> Option<&PathBuf> {
+        match self {
+            Self::Stdout => None,
+            Self::File(path) => Some(path),
+        }
+    }
+}
+
 /// Messages as they went over the wire, in the form of dnstap.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Dnstap {

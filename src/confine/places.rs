@@ -1,7 +1,7 @@
 //! Which files a server reads and writes, and so which folders it needs: lists are replaced by renaming, and folders by
 //! others, so that it is the folders around them that count.
 
-use crate::config::{Config, DnstapTarget, JsonTarget, ListSource, Location, Origin};
+use crate::config::{Config, DnstapTarget, ListSource, Location, Origin};
 use std::{
     collections::BTreeSet,
     fs,
@@ -56,15 +56,14 @@ impl Places {
         places.of_lists(config);
         let files = [&config.resolve.root_hints, &config.resolve.trust_anchors, &config.policy.asn_db];
         let files = files.into_iter().flatten().chain(&config.policy.country_db).chain(&config.local.hosts);
-        let admin = config.admin.iter();
-        let of_admin = admin.clone().flat_map(|admin| {
+        let of_admin = config.admin.iter().flat_map(|admin| {
             let tls = admin.tls.iter().flat_map(|tls| [&tls.cert, &tls.key]);
             admin.users_file.iter().chain(tls)
         });
         let files = files.chain(&config.secrets).chain(of_admin);
         files.for_each(|file| places.around(file));
         places.of_recording(config);
-        admin.filter_map(|admin| admin.audit.as_ref()).for_each(|file| places.written(file));
+        written(config).for_each(|(_, file)| places.beside(file));
         places.read.extend(config.process.read.iter().cloned());
         places.read.extend(OF_THE_SYSTEM.map(PathBuf::from));
         // A fault is told with the names of its functions.
@@ -80,22 +79,7 @@ impl Places {
 
     /// The files that it writes to, and that are so, each with its option.
     pub fn cannot_write(&self, config: &Config) -> Vec<(&'static str, PathBuf)> {
-        let log = &config.query_log;
-        let json = log.json.as_ref().and_then(|json| match &json.to {
-            JsonTarget::File(path) => Some(path),
-            JsonTarget::Stdout => None,
-        });
-        let dnstap = log.dnstap.as_ref().and_then(|dnstap| match &dnstap.to {
-            DnstapTarget::File(path) => Some(path),
-            DnstapTarget::Tcp(_) | DnstapTarget::Unix(_) => None,
-        });
-        let written = [
-            ("query_log.path", log.database.as_ref()),
-            ("query_log.json.to", json),
-            ("query_log.dnstap.to", dnstap),
-            ("admin.audit", config.admin.as_ref().and_then(|admin| admin.audit.as_ref())),
-        ];
-        let named = written.into_iter().filter_map(|(option, path)| Some((option, path?.clone())));
+        let named = written(config).map(|(option, path)| (option, path.clone()));
         named.filter(|(_, path)| !self.write.iter().any(|place| path.starts_with(place))).collect()
     }
 
@@ -129,27 +113,19 @@ impl Places {
         }
     }
 
-    /// The state folder, and wherever queries are written.
+    /// The state folder, and what it takes to send queries elsewhere.
     fn of_recording(&mut self, config: &Config) {
         self.write.extend(config.state_dir.clone());
         let log = &config.query_log;
-        log.database.iter().for_each(|file| self.written(file));
-        if let Some(JsonTarget::File(file)) = log.json.as_ref().map(|json| &json.to) {
-            self.written(file);
-        }
-        match log.dnstap.as_ref().map(|dnstap| &dnstap.to) {
-            Some(DnstapTarget::File(file)) => self.written(file),
-            Some(DnstapTarget::Tcp(_)) => self.read.extend(TO_LOOK_UP_HOSTS.map(PathBuf::from)),
-            // A connection to it asks no leave here.
-            Some(DnstapTarget::Unix(_)) | None => {}
-        }
-        if log.clickhouse.is_some() {
+        // A connection to a socket that is a file asks no leave here.
+        let sends = log.dnstap.as_ref().is_some_and(|dnstap| matches!(dnstap.to, DnstapTarget::Tcp(_)));
+        if sends || log.clickhouse.is_some() {
             self.read.extend(TO_LOOK_UP_HOSTS.map(PathBuf::from));
         }
     }
 
     /// A file that is written, beside which others are.
-    fn written(&mut self, file: &Path) {
+    fn beside(&mut self, file: &Path) {
         let is_plain = fs::metadata(file).map_or(true, |about| about.is_file());
         if !is_plain {
             // A pipe, or a device: it is there, and stays.
@@ -194,6 +170,18 @@ impl Places {
             }
         }
     }
+}
+
+/// The files that a configuration names to be written, each with its option.
+fn written(config: &Config) -> impl Iterator<Item = (&'static str, &PathBuf)> {
+    let log = &config.query_log;
+    let named = [
+        ("query_log.path", log.database.as_ref()),
+        ("query_log.json.to", log.json.as_ref().and_then(|json| json.to.file())),
+        ("query_log.dnstap.to", log.dnstap.as_ref().and_then(|dnstap| dnstap.to.file())),
+        ("admin.audit", config.admin.as_ref().and_then(|admin| admin.audit.as_ref())),
+    ];
+    named.into_iter().filter_map(|(option, file)| Some((option, file?)))
 }
 
 #[cfg(test)]

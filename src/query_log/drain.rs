@@ -54,11 +54,6 @@ pub trait Sink: Send {
         None
     }
 
-    /// How many look, of a sink that keeps nothing: while nobody does, it is given nothing. `None`: it keeps.
-    fn audience(&self) -> Option<Audience> {
-        None
-    }
-
     /// Nothing came for a while, or much did.
     fn tick(&mut self) {}
 
@@ -219,11 +214,12 @@ impl Counts {
 pub(super) type Make = Box<dyn FnOnce() -> Box<dyn Sink> + Send>;
 
 /// What is known of a sink before it is made.
-pub(super) struct Kind {
+pub(super) struct Plan {
     pub name: &'static str,
     pub counted: Counted,
     /// Those of the sink in whose place it comes, to go on with.
     pub counts: Option<Arc<SinkCounts>>,
+    /// How many look, of a sink that keeps nothing: while nobody does, it is given nothing.
     pub audience: Option<Audience>,
 }
 
@@ -270,8 +266,8 @@ impl Writing {
 }
 
 /// Starts a sink's thread.
-pub(super) fn ready(kind: Kind, make: Make, privacy: Privacy, upstreams: Arc<Upstreams>) -> io::Result<Ready> {
-    let Kind { name, counted, counts, audience } = kind;
+pub(super) fn ready(plan: Plan, make: Make, privacy: Privacy, upstreams: Arc<Upstreams>) -> io::Result<Ready> {
+    let Plan { name, counted, counts, audience } = plan;
     let counts = counts.unwrap_or_else(|| Arc::new(SinkCounts::of(name, counted)));
     let (batches, received) = sync_channel(WAITING_BATCHES_MAX);
     let (word, told) = channel::<Before>();

@@ -24,7 +24,7 @@ mod sinks;
 pub mod sqlite;
 mod unpack;
 
-pub use drain::{Full, Kept, Sink, SinkCount, Writing};
+pub use drain::{Audience, Full, Kept, Sink, SinkCount, Writing};
 pub use json_lines::{JsonRow, shown_micros};
 pub use names::PolicyNames;
 pub use pack::Packing;
@@ -32,21 +32,21 @@ pub use privacy::Privacy;
 pub use rings::Place;
 pub use row::{Fate, Lead, Row, Said, Seen, Verdicts};
 pub use search::{ClientLike, NameLike, Search};
-pub use sinks::{Prepared, Shown};
+pub use sinks::{Prepared, Shown, check};
 
 use crate::{
-    config::{self, DnstapTarget, JsonTarget},
+    config,
     policy::Policy,
     resolve::{Exchange, Upstreams},
 };
 use arc_swap::ArcSwap;
-use drain::{Audience, SinkCounts};
+use drain::SinkCounts;
 use nix::unistd::{AccessFlags, access};
 use rings::Rings;
 use sinks::Sinks;
 use std::{
     io,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -72,8 +72,7 @@ pub struct QueryLog {
     sinks: Mutex<Sinks>,
     /// Of those that keep what they are given.
     counts: ArcSwap<Vec<Arc<SinkCounts>>>,
-    /// How many look at queries as they come, of whom nothing is kept.
-    audience: Audience,
+    /// For those who look at queries as they come.
     shown: Option<Shown>,
     /// Its keys are those of all copies; how much is told is each sink's own.
     privacy: Privacy,
@@ -91,24 +90,6 @@ pub struct QueryLog {
 pub struct StartError {
     option: &'static str,
     why: String,
-}
-
-/// Finds files that can't be written, before anything is: they or their folder aren't ours to write to, or that isn't there.
-/// A database makes its own folder, and is put aside where it can't be used.
-pub fn check(config: &config::QueryLog) -> Vec<StartError> {
-    let json = config.json.as_ref().and_then(|json| match &json.to {
-        JsonTarget::File(path) => Some(("json.to", path, true)),
-        JsonTarget::Stdout => None,
-    });
-    let dnstap = config.dnstap.as_ref().and_then(|dnstap| match &dnstap.to {
-        // One that is there is put aside, and another begins.
-        DnstapTarget::File(path) => Some(("dnstap.to", path, false)),
-        DnstapTarget::Unix(_) | DnstapTarget::Tcp(_) => None,
-    });
-    let at_fault = |(option, path, goes_on): (&'static str, &PathBuf, bool)| {
-        Some(StartError { option, why: judge(path, goes_on).err()? })
-    };
-    json.into_iter().chain(dnstap).filter_map(at_fault).collect()
 }
 
 /// Tells of a file that can't be written. `goes_on`: one that is there is written to.
@@ -172,7 +153,6 @@ impl QueryLog {
             policies: Mutex::default(),
             sinks: Mutex::default(),
             counts: ArcSwap::default(),
-            audience: shown.as_ref().and_then(|shown| shown().audience()).unwrap_or_default(),
             shown,
             privacy,
             upstreams,
@@ -194,7 +174,8 @@ impl QueryLog {
     /// Whether anybody wants queries: without a sink that keeps them, and while nobody looks, they aren't even packed.
     #[inline]
     pub fn is_wanted(&self) -> bool {
-        self.is_kept.load(Relaxed) || self.audience.load(Relaxed) > 0
+        let is_seen = |shown: &Shown| shown.audience.load(Relaxed) > 0;
+        self.is_kept.load(Relaxed) || self.shown.as_ref().is_some_and(is_seen)
     }
 
     /// This thread's place, to be left again soon.

@@ -9,13 +9,13 @@
 use super::{
     QueryLog, StartError, clickhouse,
     dnstap::DnstapSink,
-    drain::{self, Counted, Make, Outlet, Ready, Sink},
+    drain::{self, Audience, Counted, Make, Outlet, Plan, Ready, Sink},
     json_lines::JsonSink,
     judge,
     privacy::Privacy,
     sqlite,
 };
-use crate::config::{self, ClickHouse, Dnstap, DnstapTarget, JsonLines, JsonTarget};
+use crate::config::{self, ClickHouse, Dnstap, JsonLines};
 use std::{
     io, mem,
     path::{Path, PathBuf},
@@ -24,8 +24,12 @@ use std::{
     time::Duration,
 };
 
-/// Makes a sink that keeps nothing, for those who look at queries as they come.
-pub type Shown = Arc<dyn Fn() -> Box<dyn Sink> + Send + Sync>;
+/// A sink that keeps nothing, for those who look at queries as they come.
+#[derive(Clone)]
+pub struct Shown {
+    pub make: Arc<dyn Fn() -> Box<dyn Sink> + Send + Sync>,
+    pub audience: Audience,
+}
 
 /// A sink as a configuration has it. One that is wanted as it is goes on undisturbed.
 #[derive(Clone, PartialEq)]
@@ -76,6 +80,12 @@ enum Next {
     Comes(Box<Wanted>, Ready),
 }
 
+/// Finds files that can't be written, before anything is: they or their folder aren't ours to write to, or that isn't there.
+/// A database makes its own folder, and is put aside where it can't be used.
+pub fn check(config: &config::QueryLog) -> Vec<StartError> {
+    wanted(config, None, false).iter().filter_map(|wanted| wanted.check().err()).collect()
+}
+
 /// All sinks that a configuration asks for.
 fn wanted(config: &config::QueryLog, state_dir: Option<&Path>, is_shown: bool) -> Vec<Wanted> {
     let config::QueryLog { keep, keep_sums, bytes, privacy, .. } = *config;
@@ -119,10 +129,16 @@ impl Wanted {
     /// it aside, and begins another.
     fn file(&self) -> Option<(&Path, bool)> {
         match &self.kind {
-            Kind::Json(JsonLines { to: JsonTarget::File(path), .. }) => Some((path, true)),
-            Kind::Dnstap(Dnstap { to: DnstapTarget::File(path), .. }) => Some((path, false)),
-            _ => None,
+            Kind::Json(lines) => Some((lines.to.file()?, true)),
+            Kind::Dnstap(dnstap) => Some((dnstap.to.file()?, false)),
+            Kind::Sqlite { .. } | Kind::ClickHouse(_) | Kind::Shown => None,
         }
+    }
+
+    /// Finds its file at fault before anything is written.
+    fn check(&self) -> Result<(), StartError> {
+        let judged = self.file().map_or(Ok(()), |(path, goes_on)| judge(path, goes_on));
+        judged.map_err(|why| StartError { option: self.option(), why })
     }
 
     /// What it counts.
@@ -152,7 +168,7 @@ impl Wanted {
             }
             Kind::Shown => {
                 let shown = shown.cloned().ok_or_else(|| io::Error::other("nobody can look"))?;
-                Box::new(move || shown())
+                Box::new(move || (shown.make)())
             }
         })
     }
@@ -204,14 +220,15 @@ impl QueryLog {
                 continue;
             }
             let failed = |why: String| StartError { option, why };
-            wanted.file().map_or(Ok(()), |(path, goes_on)| judge(path, goes_on)).map_err(failed)?;
+            wanted.check()?;
             // Its numbers go on, if they are of the same things.
             let counts = before.map(|(_, counts)| counts.clone());
             let counts = counts.filter(|counts| counts.counted() == wanted.counted());
             let make = wanted.make(self.shown.as_ref()).map_err(|error| failed(error.to_string()))?;
-            let audience = self.shown.as_ref().filter(|_| wanted.kind == Kind::Shown).map(|_| self.audience.clone());
-            let kind = drain::Kind { name, counted: wanted.counted(), counts, audience };
-            let ready = drain::ready(kind, make, privacy.clone(), self.upstreams.clone());
+            let shown = self.shown.as_ref().filter(|_| wanted.kind == Kind::Shown);
+            let audience = shown.map(|shown| shown.audience.clone());
+            let plan = Plan { name, counted: wanted.counted(), counts, audience };
+            let ready = drain::ready(plan, make, privacy.clone(), self.upstreams.clone());
             next.push(Next::Comes(Box::new(wanted), ready.map_err(|error| failed(error.to_string()))?));
         }
         let dnstap = config.dnstap.as_ref();

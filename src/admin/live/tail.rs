@@ -1,10 +1,10 @@
 //! Queries as they come, for those who look: nothing is kept, and while nobody looks nothing is made.
 
-use crate::query_log::{Full, JsonRow, Search, Sink};
+use crate::query_log::{Audience, Full, JsonRow, Search, Sink};
 use std::{
     sync::{
         Arc, Mutex, MutexGuard,
-        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
@@ -25,7 +25,7 @@ pub struct Tails(Arc<Inner>);
 struct Inner {
     places: Mutex<Vec<Arc<Place>>>,
     /// As many as there are places.
-    audience: Arc<AtomicUsize>,
+    audience: Audience,
 }
 
 /// A query as it is told.
@@ -71,6 +71,11 @@ impl Tails {
     /// What gives them queries.
     pub fn sink(&self) -> Box<dyn Sink> {
         Box::new(TailSink(self.clone()))
+    }
+
+    /// How many look, kept up to date.
+    pub fn audience(&self) -> Audience {
+        self.0.audience.clone()
     }
 
     fn places(&self) -> MutexGuard<'_, Vec<Arc<Place>>> {
@@ -144,10 +149,6 @@ impl Sink for TailSink {
         }
         0
     }
-
-    fn audience(&self) -> Option<Arc<AtomicUsize>> {
-        Some(self.0.0.audience.clone())
-    }
 }
 
 #[cfg(test)]
@@ -162,8 +163,7 @@ mod tests {
     #[test]
     fn each_is_given_what_it_looks_for_and_not_too_much_of_it() {
         let tails = Tails::default();
-        let mut sink = tails.sink();
-        let audience = sink.audience().unwrap();
+        let (mut sink, audience) = (tails.sink(), tails.audience());
         assert_eq!(audience.load(Relaxed), 0);
         let name = |text| Search { name: Some(NameLike::read(text)), ..Search::default() };
         let mut one = tails.watch(name(".a.example")).unwrap();

@@ -1,7 +1,13 @@
 //! Each number is what it says, and only grows.
 
 use super::*;
-use crate::{config, dns::Transport, query::QueryRecord, query_log::Packing, resolve::Exchange};
+use crate::{
+    config,
+    dns::Transport,
+    query::QueryRecord,
+    query_log::{Packing, Shown},
+    resolve::Exchange,
+};
 use std::{net::Ipv4Addr, sync::mpsc};
 
 /// Waits for permission before each batch, and loses a row of it.
@@ -68,8 +74,11 @@ fn spawn_sink(sink: impl Sink + 'static) -> (Outlet, JoinHandle<()>) {
 }
 
 fn spawn_counted(counted: Counted, sink: impl Sink + 'static, privacy: config::Privacy) -> (Outlet, JoinHandle<()>) {
-    let kind = Kind { name: "test", counted, counts: None, audience: sink.audience() };
-    ready(kind, Box::new(move || Box::new(sink)), Privacy::new(privacy), Arc::default()).unwrap().go(None)
+    spawn_planned(Plan { name: "test", counted, counts: None, audience: None }, sink, privacy)
+}
+
+fn spawn_planned(plan: Plan, sink: impl Sink + 'static, privacy: config::Privacy) -> (Outlet, JoinHandle<()>) {
+    ready(plan, Box::new(move || Box::new(sink)), Privacy::new(privacy), Arc::default()).unwrap().go(None)
 }
 
 /// A sink's near end without a thread behind it: as many batches wait as there is room for.
@@ -172,20 +181,13 @@ fn where_nothing_is_told_of_clients_their_group_is_not_either() {
     }
 }
 
-/// Tells what it is given, while somebody looks.
-struct Shown {
-    audience: Audience,
-    given: mpsc::Sender<usize>,
-}
+/// Tells how much it is given.
+struct Seen(mpsc::Sender<usize>);
 
-impl Sink for Shown {
+impl Sink for Seen {
     fn write(&mut self, rows: Vec<Full<'_>>) -> u64 {
-        let _ = self.given.send(rows.len());
+        let _ = self.0.send(rows.len());
         0
-    }
-
-    fn audience(&self) -> Option<Audience> {
-        Some(self.audience.clone())
     }
 }
 
@@ -193,10 +195,9 @@ impl Sink for Shown {
 fn while_nobody_looks_nothing_is_made() {
     let (given, told) = mpsc::channel();
     let audience = Audience::default();
-    let (outlet, thread) = spawn_sink(Shown { audience: audience.clone(), given: given.clone() });
-    let shown = audience.clone();
-    let shown: crate::query_log::Shown =
-        Arc::new(move || Box::new(Shown { audience: shown.clone(), given: given.clone() }));
+    let plan = Plan { name: "test", counted: QUERIES, counts: None, audience: Some(audience.clone()) };
+    let (outlet, thread) = spawn_planned(plan, Seen(given.clone()), config::Privacy::Full);
+    let shown = Shown { make: Arc::new(move || Box::new(Seen(given.clone()))), audience: audience.clone() };
     let log = Arc::new(QueryLog::new(Privacy::new(config::Privacy::Full), Arc::default(), Some(shown)));
     let (counts, sinks) = (outlet.counts.clone(), vec![outlet]);
     assert!(!log.is_wanted());

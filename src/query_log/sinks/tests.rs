@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::{
+    config::JsonTarget,
     dns::Transport,
     query::QueryRecord,
     query_log::{Packing, Writing},
