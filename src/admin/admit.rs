@@ -3,6 +3,7 @@
 
 use super::{
     AdminState,
+    address::encoded,
     auth::{BadToken, Reader, Role, by, csrf},
     change::{at_leisure, note_refusal, note_wrong_token},
     guard::BODY_BYTES_MAX,
@@ -87,21 +88,12 @@ fn turned_away(request: &Request) -> Response {
     }
     // A form that was sent can't be sent again from there.
     let back = request.uri().path_and_query().filter(|_| !is_changing(request.method()));
-    let back = back.map(|back| percent_encoded(back.as_str())).filter(|back| back != "%2F");
+    let back = back.map(|back| encoded(back.as_str())).filter(|back| back != "%2F");
     Redirect::to(&back.map_or("/sign-in".to_owned(), |back| format!("/sign-in?back={back}"))).into_response()
 }
 
 fn unauthorized(text: &'static str) -> Response {
     (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")], text).into_response()
-}
-
-/// As it stands in a query: everything but letters and digits as octets.
-fn percent_encoded(text: &str) -> String {
-    let octet = |octet: u8| match octet {
-        octet if octet.is_ascii_alphanumeric() => char::from(octet).to_string(),
-        octet => format!("%{octet:02X}"),
-    };
-    text.bytes().map(octet).collect()
 }
 
 fn is_changing(method: &Method) -> bool {
@@ -193,8 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_way_back_is_one_value() {
-        assert_eq!(percent_encoded("/log?a=b&c=%20#"), "%2Flog%3Fa%3Db%26c%3D%2520%23");
+    fn which_change_is_to_be_told() {
         assert_eq!((done("a=1&done=39"), done("done=x"), done("")), (Some(39), None, None));
     }
 }

@@ -10,6 +10,7 @@
 //!
 //! It listens on loopback unless told otherwise, and then asks for a token or a user's password.
 
+mod address;
 mod admit;
 mod api;
 mod audit;
@@ -26,6 +27,7 @@ mod serve;
 mod tls;
 mod view;
 
+pub use address::encoded;
 pub use api::control::CacheView;
 pub use audit::{Audit, FILE_NAME as AUDIT_FILE_NAME};
 pub use auth::{

@@ -1,5 +1,7 @@
 //! How numbers and times are written on a page.
 
+pub use super::super::address::encoded;
+
 use crate::{
     policy::Trigger,
     query_log::{Fate, shown_micros},
@@ -137,26 +139,12 @@ pub fn ede(code: impl Borrow<u16>) -> Option<&'static str> {
     WORDS.get(usize::from(*code.borrow())).copied()
 }
 
-/// A text as a part of an address: all but letters, digits and `-._~` as octets (RFC 3986 §2).
-pub fn encoded(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for octet in text.bytes() {
-        match octet {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => encoded.push(char::from(octet)),
-            _ => encoded.push_str(&format!("%{octet:02X}")),
-        }
-    }
-    encoded
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn texts_fit_into_addresses() {
-        assert_eq!(encoded("a.b-c_~9"), "a.b-c_~9");
-        assert_eq!(encoded("=x&y <\"ü>/"), "%3Dx%26y%20%3C%22%C3%BC%3E%2F");
+    fn times_and_codes_are_told() {
         assert_eq!([ms(40), ms(1_240), ms(25_000), ms(2_500_000)], ["0.04 ms", "1.2 ms", "25.0 ms", "2,500 ms"]);
         assert_eq!((ede(15), ede(22), ede(25)), (Some("blocked"), Some("no reachable authority"), None));
     }

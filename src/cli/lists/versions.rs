@@ -3,7 +3,7 @@
 
 use super::super::{Failure, Outcome, ask_server, fetch, say, say_json};
 use crate::{
-    admin::{Done, ListView, ReleaseAsked, RollbackAsked, VersionView},
+    admin::{Done, ListView, ReleaseAsked, RollbackAsked, VersionView, encoded},
     config::Config,
     policy::shown_time,
 };
@@ -148,13 +148,4 @@ fn path_of(list: &str) -> Result<String, Failure> {
     };
     let (program, name) = list.split_once('/').ok_or_else(none)?;
     Ok(format!("/api/v1/lists/{}/{}", encoded(program), encoded(name)))
-}
-
-/// As a part of an address.
-fn encoded(text: &str) -> String {
-    let octet = |octet: u8| match octet {
-        octet if octet.is_ascii_alphanumeric() || b"-._~".contains(&octet) => char::from(octet).to_string(),
-        octet => format!("%{octet:02X}"),
-    };
-    text.bytes().map(octet).collect()
 }

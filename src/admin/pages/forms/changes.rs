@@ -8,6 +8,7 @@ use super::super::{
         problem::{Kind, Refusal},
     },
     clients, exceptions, programs,
+    words::encoded,
 };
 use super::{Fields, done};
 use crate::config::overlay::{OwnBlock, OwnException};
@@ -160,13 +161,4 @@ fn to(path: &str, fields: &[Option<(&str, String)>], part: &str) -> Response {
         let _ = write!(address, "#{}", encoded(part));
     }
     Redirect::to(&address).into_response()
-}
-
-/// As it stands in an address.
-fn encoded(text: &str) -> String {
-    let octet = |octet: u8| match octet {
-        octet if octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_' | b'.') => char::from(octet).to_string(),
-        octet => format!("%{octet:02X}"),
-    };
-    text.bytes().map(octet).collect()
 }
