@@ -5,14 +5,14 @@ use crate::{
     admin::{self, ListsView},
     app,
     config::{Config, Examined, Origin},
-    lists::{ListPath, ListState, ListStatus, Lists, Published},
+    lists::{ListPath, ListState, Lists, Published},
     policy::parse::Told,
     query_log,
 };
 use serde::Serialize;
 use std::sync::Arc;
 
-/// All that a check finds, as JSON.
+/// What was found in one go, whatever is wrong with some of it.
 #[derive(Serialize, Default)]
 struct Checked {
     /// Why a server wouldn't start: a line each, as people are told them.
@@ -26,83 +26,77 @@ struct Checked {
     overlay: Option<String>,
     /// Which of its addresses a cleandns has already, in words.
     running: Vec<String>,
+    /// `None`: the lists could not be read, or it isn't known which there are.
     #[serde(flatten)]
     lists: Option<ListsView>,
-    /// Rules in force, lines skipped, rules held back, lists and folders that can't be used.
-    rules: usize,
-    skipped: usize,
-    held: usize,
-    unusable: usize,
-}
-
-/// What was found in one go, whatever is wrong with some of it.
-#[derive(Default)]
-struct Looked {
-    /// Why a server wouldn't start.
-    problems: Vec<String>,
-    configuration: Option<String>,
-    /// What is read after it.
-    besides: Vec<String>,
-    warnings: Vec<String>,
-    /// Why what pages and API changed can't be in force.
-    overlay: Option<String>,
-    /// Which of its addresses a cleandns has already.
-    running: Vec<String>,
-    /// `None`: the lists could not be read, or it isn't known which there are.
+    #[serde(flatten)]
+    sums: Sums,
+    /// What `lists` and `sums` are of.
+    #[serde(skip)]
     published: Option<Arc<Published>>,
 }
 
 /// Sums over all lists.
-#[derive(Default)]
+#[derive(Serialize, Default)]
 struct Sums {
+    /// In force.
+    rules: usize,
+    /// Lines that gave no rule.
     skipped: usize,
+    /// Rules held back.
     held: usize,
+    /// Lists and folders that can't be used.
     unusable: usize,
 }
 
 /// Reads all that a start would read, as far as it is known what that is.
-fn look(found: Examined) -> Looked {
+fn look(found: Examined) -> Checked {
     let Examined { config, problems, warnings, sources } = found;
     // What is wrong in one section is no reason not to look at what others name.
     let is_whole = |sections: &[&str]| {
         let is_of = |option: &str| sections.iter().any(|section| option.split('.').next() == Some(section));
         !problems.iter().any(|problem| problem.option.is_empty() || is_of(&problem.option))
     };
-    let mut looked = Looked {
+    let mut checked = Checked {
         problems: problems.iter().map(ToString::to_string).collect(),
         besides: sources.into_iter().skip(1).collect(),
         warnings: warnings.iter().map(ToString::to_string).collect(),
-        ..Looked::default()
+        ..Checked::default()
     };
-    let Some(config) = config else { return looked };
+    let Some(config) = config else { return checked };
     if let Origin::File(path) = &config.origin {
-        looked.configuration = Some(path.display().to_string());
+        checked.configuration = Some(path.display().to_string());
     }
     let (problems_of_files, of_names) = look_at_files(&config, &is_whole);
-    looked.problems.extend(problems_of_files);
-    looked.warnings.extend(of_names);
+    checked.problems.extend(problems_of_files);
+    checked.warnings.extend(of_names);
     if is_whole(&["listen", "admin"]) {
         // Addresses that a server could not have now are no error: a service may have rights that whoever checks has not,
         // and another program may be about to leave.
         let (in_the_way, own) = app::obstacles(&config, &app::Passed::default());
-        looked.warnings.extend(in_the_way.iter().map(ToString::to_string));
+        checked.warnings.extend(in_the_way.iter().map(ToString::to_string));
         let own = own.iter().filter(|obstacle| obstacle.protocol != "HTTP");
-        looked.running.extend(own.map(|own| format!("{}: a cleandns answers on {} now", own.option, own.address)));
+        checked.running.extend(own.map(|own| format!("{}: a cleandns answers on {} now", own.option, own.address)));
     }
     if !is_whole(&["policy", "program", "group", "state"]) {
-        return looked;
+        return checked;
     }
     let overlay::Laid { config, trouble, resting, pinned, file } = overlay::lay(config);
-    looked.overlay = trouble;
-    looked.besides.extend(file.map(|file| file.display().to_string()));
-    looked.warnings.extend(pinned);
-    looked.warnings.extend(resting.into_iter().map(|why| format!("{why}; this change does nothing")));
+    checked.overlay = trouble;
+    checked.besides.extend(file.map(|file| file.display().to_string()));
+    checked.warnings.extend(pinned);
+    checked.warnings.extend(resting.into_iter().map(|why| format!("{why}; this change does nothing")));
     // A check leaves no trace: it neither writes last good copies nor falls back to them.
     match Lists::load(Arc::new(config), app::embedded_files(), app::Outside::real().chance()) {
-        Ok(lists) => looked.published = Some(lists.published()),
-        Err(error) => looked.problems.extend(error.to_string().lines().map(str::to_owned)),
+        Ok(lists) => {
+            let published = lists.published();
+            checked.lists = Some(admin::lists(&published.status.load()));
+            checked.sums = Sums::of(&published);
+            checked.published = Some(published);
+        }
+        Err(error) => checked.problems.extend(error.to_string().lines().map(str::to_owned)),
     }
-    looked
+    checked
 }
 
 /// What a start would stumble over in what the configuration names besides lists: all of it, a line each.
@@ -134,22 +128,17 @@ fn look_at_files(config: &Config, is_whole: &dyn Fn(&[&str]) -> bool) -> (Vec<St
     (problems, of_names)
 }
 
-impl Looked {
-    fn rule_count(&self) -> usize {
-        let policy = self.published.as_ref().and_then(|published| published.policy.load_full());
-        policy.map_or(0, |policy| policy.rule_count())
-    }
-
+impl Checked {
     /// What is to be made of all that was found.
-    fn judge(&self, sums: &Sums, strict: bool) -> Outcome {
+    fn judge(&self, strict: bool) -> Outcome {
         if !self.problems.is_empty() {
             return Err(Failure::Configuration(self.problems.join("\n")));
         }
         if let Some(why) = self.overlay.as_ref().filter(|_| strict) {
             return Err(Failure::Configuration(format!("{why} (--strict)")));
         }
-        let Sums { skipped, unusable, .. } = sums;
-        if strict && (*skipped > 0 || *unusable > 0) {
+        let Sums { skipped, unusable, .. } = self.sums;
+        if strict && (skipped > 0 || unusable > 0) {
             let text = format!("{skipped} skipped lines and {unusable} unusable lists (--strict)");
             return Err(Failure::Configuration(text));
         }
@@ -158,8 +147,10 @@ impl Looked {
 }
 
 impl Sums {
-    fn of(status: &ListStatus) -> Self {
-        let mut sums = Self { unusable: status.folders.len(), ..Self::default() };
+    fn of(published: &Published) -> Self {
+        let (policy, status) = (published.policy.load(), published.status.load());
+        let rules = policy.as_ref().map_or(0, |policy| policy.rule_count());
+        let mut sums = Self { rules, unusable: status.folders.len(), ..Self::default() };
         for list in &status.lists {
             sums.skipped += list.skipped.count;
             sums.held += list.held.count;
@@ -171,38 +162,24 @@ impl Sums {
 
 /// Checks configuration and lists, and tells programs.
 pub fn as_json(found: Examined, strict: bool) -> Outcome {
-    let looked = look(found);
-    let status = looked.published.as_ref().map(|published| published.status.load_full());
-    let sums = status.as_deref().map(Sums::of).unwrap_or_default();
-    say_json(&Checked {
-        problems: looked.problems.clone(),
-        configuration: looked.configuration.clone(),
-        besides: looked.besides.clone(),
-        warnings: looked.warnings.clone(),
-        overlay: looked.overlay.clone(),
-        running: looked.running.clone(),
-        lists: status.as_deref().map(admin::lists),
-        rules: looked.rule_count(),
-        skipped: sums.skipped,
-        held: sums.held,
-        unusable: sums.unusable,
-    })?;
-    looked.judge(&sums, strict)
+    let checked = look(found);
+    say_json(&checked)?;
+    checked.judge(strict)
 }
 
 /// Checks configuration and lists, and tells a person.
 pub fn check(found: Examined, verbose: bool, strict: bool) -> Outcome {
-    let looked = look(found);
-    match &looked.configuration {
+    let checked = look(found);
+    match &checked.configuration {
         Some(path) => say(format!("configuration: {path}\n")),
-        None if looked.problems.is_empty() => say("configuration: built in, no file was found\n"),
+        None if checked.problems.is_empty() => say("configuration: built in, no file was found\n"),
         None => {}
     }
-    looked.besides.iter().for_each(|source| say(format!("besides: {source}\n")));
-    looked.warnings.iter().for_each(|warning| say(format!("warning: {warning}\n")));
-    looked.overlay.iter().for_each(|why| say(format!("warning: {why}\n")));
-    looked.running.iter().for_each(|running| say(format!("{running}\n")));
-    let Some(published) = &looked.published else { return looked.judge(&Sums::default(), strict) };
+    checked.besides.iter().for_each(|source| say(format!("besides: {source}\n")));
+    checked.warnings.iter().for_each(|warning| say(format!("warning: {warning}\n")));
+    checked.overlay.iter().for_each(|why| say(format!("warning: {why}\n")));
+    checked.running.iter().for_each(|running| say(format!("{running}\n")));
+    let Some(published) = &checked.published else { return checked.judge(strict) };
     let status = published.status.load();
     status.lists.iter().for_each(|list| show(list, verbose));
     status.folders.iter().for_each(|(program, why)| say(format!("{program}: {why}\n")));
@@ -213,12 +190,11 @@ pub fn check(found: Examined, verbose: bool, strict: bool) -> Outcome {
     for (place, until) in &status.expired_exceptions {
         say(format!("warning: {place}: the exception ended on {until} and no longer holds\n"));
     }
-    let (lists, sums, rules) = (status.lists.len(), Sums::of(&status), looked.rule_count());
-    let Sums { skipped, held, unusable } = sums;
+    let (lists, Sums { rules, skipped, held, unusable }) = (status.lists.len(), &checked.sums);
     say(format!(
         "{lists} lists, {rules} rules in force, {skipped} lines skipped, {held} rules held back, {unusable} lists unusable\n"
     ));
-    looked.judge(&sums, strict)
+    checked.judge(strict)
 }
 
 fn show(list: &ListState, verbose: bool) {
