@@ -3,7 +3,10 @@
 use super::super::{
     AdminState,
     serve::{Peer, Reached},
-    view::seen::{SeenAsked, SeenView, seen as view},
+    view::{
+        seen::{SeenAsked, SeenView, seen as view},
+        setup::setup,
+    },
 };
 use super::{
     asked::Query,
@@ -24,5 +27,6 @@ pub async fn seen(
     Extension(Reached(reached)): Extension<Reached>,
     Query(asked): Query<SeenAsked>,
 ) -> Json<SeenView> {
-    Json(view(&state, client, Some(reached), &asked).await)
+    let setup = setup(&state).await;
+    Json(view(&state, client, Some(reached), &asked, &setup).await)
 }

@@ -19,7 +19,7 @@ use askama::Template;
 use axum::{
     Extension,
     extract::{Query, State},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, header},
     response::{IntoResponse, Response},
 };
 use serde::Deserialize;
@@ -53,16 +53,11 @@ pub async fn page(
     Query(wanted): Query<Wanted>,
 ) -> Response {
     let (reached, port) = asked_by(&headers);
-    let work = state.clone();
-    // The system is asked for this machine's addresses.
-    let view = match tokio::task::spawn_blocking(move || setup(&work)).await {
-        Ok(view) => view,
-        Err(error) => return (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
-    };
+    let view = setup(&state).await;
     // What a browser wrote into its address bar leads here from where it is; this machine's own address may not, as where
     // a container has one of its own.
     let asked = SeenAsked { nonce: wanted.nonce };
-    let seen = seen(&state, client, reached.or(Some(own)), &asked).await;
+    let seen = seen(&state, client, reached.or(Some(own)), &asked, &view).await;
     let host = format!("{}{port}", seen.check.name);
     let also = AlsoAsks(host.clone());
     let now = Moment(state.pipeline.now().saturating_mul(1_000_000));

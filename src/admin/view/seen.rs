@@ -4,7 +4,7 @@ use super::{
     super::{AdminState, auth, live::Unread},
     called::{Called, called},
     recorded_until,
-    setup::setup,
+    setup::Setup,
 };
 use crate::{
     config::Privacy,
@@ -87,8 +87,14 @@ pub enum CheckState {
     Unknown,
 }
 
-/// Looks how it stands with a device. `reached`: the address at which it reaches the pages.
-pub async fn seen(state: &AdminState, client: IpAddr, reached: Option<IpAddr>, asked: &SeenAsked) -> SeenView {
+/// Looks how it stands with a device. `reached`: the address at which it reaches the pages; `setup`: where others ask.
+pub async fn seen(
+    state: &AdminState,
+    client: IpAddr,
+    reached: Option<IpAddr>,
+    asked: &SeenAsked,
+    setup: &Setup,
+) -> SeenView {
     let check = match asked.nonce.as_deref().filter(|nonce| !nonce.is_empty()) {
         Some(nonce) => look(state, nonce),
         None => begin(state, reached),
@@ -98,10 +104,6 @@ pub async fn seen(state: &AdminState, client: IpAddr, reached: Option<IpAddr>, a
         Ok(counted) => (Some(counted), None),
         Err(why) => (None, Some(why)),
     };
-    let work = state.clone();
-    // The system is asked for this machine's addresses.
-    let own = tokio::task::spawn_blocking(move || setup(&work)).await;
-    let addresses = own.map_or_else(|_| Vec::new(), |own| [own.addresses, own.loopback].concat());
     SeenView {
         client,
         called: called(state, &client.to_string()),
@@ -109,7 +111,7 @@ pub async fn seen(state: &AdminState, client: IpAddr, reached: Option<IpAddr>, a
         there_are_more: asked.as_ref().is_some_and(|counted| counted.there_are_more),
         last: asked.and_then(|counted| counted.last),
         caveat,
-        addresses: addresses.iter().map(ToString::to_string).collect(),
+        addresses: setup.addresses.iter().chain(&setup.loopback).map(ToString::to_string).collect(),
         check,
     }
 }

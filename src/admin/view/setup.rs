@@ -23,11 +23,13 @@ pub struct Setup {
 const PORT: u16 = 53;
 
 /// Looks where this machine can be reached now.
-pub fn setup(state: &AdminState) -> Setup {
+pub async fn setup(state: &AdminState) -> Setup {
+    // The system is asked for them.
+    let own = tokio::task::spawn_blocking(own_addresses).await.unwrap_or_default();
     let access = state.settings.config().access.iter().map(ToString::to_string).collect();
     let config = state.settings.config();
     let pages_are_local = config.admin.as_ref().is_none_or(|admin| admin.listen.ip().to_canonical().is_loopback());
-    Setup { pages_are_local, ..arrange(&state.dns, &own_addresses(), access) }
+    Setup { pages_are_local, ..arrange(&state.dns, &own, access) }
 }
 
 /// Takes apart the addresses bound; for one that stands for all there are those of this machine.
