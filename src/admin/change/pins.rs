@@ -5,10 +5,7 @@ use super::{
         AdminState,
         auth::Who,
         problem::{Kind, Refusal},
-        view::{
-            diff::{named, readable},
-            list::of_state,
-        },
+        view::{diff::named, list::of_state},
     },
     desk::{Done, Target, Wish},
 };
@@ -50,7 +47,7 @@ pub async fn roll_back(state: &AdminState, who: &Who, asked: &RollbackAsked, dry
     let looking = tokio::task::spawn_blocking(move || {
         let kept = kept(&kept_at);
         let at = named(&kept, &text).map_err(|error| error.to_string())?;
-        readable(&manner, &kept[at]).map(|_| kept[at].version)
+        manner.read_kept(&kept[at]).map(|_| kept[at].version)
     });
     let found = looking.await.map_err(|error| Refusal::new(Kind::Fault, error.to_string()))?;
     let version = found.map_err(|why| Refusal::field("version", why))?;

@@ -216,17 +216,7 @@ impl Texts {
     }
 
     fn read(&self, kept: &Kept) -> Result<RuleSet, DiffError> {
-        readable(&self.manner, kept).map_err(DiffError::NoVersion)
-    }
-}
-
-/// The rules of a text that is kept, or why it is of no use.
-pub fn readable(manner: &Manner, kept: &Kept) -> Result<RuleSet, String> {
-    let shown = shown_version(kept.version);
-    match manner.read(&kept.path) {
-        Ok((reading, Ok(parsed))) if reading.version == kept.version => Ok(parsed.rules),
-        Ok((_, Err(unusable))) => Err(format!("version {shown} is of no use as lists are read now: {unusable}")),
-        _ => Err(format!("version {shown} can't be read back")),
+        self.manner.read_kept(kept).map(|(_, parsed)| parsed.rules).map_err(DiffError::NoVersion)
     }
 }
 

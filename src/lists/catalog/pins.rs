@@ -104,14 +104,7 @@ impl Catalog {
         let shown = shown_version(version);
         let place = self.place_of(entry).ok_or_else(|| format!("no versions of it are kept, so not {shown}"))?;
         let kept = kept_text(&place, version).ok_or_else(|| format!("version {shown} of it is no longer kept"))?;
-        match self.read_list(entry, &kept.path) {
-            Ok((reading, Ok(parsed))) if reading.version == version => {
-                Ok(Loaded { from_store: true, ..Loaded::new(parsed, version, reading.stamp.length()) })
-            }
-            Ok((_, Err(unusable))) => {
-                Err(format!("version {shown} of it is of no use as lists are read now: {unusable}"))
-            }
-            _ => Err(format!("version {shown} of it can't be read back")),
-        }
+        let (reading, parsed) = self.manner(entry).read_kept(&kept)?;
+        Ok(Loaded { from_store: true, ..Loaded::new(parsed, version, reading.stamp.length()) })
     }
 }

@@ -4,9 +4,9 @@ use super::{Catalog, Entry, Findings, ListPath, Loaded, Trouble, sources::Source
 use crate::{
     config::{self, ListSource, Location},
     lists::{
-        read::{ReadFailure, Reading, read, version_of},
+        read::{ReadFailure, Reading, read, shown_version, version_of},
         spec,
-        store::TextAt,
+        store::{Kept, TextAt},
     },
     policy::{
         Broad, Canaries, Gate, RuleSet, change_too_large,
@@ -34,6 +34,16 @@ impl Manner {
         let mut parser = Parser::new(&options, usize::try_from(length).unwrap_or(usize::MAX));
         let reading = read(path, &mut |piece| parser.feed(piece))?;
         Ok((reading, self.meant(parser.finish())))
+    }
+
+    /// Reads a text that is kept of the list, or tells why it is of no use now.
+    pub fn read_kept(&self, kept: &Kept) -> Result<(Reading, Parsed), String> {
+        let shown = shown_version(kept.version);
+        match self.read(&kept.path) {
+            Ok((reading, Ok(parsed))) if reading.version == kept.version => Ok((reading, parsed)),
+            Ok((_, Err(unusable))) => Err(format!("version {shown} is of no use as lists are read now: {unusable}")),
+            _ => Err(format!("version {shown} can't be read back")),
+        }
     }
 
     fn parse(&self, text: &[u8]) -> Result<Parsed, Unusable> {
