@@ -2,10 +2,16 @@
 //! is asked for there, and arrives here or not. It is answered with an address of this server.
 
 use crate::dns::{Name, RrType};
+use arc_swap::ArcSwap;
 use std::{
-    collections::VecDeque,
-    net::IpAddr,
-    sync::{Mutex, MutexGuard},
+    net::{IpAddr, Ipv6Addr},
+    sync::{
+        Arc,
+        atomic::{
+            AtomicU8, AtomicU64,
+            Ordering::{Acquire, Relaxed, Release},
+        },
+    },
 };
 
 /// Below it are the names to be asked for.
@@ -19,54 +25,119 @@ const CHECK_SECONDS: i64 = 600;
 /// Addresses told of that a name was asked for from: a device's own, a router's, one of each family.
 const SENDERS_MAX: usize = 4;
 
-/// Names that are expected to be asked for.
+/// Names that are expected to be asked for, the oldest first. Whoever answers reads them without a lock, and notes without
+/// one that a name came: strangers can ask for such names as often as they like.
 #[derive(Default)]
-pub struct Checks(Mutex<VecDeque<Check>>);
+pub struct Checks(ArcSwap<Vec<Arc<Expected>>>);
 
 /// One of them.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Check {
+struct Expected {
     word: String,
     /// Where whoever asks for it reaches the pages; `None`: the address that they asked for it at.
     address: Option<IpAddr>,
     /// Seconds since 1970 (UTC).
+    begun: i64,
+    senders: [Sender; SENDERS_MAX],
+}
+
+/// A place for the address of one who asked. It is filled once.
+#[derive(Default)]
+struct Sender {
+    state: AtomicU8,
+    /// The address as one of IPv6: the first half, and the second.
+    halves: [AtomicU64; 2],
+}
+
+/// Nobody is there.
+const FREE: u8 = 0;
+/// Somebody is being noted.
+const TAKEN: u8 = 1;
+/// The address is there, and stays.
+const FILLED: u8 = 2;
+
+/// What became of one.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Check {
+    /// Seconds since 1970 (UTC).
     pub begun: i64,
-    /// Who asked for it, the first one first.
+    /// Who asked for it.
     pub from: Vec<IpAddr>,
 }
 
 impl Checks {
     /// Expects a name to be asked for from now on.
     pub fn begin(&self, word: &str, address: Option<IpAddr>, now: i64) {
-        let mut all = self.all(now);
-        if all.len() == CHECKS_MAX {
-            all.pop_front();
-        }
-        all.push_back(Check { word: word.to_owned(), address, begun: now, from: Vec::new() });
+        let senders = Default::default();
+        let new = Arc::new(Expected { word: word.to_owned(), address, begun: now, senders });
+        self.0.rcu(|all| {
+            let known = all.iter().filter(|check| check.is_known(now)).cloned();
+            let mut all: Vec<_> = known.chain([new.clone()]).collect();
+            all.drain(..all.len().saturating_sub(CHECKS_MAX));
+            all
+        });
     }
 
     /// What became of it; `None`: it isn't known, or no longer.
     pub fn find(&self, word: &str, now: i64) -> Option<Check> {
-        self.all(now).iter().find(|check| check.word == word).cloned()
+        let all = self.0.load();
+        let check = all.iter().find(|check| check.is(word, now))?;
+        let mut from = Vec::new();
+        for address in check.senders.iter().filter_map(Sender::address) {
+            // Two who noted the same at the same time have a place each.
+            if !from.contains(&address) {
+                from.push(address);
+            }
+        }
+        Some(Check { begun: check.begun, from })
     }
 
-    /// Notes that a name was asked for, by `client` at the address `asked`, and says what the address there is.
+    /// Notes that a name was asked for, by `client` at the address `asked`, and says what the address there is. Waits for
+    /// nobody.
     pub(super) fn arrive(&self, name: &Name, client: IpAddr, asked: Option<IpAddr>, now: i64) -> Option<IpAddr> {
         let label = name.labels().next().and_then(|label| std::str::from_utf8(label).ok());
         let Some(word) = label.and_then(|label| label.strip_prefix(CHECK_PREFIX)) else { return asked };
-        let mut all = self.all(now);
-        let Some(check) = all.iter_mut().find(|check| check.word == word) else { return asked };
-        if check.from.len() < SENDERS_MAX && !check.from.contains(&client) {
-            check.from.push(client);
-        }
+        let all = self.0.load();
+        let Some(check) = all.iter().find(|check| check.is(word, now)) else { return asked };
+        let _is_noted = check.senders.iter().any(|sender| sender.is_for(client));
         check.address.or(asked)
     }
+}
 
-    /// Those that are known yet. There are few, and they are held for moments.
-    fn all(&self, now: i64) -> MutexGuard<'_, VecDeque<Check>> {
-        let mut all = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        all.retain(|check| now - check.begun < CHECK_SECONDS);
-        all
+impl Expected {
+    fn is_known(&self, now: i64) -> bool {
+        now - self.begun < CHECK_SECONDS
+    }
+
+    fn is(&self, word: &str, now: i64) -> bool {
+        self.word == word && self.is_known(now)
+    }
+}
+
+impl Sender {
+    /// Whether this place is for this address: it was before, or is from now on, because it was free.
+    fn is_for(&self, client: IpAddr) -> bool {
+        let is_free = self.state.load(Relaxed) == FREE;
+        if !is_free || self.state.compare_exchange(FREE, TAKEN, Relaxed, Relaxed).is_err() {
+            return self.address() == Some(client);
+        }
+        let bits = match client {
+            IpAddr::V4(address) => address.to_ipv6_mapped(),
+            IpAddr::V6(address) => address,
+        }
+        .to_bits();
+        self.halves[0].store((bits >> 64) as u64, Relaxed);
+        self.halves[1].store(bits as u64, Relaxed);
+        self.state.store(FILLED, Release);
+        true
+    }
+
+    /// Who is noted here, if somebody is by now.
+    fn address(&self) -> Option<IpAddr> {
+        if self.state.load(Acquire) != FILLED {
+            return None;
+        }
+        let [first, second] = [0, 1].map(|half: usize| u128::from(self.halves[half].load(Relaxed)));
+        Some(IpAddr::V6(Ipv6Addr::from_bits(first << 64 | second)).to_canonical())
     }
 }
 
@@ -107,6 +178,33 @@ mod tests {
             checks.begin(&word.to_string(), None, 2000);
         }
         assert!(checks.find("0", 2000).is_none() && checks.find("1", 2000).is_some());
-        assert_eq!(checks.all(2000).len(), CHECKS_MAX);
+        assert_eq!(checks.0.load().len(), CHECKS_MAX);
+    }
+
+    /// However many workers meet a name at once, each client that is noted is told as it is, and none twice.
+    #[test]
+    fn senders_are_noted_by_all_workers_at_once() {
+        const WORKERS: usize = 4;
+        let name: Name = format!("t-a1.{CHECK_ZONE}").parse().unwrap();
+        let clients = ["192.0.2.7", "2001:db8::7", "198.51.100.7"].map(|text| text.parse::<IpAddr>().unwrap());
+        for _ in 0..200 {
+            let checks = Checks::default();
+            checks.begin("a1", None, 1000);
+            let start = std::sync::Barrier::new(WORKERS);
+            std::thread::scope(|scope| {
+                for worker in 0..WORKERS {
+                    let (checks, start, name) = (&checks, &start, &name);
+                    scope.spawn(move || {
+                        start.wait();
+                        checks.arrive(name, clients[worker % clients.len()], None, 1001);
+                    });
+                }
+            });
+            let mut from = checks.find("a1", 1001).unwrap().from;
+            from.sort();
+            let mut expected = clients.to_vec();
+            expected.sort();
+            assert_eq!(from, expected);
+        }
     }
 }
