@@ -18,7 +18,8 @@
 //! - [`dns`] the shared vocabulary: names, questions, records, wire form and zone files. Plain values.
 //! - [`query`] the flow: `now` at once and by the batch, `later` for what must be resolved, `explain` for people. In its
 //!   order: `access`; `own`, which is `local` (the owner's names, with `hosts`) and `special` (names that never leave this
-//!   machine, with `check`, by which devices find out whether they ask here); the policy; `finder`, which knows what is kept and what is in flight; `links`, what an answer leads to;
+//!   machine, with `check`, by which devices find out whether they ask here); the policy; `finder`, by which what is `sought`
+//!   is found among what is kept, or resolved once for all who want it (`flights`); `links`, what an answer leads to;
 //!   `aliased`, what is known at once of where aliases lead; `record`, what is known at the end. `reverse` asks what clients
 //!   are called, for who looks at them.
 //! - [`cache`] answers kept in wire form, bounded by octets; facts of DNS, and no verdict.

@@ -56,7 +56,7 @@ pub const OPERATIONS: &[Operation] = &[
         .asks::<Asked>()
         .gives::<LogView<'static>>(200, "A page of them.")
         .refuses(&[Kind::NoSuchThing, Kind::Invalid]),
-    get("/api/v1/log/{id}", "One query, with the lines of lists that said something of it")
+    get("/api/v1/log/{row}", "One query, with the lines of lists that said something of it")
         .asks::<Nothing>()
         .gives::<WhyView<'static>>(200, "The query.")
         .refuses(&[Kind::NoSuchThing]),
@@ -77,7 +77,7 @@ pub async fn search(State(state): State<AdminState>, Query(asked): Query<Asked>)
     Ok(Json(LogView::of(&state, &found)).into_response())
 }
 
-/// `GET /api/v1/log/{id}`
+/// `GET /api/v1/log/{row}`
 pub async fn row(
     State(state): State<AdminState>,
     Number(id): Number<i64>,

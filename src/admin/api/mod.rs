@@ -54,7 +54,7 @@ pub fn routes() -> Router<AdminState> {
         .route("/api/v1/overview/top", get(top))
         .route("/api/v1/log", get(log::search))
         .route("/api/v1/log/tail", get(log::tail))
-        .route("/api/v1/log/{id}", get(log::row))
+        .route("/api/v1/log/{row}", get(log::row))
         .route("/api/v1/explain", get(explain_name))
         .route("/api/v1/lists/update", post(control::update_lists))
         .route("/api/v1/bypass", get(control::bypass))

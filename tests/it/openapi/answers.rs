@@ -35,7 +35,7 @@ fn examples() -> Vec<(&'static str, &'static str, Value, u16)> {
         ("GET /api/v1/overview/top", "/api/v1/overview/top?of=clients", none.clone(), 200),
         ("GET /api/v1/log", "/api/v1/log", none.clone(), 200),
         ("GET /api/v1/log", "/api/v1/log?limit=2&verdict=any&client=127.0.0.0/8&from=2h&type=A", none.clone(), 200),
-        ("GET /api/v1/log/{id}", "/api/v1/log/{row}", none.clone(), 200),
+        ("GET /api/v1/log/{row}", "/api/v1/log/{row}", none.clone(), 200),
         ("GET /api/v1/log/tail", "/api/v1/log/tail?name=.example", none.clone(), 200),
         ("GET /api/v1/explain", "/api/v1/explain?name=a.blocked.example&type=AAAA&client=127.0.0.7", none.clone(), 200),
         ("GET /api/v1/explain", "/api/v1/explain?name=www.signed.org", none.clone(), 200),

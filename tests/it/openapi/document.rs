@@ -66,9 +66,16 @@ async fn it_is_one_by_the_specification() {
         let place = format!("{} {}", own.method, own.path);
         assert!(ids.insert(own.told["operationId"].as_str().unwrap()), "{place}");
         assert!(!own.told["summary"].as_str().unwrap().is_empty(), "{place}");
+        for parameter in own.told["parameters"].as_array().into_iter().flatten().filter(|own| own["in"] == "path") {
+            assert!(!parameter["description"].as_str().unwrap().is_empty(), "{place}: {parameter}");
+        }
         let responses = own.told["responses"].as_object().unwrap();
         assert!(responses.keys().any(|status| status.starts_with('2')), "{place} answers nothing");
     }
+    // A query goes by its number, and exceptions by words.
+    let schema = |path: &str, method: &str| api.document["paths"][path][method]["parameters"][0]["schema"].clone();
+    assert_eq!(schema("/api/v1/log/{row}", "get")["type"], "integer");
+    assert_eq!(schema("/api/v1/exceptions/{id}", "patch")["type"], "string");
     look(&api, &api.document, "");
     server.running.stop().await;
 }

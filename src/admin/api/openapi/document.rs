@@ -20,10 +20,11 @@ const ABOUT: &str = "What cleandns shows, and what can be changed of it while it
                      `X-CSRF-Token` too.\n\nErrors are problems (RFC 9457); the last part of `type` is a word that stays.";
 
 /// What a path's variables are: name, what it is, whether it is a number.
-const VARIABLES: [(&str, &str, bool); 6] = [
+const VARIABLES: [(&str, &str, bool); 7] = [
     ("program", "Name of a program.", false),
     ("list", "Name of a list, as `GET /api/v1/lists` tells it.", false),
-    ("id", "What an exception or a block is called, or the number of a query.", false),
+    ("id", "What an exception or a block is called.", false),
+    ("row", "Number of a query, as `GET /api/v1/log` tells it.", true),
     ("change", "Number of a change.", true),
     ("group", "Name of a group.", false),
     ("client", "A client, as far as it is told.", false),
