@@ -2,10 +2,11 @@
 
 use super::{
     Pipeline, TOO_MANY, Turn,
+    answering::Answering,
     later::{Later, behind, conclude},
     links::name_servers_wanted,
     local::LocalAnswer,
-    now::{Answering, Now, sought},
+    now::{Now, sought},
     own::Own,
     sought::{Elsewhere, Found},
 };

@@ -1,5 +1,7 @@
 //! Finds answers: those that are kept, else by resolving, once for all who ask the same at the same time.
 
+mod ahead;
+
 use super::{
     CacheUse, MISSES_MAX, RESOLVE_WITHIN, TOO_MANY,
     flights::{Flight, Flights, Held},
@@ -8,9 +10,10 @@ use super::{
 use crate::{
     cache::{self, Cache, Entry, Life, Seconds},
     dns::{Class, ExtendedError, Name, Question, Rcode},
-    resolve::{ENDS_EARLY_SECONDS, NameServersWanted, Resolution, Resolve, Security, Wanted},
+    resolve::{NameServersWanted, Resolution, Resolve, Security, Wanted},
     uptime::Uptime,
 };
+use ahead::REFRESHES_MAX;
 use std::{
     sync::{
         Arc,
@@ -28,8 +31,11 @@ use tokio::{
 const STALE_AFTER: Duration = Duration::from_millis(1800);
 /// Seconds in which nobody is asked again for what is kept past its time, once that was in vain (RFC 8767 §5).
 const RETRY_AFTER: Seconds = 30;
-/// Answers of a shorter life are not asked for again before somebody wants them.
-const REFRESHED_LIFE_MIN: u32 = 10;
+/// How often the cache is asked once more for what others brought meanwhile. If it came and went that often, nothing of it
+/// is kept, and it is asked for anew.
+const LOOKS_MAX: usize = 3;
+/// The time at the start by the cache's clock: it reaches back further than anything is kept.
+const STARTED: Seconds = 1 << 30;
 
 /// How answers are kept.
 #[derive(Clone, Copy, Debug)]
@@ -43,19 +49,6 @@ pub struct Keeping {
     /// Popular answers are asked for again before their time is over.
     pub refresh: bool,
 }
-
-/// Seconds before its end at which a popular answer is asked for again: what resolution remembers by itself has just ended
-/// then, so somebody is asked; and a usual question is answered in time.
-const REFRESHED_BEFORE: u32 = ENDS_EARLY_SECONDS - 1;
-/// Answers that wait for that at most.
-const REFRESHES_MAX: usize = 4096;
-/// How often the cache is asked once more for what others brought meanwhile. If it came and went that often, nothing of it
-/// is kept, and it is asked for anew.
-const LOOKS_MAX: usize = 3;
-/// The time at the start by the cache's clock: it reaches back further than anything is kept.
-const STARTED: Seconds = 1 << 30;
-/// Seconds before its end from which on an answer that is given counts as popular, if its life is long.
-const LATE_MAX: u32 = 300;
 
 /// Finds answers. Shared by all that ask.
 pub struct Finder {
@@ -226,45 +219,6 @@ impl Finder {
             (Some(resolution), Some(_)) if !has_failed(&resolution) => Found { resolution, cache: CacheUse::Miss },
             (_, Some((entry, life))) => Found::kept(&entry, life),
             (None, None) => Found { resolution: Arc::new(no_answer(&looked.sought.name)), cache: CacheUse::Miss },
-        }
-    }
-
-    /// Notes that an entry was given with so many seconds to live. A popular one is asked for again before its time is
-    /// over, off the way of any client; what becomes of that, the one that is kept holds until its end.
-    pub fn given(self: &Arc<Self>, entry: &Arc<Entry>, age: u32, life: u32) {
-        let left = life - age;
-        let is_late = left <= (life / 10).clamp(REFRESHED_BEFORE, LATE_MAX) && life >= REFRESHED_LIFE_MIN;
-        if !is_late || !self.refreshes_popular.load(Relaxed) || entry.is_failure() || !entry.given_late() {
-            return;
-        }
-        let Some(runtime) = &self.runtime else { return };
-        let Ok(place) = self.refreshes.clone().try_acquire_owned() else { return };
-        let key = entry.key();
-        let (dnssec_ok, cd, name_servers) = (key.dnssec_ok, key.cd, entry.name_servers());
-        let sought = Sought { name: entry.name(), rr_type: entry.rr_type(), dnssec_ok, cd, name_servers };
-        let finder = self.clone();
-        runtime.spawn(async move {
-            tokio::time::sleep(Duration::from_secs(u64::from(left.saturating_sub(REFRESHED_BEFORE)))).await;
-            drop(place);
-            finder.refresh(sought);
-        });
-    }
-
-    /// Asks again for what is kept, if it is about to end and nobody has done so.
-    fn refresh(self: &Arc<Self>, sought: Sought) {
-        let now = self.seconds();
-        let is_ending = |entry: Arc<Entry>| match entry.life(now) {
-            Life::Fresh { age, life } => life - age <= REFRESHED_BEFORE,
-            Life::Over { .. } => !entry.is_hopeless(now),
-        };
-        let is_due = self.cache.find_by_key(&sought.key()).is_none_or(is_ending);
-        // Clients that wait go first.
-        if is_due && self.flying.available_permits() > MISSES_MAX / 2 {
-            let hash = self.hash(&sought);
-            let flights = self.flights.hold();
-            if flights.find(&sought).is_none() {
-                self.take_off(flights, sought, hash);
-            }
         }
     }
 

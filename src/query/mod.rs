@@ -6,6 +6,7 @@
 
 mod access;
 mod aliased;
+mod answering;
 mod check;
 mod explain;
 mod finder;

@@ -1,8 +1,9 @@
 //! The fast half of the flow: what is answered at once.
 
 use super::{
-    CacheUse, Pipeline, QueryRecord, TOO_MANY, Terms,
-    later::{Later, Pending, judge, write_followed},
+    Pipeline, QueryRecord, TOO_MANY, Terms,
+    answering::Answering,
+    later::{Later, Pending, judge},
     links::{links, name_servers_wanted},
     response_bytes_max,
     sought::{Elsewhere, Looked, Sought},
@@ -10,13 +11,12 @@ use super::{
 };
 use crate::{
     cache::{Entry, Front, Key, Life, Seconds},
-    dns::{ExtendedError, HEADER_BYTES, Name, Query, Question, Rcode, Record, Reject, RrType, Transport},
+    dns::{ExtendedError, HEADER_BYTES, Name, Query, Question, Rcode, Reject, RrType, Transport},
     policy::{Asking, Foreseen, Needs, Pause, Policy},
-    resolve::{NameServersWanted, Resolution, Security},
+    resolve::{NameServersWanted, Security},
     response::{self, Age, Blocked, Reply},
 };
 use arc_swap::Guard;
-use smallvec::SmallVec;
 use std::{
     net::{IpAddr, Ipv4Addr},
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -320,60 +320,6 @@ impl Pipeline {
         };
         let (rcode, ede) = response::kept(&answering.reply, answering.query, entry, age, answering.out);
         Some(answering.end(rcode, ede))
-    }
-}
-
-/// A query that is being answered, with what is written on the way.
-pub(super) struct Answering<'q, 'a> {
-    pub(super) turn: &'q Turn,
-    pub(super) query: &'q Query,
-    packet: &'a [u8],
-    pub(super) reply: Reply<'a>,
-    pub(super) record: &'a mut QueryRecord<'q>,
-    pub(super) out: &'a mut Vec<u8>,
-}
-
-impl<'q> Answering<'q, '_> {
-    /// Its response is written.
-    pub(super) fn end(&mut self, rcode: Rcode, ede: Option<u16>) -> Now {
-        self.record.answered(rcode, ede);
-        Now::Answered
-    }
-
-    /// It gets none.
-    fn drop(&mut self) -> Now {
-        self.record.dropped();
-        Now::Dropped
-    }
-
-    /// Answers with an error alone.
-    pub(super) fn refuse(&mut self, rcode: Rcode, ede: &ExtendedError) -> Now {
-        self.reply.bare(rcode, Some(ede), self.out);
-        self.end(rcode, Some(ede.code))
-    }
-
-    /// The answer that a list gives in the form of an alias is written, with what that leads to.
-    pub(super) fn followed(&mut self, chain: &[Record], found: &Resolution) -> Now {
-        write_followed(&self.reply, self.query, chain, found, self.record, self.out);
-        Now::Answered
-    }
-
-    /// Leaves it to the slow half. The name after the aliases is looked for.
-    pub(super) fn later(&self, policy: &Arc<Policy>, later: Later, permit: OwnedSemaphorePermit) -> Now {
-        Now::Later(Box::new(Pending {
-            query: *self.query,
-            header_and_question: SmallVec::from_slice(&self.packet[..HEADER_BYTES + self.query.question_bytes]),
-            policy: policy.clone(),
-            later,
-            transport: self.record.transport,
-            received: self.record.received,
-            _permit: permit,
-        }))
-    }
-
-    /// Notes that its answer was kept.
-    fn found(&mut self, entry: &Entry, life: Life) {
-        (self.record.security, self.record.cache) = (Some(entry.security()), Some(CacheUse::of(life)));
     }
 }
 

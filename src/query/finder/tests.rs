@@ -1,4 +1,4 @@
-use super::*;
+use super::{ahead::REFRESHED_BEFORE, *};
 use crate::{
     dns::{Record, RrType},
     resolve::NameServersWanted,
