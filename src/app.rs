@@ -2,10 +2,15 @@
 
 mod alive;
 mod others;
+mod outside;
 mod resolving;
 mod sockets;
 
-pub use self::{alive::SignsOfLife, sockets::obstacles};
+pub use self::{
+    alive::SignsOfLife,
+    outside::{FollowLog, Outside},
+    sockets::obstacles,
+};
 
 use self::{
     others::{Others, audit_file, keeping, query_log},
@@ -13,28 +18,27 @@ use self::{
 };
 use crate::{
     admin::{self, AdminState, Recorded, Tails},
-    config::{Config, Log},
+    config::Config,
     dns::{Name, RrType},
     embedded,
     health::{Health, UPSTREAM_SILENT},
     listener::{self, BindError, Drops, Service, Serving},
-    lists::{Chance, Downloads, Embedded, FetchLimits, Lists, OnPublish, Published, StartError, Watching},
+    lists::{Downloads, Embedded, Lists, OnPublish, Published, StartError, Watching},
     pause::Pauses,
     query::{LocalData, Pipeline, Surroundings},
     query_log::{Privacy, QueryLog, Shown, Writing},
-    resolve::{Clock, NameServersWanted, PortMap, Resolve, Resolver, Upstreams, Wanted, Watch},
-    settings::{self, Changing, Files, Fits, Hardware, OverlayFile, Parts, ReadAgain, Settings},
+    resolve::{Clock, NameServersWanted, Resolve, Resolver, Upstreams, Wanted, Watch},
+    settings::{self, Changing, Files, Fits, Hardware, OverlayFile, Parts, Settings},
     telemetry::{Reload, Telemetry},
-    uptime::{self, Uptime},
-    warm::{Awake, AwakeFor, Warm},
+    uptime::Uptime,
+    warm::Warm,
 };
 pub use crate::{listener::Start, systemd::Passed};
 use anyhow::Context;
 use std::{
-    hash::BuildHasher,
     net::SocketAddr,
     sync::Arc,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 use tokio::{
     sync::{oneshot, watch},
@@ -49,59 +53,6 @@ const DRAIN_WITHIN: Duration = Duration::from_secs(5);
 const WRITE_WITHIN: Duration = Duration::from_secs(5);
 /// How often the first contact with name servers is tried until there is one.
 const CONTACT_EVERY: Duration = Duration::from_secs(30);
-
-/// What the program takes from the world besides its configuration.
-pub struct Outside {
-    pub clock: Clock,
-    /// What ages are told by.
-    pub uptime: Uptime,
-    /// Keys hashes that others must not be able to foresee.
-    pub seed: u64,
-    /// For tests: where name servers really are.
-    pub ports: Option<Arc<PortMap>>,
-    /// Seconds since 1970 when this program was built.
-    pub built_at: u64,
-    pub fetch: FetchLimits,
-    /// Whether another process may have the addresses yet.
-    pub start: Start,
-    /// Sockets that are open already.
-    pub passed: Passed,
-    /// Whether the process can read what a later configuration names.
-    pub reach: Fits,
-    pub awake: AwakeFor,
-    /// Reads the configuration again, for whoever wants it followed.
-    pub read_again: Option<ReadAgain>,
-    /// Has the program's own log go by what is configured now.
-    pub follow_log: FollowLog,
-}
-
-/// Tells who writes the program's own log what is configured.
-pub type FollowLog = Arc<dyn Fn(&Log) + Send + Sync>;
-
-impl Outside {
-    /// The real one.
-    pub fn real() -> Self {
-        Self {
-            clock: Arc::new(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())),
-            uptime: Arc::new(uptime::of_machine),
-            seed: foldhash::fast::RandomState::default().hash_one(Instant::now().elapsed()),
-            ports: None,
-            built_at: env!("CLEANDNS_BUILT_AT").parse().unwrap_or(0),
-            fetch: FetchLimits::default(),
-            start: Start::Alone,
-            passed: Passed::default(),
-            reach: Arc::new(|_| Ok(())),
-            awake: Arc::new(Awake::of_machine),
-            read_again: None,
-            follow_log: Arc::new(|_| {}),
-        }
-    }
-
-    /// What the lists take of it.
-    pub fn chance(&self) -> Chance {
-        Chance { seed: self.seed, clock: self.clock.clone(), uptime: self.uptime.clone() }
-    }
-}
 
 /// Why the program doesn't start.
 #[derive(Debug, thiserror::Error)]
