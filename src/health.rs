@@ -3,6 +3,7 @@
 use crate::{
     lists::{ListState, ListStatus, Published, shown_version},
     pause::Pauses,
+    policy::shown_time,
     resolve::{Clock, Resolver, UpstreamCounters},
     settings::{OverlayFile, Settings, Standing},
 };
@@ -10,7 +11,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 use tokio::sync::watch;
 
@@ -213,12 +214,12 @@ impl Health {
                 .mended_by("Undo it on the page Changes, or give back what it names.")
         });
         let waiting = status.lists.iter().filter_map(newer_waits);
-        let pins = status.pins_without_list.iter().map(|(place, list)| {
-            Concern::new(Code::Pinned, format!("{place}: there is no list {list}"))
+        let without_list = status.without_list.iter().map(|(place, list)| {
+            Concern::new(Code::Overlay, format!("{place}: there is no list {list}"))
                 .meanwhile("this change does nothing")
                 .mended_by("Undo it on the page Changes, or give back what it names.")
         });
-        lines.chain(idle).chain(ended).chain(resting).chain(waiting).chain(pins).collect()
+        lines.chain(idle).chain(ended).chain(resting).chain(waiting).chain(without_list).collect()
     }
 
     /// The pauses that hold now, in words.
@@ -275,15 +276,22 @@ fn list_troubles(status: &ListStatus) -> Vec<Concern> {
         let trouble = list.trouble.as_ref()?;
         let is_pinned = list.pinned.as_ref().is_some_and(|pinned| pinned.trouble.is_none());
         let serving = match (list.version, list.from_store) {
-            (0, _) => "nothing of it is in force",
-            _ if is_pinned => "the version that it is pinned at serves",
-            (_, true) => "the copy kept from an earlier run serves",
-            (_, false) => "its last good state serves",
+            (0, _) => "nothing of it is in force".to_owned(),
+            _ if is_pinned => "the version that it is pinned at serves".to_owned(),
+            (_, true) => "the copy kept from an earlier run serves".to_owned(),
+            (_, false) => last_good(list.since),
         };
         let concern = Concern::new(Code::List, format!("{}/{}: {}: {trouble}", list.program, list.service, list.path));
-        Some(concern.meanwhile(serving).mended_by("Mend the list where it comes from; it is read again by itself."))
+        Some(concern.meanwhile(&serving).mended_by("Mend the list where it comes from; it is read again by itself."))
     });
     folders.chain(lists).collect()
+}
+
+/// What serves in place of a list, and since when.
+fn last_good(since: Option<SystemTime>) -> String {
+    let seconds = since.and_then(|since| i64::try_from(since.duration_since(UNIX_EPOCH).ok()?.as_secs()).ok());
+    let of = seconds.map_or_else(String::new, |seconds| format!(", which came at {},", shown_time(seconds)));
+    format!("its last good state{of} serves")
 }
 
 /// A list whose pin doesn't hold.
@@ -322,7 +330,11 @@ fn lines_left_out(list: &ListState) -> Option<Concern> {
         return None;
     }
     let what = format!("{}/{}: {}", list.program, list.name, told.join(", "));
-    Some(Concern::new(Code::Lines, what).meanwhile("the others are in force"))
+    let to_do = match list.held.count {
+        0 => "The list's page tells which lines, and why.",
+        _ => "The list's page tells which lines, and why; rules that are meant are let through there.",
+    };
+    Some(Concern::new(Code::Lines, what).meanwhile("the others are in force").mended_by(to_do))
 }
 
 #[cfg(test)]
@@ -336,5 +348,8 @@ mod tests {
         let list = Concern::new(Code::List, "p/s: a.list: it is empty").meanwhile("its last good state serves");
         assert_eq!(list.mended_by("Mend it.").sentence(), "p/s: a.list: it is empty; its last good state serves");
         assert_eq!(Concern::new(Code::Stopping, "told to stop").sentence(), "told to stop");
+        let since = UNIX_EPOCH + Duration::from_secs(1_796_035_320);
+        assert_eq!(last_good(Some(since)), "its last good state, which came at 2026-11-30 10:42 UTC, serves");
+        assert_eq!(last_good(None), "its last good state serves");
     }
 }

@@ -48,9 +48,10 @@
 //! - [`confine`] what the process gives up before it serves: root's rights, files and system calls it has no need of.
 //! - [`systemd`] what a service manager passes and is told: sockets, readiness, signs of life.
 //! - [`health`] what is wrong right now, in words, and what to do about it.
-//! - [`admin`] HTTP; the only place that names the web framework. `guard` is who is heard, in what bounds; `view` what
-//!   stands now, as data, from which `api` makes JSON, with a document of what it is, and `pages` makes pages; `live` the
-//!   last hours: counted in memory, recorded, or just happening; `problem` what errors of the API look like.
+//! - [`admin`] HTTP; the only place that names the web framework. `guard` is who is heard, in what bounds, `forwarded` whom
+//!   a proxy asks for; `view` what stands now, as data, from which `api` makes JSON, with a document of what it is, and
+//!   `pages` makes pages; `live` the last hours: counted in memory, recorded, or just happening; `problem` what errors of the
+//!   API look like.
 //! - [`whole`] files that are whole or not there, however a process ends.
 //! - [`watch`] when something happened to a file, and when its writer is done.
 //! - [`settings`] what of the configuration is in force while the program runs: `changing` puts another one in its place,

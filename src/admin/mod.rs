@@ -3,6 +3,7 @@
 //! ```text
 //! serve: connections, bounded
 //!   guard: headers · Host · body                problem: errors as RFC 9457
+//!   forwarded: whom a proxy asks for
 //!   admit → auth: who it is, was it meant, may they
 //!     pages: templates ─┬→ view: what stands now, as data → live: the last hours, counted, recorded or happening
 //!     api: JSON ────────┴→ change: what is done, by whom
@@ -17,6 +18,7 @@ mod audit;
 mod auth;
 mod change;
 mod door;
+mod forwarded;
 mod gauges;
 mod guard;
 mod live;
@@ -155,12 +157,12 @@ pub async fn serve(
     let address = listener.local_addr()?;
     view::overview::recall(&state).await;
     tokio::spawn(follow(state.clone(), stopping.clone()));
-    let tls = state.tls.clone();
+    let (tls, is_proxy) = (state.tls.clone(), is_proxy(&state));
     if state.auth.warns() {
         tracing::warn!("{IN_THE_CLEAR}; {IN_THE_CLEAR_TO_DO}");
     }
     let app = app(state);
-    tokio::spawn(serve::accept(listener, app, tls, stopping));
+    tokio::spawn(serve::accept(listener, app, tls, is_proxy, stopping));
     Ok(address)
 }
 
@@ -174,7 +176,8 @@ fn app(state: AdminState) -> Router {
         .fallback_service(routes)
         .layer(from_fn_with_state(state.clone(), admit::permitted))
         .layer(from_fn(guard::bounded))
-        .layer(from_fn_with_state(state.clone(), admit::known));
+        .layer(from_fn_with_state(state.clone(), admit::known))
+        .layer(from_fn_with_state(is_proxy(&state), forwarded::behind_proxies));
     // Assets say nothing of this server, and the page where one signs in needs them.
     let named = guarded
         .merge(pages::assets())
@@ -191,6 +194,16 @@ fn is_name(state: &AdminState) -> guard::IsName {
         let config = settings.config();
         let mut names = config.admin.iter().flat_map(|admin| &admin.names);
         names.any(|name| asked.eq_ignore_ascii_case(name))
+    })
+}
+
+/// Whether an address is that of a proxy that is trusted, as it is configured now.
+fn is_proxy(state: &AdminState) -> forwarded::IsProxy {
+    let settings = state.settings.clone();
+    Arc::new(move |address| {
+        let config = settings.config();
+        let mut networks = config.admin.iter().flat_map(|admin| &admin.trusted_proxies);
+        networks.any(|network| network.contains(&address))
     })
 }
 

@@ -5,6 +5,7 @@ mod places;
 pub use places::Place;
 
 use super::{
+    forwarded::IsProxy,
     guard::{CONNECTION_WITHIN, HEAD_BYTES_MAX, SEND_WITHIN},
     tls::Tls,
 };
@@ -37,7 +38,7 @@ const BACKLOG: u32 = 128;
 /// How long to wait where accepting fails: there are no file descriptors left, which passes.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(100);
 
-/// Who asks.
+/// Who asks: the other end of the connection, or whom a trusted proxy there asks for.
 #[derive(Clone, Copy)]
 pub struct Peer(pub IpAddr);
 
@@ -90,11 +91,13 @@ pub fn adopt(passed: std::net::TcpListener) -> std::io::Result<TcpListener> {
 }
 
 /// Accepts connections until told to stop.
-/// `tls`: what connections are answered with from now on; nothing: plain HTTP.
+/// `tls`: what connections are answered with from now on; nothing: plain HTTP. `is_proxy`: whether others come through an
+/// address.
 pub async fn accept(
     listener: TcpListener,
     app: Router,
     tls: Arc<ArcSwapOption<Tls>>,
+    is_proxy: IsProxy,
     mut stopping: watch::Receiver<bool>,
 ) {
     let places = Places::default();
@@ -105,7 +108,7 @@ pub async fn accept(
             match listener.accept().await {
                 Ok((stream, peer)) => {
                     let peer = peer.ip().to_canonical();
-                    let Some(place) = places.take(peer) else {
+                    let Some(place) = places.take(peer, peer.is_loopback() || is_proxy(peer)) else {
                         tracing::debug!(%peer, "too many connections from one address");
                         continue;
                     };

@@ -25,7 +25,7 @@ mod world;
 pub use self::{
     parts::{ConfigFiles, files_of, folder_of, is_part},
     show::{Shown, defaults, show},
-    text::{WORD_BYTES_MAX, duration, end_of_day, exception_name},
+    text::{WORD_BYTES_MAX, duration, end_of_day, exception_name, name},
     world::{CONFIG_PATH, Embedded, World},
 };
 

@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn what_can_change_does() {
-        let cases: [Change; 31] = [
+        let cases: [Change; 32] = [
             |config| config.access.clear(),
             |config| config.local.hosts.push("/x".into()),
             |config| config.resolve.validate ^= true,
@@ -174,6 +174,7 @@ mod tests {
             |config| config.admin.as_mut().unwrap().names.push("x".into()),
             |config| config.admin.as_mut().unwrap().audit = Some("/x".into()),
             |config| config.admin.as_mut().unwrap().insecure ^= true,
+            |config| config.admin.as_mut().unwrap().trusted_proxies.push("192.0.2.1/32".parse().unwrap()),
             |config| {
                 config.admin.as_mut().unwrap().tls = Some(AdminTls { cert: "/x".into(), key: "/x".into() });
             },

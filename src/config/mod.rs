@@ -13,7 +13,7 @@ mod schema;
 pub use dnstap_target::{DnstapTarget, DnstapTargetError};
 pub use file::{
     CONFIG_PATH, ConfigFiles, Embedded, Examined, Loaded, Shown, WORD_BYTES_MAX, World, duration, end_of_day, examine,
-    exception_name, files_of, folder_of, is_part, load, read, show, unknown,
+    exception_name, files_of, folder_of, is_part, load, name, read, show, unknown,
 };
 pub use following::Following;
 pub use moment::{moment, moment_or_ago};
@@ -51,6 +51,8 @@ pub struct Config {
     pub exceptions: Vec<Exception>,
     /// Lists that are held at a version. No file of the owner's says so; an overlay does.
     pub pins: Vec<Pin>,
+    /// Rules that the safety gate holds back are let through.
+    pub let_through: Vec<LetThrough>,
     pub programs: Vec<Program>,
     pub groups: Vec<Group>,
     /// `None`: no HTTP at all.
@@ -164,6 +166,17 @@ pub struct Pin {
     /// The first octets of the SHA-256 of its text.
     pub version: u64,
     pub reason: String,
+    /// Where it stands, for people.
+    pub place: String,
+}
+
+/// Names whose rules the safety gate lets through in one list, besides those of its `release`.
+#[derive(Clone, PartialEq, Debug)]
+pub struct LetThrough {
+    pub program: String,
+    /// What the list is called among its program's.
+    pub list: String,
+    pub names: Vec<Name>,
     /// Where it stands, for people.
     pub place: String,
 }
@@ -338,6 +351,8 @@ pub struct Admin {
     /// The audit log; `None`: in the state folder, if there is one.
     pub audit: Option<PathBuf>,
     pub client_names: ClientNames,
+    /// Networks of proxies that are believed when they say whom a request is from.
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 /// Who is asked what clients are called, besides the owner's own records.
@@ -371,6 +386,7 @@ impl Admin {
             insecure: false,
             audit: None,
             client_names: ClientNames::Forwarded,
+            trusted_proxies: Vec::new(),
         }
     }
 
@@ -386,6 +402,7 @@ impl Admin {
             (self.audit != other.audit, "admin.audit"),
             (self.insecure != other.insecure, "admin.insecure"),
             (self.client_names != other.client_names, "admin.client_names"),
+            (self.trusted_proxies != other.trusted_proxies, "admin.trusted_proxies"),
         ];
         differing.into_iter().filter(|(differs, _)| *differs).map(|(_, option)| option).collect()
     }
@@ -415,6 +432,7 @@ impl fmt::Debug for Admin {
             .field("insecure", &self.insecure)
             .field("audit", &self.audit)
             .field("client_names", &self.client_names)
+            .field("trusted_proxies", &self.trusted_proxies)
             .finish()
     }
 }

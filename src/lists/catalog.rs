@@ -1,6 +1,7 @@
 //! What lists there are, which of them changed, and the last good state of each. Time is an argument.
 
 mod findings;
+mod let_through;
 mod path;
 mod pins;
 mod reading;
@@ -14,7 +15,7 @@ pub use path::{ListPath, is_list_name};
 pub use pins::Pinned;
 pub use reading::Manner;
 
-use self::{path::list_files, sources::Source, url::Remote};
+use self::{findings::is_among, path::list_files, sources::Source, url::Remote};
 use super::{
     fetch::certificates,
     read::{ReadFailure, Reading},
@@ -22,6 +23,7 @@ use super::{
 };
 use crate::{
     config::{self, ListSource, Location},
+    dns::Name,
     policy::{
         Canaries, Role, RuleSet,
         parse::{Format, Header, Parsed, Told},
@@ -93,6 +95,8 @@ pub struct Entry {
     remote: Option<Remote>,
     /// The version that it is held at, and what came of that.
     pub pinned: Option<Pinned>,
+    /// Names whose rules the gate lets through, besides those of its `release`.
+    let_through: Arc<[Name]>,
 }
 
 /// The last good state of a list.
@@ -244,11 +248,7 @@ impl Catalog {
             Ok(stamp) => stamp,
             Err(error) => return self.fail(entry, format!("it can't be read: {error}"), findings),
         };
-        let is_among = |paths: &HashSet<PathBuf>| {
-            let really = || path.canonicalize().is_ok_and(|real| paths.contains(&real));
-            !paths.is_empty() && (paths.contains(&path) || really())
-        };
-        if is_among(&occasion.unfinished) {
+        if is_among(&occasion.unfinished, &path) {
             let since = *entry.unfinished_since.get_or_insert(now);
             if now.duration_since(since) >= UNFINISHED_IS_TROUBLE_AFTER {
                 self.fail(entry, "it is still being written".to_owned(), findings);
@@ -257,7 +257,7 @@ impl Catalog {
         }
         entry.unfinished_since = None;
         let is_new = occasion.configured && entry.stamp.is_none();
-        let is_touched = occasion.all || is_new || is_among(&occasion.touched);
+        let is_touched = occasion.all || is_new || is_among(&occasion.touched, &path);
         let is_known = entry.stamp == Some(stamp);
         if is_known && entry.settled && !is_touched {
             return;
@@ -366,6 +366,7 @@ impl Entry {
             missing_since: None,
             remote: None,
             pinned: None,
+            let_through: Arc::default(),
         }
     }
 

@@ -18,6 +18,7 @@ use super::{
 use crate::{
     background::{aside, make_way},
     config::{Config, Override},
+    dns::Name,
     policy::{BuildError, ListSpec, Mode, Policy, PolicySpec, Role},
     uptime::Uptime,
     watch::{self, Happened, Interest, Pending, Watch},
@@ -173,6 +174,7 @@ impl Lists {
     /// Looks for what changed, and orders what is to be downloaded.
     fn refresh(&mut self, occasion: &Occasion, now: Instant) -> Findings {
         let mut findings = self.catalog.refresh(occasion, now);
+        self.let_rules_through(occasion, &mut findings);
         self.hold_at_versions(occasion, &mut findings);
         // Of a list that is gone, nobody takes what was downloaded.
         for delivery in &occasion.delivered {
@@ -184,6 +186,22 @@ impl Lists {
             }
         }
         findings
+    }
+
+    /// Has rules let through that the configuration lets through by the name of a list, besides each list's own `release`.
+    fn let_rules_through(&mut self, occasion: &Occasion, findings: &mut Findings) {
+        let config = self.config.clone();
+        if config.let_through.is_empty() && self.catalog.entries().iter().all(Entry::lets_nothing_through) {
+            return;
+        }
+        let names = |(entry, name): (&Entry, String)| {
+            let Role::Program(program) = entry.role else { return Vec::new() };
+            let program = &config.programs[program].name;
+            let own = config.let_through.iter().filter(|own| own.program == *program && own.list == name);
+            own.flat_map(|own| own.names.iter().copied()).collect()
+        };
+        let wanted: Vec<Vec<Name>> = self.catalog.entries().iter().zip(self.names()).map(names).collect();
+        self.catalog.let_through(&wanted, occasion, findings);
     }
 
     /// Has lists held at the versions that the configuration says.

@@ -44,6 +44,8 @@ const PATTERN_WORDS_MAX: usize = 64;
 const V4_PREFIX_MIN: u8 = 8;
 /// IPv6 has seven /12 in use, one a registry or two; nobody else has more than a /16.
 const V6_PREFIX_MIN: u8 = 16;
+/// Names by which a rule is let through: whoever means more than that writes the list otherwise.
+const PASSES_BY_MAX: usize = 20;
 /// A list of this many rules may grow at once by as many: a short list that doubles is no accident.
 const GROWTH_FREE: usize = 1000;
 
@@ -87,8 +89,8 @@ pub struct Gate {
 
 /// What a rule would hit.
 enum Hit {
-    /// More than any exceptions make good.
-    Whole(String),
+    /// More than any exceptions make good: why, and the names by which the owner lets it through.
+    Whole(String, Vec<Name>),
     /// These canaries.
     Canaries(Vec<u32>),
 }
@@ -153,7 +155,7 @@ impl Gate {
     fn said(&self, hit: Option<Hit>) -> Admission {
         let Some(hit) = hit else { return Admission::Take };
         let reason = match hit {
-            Hit::Whole(reason) => reason,
+            Hit::Whole(reason, _) => reason,
             Hit::Canaries(canaries) => self.told(&canaries),
         };
         match self.broad {
@@ -199,9 +201,9 @@ impl Gate {
             return None;
         }
         Some(match canaries {
-            _ if name.is_root() => Hit::Whole("covers every name".to_owned()),
-            _ if is_suffix && name.label_count() == 1 => Hit::Whole(format!("covers all of .{name}")),
-            _ if is_suffix => Hit::Whole(format!("covers all of {name}, which is a public suffix")),
+            _ if name.is_root() => Hit::Whole("covers every name".to_owned(), Vec::new()),
+            _ if is_suffix && name.label_count() == 1 => Hit::Whole(format!("covers all of .{name}"), vec![*name]),
+            _ if is_suffix => Hit::Whole(format!("covers all of {name}, which is a public suffix"), vec![*name]),
             canaries => Hit::Canaries(canaries?.to_vec()),
         })
     }
@@ -222,13 +224,13 @@ impl Gate {
         let compiled = Compiled::new(pattern.clone()).ok()?;
         let is_match = |name: &String| compiled.is_match(name.as_bytes());
         let is_released = |name: &Name| self.release.contains(name);
-        if text.trim_matches(['*', '.']).parse().is_ok_and(|name| is_released(&name)) {
+        if name_of(text).is_some_and(|name| is_released(&name)) {
             return None;
         }
         let covers = |suffix: &&Suffix| suffix.made_up.iter().any(|names| names.iter().all(is_match));
         let mut covered: Vec<&Suffix> = self.canaries.made_up.iter().filter(covers).collect();
         if covered.len() == self.canaries.made_up.len() {
-            return Some(Hit::Whole("covers every name".to_owned()));
+            return Some(Hit::Whole("covers every name".to_owned(), Vec::new()));
         }
         for suffix in in_text.iter().filter(covers) {
             if !covered.iter().any(|known| suffix.name.is_at_or_below(&known.name)) {
@@ -237,14 +239,16 @@ impl Gate {
         }
         let covers_any = !covered.is_empty();
         covered.retain(|suffix| !is_released(&suffix.name));
+        let names = || covered.iter().map(|suffix| suffix.name).collect();
         match covered[..] {
             // A rule passes by the name that it was told of under, whatever lies below that.
             [] if covers_any => return None,
             [] => {}
-            [suffix] => return Some(Hit::Whole(format!("covers all of .{}", suffix.name))),
+            [suffix] => return Some(Hit::Whole(format!("covers all of .{}", suffix.name), names())),
             [suffix, ref others @ ..] => {
                 let more = others.len();
-                return Some(Hit::Whole(format!("covers all of .{} and of {more} more public suffixes", suffix.name)));
+                let reason = format!("covers all of .{} and of {more} more public suffixes", suffix.name);
+                return Some(Hit::Whole(reason, names()));
             }
         }
         let all = self.canaries.all.iter().zip(0..);
@@ -276,6 +280,21 @@ impl Admit for Gate {
         };
         self.said(hit)
     }
+
+    fn passes_by(&self, rule: &Rule) -> Vec<Name> {
+        let canary = |id: u32| self.canaries.all[id as usize].name;
+        let names = match (self.judge(rule), &rule.matcher) {
+            (None, _) => Vec::new(),
+            (Some(Hit::Whole(_, names)), _) => names,
+            (Some(Hit::Canaries(_)), Matcher::Name { name, .. }) => vec![*name],
+            (Some(Hit::Canaries(_)), Matcher::NsName { name, .. }) => vec![**name],
+            (Some(Hit::Canaries(hit)), Matcher::Pattern(Pattern::Glob { text, .. } | Pattern::Regex(text))) => {
+                name_of(text).map_or_else(|| hit.into_iter().map(canary).collect(), |name| vec![name])
+            }
+            (Some(Hit::Canaries(_)), _) => Vec::new(),
+        };
+        if names.len() > PASSES_BY_MAX { Vec::new() } else { names }
+    }
 }
 
 /// Tells if a list that had `before` rules and now has `after` shrank or grew by more than `percent`; 100 allows
@@ -293,6 +312,11 @@ pub fn change_too_large(before: usize, after: usize, percent: u8) -> Option<Stri
     }
     let (share, word) = (hundredfold / before as u128, if after < before { "fewer" } else { "more" });
     Some(format!("it has {after} rules, {share} % {word} than the {before} before; {percent} % are allowed at once"))
+}
+
+/// The name that a pattern is told of by, if it has one: `zip` in `*.zip`.
+fn name_of(pattern: &str) -> Option<Name> {
+    pattern.trim_matches(['*', '.']).parse().ok()
 }
 
 /// A line of the table: the name, and why; `None` for one with neither.
@@ -376,7 +400,7 @@ fn judge_net(net: &IpNet, of_what: &str) -> Option<Hit> {
         0 => "all".to_owned(),
         _ => format!("1/{} of all", 1u64 << length.min(63)),
     };
-    (length < shortest).then(|| Hit::Whole(format!("{net} covers {share} {of_what} of {family}")))
+    (length < shortest).then(|| Hit::Whole(format!("{net} covers {share} {of_what} of {family}"), Vec::new()))
 }
 
 #[cfg(test)]

@@ -264,6 +264,39 @@ fn no_condition_or_action_excuses_a_rule() {
     }
 }
 
+/// What a held rule is told to pass by lets it pass, and nothing less does.
+#[test]
+fn held_rules_pass_by_the_names_that_are_told() {
+    for (text, names) in [
+        ("com", &["com"][..]),
+        ("*.co.uk", &["co.uk"]),
+        ("apple.com", &["apple.com"]),
+        ("ns:apple.com", &["apple.com"]),
+        ("~*.zip", &["zip"]),
+        ("~||apple.", &["apple"]),
+        (r"/^(www\.)?apple\.com$/", &["apple.com"]),
+        (r"/\.(zip|mov)$/", &["zip", "mov"]),
+        // All or nothing; addresses have no names; so many that somebody should look at the list itself.
+        ("*", &[]),
+        ("~*", &[]),
+        ("::/0", &[]),
+        ("client:0.0.0.0/0", &[]),
+        ("/^[a-z.]*$/", &[]),
+        ("evil.example", &[]),
+    ] {
+        let told = gate(&[], Broad::Hold).passes_by(&rule(text));
+        let told: Vec<String> = told.iter().map(Name::to_string).collect();
+        assert_eq!(told, names, "{text}");
+        for at in 0..names.len() {
+            let others: Vec<&str> =
+                names.iter().enumerate().filter(|(own, _)| *own != at).map(|(_, name)| *name).collect();
+            let judged = |names: &[&str]| gate(names, Broad::Hold).admit(Candidate::Rule(&rule(text)));
+            assert!(matches!(judged(&others), Admission::Hold(_)), "{text} {others:?}");
+            assert_eq!(judged(names), Admission::Take, "{text}");
+        }
+    }
+}
+
 #[test]
 fn a_warning_takes_the_rule() {
     for (text, is_broad) in [("com", true), ("apple.com", true), ("~*", true), ("::/0", true), ("evil.example", false)]

@@ -4,7 +4,7 @@
 
 source "$here/driver.sh"
 mkdir "$work/accessible" && cd "$work/accessible"
-printf '#! cleandns\n#: title: The listed\n#: breaks: nothing much\n#: sources: two\nblocked.example # it is\n@pass.blocked.example\nno rule at all !\n' >own.list
+printf '#! cleandns\n#: title: The listed\n#: breaks: nothing much\n#: sources: two\nblocked.example # it is\n@pass.blocked.example\nno rule at all !\nzip\n' >own.list
 printf '#! cleandns\n#: title: The watched\nwatched.example\n' >watch.list
 basic_config >own.toml
 cat >>own.toml <<'TOML'
@@ -12,7 +12,7 @@ cat >>own.toml <<'TOML'
 users_file = "users"
 [[program]]
 name = "strict"
-lists = [{ path = "own.list" }]
+lists = [{ path = "own.list", gate = "hold" }]
 [[program]]
 name = "watching"
 mode = "shadow"
@@ -128,7 +128,7 @@ expect "a block" change POST /api/v1/blocks '{"name": "y.example", "groups": ["k
 expect "a pause" change POST /api/v1/pause '{"group": "kids", "seconds": 3600, "reason": "holidays"}' -- 200
 look_as 1280 900 light
 for path in "/?done=2" /programs '/programs?group=kids' '/programs/preview?program=watching' /log '/log?verdict=blocked&from=1h' '/log?name=nothing' \
-  '/log?from=never' /log/1 /explain '/explain?name=www.blocked.example' '/explain?name=..' /except '/except?name=www.blocked.example' /lists /lists/strict/own.list /clients \
+  '/log?from=never' /log/1 /explain '/explain?name=www.blocked.example' '/explain?name=..' /except '/except?name=www.blocked.example' /lists /lists/strict/own.list '/lists/strict/own.list?let_through=zip' /clients \
   /setup /changes /nothing; do
   look_through "$path"
 done

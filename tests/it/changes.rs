@@ -15,6 +15,7 @@ mod clients;
 mod endings;
 mod exceptions;
 pub mod forms;
+mod held;
 mod pins;
 
 const PROGRAMS: &str = r#"
@@ -334,6 +335,8 @@ async fn who_may_only_look_changes_nothing() {
         ("POST /api/v1/changes/1/undo", json!({})),
         ("POST /api/v1/lists/rollback", json!({ "list": "strict/block.list", "version": "0123456789abcdef" })),
         ("POST /api/v1/lists/release", json!({ "list": "strict/block.list" })),
+        ("POST /api/v1/let-through", json!({ "list": "strict/block.list", "names": ["com"], "confirmed": true })),
+        ("DELETE /api/v1/let-through/l1", json!({})),
     ] {
         let (status, told) = send(&server, line, reader, Some(&body)).await;
         assert_eq!(status, 403, "{line}: {told}");
@@ -349,6 +352,7 @@ async fn who_may_only_look_changes_nothing() {
         "GET /api/v1/groups",
         "GET /api/v1/programs/strict/preview",
         "GET /api/v1/lists/strict/block.list",
+        "GET /api/v1/let-through",
     ] {
         assert_eq!(send(&server, line, reader, None).await.0, 200, "{line}");
         assert_eq!(send(&server, line, "", None).await.0, 401, "{line}");

@@ -34,7 +34,7 @@ names = ["old.example"]
 until = "2020-01-31"
 [[program]]
 name = "strict"
-lists = [{ path = "block.list", service = "shop" }]
+lists = [{ path = "block.list", service = "shop", gate = "hold" }]
 [[program]]
 name = "watching"
 mode = "shadow"

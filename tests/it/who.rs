@@ -4,6 +4,7 @@ mod hot;
 mod limits;
 mod matrix;
 mod meant;
+mod proxies;
 mod recorded;
 mod session;
 mod tls;

@@ -119,7 +119,7 @@ pub const OPERATIONS: &[Operation] = &[
 ];
 
 /// What is said of something new.
-const MADE: &str = "It is made, and in force.";
+pub const MADE: &str = "It is made, and in force.";
 
 /// The same of what was there.
 const IN_FORCE: &str = "It is in force; or it was only tried.";

@@ -3,33 +3,38 @@
 use super::super::{
     AdminState,
     auth::Operator,
-    change::{ReleaseAsked, RollbackAsked, release, roll_back},
+    change::{Done, LetThroughAsked, ReleaseAsked, RollbackAsked, let_through, release, roll_back},
     problem::{Kind, Refusal},
     view::{
         diff::{DiffAsked, DiffError, DiffView, diff},
+        held::{self, HeldAsked, HeldView, LetThroughView, held, names_in},
         list::{WholeList, whole},
         lists::{ListsView, WEEK_HOURS, count, lists, never_hit},
     },
 };
 use super::{
     asked::{Body, Nothing, Query, Try},
-    changes::{lasting, told},
+    changes::{MADE, lasting, told},
     openapi::{self, Operation},
 };
+use crate::config::overlay::OwnLetThrough;
 use axum::{
     Json, Router,
     extract::{Path, State},
     response::Response,
-    routing::{get, post},
+    routing::{delete, get, post},
 };
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 pub fn routes() -> Router<AdminState> {
     Router::new()
         .route("/api/v1/lists", get(all_lists))
         .route("/api/v1/lists/{program}/{list}", get(one_list))
         .route("/api/v1/lists/{program}/{list}/diff", get(the_diff))
+        .route("/api/v1/lists/{program}/{list}/held", get(the_held))
+        .route("/api/v1/let-through", get(all_let_through).post(let_rules_through))
+        .route("/api/v1/let-through/{id}", delete(hold_back_again))
         .route("/api/v1/lists/rollback", post(roll_list_back))
         .route("/api/v1/lists/release", post(release_list))
 }
@@ -51,6 +56,23 @@ pub const OPERATIONS: &[Operation] = &[
     .asks::<DiffAsked>()
     .gives::<DiffView>(200, "The rules added and removed.")
     .refuses(&[Kind::NoSuchThing, Kind::Invalid, Kind::Fault]),
+    openapi::get("/api/v1/lists/{program}/{list}/held", "What letting rules through would come to that are held back")
+        .asks::<HeldAsked>()
+        .gives::<HeldView>(200, "The rules, and whom they would have hit.")
+        .refuses(&[Kind::NoSuchThing, Kind::Invalid, Kind::Fault]),
+    openapi::get("/api/v1/let-through", "Rules that would be held back, and that were let through here")
+        .asks::<Nothing>()
+        .gives::<AllLetThrough>(200, "Which they are."),
+    lasting("post", "/api/v1/let-through", "Let rules of a list through that are held back")
+        .more("It takes `confirmed`: look at what they cover first.")
+        .takes::<LetThroughAsked>()
+        .gives::<Done>(201, MADE)
+        .refuses(&[Kind::Confirm, Kind::NoOverlay, Kind::ChangedSince]),
+    lasting("delete", "/api/v1/let-through/{id}", "Have rules held back again").refuses(&[
+        Kind::NoSuchThing,
+        Kind::NoOverlay,
+        Kind::ChangedSince,
+    ]),
     lasting("post", "/api/v1/lists/rollback", "Hold a list at one of its last texts")
         .takes::<RollbackAsked>()
         .refuses(&[Kind::NoSuchThing, Kind::NoOverlay, Kind::ChangedSince]),
@@ -100,14 +122,52 @@ async fn the_diff(
     Query(asked): Query<DiffAsked>,
 ) -> Result<Json<DiffView>, Refusal> {
     let asked = DiffAsked { hours: asked.hours.or(Some(WEEK_HOURS)), ..asked };
-    diff(&state, &program, &list, asked).await.map(Json).map_err(|error| {
-        let kind = match error {
-            DiffError::NoList | DiffError::NoVersion(_) => Kind::NoSuchThing,
-            DiffError::Invalid(_) => Kind::Invalid,
-            DiffError::Fault(_) => Kind::Fault,
-        };
-        Refusal::new(kind, error.to_string())
-    })
+    diff(&state, &program, &list, asked).await.map(Json).map_err(|error| refused(&error))
+}
+
+fn refused(error: &DiffError) -> Refusal {
+    let kind = match error {
+        DiffError::NoList | DiffError::NoVersion(_) => Kind::NoSuchThing,
+        DiffError::Invalid(_) => Kind::Invalid,
+        DiffError::Fault(_) => Kind::Fault,
+    };
+    Refusal::new(kind, error.to_string())
+}
+
+async fn the_held(
+    State(state): State<AdminState>,
+    Path((program, list)): Path<(String, String)>,
+    Query(HeldAsked { names, hours }): Query<HeldAsked>,
+) -> Result<Json<HeldView>, Refusal> {
+    let hours = hours.or(Some(WEEK_HOURS));
+    held(&state, &program, &list, &names_in(&names), hours).await.map(Json).map_err(|error| refused(&error))
+}
+
+#[derive(Serialize, JsonSchema)]
+struct AllLetThrough {
+    let_through: Vec<LetThroughView>,
+}
+
+async fn all_let_through(State(state): State<AdminState>, Query(Nothing {}): Query<Nothing>) -> Json<AllLetThrough> {
+    Json(AllLetThrough { let_through: held::let_through(&state, None) })
+}
+
+async fn let_rules_through(
+    State(state): State<AdminState>,
+    Operator(who): Operator,
+    Query(Try { dry_run }): Query<Try>,
+    Body(asked): Body<LetThroughAsked>,
+) -> Response {
+    told(let_through(&state, &who, &asked, dry_run).await, dry_run, true)
+}
+
+async fn hold_back_again(
+    State(state): State<AdminState>,
+    Operator(who): Operator,
+    Path(id): Path<String>,
+    Query(Try { dry_run }): Query<Try>,
+) -> Response {
+    told(state.desk.remove::<OwnLetThrough>(&who, &id, dry_run).await, dry_run, false)
 }
 
 async fn roll_list_back(

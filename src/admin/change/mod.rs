@@ -6,6 +6,7 @@
 pub mod cache;
 mod desk;
 mod exceptions;
+mod let_through;
 pub mod lists;
 mod modes;
 pub mod pauses;
@@ -16,6 +17,7 @@ mod undo;
 
 pub use desk::{Desk, Done};
 pub use exceptions::{BlockAsked, ExceptionAsked};
+pub use let_through::{LetThroughAsked, let_through};
 pub use modes::{ModeAsked, set_mode};
 pub use pins::{ReleaseAsked, RollbackAsked, release, roll_back};
 pub use schedules::ScheduleAsked;

@@ -22,8 +22,8 @@ pub const CONNECTIONS_MAX: usize = 128;
 /// Of these, from one address (IPv6: one /64): more than a person with some browsers has, and few enough that nobody keeps
 /// the others out. Those beyond are closed at once.
 pub const CONNECTIONS_OF_ADDRESS_MAX: usize = 32;
-/// The same from this machine, where a proxy may stand that all others come through.
-pub const CONNECTIONS_OF_LOOPBACK_MAX: usize = 96;
+/// The same from a trusted proxy, and from this machine, where one may stand: all others come through it.
+pub const CONNECTIONS_OF_PROXY_MAX: usize = 96;
 
 /// Reads the body whole before anybody works on the request.
 pub async fn bounded(request: Request, next: Next) -> Response {

@@ -94,7 +94,7 @@ impl Form {
         let (names, programs, groups, reason, until) = match entry {
             Entry::Exception(own) => (own.names.join(" "), own.programs, own.groups, own.reason, own.until),
             Entry::Block(own) => (own.name, Vec::new(), own.groups, own.reason, own.until),
-            Entry::Mode(_) | Entry::Schedule(_) | Entry::Pin(_) => return Self::default(),
+            Entry::Mode(_) | Entry::Schedule(_) | Entry::Pin(_) | Entry::LetThrough(_) => return Self::default(),
         };
         Self { id: id.to_owned(), names, exact: false, programs, groups, reason, until, problem: None }
     }

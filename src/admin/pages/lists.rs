@@ -6,8 +6,9 @@ use super::super::{
     problem::Refusal,
     view::{
         diff::{DiffAsked, DiffError, DiffView, HitView, diff},
+        held::{HeldView, held, names_in},
         list::{VersionView, WholeList, whole},
-        lists::{Decided, Hits, ListView, count as count_lists, never_hit, with_hits},
+        lists::{Decided, Hits, ListView, WEEK_HOURS, count as count_lists, never_hit, with_hits},
     },
 };
 use super::{
@@ -57,6 +58,8 @@ struct ListPage {
     started: Moment,
     /// What differs between two of its texts, if that was asked for.
     diff: Option<Result<DiffView, DiffError>>,
+    /// What letting rules through would come to, likewise.
+    held: Option<Result<HeldView, DiffError>>,
     /// Whether anything that lasts can be changed.
     can_keep: bool,
     /// What was typed, and why it wasn't done.
@@ -111,37 +114,51 @@ pub struct Compared {
     /// How far back it is looked whom the difference would have hit.
     #[serde(default)]
     hours: Option<u32>,
+    /// The names by which rules would be let through that are held back.
+    #[serde(default)]
+    let_through: String,
 }
 
-/// `GET /lists/{program}/{list}?from&to&hours`
+/// What is shown beside the list itself.
+#[derive(Default)]
+pub struct Beside {
+    pub diff: Option<DiffAsked>,
+    /// Names by which rules would be let through.
+    pub names: Vec<String>,
+    /// What was typed, and why it wasn't done.
+    pub reason: String,
+    pub refusal: Option<Refusal>,
+}
+
+/// `GET /lists/{program}/{list}?from&to&hours&let_through`
 pub async fn one(
     State(state): State<AdminState>,
     reader: Reader,
     Path((program, name)): Path<(String, String)>,
-    Query(Compared { from, to, hours }): Query<Compared>,
+    Query(Compared { from, to, hours, let_through }): Query<Compared>,
 ) -> Response {
     let is_compared = !from.is_empty() || !to.is_empty();
-    let asked = is_compared.then_some(DiffAsked { from, to, hours });
-    shown(&state, reader, (&program, &name), asked, (String::new(), None)).await
+    let diff = is_compared.then_some(DiffAsked { from, to, hours });
+    let names = names_in(&let_through);
+    shown(&state, reader, (&program, &name), Beside { diff, names, ..Beside::default() }).await
 }
 
 /// The page again, with what was typed and why it wasn't done.
-pub async fn again(state: &AdminState, reader: Reader, list: &str, reason: String, refusal: Refusal) -> Response {
+pub async fn again(state: &AdminState, reader: Reader, list: &str, refusal: Refusal, beside: Beside) -> Response {
     let status = refusal.kind.status();
     let list = list.split_once('/').unwrap_or((list, ""));
     let is_there = super::super::view::list::of_state(state, list.0, list.1, |_| ()).is_some();
     if !is_there {
         return refusal.into_response();
     }
-    (status, shown(state, reader, list, None, (reason, Some(refusal))).await).into_response()
+    (status, shown(state, reader, list, Beside { refusal: Some(refusal), ..beside }).await).into_response()
 }
 
 async fn shown(
     state: &AdminState,
     reader: Reader,
     (program, name): (&str, &str),
-    asked: Option<DiffAsked>,
-    (reason, refusal): (String, Option<Refusal>),
+    Beside { diff: asked, names, reason, refusal }: Beside,
 ) -> Response {
     let Some(whole) = whole(state, program, name).await else {
         return (StatusCode::NOT_FOUND, "there is no such list\n").into_response();
@@ -150,12 +167,17 @@ async fn shown(
         Some(asked) => Some(diff(state, program, name, asked).await),
         None => None,
     };
+    let held = match names[..] {
+        [] => None,
+        _ => Some(held(state, program, name, &names, Some(WEEK_HOURS)).await),
+    };
     show(ListPage {
         shell: Shell::new(state, reader, "/lists", name),
         whole,
         now: Moment(state.pipeline.now().saturating_mul(1_000_000)),
         started: state.started(),
         diff,
+        held,
         can_keep: state.desk.can_keep(),
         reason,
         refusal,
@@ -199,12 +221,23 @@ impl ListPage {
         format!("/lists/{}/{}", super::words::encoded(&list.program), super::words::encoded(&list.list))
     }
 
+    /// The names by which the rule on a line is let through, if it is held back and they are known.
+    fn passes_by(&self, line: &u32) -> Option<&[String]> {
+        let named = self.list().passes_by.iter().find(|own| own.line == *line)?;
+        Some(&named.names)
+    }
+
+    /// Where it is asked whether rules are to be let through.
+    fn ask_of(&self, names: &[String]) -> String {
+        format!("{}?let_through={}#let-through", self.address(), super::words::encoded(&names.join(" ")))
+    }
+
     /// What forms name the list by.
     fn name(&self) -> String {
         format!("{}/{}", self.list().program, self.list().list)
     }
 
-    /// Lists of the owner's exceptions belong to no program, and can't be pinned.
+    /// Lists of the owner's exceptions belong to no program, and can't be changed here.
     fn can_pin(&self) -> bool {
         self.can_keep && self.shell.may_change() && !self.list().program.starts_with("exception ")
     }

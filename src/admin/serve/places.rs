@@ -2,7 +2,7 @@
 
 use super::super::{
     auth::network,
-    guard::{CONNECTIONS_MAX, CONNECTIONS_OF_ADDRESS_MAX, CONNECTIONS_OF_LOOPBACK_MAX},
+    guard::{CONNECTIONS_MAX, CONNECTIONS_OF_ADDRESS_MAX, CONNECTIONS_OF_PROXY_MAX},
 };
 use std::{
     collections::HashMap,
@@ -43,9 +43,9 @@ impl Places {
         }
     }
 
-    /// Takes a place, unless that address has too many.
-    pub fn take(&self, from: IpAddr) -> Option<Place> {
-        let most = if from.is_loopback() { CONNECTIONS_OF_LOOPBACK_MAX } else { CONNECTIONS_OF_ADDRESS_MAX };
+    /// Takes a place, unless that address has too many. `for_others`: others come through it.
+    pub fn take(&self, from: IpAddr, for_others: bool) -> Option<Place> {
+        let most = if for_others { CONNECTIONS_OF_PROXY_MAX } else { CONNECTIONS_OF_ADDRESS_MAX };
         let of = network(from);
         let mut taken = self.taken();
         let own = taken.entry(of).or_default();
@@ -88,17 +88,18 @@ mod tests {
     #[test]
     fn one_address_has_a_part_of_the_places() {
         let places = Places::default();
-        let all =
-            |from: &str| -> Vec<Place> { (0..CONNECTIONS_MAX).map_while(|_| places.take(address(from))).collect() };
+        let all = |from: &str| -> Vec<Place> {
+            (0..CONNECTIONS_MAX).map_while(|_| places.take(address(from), false)).collect()
+        };
         let first = all("192.0.2.1");
         assert_eq!(first.len(), CONNECTIONS_OF_ADDRESS_MAX);
         let second = all("2001:db8::1");
-        assert!(places.take(address("2001:db8::2")).is_none(), "one host has all of a /64");
-        assert!(places.take(address("2001:db8:0:1::1")).is_some());
+        assert!(places.take(address("2001:db8::2"), false).is_none(), "one host has all of a /64");
+        assert!(places.take(address("2001:db8:0:1::1"), false).is_some());
         drop(second);
-        assert!(places.take(address("2001:db8::2")).is_some());
-        let own = all("127.0.0.1");
-        assert_eq!(own.len(), CONNECTIONS_OF_LOOPBACK_MAX);
+        assert!(places.take(address("2001:db8::2"), false).is_some());
+        let own: Vec<Place> = (0..CONNECTIONS_MAX).map_while(|_| places.take(address("10.0.0.7"), true)).collect();
+        assert_eq!(own.len(), CONNECTIONS_OF_PROXY_MAX, "others come through it");
         drop((first, own));
         assert!(places.taken().is_empty(), "nobody is remembered who isn't there");
     }
@@ -107,7 +108,7 @@ mod tests {
     fn who_is_beyond_all_waits_until_somebody_leaves() {
         let places = Places::default();
         let mut all: Vec<Place> = (0..CONNECTIONS_MAX)
-            .map(|number| places.take(IpAddr::from([192, 0, 2, (number % 8) as u8])).unwrap())
+            .map(|number| places.take(IpAddr::from([192, 0, 2, (number % 8) as u8]), false).unwrap())
             .collect();
         let mut context = task::Context::from_waker(task::Waker::noop());
         let mut waiting = pin!(places.wait());

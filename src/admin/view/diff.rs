@@ -28,7 +28,7 @@ const DIGITS_MIN: usize = 4;
 const DAY_MICROS: i64 = 86_400_000_000;
 
 /// Two texts of a long list and all that they have in common take much memory.
-static ONE_AT_A_TIME: Semaphore = Semaphore::const_new(1);
+pub(super) static ONE_AT_A_TIME: Semaphore = Semaphore::const_new(1);
 
 /// Which texts are compared.
 #[derive(Deserialize, JsonSchema, Clone, Default, Debug)]
@@ -122,20 +122,43 @@ struct Texts {
 
 /// Compares two texts of a list.
 pub async fn diff(state: &AdminState, program: &str, name: &str, asked: DiffAsked) -> Result<DiffView, DiffError> {
-    let hours = asked.hours.unwrap_or(0);
-    if hours > HOURS_MAX {
-        return Err(DiffError::Invalid(format!("hours: write a number from 0 to {HOURS_MAX}")));
-    }
+    let hours = hours_of(asked.hours)?;
     let own = |own: &crate::lists::ListState| (own.kept_at.clone(), own.version, own.manner.clone());
     let (kept_at, in_force, manner) = of_state(state, program, name, own).ok_or(DiffError::NoList)?;
     let fault = |error: &dyn std::fmt::Display| DiffError::Fault(error.to_string());
     let _turn = ONE_AT_A_TIME.acquire().await.map_err(|error| fault(&error))?;
     let comparing = tokio::task::spawn_blocking(move || {
         let texts = Texts::find(kept_at, in_force, manner, &asked)?;
-        let told_max = if hours > 0 { RULES_TRIED_MAX } else { RULES_TOLD_MAX };
-        texts.compare(told_max)
+        texts.compare(told_max(hours))
     });
     let (from, to, TextDiff { added, removed }) = comparing.await.map_err(|error| fault(&error))??;
+    let Measured { added, removed, asked, why_not } = measured(state, name, TextDiff { added, removed }, hours).await;
+    Ok(DiffView { program: program.to_owned(), list: name.to_owned(), from, to, added, removed, asked, why_not })
+}
+
+/// How many rules are to be told apart, so that it can be tried whom they would have hit in so many hours.
+pub(super) fn told_max(hours: u32) -> usize {
+    if hours > 0 { RULES_TRIED_MAX } else { RULES_TOLD_MAX }
+}
+
+/// How far back it is looked, if that isn't too far.
+pub(super) fn hours_of(asked: Option<u32>) -> Result<u32, DiffError> {
+    let hours = asked.unwrap_or(0);
+    let is_too_far = hours > HOURS_MAX;
+    if is_too_far { Err(DiffError::Invalid(format!("hours: write a number from 0 to {HOURS_MAX}"))) } else { Ok(hours) }
+}
+
+/// Rules that differ, as they are told, and whom they would have hit.
+pub(super) struct Measured {
+    pub added: SideView,
+    pub removed: SideView,
+    pub asked: Option<AskedView>,
+    pub why_not: Option<String>,
+}
+
+/// Tries rules of a list that differ on what was recorded in the last hours; 0: not at all.
+pub(super) async fn measured(state: &AdminState, name: &str, differing: TextDiff, hours: u32) -> Measured {
+    let TextDiff { added, removed } = differing;
     let is_tried = hours > 0 && added.count + removed.count > 0;
     let beyond = added.count.max(removed.count) > RULES_TRIED_MAX;
     let (tried, why_not) = match is_tried {
@@ -165,11 +188,7 @@ pub async fn diff(state: &AdminState, program: &str, name: &str, asked: DiffAske
         rules: side.first.into_iter().take(RULES_TOLD_MAX).collect(),
         would_hit: hit(is_added),
     };
-    Ok(DiffView {
-        program: program.to_owned(),
-        list: name.to_owned(),
-        from,
-        to,
+    Measured {
         added: side(added, true),
         removed: side(removed, false),
         asked: tried.as_ref().map(|(tried, since)| AskedView {
@@ -179,7 +198,7 @@ pub async fn diff(state: &AdminState, program: &str, name: &str, asked: DiffAske
             without_type: tried.without_type,
         }),
         why_not,
-    })
+    }
 }
 
 impl Texts {

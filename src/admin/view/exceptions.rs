@@ -155,7 +155,7 @@ pub fn own(state: &AdminState) -> Own {
                 until: day(&own.until),
                 holds: !is_over(&own.until, &config.policy.time_zone, now),
             }),
-            Entry::Mode(_) | Entry::Schedule(_) | Entry::Pin(_) => {}
+            Entry::Mode(_) | Entry::Schedule(_) | Entry::Pin(_) | Entry::LetThrough(_) => {}
         }
     }
     Own { exceptions, blocks, of_lists: Vec::new(), caveat: None }

@@ -2,6 +2,7 @@
 
 use super::{
     super::AdminState,
+    held::{LetThroughView, let_through},
     lists::{DAY_HOURS, Decided, ListView, WEEK_HOURS, one as one_list},
     moment,
     tops::counts,
@@ -26,6 +27,8 @@ pub struct WholeList {
     pub never_hit: Option<NeverHitView>,
     /// Its last texts, the last that came first; none if there is no state folder.
     pub versions: Vec<VersionView>,
+    /// Rules that the safety gate would hold back, and that somebody let through.
+    pub let_through: Vec<LetThroughView>,
 }
 
 /// What it decided.
@@ -85,6 +88,7 @@ pub async fn whole(state: &AdminState, program: &str, name: &str) -> Option<Whol
     };
     let kept_at = of_state(state, program, name, |own| own.kept_at.clone()).flatten();
     let policy = state.health.published.policy.load_full();
+    let let_through = let_through(state, Some(&format!("{program}/{name}")));
     // Files, and perhaps a million rules, are looked at where that holds up nobody.
     let looking = tokio::task::spawn_blocking(move || {
         let versions = versions(&list, kept_at);
@@ -92,7 +96,7 @@ pub async fn whole(state: &AdminState, program: &str, name: &str) -> Option<Whol
             (Some(policy), Some(tops)) => never_hit(policy, &list, tops),
             _ => None,
         };
-        WholeList { list, hits, never_hit, versions }
+        WholeList { list, hits, never_hit, versions, let_through }
     });
     looking.await.ok()
 }

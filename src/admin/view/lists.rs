@@ -52,6 +52,9 @@ pub struct ListView {
     pub held_count: usize,
     #[serde(default)]
     pub held: Vec<(u32, String)>,
+    /// By which names those are let through.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub passes_by: Vec<PassesBy>,
     #[serde(default)]
     pub warned_count: usize,
     #[serde(default)]
@@ -75,6 +78,13 @@ pub struct ListView {
     pub hits_24h: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hits_7d: Option<u64>,
+}
+
+/// The names by which a rule that is held back is let through.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, PartialEq, Eq, Debug)]
+pub struct PassesBy {
+    pub line: u32,
+    pub names: Vec<String>,
 }
 
 /// That a list is pinned at a version, whatever it is now.
@@ -198,6 +208,11 @@ fn told(told: &Told) -> Vec<(u32, String)> {
     told.first.iter().map(|told| (told.line, told.reason.clone())).collect()
 }
 
+fn passes_by(told: &Told) -> Vec<PassesBy> {
+    let named = told.first.iter().filter(|told| !told.passes_by.is_empty());
+    named.map(|told| PassesBy { line: told.line, names: told.passes_by.clone() }).collect()
+}
+
 fn list_view(list: &ListState) -> ListView {
     let seconds = |time: SystemTime| time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     ListView {
@@ -213,6 +228,7 @@ fn list_view(list: &ListState) -> ListView {
         skipped: told(&list.skipped),
         held_count: list.held.count,
         held: told(&list.held),
+        passes_by: passes_by(&list.held),
         warned_count: list.warned.count,
         warned: told(&list.warned),
         version: shown_version(list.version),

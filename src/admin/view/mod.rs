@@ -6,6 +6,7 @@ pub mod clients;
 pub mod diff;
 pub mod exceptions;
 pub mod explain;
+pub mod held;
 pub mod list;
 pub mod lists;
 pub mod log;

@@ -7,6 +7,7 @@ use super::{
     sections::Reading,
     text,
 };
+use ipnet::IpNet;
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::Path,
@@ -20,6 +21,8 @@ const TOKEN_BYTES_MIN: usize = 16;
 /// Octets of a host name (RFC 1035 §2.3.4), and how many this server may have.
 const HOST_BYTES_MAX: usize = 253;
 const HOSTS_MAX: usize = 64;
+/// Networks of proxies: each is looked at for every address in a header.
+const PROXIES_MAX: usize = 64;
 
 impl Reading<'_> {
     pub(super) fn admin(&self, table: &Table<'_>, do53: &[(Option<Value<'_>>, SocketAddr)]) -> Option<Admin> {
@@ -47,14 +50,15 @@ impl Reading<'_> {
         if let Some(same) = read_token_file.as_ref().filter(|_| token.is_some() && token == read_token) {
             same.problem("holds the same token as token_file; who shows it could change things too");
         }
+        // A file that is named and can't be read is reported already.
+        let is_guarded = token_file.is_some() || users_file.is_some();
+        let trusted_proxies = trusted_proxies(table, is_guarded);
         let value = table.value("listen");
         let listen = match &value {
             Some(value) if value.text("127.0.0.1:8053")?.is_empty() => return None,
             Some(value) => value.parse("", text::listen_address)?,
             None => LISTEN,
         };
-        // A file that is named and can't be read is reported already.
-        let is_guarded = token_file.is_some() || users_file.is_some();
         if let Some(value) = value.as_ref().filter(|_| !is_guarded && !listen.ip().to_canonical().is_loopback()) {
             value.problem(unguarded(listen));
         }
@@ -65,7 +69,9 @@ impl Reading<'_> {
         {
             written.problem(format!("{listen} is both in listen.do53 and admin.listen; give one of them another port"));
         }
-        Some(Admin { listen, names, token, read_token, users_file: users, tls, insecure, audit, client_names })
+        let users_file = users;
+        let secrets = Admin { token, read_token, users_file, ..Admin::plain(listen) };
+        Some(Admin { names, tls, insecure, audit, client_names, trusted_proxies, ..secrets })
     }
 
     /// Certificate and key, both or neither.
@@ -106,6 +112,28 @@ impl Reading<'_> {
         }
     }
 }
+
+/// The networks of proxies that are believed.
+fn trusted_proxies(table: &Table<'_>, is_guarded: bool) -> Vec<IpNet> {
+    let Some(value) = table.value("trusted_proxies") else { return Vec::new() };
+    if !is_guarded && !value.is_empty_list() {
+        value.problem(UNGUARDED_BEHIND_PROXY);
+    }
+    let networks = value.parse_list("\"10.0.0.7\"", text::network);
+    if let Some((beyond, _)) = networks.get(PROXIES_MAX) {
+        beyond.problem(format!("there are more than {PROXIES_MAX}; write the network that they are in"));
+    }
+    for (element, network) in networks.iter().filter(|(_, network)| network.prefix_len() == 0) {
+        element.problem(format!(
+            "{network} is everybody, who could say to be anybody; write the addresses of your proxies"
+        ));
+    }
+    networks.into_iter().map(|(_, network)| network).collect()
+}
+
+/// The same of proxies, through which requests of others come from this machine.
+const UNGUARDED_BEHIND_PROXY: &str = "requests of others come through a proxy, and anybody could use these pages; set \
+                                      token_file or users_file";
 
 fn no_token(path: &Path) -> String {
     format!(

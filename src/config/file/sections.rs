@@ -71,6 +71,7 @@ impl Reading<'_> {
             policy: policies.policy,
             exceptions: policies.exceptions,
             pins: Vec::new(),
+            let_through: Vec::new(),
             programs: policies.programs,
             groups: policies.groups,
             admin: root.section("admin", |table| self.admin(table, &do53)),

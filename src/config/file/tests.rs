@@ -163,7 +163,7 @@ fn the_template_has_every_option_and_its_examples_can_be_used() {
         "program.lists: path url format name service match override allow_empty required gate release refresh",
         "program.lists: change_max ca_file",
         "group: name clients tags programs services schedule",
-        "admin: listen names token_file read_token_file users_file tls_cert tls_key insecure audit",
+        "admin: listen names token_file read_token_file users_file tls_cert tls_key insecure audit trusted_proxies",
         "query_log: enabled path keep keep_sums size privacy answers instance json dnstap clickhouse",
         "query_log.json: to size files",
         "query_log.dnstap: to client resolver size files",

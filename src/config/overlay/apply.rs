@@ -2,10 +2,10 @@
 
 use super::{
     super::{
-        Config, DEFAULT_GROUP, Exception, Group, ListSource, Location, Pin, Problem, Problems, Program,
-        file::text::{end_of_day, exception_name, schedule},
+        Config, DEFAULT_GROUP, Exception, Group, LetThrough, ListSource, Location, Pin, Problem, Problems, Program,
+        file::text::{end_of_day, exception_name, name, schedule},
     },
-    Entry, FILE_NAME, Key, Overlay, OwnBlock, OwnException, OwnPin,
+    Entry, FILE_NAME, Key, Overlay, OwnBlock, OwnException, OwnLetThrough, OwnPin,
     text::place,
 };
 use crate::policy::{Mode, PROGRAMS_MAX, Schedule, Zone, parse::Format};
@@ -95,6 +95,7 @@ impl<'a> Laying<'a> {
             (Key::Exception(_), Entry::Exception(exception)) => self.lay_exception(key, exception)?,
             (Key::Block(_), Entry::Block(block)) => self.lay_block(key, block)?,
             (Key::Pin { program, list }, Entry::Pin(pin)) => self.lay_pin(key, program, list, pin),
+            (Key::LetThrough(_), Entry::LetThrough(own)) => self.lay_let_through(key, own)?,
             // Whoever sets an entry reads it before it counts, and reading gives each key its kind of entry.
             _ => return Err(problem(key, "this can't stand here")),
         }
@@ -166,6 +167,23 @@ impl<'a> Laying<'a> {
         let (program, list) = (program.to_owned(), list.to_owned());
         let pin = Pin { program, list, version: own.number(), reason: own.reason.clone(), place: place(key) };
         self.config.pins.push(pin);
+    }
+
+    /// Likewise.
+    fn lay_let_through(&mut self, key: &Key, own: &OwnLetThrough) -> Result<(), Problems> {
+        let (program, list) = own.list.split_once('/').unwrap_or_default();
+        if self.program(program).is_none() {
+            self.rest(key, "program", program);
+            return Ok(());
+        }
+        let names: Result<Vec<_>, String> = own.names.iter().map(|own| name(own)).collect();
+        self.config.let_through.push(LetThrough {
+            program: program.to_owned(),
+            list: list.to_owned(),
+            names: names.map_err(|message| problem(key, message))?,
+            place: place(key),
+        });
+        Ok(())
     }
 
     /// Those of some names that there are; `None`: there is none of them, though some are named.

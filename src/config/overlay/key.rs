@@ -1,6 +1,6 @@
 //! Where an entry of the overlay belongs, and how that is written down.
 
-use super::{super::file::text, LIST_NAME_BYTES_MAX, Numbered, OwnBlock, OwnException};
+use super::{super::file::text, LIST_NAME_BYTES_MAX, Numbered, OwnBlock, OwnException, OwnLetThrough};
 use std::{fmt, str::FromStr};
 
 /// Where an entry belongs. What it names needn't be there.
@@ -18,11 +18,13 @@ pub enum Key {
     Block(u32),
     /// The version of a list.
     Pin { program: String, list: String },
+    /// `l7`
+    LetThrough(u32),
 }
 
 impl fmt::Display for Key {
     /// `modes/everybody/clean-store/tiktok`, `modes/group/kids/clean-store`, `schedules/group/kids`, `exception/e7`,
-    /// `pin/clean-store/tiktok.list`.
+    /// `pin/clean-store/tiktok.list`, `let_through/l7`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Mode { group, program, service } => {
@@ -37,6 +39,7 @@ impl fmt::Display for Key {
             Self::Exception(number) => write!(f, "exception/e{number}"),
             Self::Block(number) => write!(f, "block/b{number}"),
             Self::Pin { program, list } => write!(f, "pin/{program}/{list}"),
+            Self::LetThrough(number) => write!(f, "let_through/l{number}"),
         }
     }
 }
@@ -66,6 +69,7 @@ impl FromStr for Key {
             ["schedules", "program", program] => name(program).map(Self::ProgramSchedule),
             [OwnException::WORD, id] => OwnException::key_of(id),
             [OwnBlock::WORD, id] => OwnBlock::key_of(id),
+            [OwnLetThrough::WORD, id] => OwnLetThrough::key_of(id),
             ["pin", ..] => text.split_once('/').and_then(|(_, both)| Self::of_list(both).ok()),
             _ => None,
         };
@@ -95,6 +99,7 @@ impl Key {
         match self {
             Self::Exception(number) => format!("e{number}"),
             Self::Block(number) => format!("b{number}"),
+            Self::LetThrough(number) => format!("l{number}"),
             Self::GroupSchedule(name) | Self::ProgramSchedule(name) => name.clone(),
             Self::Mode { program, service: None, .. } => program.clone(),
             Self::Mode { program, service: Some(service), .. } => format!("{program}/{service}"),

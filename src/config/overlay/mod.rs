@@ -47,6 +47,8 @@ const BLOCKS_MAX: usize = 5000;
 const NAMES_MAX: usize = 100;
 /// Lists held at a version: each of them takes its memory twice.
 const PINS_MAX: usize = 200;
+/// Rules that are let through the safety gate: who has more of them means another list.
+const LET_THROUGH_MAX: usize = 1000;
 /// Octets of what a list is called: a file's name, with folders before it where two are called the same.
 const LIST_NAME_BYTES_MAX: usize = 300;
 /// Octets of a reason: a sentence or two.
@@ -69,6 +71,7 @@ pub enum Entry {
     Exception(OwnException),
     Block(OwnBlock),
     Pin(OwnPin),
+    LetThrough(OwnLetThrough),
 }
 
 /// An exception as it is written: the options of `[[policy.exception]]`, without lists.
@@ -109,6 +112,17 @@ pub struct OwnBlock {
 pub struct OwnPin {
     /// Sixteen hexadecimal digits: the first of the SHA-256 of the list's text.
     pub version: String,
+    #[serde(default)]
+    pub reason: String,
+}
+
+/// Names whose rules the safety gate lets through in a list, as they are written.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OwnLetThrough {
+    /// Its program and its name.
+    pub list: String,
+    pub names: Vec<String>,
     #[serde(default)]
     pub reason: String,
 }
@@ -161,10 +175,10 @@ impl Overlay {
         changes.filter(|(_, before, after)| before != after).collect()
     }
 
-    /// The greatest number that an exception or a block has.
+    /// The greatest number that anything has.
     pub fn last_number(&self) -> u32 {
         let numbers = self.entries.keys().map(|key| match key {
-            Key::Exception(number) | Key::Block(number) => *number,
+            Key::Exception(number) | Key::Block(number) | Key::LetThrough(number) => *number,
             Key::Mode { .. } | Key::GroupSchedule(_) | Key::ProgramSchedule(_) | Key::Pin { .. } => 0,
         });
         numbers.max().unwrap_or(0)
@@ -187,6 +201,7 @@ impl Entry {
             Key::Exception(_) => Self::Exception(serde_json::from_value(value.clone()).ok()?),
             Key::Block(_) => Self::Block(serde_json::from_value(value.clone()).ok()?),
             Key::Pin { .. } => Self::Pin(serde_json::from_value(value.clone()).ok()?),
+            Key::LetThrough(_) => Self::LetThrough(serde_json::from_value(value.clone()).ok()?),
         };
         Some(Some(entry))
     }
@@ -196,7 +211,7 @@ impl Entry {
         let until = match self {
             Self::Exception(exception) => &exception.until,
             Self::Block(block) => &block.until,
-            Self::Mode(_) | Self::Schedule(_) | Self::Pin(_) => return None,
+            Self::Mode(_) | Self::Schedule(_) | Self::Pin(_) | Self::LetThrough(_) => return None,
         };
         Some(until.as_str()).filter(|until| !until.is_empty())
     }

@@ -1,8 +1,8 @@
-//! What is made by hand and called by a number: exceptions and blocks.
+//! What is made by hand and called by a number: exceptions, blocks, and rules that are let through.
 
-use super::{Entry, Key, OwnBlock, OwnException};
+use super::{Entry, Key, OwnBlock, OwnException, OwnLetThrough};
 
-/// An entry that is called by a number: `e7`, `b7`.
+/// An entry that is called by a number: `e7`, `b7`, `l7`.
 pub trait Numbered: Sized + Clone {
     /// The word for it, also in the audit log and in keys.
     const WORD: &'static str;
@@ -55,5 +55,22 @@ impl Numbered for OwnBlock {
 
     fn of(entry: &Entry) -> Option<&Self> {
         if let Entry::Block(own) = entry { Some(own) } else { None }
+    }
+}
+
+impl Numbered for OwnLetThrough {
+    const WORD: &'static str = "let_through";
+    const LETTER: char = 'l';
+
+    fn key(number: u32) -> Key {
+        Key::LetThrough(number)
+    }
+
+    fn entry(self) -> Entry {
+        Entry::LetThrough(self)
+    }
+
+    fn of(entry: &Entry) -> Option<&Self> {
+        if let Entry::LetThrough(own) = entry { Some(own) } else { None }
     }
 }

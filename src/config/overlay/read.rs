@@ -10,8 +10,8 @@ use super::{
         },
         report::{Document, Report},
     },
-    BLOCKS_MAX, EXCEPTIONS_MAX, Entry, FILE_NAME, Key, NAMES_MAX, Numbered, OVERLAY_BYTES_MAX, Overlay, OwnBlock,
-    OwnException, OwnPin, PINS_MAX, REASON_BYTES_MAX, SETTINGS_MAX, written,
+    BLOCKS_MAX, EXCEPTIONS_MAX, Entry, FILE_NAME, Key, LET_THROUGH_MAX, NAMES_MAX, Numbered, OVERLAY_BYTES_MAX,
+    Overlay, OwnBlock, OwnException, OwnLetThrough, OwnPin, PINS_MAX, REASON_BYTES_MAX, SETTINGS_MAX, written,
 };
 use crate::policy::{Zone, parse::Extent};
 
@@ -63,10 +63,14 @@ impl Overlay {
             self.take(table, read_block(table));
         });
         let pins = root.sections("pin", |table| self.take_pin(table));
+        let let_through = root.sections("let_through", |table| {
+            self.take(table, read_let_through(table));
+        });
         let counted = [
             (exceptions, EXCEPTIONS_MAX, "exceptions"),
             (blocks, BLOCKS_MAX, "blocks"),
             (pins, PINS_MAX, "lists held at a version"),
+            (let_through, LET_THROUGH_MAX, "rules let through"),
         ];
         for (read, most, what) in counted {
             if read.is_some_and(|read| read.len() > most) {
@@ -203,6 +207,32 @@ fn read_block(table: &Table<'_>) -> OwnBlock {
         groups: words(table, "groups", "\"guests\""),
         reason: read_reason(table),
         until: read_until(table),
+    }
+}
+
+fn read_let_through(table: &Table<'_>) -> OwnLetThrough {
+    let (list, names) = (table.value("list"), table.value("names"));
+    if list.is_none() {
+        table.missing("list", "a list is missing; write list = \"clean-store/tiktok.list\"".to_owned());
+    }
+    match &names {
+        None => table.missing("names", "names are missing; write names = [\"zip\"]".to_owned()),
+        Some(value) if value.is_empty_list() => value.problem("names are missing; write names = [\"zip\"]"),
+        Some(_) => {}
+    }
+    let read = names.map(|value| value.parse_list("\"zip\"", text::name)).unwrap_or_default();
+    if let Some((beyond, _)) = read.get(NAMES_MAX) {
+        beyond.problem(format!("there are more than {NAMES_MAX} names; write another entry for the others"));
+    }
+    for (element, _) in read.iter().filter(|(_, name)| name.is_root()) {
+        element.problem("no rule on every name there is can be let through here; write release = [\".\"] on the list");
+    }
+    OwnLetThrough {
+        list: list
+            .and_then(|value| value.parse("clean-store/tiktok.list", |both| Key::of_list(both).map(|key| key.id())))
+            .unwrap_or_default(),
+        names: read.iter().map(|(_, name)| name.to_string()).collect(),
+        reason: read_reason(table),
     }
 }
 

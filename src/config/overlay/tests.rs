@@ -161,6 +161,27 @@ fn what_names_something_that_is_not_there_rests() {
 }
 
 #[test]
+fn rules_are_let_through_in_a_list() {
+    let text = "[[let_through]]\nid = 'l2'\nlist = 'b/folder/b.list'\nnames = ['ZIP', 'co.uk.']\nreason = 'we \"mean\" it'\n\
+                [[let_through]]\nid = 'l3'\nlist = 'z/z.list'\nnames = ['zip']\n";
+    let own = overlay(text);
+    assert_eq!(Overlay::read(&own.to_string()), Ok(own.clone()));
+    let applied = own.apply(config(), 0).unwrap();
+    let laid = &applied.config.let_through[0];
+    assert_eq!(
+        (applied.config.let_through.len(), laid.program.as_str(), laid.list.as_str()),
+        (1, "b", "folder/b.list")
+    );
+    assert_eq!(laid.names, ["zip", "co.uk"].map(|name| name.parse::<Name>().unwrap()));
+    assert_eq!(laid.place, "overlay.toml:l2");
+    assert_eq!(resting(&applied), ["overlay.toml:l3: there is no program z"]);
+    let key: Key = "let_through/l2".parse().unwrap();
+    let entry = own.entry(&key).unwrap();
+    assert_eq!(Entry::of_json(&key, Some(&entry.to_json())), Some(Some(entry.clone())));
+    assert_eq!((key.to_string(), own.last_number()), ("let_through/l2".to_owned(), 3));
+}
+
+#[test]
 fn a_list_is_pinned_at_a_version() {
     let text = "[[pin]]\nlist = 'b/folder/b.list'\nversion = '77AE1290c3d4e5f6'\nreason = 'rolled \"back\"'\n\
                 [[pin]]\nlist = 'z/z.list'\nversion = '0000000000000001'\n";
@@ -244,6 +265,22 @@ fn wrong_ones_are_told_with_their_line() {
         (
             "[[block]]\nid = 'b1'\nname = 'http://x.example'",
             "overlay.toml:3:8: block.name: \"http://x.example\" is a URL, not a name; write a name such as \"example.com\"",
+        ),
+        (
+            "[[let_through]]\nid = 'l1'\nnames = ['zip']",
+            "overlay.toml:1:1: let_through.list: a list is missing; write list",
+        ),
+        (
+            "[[let_through]]\nid = 'l1'\nlist = 'a/x'",
+            "overlay.toml:1:1: let_through.names: names are missing; write names",
+        ),
+        (
+            "[[let_through]]\nid = 'l1'\nlist = 'a/x'\nnames = ['.']",
+            "overlay.toml:4:10: let_through.names: no rule on every name there is can be let through here",
+        ),
+        (
+            "[[let_through]]\nid = 'l1'\nlist = 'a/x'\nnames = ['*.zip']",
+            "overlay.toml:4:10: let_through.names: \"*.zip\" is not a name, because of its `*`",
         ),
         ("[[pin]]\nversion = '77ae1290c3d4e5f6'", "overlay.toml:1:1: pin.list: a list is missing; write list = "),
         ("[[pin]]\nlist = 'a/x'", "overlay.toml:1:1: pin.version: a version is missing; write version = "),

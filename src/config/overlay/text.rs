@@ -35,6 +35,7 @@ fn section_of(key: &Key) -> String {
         Key::Exception(_) => "[[exception]]".to_owned(),
         Key::Block(_) => "[[block]]".to_owned(),
         Key::Pin { .. } => "[[pin]]".to_owned(),
+        Key::LetThrough(_) => "[[let_through]]".to_owned(),
     }
 }
 
@@ -43,7 +44,7 @@ fn write_entry(f: &mut fmt::Formatter<'_>, key: &Key, entry: &Entry) -> fmt::Res
     let kind = match key {
         Key::GroupSchedule(_) => "group/",
         Key::ProgramSchedule(_) => "program/",
-        Key::Mode { .. } | Key::Exception(_) | Key::Block(_) | Key::Pin { .. } => "",
+        Key::Mode { .. } | Key::Exception(_) | Key::Block(_) | Key::Pin { .. } | Key::LetThrough(_) => "",
     };
     match entry {
         Entry::Mode(mode) => writeln!(f, "{id} = \"{mode}\""),
@@ -62,6 +63,10 @@ fn write_entry(f: &mut fmt::Formatter<'_>, key: &Key, entry: &Entry) -> fmt::Res
         Entry::Pin(pin) => {
             write!(f, "list = {id}\nversion = {}\n", quoted(&pin.version))?;
             write_rest(f, &pin.reason, "")
+        }
+        Entry::LetThrough(own) => {
+            write!(f, "id = {id}\nlist = {}\nnames = {}\n", quoted(&own.list), list(&own.names))?;
+            write_rest(f, &own.reason, "")
         }
     }
 }
@@ -104,7 +109,7 @@ fn quoted(text: &str) -> String {
 /// Where an entry stands, for people: it is the same place however the file is written anew.
 pub fn place(key: &Key) -> String {
     match key {
-        Key::Exception(_) | Key::Block(_) => format!("{FILE_NAME}:{}", key.id()),
+        Key::Exception(_) | Key::Block(_) | Key::LetThrough(_) => format!("{FILE_NAME}:{}", key.id()),
         Key::Mode { .. } | Key::GroupSchedule(_) | Key::ProgramSchedule(_) | Key::Pin { .. } => {
             format!("{FILE_NAME}: {key}")
         }

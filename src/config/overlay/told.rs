@@ -1,6 +1,6 @@
 //! Changes in words.
 
-use super::{Entry, Key, OwnBlock, OwnException, name_told};
+use super::{Entry, Key, Numbered, OwnBlock, OwnException, OwnLetThrough, name_told};
 
 /// The kind of what stands at a key, as the audit log has it.
 pub fn kind(key: &Key) -> &'static str {
@@ -10,6 +10,7 @@ pub fn kind(key: &Key) -> &'static str {
         Key::Exception(_) => "exception",
         Key::Block(_) => "block",
         Key::Pin { .. } => "rollback",
+        Key::LetThrough(_) => OwnLetThrough::WORD,
     }
 }
 
@@ -37,6 +38,13 @@ pub fn told(key: &Key, was: Option<&Entry>, entry: Option<&Entry>) -> String {
             format!("pinned {id} at version {}{why}", own.version)
         }
         (_, Some(Entry::Pin(own)), _) => format!("released {id} from version {}", own.version),
+        (_, _, Some(Entry::LetThrough(own))) => {
+            let why = if own.reason.is_empty() { String::new() } else { format!(": {}", own.reason) };
+            format!("let rules on {} of {} through ({id}){why}", own.names.join(", "), own.list)
+        }
+        (_, Some(Entry::LetThrough(own)), _) => {
+            format!("had rules on {} of {} held back again ({id})", own.names.join(", "), own.list)
+        }
         _ => format!("left {id} as it is"),
     }
 }
@@ -81,7 +89,8 @@ mod tests {
             "[modes.everybody]\n'a/s' = 'shadow'\n[modes.group.kids]\na = 'enforce'\n[schedules]\n'group/kids' = ''\n\
              'program/a' = 'daily 08:00-09:00'\n[[exception]]\nid = 'e1'\nnames = ['=x.example', 'y.example']\n\
              groups = ['kids']\nuntil = '2027-01-31'\n[[block]]\nid = 'b2'\nname = 'z.example'\n\
-             [[pin]]\nlist = 'a/x.list'\nversion = '77ae1290c3d4e5f6'\nreason = 'too broad'\n",
+             [[pin]]\nlist = 'a/x.list'\nversion = '77ae1290c3d4e5f6'\nreason = 'too broad'\n\
+             [[let_through]]\nid = 'l3'\nlist = 'a/x.list'\nnames = ['zip', 'mov']\nreason = 'we mean it'\n",
         )
         .unwrap();
         let all = |told: &dyn Fn(&Key, &Entry) -> String| -> Vec<String> {
@@ -98,6 +107,7 @@ mod tests {
                 &format!("let {names} pass every program for clients of kids through 2027-01-31 (e1)"),
                 "blocked z.example and all below it for everybody (b2)",
                 "pinned a/x.list at version 77ae1290c3d4e5f6: too broad",
+                "let rules on zip, mov of a/x.list through (l3): we mean it",
             ]
         );
         assert_eq!(
@@ -110,12 +120,13 @@ mod tests {
                 &format!("removed exception e1 of {names}"),
                 "removed block b2 of z.example and all below it",
                 "released a/x.list from version 77ae1290c3d4e5f6",
+                "had rules on zip, mov of a/x.list held back again (l3)",
             ]
         );
         assert!(
             all(&|key, entry| told(key, Some(entry), Some(entry)))[4].starts_with("changed exception e1, to let x.ex")
         );
         let kinds: Vec<&str> = overlay.entries().map(|(key, _)| kind(key)).collect();
-        assert_eq!(kinds, ["mode", "mode", "schedule", "schedule", "exception", "block", "rollback"]);
+        assert_eq!(kinds, ["mode", "mode", "schedule", "schedule", "exception", "block", "rollback", "let_through"]);
     }
 }

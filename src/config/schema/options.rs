@@ -132,6 +132,7 @@ pub const OPTIONS: &[(&str, Kind)] = &[
     ("admin.insecure", Kind::Boolean),
     ("admin.audit", Kind::Text),
     ("admin.client_names", Kind::Word(&["own", "forwarded", "any"])),
+    ("admin.trusted_proxies", Kind::Texts),
     ("query_log", Kind::Table),
     ("query_log.enabled", Kind::Boolean),
     ("query_log.path", Kind::Text),

@@ -5,7 +5,11 @@ use crate::lists::{
     fetch::{Delivery, Order},
     store::Keeping,
 };
-use std::{collections::HashSet, path::PathBuf, time::Duration};
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// Why the catalog is looked through.
 #[derive(Default)]
@@ -24,6 +28,12 @@ pub struct Occasion {
     pub delivered: Vec<Delivery>,
     /// Download everything, due or not.
     pub update: bool,
+}
+
+/// Whether a path, or what it leads to, is among some.
+pub fn is_among(paths: &HashSet<PathBuf>, path: &Path) -> bool {
+    let really = || path.canonicalize().is_ok_and(|real| paths.contains(&real));
+    !paths.is_empty() && (paths.contains(path) || really())
 }
 
 /// What a look through the catalog found.

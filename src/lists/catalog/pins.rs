@@ -4,11 +4,13 @@
 use super::{Catalog, Entry, Findings, Loaded, Occasion};
 use crate::{
     config::Pin,
+    dns::Name,
     lists::{
         read::shown_version,
         store::{Held, kept_text},
     },
 };
+use std::sync::Arc;
 
 /// A list is held at a version.
 #[derive(Clone)]
@@ -17,6 +19,8 @@ pub struct Pinned {
     pub reason: String,
     /// What it is held at, or why that can't be had.
     text: Result<Loaded, String>,
+    /// As it was read.
+    let_through: Arc<[Name]>,
 }
 
 impl Pinned {
@@ -71,7 +75,10 @@ impl Catalog {
         };
         // What could not be had may be there again when somebody asks for everything anew.
         let is_it_now = entry.is_in_force(pin.version);
-        let is_settled = |before: &Pinned| before.text.is_ok() || !(occasion.all || occasion.configured || is_it_now);
+        let is_read_so = entry.pinned.as_ref().is_none_or(|before| before.let_through == entry.let_through);
+        let is_settled = |before: &Pinned| {
+            is_read_so && (before.text.is_ok() || !(occasion.all || occasion.configured || is_it_now))
+        };
         let same = entry.pinned.as_mut().filter(|before| before.version == pin.version && is_settled(before));
         if let Some(same) = same {
             if same.reason != pin.reason {
@@ -83,7 +90,7 @@ impl Catalog {
         let before = entry.pinned.take();
         let text = self.text_of(entry, pin.version);
         let counted = |held: Option<&Loaded>| held.or(entry.loaded.as_ref()).map(|loaded| loaded.version);
-        if counted(before.as_ref().and_then(Pinned::loaded)) != counted(text.as_ref().ok()) {
+        if !is_read_so || counted(before.as_ref().and_then(Pinned::loaded)) != counted(text.as_ref().ok()) {
             findings.changed.push(entry.path.clone());
         }
         if let Err(why) = &text
@@ -92,7 +99,8 @@ impl Catalog {
             tracing::warn!(list = %entry.path, why, "a list can't be held at a version; as it is now, it is in force");
         }
         findings.told = true;
-        entry.pinned = Some(Pinned { version: pin.version, reason: pin.reason.clone(), text });
+        let (reason, let_through) = (pin.reason.clone(), entry.let_through.clone());
+        entry.pinned = Some(Pinned { version: pin.version, reason, text, let_through });
         before.is_none_or(|before| before.version != pin.version)
     }
 

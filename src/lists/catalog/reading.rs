@@ -3,6 +3,7 @@
 use super::{Catalog, Entry, Findings, ListPath, Loaded, Trouble, sources::Source};
 use crate::{
     config::{self, ListSource, Location},
+    dns::Name,
     lists::{
         read::{ReadFailure, Reading, read, shown_version, version_of},
         spec,
@@ -20,6 +21,8 @@ use std::{path::Path, sync::Arc};
 #[derive(Clone)]
 pub struct Manner {
     spec: Arc<ListSource>,
+    /// Names whose rules the gate lets through, besides those of the list's own `release`.
+    let_through: Arc<[Name]>,
     /// Every rule is an exception.
     exceptions: bool,
     canaries: Arc<Canaries>,
@@ -46,7 +49,12 @@ impl Manner {
         }
     }
 
-    fn parse(&self, text: &[u8]) -> Result<Parsed, Unusable> {
+    /// The same with rules on some more names let through.
+    pub fn letting_through(&self, names: &[Name]) -> Self {
+        Self { let_through: [&self.let_through[..], names].concat().into(), ..self.clone() }
+    }
+
+    pub(super) fn parse(&self, text: &[u8]) -> Result<Parsed, Unusable> {
         let gate = self.gate();
         self.meant(parse(text, &self.options(gate.as_ref())))
     }
@@ -59,7 +67,7 @@ impl Manner {
     /// The gate that the rules pass. Who wrote a list decides unless the configuration does: strangers' mistakes are held
     /// back, the owner is obeyed.
     pub(super) fn gate(&self) -> Option<Gate> {
-        let Self { spec, .. } = self;
+        let Self { spec, let_through, .. } = self;
         let by_author = match spec.location {
             Location::Url(_) | Location::Embedded(_) => config::Gate::Hold,
             Location::File(_) | Location::Folder(_) => config::Gate::Warn,
@@ -69,7 +77,7 @@ impl Manner {
             config::Gate::Warn => Broad::Warn,
             config::Gate::Off => return None,
         };
-        Some(Gate::new(self.canaries.clone(), &spec.release, broad))
+        Some(Gate::new(self.canaries.clone(), &[&spec.release[..], &let_through[..]].concat(), broad))
     }
 
     /// What a list's text means where it stands in the configuration.
@@ -154,7 +162,8 @@ impl Catalog {
     /// How the text of a list is to be read.
     pub fn manner(&self, entry: &Entry) -> Manner {
         let Source { spec, exceptions, .. } = &self.sources[entry.source];
-        Manner { spec: spec.clone(), exceptions: *exceptions, canaries: self.canaries.clone() }
+        let (let_through, canaries) = (entry.let_through.clone(), self.canaries.clone());
+        Manner { spec: spec.clone(), let_through, exceptions: *exceptions, canaries }
     }
 
     /// What to say of a list that became much longer or shorter than the one in force, if it did and that matters.

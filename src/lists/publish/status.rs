@@ -2,7 +2,7 @@
 
 use super::Lists;
 use crate::{
-    config::{Config, Pin},
+    config::Config,
     lists::{
         catalog::{Entry, ListPath, Manner, Pinned},
         spec,
@@ -39,8 +39,9 @@ pub struct ListStatus {
     pub databases: Vec<String>,
     /// Rules in force that can't match for want of a database: on AS numbers, on countries.
     pub rules_without_database: (usize, usize),
-    /// Lists that are to be held at a version and aren't there: where that stands, and which.
-    pub pins_without_list: Vec<(String, String)>,
+    /// Lists that are to be held at a version, or rules of which are to be let through, and that aren't there: where that
+    /// stands, and which.
+    pub without_list: Vec<(String, String)>,
     /// There are rules on name servers in force, and every name is forwarded, so that no name server is heard of.
     pub name_servers_unheard: bool,
 }
@@ -177,7 +178,7 @@ impl Lists {
             expired_exceptions: spec::expired(&self.config, (self.chance.clock)()),
             databases: self.databases.troubles(),
             rules_without_database: policy.rules_without_database(),
-            pins_without_list: self.pins_without_list(),
+            without_list: self.without_list(),
             name_servers_unheard: policy.looks_at_name_servers()
                 && self.config.resolve.forwards.iter().any(|forward| forward.zone.is_root()),
         }
@@ -216,17 +217,21 @@ impl Lists {
         }
     }
 
-    /// Lists that are to be held and aren't there.
-    fn pins_without_list(&self) -> Vec<(String, String)> {
-        if self.config.pins.is_empty() {
+    /// What was changed of lists that aren't there.
+    fn without_list(&self) -> Vec<(String, String)> {
+        let Config { pins, let_through, programs, .. } = &*self.config;
+        if pins.is_empty() && let_through.is_empty() {
             return Vec::new();
         }
         let (entries, names) = (self.catalog.entries(), self.names());
-        let of_program = |entry: &Entry, pin: &Pin| matches!(entry.role, Role::Program(at) if self.config.programs[at].name == pin.program);
-        let is_there =
-            |pin: &Pin| entries.iter().zip(&names).any(|(own, name)| *name == pin.list && of_program(own, pin));
-        let gone = self.config.pins.iter().filter(|pin| !is_there(pin));
-        gone.map(|pin| (pin.place.clone(), format!("{}/{}", pin.program, pin.list))).collect()
+        let is_there = |program: &str, list: &str| {
+            let of_program = |entry: &Entry| matches!(entry.role, Role::Program(at) if programs[at].name == program);
+            entries.iter().zip(&names).any(|(own, name)| *name == list && of_program(own))
+        };
+        let pins = pins.iter().map(|own| (&own.place, &own.program, &own.list));
+        let let_through = let_through.iter().map(|own| (&own.place, &own.program, &own.list));
+        let gone = pins.chain(let_through).filter(|(_, program, list)| !is_there(program, list));
+        gone.map(|(place, program, list)| (place.clone(), format!("{program}/{list}"))).collect()
     }
 
     pub(super) fn unknown_services(&self) -> Vec<String> {

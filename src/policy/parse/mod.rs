@@ -127,6 +127,12 @@ pub trait Admit {
         let _ = excepted;
         self.admit(Candidate::Rule(rule))
     }
+
+    /// The names by which the owner lets a rule through that is held; none: it can't be, by itself.
+    fn passes_by(&self, rule: &Rule) -> Vec<Name> {
+        let _ = rule;
+        Vec::new()
+    }
 }
 
 /// A rule that may be taken.
@@ -162,6 +168,8 @@ pub struct Skipped {
     /// From 1.
     pub line: u32,
     pub reason: String,
+    /// Of a rule that is held back: the names by which the owner lets it through.
+    pub passes_by: Vec<String>,
 }
 
 /// Lines told of, with their numbers and reasons.

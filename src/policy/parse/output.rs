@@ -102,7 +102,7 @@ impl<'a> Output<'a> {
             let line = rule.line;
             let excepted = |name: &Name| excepted(name, rule.important);
             match admit.settle(&rule, &excepted) {
-                Admission::Hold(_) => self.held.tell(line, reason),
+                Admission::Hold(_) => self.held.tell_held(line, reason, || admit.passes_by(&rule)),
                 Admission::Warn(reason) => {
                     self.warned.tell(line, reason);
                     self.push(rule);
@@ -205,7 +205,16 @@ impl Told {
     fn tell(&mut self, line: u32, reason: String) {
         self.count += 1;
         if self.first.len() < TOLD_KEPT {
-            self.first.push(Skipped { line, reason });
+            self.first.push(Skipped { line, reason, passes_by: Vec::new() });
+        }
+    }
+
+    /// The same of a rule that is held back, with the names by which it is let through.
+    fn tell_held(&mut self, line: u32, reason: String, passes_by: impl FnOnce() -> Vec<Name>) {
+        let kept = self.first.len();
+        self.tell(line, reason);
+        if let Some(told) = self.first.get_mut(kept) {
+            told.passes_by = passes_by().iter().map(Name::to_string).collect();
         }
     }
 

@@ -16,6 +16,7 @@ fn examples() -> Vec<(&'static str, &'static str, Value, u16)> {
     let name = json!({ "name": "shop.example", "match": "exact", "groups": ["kids"], "reason": "theirs" });
     let names =
         json!({ "names": ["cdn.shop.example"], "programs": ["strict"], "groups": ["kids"], "reason": "checkout" });
+    let let_through = |confirmed| json!({ "list": "strict/block.list", "names": ["com"], "confirmed": confirmed });
     let mode = json!({ "program": "watching", "mode": "enforce", "confirmed": true });
     vec![
         ("GET /healthz", "/healthz", none.clone(), 200),
@@ -107,6 +108,17 @@ fn examples() -> Vec<(&'static str, &'static str, Value, u16)> {
         ("POST /api/v1/cache/flush", "/api/v1/cache/flush", json!({ "name": "signed.org", "subtree": true }), 200),
         ("POST /api/v1/lists/update", "/api/v1/lists/update?dry_run=true", json!({}), 200),
         ("POST /api/v1/lists/update", "/api/v1/lists/update", json!({}), 200),
+        (
+            "GET /api/v1/lists/{program}/{list}/held",
+            "/api/v1/lists/strict/block.list/held?names=com",
+            none.clone(),
+            200,
+        ),
+        ("POST /api/v1/let-through", "/api/v1/let-through", let_through(false), 409),
+        ("POST /api/v1/let-through", "/api/v1/let-through", let_through(true), 201),
+        ("GET /api/v1/let-through", "/api/v1/let-through", none.clone(), 200),
+        ("GET /api/v1/lists/{program}/{list}", "/api/v1/lists/strict/block.list", none.clone(), 200),
+        ("DELETE /api/v1/let-through/{id}", "/api/v1/let-through/{id}", none.clone(), 200),
         (
             "POST /api/v1/lists/rollback",
             "/api/v1/lists/rollback?dry_run=true",

@@ -21,7 +21,7 @@ async fn connect(server: &Server, from: &str) -> TcpStream {
 }
 
 /// A request from another address of this machine.
-async fn send_from(server: &Server, from: &str, line: &str, headers: &str, body: &str) -> Response {
+pub async fn send_from(server: &Server, from: &str, line: &str, headers: &str, body: &str) -> Response {
     let mut stream = connect(server, from).await;
     let length = body.len();
     let text = format!("{line} HTTP/1.1\r\n{HOST}{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}");

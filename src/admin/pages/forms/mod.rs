@@ -34,6 +34,7 @@ pub fn routes() -> Router<AdminState> {
         .route("/do/undo", post(changes::undo_change))
         .route("/do/rollback", post(lists::roll_list_back))
         .route("/do/release", post(lists::release_list))
+        .route("/do/let-through", post(lists::let_rules_through))
         .route("/do/pause", post(control::set_pause))
         .route("/do/update", post(control::update_lists))
         .route("/do/flush", post(control::flush_cache))

@@ -221,6 +221,19 @@ fn admin_and_its_token_are_checked() {
         &["1:1: admin.tls_cert: tls_key is set, so its certificate is needed; set tls_cert"],
     );
     bad(
+        "[admin]\ntrusted_proxies = ['127.0.0.1']",
+        &[
+            "2:19: admin.trusted_proxies: requests of others come through a proxy, and anybody could use these pages; set token_file or users_file",
+        ],
+    );
+    bad(
+        "[admin]\ntoken_file = 'token'\ntrusted_proxies = ['0.0.0.0/0', 'proxy.example']",
+        &[
+            "3:20: admin.trusted_proxies: 0.0.0.0/0 is everybody, who could say to be anybody; write the addresses of your proxies",
+            r#"3:33: admin.trusted_proxies: "proxy.example" is not a network; write an address and a prefix length, such as "192.168.0.0/16""#,
+        ],
+    );
+    bad(
         "[admin]\nnames = ['dns.corp.example', 'https://dns.corp.example:8053']",
         &[
             "2:30: admin.names: `https://dns.corp.example:8053` is no host name; write it as in a browser, without scheme and port",
