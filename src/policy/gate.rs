@@ -289,7 +289,9 @@ impl Admit for Gate {
             (Some(Hit::Canaries(_)), Matcher::Name { name, .. }) => vec![*name],
             (Some(Hit::Canaries(_)), Matcher::NsName { name, .. }) => vec![**name],
             (Some(Hit::Canaries(hit)), Matcher::Pattern(Pattern::Glob { text, .. } | Pattern::Regex(text))) => {
-                name_of(text).map_or_else(|| hit.into_iter().map(canary).collect(), |name| vec![name])
+                let is_plain = |octet: u8| octet.is_ascii_alphanumeric() || b"-_.".contains(&octet);
+                let own = name_of(text).filter(|_| text.trim_matches(['*', '.']).bytes().all(is_plain));
+                own.map_or_else(|| hit.into_iter().map(canary).collect(), |name| vec![name])
             }
             (Some(Hit::Canaries(_)), _) => Vec::new(),
         };

@@ -274,7 +274,7 @@ fn held_rules_pass_by_the_names_that_are_told() {
         ("ns:apple.com", &["apple.com"]),
         ("~*.zip", &["zip"]),
         ("~||apple.", &["apple"]),
-        (r"/^(www\.)?apple\.com$/", &["apple.com"]),
+        (r"/^(www\.)?apple\.com$/", &["apple.com", "www.apple.com"]),
         (r"/\.(zip|mov)$/", &["zip", "mov"]),
         // All or nothing; addresses have no names; so many that somebody should look at the list itself.
         ("*", &[]),

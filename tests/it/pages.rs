@@ -270,7 +270,7 @@ async fn a_question_is_explained() {
     for part in [
         "Blocked x.blocked.example is blocked by strict/block (block.list line 4).",
         "127.0.0.1 is answered: it is in [access] allow. Its group is default.",
-        "strict/block : blocks by blocked.example ( block.list line 4), which matches qname x.blocked.example This decides.",
+        "strict/block : blocks by blocked.example ( block.list line 4), which matches the name asked x.blocked.example This decides.",
         "It was not resolved",
     ] {
         assert!(blocked.contains(part), "no \"{part}\" in {blocked}");

@@ -41,7 +41,7 @@ pub async fn let_through(
     held(state, program, name, &asked.names, None).await.map_err(|error| match error {
         DiffError::NoList => no_list(),
         DiffError::Fault(why) => Refusal::new(Kind::Fault, why),
-        error => Refusal::field("names", error.to_string().trim_start_matches("names: ")),
+        error => Refusal::field("names", error.to_string()),
     })?;
     if !asked.confirmed && !dry_run {
         let detail = "rules are held back because they cover so much: look at whom they would have hit (GET \

@@ -9,7 +9,7 @@ use super::super::{
         steps::{Step, is_bogus, steps},
     },
 };
-use super::{Shell, show};
+use super::{Shell, show, words::matched};
 use crate::policy::Outcome;
 use askama::Template;
 use axum::{

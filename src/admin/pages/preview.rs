@@ -10,7 +10,7 @@ use super::super::{
 };
 use super::{
     Shell, show,
-    words::{count, counted},
+    words::{count, counted, matched},
 };
 use crate::policy::Mode;
 use askama::Template;

@@ -107,6 +107,12 @@ pub fn trigger(trigger: impl Borrow<Trigger>) -> &'static str {
     }
 }
 
+/// The same of its word.
+pub fn matched(word: &str) -> &str {
+    let found = Trigger::ALL.into_iter().find(|own| own.word() == word);
+    found.map(trigger).unwrap_or(word)
+}
+
 /// What an Extended DNS Error code means (RFC 8914 §5.2).
 pub fn ede(code: impl Borrow<u16>) -> Option<&'static str> {
     const WORDS: [&str; 25] = [

@@ -88,17 +88,17 @@ pub async fn held(
 ) -> Result<HeldView, DiffError> {
     let hours = hours_of(hours)?;
     if names.is_empty() || names.len() > NAMES_MAX {
-        return Err(DiffError::Invalid(format!("names: write 1 to {NAMES_MAX}")));
+        return Err(DiffError::Invalid(format!("write 1 to {NAMES_MAX} names")));
     }
     let read: Result<Vec<Name>, String> = names.iter().map(|name| config::name(name)).collect();
-    let read = read.map_err(|message| DiffError::Invalid(format!("names: {message}")))?;
+    let read = read.map_err(DiffError::Invalid)?;
     let text = of_state(state, program, name, TextNow::of).ok_or(DiffError::NoList)?;
     let fault = |error: &dyn std::fmt::Display| DiffError::Fault(error.to_string());
     let turn = ONE_AT_A_TIME.acquire().await.map_err(|error| fault(&error))?;
     let reading = tokio::task::spawn_blocking(move || text.difference(&read, told_max(hours)));
     let differing = reading.await.map_err(|error| fault(&error))??;
     if differing.added.count == 0 {
-        let what = format!("names: no rule of {program}/{name} is held back for {}", names.join(", "));
+        let what = format!("no rule of {program}/{name} is held back for {}", names.join(", "));
         return Err(DiffError::Invalid(what));
     }
     let Measured { added, asked, why_not, .. } = measured(state, name, differing, hours).await;

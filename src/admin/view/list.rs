@@ -115,7 +115,8 @@ pub fn versions(list: &ListView, kept_at: Option<PathBuf>) -> Vec<VersionView> {
         let version = shown_version(kept.version);
         VersionView {
             since: moment(kept.since).0.div_euclid(1_000_000),
-            rules: kept.rules,
+            // What is let through by hand counts.
+            rules: if version == list.version { list.rules as u64 } else { kept.rules },
             bytes: Some(kept.bytes),
             in_force: version == list.version,
             newest: version == *newest,

@@ -247,6 +247,7 @@ async fn what_cannot_be_rolled_back_is_refused() {
 async fn versions_are_compared_and_rolled_back_on_the_page() {
     const HOSTILE: &str = "/<script>alert(1)<\\/script>\u{202e}/";
     let server = serve("").await;
+    versions(&server, 1).await;
     fs::write(server.path("block.list"), format!("#! cleandns\nsecond.example\n{HOSTILE}\n")).unwrap();
     eventually("the new text is in force", || is_blocked(&server, "second.example")).await;
     let kept = versions(&server, 2).await;
