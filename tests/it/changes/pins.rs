@@ -30,6 +30,7 @@ async fn versions(server: &Server, count: usize) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_list_is_rolled_back_at_once_and_stays_so_until_it_is_released() {
     let server = serve("").await;
+    versions(&server, 1).await;
     write(&server, &["second.example", "third.example"]).await;
     let kept = versions(&server, 2).await;
     let (second, first) = (kept[0].as_str(), kept[1].as_str());
@@ -118,6 +119,7 @@ async fn the_last_texts_are_kept_and_the_pinned_one_with_them() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_version_that_is_gone_is_a_concern_and_the_list_as_it_is_serves() {
     let server = serve("").await;
+    versions(&server, 1).await;
     write(&server, &["second.example"]).await;
     let first = versions(&server, 2).await.remove(1);
     done(&server, ROLL_BACK, json!({ "list": "strict/block.list", "version": first })).await;
