@@ -1,12 +1,13 @@
 //! `cleandns admin`: who may use the pages and the API. It works on files; the running server sees that they changed.
 
-use super::{Failure, Outcome, say};
+use super::{Failure, Outcome, say, say_json};
 use crate::{
     admin::{Role, Users, token, users::PASSWORD_BYTES},
     config::Config,
 };
 use clap::Subcommand;
 use nix::sys::termios::{LocalFlags, SetArg, tcgetattr, tcsetattr};
+use serde::Serialize;
 use std::{
     io::{self, BufRead, IsTerminal, Read, Write},
     path::{Path, PathBuf},
@@ -42,31 +43,74 @@ pub enum UserCommand {
         /// Who may look, and change nothing.
         #[arg(long)]
         read_only: bool,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
     },
     /// Remove a user, and end their sessions.
-    Remove { name: String },
+    Remove {
+        name: String,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Show names and roles.
-    List,
+    List {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// What is to be done with tokens.
 #[derive(Subcommand)]
 pub enum TokenCommand {
     /// Write a new token into a new file, which only its owner can read.
-    New { file: PathBuf },
+    New {
+        file: PathBuf,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// What became of a user, as JSON.
+#[derive(Serialize)]
+struct Changed<'a> {
+    file: String,
+    /// The file is new.
+    is_new: bool,
+    user: &'a str,
+    /// `None`: no user any more.
+    role: Option<&'static str>,
+    /// `added`, `changed`, `removed`.
+    done: &'static str,
+}
+
+/// All users, as JSON.
+#[derive(Serialize)]
+struct Listed<'a> {
+    file: String,
+    users: Vec<User<'a>>,
+}
+
+#[derive(Serialize)]
+struct User<'a> {
+    name: &'a str,
+    role: &'static str,
 }
 
 /// Does it. Files are written before the configuration names them, so it is read only where it has to tell of one.
 pub fn admin(command: Command, config: impl FnOnce() -> Result<Config, Failure>) -> Outcome {
     match command {
-        Command::Token { command: TokenCommand::New { file } } => new_token(&file),
+        Command::Token { command: TokenCommand::New { file, json } } => new_token(&file, json),
         Command::User { command, file: Some(file) } => users(&file, command),
         Command::User { command, file: None } => users(&users_file(&config()?)?, command),
     }
 }
 
 /// Writes a new token into a file that isn't there yet.
-fn new_token(path: &Path) -> Outcome {
+fn new_token(path: &Path, json: bool) -> Outcome {
     token::write_new(path).map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => {
             Failure::Other(format!("{} is there already; remove it first, or name another file", path.display()))
@@ -74,6 +118,9 @@ fn new_token(path: &Path) -> Outcome {
         _ => Failure::Other(format!("{} can't be written: {error}", path.display())),
     })?;
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    if json {
+        return say_json(&serde_json::json!({ "token_file": path.display().to_string() }));
+    }
     say(format!(
         "wrote a new token to {0}, which only its owner can read\n\nname it in the configuration, which a running server follows:\n\n  \
          [admin]\n  token_file = \"{0}\"\n\nwhoever has it can sign in at the page with it, and change things\n",
@@ -98,31 +145,41 @@ fn users(file: &Path, command: UserCommand) -> Outcome {
         true => Users::read(file).map_err(|error| failed(&error))?,
         false => Users::default(),
     };
-    let said = match command {
-        UserCommand::List if !is_there => {
-            return Err(Failure::Other(format!("{}: there is no such file", file.display())));
+    let shown_file = file.display().to_string();
+    let (name, role, done, json) = match &command {
+        UserCommand::List { .. } if !is_there => {
+            return Err(Failure::Other(format!("{shown_file}: there is no such file")));
         }
-        UserCommand::List => {
+        UserCommand::List { json: true } => {
+            let all = users.all().map(|(name, role)| User { name, role: role.word() });
+            return say_json(&Listed { file: shown_file, users: all.collect() });
+        }
+        UserCommand::List { json: false } => {
             users.all().for_each(|(name, role)| say(format!("{name}  {}\n", role.word())));
             return Ok(());
         }
-        UserCommand::Remove { name } => match users.remove(&name) {
-            true => format!("{name} is removed; their sessions end"),
-            false => return Err(Failure::Other(format!("{}: there is no user {name}", file.display()))),
+        UserCommand::Remove { name, json } => match users.remove(name) {
+            true => (name, None, "removed", *json),
+            false => return Err(Failure::Other(format!("{shown_file}: there is no user {name}"))),
         },
-        UserCommand::Add { name, read_only } => {
-            let role = if read_only { Role::ReadOnly } else { Role::Operator };
-            let password = password(&name).map_err(|error| failed(&error))?;
-            match users.set(&name, role, &password).map_err(|error| failed(&error))? {
-                true => format!("{name} is added, {}", role.word()),
-                false => format!("{name} has a new password, and is {}", role.word()),
-            }
+        UserCommand::Add { name, read_only, json } => {
+            let role = if *read_only { Role::ReadOnly } else { Role::Operator };
+            let password = password(name).map_err(|error| failed(&error))?;
+            let is_new = users.set(name, role, &password).map_err(|error| failed(&error))?;
+            (name, Some(role.word()), if is_new { "added" } else { "changed" }, *json)
         }
     };
-    users.write(file).map_err(|error| Failure::Other(format!("{} can't be written: {error}", file.display())))?;
-    say(format!("{said}\n"));
+    users.write(file).map_err(|error| Failure::Other(format!("{shown_file} can't be written: {error}")))?;
+    if json {
+        return say_json(&Changed { file: shown_file, is_new: !is_there, user: name, role, done });
+    }
+    match (done, role) {
+        ("added", Some(role)) => say(format!("{name} is added, {role}\n")),
+        (_, Some(role)) => say(format!("{name} has a new password, and is {role}\n")),
+        (_, None) => say(format!("{name} is removed; their sessions end\n")),
+    }
     if !is_there {
-        say(format!("{} is new, and only its owner can read it: let that be whom cleandns runs as\n", file.display()));
+        say(format!("{shown_file} is new, and only its owner can read it: let that be whom cleandns runs as\n"));
     }
     Ok(())
 }

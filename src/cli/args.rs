@@ -113,11 +113,11 @@ pub enum Command {
     },
     /// Tell what was and would have been blocked, by what is recorded.
     Report {
-        /// From when on: a day such as 2026-11-28, a time such as 2026-11-28T21:00:00Z, or 7d for seven days ago, which it is
-        /// if nothing is said.
+        /// From when on: a day such as 2026-11-28 (UTC), a time such as 2026-11-28T21:00:00Z, or 7d for seven days ago, which
+        /// it is if nothing is said.
         #[arg(long, value_name = "TIME")]
         from: Option<String>,
-        /// Until when, in the same forms; now, if nothing is said.
+        /// Until when, in the same forms, a day not included; now, if nothing is said.
         #[arg(long, value_name = "TIME")]
         to: Option<String>,
         /// Only what this program said.
@@ -202,7 +202,11 @@ pub enum ConfigCommand {
         json: bool,
     },
     /// Print the JSON Schema of the configuration, for editors.
-    Schema,
+    Schema {
+        /// It is JSON without this word too.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Subcommand)]
@@ -302,9 +306,10 @@ pub enum ListsCommand {
     },
     /// Write a program's rules in a form that others read; what the form can't say is left out and told.
     Export {
-        /// text, json, nftables: addresses, for firewalls. domains, rpz, adblock: names, for other resolvers.
-        #[arg(long, value_enum, default_value = "text")]
-        format: export::Format,
+        /// text, json, nftables: addresses, for firewalls. domains, rpz, adblock: names, for other resolvers. Without it,
+        /// text; json with --json.
+        #[arg(long, value_enum)]
+        format: Option<export::Format>,
         /// Of this program; without it, addresses are those of `bypass`.
         #[arg(long)]
         program: Option<String>,
@@ -318,6 +323,9 @@ pub enum ListsCommand {
         /// Write it to this file, which is put in its place whole.
         #[arg(long, value_name = "FILE")]
         output: Option<PathBuf>,
+        /// Tell of the export as JSON: what was left out and why, and, without --output, the export itself.
+        #[arg(long)]
+        json: bool,
     },
 }
 

@@ -100,10 +100,14 @@ pub fn health(config: &Config, json: bool) -> Outcome {
     let server = server(config)?;
     let name = "localhost".parse().map_err(|error: crate::dns::NameError| Failure::Other(error.to_string()))?;
     let asking = Asking { name, rr_type: RrType::A, dnssec: false, cd: false };
-    exchange(server, &asking, false).map_err(|error| no_answer(server, &error))?;
+    let answered = exchange(server, &asking, false).map_err(|error| no_answer(server, &error));
     if json {
-        return say_json(&serde_json::json!({ "server": server, "answers": true }));
+        let why = answered.as_ref().err().map(Failure::text);
+        say_json(&serde_json::json!({ "server": server, "answers": answered.is_ok(), "why": why }))?;
+        // It is told.
+        return answered.map(drop).map_err(|_| Failure::Other(String::new()));
     }
+    answered?;
     say(format!("{server} answers\n"));
     Ok(())
 }

@@ -55,6 +55,12 @@ impl Failure {
             Self::Other(_) => 1,
         }
     }
+
+    /// What a person is told; empty: it was told already.
+    fn text(&self) -> &str {
+        let (Self::Usage(text) | Self::Configuration(text) | Self::Other(text)) = self;
+        text
+    }
 }
 
 type Outcome = Result<(), Failure>;
@@ -78,9 +84,8 @@ fn told(outcome: Outcome) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            let (Failure::Usage(text) | Failure::Configuration(text) | Failure::Other(text)) = &failure;
-            if !text.is_empty() {
-                let _ = writeln!(std::io::stderr(), "{text}");
+            if !failure.text().is_empty() {
+                let _ = writeln!(std::io::stderr(), "{}", failure.text());
             }
             ExitCode::from(failure.code())
         }
@@ -135,8 +140,8 @@ fn run_command(args: Args) -> Outcome {
             let shown = lists::Shown { count, json };
             lists::compare(&old, &new, (format, extent), shown, asked.transpose()?)
         }
-        Command::Lists { command: ListsCommand::Export { format, program, services, mode, output } } => {
-            export::export(load()?.config, &export::Asked { format, program, services, mode, output })
+        Command::Lists { command: ListsCommand::Export { format, program, services, mode, output, json } } => {
+            export::export(load()?.config, &export::Asked { format, program, services, mode, output, json })
         }
         Command::Pause { length, group, client, end, json } => {
             pause::pause(&load_to_ask()?.config, &pause::Asked { length, group, client, end, json })
@@ -156,7 +161,7 @@ fn run_command(args: Args) -> Outcome {
         }
         Command::Admin { command } => admin::admin(command, || load_to_ask().map(|loaded| loaded.config)),
         Command::Config { command: ConfigCommand::Show { json } } => config::show_all(args.config.as_deref(), json),
-        Command::Config { command: ConfigCommand::Schema } => config::print_schema(),
+        Command::Config { command: ConfigCommand::Schema { json: _ } } => config::print_schema(),
         Command::Health { json } => ask::health(&load_to_ask()?.config, json),
         Command::Completions { shell } => manual::completions(shell),
         Command::Man { folder } => manual::man(folder.as_deref()),

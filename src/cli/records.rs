@@ -46,6 +46,8 @@ pub struct Read {
     pub first: Option<i64>,
     /// Lines that were no rows.
     pub unreadable_lines: u64,
+    /// More than one server may have recorded it.
+    pub several_servers: bool,
     pub source: String,
     pub origin: Origin,
 }
@@ -98,7 +100,7 @@ impl Records {
                     let first = reader.first()?;
                     let (from, to) = reader.for_each(from, to, |seen| each(&seen))?;
                     let (source, origin) = (path.display().to_string(), origin.clone());
-                    Ok(Read { from, to, first, unreadable_lines: 0, source, origin })
+                    Ok(Read { from, to, first, unreadable_lines: 0, several_servers: false, source, origin })
                 };
                 read().map_err(other)
             }
@@ -112,7 +114,8 @@ impl Records {
                         Some(name) => Origin { instance: name.to_owned(), privacy: Vec::new() },
                         None => Origin { instance: "all servers".to_owned(), privacy: Vec::new() },
                     };
-                    Ok(Read { from, to, first, unreadable_lines: 0, source: shown.clone(), origin })
+                    let (several_servers, source) = (instance.is_none(), shown.clone());
+                    Ok(Read { from, to, first, unreadable_lines: 0, several_servers, source, origin })
                 };
                 read().map_err(other)
             }
@@ -200,11 +203,12 @@ pub(super) fn read_lines(
             path.display()
         )));
     }
+    let several_servers = instances.len() > 1;
     let instance = instances.into_iter().collect::<Vec<_>>().join(", ");
     let instance = if instance.is_empty() { "a server without a name".to_owned() } else { instance };
     // The lines don't say how clients were kept.
     let origin = Origin { instance, privacy: Vec::new() };
-    Ok(Read { from, to, first, unreadable_lines, source: path.display().to_string(), origin })
+    Ok(Read { from, to, first, unreadable_lines, several_servers, source: path.display().to_string(), origin })
 }
 
 fn is_database(path: &Path) -> bool {

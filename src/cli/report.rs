@@ -9,8 +9,10 @@ use crate::{
     policy::{ListSpec, Mode, Policy, Zone},
     report::{self, Context, Filter, Held, KnownList, ListText, Moment, NeverHit, Report, Tally, Unread},
 };
+use ipnet::IpNet;
 use std::{
     collections::BTreeSet,
+    net::IpAddr,
     path::PathBuf,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -75,7 +77,7 @@ pub fn report(config: &Config, asked: &Asked) -> Outcome {
         return Err(Failure::Usage("--from is not before --to, so there is nothing to tell".into()));
     }
     // Whoever reads the rows looks at their time: sums are of whole hours, and a part of one is not left out.
-    let filter = Filter { program: asked.program.clone(), client: asked.client.clone() };
+    let filter = Filter { program: asked.program.clone(), client: asked.client.as_deref().map(recorded) };
     let mut tally = Tally::new(filter);
     let mut records = Records::open(config, asked.source.as_deref(), asked.instance.as_deref())?;
     let read = records.for_each((from, to), &mut |seen| tally.add(seen))?;
@@ -97,7 +99,11 @@ pub fn report(config: &Config, asked: &Asked) -> Outcome {
         instance: read.origin.instance,
         source: read.source,
         privacy: read.origin.privacy,
-        held: Held { first: read.first.map(Moment), unreadable_lines: read.unreadable_lines },
+        held: Held {
+            first: read.first.map(Moment),
+            unreadable_lines: read.unreadable_lines,
+            several_servers: read.several_servers,
+        },
         ..Context::default()
     };
     let finish = || finish(config, &tally, context.clone());
@@ -118,6 +124,13 @@ pub fn report(config: &Config, asked: &Asked) -> Outcome {
             .map_err(|error| Failure::Other(format!("{} can't be written: {error}", path.display())))?,
     }
     Ok(())
+}
+
+/// A client as it is recorded, however its address or network is written.
+fn recorded(client: &str) -> String {
+    let address = client.parse::<IpAddr>().map(|address| address.to_canonical().to_string());
+    let network = || client.parse::<IpNet>().map(|network| network.trunc().to_string());
+    address.or_else(|_| network()).unwrap_or_else(|_| client.to_owned())
 }
 
 /// Makes the report itself, with what is known of the lists. An export has no need of them, and compiling them takes its
@@ -202,6 +215,20 @@ fn known_lists(config: &Config, loaded: Option<&Published>) -> Vec<KnownList> {
 mod tests {
     use super::{super::records::read_lines, *};
 
+    #[test]
+    fn clients_are_meant_however_their_addresses_are_written() {
+        for (typed, expected) in [
+            ("192.168.1.7", "192.168.1.7"),
+            ("::ffff:192.168.1.7", "192.168.1.7"),
+            ("FD00:0::07", "fd00::7"),
+            ("192.168.1.7/24", "192.168.1.0/24"),
+            ("FD00:1:2:3::/48", "fd00:1:2::/48"),
+            ("0a1b2c3d4e5f6071", "0a1b2c3d4e5f6071"),
+        ] {
+            assert_eq!(recorded(typed), expected);
+        }
+    }
+
     /// A row, blank lines, what is no row, and what is one only if a line that is too long is read in pieces.
     #[test]
     fn lines_that_are_no_rows_are_told_as_what_they_are() {
@@ -229,5 +256,31 @@ mod tests {
         assert_eq!(report.totals.queries, 2);
         let page = report::text(&report).split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(page.contains("2 lines could not be read as queries"), "{page}");
+    }
+
+    /// At two servers one address may be of two clients.
+    #[test]
+    fn what_several_servers_recorded_is_told_as_that() {
+        let row = |instance: &str| {
+            format!(
+                r#"{{"time":"2026-11-28T21:12:44Z","instance":"{instance}","client":"10.0.0.1","transport":"udp","name":"a.example","type":"A","rcode":"NOERROR","micros":1,"fate":"passed"}}"#
+            )
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("queries.json");
+        std::fs::write(&path, format!("{}\n{}\n", row("one"), row("two"))).unwrap();
+        for (asked, several) in [(None, true), (Some("one"), false)] {
+            let mut tally = Tally::new(Filter::default());
+            let read = read_lines(&path, asked, (0, i64::MAX), &mut |seen| tally.add(seen))
+                .unwrap_or_else(|_| panic!("it can't be read"));
+            assert_eq!(read.several_servers, several);
+            let context = Context {
+                to: 1,
+                held: Held { several_servers: read.several_servers, ..Held::default() },
+                ..Context::default()
+            };
+            let page = report::text(&tally.finish(&context)).split_whitespace().collect::<Vec<_>>().join(" ");
+            assert_eq!(page.contains("Several servers may have recorded this"), several, "{page}");
+        }
     }
 }

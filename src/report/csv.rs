@@ -118,6 +118,7 @@ impl Sheet {
         }
         self.time("report", &[], "held_first", report.held.first);
         self.count("report", &[], "unreadable_lines", report.held.unreadable_lines);
+        self.count("report", &[], "several_servers", report.held.several_servers.into());
         self.count("report", &[], "known_lists", report.known_lists);
         if let Some(why) = &report.unread.all {
             self.line("report", &[], "lists_unread", why, "");

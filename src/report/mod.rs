@@ -99,6 +99,8 @@ pub struct Held {
     pub first: Option<Moment>,
     /// Lines of the source that are no query.
     pub unreadable_lines: u64,
+    /// It may be of several servers, at which an address may be that of different clients.
+    pub several_servers: bool,
 }
 
 /// The registrable domain of a name in presentation form; the name itself if it is a public suffix, or above one.

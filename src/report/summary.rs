@@ -89,6 +89,13 @@ fn caveats(report: &Report) -> Vec<String> {
         let lines_there = counted(report.held.unreadable_lines, "line", "lines");
         lines.push(format!("Of the file {lines_there} could not be read as queries, and are in no number here."));
     }
+    if report.held.several_servers {
+        lines.push(
+            "Several servers may have recorded this: one address at two of them counts as one client, and a client with \
+             two pseudonyms as two."
+                .to_owned(),
+        );
+    }
     for (word, caveat) in [
         ("none", "Clients weren't kept, so numbers of clients are 0 and say nothing."),
         ("prefix", "Of clients only networks were kept: a client here is a network."),

@@ -7,6 +7,7 @@ mod checking;
 mod configuration;
 mod confined;
 mod installing;
+mod json;
 mod measuring;
 mod overlaid;
 mod running;

@@ -182,6 +182,10 @@ pub(super) fn nothing_read(name: &str, summary: &Summary) -> String {
     if summary.between_servers > 0 {
         let _ = write!(text, "\n  {}", between_servers(summary.between_servers));
     }
+    if format(summary.format).is_ok_and(|format| format == Format::Pcap) {
+        text += "\n  of a capture only what is sent to port 53 is looked at";
+        return text;
+    }
     text + "\n  is it another format? name it with --format"
 }
 

@@ -169,11 +169,10 @@ pub fn json(chosen: &Chosen<'_>, telling: &mut Telling, put: &mut dyn FnMut(&str
             "network": found.net, "family": family, "service": list.service, "list": list.name, "line": found.line,
         })
     };
-    let left = telling.left().iter().map(|left| serde_json::json!({ "rules": left.count, "why": left.why }));
     let all = serde_json::json!({
         "program": chosen.program(),
         "networks": networks.iter().map(one).collect::<Vec<_>>(),
-        "left_out": left.collect::<Vec<_>>(),
+        "left_out": telling.left(),
     });
     put(&format!("{all:#}\n"));
     networks.len()

@@ -1,15 +1,17 @@
 //! What a form doesn't say, for whoever relies on it.
 
+use serde::Serialize;
 use std::fmt;
 
 /// Places of rules that are told by reason; more are only counted.
 const PLACES_KEPT: usize = 5;
 
 /// Rules that were left out for one reason.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Left {
-    pub why: &'static str,
+    #[serde(rename = "rules")]
     pub count: usize,
+    pub why: &'static str,
     /// The first of them: list and line.
     pub places: Vec<String>,
 }

@@ -5,7 +5,7 @@
 //! take as much as rows, and neither is to drive out the other.
 
 use super::{
-    DAY_MICROS, HOUR_MICROS, Limits, MINUTE_MICROS,
+    DAY_MICROS, HOUR_MICROS, Limits, MINUTE_MICROS, sieve,
     sums::{Sums, roll},
     units::{end_what_was_begun, fold, fold_parts, newest_hour, remove_day, remove_hour, remove_of_newest},
 };
@@ -151,7 +151,7 @@ pub(super) fn trim(connection: &mut Connection, sums: &mut Sums, limits: Limits,
          FROM queries)",
         [],
     )?;
-    Ok(())
+    sieve::trim(connection)
 }
 
 fn pragma(connection: &Connection, name: &str) -> rusqlite::Result<u64> {

@@ -8,6 +8,7 @@
 mod bounds;
 mod numbers;
 mod read;
+mod sieve;
 mod sums;
 mod units;
 mod write;
@@ -123,6 +124,8 @@ fn open_own(path: &Path) -> rusqlite::Result<Connection> {
             ));
         }
     }
+    // Versions without them mind neither that they are there nor that they are not.
+    transaction.execute_batch(include_str!("sieves.sql"))?;
     transaction.commit()?;
     Ok(connection)
 }

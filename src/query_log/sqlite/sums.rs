@@ -8,7 +8,7 @@
 //! query is for another name. The place of each is remembered for as long as there is room, so that alike queries of an hour
 //! are one part as a rule. When the hour is over, `merge` puts parts that have much in common into `hours`.
 
-use super::{FATE, HOUR_MICROS, HOUR_PARTS, MINUTE_MICROS};
+use super::{FATE, HOUR_MICROS, HOUR_PARTS, MINUTE_MICROS, sieve::Sieve};
 use rusqlite::{Connection, Transaction, TransactionBehavior::Immediate, params};
 use std::collections::{BTreeMap, HashMap, btree_map::Entry};
 
@@ -105,6 +105,7 @@ impl Sums {
 
     /// Adds what is here to the database's sums.
     fn write(&mut self, transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+        self.write_sieve(transaction)?;
         self.write_again(transaction)?;
         self.write_new(transaction)?;
         let mut statement = transaction.prepare_cached(
@@ -118,6 +119,15 @@ impl Sums {
             statement.execute([minute, id])?;
         }
         Ok(())
+    }
+
+    /// Keeps which names the rows are for.
+    fn write_sieve(&self, transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+        let Some(rows) = self.span.filter(|(first, last)| first < last) else { return Ok(()) };
+        let new = || self.hours.iter().filter(|(_, sum)| sum.count > 0).filter_map(|(key, _)| split(key));
+        let mut sieve = Sieve::new(new().count());
+        new().for_each(|(_, _, _, name, ..)| sieve.add(name.as_bytes()));
+        sieve.write(transaction, rows)
     }
 
     /// Adds to sums that are there already.

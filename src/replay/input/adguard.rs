@@ -1,7 +1,12 @@
-//! AdGuard Home's `querylog.json`: a JSON object a line. The answer in it is not looked at.
+//! AdGuard Home's `querylog.json`: a JSON object a line, with the answer as it went over the wire in base64.
 
 use super::{Asked, Bounded, Step, json::parse, micros_of};
-use crate::query_log::Fate;
+use crate::{
+    dns::{Class, Question, Section, read_records},
+    query::answer_links,
+    query_log::Fate,
+};
+use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::Deserialize;
 use std::borrow::Cow;
 
@@ -9,6 +14,8 @@ use std::borrow::Cow;
 const PROGRAM: &str = "AdGuard Home";
 /// Its reasons by number, as far as they say that something was let pass, or blocked.
 const ALLOWED: u8 = 1;
+/// From this reason on it made the answer itself.
+const FIRST_OF_ITS_OWN: u8 = 3;
 const REASONS: [(u8, &str); 6] = [
     (3, "filters"),
     (4, "safe browsing"),
@@ -38,6 +45,11 @@ struct Entry<'a> {
     address: Cow<'a, str>,
     #[serde(borrow, rename = "Result", default)]
     result: Outcome<'a>,
+    #[serde(borrow, rename = "Answer", default)]
+    answer: Cow<'a, str>,
+    /// What it was asked upstream, where the answer is another.
+    #[serde(borrow, rename = "OrigAnswer", default)]
+    original: Cow<'a, str>,
 }
 
 #[derive(Deserialize, Default)]
@@ -68,7 +80,9 @@ pub(super) fn read_line(line: &[u8], asked: &mut Asked) -> Result<Step, String> 
         return Err(format!("QC: the class {} is not IN", entry.class));
     }
     asked.time = Some(micros_of(&entry.time).ok_or_else(|| format!("T: `{}` is no time", entry.time))?);
-    asked.name.assign(entry.name.as_bytes()).map_err(|error| format!("QH: {error}"))?;
+    // Without its last dot nothing is left of the root.
+    let name = if entry.name.is_empty() { "." } else { &*entry.name };
+    asked.name.assign(name.as_bytes()).map_err(|error| format!("QH: {error}"))?;
     asked.rr_type = entry.rr_type.parse().map_err(|error| format!("QT: {error}"))?;
     asked.tcp = matches!(&*entry.protocol, "dot" | "doh");
     asked.set_client(&entry.address);
@@ -86,5 +100,20 @@ pub(super) fn read_line(line: &[u8], asked: &mut Asked) -> Result<Step, String> 
         let rule = result.rules.first().map_or(&*result.rule, |rule| &*rule.text);
         asked.told.set(PROGRAM, service, rule);
     }
+    take_links(&entry, asked);
     Ok(Step::Asked)
+}
+
+/// Takes over what the answer of other servers led to. One that can't be read led to nothing.
+fn take_links(entry: &Entry<'_>, asked: &mut Asked) {
+    let answer = match (&*entry.original, entry.result.reason) {
+        ("", FIRST_OF_ITS_OWN..) => return,
+        ("", _) => &*entry.answer,
+        (original, _) => original,
+    };
+    let Ok(octets) = STANDARD.decode(answer) else { return };
+    let records = read_records(&octets).unwrap_or_default().into_iter();
+    let answer: Vec<_> = records.filter(|(section, _)| *section == Section::Answer).map(|(_, record)| record).collect();
+    let question = Question { name: asked.name, rr_type: asked.rr_type, class: Class::IN };
+    asked.links.extend(answer_links(&question, &answer));
 }

@@ -67,6 +67,8 @@ enum Next {
     Step(Step),
     /// A stream's messages are to be read.
     Stream,
+    /// It was no packet, but what describes them.
+    Described,
     More,
     Grow,
 }
@@ -119,12 +121,11 @@ impl Packets {
             current.time = time(interface);
             current.take(payload(interface.link, packet), query, asked)
         };
-        let ignored = Next::Step(Step::Ignored);
         let next = match block {
             PcapBlockOwned::LegacyHeader(header) => {
                 let units = if header.is_nanosecond_precision() { 1_000_000_000 } else { 1_000_000 };
                 interfaces.push(Interface { link: header.network, units, offset: 0 });
-                ignored
+                Next::Described
             }
             PcapBlockOwned::Legacy(packet) => {
                 let time = |interface: &Interface| {
@@ -134,7 +135,7 @@ impl Packets {
             }
             PcapBlockOwned::NG(Block::SectionHeader(_)) => {
                 interfaces.clear();
-                ignored
+                Next::Described
             }
             PcapBlockOwned::NG(Block::InterfaceDescription(_)) if interfaces.len() == INTERFACES_MAX => {
                 Next::Step(Step::Broken("the section describes more than 65536 interfaces".into()))
@@ -142,7 +143,7 @@ impl Packets {
             PcapBlockOwned::NG(Block::InterfaceDescription(block)) => {
                 let units = units_of(block.if_tsresol);
                 interfaces.push(Interface { link: block.linktype, units, offset: block.if_tsoffset });
-                ignored
+                Next::Described
             }
             PcapBlockOwned::NG(Block::EnhancedPacket(block)) => {
                 let ticks = u128::from(block.ts_high) << 32 | u128::from(block.ts_low);
@@ -150,7 +151,7 @@ impl Packets {
             }
             // It has no time.
             PcapBlockOwned::NG(Block::SimplePacket(block)) => take(0, &|_| None, block.packet_data()),
-            PcapBlockOwned::NG(_) => ignored,
+            PcapBlockOwned::NG(_) => Next::Described,
         };
         reader.consume(offset);
         next
@@ -181,7 +182,7 @@ impl Source for Packets {
                 return Ok(Step::End);
             }
             let step = match self.next(asked) {
-                Next::Stream => continue,
+                Next::Stream | Next::Described => continue,
                 Next::Step(step) => Some(step),
                 Next::More => self.read_on(false)?,
                 Next::Grow => self.read_on(true)?,

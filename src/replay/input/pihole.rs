@@ -26,7 +26,7 @@ const AHEAD_SECONDS: i64 = 86_400;
 /// What its verdicts are told of as.
 pub(super) const PROGRAM: &str = "Pi-hole";
 /// What Pi-hole says of a name that it blocks, of all versions, and what it means.
-const BLOCKS: [(&str, &str); 7] = [
+const BLOCKS: [(&str, &str); 13] = [
     ("gravity blocked ", "gravity"),
     ("exactly denied ", "exact"),
     ("exactly blacklisted ", "exact"),
@@ -34,6 +34,14 @@ const BLOCKS: [(&str, &str); 7] = [
     ("regex blacklisted ", "regex"),
     ("Mozilla canary domain ", "special"),
     ("Apple iCloud Private Relay domain ", "special"),
+    ("Designated Resolver domain ", "special"),
+    // The same three, when a client asks again.
+    ("special domain ", "special"),
+    // What the resolver that it forwards to blocks counts as blocked in its database too.
+    ("blocked upstream with known address ", "upstream"),
+    ("blocked upstream with NULL address ", "upstream"),
+    ("blocked upstream with NXRA address ", "upstream"),
+    ("blocked upstream with EDE15 ", "upstream"),
 ];
 /// The same of a name that is an alias, before the name.
 const BY_ALIAS: &str = "(CNAME) ";

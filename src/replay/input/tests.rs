@@ -162,6 +162,10 @@ fn ours() {
     }
 }
 
+/// A response to `ads.example`: an alias `t.example`, with the address 192.0.2.1.
+const ADGUARD_ANSWER: &str =
+    "AAGBgAABAAIAAAAAA2FkcwdleGFtcGxlAAABAAHADAAFAAEAAAA8AAsBdAdleGFtcGxlAAF0B2V4YW1wbGUAAAEAAQAAADwABMAAAgE=";
+
 #[test]
 fn adguard() {
     let line = |result: &str| {
@@ -189,6 +193,18 @@ fn adguard() {
             format!("{base} excepted AdGuard Home/allowlists @@||ads.example^"),
         ),
         (line(r#""Reason":9,"CanonName":"x""#), format!("{base} passed")),
+        (line("").replace("ads.example", ""), base.replace("ads.example", ".") + " passed"),
+        // What other servers answered; not what it made up itself.
+        (line("").replace("Qz+B", ADGUARD_ANSWER), format!("{base} >t.example =192.0.2.1 passed")),
+        (
+            line(r#""IsFiltered":true,"Reason":3"#).replace("Qz+B", ADGUARD_ANSWER),
+            format!("{base} blocked AdGuard Home/filters "),
+        ),
+        (
+            line(r#""IsFiltered":true,"Reason":3"#)
+                .replace(r#""Elapsed""#, &format!(r#""OrigAnswer":"{ADGUARD_ANSWER}","Elapsed""#)),
+            format!("{base} >t.example =192.0.2.1 blocked AdGuard Home/filters "),
+        ),
         (
             line("").replace(r#""CP":"""#, r#""CP":"dot","CID":"Laptop""#),
             base.replace(" 2023", " laptop 2023") + " tcp passed",
@@ -231,6 +247,24 @@ fn pihole() {
                 format!("a.example A 10.0.0.1 {T} passed"),
                 format!("a.example HTTPS fd00::1 {T} blocked Pi-hole/gravity "),
                 format!("b.example AAAA 10.0.0.1 {T} passed"),
+            ],
+        ),
+        (
+            lines(&[
+                "query[A] use-application-dns.net from 10.0.0.1",
+                "special domain use-application-dns.net is NXDOMAIN",
+                "query[SVCB] _dns.resolver.arpa from 10.0.0.1",
+                "Designated Resolver domain _dns.resolver.arpa is NODATA",
+                "query[A] a.example from 10.0.0.1",
+                "blocked upstream with NULL address a.example is 0.0.0.0",
+                "query[A] b.example from 10.0.0.1",
+                "blocked upstream with EDE15 b.example is 0.0.0.0",
+            ]),
+            vec![
+                format!("use-application-dns.net A 10.0.0.1 {T} blocked Pi-hole/special "),
+                format!("_dns.resolver.arpa SVCB 10.0.0.1 {T} blocked Pi-hole/special "),
+                format!("a.example A 10.0.0.1 {T} blocked Pi-hole/upstream "),
+                format!("b.example A 10.0.0.1 {T} blocked Pi-hole/upstream "),
             ],
         ),
         // By an alias: the chain's first name was asked.

@@ -103,7 +103,7 @@ pub(super) fn context() -> Context {
             known("clean-cable/hmn", "shadow", 2),
             known("clean-carrier/telecom", "off", 9),
         ],
-        held: Held { first: Some(Moment(START - DAY)), unreadable_lines: 0 },
+        held: Held { first: Some(Moment(START - DAY)), ..Held::default() },
         ..Context::default()
     }
 }

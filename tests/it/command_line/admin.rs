@@ -4,7 +4,7 @@ use super::*;
 use std::{io::Write, os::unix::fs::PermissionsExt};
 
 /// Runs a command with something on its input.
-fn run_with(place: &Place, args: &[&str], input: &str) -> Ended {
+pub(super) fn run_with(place: &Place, args: &[&str], input: &str) -> Ended {
     let mut command = place.command(args);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();

@@ -25,7 +25,7 @@ fn the_lists_of_a_running_server() {
     has(&ended.stdout, &["test-program/blocking\tenforce\t1 rules\t1 exceptions", "test-program/idle\toff\t2 rules"]);
 }
 
-const BLOCKING: &str = "test-program/blocking.list";
+pub(super) const BLOCKING: &str = "test-program/blocking.list";
 
 #[test]
 fn a_list_is_rolled_back_and_released() {

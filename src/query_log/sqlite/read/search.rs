@@ -6,7 +6,7 @@ use super::{
             row::{Fate, Row, Verdicts},
             search::{Facts, NameLike, Search},
         },
-        FATE, HOUR_MICROS, HOUR_PARTS, MINUTE_MICROS,
+        FATE, HOUR_MICROS, HOUR_PARTS, MINUTE_MICROS, sieve,
     },
     ROW_COLUMNS, ReadError, Reader, read_row,
 };
@@ -136,11 +136,19 @@ impl Reader {
     }
 
     /// Rows between which those looked for may be, the latest first, as two rows around each stretch. Of one name the sums
-    /// tell in which hours it was asked for: a look through all rows for it would take long.
-    fn stretches(&self, search: &Search, (after, before): (i64, i64)) -> rusqlite::Result<Vec<(i64, i64)>> {
-        let (Some(NameLike::Exact(name)), Some(oldest)) = (&search.name, self.oldest_hour()?) else {
-            return Ok(vec![(after, before)]);
-        };
+    /// tell when it was asked for, and where they don't, sieves tell where it wasn't: a look through all rows for it would
+    /// take long.
+    fn stretches(&self, search: &Search, between: (i64, i64)) -> rusqlite::Result<Vec<(i64, i64)>> {
+        let Some(NameLike::Exact(name)) = &search.name else { return Ok(vec![between]) };
+        let mut all = Vec::new();
+        for stretch in self.stretches_by_sums(name, between)? {
+            all.extend(sieve::sift(&self.connection, name, stretch)?.into_iter().rev());
+        }
+        Ok(all)
+    }
+
+    fn stretches_by_sums(&self, name: &str, (after, before): (i64, i64)) -> rusqlite::Result<Vec<(i64, i64)>> {
+        let Some(oldest) = self.oldest_hour()? else { return Ok(vec![(after, before)]) };
         let rolled: i64 =
             self.connection.query_row("SELECT value FROM meta WHERE key = 'rolled'", [], |row| row.get(0))?;
         let mut stretches = vec![(after.max(rolled), before)];
@@ -157,17 +165,28 @@ impl Reader {
                UNION ALL
                SELECT max(coalesce((SELECT max(hour) FROM hours WHERE hour < each.hour), 0),
                  coalesce((SELECT max(id) FROM parts WHERE id < each.hour * ?3) / ?3, 0))
-               FROM each WHERE each.hour > ?2)
-             SELECT hour FROM each WHERE hour > ?2 AND (hour = (SELECT max(hour) FROM each)
-               OR hour IS (SELECT value FROM meta WHERE key = 'hours_going')
-               OR EXISTS (SELECT 1 FROM hours WHERE hours.hour = each.hour AND name = ?1)
-               OR EXISTS (SELECT 1 FROM parts WHERE id >= each.hour * ?3 AND id < (each.hour + 1) * ?3))",
+               FROM each WHERE each.hour > ?2),
+             told AS (
+               SELECT hour, hour = (SELECT max(hour) FROM each)
+                 OR hour IS (SELECT value FROM meta WHERE key = 'hours_going')
+                 OR EXISTS (SELECT 1 FROM parts WHERE id >= each.hour * ?3 AND id < (each.hour + 1) * ?3) AS is_whole,
+                 (SELECT min(first) FROM hours WHERE hours.hour = each.hour AND name = ?1) AS first,
+                 (SELECT max(last) FROM hours WHERE hours.hour = each.hour AND name = ?1) AS last
+               FROM each WHERE hour > ?2)
+             SELECT hour, is_whole, first, last FROM told WHERE is_whole OR first IS NOT NULL",
         )?;
         let mut hours = statement.query(params![name, oldest, HOUR_PARTS])?;
-        while let Some(hour) = hours.next()? {
-            let minute = hour.get::<_, i64>(0)? * MINUTES;
-            let Some(first) = self.mark(minute)? else { continue };
-            add(first - 1, self.mark(minute + MINUTES + LATE_MINUTES)?.unwrap_or(i64::MAX));
+        while let Some(row) = hours.next()? {
+            let minute = row.get::<_, i64>(0)? * MINUTES;
+            let (from, to) = match row.get(1)? {
+                true => (minute, minute + MINUTES),
+                false => {
+                    let (first, last): (i64, i64) = (row.get(2)?, row.get(3)?);
+                    (first.div_euclid(MINUTE_MICROS), last.div_euclid(MINUTE_MICROS) + 1)
+                }
+            };
+            let Some(first) = self.mark(from)? else { continue };
+            add(first - 1, self.mark(to + LATE_MINUTES)?.unwrap_or(i64::MAX));
         }
         add(0, self.mark((oldest + 1) * MINUTES + LATE_MINUTES)?.unwrap_or(i64::MAX));
         Ok(stretches)

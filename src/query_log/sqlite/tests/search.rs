@@ -160,6 +160,80 @@ fn a_name_is_found_in_the_hours_in_which_it_was_asked_for() {
     assert_eq!(search(&mut reader, &first, Page::Before(i64::MAX), 100).rows.len(), 1);
 }
 
+/// How often the clock is looked at while all queries for a name are looked for, and the places of those that are found.
+fn look_for(reader: &mut Reader, name: &str) -> (usize, Vec<i64>) {
+    let wanted = Search { name: Some(NameLike::read(&format!("={name}"))), ..Search::default() };
+    let mut looks = 0;
+    let count = || {
+        looks += 1;
+        true
+    };
+    let found = reader.search(&wanted, Page::Before(i64::MAX), 1_000, count).unwrap();
+    let forwards = search(reader, &wanted, Page::After(0), 1_000);
+    assert_eq!((forwards.rows, found.older), (found.rows.clone(), None));
+    (looks, found.rows.iter().map(|(id, _)| *id).rev().collect())
+}
+
+/// Where nearly every query of an hour is for another name, its sums stand in no order.
+#[test]
+fn a_name_is_found_in_an_hour_of_very_many() {
+    let (_folder, path) = place();
+    let mut writer = Writer::new(&path, LIMITS, origin());
+    let start = (now() / HOUR_MICROS - 1) * HOUR_MICROS;
+    let one = |index: i64| row(start + index * 50_000, "192.168.1.1", &format!("n{index}.example"), &Arc::default());
+    let mut rows: Vec<Row> = (0..62_000).map(one).collect();
+    let places = [7, 30_000, 61_990];
+    places.iter().for_each(|at| rows[*at].name = "seldom.example".to_owned());
+    for piece in rows.chunks(2_000) {
+        write(&mut writer, piece);
+        writer.roll().unwrap();
+    }
+    writer.finish();
+    assert!(count_of("parts", &path) > 30_000 && count_of("hours", &path) > 0, "some of them are merged");
+    let mut reader = Reader::open(&path).unwrap();
+    let (looks, found) = look_for(&mut reader, "seldom.example");
+    assert_eq!(found, places.map(|at| at as i64 + 1));
+    assert!(looks < 10, "{looks} looks; at all rows they are {}", rows.len() / 1024);
+    for at in (0..62_000).step_by(991) {
+        assert_eq!(look_for(&mut reader, &format!("n{at}.example")).1, [at + 1], "{at}");
+    }
+    assert_eq!(look_for(&mut reader, "nowhere.example").1, [0; 0]);
+    // A version without sieves wrote last, or all along.
+    open(&path).unwrap().execute_batch("DELETE FROM sieves WHERE first % 4000 = 0").unwrap();
+    assert_eq!(look_for(&mut reader, "seldom.example").1, places.map(|at| at as i64 + 1));
+    rusqlite::Connection::open(&path).unwrap().execute_batch("DROP TABLE sieves").unwrap();
+    let mut reader = Reader::open(&path).unwrap();
+    let (looks, found) = look_for(&mut reader, "seldom.example");
+    assert_eq!(found, places.map(|at| at as i64 + 1));
+    assert!(looks > 50, "{looks} looks, though nothing leads there");
+}
+
+/// In an hour whose sums are in order they tell when in it a name was asked for.
+#[test]
+fn of_an_hour_only_the_minutes_are_looked_at_in_which_a_name_was_asked_for() {
+    let (_folder, path) = place();
+    let mut writer = Writer::new(&path, LIMITS, origin());
+    // Neither the first hour, which began late, nor the newest is the one looked at: these two are looked at as a whole.
+    let start = (now() / HOUR_MICROS - 2) * HOUR_MICROS - 100_000_000;
+    let one =
+        |index: i64| row(start + index * 90_000, "192.168.1.1", &format!("n{}.example", index % 500), &Arc::default());
+    let mut rows: Vec<Row> = (0..61_000).map(one).collect();
+    rows[20_000].name = "seldom.example".to_owned();
+    for piece in rows.chunks(2_000) {
+        write(&mut writer, piece);
+        writer.roll().unwrap();
+    }
+    let before = count_of("sieves", &path);
+    writer.finish();
+    assert_eq!(count_of("parts", &path), 0, "all are merged");
+    let left = count_of("sieves", &path);
+    assert!(left < before / 2, "{left} of {before} sieves are left, and are of no use");
+    let mut reader = Reader::open(&path).unwrap();
+    let (looks, found) = look_for(&mut reader, "seldom.example");
+    assert_eq!(found, [20_001]);
+    assert!(looks < 8, "{looks} looks");
+}
+
 #[test]
 fn one_row_is_found_by_its_number_and_by_what_was_told_of_it() {
     let (_folder, path) = place();

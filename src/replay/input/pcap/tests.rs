@@ -1,7 +1,12 @@
 //! Captures, put together by hand, and what is read of them.
 
-use crate::{dns::Name, replay::input::tests::steps};
+use crate::{
+    dns::Name,
+    policy::Zone,
+    replay::input::{Asked, Place, Step, WallClock, open, tests::steps},
+};
 use etherparse::PacketBuilder;
+use std::io::Cursor;
 
 /// A query for `name`, A.
 fn query(name: &str) -> Vec<u8> {
@@ -85,6 +90,19 @@ pub(in super::super) fn file() -> Vec<u8> {
 
 pub(in super::super) fn file_of_blocks() -> Vec<u8> {
     [section(true), interface(true, Some(9)), enhanced(true, 0, 1, &udp(&query("a.example")))].concat()
+}
+
+/// Headers and descriptions of interfaces are no packets that hold no query.
+#[test]
+fn what_describes_packets_is_none() {
+    for file in [pcap(false, false, &[udp(&query("a.example"))]), file_of_blocks()] {
+        let clock = WallClock { now: 0, zone: Zone::utc() };
+        let mut source = open(Cursor::new(file), None, None, &clock).unwrap().source;
+        let mut asked = Asked::default();
+        assert_eq!(source.advance(&mut asked).unwrap(), Step::Asked);
+        assert_eq!(source.place(), Place::Packet(1));
+        assert_eq!(source.advance(&mut asked).unwrap(), Step::End);
+    }
 }
 
 #[test]
