@@ -14,7 +14,7 @@ use nix::{
 };
 use std::{
     sync::{
-        Mutex,
+        Mutex, OnceLock,
         mpsc::{Receiver, RecvTimeoutError, channel},
     },
     thread::Builder,
@@ -142,12 +142,19 @@ pub fn keep_way_back() {
     }
 }
 
-/// True if a thread may come back to its share.
+/// True if threads may come back to their share: by the limit, or by a right that the process kept. Found out once, by one
+/// that is there for nothing else: what doesn't come back stays where it is.
 fn has_way_back() -> bool {
-    #[cfg(target_os = "linux")]
-    return getrlimit(RLIMIT_NICE).is_ok_and(|(soft, _)| soft >= WAY_BACK);
-    #[cfg(not(target_os = "linux"))]
-    false
+    static FOUND: OnceLock<bool> = OnceLock::new();
+    *FOUND.get_or_init(|| {
+        let ((begin, begun), (_end, ended)) = (channel(), channel::<()>());
+        let tried = Builder::new().name("lists-try".into()).spawn(move || {
+            let _ = begin.send(this_thread());
+            let _ = ended.recv();
+        });
+        let thread = tried.ok().and_then(|_| begun.recv().ok().flatten());
+        thread.is_some_and(|thread| thread.goes(Way::Idle) && thread.goes(Way::Share))
+    })
 }
 
 /// A thread that somebody else looks after.
