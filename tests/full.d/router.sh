@@ -1,22 +1,39 @@
 # The rules of ROUTER.md on a router of its own: a device that asks elsewhere is led to cleandns, one that asks in secret
-# is refused. Three hosts in namespaces: device - router - outside. Sourced by tests/full.
+# is refused. Hosts in namespaces: device, guest (of a second network) and resolver (the other machine that cleandns may run
+# on) - router - outside. What OpenWrt alone has, `uci` and its services, is not run here. Sourced by tests/full.
 
 mkdir "$work/router" && cd "$work/router"
 mkdir -p /run/netns && mount -t tmpfs none /run/netns
-ip netns add device && ip netns add router && ip netns add outside
-ip -n router link add br-lan type veth peer name lan netns device
+hosts=(device guest resolver router outside)
+for host in "${hosts[@]}"; do ip netns add "$host"; done
+ip -n router link add br-lan type bridge
+for host in device resolver; do
+  ip -n router link add "to-$host" master br-lan type veth peer name lan netns "$host"
+  ip -n router link set "to-$host" up
+done
+ip -n resolver link set lan address 02:00:5e:10:00:02
+ip -n router link add br-guest type veth peer name lan netns guest
 ip -n router link add wan type veth peer name wan netns outside
 on() { ip netns exec "$@"; }
+# start_on, in the background: the process itself, which can then be ended.
+start_on() { exec ip netns exec "$@"; }
 for part in "router br-lan 192.168.1.1/24" "device lan 192.168.1.7/24" "router wan 203.0.113.1/24" "outside wan 203.0.113.2/24" \
-  "router br-lan fd00::1/64" "device lan fd00::7/64" "router wan 2001:db8::1/64" "outside wan 2001:db8::2/64"; do
+  "router br-lan fd00::1/64" "device lan fd00::7/64" "router wan 2001:db8::1/64" "outside wan 2001:db8::2/64" \
+  "resolver lan 192.168.1.2/24" "resolver lan fd00::2/64" "resolver lan fd00::22/64" \
+  "router br-guest 192.168.2.1/24" "guest lan 192.168.2.7/24" "router br-guest fd01::1/64" "guest lan fd01::7/64"; do
   read -r host link address <<<"$part"
+  no_wait=
   [[ $address != *:* ]] || no_wait=nodad
-  ip -n "$host" address add "$address" dev "$link" ${no_wait:-}
+  ip -n "$host" address add "$address" dev "$link" $no_wait
   ip -n "$host" link set "$link" up
   ip -n "$host" link set lo up
 done
-ip -n device route add default via 192.168.1.1
-ip -n device -6 route add default via fd00::1
+for host in device resolver; do
+  ip -n "$host" route add default via 192.168.1.1
+  ip -n "$host" -6 route add default via fd00::1
+done
+ip -n guest route add default via 192.168.2.1
+ip -n guest -6 route add default via fd01::1
 ip -n outside route add default via 203.0.113.1
 ip -n outside -6 route add default via 2001:db8::1
 on router sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
@@ -53,9 +70,9 @@ ip -n outside address add 2001:db8::8/64 dev wan nodad
 printf '#! cleandns\n#: service: other\nnothing.example\n' >other.list
 printf '[listen]\ndo53 = ["0.0.0.0:53", "[::]:53", "0.0.0.0:443", "[::]:443", "0.0.0.0:853"]\n[access]\nallow = ["0.0.0.0/0", "::/0"]\ni_know_this_is_open = true\n[admin]\nlisten = ""\n[[program]]\nname = "outside"\nlists = [{ path = "other.list" }]\n' >outside.toml
 grep -q i_know_this_is_open "$here/../config/cleandns.toml" || sed -i '/i_know/d' outside.toml
-XDG_STATE_HOME=$PWD/outside-state on outside "$binary" --config outside.toml >outside.out 2>outside.log &
+XDG_STATE_HOME=$PWD/outside-state start_on outside "$binary" --config outside.toml >outside.out 2>outside.log &
 outside=$!
-on router "$binary" --config own.toml >out 2>log &
+start_on router "$binary" --config own.toml >out 2>log &
 server=$!
 until_true "cleandns on the router" cat out -- "is ready"
 until_true "another resolver outside" cat outside.out -- "is ready"
@@ -66,10 +83,14 @@ asks=(on device dig +tries=1 +time=2 nothing.example)
 until_true "without rules a device asks whom it likes" "${asks[@]}" @203.0.113.2 -- "outside/other"
 until_true "and in secret" on device bash -c 'https 203.0.113.8 443' -- through
 
-on router "$binary" --config own.toml lists export --format nftables --output bypass.nft
 sed '/httpdns\|rented/d' "$here/../config/router.nft" >router.nft
-succeeds "the rules are loaded" on router nft -f bypass.nft
-succeeds "with those that lead" on router nft -f router.nft
+# head_of FILE: the commands in the head of a file of rules, as they stand there, but for the folder.
+head_of() { sed -n "/^# Where/q; s|/etc/cleandns|$PWD|g; s/^#   //p" "$here/../config/$1"; }
+head_of router.nft >commands
+expect "the head of router.nft says how" cat commands -- "cleandns lists export" "nft -f $PWD/bypass.nft" "nft -f $PWD/router.nft"
+mkdir bin && printf '#!/bin/sh\nexec %q --config %q "$@"\n' "$binary" "$PWD/own.toml" >bin/cleandns && chmod +x bin/cleandns
+with_path() { PATH=$PWD/bin:$PATH on "$@"; }
+succeeds "the rules are loaded by the commands in their head" with_path router bash -euxo pipefail commands
 for server_of in 203.0.113.2 2001:db8::2; do
   expect "port 53 of $server_of leads to cleandns" on device dig @"$server_of" +tries=1 +time=2 blocked.example -- "own/own"
   expect "over TCP too" on device dig @"$server_of" +tcp +tries=1 +time=2 blocked.example -- "own/own"
@@ -89,5 +110,61 @@ expect "the old one isn't" on device bash -c 'https 203.0.113.8 443' -- through
 kill -TERM "$server" "$outside" 2>/dev/null || true
 wait "$server" "$outside" || true
 server=
-for host in device router outside; do ip netns delete "$host"; done
+
+# cleandns on another machine of the network: whom it sees is told by the program that blocks.
+cat >elsewhere.toml <<'TOML'
+[listen]
+do53 = ["192.168.1.2:53", "[fd00::2]:53"]
+[admin]
+listen = ""
+[[program]]
+name = "direct"
+lists = [{ path = "own.list" }]
+[[program]]
+name = "led"
+mode = "off"
+lists = [{ path = "own.list" }]
+[[group]]
+name = "router"
+clients = ["192.168.1.1", "fd00::1"]
+programs = { direct = "off", led = "enforce" }
+TOML
+XDG_STATE_HOME=$PWD/outside-state start_on outside "$binary" --config outside.toml >outside.out 2>outside.log &
+outside=$!
+start_on resolver "$binary" --config elsewhere.toml >out 2>log &
+server=$!
+until_true "cleandns on another machine" cat out -- "is ready"
+until_true "and again a resolver outside" cat outside.out -- "is ready"
+cp "$here/../config/router-elsewhere.nft" .
+head_of router-elsewhere.nft >commands
+expect "the head of router-elsewhere.nft says how" cat commands -- "nft -f $PWD/router-elsewhere.nft"
+succeeds "its rules are loaded by the commands in their head" on router bash -euxo pipefail commands
+for server_of in 203.0.113.2 2001:db8::2; do
+  for how in +notcp +tcp; do
+    asks=(dig @"$server_of" "$how" +tries=1 +time=2)
+    expect "$server_of by a device, $how" on device "${asks[@]}" blocked.example -- "led/own"
+    expect "$server_of by the machine of cleandns itself, $how" on resolver "${asks[@]}" nothing.example -- "outside/other"
+    expect "$server_of by who isn't among the devices, $how" on guest "${asks[@]}" nothing.example -- "outside/other"
+  done
+done
+expect "from another address of it" on resolver dig -b fd00::22 @2001:db8::2 +tries=1 +time=2 nothing.example -- "outside/other"
+for host in device guest; do
+  for address in 192.168.1.2 fd00::2; do
+    for how in +notcp +tcp; do
+      expect "a $host that asks $address by itself is seen, $how" on "$host" dig @"$address" "$how" +tries=1 +time=2 \
+        blocked.example -- "direct/own"
+    done
+  done
+done
+# As OpenWrt's script has it: the first two once more, in a firewall that is empty again.
+on router nft delete table inet cleandns
+sed -n '/^```sh not run: it changes the firewall/,/^```$/p' "$here/../config/ROUTER.md" | grep '^nft' | sed "s|/etc/cleandns|$PWD|" >script
+expect "ROUTER.md has lines for OpenWrt" cat script -- "$PWD/bypass.nft" "$PWD/router.nft"
+succeeds "which load the rules" on router sh -eu script
+expect "and have it led to the router" on router nft list chain inet cleandns lead -- "redirect to :53"
+
+kill -TERM "$server" "$outside" 2>/dev/null || true
+wait "$server" "$outside" || true
+server=
+for host in "${hosts[@]}"; do ip netns delete "$host"; done
 umount /run/netns
