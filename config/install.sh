@@ -3,21 +3,27 @@
 #
 #   config/install.sh system    PROGRAM FOLDER   for a server: / if you install by hand, else what is packed
 #   config/install.sh container PROGRAM FOLDER   for an image on `scratch`: the program, configuration and lists
+#   config/install.sh remove            FOLDER   takes away what `system` has laid there
 #
-# What stands in etc/cleandns already is left as it is.
+# What stands in etc/cleandns already is left as it is, also by `remove`, but for its link to the lists.
 set -eu
 
 usage() {
-  echo "usage: $0 system|container PROGRAM FOLDER" >&2
+  echo "usage: $0 system|container PROGRAM FOLDER, or $0 remove FOLDER" >&2
   exit 64
 }
 
-[ $# -eq 3 ] || usage
-kind=$1
-program=$2
-folder=${3%/}
+kind=${1-}
+if [ "$kind" = remove ]; then
+  [ $# -eq 2 ] || usage
+  folder=${2%/}
+else
+  [ $# -eq 3 ] || usage
+  program=$2
+  folder=${3%/}
+fi
 project=$(cd "$(dirname "$0")/.." && pwd)
-[ -x "$program" ] || { echo "$0: $program isn't a program that can be run" >&2; exit 1; }
+[ "$kind" = remove ] || [ -x "$program" ] || { echo "$0: $program isn't a program that can be run" >&2; exit 1; }
 
 # configuration ADDRESSES FILE: the shipped configuration, answering there.
 configuration() {
@@ -79,7 +85,22 @@ system() {
   done
 }
 
+remove() {
+  if [ -e "$folder/var/lib/dpkg/info/cleandns.list" ]; then
+    echo "$0: the package cleandns is installed in ${folder:-/}: apt remove cleandns" >&2
+    exit 1
+  fi
+  rm -f "$folder/usr/bin/cleandns" "$folder"/usr/share/man/man1/cleandns.1.gz "$folder"/usr/share/man/man1/cleandns-*.1.gz \
+    "$folder/usr/share/bash-completion/completions/cleandns" "$folder/usr/share/zsh/vendor-completions/_cleandns" \
+    "$folder/usr/share/fish/vendor_completions.d/cleandns.fish"
+  for unit in "$project"/config/*.service "$project"/config/*.socket; do
+    rm -f "$folder/usr/lib/systemd/system/$(basename "$unit")"
+  done
+  rm -rf "$folder/usr/share/cleandns" "$folder/usr/share/doc/cleandns"
+  [ ! -L "$folder/etc/cleandns/blocklists" ] || [ -e "$folder/etc/cleandns/blocklists" ] || rm "$folder/etc/cleandns/blocklists"
+}
+
 case $kind in
-  system | container) "$kind" ;;
+  system | container | remove) "$kind" ;;
   *) usage ;;
 esac
