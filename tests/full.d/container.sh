@@ -1,6 +1,7 @@
 # The image: what its first stage makes is made here by the same commands with this machine's compiler; its last stage is
-# built from the Dockerfile by buildah, and run by podman as CONTAINERS.md says, on the network of this test.
-# Sourced by tests/full.
+# built from the Dockerfile by buildah, and run on the network of this test by podman, by a dockerd of its own with the
+# commands of CONTAINERS.md, and by runc as containerd has it run for Kubernetes. Not run: `docker build`, since its base comes
+# from a registry, and whatever needs a cluster. Sourced by tests/full.
 
 mkdir -p "$work/container/storage" && cd "$work/container"
 static=$here/../target/release/cleandns-static
@@ -15,7 +16,7 @@ storage=(--storage-driver vfs --root "$PWD/storage" --runroot "$PWD/run")
 pod() { podman --runtime crun --cgroup-manager cgroupfs "${storage[@]}" "$@"; }
 # Nothing here keeps the time for health checks; a sandbox may not raise limits.
 how=(--cgroups disabled --no-healthcheck --ulimit nofile=4096:4096 --ulimit nproc=1000:1000 --network host)
-# As the documents say.
+# Tighter than the documents say: podman gives the user the capability, so this holds too.
 tight=(--read-only --cap-drop ALL --cap-add NET_BIND_SERVICE --security-opt no-new-privileges)
 
 succeeds "buildah builds the last stage" buildah "${storage[@]}" build --isolation chroot --format docker \
@@ -64,3 +65,88 @@ pod stop --time 20 third >/dev/null 2>&1
 expect "without the capability it can't start" pod run --rm "${how[@]}" --read-only --cap-drop ALL cleandns health -- \
   "peration not permitted"
 pod rm -fa >/dev/null 2>&1 || true
+
+# Docker gives a user who isn't root no capability, which podman's kindness would hide. A dockerd of its own, with processes and
+# mounts of its own, which all end with it.
+pod save --quiet cleandns --output image.tar
+export DOCKER_HOST=unix://$PWD/docker.sock
+mkdir docker
+# shellcheck disable=SC2016
+unshare --mount --pid --fork --kill-child bash -c '
+  mount -t proc proc /proc && mount -t tmpfs none /run
+  exec dockerd --host "$DOCKER_HOST" --data-root "$PWD/docker" --exec-root /run/docker --pidfile /run/docker.pid \
+    --storage-driver vfs --iptables=false --ip6tables=false --bip 172.30.0.1/24' >docker.log 2>&1 &
+driver=$!
+until_true "a dockerd for this test" docker info -- "Storage Driver: vfs"
+expect "takes the image" docker load --input image.tar -- "Loaded image"
+docker tag localhost/cleandns cleandns
+# block PATTERN: the block of commands of CONTAINERS.md that has it, lines that are continued as one.
+block() {
+  awk -v pattern="$1" '/^```/ { if (inside && text ~ pattern) printf "%s", text; inside = !inside; text = ""; next }
+    inside { line = $0; if (sub(/ *\\$/, " ", line)) text = text line; else text = text line "\n" }' "$here/../config/CONTAINERS.md" |
+    sed 's/^docker compose /docker-compose /'
+}
+block 'docker build' >commands
+expect "CONTAINERS.md says how" cat commands -- "docker build -t cleandns ." "docker run -d --name cleandns --network host" \
+  "docker exec cleandns /usr/bin/cleandns health"
+succeeds "docker: it starts as CONTAINERS.md says" bash -euxo pipefail <(grep '^docker run' commands)
+until_true "docker: it answers on port 53" dig "${here_53[@]}" www.tiktok.com -- "clean-store/tiktok"
+expect "docker: its health" bash -euxo pipefail <(grep '^docker exec' commands) -- answers
+until_true "docker: its health check too" docker inspect --format '{{.State.Health.Status}}' cleandns -- healthy
+inside() { nsenter --target "$(pgrep --parent "$driver")" --mount --pid "$@"; }
+status_in_docker() { inside cat "/proc/$(docker inspect --format '{{.State.Pid}}' "$1")/status"; }
+expect "docker: a user with one capability, who forbids itself more" status_in_docker cleandns -- $'Uid:\t65532\t65532' \
+  $'CapEff:\t0000000000000400' $'CapBnd:\t0000000000000400' $'NoNewPrivs:\t1'
+docker rm --force cleandns >/dev/null
+expect "docker: no-new-privileges would take port 53 away" docker run --rm --network host --read-only --tmpfs /tmp --cap-drop ALL \
+  --cap-add NET_BIND_SERVICE --security-opt no-new-privileges cleandns -- "ermission denied"
+mkdir cleandns && cp -r own/cleandns.toml own/lists cleandns/ && chmod -R a+rX cleandns
+block '--config /config/cleandns.toml' | grep '^docker run' >commands
+succeeds "docker: a configuration of one's own, as CONTAINERS.md says" bash -euxo pipefail commands
+until_true "docker: is in force" dig "${here_53[@]}" second.example -- "own/own own.list:2"
+docker rm --force cleandns >/dev/null
+# On a bridge low ports are everybody's, so it may be tighter there. Nothing is published: that is Docker's.
+docker run -d --name bridged --read-only --tmpfs /tmp --cap-drop ALL --cap-add NET_BIND_SERVICE \
+  --security-opt no-new-privileges cleandns >/dev/null
+until_true "docker: on a bridge, with no-new-privileges" dig "@$(docker inspect --format '{{.NetworkSettings.IPAddress}}' bridged)" \
+  +tries=1 +time=2 www.tiktok.com -- "clean-store/tiktok"
+docker rm --force bridged >/dev/null
+# The compose file, from the project's folder, with the image that is there.
+block 'docker-?.?compose' | grep '^docker-compose' >commands
+expect "CONTAINERS.md has it with Compose" cat commands -- "config/compose.yaml up -d" "exec cleandns"
+in_project() { (cd "$here/.." && bash -euxo pipefail "$1"); }
+grep 'up -d' commands >up && grep 'exec cleandns' commands | sed 's/ exec / exec -T /' >status
+succeeds "docker: Compose starts it" in_project "$PWD/up"
+until_true "docker: by Compose, on port 53" dig "${here_53[@]}" www.tiktok.com -- "clean-store/tiktok"
+expect "docker: and tells of its lists" in_project "$PWD/status" -- /etc/cleandns/blocklists/clean-store/tiktok.list
+succeeds "docker: Compose ends it" docker-compose -f "$here/../config/compose.yaml" down --volumes
+kill -TERM "$(pgrep --parent "$driver")" 2>/dev/null || true
+wait "$driver" || true
+driver=
+unset DOCKER_HOST
+
+# Kubernetes: containerd gives the capability to the process that becomes the program, not to its user, and
+# `allowPrivilegeEscalation: false` is no_new_privs. runc is what containerd has run it.
+mkdir -p pod/rootfs && cp -a out/. pod/rootfs/ && mkdir -p pod/rootfs/{proc,dev,tmp} && chown 65532:65532 pod/rootfs/var/lib/cleandns
+as_kubernetes() {
+  jq -n --argjson had "$1" '{ociVersion: "1.0.2", hostname: "", root: {path: "rootfs"},
+    process: {user: {uid: 65532, gid: 65532}, args: ["/usr/bin/cleandns"], cwd: "/var/lib/cleandns", noNewPrivileges: true,
+      env: ["STATE_DIRECTORY=/var/lib/cleandns"], capabilities: {bounding: ["CAP_NET_BIND_SERVICE"], permitted: $had, effective: $had}},
+    mounts: [{destination: "/proc", type: "proc", source: "proc"}, {destination: "/tmp", type: "tmpfs", source: "tmpfs"}],
+    linux: {namespaces: [{type: "mount"}, {type: "pid"}]}} | del(.hostname)' >pod/config.json
+  exec runc --root "$PWD/runc" run --bundle pod "pod$2"
+}
+(as_kubernetes '["CAP_NET_BIND_SERVICE"]' 1) >pod.out 2>&1 &
+server=$!
+until_true "as in Kubernetes: it answers on port 53" dig "${here_53[@]}" www.tiktok.com -- "clean-store/tiktok"
+runc --root "$PWD/runc" kill pod1 TERM
+wait "$server" || true
+server=
+given_nothing() { (as_kubernetes '[]' 2); }
+expect "with cri-dockerd it would not" given_nothing -- "ermission denied"
+
+# What the commands for Kubernetes make of files, by kubectl, without a cluster: nothing is applied.
+mkdir -p manifests && cp -r own/lists manifests/
+from_block() { (cd manifests && block "$1" | grep "$2" | sed 's/ | kubectl apply .*//; /--dry-run/!s/$/ --dry-run=client -o yaml/' | bash -eu); }
+expect "kubectl makes the token" from_block 'create secret' 'create secret' -- "kind: Secret" "name: cleandns" "namespace: cleandns" "  token: "
+expect "and the lists" from_block 'create configmap' 'create configmap' -- "kind: ConfigMap" "name: cleandns-lists" "own.list:"
