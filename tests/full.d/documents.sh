@@ -1,5 +1,8 @@
 # Every command in the documents, as it stands there, with the release build: blocks of `sh` as scripts, those of
-# `console` command by command, with what is shown as output. What can't be run says why. Sourced by tests/full.
+# `console` command by command, with what is shown as output; and what stands within a line or a table's cell. What can't be
+# run says why: as a block it must be a script that bash reads, whose commands of ours are held against what the program
+# takes; within a line, `not_run` below has the reason. Of OpenWrt's commands only the form is tried, by stand-ins.
+# Sourced by tests/full.
 
 mkdir -p "$work/documents/target/release" "$work/documents/bin" "$work/commands"
 cd "$work/documents" || exit
@@ -96,6 +99,98 @@ console() {
   run_one
 }
 
+# takes PLACE COMMAND: the program knows the commands, options and forms of values, by asking for help behind them.
+takes() {
+  local words
+  read -ra words <<<"${2#cleandns}"
+  succeeds "$1: $2, which isn't run, is a command" "$binary" "${words[@]}" --help
+}
+
+# with_stand_ins FILE: a script for OpenWrt, by stand-ins that look at the form of what they are told.
+mkdir stand-ins
+cat >stand-ins/uci <<'UCI'
+#!/bin/sh
+case $1:$# in
+  set:2 | add_list:2) echo "$2" | grep -qE '^[a-z]+\.(@[a-z]+\[[0-9]+\]|[a-z]+)\.[a-z_]+=.+$' && exit ;;
+  commit:2) echo "$2" | grep -qE '^[a-z]+$' && exit ;;
+esac
+echo "no command of uci: $*" >&2
+exit 1
+UCI
+cat >stand-ins/service <<'SERVICE'
+#!/bin/sh
+[ $# = 2 ] && [ "$2" = restart ] && exit
+echo "no command of service: $*" >&2
+exit 1
+SERVICE
+chmod +x stand-ins/*
+with_stand_ins() { PATH=$PWD/stand-ins:$PATH bash -euo pipefail "$1"; }
+
+# within_lines FILE: each piece of code within a line outside of blocks, with its place, on one line.
+within_lines() {
+  awk -v file="$1" '
+    function pieces(  n, part, i, at, text) {
+      n = split(paragraph, part, "`")
+      at = begun
+      for (i = 1; i <= n; i++) {
+        text = part[i]
+        if (i % 2 == 0) { gsub(/[ \n]+/, " ", text); gsub(/\\\|/, "|", text); printf "%s:%d\t%s\n", file, at, text }
+        at += gsub(/\n/, "", part[i])
+      }
+      paragraph = ""
+    }
+    /^ *```/ { pieces(); inside = !inside; next }
+    inside { next }
+    /^ *$/ { pieces(); next }
+    paragraph == "" { begun = NR }
+    { paragraph = paragraph $0 "\n" }
+    END { pieces() }
+  ' "$here/../$1"
+}
+
+# not_run COMMAND: why a command within a line isn't run here; nothing if it is.
+not_run() {
+  case $1 in
+    'sudo setcap '* | 'sudo sysctl '*) echo "by-hand.sh runs it" ;;
+    'systemctl '* | 'install -d -o cleandns '* | 'ulimit '*) echo "it is for a machine with the service installed" ;;
+    'apt '* | 'apt-get '*) echo "package.sh does it by dpkg" ;;
+    'tcpdump '* | 'dig @192.168.'*) echo "it needs a network with others" ;;
+    'clickhouse-client '*) echo "it needs a server of ClickHouse" ;;
+    'promtool '*) echo "monitoring.sh runs it" ;;
+    'tests/run '*) echo "it is what runs this" ;;
+  esac
+}
+
+# one_within PLACE COMMAND: runs a command of ours, or asks whether the program takes it.
+one_within() {
+  local why command=$2 place=$1 choice
+  why=$(not_run "$command")
+  [[ -z $why ]] || return 0
+  command=${command#sudo }
+  case $command in
+    cleandns\ * | 'curl -s '*) ;;
+    *) failed=$((failed + 1)); echo "FAILED $place: $command is neither run nor said not to be"; return ;;
+  esac
+  # [a | b] is each of them, and neither.
+  if [[ $command =~ ^([^\[]*)\[([^]|]*)\|([^]|]*)\](.*)$ ]]; then
+    local before=${BASH_REMATCH[1]} first=${BASH_REMATCH[2]} second=${BASH_REMATCH[3]} after=${BASH_REMATCH[4]}
+    for choice in "$first" "$second" ''; do one_within "$place" "$before$choice$after"; done
+    return
+  fi
+  # What is to be filled in, and what serves, changes another folder, or asks another server, is only held against what the
+  # program takes.
+  if [[ $command =~ \[|\||' serve'|/etc/|'--source clickhouse' || $command =~ (^|[ =])[A-Z]+($|[^a-z]) ]]; then
+    command=$(sed -E 's/[][]//g; s/\|.*//; s/--type T\b/--type A/; s/--(from|to) T\b/--\1 2d/; s/--match M\b/--match subtree/
+      s/--mode M\b/--mode shadow/; s/--client (IP|C|ADDRESS)\b/--client 192.0.2.1/; s/(diff.*--format) F/\1 hosts/
+      s/(report.*--format) F/\1 json/; s/(export.*--format) F/\1 text/; s/ TYPE\b/ A/' <<<"$command")
+    takes "$place" "$command"
+    return
+  fi
+  serving
+  succeeds "$place: $command" timeout 60 bash -euo pipefail -c "$command"
+  run=$((run + 1))
+}
+
 run=0
 while IFS=$'\t' read -r place language file why; do
   case $language in
@@ -103,7 +198,13 @@ while IFS=$'\t' read -r place language file why; do
     toml | yaml | sql | ini | text) continue ;;
     *) failed=$((failed + 1)); echo "FAILED $place: a block of what? name its language"; continue ;;
   esac
-  if [[ -n $why ]]; then continue; fi
+  if [[ -n $why ]]; then
+    succeeds "$place, which isn't run, is a script" bash -n "$file"
+    # Commands of ours that are a line of their own, or begin one.
+    while read -r line; do takes "$place" "$line"; done < <(sed -nE 's/^(sudo )?(cleandns [^#|&]*).*/\2/p' "$file")
+    if grep -q '^uci ' "$file"; then succeeds "$place, by stand-ins" with_stand_ins "$file"; fi
+    continue
+  fi
   [[ $place != blocklists/README.md:* ]] || [[ ! -s $file ]] || ! grep -q /srv/lists "$file" || {
     succeeds "$place" bash -c "cd '$work/all' && $(declare -f console alike); console '$file'"
     run=$((run + 1))
@@ -122,6 +223,20 @@ done < <(
 )
 # Should the reading above ever find nothing, that is no success.
 ((run >= 15)) || { failed=$((failed + 1)); echo "FAILED only $run blocks of commands were found in the documents"; }
+
+# Commands within lines ask a server with the groups that they name.
+if [[ -n ${server:-} ]]; then
+  kill -TERM "$server" 2>/dev/null || true
+  wait "$server" || true
+fi
+printf '\n[[group]]\nname = "guests"\nclients = ["192.168.7.0/24"]\n' >>config/cleandns.toml
+run=0
+while IFS=$'\t' read -r place command; do one_within "$place" "$command" </dev/null; done < <(
+  cd "$here/.." || exit
+  for document in README.md $(find config blocklists -name '*.md' | sort); do within_lines "$document"; done |
+    grep -E $'\t(sudo|cleandns|systemctl|apt|apt-get|curl|dig|tcpdump|clickhouse-client|promtool|tests/run|install|ulimit) [^=]'
+)
+((run >= 30)) || { failed=$((failed + 1)); echo "FAILED only $run commands within lines were run"; }
 if [[ -n ${server:-} ]]; then
   kill -TERM "$server" 2>/dev/null || true
   wait "$server" || true

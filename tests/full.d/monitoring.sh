@@ -16,3 +16,10 @@ kill -TERM "$server" && wait "$server" || true
 server=
 succeeds "the alerts can be loaded" promtool check rules "$here/../config/prometheus-alerts.yml"
 succeeds "and ring when they should" promtool test rules "$here/data/alerts-test.yml"
+# The configuration of MONITORING.md, by the command there, in this folder in place of /etc/prometheus.
+sed -n '/^```yaml/,/^```$/p' "$here/../config/MONITORING.md" | sed "/^\`\`\`/d; s|/etc/prometheus|$PWD|" >prometheus.yml
+cp "$here/../config/prometheus-alerts.yml" cleandns-alerts.yml
+echo token >cleandns-token
+# shellcheck disable=SC2016
+promtool_command=$(sed -n 's/^`\(promtool check config [^`]*\)`.*/\1/p' "$here/../config/MONITORING.md")
+expect "Prometheus' configuration is one, by the command of MONITORING.md" bash -euc "$promtool_command" -- SUCCESS "rules found"
