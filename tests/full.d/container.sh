@@ -99,7 +99,7 @@ expect "docker: a user with one capability, who forbids itself more" status_in_d
   $'CapEff:\t0000000000000400' $'CapBnd:\t0000000000000400' $'NoNewPrivs:\t1'
 docker rm --force cleandns >/dev/null
 expect "docker: no-new-privileges would take port 53 away" docker run --rm --network host --read-only --tmpfs /tmp --cap-drop ALL \
-  --cap-add NET_BIND_SERVICE --security-opt no-new-privileges cleandns -- "ermission denied"
+  --cap-add NET_BIND_SERVICE --security-opt no-new-privileges cleandns -- "ports below 1024 need a privilege"
 mkdir cleandns && cp -r own/cleandns.toml own/lists cleandns/ && chmod -R a+rX cleandns
 block '--config /config/cleandns.toml' | grep '^docker run' >commands
 succeeds "docker: a configuration of one's own, as CONTAINERS.md says" bash -euxo pipefail commands
@@ -143,7 +143,7 @@ runc --root "$PWD/runc" kill pod1 TERM
 wait "$server" || true
 server=
 given_nothing() { (as_kubernetes '[]' 2); }
-expect "with cri-dockerd it would not" given_nothing -- "ermission denied"
+expect "with cri-dockerd it would not" given_nothing -- "ports below 1024 need a privilege"
 
 # What the commands for Kubernetes make of files, by kubectl, without a cluster: nothing is applied.
 mkdir -p manifests && cp -r own/lists manifests/
