@@ -1,4 +1,4 @@
-//! The Kubernetes manifests against Kubernetes' own types, and what they configure against this program.
+//! The Kubernetes manifests against Kubernetes' own schemas and types, and what they configure against this program.
 
 use crate::harness::folder;
 use k8s_openapi::{
@@ -9,7 +9,8 @@ use k8s_openapi::{
     },
     serde::{Serialize, de::DeserializeOwned},
 };
-use serde_json::Value;
+use schemars::JsonSchema;
+use serde_json::{Value, json};
 use std::{fs, path::Path, process::Command};
 
 /// A document of a manifest.
@@ -34,10 +35,14 @@ fn documents() -> Vec<Document> {
     documents
 }
 
-/// Reads a document as what it says it is, and holds it against what that type has kept of it: what it doesn't know, or
-/// takes for something else, is lost.
-fn read<T: DeserializeOwned + Serialize>(document: &Document) -> T {
+/// Reads a document as what it says it is. Its schema finds what is missing or of another type, which the type would put
+/// something in the place of; what the type doesn't know is lost in it, and found by holding the document against that.
+fn read<T: DeserializeOwned + Serialize + JsonSchema>(document: &Document) -> T {
     let Document { place, value } = document;
+    let schema = jsonschema::draft202012::new(schemars::schema_for!(T).as_value()).unwrap();
+    let wrong: Vec<String> =
+        schema.iter_errors(value).map(|error| format!("{}: {error}", error.instance_path())).collect();
+    assert!(wrong.is_empty(), "{place}: {}", wrong.join("; "));
     let read: T = serde_json::from_value(value.clone()).unwrap_or_else(|error| panic!("{place}: {error}"));
     let kept = serde_json::to_value(&read).unwrap();
     assert_same(place, value, &kept);
@@ -63,7 +68,7 @@ fn assert_same(place: &str, written: &Value, kept: &Value) {
 }
 
 /// Of all documents of a kind.
-fn all<T: DeserializeOwned + Serialize>(documents: &[Document], kind: &str) -> Vec<T> {
+fn all<T: DeserializeOwned + Serialize + JsonSchema>(documents: &[Document], kind: &str) -> Vec<T> {
     documents.iter().filter(|document| document.value["kind"] == kind).map(read).collect()
 }
 
@@ -84,11 +89,25 @@ fn manifests_say_what_kubernetes_knows() {
     }
 }
 
+/// What `read` has against a Service.
+fn objection(value: Value) -> String {
+    let document = Document { place: "here".to_owned(), value };
+    let panic = std::panic::catch_unwind(|| read::<Service>(&document)).expect_err("it was taken");
+    panic.downcast_ref::<String>().unwrap().clone()
+}
+
 #[test]
-#[should_panic(expected = "no such field")]
-fn a_field_that_kubernetes_does_not_know_is_found() {
-    let text = "{apiVersion: v1, kind: Service, metadata: {name: a}, spec: {externalTrafficPolice: Local}}";
-    read::<Service>(&Document { place: "here".to_owned(), value: serde_saphyr::from_str(text).unwrap() });
+fn what_kubernetes_would_not_take_is_found() {
+    let service = |spec| json!({ "apiVersion": "v1", "kind": "Service", "metadata": { "name": "a" }, "spec": spec });
+    read::<Service>(&Document { place: "here".to_owned(), value: service(json!({ "ports": [{ "port": 53 }] })) });
+    for (spec, expected) in [
+        (json!({ "externalTrafficPolice": "Local" }), "here.spec.externalTrafficPolice: no such field"),
+        (json!({ "ports": [{ "protocol": "UDP" }] }), "/spec/ports/0: \"port\" is a required property"),
+        (json!({ "ports": [{ "port": "53" }] }), "/spec/ports/0/port: \"53\" is not of type \"integer\""),
+    ] {
+        let said = objection(service(spec));
+        assert!(said.contains(expected), "no {expected:?} in {said}");
+    }
 }
 
 /// Every pod template with the labels it is chosen by.
