@@ -1,7 +1,9 @@
 //! `cleandns query` and `cleandns health`: questions to the running server, over DNS itself.
 
 use super::{
-    Failure, Outcome, say, say_json,
+    Failure, Outcome, http, say, say_json,
+    to_ask::Asked,
+    warn,
     wire_client::{Asking, exchange, reachable},
 };
 use crate::{
@@ -95,17 +97,45 @@ pub fn ask(config: &Config, name: &str, rr_type: &str, options: Options) -> Outc
     Ok(())
 }
 
-/// Asks what every cleandns answers by itself.
-pub fn health(config: &Config, json: bool) -> Outcome {
+/// What `health` found of a running server.
+#[derive(Serialize)]
+struct Healthy {
+    server: SocketAddr,
+    answers: bool,
+    /// What it says of itself at `/readyz`, and where; `None`: it has no HTTP, or that doesn't answer.
+    readyz: Option<http::Ready>,
+}
+
+/// Asks the running server what every cleandns answers by itself, and what it says of itself.
+pub fn health(asked: &Asked, json: bool) -> Outcome {
+    let (config, server) = match (answers(&asked.config), &asked.or) {
+        (Ok(server), _) => (&asked.config, server),
+        (Err(failure), None) => return Err(failure),
+        (Err(failure), Some(or)) => (or, answers(or).map_err(|_| failure)?),
+    };
+    // DNS is what people depend on. That the pages don't answer is told, and no reason to end a server that does.
+    let readyz = http::ready(config).unwrap_or_else(|why| {
+        warn(&why);
+        None
+    });
+    if let Some(ready) = readyz.as_ref().filter(|ready| !ready.serves) {
+        return Err(Failure::Other(format!("{server} answers, but {ready}")));
+    }
+    if json {
+        return say_json(&Healthy { server, answers: true, readyz });
+    }
+    say(format!("{server} answers\n"));
+    readyz.iter().for_each(|ready| say(format!("{ready}\n")));
+    Ok(())
+}
+
+/// The server's address, if it answers there.
+fn answers(config: &Config) -> Result<SocketAddr, Failure> {
     let server = server(config)?;
     let name = "localhost".parse().map_err(|error: crate::dns::NameError| Failure::Other(error.to_string()))?;
     let asking = Asking { name, rr_type: RrType::A, dnssec: false, cd: false };
     exchange(server, &asking, false).map_err(|error| no_answer(server, &error))?;
-    if json {
-        return say_json(&serde_json::json!({ "server": server, "answers": true }));
-    }
-    say(format!("{server} answers\n"));
-    Ok(())
+    Ok(server)
 }
 
 fn server(config: &Config) -> Result<SocketAddr, Failure> {

@@ -20,12 +20,14 @@ pub(super) mod reader;
 mod sections;
 mod show;
 pub(super) mod text;
+mod to_ask;
 mod world;
 
 pub use self::{
     parts::{ConfigFiles, files_of, folder_of, is_part},
     show::{Shown, defaults, show},
     text::{WORD_BYTES_MAX, duration, end_of_day, exception_name},
+    to_ask::{ToAsk, to_ask},
     world::{CONFIG_PATH, Embedded, World},
 };
 
@@ -101,7 +103,7 @@ fn read_all(documents: &[Document], origin: Origin, world: &World<'_>) -> Result
 
 fn examine_all(documents: &[Document], origin: Origin, world: &World<'_>) -> Examined {
     let report = Report::new(documents);
-    let config = read_documents(&report, |root| read_config(root, origin, world));
+    let config = examine_report(&report, origin, world);
     let sources = documents.iter().map(|document| document.name.clone()).collect();
     let config = Some(config).filter(|_| !report.is_broken());
     let (problems, warnings) = match report.finish() {
@@ -111,8 +113,19 @@ fn examine_all(documents: &[Document], origin: Origin, world: &World<'_>) -> Exa
     Examined { config, problems, warnings, sources }
 }
 
+/// Reads a report's documents, and notes in it what is wrong.
+fn examine_report(report: &Report<'_>, origin: Origin, world: &World<'_>) -> Config {
+    read_documents(report, |root| read_config(root, origin, world))
+}
+
 /// All texts that make up a configuration, in the order in which they count.
 fn documents(origin: &Origin, world: &World<'_>) -> Result<Vec<Document>, Problems> {
+    let (documents, problems) = gather(origin, world);
+    if problems.is_empty() { Ok(documents) } else { Err(Problems(problems)) }
+}
+
+/// Those texts that can be read, and why others can't.
+fn gather(origin: &Origin, world: &World<'_>) -> (Vec<Document>, Vec<Problem>) {
     let mut documents = Vec::new();
     let mut problems = Vec::new();
     let mut add = |name: String, octets: Result<Vec<u8>, String>| match octets.and_then(as_text) {
@@ -138,11 +151,8 @@ fn documents(origin: &Origin, world: &World<'_>) -> Result<Vec<Document>, Proble
         let folder = folder_of(origin).unwrap_or_default();
         problems.push(Problem::whole_file(world.shown_path(&folder), message));
     }
-    if !problems.is_empty() {
-        return Err(Problems(problems));
-    }
     documents.extend(world.overrides());
-    Ok(documents)
+    (documents, problems)
 }
 
 fn as_text(octets: Vec<u8>) -> Result<String, String> {
