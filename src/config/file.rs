@@ -46,6 +46,8 @@ use std::{
 
 /// Octets of all files of a configuration: people write it, so more is the wrong file.
 const CONFIG_BYTES_MAX: u64 = 1 << 20;
+/// What is wrong with a link whose target isn't there.
+const LINK_TO_NOTHING: &str = "is a link to nothing; correct it, or take it away";
 /// Files in `conf.d`: more is another folder.
 const FILES_MAX: usize = 200;
 
@@ -106,11 +108,27 @@ fn examine_all(documents: &[Document], origin: Origin, world: &World<'_>) -> Exa
     let config = examine_report(&report, origin, world);
     let sources = documents.iter().map(|document| document.name.clone()).collect();
     let config = Some(config).filter(|_| !report.is_broken());
+    let unread = unread_variables(&report, world);
     let (problems, warnings) = match report.finish() {
-        Ok(warnings) => (Vec::new(), warnings),
+        Ok(warnings) => (Vec::new(), warnings.into_iter().chain(unread).collect()),
         Err(Problems(problems)) => (problems, Vec::new()),
     };
     Examined { config, problems, warnings, sources }
+}
+
+/// Variables of the environment that look as if they were meant to override an option, and don't. Others, such as those
+/// that Kubernetes sets for a service called cleandns, are nobody's mistake.
+fn unread_variables(report: &Report<'_>, world: &World<'_>) -> Vec<Problem> {
+    if world.unread.is_empty() {
+        return Vec::new();
+    }
+    let options = report.asked();
+    let told = world.unread.iter().filter_map(|variable| {
+        let meant = world::meant(variable, options.iter())?;
+        let message = format!("it is not read; did you mean {meant}? Two underscores stand for a dot");
+        Some(Problem::whole_file(format!("environment variable {variable}"), message))
+    });
+    told.collect()
 }
 
 /// Reads a report's documents, and notes in it what is wrong.
@@ -138,9 +156,13 @@ fn gather(origin: &Origin, world: &World<'_>) -> (Vec<Document>, Vec<Problem>) {
     let ConfigFiles { paths: files, unseen } = files_of(origin);
     let mut bytes_left = CONFIG_BYTES_MAX;
     for path in files.iter().take(1 + FILES_MAX) {
-        let octets = read_bounded(path, bytes_left).map_err(|why| match path {
-            path if *path == files[0] => why,
-            _ => format!("{why}; all files together may have {CONFIG_BYTES_MAX} octets"),
+        let octets = read_bounded(path, bytes_left).map_err(|why| {
+            let is_first = *path == files[0];
+            let is_larger = path.metadata().is_ok_and(|about| about.len() > bytes_left);
+            match is_larger && !is_first {
+                true => format!("{why}; all files together may have {CONFIG_BYTES_MAX} octets"),
+                false => why,
+            }
         });
         bytes_left -= octets.as_ref().map_or(0, |octets| octets.len() as u64);
         add(world.shown_path(path), octets);
@@ -175,13 +197,17 @@ impl Config {
 /// The file to read. One that is asked for must be there.
 fn find_config(requested: Option<&Path>, world: &World<'_>) -> Result<Origin, Problems> {
     let Some(requested) = requested else {
-        // A file that is there and out of reach is chosen too: reading it will say why it can't be used.
-        let there = |path: &PathBuf| path.metadata().map_or_else(|error| !is_absence(&error), |about| about.is_file());
+        // A file that is there and out of reach is chosen too: reading it will say why it can't be used. So is a link to
+        // nothing.
+        let there = |path: &PathBuf| match path.metadata() {
+            Ok(about) => about.is_file(),
+            Err(error) => !is_absence(&error) || path.is_symlink(),
+        };
         return Ok(world.search_paths().into_iter().find(there).map_or(Origin::Embedded, Origin::File));
     };
     let path = world.current_folder.join(requested);
     match path.metadata() {
-        Err(error) if is_absence(&error) => {
+        Err(error) if is_absence(&error) && !path.is_symlink() => {
             let message = "there is no such file; correct --config, or leave it out to have the usual places searched";
             Err(Problems(vec![Problem::whole_file(requested.display().to_string(), message)]))
         }
@@ -197,6 +223,7 @@ fn read_bounded(path: &Path, bytes_max: u64) -> Result<Vec<u8>, String> {
         Ok(())
     };
     match read(&mut octets) {
+        Err(error) if is_absence(&error) && path.is_symlink() => Err(LINK_TO_NOTHING.to_owned()),
         Err(error) => Err(format!("{} can't be read: {error}", path.display())),
         Ok(()) if octets.len() as u64 > bytes_max => {
             Err(format!("{} is larger than {bytes_max} octets", path.display()))
