@@ -116,9 +116,7 @@ fn run_command(args: Args) -> Outcome {
             let config = if offline { load()?.config } else { running()? };
             explain::explain(config, &explain::Asked { name, rr_type, client, json, offline, no_overlay })
         }
-        Command::Lists { command: ListsCommand::Status { verbose, json } } => {
-            lists::status(&running()?, verbose, json)
-        }
+        Command::Lists { command: ListsCommand::Status { verbose, json } } => lists::status(&running()?, verbose, json),
         Command::Lists { command: ListsCommand::Update { json } } => lists::update(&running()?, json),
         Command::Lists { command: ListsCommand::Versions { list, diff, to, json } } => {
             lists::versions(&running()?, &list, diff.as_deref().map(|from| (from, to.as_str())), json)
@@ -126,9 +124,7 @@ fn run_command(args: Args) -> Outcome {
         Command::Lists { command: ListsCommand::Rollback { list, version, reason, json } } => {
             lists::roll_back(&running()?, &list, version.as_deref(), &reason, json)
         }
-        Command::Lists { command: ListsCommand::Release { list, json } } => {
-            lists::release(&running()?, &list, json)
-        }
+        Command::Lists { command: ListsCommand::Release { list, json } } => lists::release(&running()?, &list, json),
         // Two files can be compared whatever is wrong with the configuration.
         Command::Lists { command: ListsCommand::Diff { old, new, format, extent, count, asked, source, json } } => {
             let asked = asked.map(|asked| {
