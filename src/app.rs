@@ -5,11 +5,13 @@ mod others;
 mod outside;
 mod resolving;
 mod sockets;
+mod whereabouts;
 
 pub use self::{
     alive::SignsOfLife,
     outside::{FollowLog, Outside},
     sockets::obstacles,
+    whereabouts::Whereabouts,
 };
 
 use self::{
@@ -37,6 +39,7 @@ pub use crate::{listener::Start, systemd::Passed};
 use anyhow::Context;
 use std::{
     net::SocketAddr,
+    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -90,6 +93,8 @@ pub struct Running {
     pub settings: Arc<Settings>,
     files: Option<Files>,
     warm: Option<Arc<Warm>>,
+    /// Where this server is found was written there.
+    told: Option<(Whereabouts, PathBuf)>,
     watching: Watching,
     stop: watch::Sender<bool>,
     serving: Serving,
@@ -224,7 +229,13 @@ pub async fn start(config: Config, mut outside: Outside) -> Result<Running, AppE
     let watching = lists.watch().context("could not start the thread that watches the lists")?;
     let contact = tokio::spawn(make_contact(health.clone()));
     // What has come into force so far is good enough for the next start.
-    let _ = tokio::task::spawn_blocking(move || kept_overlay.keep()).await;
+    let told = config.state_dir.clone().map(|folder| (Whereabouts::new(&config, &dns, admin), folder));
+    let telling = told.clone();
+    let lasting = move || {
+        kept_overlay.keep();
+        telling.iter().for_each(|(told, folder)| told.tell(folder));
+    };
+    let _ = tokio::task::spawn_blocking(lasting).await;
     Ok(Running {
         dns,
         admin,
@@ -235,6 +246,7 @@ pub async fn start(config: Config, mut outside: Outside) -> Result<Running, AppE
         settings,
         files,
         warm,
+        told,
         watching,
         stop,
         serving,
@@ -319,6 +331,8 @@ impl Running {
     pub async fn stop(self) {
         let _ = self.stop.send(true);
         self.contact.abort();
+        let told = self.told;
+        let _ = tokio::task::spawn_blocking(move || told.iter().for_each(|(told, folder)| told.forget(folder))).await;
         let Serving { workers, streams, .. } = self.serving;
         let (watching, files) = (self.watching, self.files);
         let joined = tokio::task::spawn_blocking(move || {

@@ -1,7 +1,9 @@
 //! `cleandns query` and `cleandns health`: questions to the running server, over DNS itself.
 
 use super::{
-    Failure, Outcome, say, say_json,
+    Failure, Outcome, http, say, say_json,
+    to_ask::Asked,
+    warn,
     wire_client::{Asking, exchange, reachable},
 };
 use crate::{
@@ -95,21 +97,62 @@ pub fn ask(config: &Config, name: &str, rr_type: &str, options: Options) -> Outc
     Ok(())
 }
 
-/// Asks what every cleandns answers by itself.
-pub fn health(config: &Config, json: bool) -> Outcome {
+/// What `health` found of a running server.
+#[derive(Serialize, Default)]
+struct Found {
+    /// Where it was asked; `None`: nothing says where.
+    server: Option<SocketAddr>,
+    answers: bool,
+    /// What it says of itself at `/readyz`, and where; `None`: it has no HTTP, or that doesn't answer.
+    readyz: Option<http::Ready>,
+    /// Why it is not well; `None`: it is.
+    why: Option<String>,
+}
+
+/// Asks the running server what every cleandns answers by itself, and what it says of itself.
+pub fn health(asked: &Asked, json: bool) -> Outcome {
+    let mut found = Found { server: server(&asked.config).ok(), ..Found::default() };
+    let outcome = look(asked, &mut found);
+    if json {
+        found.why = outcome.as_ref().err().map(|failure| failure.text().to_owned());
+        say_json(&found)?;
+        // It is told.
+        return outcome.map_err(|failure| match failure {
+            Failure::Other(_) => Failure::Other(String::new()),
+            other => other,
+        });
+    }
+    outcome?;
+    found.server.iter().for_each(|server| say(format!("{server} answers\n")));
+    found.readyz.iter().for_each(|ready| say(format!("{ready}\n")));
+    Ok(())
+}
+
+fn look(asked: &Asked, found: &mut Found) -> Outcome {
+    let (config, server) = match (answers(&asked.config), &asked.or) {
+        (Ok(server), _) => (&asked.config, server),
+        (Err(failure), None) => return Err(failure),
+        (Err(failure), Some(or)) => (or, answers(or).map_err(|_| failure)?),
+    };
+    (found.server, found.answers) = (Some(server), true);
+    // DNS is what people depend on. That the pages don't answer is told, and no reason to end a server that does.
+    found.readyz = http::ready(config).unwrap_or_else(|why| {
+        warn(&why);
+        None
+    });
+    match found.readyz.as_ref().filter(|ready| !ready.serves) {
+        Some(ready) => Err(Failure::Other(format!("{server} answers, but {ready}"))),
+        None => Ok(()),
+    }
+}
+
+/// The server's address, if it answers there.
+fn answers(config: &Config) -> Result<SocketAddr, Failure> {
     let server = server(config)?;
     let name = "localhost".parse().map_err(|error: crate::dns::NameError| Failure::Other(error.to_string()))?;
     let asking = Asking { name, rr_type: RrType::A, dnssec: false, cd: false };
-    let answered = exchange(server, &asking, false).map_err(|error| no_answer(server, &error));
-    if json {
-        let why = answered.as_ref().err().map(Failure::text);
-        say_json(&serde_json::json!({ "server": server, "answers": answered.is_ok(), "why": why }))?;
-        // It is told.
-        return answered.map(drop).map_err(|_| Failure::Other(String::new()));
-    }
-    answered?;
-    say(format!("{server} answers\n"));
-    Ok(())
+    exchange(server, &asking, false).map_err(|error| no_answer(server, &error))?;
+    Ok(server)
 }
 
 fn server(config: &Config) -> Result<SocketAddr, Failure> {

@@ -81,7 +81,7 @@ fn look(found: Examined) -> Checked {
     if !is_whole(&["policy", "program", "group", "state"]) {
         return checked;
     }
-    let overlay::Laid { config, trouble, resting, pinned, file } = overlay::lay(config);
+    let overlay::Laid { config, trouble, resting, pinned, file, .. } = overlay::lay(config);
     checked.overlay = trouble;
     checked.besides.extend(file.map(|file| file.display().to_string()));
     checked.warnings.extend(pinned);

@@ -1,8 +1,16 @@
 //! `cleandns config`: what is configured, where that comes from, and what could be.
 
-use super::{Failure, Outcome, say, say_json};
+use super::{
+    Failure, Outcome,
+    overlay::{self, Laid},
+    say, say_json, warn,
+};
 use crate::{
-    config::{CONFIG_PATH, Config, Problems, Shown, schema, show},
+    config::{
+        CONFIG_PATH, Config, Problems, Shown,
+        overlay::{Key, Overlay, told},
+        schema, show,
+    },
     embedded,
 };
 use serde_json::{Map, Value, json};
@@ -11,17 +19,38 @@ use std::path::Path;
 /// Columns of a line before its place.
 const PLACE_COLUMN: usize = 48;
 
-/// Shows every option's value and where it comes from.
+/// Shows every option's value and where it comes from, with what was changed by pages or API upon it.
 pub fn show_all(file: Option<&Path>, json: bool) -> Outcome {
     let shown = super::with_world(false, |world| show(file, world));
-    let (config, all) = shown.map_err(|problems: Problems| Failure::Configuration(problems.to_string()))?;
+    let (config, mut all) = shown.map_err(|problems: Problems| Failure::Configuration(problems.to_string()))?;
+    let Laid { overlay, trouble, resting, file, .. } = overlay::lay(config.clone());
+    trouble.iter().for_each(|why| warn(why));
+    resting.iter().for_each(|why| warn(&format!("{why}; this change does nothing")));
+    let file = file.map(|file| file.display().to_string()).unwrap_or_default();
+    overlay.show(&file, &mut all);
     if json {
-        return say_json(&as_json(&all, "", &config));
+        let mut value = as_json(&all, "", &config);
+        if !overlay.is_empty() {
+            value["overlay"] = json!({ "file": file, "changes": changes(&overlay, |_| true) });
+        }
+        return say_json(&value);
     }
     let mut text = String::new();
     write_table(&all, "", &config, &mut text);
+    // What is no option, so that the rest can be used as it is.
+    let beside = changes(&overlay, |key| matches!(key, Key::Block(_) | Key::Pin { .. }));
+    if !beside.is_empty() {
+        text += &format!("\n# By pages or API, in {file}:\n");
+    }
+    beside.iter().for_each(|change| text += &format!("# - {change}\n"));
     say(text);
     Ok(())
+}
+
+/// What pages and API changed, in words.
+fn changes(overlay: &Overlay, counts: impl Fn(&Key) -> bool) -> Vec<String> {
+    let entries = overlay.entries().filter(|(key, _)| counts(key));
+    entries.map(|(key, entry)| told(key, None, Some(entry))).collect()
 }
 
 /// Prints the JSON Schema of the configuration.

@@ -21,6 +21,7 @@ mod replay;
 mod report;
 mod saying;
 mod serve;
+mod to_ask;
 mod wire_client;
 
 use crate::{
@@ -94,8 +95,10 @@ fn told(outcome: Outcome) -> ExitCode {
 
 fn run_command(args: Args) -> Outcome {
     let load = || load_config(args.config.clone(), false);
-    // Whoever asks the running server must be answered even while a list is gone.
-    let load_to_ask = || load_config(args.config.clone(), true);
+    // Whoever asks the running server must be answered even while a list is gone, or while the configuration is wrong.
+    let running = || to_ask::find(args.config.as_deref()).map(|asked| asked.config);
+    // What is on disk is asked for, too.
+    let load_to_read = || load_config(args.config.clone(), true);
     match args.command.unwrap_or(Command::Serve { take_over: false }) {
         Command::Serve { take_over } => {
             let loaded = load()?;
@@ -112,29 +115,25 @@ fn run_command(args: Args) -> Outcome {
             if json { check::as_json(found, strict) } else { check::check(found, verbose, strict) }
         }
         Command::Query { name, rr_type, tcp, dnssec, cd, json } => {
-            ask::ask(&load_to_ask()?.config, &name, &rr_type, ask::Options { tcp, dnssec, cd, json })
+            ask::ask(&running()?, &name, &rr_type, ask::Options { tcp, dnssec, cd, json })
         }
         Command::Explain { name, rr_type, client, json, offline, no_overlay } => {
-            let loaded = if offline { load()? } else { load_to_ask()? };
-            explain::explain(loaded.config, &explain::Asked { name, rr_type, client, json, offline, no_overlay })
+            let config = if offline { load()?.config } else { running()? };
+            explain::explain(config, &explain::Asked { name, rr_type, client, json, offline, no_overlay })
         }
-        Command::Lists { command: ListsCommand::Status { verbose, json } } => {
-            lists::status(&load_to_ask()?.config, verbose, json)
-        }
-        Command::Lists { command: ListsCommand::Update { json } } => lists::update(&load_to_ask()?.config, json),
+        Command::Lists { command: ListsCommand::Status { verbose, json } } => lists::status(&running()?, verbose, json),
+        Command::Lists { command: ListsCommand::Update { json } } => lists::update(&running()?, json),
         Command::Lists { command: ListsCommand::Versions { list, diff, to, json } } => {
-            lists::versions(&load_to_ask()?.config, &list, diff.as_deref().map(|from| (from, to.as_str())), json)
+            lists::versions(&running()?, &list, diff.as_deref().map(|from| (from, to.as_str())), json)
         }
         Command::Lists { command: ListsCommand::Rollback { list, version, reason, json } } => {
-            lists::roll_back(&load_to_ask()?.config, &list, version.as_deref(), &reason, json)
+            lists::roll_back(&running()?, &list, version.as_deref(), &reason, json)
         }
-        Command::Lists { command: ListsCommand::Release { list, json } } => {
-            lists::release(&load_to_ask()?.config, &list, json)
-        }
+        Command::Lists { command: ListsCommand::Release { list, json } } => lists::release(&running()?, &list, json),
         // Two files can be compared whatever is wrong with the configuration.
         Command::Lists { command: ListsCommand::Diff { old, new, format, extent, count, asked, source, json } } => {
             let asked = asked.map(|asked| {
-                let records = records::Records::open(&load_to_ask()?.config, source.as_deref(), None)?;
+                let records = records::Records::open(&load_to_read()?.config, source.as_deref(), None)?;
                 Ok::<_, Failure>((records, asked))
             });
             let shown = lists::Shown { count, json };
@@ -144,25 +143,25 @@ fn run_command(args: Args) -> Outcome {
             export::export(load()?.config, &export::Asked { format, program, services, mode, output, json })
         }
         Command::Pause { length, group, client, end, json } => {
-            pause::pause(&load_to_ask()?.config, &pause::Asked { length, group, client, end, json })
+            pause::pause(&running()?, &pause::Asked { length, group, client, end, json })
         }
-        Command::Cache { command: CacheCommand::Stats { json } } => cache::stats(&load_to_ask()?.config, json),
+        Command::Cache { command: CacheCommand::Stats { json } } => cache::stats(&running()?, json),
         Command::Cache { command: CacheCommand::Flush { name, subtree, json } } => {
-            cache::flush(&load_to_ask()?.config, name, subtree, json)
+            cache::flush(&running()?, name, subtree, json)
         }
         Command::Report { from, to, program, client, format, json, output, source, instance, k } => {
             let format = if json { report::Format::Json } else { format };
             let asked = report::Asked { from, to, program, client, format, output, source, instance, k };
-            report::report(&load_to_ask()?.config, &asked)
+            report::report(&load_to_read()?.config, &asked)
         }
         Command::Replay { file, against, before, format, no_overlay, top, json } => {
             let config = args.config;
             replay::replay(&replay::Asked { config, file, against, before, format, no_overlay, top, json })
         }
-        Command::Admin { command } => admin::admin(command, || load_to_ask().map(|loaded| loaded.config)),
+        Command::Admin { command } => admin::admin(command, || load_to_read().map(|loaded| loaded.config)),
         Command::Config { command: ConfigCommand::Show { json } } => config::show_all(args.config.as_deref(), json),
         Command::Config { command: ConfigCommand::Schema { json: _ } } => config::print_schema(),
-        Command::Health { json } => ask::health(&load_to_ask()?.config, json),
+        Command::Health { json } => ask::health(&to_ask::find(args.config.as_deref())?, json),
         Command::Completions { shell } => manual::completions(shell),
         Command::Man { folder } => manual::man(folder.as_deref()),
     }

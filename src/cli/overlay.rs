@@ -10,7 +10,7 @@ use crate::{
     embedded,
     settings::OverlayFile,
 };
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 /// A configuration with what was changed upon it.
 pub struct Laid {
@@ -23,6 +23,8 @@ pub struct Laid {
     pub pinned: Vec<String>,
     /// Where it was read; `None`: nothing is changed.
     pub file: Option<PathBuf>,
+    /// What was changed, as far as it counts.
+    pub overlay: Arc<Overlay>,
 }
 
 /// Before the place of a list that a server hasn't written yet, among the files inside the program.
@@ -50,6 +52,7 @@ pub fn lay(files: Config) -> Laid {
         resting: resting.into_iter().map(|resting| resting.why).collect(),
         pinned: pinned(&file.overlay()),
         file: file.path().filter(|_| is_changed).map(PathBuf::from),
+        overlay: file.overlay(),
     }
 }
 

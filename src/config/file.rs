@@ -20,12 +20,14 @@ pub(super) mod reader;
 mod sections;
 mod show;
 pub(super) mod text;
+mod to_ask;
 mod world;
 
 pub use self::{
     parts::{ConfigFiles, files_of, folder_of, is_part},
     show::{Shown, defaults, show},
     text::{WORD_BYTES_MAX, duration, end_of_day, exception_name, name},
+    to_ask::{ToAsk, to_ask},
     world::{CONFIG_PATH, Embedded, World},
 };
 
@@ -44,6 +46,8 @@ use std::{
 
 /// Octets of all files of a configuration: people write it, so more is the wrong file.
 const CONFIG_BYTES_MAX: u64 = 1 << 20;
+/// What is wrong with a link whose target isn't there.
+const LINK_TO_NOTHING: &str = "is a link to nothing; correct it, or take it away";
 /// Files in `conf.d`: more is another folder.
 const FILES_MAX: usize = 200;
 
@@ -101,18 +105,45 @@ fn read_all(documents: &[Document], origin: Origin, world: &World<'_>) -> Result
 
 fn examine_all(documents: &[Document], origin: Origin, world: &World<'_>) -> Examined {
     let report = Report::new(documents);
-    let config = read_documents(&report, |root| read_config(root, origin, world));
+    let config = examine_report(&report, origin, world);
     let sources = documents.iter().map(|document| document.name.clone()).collect();
     let config = Some(config).filter(|_| !report.is_broken());
+    let unread = unread_variables(&report, world);
     let (problems, warnings) = match report.finish() {
-        Ok(warnings) => (Vec::new(), warnings),
+        Ok(warnings) => (Vec::new(), warnings.into_iter().chain(unread).collect()),
         Err(Problems(problems)) => (problems, Vec::new()),
     };
     Examined { config, problems, warnings, sources }
 }
 
+/// Variables of the environment that look as if they were meant to override an option, and don't. Others, such as those
+/// that Kubernetes sets for a service called cleandns, are nobody's mistake.
+fn unread_variables(report: &Report<'_>, world: &World<'_>) -> Vec<Problem> {
+    if world.unread.is_empty() {
+        return Vec::new();
+    }
+    let options = report.asked();
+    let told = world.unread.iter().filter_map(|variable| {
+        let meant = world::meant(variable, options.iter())?;
+        let message = format!("it is not read; did you mean {meant}? Two underscores stand for a dot");
+        Some(Problem::whole_file(format!("environment variable {variable}"), message))
+    });
+    told.collect()
+}
+
+/// Reads a report's documents, and notes in it what is wrong.
+fn examine_report(report: &Report<'_>, origin: Origin, world: &World<'_>) -> Config {
+    read_documents(report, |root| read_config(root, origin, world))
+}
+
 /// All texts that make up a configuration, in the order in which they count.
 fn documents(origin: &Origin, world: &World<'_>) -> Result<Vec<Document>, Problems> {
+    let (documents, problems) = gather(origin, world);
+    if problems.is_empty() { Ok(documents) } else { Err(Problems(problems)) }
+}
+
+/// Those texts that can be read, and why others can't.
+fn gather(origin: &Origin, world: &World<'_>) -> (Vec<Document>, Vec<Problem>) {
     let mut documents = Vec::new();
     let mut problems = Vec::new();
     let mut add = |name: String, octets: Result<Vec<u8>, String>| match octets.and_then(as_text) {
@@ -125,9 +156,13 @@ fn documents(origin: &Origin, world: &World<'_>) -> Result<Vec<Document>, Proble
     let ConfigFiles { paths: files, unseen } = files_of(origin);
     let mut bytes_left = CONFIG_BYTES_MAX;
     for path in files.iter().take(1 + FILES_MAX) {
-        let octets = read_bounded(path, bytes_left).map_err(|why| match path {
-            path if *path == files[0] => why,
-            _ => format!("{why}; all files together may have {CONFIG_BYTES_MAX} octets"),
+        let octets = read_bounded(path, bytes_left).map_err(|why| {
+            let is_first = *path == files[0];
+            let is_larger = path.metadata().is_ok_and(|about| about.len() > bytes_left);
+            match is_larger && !is_first {
+                true => format!("{why}; all files together may have {CONFIG_BYTES_MAX} octets"),
+                false => why,
+            }
         });
         bytes_left -= octets.as_ref().map_or(0, |octets| octets.len() as u64);
         add(world.shown_path(path), octets);
@@ -138,11 +173,8 @@ fn documents(origin: &Origin, world: &World<'_>) -> Result<Vec<Document>, Proble
         let folder = folder_of(origin).unwrap_or_default();
         problems.push(Problem::whole_file(world.shown_path(&folder), message));
     }
-    if !problems.is_empty() {
-        return Err(Problems(problems));
-    }
     documents.extend(world.overrides());
-    Ok(documents)
+    (documents, problems)
 }
 
 fn as_text(octets: Vec<u8>) -> Result<String, String> {
@@ -165,13 +197,17 @@ impl Config {
 /// The file to read. One that is asked for must be there.
 fn find_config(requested: Option<&Path>, world: &World<'_>) -> Result<Origin, Problems> {
     let Some(requested) = requested else {
-        // A file that is there and out of reach is chosen too: reading it will say why it can't be used.
-        let there = |path: &PathBuf| path.metadata().map_or_else(|error| !is_absence(&error), |about| about.is_file());
+        // A file that is there and out of reach is chosen too: reading it will say why it can't be used. So is a link to
+        // nothing.
+        let there = |path: &PathBuf| match path.metadata() {
+            Ok(about) => about.is_file(),
+            Err(error) => !is_absence(&error) || path.is_symlink(),
+        };
         return Ok(world.search_paths().into_iter().find(there).map_or(Origin::Embedded, Origin::File));
     };
     let path = world.current_folder.join(requested);
     match path.metadata() {
-        Err(error) if is_absence(&error) => {
+        Err(error) if is_absence(&error) && !path.is_symlink() => {
             let message = "there is no such file; correct --config, or leave it out to have the usual places searched";
             Err(Problems(vec![Problem::whole_file(requested.display().to_string(), message)]))
         }
@@ -187,6 +223,7 @@ fn read_bounded(path: &Path, bytes_max: u64) -> Result<Vec<u8>, String> {
         Ok(())
     };
     match read(&mut octets) {
+        Err(error) if is_absence(&error) && path.is_symlink() => Err(LINK_TO_NOTHING.to_owned()),
         Err(error) => Err(format!("{} can't be read: {error}", path.display())),
         Ok(()) if octets.len() as u64 > bytes_max => {
             Err(format!("{} is larger than {bytes_max} octets", path.display()))

@@ -12,8 +12,8 @@ mod schema;
 
 pub use dnstap_target::{DnstapTarget, DnstapTargetError};
 pub use file::{
-    CONFIG_PATH, ConfigFiles, Embedded, Examined, Loaded, Shown, WORD_BYTES_MAX, World, duration, end_of_day, examine,
-    exception_name, files_of, folder_of, is_part, load, name, read, show, unknown,
+    CONFIG_PATH, ConfigFiles, Embedded, Examined, Loaded, Shown, ToAsk, WORD_BYTES_MAX, World, duration, end_of_day,
+    examine, exception_name, files_of, folder_of, is_part, load, name, read, show, to_ask, unknown,
 };
 pub use following::Following;
 pub use moment::{moment, moment_or_ago};

@@ -151,7 +151,6 @@ impl<'a> Report<'a> {
     }
 
     /// The options that were asked for.
-    #[cfg(test)]
     pub fn asked(&self) -> BTreeSet<String> {
         self.asked.borrow().clone()
     }

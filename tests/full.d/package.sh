@@ -130,9 +130,47 @@ expect "the configuration of the unit is what is checked" within dpkg -i "/root/
 rm -r "$root/etc/systemd/system/cleandns.service.d" "$root/etc/cleandns/other.toml"
 within systemctl daemon-reload
 
+# A unit that leaves out the word: serving is what the program does anyhow.
+mkdir -p "$root/etc/systemd/system/cleandns.service.d"
+printf '[Service]\nExecStart=\nExecStart=/usr/bin/cleandns --config /etc/cleandns/cleandns.toml\n' \
+  >"$root/etc/systemd/system/cleandns.service.d/own.conf"
+within systemctl daemon-reload
+before_pid=$(within systemctl show -P MainPID cleandns.service)
+upgraded() { within dpkg -i "/root/$(basename cleandns_0.1.0_*.deb)" 2>&1 | grep "doesn't start" || echo "no complaint"; }
+expect "an upgrade with that" upgraded -- "no complaint"
+other_process() { [[ $before_pid != "$(within systemctl show -P MainPID cleandns.service)" ]] && echo another; }
+expect "is another process" other_process -- another
+expect "that answers" "${asks[@]}" second.example -- "own/own own.list:2"
+rm -r "$root/etc/systemd/system/cleandns.service.d"
+within systemctl daemon-reload
+
 succeeds "it is removed" within dpkg -r cleandns
 gone() { "${asks[@]}" +time=1 www.tiktok.com || true; }
 expect "nobody answers" gone -- "no servers could be reached"
+
+# It comes back, first with a configuration that was spoilt meanwhile.
+echo 'nonsense = 1' >>"$root/etc/cleandns/cleandns.toml"
+expect "what is wrong is told when it comes back" within dpkg -i "/root/$(basename cleandns_0.1.1_*.deb)" -- nonsense
+expect "it will start with the machine all the same" within systemctl is-enabled cleandns.service -- enabled
+cp good.toml "$root/etc/cleandns/cleandns.toml"
+succeeds "it is removed again" within dpkg -r cleandns
+succeeds "it comes back" within dpkg -i "/root/$(basename cleandns_0.1.1_*.deb)"
+until_true "and starts by itself" within systemctl is-active cleandns.service -- active
+until_true "and blocks" "${asks[@]}" www.tiktok.com -- "clean-store/tiktok"
+expect "and will start with the machine" within systemctl is-enabled cleandns.service -- enabled
+# What an administrator switched off stays off, and what stands in its way is told.
+succeeds "it is switched off" within systemctl disable --now cleandns.service
+succeeds "it is removed while it is off" within dpkg -r cleandns
+cp good.toml "$root/etc/cleandns/cleandns.toml"
+mkdir "$root/etc/cleandns/conf.d"
+printf '[local]\nhosts = ["/etc/cleandns/own.hosts"]\n' >"$root/etc/cleandns/conf.d/own.toml"
+printf 'nonsense nonsense\n' >"$root/etc/cleandns/own.hosts"
+expect "it comes back with a warning" within dpkg -i "/root/$(basename cleandns_0.1.1_*.deb)" -- "warning: " own.hosts
+rm -r "$root/etc/cleandns/own.hosts" "$root/etc/cleandns/conf.d"
+is_off() { within systemctl is-enabled cleandns.service || true; within systemctl is-active cleandns.service || true; }
+expect "and stays off" is_off -- disabled inactive
+succeeds "it is removed at last" within dpkg -r cleandns
+expect "nobody answers again" gone -- "no servers could be reached"
 expect "what the owner wrote stays" cat "$root/etc/cleandns/own.list" "$root/etc/cleandns/cleandns.toml" -- second.example
 succeeds "it is purged" within dpkg -P cleandns
 find_all >after

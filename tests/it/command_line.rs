@@ -3,6 +3,7 @@
 //! No server here may reach the Internet: all questions are forwarded to a port of this machine where nobody is.
 
 mod admin;
+mod asking;
 mod checking;
 mod configuration;
 mod confined;

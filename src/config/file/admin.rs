@@ -29,9 +29,10 @@ impl Reading<'_> {
         let file = |key| table.set_text(key, "/etc/cleandns/token");
         let (token_file, read_token_file, users_file) =
             (file("token_file"), file("read_token_file"), table.set_text("users_file", "/etc/cleandns/users"));
-        let token = token_file.as_ref().and_then(|value| value.parse("", |path| self.token(path)));
-        let read_token =
-            read_token_file.as_ref().and_then(|value| value.parse("", |path| self.read_token(path))).flatten();
+        let token_in = |file: &Option<Value<'_>>| {
+            file.as_ref().and_then(|value| value.parse("", |path| self.token_if_readable(path))).flatten()
+        };
+        let (token, read_token) = (token_in(&token_file), token_in(&read_token_file));
         let users = users_file.as_ref().and_then(|value| value.parse("", |path| self.base.find_file(path)));
         let names = table.value("names").map(|value| value.parse_list("\"dns.corp.example\"", host_name));
         let names: Vec<String> = names.into_iter().flatten().map(|(_, name)| name).collect();
@@ -86,8 +87,9 @@ impl Reading<'_> {
         Some(AdminTls { cert: cert?, key: key? })
     }
 
-    /// The token of those who only read. Whoever only asks a running server may not be allowed to read it, and needs it not.
-    fn read_token(&self, path: &str) -> Result<Option<String>, String> {
+    /// Whoever only asks a running server may not be allowed to read a token, and most of what there is to ask needs none:
+    /// the server says so where it does.
+    fn token_if_readable(&self, path: &str) -> Result<Option<String>, String> {
         match self.token(path) {
             Err(_) if self.world.may_lack_files => Ok(None),
             read => read.map(Some),

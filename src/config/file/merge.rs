@@ -144,6 +144,12 @@ fn at<T, U>(value: Spanned<T>, by: usize, inner: impl FnOnce(T) -> U) -> Spanned
     Spanned::new(start + by..end + by, inner(value.into_inner()))
 }
 
+/// The dotted name of the option that a variable sets.
+pub fn option_of(variable: &str) -> String {
+    let option = variable.strip_prefix(super::world::OVERRIDES).unwrap_or(variable);
+    option.replace("__", ".").to_ascii_lowercase()
+}
+
 /// What a variable of the environment says: `CLEANDNS_SECTION__KEY`, a value as TOML has it, or else just text.
 pub fn overriding<'a>(source: &Source<'a>, variable: &'a str) -> DeTable<'a> {
     let at = source.start..source.start + source.text.len();

@@ -1,6 +1,6 @@
 //! The files that a configuration is made of: the one that is named or found, and those in `conf.d` beside it.
 
-use super::{super::Origin, world::is_absence};
+use super::{super::Origin, LINK_TO_NOTHING, world::is_absence};
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -48,7 +48,7 @@ pub fn files_of(origin: &Origin) -> ConfigFiles {
 fn parts_in(folder: &Path) -> Result<Vec<PathBuf>, String> {
     let unreadable = |error: io::Error| match error.kind() {
         io::ErrorKind::NotADirectory => "is no folder; make it one, or give it another name".to_owned(),
-        io::ErrorKind::NotFound => "is a link to nothing; correct it, or take it away".to_owned(),
+        io::ErrorKind::NotFound => LINK_TO_NOTHING.to_owned(),
         _ => format!("can't be read: {error}; let who runs cleandns read it"),
     };
     let items = match fs::read_dir(folder) {
@@ -61,9 +61,13 @@ fn parts_in(folder: &Path) -> Result<Vec<PathBuf>, String> {
     for item in items {
         let item = item.map_err(unreadable)?;
         // Links are followed: a ConfigMap's files are links to the present version's.
-        if item.file_name().to_str().is_some_and(is_part) && !item.path().is_dir() {
-            parts.push(item.path());
+        let name = item.file_name();
+        let Some(name) = name.to_str().filter(|name| is_part(name)) else { continue };
+        if item.path().is_dir() {
+            // What is in it would be left out without a word.
+            return Err(format!("{name} in it is a folder, and only files are read; give it another name"));
         }
+        parts.push(item.path());
     }
     Ok(parts)
 }

@@ -5,7 +5,7 @@
 
 use super::{
     super::report::{DocumentKind, Report, Source},
-    merge::{merge, moved, overriding},
+    merge::{is_of_tables, merge, moved, option_of, overriding},
     text::{choice, nearest, shown, size},
 };
 use std::{
@@ -27,6 +27,12 @@ pub fn read_documents<T>(report: &Report<'_>, read: impl FnOnce(&Table<'_>) -> T
     let mut whole = DeTable::new();
     for (source, (readable, stops)) in report.sources().iter().zip(&readable) {
         if let DocumentKind::Variable(variable) = source.kind {
+            let option = option_of(variable);
+            if is_of_tables(&option) {
+                let at = source.start..source.start + source.text.len();
+                report.problem(at, &option, in_double_brackets(&option));
+                continue;
+            }
             merge(&mut whole, overriding(source, variable), "");
             continue;
         }
@@ -35,6 +41,13 @@ pub fn read_documents<T>(report: &Report<'_>, read: impl FnOnce(&Table<'_>) -> T
         merge(&mut whole, moved(document.into_inner(), source.start), "");
     }
     read_table(Table::new(report, String::new(), 0..0, Some(&whole)), read)
+}
+
+/// Why a variable can't set tables: what it says goes before what files say, and of tables those of all files count.
+fn in_double_brackets(option: &str) -> String {
+    format!(
+        "what has double brackets can't be set by a variable; write [[{option}]] into a file, such as one in conf.d"
+    )
 }
 
 /// The text without lines at which the parser would stop, and what is wrong with these.

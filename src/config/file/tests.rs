@@ -45,6 +45,7 @@ pub(super) fn world(folder: &Path) -> World<'static> {
         home: None,
         host_name: "resolver".to_owned(),
         overrides: Vec::new(),
+        unread: Vec::new(),
         embedded: EMBEDDED,
         may_lack_files: false,
     }

@@ -2,9 +2,12 @@
 //!
 //! The process's own surroundings are looked at in one place, `World::of_process`; everything else is given them.
 
-use super::super::{
-    Location, Origin,
-    report::{Document, DocumentKind},
+use super::{
+    super::{
+        Location, Origin,
+        report::{Document, DocumentKind},
+    },
+    text::nearest,
 };
 use std::{
     borrow::Cow,
@@ -43,6 +46,8 @@ pub struct World<'a> {
     pub host_name: String,
     /// Variables of the environment that override options, with their values.
     pub overrides: Vec<(String, String)>,
+    /// Names of variables that begin as theirs do, and override nothing.
+    pub unread: Vec<String>,
     pub embedded: Embedded<'a>,
     /// Lists and other files needn't be there: whoever only asks a running server doesn't read them.
     pub may_lack_files: bool,
@@ -70,6 +75,7 @@ impl<'a> World<'a> {
             home: folder("HOME"),
             host_name: host_name(),
             overrides: overrides(env::vars_os()),
+            unread: unread(env::vars_os()),
             embedded,
             may_lack_files: false,
         })
@@ -155,6 +161,25 @@ pub(super) fn overrides(variables: impl Iterator<Item = (OsString, OsString)>) -
     let mut own: Vec<(String, String)> = all.filter(|(name, _)| is_ours(name)).collect();
     own.sort();
     own
+}
+
+/// The other variables that begin as these do.
+pub(super) fn unread(variables: impl Iterator<Item = (OsString, OsString)>) -> Vec<String> {
+    let names = variables.map(|(name, _)| name.to_string_lossy().into_owned());
+    let is_unread = |name: &String| name.strip_prefix(OVERRIDES).is_some_and(|option| !option.contains("__"));
+    let mut unread: Vec<String> = names.filter(is_unread).collect();
+    unread.sort();
+    unread
+}
+
+/// The variable that one without two underscores was most likely meant to be, by the names of all options.
+pub(super) fn meant<'o>(variable: &str, options: impl Iterator<Item = &'o String>) -> Option<String> {
+    let given = variable.strip_prefix(OVERRIDES)?.to_ascii_lowercase();
+    let flat: Vec<(String, &String)> =
+        options.filter(|option| option.contains('.')).map(|option| (option.replace('.', "_"), option)).collect();
+    let nearest = nearest(&given, flat.iter().map(|(flat, _)| flat.as_str()))?;
+    let (_, option) = flat.iter().find(|(flat, _)| flat == nearest)?;
+    Some(format!("{OVERRIDES}{}", option.to_ascii_uppercase().replace('.', "__")))
 }
 
 /// What this machine is called; `cleandns` if it won't say.

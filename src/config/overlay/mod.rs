@@ -14,6 +14,7 @@ mod apply;
 mod key;
 mod numbered;
 mod read;
+mod shown;
 mod text;
 mod told;
 

@@ -21,6 +21,7 @@ fn config() -> Config {
         home: None,
         host_name: "host".to_owned(),
         overrides: Vec::new(),
+        unread: Vec::new(),
         embedded: nothing,
         may_lack_files: true,
     };

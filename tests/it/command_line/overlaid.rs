@@ -62,6 +62,36 @@ fn check_reads_what_was_changed_and_tells_what_is_wrong_with_it() {
 }
 
 #[test]
+fn what_is_configured_is_shown_as_it_is_in_force() {
+    let place = changed();
+    let overlay = place.path("state/overlay.toml");
+    let of_service = "[modes.everybody]\n\"test-program/idle\" = \"enforce\"";
+    fs::write(&overlay, CHANGED.replace("[modes.everybody]", of_service)).unwrap();
+    let shown = place.run(&["config", "show"]);
+    assert_eq!(shown.code, Some(0), "{shown:?}");
+    let line =
+        |option: &str| shown.stdout.lines().filter(|line| line.starts_with(option)).collect::<Vec<_>>().join("\n");
+    let from = |key: &str| format!("# {}: {key}", overlay.display());
+    has(&line("mode = \"shadow\""), &[&from("modes/everybody/test-program")]);
+    let services = line("services");
+    has(&services, &["idle = \"enforce\"", "watched = \"shadow\"", "# cleandns.toml:"]);
+    has(&services, &[&format!(", {}: modes/everybody/test-program/idle", overlay.display())]);
+    has(&line("names"), &["[\"other.example\"]", &from("exception/e1")]);
+    has(&shown.stdout, &["[[policy.exception]]", "# - blocked by-hand.example and all below it for everybody (b2)\n"]);
+    has(&shown.stderr, &["there is no program gone; this change does nothing"]);
+    let json: serde_json::Value = serde_json::from_str(&place.run(&["config", "show", "--json"]).stdout).unwrap();
+    assert_eq!(json["program"][0]["mode"]["value"], "shadow", "{json}");
+    assert_eq!(json["program"][0]["services"]["value"]["idle"], "enforce", "{json}");
+    assert!(json["overlay"]["file"].as_str().unwrap().ends_with("overlay.toml"), "{json}");
+    assert_eq!(json["overlay"]["changes"][0], "set test-program to shadow for everybody", "{json}");
+    // What can't be in force is told, and nothing of it is shown.
+    fs::write(&overlay, "[modes.everybody]\ntest-program = 'of'\n").unwrap();
+    let shown = place.run(&["config", "show"]);
+    has(&shown.stderr, &["overlay.toml:2:", "nothing of it is in force"]);
+    assert!(!shown.stdout.contains("overlay.toml"), "{shown:?}");
+}
+
+#[test]
 fn explain_and_replay_say_what_a_server_would_do() {
     let place = changed();
     let explain = |more: &[&str], name: &str| {

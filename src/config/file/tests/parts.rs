@@ -132,7 +132,46 @@ fn a_folder_that_cannot_be_read_is_a_problem() {
     // A link to nothing in it is a problem of that file.
     fs::create_dir(&folder).unwrap();
     std::os::unix::fs::symlink("nowhere", folder.join("a.toml")).unwrap();
-    assert!(told().starts_with("config/conf.d/a.toml: "), "{}", told());
+    assert_eq!(told(), "config/conf.d/a.toml: is a link to nothing; correct it, or take it away");
+    fs::remove_file(folder.join("a.toml")).unwrap();
+    // And a folder in it is none of a file; but for those of a ConfigMap, whose names begin with a dot.
+    fs::create_dir(folder.join("..data")).unwrap();
+    assert!(load(None, &world).is_ok());
+    fs::create_dir(folder.join("z.toml")).unwrap();
+    assert_eq!(told(), "config/conf.d: z.toml in it is a folder, and only files are read; give it another name");
+}
+
+/// It is meant, so it is neither "no such file" nor passed over for the next place.
+#[test]
+fn a_link_to_nothing_is_no_missing_file() {
+    let (_folder, world) = clone();
+    let file = world.current_folder.join("config/cleandns.toml");
+    std::os::unix::fs::symlink("nowhere", &file).unwrap();
+    for requested in [None, Some(file.as_path())] {
+        let told = load(requested, &world).unwrap_err().to_string();
+        assert_eq!(told, "config/cleandns.toml: is a link to nothing; correct it, or take it away");
+    }
+}
+
+#[test]
+fn variables_that_are_not_read_are_told() {
+    let (_folder, mut world) = clone();
+    write(&world.current_folder.join("config/cleandns.toml"), "");
+    let process =
+        ["LISTEN_DO53", "QUERYLOG_JSON_TO", "PORT_53_UDP_PROTO", "SERVICE_HOST", "SERVICE_PORT_DNS", "CACHE__SIZE"];
+    let process = process.map(|name| (format!("CLEANDNS_{name}").into(), "x".into()));
+    world.unread = super::super::world::unread(process.into_iter().chain([("HOME".into(), "/x".into())]));
+    let warnings = load(None, &world).unwrap().warnings;
+    let told = |name: &str, meant: &str| {
+        format!("environment variable {name}: it is not read; did you mean {meant}? Two underscores stand for a dot")
+    };
+    assert_eq!(
+        warnings.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        [
+            told("CLEANDNS_LISTEN_DO53", "CLEANDNS_LISTEN__DO53"),
+            told("CLEANDNS_QUERYLOG_JSON_TO", "CLEANDNS_QUERY_LOG__JSON__TO")
+        ]
+    );
 }
 
 /// Lists and other files that are read may lie beside the folder of the configuration, as in a clone. What is written lies
@@ -190,6 +229,7 @@ fn problems_of_the_environment_name_the_variable() {
             ("CLEANDNS_ACCESS__ALLOW", "10.0.0.0/8"),
             ("CLEANDNS_CACHE__STALE", "soon"),
             ("CLEANDNS_CACHE__STALLE", "1h"),
+            ("CLEANDNS_POLICY__EXCEPTION", "[]"),
             ("CLEANDNS_PROGRAM__CLEAN_STORE__MODE", "off"),
         ],
         &[
@@ -198,6 +238,8 @@ fn problems_of_the_environment_name_the_variable() {
             "environment variable CLEANDNS_CACHE__STALE: cache.stale: \"soon\" is not a duration; write a whole number and \
              s, m, h or d, such as \"30s\" or \"1d\"",
             "environment variable CLEANDNS_CACHE__STALLE: cache.stalle: there is no such option; did you mean stale?",
+            "environment variable CLEANDNS_POLICY__EXCEPTION: policy.exception: what has double brackets can't be set by a \
+             variable; write [[policy.exception]] into a file, such as one in conf.d",
             "environment variable CLEANDNS_PROGRAM__CLEAN_STORE__MODE: program: expected tables, found a table; write \
              [[program]] in double brackets",
         ],

@@ -1,0 +1,138 @@
+//! Where a running server is found, written into its state folder: for commands of this machine that ask it while the
+//! configuration on disk is another than the one it runs with, or can't be used at all.
+
+use crate::{
+    config::{AdminTls, Config, Origin},
+    whole,
+};
+use serde::{Deserialize, Serialize};
+use std::{
+    fs,
+    hash::{BuildHasher, RandomState},
+    io::{self, Read},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+/// Its name in the state folder.
+const FILE_NAME: &str = "running.json";
+/// Octets read of one: what is larger is something else.
+const BYTES_MAX: u64 = 1 << 16;
+
+/// Where a server listens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Whereabouts {
+    /// Another for each start: in containers all processes have the same number.
+    start: String,
+    /// The file that it was configured by; `None`: the copy inside the binary.
+    config: Option<PathBuf>,
+    /// For DNS.
+    pub dns: Vec<SocketAddr>,
+    /// For HTTP, if there is any.
+    pub http: Option<Http>,
+}
+
+/// Where the pages and the API are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Http {
+    pub listen: SocketAddr,
+    /// Certificate and key; `None`: plain HTTP.
+    pub tls: Option<(PathBuf, PathBuf)>,
+}
+
+impl Whereabouts {
+    /// Those of a server that listens.
+    pub(super) fn new(config: &Config, dns: &[SocketAddr], http: Option<SocketAddr>) -> Self {
+        let tls = || config.admin.as_ref()?.tls.as_ref().map(|AdminTls { cert, key }| (cert.clone(), key.clone()));
+        Self {
+            start: format!("{:016x}", RandomState::new().hash_one(dns)),
+            config: file_of(&config.origin),
+            dns: dns.to_vec(),
+            http: http.map(|listen| Http { listen, tls: tls() }),
+        }
+    }
+
+    /// Writes them where others of this machine find them. Without it a server is as good.
+    pub(super) fn tell(&self, folder: &Path) {
+        let told = || -> io::Result<()> {
+            fs::create_dir_all(folder)?;
+            whole::write(&folder.join(FILE_NAME), &serde_json::to_vec_pretty(self)?, whole::USUAL)
+        };
+        if let Err(error) = told() {
+            let file = folder.join(FILE_NAME).display().to_string();
+            tracing::warn!(%error, file, "can't be written; commands ask where the configuration on disk says");
+        }
+    }
+
+    /// Removes what was told, unless another server has come in place of this one.
+    pub(super) fn forget(&self, folder: &Path) {
+        if read(folder).is_some_and(|told| told == *self) {
+            let _ = fs::remove_file(folder.join(FILE_NAME));
+        }
+    }
+
+    /// Those that a server by the configuration from `origin` has told last, if it did.
+    pub fn told(folder: &Path, origin: &Origin) -> Option<Self> {
+        let told = read(folder)?;
+        let whole = |path: &PathBuf| path.canonicalize().ok();
+        let is_same = match (&told.config, &file_of(origin)) {
+            (Some(told), Some(own)) => told == own || whole(told).is_some() && whole(told) == whole(own),
+            (told, own) => told == own,
+        };
+        (is_same && !told.dns.is_empty()).then_some(told)
+    }
+}
+
+fn file_of(origin: &Origin) -> Option<PathBuf> {
+    match origin {
+        Origin::File(path) => Some(path.clone()),
+        Origin::Embedded => None,
+    }
+}
+
+fn read(folder: &Path) -> Option<Whereabouts> {
+    let mut octets = Vec::new();
+    fs::File::open(folder.join(FILE_NAME)).ok()?.take(BYTES_MAX).read_to_end(&mut octets).ok()?;
+    serde_json::from_slice(&octets).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(config: Option<&str>) -> Whereabouts {
+        let (dns, http) = ("127.0.0.1:53".parse().unwrap(), "127.0.0.1:8053".parse().unwrap());
+        let http = Some(Http { listen: http, tls: Some(("/cert".into(), "/key".into())) });
+        let start = format!("{:016x}", RandomState::new().hash_one(1));
+        Whereabouts { start, config: config.map(PathBuf::from), dns: vec![dns], http }
+    }
+
+    #[test]
+    fn what_is_told_is_found_by_who_has_the_same_configuration() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let origin = |path: &str| Origin::File(path.into());
+        let told = of(Some("/nowhere/a.toml"));
+        assert_eq!(Whereabouts::told(folder, &Origin::Embedded), None);
+        told.tell(folder);
+        assert_eq!(Whereabouts::told(folder, &origin("/nowhere/./a.toml")), Some(told));
+        for other in [origin("/nowhere/b.toml"), Origin::Embedded] {
+            assert_eq!(Whereabouts::told(folder, &other), None);
+        }
+        fs::write(folder.join(FILE_NAME), "{").unwrap();
+        assert_eq!(Whereabouts::told(folder, &origin("/nowhere/a.toml")), None);
+    }
+
+    #[test]
+    fn who_leaves_takes_only_its_own_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let (first, second) = (of(None), of(None));
+        first.tell(folder);
+        second.tell(folder);
+        first.forget(folder);
+        assert_eq!(Whereabouts::told(folder, &Origin::Embedded), Some(second.clone()));
+        second.forget(folder);
+        assert_eq!(Whereabouts::told(folder, &Origin::Embedded), None);
+    }
+}

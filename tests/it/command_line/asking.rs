@@ -1,0 +1,96 @@
+//! A running server is asked where it listens, whatever has become of the configuration on disk since it started.
+
+use super::*;
+
+/// Asks in all ways that need nothing but a running server.
+fn asked_in_vain(place: &Place) -> Vec<String> {
+    let ways: [&[&str]; 8] = [
+        &["health"],
+        &["health", "--json"],
+        &["query", "blocked.example"],
+        &["explain", "blocked.example"],
+        &["lists", "status"],
+        &["cache", "stats"],
+        &["pause"],
+        &["pause", "--for", "1m"],
+    ];
+    let told = ways.iter().map(|args| (args, place.run(args))).filter(|(_, ended)| ended.code != Some(0));
+    told.map(|(args, ended)| format!("{args:?}: {ended:?}")).collect()
+}
+
+#[test]
+fn a_configuration_that_is_wrong_keeps_nobody_from_asking() {
+    let (place, serving) = Place::serve("");
+    let good = fs::read_to_string(place.path("cleandns.toml")).unwrap();
+    let spoilt = [
+        (format!("{good}\n[policy]\nmode = \"enforcd\"\n"), "policy.mode"),
+        (format!("{good}\n[policy\nmode = \n"), "cleandns.toml:"),
+        (good.replace(&format!("do53 = [\"{}\"]", place.dns), "do53 = [\"127.0.0.1:70000\"]"), "listen.do53"),
+        (good.replace(&format!("listen = \"{}\"", place.admin), "listen = 7"), "admin.listen"),
+    ];
+    for (text, problem) in &spoilt {
+        assert_ne!(*text, good);
+        fs::write(place.path("cleandns.toml"), text).unwrap();
+        assert_eq!(asked_in_vain(&place), Vec::<String>::new(), "{problem}");
+        let health = place.run(&["health"]);
+        has(&health.stdout, &[&format!("{} answers\n", place.dns), &format!("http://{}/readyz says: ", place.admin)]);
+        has(&health.stderr, &["warning: ", problem, "the one that runs is asked"]);
+        assert_eq!(place.run(&["check"]).code, Some(78));
+    }
+    // Where nobody could write down where the server listens, the text says so as long as that part of it is right.
+    fs::remove_file(place.path("state/running.json")).unwrap();
+    for (text, problem) in &spoilt[..2] {
+        fs::write(place.path("cleandns.toml"), text).unwrap();
+        assert_eq!(asked_in_vain(&place), Vec::<String>::new(), "{problem}");
+    }
+    fs::write(place.path("cleandns.toml"), &spoilt[2].0).unwrap();
+    assert_eq!(place.run(&["health"]).code, Some(78));
+    // A server that is gone isn't well.
+    fs::write(place.path("cleandns.toml"), &spoilt[0].0).unwrap();
+    drop(serving);
+    let health = place.run(&["health"]);
+    assert_eq!(health.code, Some(1), "{health:?}");
+    has(&health.stderr, &["policy.mode", "no answer from"]);
+}
+
+#[test]
+fn addresses_that_wait_for_a_restart_are_not_asked() {
+    let (mut place, mut serving) = Place::serve("");
+    let was = (place.dns, place.admin);
+    (place.dns, place.admin) = (free_address(), free_address());
+    place.configure("");
+    serving.stderr.until("listen.do53");
+    assert_eq!(asked_in_vain(&place), Vec::<String>::new());
+    let health = place.run(&["health"]);
+    has(&health.stdout, &[&format!("{} answers\n", was.0), &format!("http://{}/readyz says: degraded", was.1)]);
+    serving.signal("-TERM");
+    assert_eq!(serving.code(), Some(0));
+    assert!(!place.path("state/running.json").exists(), "who leaves says so");
+    assert_eq!(place.run(&["health"]).code, Some(1));
+    // What one that crashed has told is not the last word.
+    let Some(serving) = Serving::start(place.command(&["serve"])) else { panic!("a port was taken") };
+    let told = fs::read_to_string(place.path("state/running.json")).unwrap();
+    let stale = told.replace(&place.dns.to_string(), &was.0.to_string());
+    fs::write(place.path("state/running.json"), stale.replace(&place.admin.to_string(), &was.1.to_string())).unwrap();
+    has(&place.run(&["health"]).stdout, &[&format!("{} answers\n", place.dns)]);
+    drop(serving);
+}
+
+#[test]
+fn what_needs_no_token_takes_none() {
+    let (place, serving) = Place::serve("");
+    drop(serving);
+    fs::write(place.path("token"), "s3cret-of-the-owner\n").unwrap();
+    let text = fs::read_to_string(place.path("cleandns.toml")).unwrap();
+    fs::write(place.path("cleandns.toml"), text.replace("[admin]\n", "[admin]\ntoken_file = \"token\"\n")).unwrap();
+    let Some(_serving) = Serving::start(place.command(&["serve"])) else {
+        panic!("the port this process just left was taken");
+    };
+    fs::remove_file(place.path("token")).unwrap();
+    let health = place.run(&["health"]);
+    assert_eq!((health.code, health.stderr.as_str()), (Some(0), ""), "{health:?}");
+    assert_eq!(place.run(&["query", "blocked.example"]).code, Some(0));
+    let ended = place.run(&["lists", "status"]);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    has(&ended.stderr, &["the server answered 401", "names no token_file that can be read here"]);
+}
