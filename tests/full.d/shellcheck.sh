@@ -2,7 +2,11 @@
 # everything, and use what it defines. Sourced by tests/full.
 
 cd "$here/.."
-scripts() { grep -rlE --exclude-dir=target --exclude-dir=.git '^#!/(usr/bin/env )?(bin/)?(ba)?sh' . | sort; }
+# What begins so: a script may hold another.
+scripts() {
+  find . \( -name target -o -name .git \) -prune -o -type f \
+    -exec awk 'FNR == 1 && /^#!\/(usr\/bin\/env )?(bin\/)?(ba)?sh/ { print FILENAME } { nextfile }' {} + | sort
+}
 expect "scripts are found" scripts -- ./tests/run ./tests/full ./.ci/run ./config/install.sh ./config/debian/postinst
 mapfile -t found < <(scripts)
 succeeds "shellcheck of scripts" shellcheck --severity=warning --exclude=SC1090 "${found[@]}"
