@@ -3,9 +3,9 @@
 //! A list of a million names takes a third of a second to read and compile. Where there are no more processors than busy
 //! threads, that is a third of a second on a processor that answers need too.
 //!
-//! So long work is done `aside`: as long as a processor has nothing else to do, only there. Who answers then never waits for it, and
-//! the system takes a processor with nothing but such work on it for a free one. Where all are busy it would hardly get on,
-//! so it is looked after, and gets a share again until there is room.
+//! So long work is done `aside`: as long as a processor has nothing else to do, only there. Who answers then never waits
+//! for it, and the system takes a processor with nothing but such work on it for a free one. Where all are busy it would
+//! hardly get on, so it is looked after, and gets a share again until there is room.
 
 #[cfg(target_os = "linux")]
 use nix::{
@@ -59,8 +59,8 @@ enum Way {
 }
 
 impl Way {
-    /// How it should go on for a thread that had `spent` of a processor in the `passed` since the last look. One that has its share
-    /// beside busy threads gets a fourth or less, one that is alone nearly all.
+    /// How it should go on for a thread that had `spent` of a processor in the `passed` since the last look. One that has
+    /// its share beside busy threads gets a fourth or less, one that is alone nearly all.
     fn next(self, spent: Duration, passed: Duration) -> Self {
         match self {
             Self::Share if spent * 2 >= passed => Self::Idle,
@@ -70,8 +70,8 @@ impl Way {
     }
 }
 
-/// Does `work` on a thread of this name, which makes way for all others, and returns what comes of it. This thread waits, and
-/// sees to it that the other one gets on.
+/// Does `work` on a thread of this name, which makes way for all others, and returns what comes of it. This thread waits,
+/// and sees to it that the other one gets on.
 ///
 /// Where the system lets nobody come back from where processors are idle (see `keep_way_back`), it doesn't go there: on a
 /// busy machine it would hardly ever end.

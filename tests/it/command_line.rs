@@ -110,6 +110,21 @@ impl Place {
         }
         panic!("the ports were always taken");
     }
+
+    /// The same with a server whose API asks for a token, which lies in the file `token`.
+    fn serve_with_token() -> (Self, Serving) {
+        // Where one has just served, the next finds its ports free.
+        let (place, serving) = Self::serve("");
+        drop(serving);
+        fs::write(place.path("token"), "s3cret-of-the-owner\n").unwrap();
+        let text = fs::read_to_string(place.path("cleandns.toml")).unwrap();
+        let text = text.replace("[admin]\n", "[admin]\ntoken_file = \"token\"\n");
+        fs::write(place.path("cleandns.toml"), text).unwrap();
+        let Some(serving) = Serving::start(place.command(&["serve"])) else {
+            panic!("the port this process just left was taken");
+        };
+        (place, serving)
+    }
 }
 
 /// A command in a folder, with nothing of this process's surroundings that it would look at.

@@ -78,14 +78,7 @@ fn addresses_that_wait_for_a_restart_are_not_asked() {
 
 #[test]
 fn what_needs_no_token_takes_none() {
-    let (place, serving) = Place::serve("");
-    drop(serving);
-    fs::write(place.path("token"), "s3cret-of-the-owner\n").unwrap();
-    let text = fs::read_to_string(place.path("cleandns.toml")).unwrap();
-    fs::write(place.path("cleandns.toml"), text.replace("[admin]\n", "[admin]\ntoken_file = \"token\"\n")).unwrap();
-    let Some(_serving) = Serving::start(place.command(&["serve"])) else {
-        panic!("the port this process just left was taken");
-    };
+    let (place, _serving) = Place::serve_with_token();
     fs::remove_file(place.path("token")).unwrap();
     let health = place.run(&["health"]);
     assert_eq!((health.code, health.stderr.as_str()), (Some(0), ""), "{health:?}");

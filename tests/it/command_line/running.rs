@@ -108,14 +108,7 @@ fn programs_read_what_commands_say() {
 
 #[test]
 fn the_token_is_sent_along() {
-    let (place, serving) = Place::serve("");
-    drop(serving);
-    fs::write(place.path("token"), "s3cret-of-the-owner\n").unwrap();
-    let text = fs::read_to_string(place.path("cleandns.toml")).unwrap();
-    fs::write(place.path("cleandns.toml"), text.replace("[admin]\n", "[admin]\ntoken_file = \"token\"\n")).unwrap();
-    let Some(_serving) = Serving::start(place.command(&["serve"])) else {
-        panic!("the port this process just left was taken");
-    };
+    let (place, _serving) = Place::serve_with_token();
     assert_eq!(place.run(&["lists", "status"]).code, Some(0));
     fs::write(place.path("token"), "another-than-the-owner-s\n").unwrap();
     let ended = place.run(&["lists", "status"]);
