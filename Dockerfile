@@ -15,7 +15,7 @@ COPY . .
 RUN target=$(rustc -vV | sed -n 's/^host: //p') \
     && RUSTFLAGS="-C target-feature=+crt-static" cargo build --release --locked --target "$target" \
     && config/install.sh container "target/$target/release/cleandns" /out
-# A user who isn't root is given no capability by a container's start, but by the program's file: so it may have port 53
+# A user who isn't root is given no capability by Docker, but by the program's file: so it may have port 53
 # where the container may, and nothing else.
 RUN setcap cap_net_bind_service=+ep /out/usr/bin/cleandns
 

@@ -40,7 +40,7 @@ use anyhow::Context;
 use std::{
     net::SocketAddr,
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 use tokio::{
@@ -94,7 +94,7 @@ pub struct Running {
     files: Option<Files>,
     warm: Option<Arc<Warm>>,
     /// Where this server is found was written there.
-    told: Option<(Whereabouts, PathBuf)>,
+    told: Arc<OnceLock<(Whereabouts, PathBuf)>>,
     watching: Watching,
     stop: watch::Sender<bool>,
     serving: Serving,
@@ -142,6 +142,7 @@ pub async fn start(config: Config, mut outside: Outside) -> Result<Running, AppE
     let warm = Warm::new(&config, awake).map(Arc::new);
     let door = config.admin.as_ref().map(|admin| admin::Door::open(admin, audit_file(&config, admin))).transpose();
     let door = door.map_err(AppError::Configuration)?;
+    let told = Arc::new(OnceLock::new());
     let others = Others {
         door: door.clone(),
         resolving: resolving.clone(),
@@ -152,6 +153,7 @@ pub async fn start(config: Config, mut outside: Outside) -> Result<Running, AppE
         query_log: query_log.clone(),
         seed,
         follow_log: outside.follow_log,
+        told: told.clone(),
     };
     let (own_overlay, kept_overlay) = (overlay.clone(), overlay.clone());
     let parts = Parts {
@@ -229,11 +231,13 @@ pub async fn start(config: Config, mut outside: Outside) -> Result<Running, AppE
     let watching = lists.watch().context("could not start the thread that watches the lists")?;
     let contact = tokio::spawn(make_contact(health.clone()));
     // What has come into force so far is good enough for the next start.
-    let told = config.state_dir.clone().map(|folder| (Whereabouts::new(&config, &dns, admin), folder));
+    if let Some(folder) = config.state_dir.clone() {
+        let _ = told.set((Whereabouts::new(&config, &dns, admin), folder));
+    }
     let telling = told.clone();
     let lasting = move || {
         kept_overlay.keep();
-        telling.iter().for_each(|(told, folder)| told.tell(folder));
+        telling.get().into_iter().for_each(|(told, folder)| told.tell(folder));
     };
     let _ = tokio::task::spawn_blocking(lasting).await;
     Ok(Running {
@@ -332,7 +336,9 @@ impl Running {
         let _ = self.stop.send(true);
         self.contact.abort();
         let told = self.told;
-        let _ = tokio::task::spawn_blocking(move || told.iter().for_each(|(told, folder)| told.forget(folder))).await;
+        let _ =
+            tokio::task::spawn_blocking(move || told.get().into_iter().for_each(|(told, folder)| told.forget(folder)))
+                .await;
         let Serving { workers, streams, .. } = self.serving;
         let (watching, files) = (self.watching, self.files);
         let joined = tokio::task::spawn_blocking(move || {

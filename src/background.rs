@@ -3,8 +3,8 @@
 //! A list of a million names takes a third of a second to read and compile. Where there are no more processors than busy
 //! threads, that is a third of a second on a processor that answers need too.
 //!
-//! So long work is done `aside`: as long as a processor has nothing else to do, only there. Who answers then never waits
-//! for it, and the system takes a processor with nothing but such work on it for a free one. Where all are busy it would
+//! Long work is therefore done `aside`, only where a processor has nothing else to do. Who answers then never waits for
+//! it, and the system takes a processor with nothing but such work on it for a free one. Where all are busy it would
 //! hardly get on, so it is looked after, and gets a share again until there is room.
 
 #[cfg(target_os = "linux")]
@@ -148,7 +148,7 @@ fn has_way_back() -> bool {
     static FOUND: OnceLock<bool> = OnceLock::new();
     *FOUND.get_or_init(|| {
         let ((begin, begun), (_end, ended)) = (channel(), channel::<()>());
-        let tried = Builder::new().name("lists-try".into()).spawn(move || {
+        let tried = Builder::new().name("aside-try".into()).spawn(move || {
             let _ = begin.send(this_thread());
             let _ = ended.recv();
         });

@@ -23,8 +23,8 @@
 //!   `aliased`, what is known at once of where aliases lead; `record`, what is known at the end. `reverse` asks what clients
 //!   are called, for who looks at them.
 //! - [`cache`] answers kept in wire form, bounded by octets; facts of DNS, and no verdict.
-//! - [`prefetch`] asks for memory before it is needed, and [`background`] has threads make way for those that answer; the
-//!   only lines that aren't safe Rust.
+//! - [`prefetch`] asks for memory before it is needed, and [`background`] has threads make way for those that answer, and
+//!   long work done `aside`, where processors are idle; the only lines that aren't safe Rust.
 //! - [`neighbours`] which MAC address stands behind a client's address; asks the kernel, never waits.
 //! - [`pause`] everything in shadow until a time, for all, a group or a client; kept over restarts.
 //! - [`warm`] kept answers over a restart, for who wants it.
@@ -59,7 +59,8 @@
 //! - [`config`] what the owner wrote, checked whole: `file` reads and merges files and the environment, `overlay` lies upon
 //!   it, `following` is what a running program takes of a new one, `schema` is for editors; [`embedded`] the copies inside
 //!   the binary, and lists that a command makes for itself.
-//! - [`app`] puts it together; [`cli`] is what a person types.
+//! - [`app`] puts it together, and `whereabouts` writes down where a server is found; [`cli`] is what a person types: `args`
+//!   what may be typed, `to_ask` where the running server is asked.
 //!
 //! For users: `README.md` with the chapters it lists, `blocklists/README.md` (formats), `config/POLICY.md` (what beats what),
 //! `config/MONITORING.md` (metrics, dashboard, alerts). What they can notice of a change belongs there too.

@@ -4,6 +4,7 @@
 use super::{
     AppError, FollowLog, RESOLVER_SHARE,
     resolving::{self, Resolving},
+    whereabouts::Whereabouts,
 };
 use crate::{
     admin,
@@ -15,7 +16,10 @@ use crate::{
     telemetry::Telemetry,
     warm::Warm,
 };
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+};
 
 /// What goes by the configuration and by nothing else.
 pub(super) struct Others {
@@ -29,6 +33,8 @@ pub(super) struct Others {
     pub(super) query_log: Arc<QueryLog>,
     pub(super) seed: u64,
     pub(super) follow_log: FollowLog,
+    /// Where this server is found, and the folder that says so; empty until it listens.
+    pub(super) told: Arc<OnceLock<(Whereabouts, PathBuf)>>,
 }
 
 impl Others {
@@ -55,9 +61,12 @@ impl Others {
         }
         let (resolver, pipeline, warm) = (self.resolver.clone(), self.pipeline.clone(), self.warm.clone());
         let (telemetry, follow_log, next) = (self.telemetry.clone(), self.follow_log.clone(), next.clone());
-        let (query_log, seed) = (self.query_log.clone(), self.seed);
+        let (query_log, seed, told) = (self.query_log.clone(), self.seed, self.told.clone());
         Ok(Box::new(move || {
             door.into_iter().for_each(|door| door());
+            if let Some((told, folder)) = told.get() {
+                told.follow(&next, folder);
+            }
             telemetry.tell_clients(recording.privacy().clone());
             recording.put_in_force();
             if is_recorded_otherwise {

@@ -43,13 +43,18 @@ pub struct Http {
 impl Whereabouts {
     /// Those of a server that listens.
     pub(super) fn new(config: &Config, dns: &[SocketAddr], http: Option<SocketAddr>) -> Self {
-        let tls = || config.admin.as_ref()?.tls.as_ref().map(|AdminTls { cert, key }| (cert.clone(), key.clone()));
         Self {
             start: format!("{:016x}", RandomState::new().hash_one(dns)),
             config: file_of(&config.origin),
             dns: dns.to_vec(),
-            http: http.map(|listen| Http { listen, tls: tls() }),
+            http: http.map(|listen| Http { listen, tls: tls_of(config) }),
         }
+    }
+
+    /// Writes what of them is other with another configuration. The addresses stay those that it has.
+    pub(super) fn follow(&self, config: &Config, folder: &Path) {
+        let http = self.http.clone().map(|http| Http { tls: tls_of(config), ..http });
+        Self { http, ..self.clone() }.tell(folder);
     }
 
     /// Writes them where others of this machine find them. Without it a server is as good.
@@ -66,12 +71,12 @@ impl Whereabouts {
 
     /// Removes what was told, unless another server has come in place of this one.
     pub(super) fn forget(&self, folder: &Path) {
-        if read(folder).is_some_and(|told| told == *self) {
+        if read(folder).is_some_and(|told| told.start == self.start) {
             let _ = fs::remove_file(folder.join(FILE_NAME));
         }
     }
 
-    /// Those that a server by the configuration from `origin` has told last, if it did.
+    /// Those that a server by the configuration from `origin` told last, if one did.
     pub fn told(folder: &Path, origin: &Origin) -> Option<Self> {
         let told = read(folder)?;
         let whole = |path: &PathBuf| path.canonicalize().ok();
@@ -81,6 +86,11 @@ impl Whereabouts {
         };
         (is_same && !told.dns.is_empty()).then_some(told)
     }
+}
+
+fn tls_of(config: &Config) -> Option<(PathBuf, PathBuf)> {
+    let AdminTls { cert, key } = config.admin.as_ref()?.tls.as_ref()?;
+    Some((cert.clone(), key.clone()))
 }
 
 fn file_of(origin: &Origin) -> Option<PathBuf> {

@@ -178,7 +178,7 @@ pub enum Command {
         #[command(subcommand)]
         command: admin::Command,
     },
-    /// Leave with 0 if the running server answers.
+    /// Ask the running server whether it answers and serves, and leave with 0 if so.
     Health {
         /// As JSON.
         #[arg(long)]

@@ -38,7 +38,7 @@ pub fn show_all(file: Option<&Path>, json: bool) -> Outcome {
     let mut text = String::new();
     write_table(&all, "", &config, &mut text);
     // What is no option, so that the rest can be used as it is.
-    let beside = changes(&overlay, |key| matches!(key, Key::Block(_) | Key::Pin { .. }));
+    let beside = changes(&overlay, |key| matches!(key, Key::Block(_) | Key::Pin { .. } | Key::LetThrough(_)));
     if !beside.is_empty() {
         text += &format!("\n# By pages or API, in {file}:\n");
     }

@@ -286,15 +286,16 @@ impl Keeper {
                 place
             }
         };
-        let is_new = match versions::keep(&place, &place, version, rules) {
+        let kept = versions::keep(&place, &place, version, rules);
+        if let TextAt::Embedded { .. } = text {
+            // A start falls back to the binary itself, even if nothing could be kept.
+            let _ = fs::remove_file(&place);
+        }
+        let is_new = match kept {
             // The file is another one by now, and no text of it was ever good.
             Err(error) if error.kind() == io::ErrorKind::NotFound => false,
             kept => kept?,
         };
-        if let TextAt::Embedded { .. } = text {
-            // A start falls back to the binary itself.
-            let _ = fs::remove_file(&place);
-        }
         if is_new { versions::evict(&place, &self.held) } else { Ok(()) }
     }
 

@@ -9,7 +9,7 @@ pub struct Hardware(OnceLock<Option<Neighbours>>);
 
 impl Hardware {
     /// Begins to look at neighbours if a group of the configuration is told by them, or pages show them and may pause them,
-    /// or one `is_paused` from before. It may wait for the kernel.
+    /// or a client is paused by its MAC address (`is_paused`). It may wait for the kernel.
     pub fn begin_if_wanted(&self, config: &Config, is_paused: bool) {
         let decides = is_paused || config.tells_clients_by_mac();
         if !decides && config.admin.is_none() {

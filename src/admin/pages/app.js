@@ -166,8 +166,9 @@
       const said = told.verdicts ?? [];
       const outcome = { "blocked": "block", "would-block": "would-block", "excepted": "except" }[told.fate];
       const first = said.find((one) => one.acted) ?? said.find((one) => one.outcome === outcome) ?? said[0];
-      const others = told.owner ? said.length : said.length - 1;
-      by.textContent = told.owner ?? (first ? `${first.program}/${first.service} ` : "");
+      const owner = told.fate === "excepted" ? told.owner : undefined;
+      const others = said.length - 1 + (told.owner ? 1 : 0);
+      by.textContent = owner ?? (first ? `${first.program}/${first.service} ` : "");
       if (others > 0) by.append(small(`+${others}`));
       client.textContent = told.client ?? "";
       if (told.client_name) client.append(" ", small(told.client_name + (told.client_name_by === "ptr" ? " by PTR" : "")));

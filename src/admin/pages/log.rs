@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     dns::Rcode,
-    query_log::{Fate, Row, sqlite::Found},
+    query_log::{Fate, Row, Verdicts, sqlite::Found},
     report::Moment,
 };
 use askama::Template;
@@ -81,7 +81,7 @@ impl Line {
             time: Moment(row.time),
             rr_type: if row.name.is_empty() { String::new() } else { row.rr_type.to_string() },
             fate: row.verdicts.fate(),
-            said: said(&row),
+            said: said(&row.verdicts),
             is_fine: row.rcode == Rcode::NOERROR && !row.dropped,
             answer,
             took: ms(row.micros),
@@ -92,14 +92,16 @@ impl Line {
     }
 }
 
-/// Who said what became of it, `program/service`, and how many others said something.
-fn said(row: &Row) -> Option<(String, usize)> {
-    let said = &row.verdicts.said;
-    if let Some(place) = &row.verdicts.owner {
+/// Who said what became of it, `program/service` or where the owner's exception stands, and how many others said
+/// something.
+fn said(verdicts: &Verdicts) -> Option<(String, usize)> {
+    let Verdicts { owner, said } = verdicts;
+    // An exception that is for some programs only let nothing pass where another one acts.
+    if let (Fate::Excepted, Some(place)) = (verdicts.fate(), owner) {
         return Some((place.to_string(), said.len()));
     }
-    let first = row.verdicts.decisive().and_then(|at| said.get(at)).or(said.first())?;
-    Some((format!("{}/{}", first.program, first.service), said.len() - 1))
+    let first = said.get(verdicts.decisive()?)?;
+    Some((format!("{}/{}", first.program, first.service), said.len() - 1 + usize::from(owner.is_some())))
 }
 
 /// `GET /log?name&client&service&verdict&type&from&to&before&after`
@@ -206,5 +208,40 @@ impl Page {
             rest.is_some_and(|rest| rest.is_empty() || services.iter().any(|service| service == rest))
         };
         !chosen.is_empty() && !self.programs.iter().any(is)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        policy::{Outcome, Trigger},
+        query_log::Said,
+    };
+
+    #[test]
+    fn an_exception_that_let_nothing_pass_is_not_called_the_reason() {
+        let of = |outcome, acted| Said {
+            program: "strict".into(),
+            service: "own".into(),
+            list: "own".into(),
+            version: "0".into(),
+            line: 1,
+            rule: "blocked.example".into(),
+            trigger: Trigger::Qname,
+            outcome,
+            acted,
+        };
+        let owner = || Some("overlay.toml:e6".into());
+        for (owner, own, expected) in [
+            (owner(), vec![of(Outcome::Block, true)], Some(("strict/own", 1))),
+            (owner(), vec![of(Outcome::WouldBlock, false)], Some(("strict/own", 1))),
+            (owner(), vec![], Some(("overlay.toml:e6", 0))),
+            (None, vec![of(Outcome::Block, true)], Some(("strict/own", 0))),
+            (None, vec![], None),
+        ] {
+            let found = said(&Verdicts { owner, said: own });
+            assert_eq!(found.as_ref().map(|(who, others)| (who.as_str(), *others)), expected);
+        }
     }
 }

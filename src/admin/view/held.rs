@@ -75,7 +75,10 @@ pub fn let_through(state: &AdminState, list: Option<&str>) -> Vec<LetThroughView
 
 /// The names in a text, with commas or spaces between them.
 pub fn names_in(text: &str) -> Vec<String> {
-    text.split([',', ' ']).filter(|name| !name.is_empty()).map(str::to_owned).collect()
+    text.split(|sign: char| sign == ',' || sign.is_whitespace())
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Which of the rules held back in a list some names would let through, and whom those would have hit.
@@ -94,7 +97,7 @@ pub async fn held(
     let read = read.map_err(DiffError::Invalid)?;
     let text = of_state(state, program, name, TextNow::of).ok_or(DiffError::NoList)?;
     let fault = |error: &dyn std::fmt::Display| DiffError::Fault(error.to_string());
-    let turn = ONE_AT_A_TIME.acquire().await.map_err(|error| fault(&error))?;
+    let _turn = ONE_AT_A_TIME.acquire().await.map_err(|error| fault(&error))?;
     let reading = tokio::task::spawn_blocking(move || text.difference(&read, told_max(hours)));
     let differing = reading.await.map_err(|error| fault(&error))??;
     if differing.added.count == 0 {
@@ -102,7 +105,6 @@ pub async fn held(
         return Err(DiffError::Invalid(what));
     }
     let Measured { added, asked, why_not, .. } = measured(state, name, differing, hours).await;
-    drop(turn);
     let (program, list, names) = (program.to_owned(), name.to_owned(), names.to_vec());
     Ok(HeldView { program, list, names, rules: added, asked, why_not })
 }

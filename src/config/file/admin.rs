@@ -133,7 +133,8 @@ fn trusted_proxies(table: &Table<'_>, is_guarded: bool) -> Vec<IpNet> {
     networks.into_iter().map(|(_, network)| network).collect()
 }
 
-/// The same of proxies, through which requests of others come from this machine.
+/// Why proxies are believed only where a token or a user is asked for: through them, requests of others come from this
+/// machine.
 const UNGUARDED_BEHIND_PROXY: &str = "requests of others come through a proxy, and anybody could use these pages; set \
                                       token_file or users_file";
 

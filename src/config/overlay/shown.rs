@@ -8,7 +8,7 @@ type Options = Vec<(String, Shown)>;
 
 impl Overlay {
     /// Puts what lies upon a configuration into all its values, each with `file` and its key as where it comes from. What
-    /// names something that isn't there changes nothing; blocks and pins are no options.
+    /// names something that isn't there changes nothing; blocks, pins and what is let through are no options.
     pub fn show(&self, file: &str, all: &mut Options) {
         for (key, entry) in self.entries() {
             let from = format!("{file}: {key}");

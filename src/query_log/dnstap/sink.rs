@@ -20,7 +20,6 @@ pub(in crate::query_log) struct DnstapSink {
     /// `None` after the end.
     output: Option<Output>,
     instance: String,
-    /// Messages between clients and this server, and between this server and others.
     /// Packets are written as they were, with all that they tell of a client. Those to other servers never do: they are
     /// this server's own, and nothing of a client's query but its question goes into them.
     is_full: bool,

@@ -24,8 +24,8 @@ pub(super) fn fold(connection: &mut Connection, first_hour: i64) -> rusqlite::Re
         transaction
             .prepare_cached(
                 "INSERT INTO days
-                 SELECT hour / 24, name, client, verdicts, rules, kind, sum(count), min(first), max(last)
-                 FROM hours WHERE hour = ?1 AND (?2 IS NULL OR name <= ?2) GROUP BY 1, 2, 3, 4, 5, 6
+                 SELECT hour / 24, name, client, verdicts, rules, kind, count, first, last
+                 FROM hours WHERE hour = ?1 AND name <= coalesce(?2, x'')
                  ON CONFLICT DO UPDATE SET count = count + excluded.count, first = min(first, excluded.first),
                    last = max(last, excluded.last)",
             )?
@@ -77,7 +77,8 @@ fn last_name(transaction: &Transaction<'_>, table: &str, unit: &str, at: i64) ->
     transaction.prepare_cached(&sql)?.query_row([at, PIECE_ROWS], |row| row.get(0)).optional()
 }
 
-/// Removes the sums of an hour or day up to a name.
+/// Removes the sums of an hour or day up to a name. No text comes after the empty blob, and so bounded the key is searched:
+/// with `OR` all that is left would be gone through for each piece.
 fn remove_names(
     transaction: &Transaction<'_>,
     table: &str,
@@ -85,7 +86,7 @@ fn remove_names(
     at: i64,
     last: Option<&str>,
 ) -> rusqlite::Result<usize> {
-    let sql = format!("DELETE FROM {table} WHERE {unit} = ?1 AND (?2 IS NULL OR name <= ?2)");
+    let sql = format!("DELETE FROM {table} WHERE {unit} = ?1 AND name <= coalesce(?2, x'')");
     transaction.prepare_cached(&sql)?.execute(params![at, last])
 }
 
