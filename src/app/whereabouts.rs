@@ -109,6 +109,7 @@ fn read(folder: &Path) -> Option<Whereabouts> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{Embedded, World};
 
     fn of(config: Option<&str>) -> Whereabouts {
         let (dns, http) = ("127.0.0.1:53".parse().unwrap(), "127.0.0.1:8053".parse().unwrap());
@@ -131,6 +132,21 @@ mod tests {
         }
         fs::write(folder.join(FILE_NAME), "{").unwrap();
         assert_eq!(Whereabouts::told(folder, &origin("/nowhere/a.toml")), None);
+    }
+
+    #[test]
+    fn a_certificate_that_came_or_went_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let started = of(None);
+        started.tell(folder);
+        let embedded = Embedded { read: &|_| None, paths: &Vec::new };
+        let without = Config::default_for(&World::of_process(embedded).unwrap());
+        started.follow(&without, folder);
+        let told = Whereabouts::told(folder, &Origin::Embedded).unwrap();
+        assert_eq!((told.http.unwrap().tls, &told.dns), (None, &started.dns));
+        started.forget(folder);
+        assert_eq!(Whereabouts::told(folder, &Origin::Embedded), None);
     }
 
     #[test]

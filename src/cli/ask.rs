@@ -110,16 +110,19 @@ struct Found {
 }
 
 /// Asks the running server what every cleandns answers by itself, and what it says of itself.
-pub fn health(asked: &Asked, json: bool) -> Outcome {
-    let mut found = Found { server: server(&asked.config).ok(), ..Found::default() };
-    let outcome = look(asked, &mut found);
+pub fn health(asked: Result<Asked, Failure>, json: bool) -> Outcome {
+    let mut found = Found::default();
+    let outcome = asked.and_then(|asked| {
+        found.server = server(&asked.config).ok();
+        look(&asked, &mut found)
+    });
     if json {
         found.why = outcome.as_ref().err().map(|failure| failure.text().to_owned());
         say_json(&found)?;
         // It is told.
         return outcome.map_err(|failure| match failure {
-            Failure::Other(_) => Failure::Other(String::new()),
-            other => other,
+            Failure::Configuration(_) => Failure::Configuration(String::new()),
+            _ => Failure::Other(String::new()),
         });
     }
     outcome?;

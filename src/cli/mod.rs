@@ -97,7 +97,7 @@ fn run_command(args: Args) -> Outcome {
     let load = || load_config(args.config.clone(), false);
     // Whoever asks the running server must be answered even while a list is gone, or while the configuration is wrong.
     let running = || to_ask::find(args.config.as_deref()).map(|asked| asked.config);
-    // What is on disk is asked for, too.
+    // Commands that read what is recorded, or users, go by the configuration on disk, and need no list.
     let load_to_read = || load_config(args.config.clone(), true);
     match args.command.unwrap_or(Command::Serve { take_over: false }) {
         Command::Serve { take_over } => {
@@ -161,7 +161,7 @@ fn run_command(args: Args) -> Outcome {
         Command::Admin { command } => admin::admin(command, || load_to_read().map(|loaded| loaded.config)),
         Command::Config { command: ConfigCommand::Show { json } } => config::show_all(args.config.as_deref(), json),
         Command::Config { command: ConfigCommand::Schema { json: _ } } => config::print_schema(),
-        Command::Health { json } => ask::health(&to_ask::find(args.config.as_deref())?, json),
+        Command::Health { json } => ask::health(to_ask::find(args.config.as_deref()), json),
         Command::Completions { shell } => manual::completions(shell),
         Command::Man { folder } => manual::man(folder.as_deref()),
     }

@@ -142,6 +142,15 @@ fn a_server_that_does_not_answer_is_told_as_json_too() {
     assert_eq!(read["answers"], false, "{read}");
     assert!(read["why"].as_str().is_some_and(|why| why.contains("is `cleandns serve` running")), "{read}");
     has(&place.run(&["health"]).stderr, &["is `cleandns serve` running"]);
+    // Also where nothing says whom to ask.
+    fs::remove_file(place.path("cleandns.toml")).unwrap();
+    let ended = place.run(&["health", "--json"]);
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(78), ""), "{ended:?}");
+    let read: Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert!(
+        read["answers"] == false && read["why"].as_str().is_some_and(|why| why.contains("cleandns.toml")),
+        "{read}"
+    );
 }
 
 #[test]
