@@ -158,6 +158,15 @@ impl Cache {
 
     /// Keeps an entry in place of what was there for its question.
     pub fn store(&self, entry: Arc<Entry>) {
+        self.store_unless_flushed(entry, self.generation());
+    }
+
+    /// The same, unless there was a flush since this `generation`, in which it was asked for: it may be what the flush was
+    /// meant for.
+    pub fn store_unless_flushed(&self, entry: Arc<Entry>, generation: u64) {
+        if self.generation() != generation {
+            return;
+        }
         self.counts.stored.fetch_add(1, Relaxed);
         // It stands for what was kept, and that isn't always in the same place.
         if entry.denies_name() {
@@ -166,7 +175,9 @@ impl Cache {
         } else if !entry.is_failure() {
             self.remove_denial(&entry.key());
         }
-        self.entries.insert(self.hash(&entry.key()), entry);
+        let hash = self.hash(&entry.key());
+        self.entries.insert(hash, entry.clone());
+        self.unless_flushed(hash, &entry, generation);
     }
 
     /// Forgets that a name doesn't exist, for now it does.
@@ -193,6 +204,14 @@ impl Cache {
         let hash = if entry.denies_name() { self.hash(&entry.key()) } else { hash };
         if self.generation() == generation && self.entries.get(&hash).is_none() {
             self.entries.insert(hash, entry.clone());
+            self.unless_flushed(hash, entry, generation);
+        }
+    }
+
+    /// Takes an entry back that a flush may have missed, as it came between.
+    fn unless_flushed(&self, hash: u64, entry: &Arc<Entry>, generation: u64) {
+        if self.generation() != generation {
+            self.entries.remove_if(&hash, |kept| Arc::ptr_eq(kept, entry));
         }
     }
 
@@ -230,5 +249,66 @@ impl Cache {
             stored: self.counts.stored.load(Relaxed),
             flushed: self.counts.flushed.load(Relaxed),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        dns::{Class, ExtendedError, Question, RrType},
+        resolve::{NameServersWanted, Resolution},
+    };
+    use std::{hint::spin_loop, sync::atomic::AtomicUsize};
+
+    /// Whatever moment a flush falls into, what was asked for before it is gone after it.
+    #[test]
+    fn what_a_flush_meets_stays_gone() {
+        const ROUNDS: usize = 50_000;
+        let cache = Cache::new(1 << 20, 7);
+        let resolution = Resolution::failed(ExtendedError::new(0, "kept"));
+        // In all parts of the cache.
+        let entries: Vec<_> = (0..256)
+            .map(|number| {
+                let name = format!("www{number}.example").parse().unwrap();
+                let question = Question { name, rr_type: RrType::A, class: Class::IN };
+                Arc::new(Entry::new(&question, (false, false), NameServersWanted::No, &resolution, 0))
+            })
+            .collect();
+        let (begun, flushed) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let wait_for = |counter: &AtomicUsize, round| {
+            for turn in 0_u32.. {
+                match counter.load(Acquire) >= round {
+                    true => break,
+                    // Somebody else may need the processor.
+                    false if turn % 4096 == 4095 => std::thread::yield_now(),
+                    false => spin_loop(),
+                }
+            }
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for round in 1..=ROUNDS {
+                    wait_for(&begun, round);
+                    cache.flush(|_| true);
+                    flushed.store(round, Release);
+                }
+            });
+            let came_back = (1..=ROUNDS).filter(|&round| {
+                let entry = &entries[round % entries.len()];
+                let hash = cache.hash(&entry.key());
+                let asked_in = cache.generation();
+                begun.store(round, Release);
+                // So that they meet at another point each time.
+                (0..round % 97).for_each(|_| spin_loop());
+                match round % 2 {
+                    0 => cache.store_unless_flushed(entry.clone(), asked_in),
+                    _ => cache.remind(hash, entry, asked_in),
+                }
+                wait_for(&flushed, round);
+                cache.find_by_key(&entry.key()).is_some()
+            });
+            assert_eq!(came_back.count(), 0);
+        });
     }
 }

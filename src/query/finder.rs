@@ -301,18 +301,16 @@ impl Finder {
             let mut resolution = resolution.unwrap_or_else(|_| no_answer(&sought.name));
             cache::settle(&mut resolution, (landing.finder.now)());
             let resolution = Arc::new(resolution);
-            // What was asked before a flush may be what the flush was meant for.
-            if landing.generation == landing.finder.cache.generation() {
-                landing.finder.keep(&sought, &resolution);
-            }
+            landing.finder.keep(&sought, &resolution, landing.generation);
             drop(landing);
             sender.send_replace(Some(resolution));
         });
         Some(flight)
     }
 
-    fn keep(&self, sought: &Sought, resolution: &Resolution) {
-        if !self.resolver.answers_last() {
+    /// `generation`: the cache's as it was asked for.
+    fn keep(&self, sought: &Sought, resolution: &Resolution, generation: u64) {
+        if !self.resolver.answers_last() || generation != self.cache.generation() {
             return;
         }
         let now = self.seconds();
@@ -330,7 +328,7 @@ impl Finder {
             Some(before) if has_failed(resolution) && self.spare(&before, now).is_some() => {
                 before.failed(now + RETRY_AFTER);
             }
-            _ if entry.lives() => self.cache.store(Arc::new(entry)),
+            _ if entry.lives() => self.cache.store_unless_flushed(Arc::new(entry), generation),
             // What holds for this moment alone supersedes what was kept, all the same.
             _ => self.cache.remove(&sought.key()),
         }

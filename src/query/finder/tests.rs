@@ -23,6 +23,8 @@ struct Scripted {
     next: Mutex<Option<Resolution>>,
     waits: AtomicBool,
     go: Notify,
+    /// Done once, as an answer is about to be kept.
+    before_kept: Mutex<Option<Box<dyn FnOnce() + Send>>>,
 }
 
 impl Scripted {
@@ -43,6 +45,13 @@ impl Resolve for Shared {
             }
             scripted.next.lock().unwrap().clone().unwrap_or_else(|| answer(name, rr_type))
         })
+    }
+
+    fn answers_last(&self) -> bool {
+        if let Some(act) = self.0.before_kept.lock().unwrap().take() {
+            act();
+        }
+        true
     }
 }
 
@@ -212,4 +221,17 @@ async fn what_is_in_flight_is_kept_though_the_size_changes() {
         assert_eq!(client.await.unwrap().cache, CacheUse::Miss);
         assert_eq!(finder.look(sought()).entry.is_none(), flushed);
     }
+}
+
+/// A flush in the very moment in which an answer lands forgets it too.
+#[tokio::test]
+async fn a_flush_as_an_answer_lands_lets_nothing_come_back() {
+    let (finder, scripted) = finder();
+    let flushing = finder.clone();
+    *scripted.before_kept.lock().unwrap() = Some(Box::new(move || {
+        flushing.flush(&Name::ROOT, true);
+    }));
+    assert_eq!(find(&finder, finder.look(sought())).await.cache, CacheUse::Miss);
+    at_rest(&finder).await;
+    assert!(finder.look(sought()).entry.is_none());
 }
