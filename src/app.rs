@@ -24,7 +24,7 @@ use crate::{
     dns::{Name, RrType},
     embedded,
     health::{Health, UPSTREAM_SILENT},
-    listener::{self, BindError, Drops, Service, Serving},
+    listener::{self, Drops, Service, Serving},
     lists::{Downloads, Embedded, Lists, OnPublish, Published, StartError, Watching},
     pause::Pauses,
     query::{LocalData, Pipeline, Surroundings},
@@ -35,7 +35,10 @@ use crate::{
     uptime::Uptime,
     warm::Warm,
 };
-pub use crate::{listener::Start, systemd::Passed};
+pub use crate::{
+    listener::{BindError, Held, Start},
+    systemd::Passed,
+};
 use anyhow::Context;
 use std::{
     net::SocketAddr,

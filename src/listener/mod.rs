@@ -13,7 +13,7 @@ mod passed;
 mod stream;
 mod udp;
 
-pub use bind::{BindError, Sockets, Start, bind, obstacles};
+pub use bind::{BindError, Held, Sockets, Start, bind, obstacles};
 pub use drops::Drops;
 pub use passed::{PassedError, adopt};
 pub use stream::LIFETIME;
