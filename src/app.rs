@@ -224,7 +224,13 @@ pub async fn start(config: Config, mut outside: Outside) -> Result<Running, AppE
     let warming = tokio::task::spawn_blocking(move || warming.0.inspect(|warm| warm.load(warming.1.finder())));
     warming.await.context("reading kept answers broke off")?;
     writing.begin();
-    let service = Service { pipeline: pipeline.clone(), telemetry, stopping, lifetime: listener::LIFETIME };
+    let service = Service {
+        pipeline: pipeline.clone(),
+        telemetry,
+        stopping,
+        lifetime: listener::LIFETIME,
+        proxies: listener::Proxies::new(config.listen.proxies.clone()).map(Arc::new),
+    };
     let serving = listener::serve(sockets, &service).context("could not start serving")?;
     let watched = outside.read_again.map(|read| {
         let (changing, settings, lists) = (changing.clone(), settings.clone(), lists.control());

@@ -13,8 +13,8 @@
 //!
 //! # Code map, in the order of the flow
 //!
-//! - [`listener`] UDP workers and TCP connections: bytes in, bytes out, every bound of the network side; who has an address
-//!   that can't be had.
+//! - [`listener`] UDP workers and TCP connections: bytes in, bytes out, every bound of the network side; whom a load balancer
+//!   asks for (`proxied`); who has an address that can't be had.
 //! - [`dns`] the shared vocabulary: names, questions, records, wire form and zone files. Plain values.
 //! - [`query`] the flow: `now` at once and by the batch, `later` for what must be resolved, `explain` for people. In its
 //!   order: `access`; `own`, which is `local` (the owner's names, with `hosts`) and `special` (names that never leave this

@@ -5,6 +5,7 @@ use crate::{
     config::{AdminTls, Config, Origin},
     whole,
 };
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::{
     fs,
@@ -28,6 +29,9 @@ pub struct Whereabouts {
     config: Option<PathBuf>,
     /// For DNS.
     pub dns: Vec<SocketAddr>,
+    /// Networks from which it hears nobody without a header of the PROXY protocol.
+    #[serde(default)]
+    pub proxies: Vec<IpNet>,
     /// For HTTP, if there is any.
     pub http: Option<Http>,
 }
@@ -47,6 +51,7 @@ impl Whereabouts {
             start: format!("{:016x}", RandomState::new().hash_one(dns)),
             config: file_of(&config.origin),
             dns: dns.to_vec(),
+            proxies: config.listen.proxies.clone(),
             http: http.map(|listen| Http { listen, tls: tls_of(config) }),
         }
     }
@@ -115,7 +120,8 @@ mod tests {
         let (dns, http) = ("127.0.0.1:53".parse().unwrap(), "127.0.0.1:8053".parse().unwrap());
         let http = Some(Http { listen: http, tls: Some(("/cert".into(), "/key".into())) });
         let start = format!("{:016x}", RandomState::new().hash_one(1));
-        Whereabouts { start, config: config.map(PathBuf::from), dns: vec![dns], http }
+        let proxies = vec!["10.0.0.7/32".parse().unwrap()];
+        Whereabouts { start, config: config.map(PathBuf::from), dns: vec![dns], proxies, http }
     }
 
     #[test]

@@ -41,7 +41,7 @@ pub fn find(file: Option<&Path>) -> Result<Asked, Failure> {
 /// A configuration with the addresses that a server has told.
 fn at(config: &Config, told: Whereabouts) -> Config {
     let mut config = config.clone();
-    config.listen.do53 = told.dns;
+    (config.listen.do53, config.listen.proxies) = (told.dns, told.proxies);
     let admin = config.admin.take();
     config.admin = told.http.map(|http| {
         let tls = http.tls.map(|(cert, key)| AdminTls { cert, key });

@@ -87,3 +87,20 @@ fn what_needs_no_token_takes_none() {
     assert_eq!(ended.code, Some(1), "{ended:?}");
     has(&ended.stderr, &["the server answered 401", "names no token_file that can be read here"]);
 }
+
+/// A server that hears proxies alone hears who asks it from this machine, too, where the proxy is.
+#[test]
+fn a_server_behind_a_balancer_on_this_machine_is_asked() {
+    let (place, serving) = Place::serve("");
+    drop(serving);
+    let text = fs::read_to_string(place.path("cleandns.toml")).unwrap();
+    let behind = text.replace("workers = 1\n", "workers = 1\nproxy_protocol_from = [\"127.0.0.0/8\"]\n");
+    assert_ne!(behind, text);
+    fs::write(place.path("cleandns.toml"), behind).unwrap();
+    let Some(_serving) = Serving::start(place.command(&["serve"])) else { panic!("a port was taken") };
+    has(&place.run(&["query", "blocked.example", "--tcp"]).stdout, &["EDE 15"]);
+    assert_eq!(asked_in_vain(&place), Vec::<String>::new());
+    // It goes by what the server runs with, which a restart alone changes.
+    fs::write(place.path("cleandns.toml"), text).unwrap();
+    assert_eq!(asked_in_vain(&place), Vec::<String>::new());
+}
