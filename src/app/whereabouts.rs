@@ -81,6 +81,11 @@ impl Whereabouts {
         }
     }
 
+    /// Those that a server told last, whatever its configuration.
+    pub(super) fn in_folder(folder: &Path) -> Option<Self> {
+        read(folder)
+    }
+
     /// Those that a server by the configuration from `origin` told last, if one did.
     pub fn told(folder: &Path, origin: &Origin) -> Option<Self> {
         let told = read(folder)?;
