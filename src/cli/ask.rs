@@ -110,18 +110,19 @@ struct Found {
     /// Where it was asked; `None`: nothing says where.
     server: Option<SocketAddr>,
     answers: bool,
-    /// What it says of itself at `/readyz`, and where; `None`: it has no HTTP, or that doesn't answer.
+    /// What it says of itself at `/readyz`, and where; `None`: it has no HTTP, that doesn't answer, or it wasn't asked.
     readyz: Option<http::Ready>,
     /// Why it is not well; `None`: it is.
     why: Option<String>,
 }
 
-/// Asks the running server what every cleandns answers by itself, and what it says of itself.
-pub fn health(asked: Result<Asked, Failure>, json: bool) -> Outcome {
+/// Asks the running server what every cleandns answers by itself and, unless it is enough that it is `live`, what it says
+/// of itself.
+pub fn health(asked: Result<Asked, Failure>, live: bool, json: bool) -> Outcome {
     let mut found = Found::default();
     let outcome = asked.and_then(|asked| {
         found.server = server(&asked.config, WAIT).ok().map(|server| server.address);
-        look(&asked, &mut found)
+        look(&asked, live, &mut found)
     });
     if json {
         found.why = outcome.as_ref().err().map(|failure| failure.text().to_owned());
@@ -138,7 +139,7 @@ pub fn health(asked: Result<Asked, Failure>, json: bool) -> Outcome {
     Ok(())
 }
 
-fn look(asked: &Asked, found: &mut Found) -> Outcome {
+fn look(asked: &Asked, live: bool, found: &mut Found) -> Outcome {
     let within = if asked.or.is_some() { WELL_WITHIN / 2 } else { WELL_WITHIN };
     let (config, server) = match (answers(&asked.config, within), &asked.or) {
         (Ok(server), _) => (&asked.config, server),
@@ -146,6 +147,9 @@ fn look(asked: &Asked, found: &mut Found) -> Outcome {
         (Err(failure), Some(or)) => (or, answers(or, within).map_err(|_| failure)?),
     };
     (found.server, found.answers) = (Some(server), true);
+    if live {
+        return Ok(());
+    }
     // DNS is what people depend on. That the pages don't answer is told, and no reason to end a server that does.
     found.readyz = http::ready(config).unwrap_or_else(|why| {
         warn(&why);
