@@ -58,7 +58,7 @@ impl Proxies {
         ends: Ends,
     ) -> Result<Option<Ends>, HeaderRefused> {
         if !self.has(ends.0) {
-            let is_header = stream.fill_buf().await.is_ok_and(|octets| begins(octets));
+            let is_header = stream.fill_buf().await.is_ok_and(begins);
             return if is_header { Err(HeaderRefused::Stranger) } else { Ok(Some(ends)) };
         }
         let mut head = Vec::new();
