@@ -1,20 +1,26 @@
 //! The composition root: builds everything from the configuration, binds, serves, drains. Decides nothing else.
 
 mod alive;
+mod hold;
+mod offline;
 mod others;
 mod outside;
 mod resolving;
+mod running;
 mod sockets;
 mod whereabouts;
 
 pub use self::{
     alive::SignsOfLife,
+    offline::{check_admin, check_resolver, local_data, offline_pipeline},
     outside::{FollowLog, Outside},
+    running::Running,
     sockets::obstacles,
     whereabouts::Whereabouts,
 };
 
 use self::{
+    hold::Hold,
     others::{Others, audit_file, keeping, query_log},
     resolving::{Resolving, look_up_host},
 };
@@ -24,36 +30,30 @@ use crate::{
     dns::{Name, RrType},
     embedded,
     health::{Health, UPSTREAM_SILENT},
-    listener::{self, BindError, Drops, Service, Serving},
-    lists::{Downloads, Embedded, Lists, OnPublish, Published, StartError, Watching},
+    listener::{self, Drops, Service},
+    lists::{Downloads, Embedded, Lists, OnPublish, Published, StartError},
     pause::Pauses,
-    query::{LocalData, Pipeline, Surroundings},
-    query_log::{Privacy, QueryLog, Shown, Writing},
+    query::{Pipeline, Surroundings},
+    query_log::{Privacy, QueryLog, Shown},
     resolve::{Clock, NameServersWanted, Resolve, Resolver, Upstreams, Wanted, Watch},
     settings::{self, Changing, Files, Fits, Hardware, OverlayFile, Parts, Settings},
     telemetry::{Reload, Telemetry},
     uptime::Uptime,
     warm::Warm,
 };
-pub use crate::{listener::Start, systemd::Passed};
+pub use crate::{
+    listener::{BindError, Held, Start},
+    systemd::Passed,
+};
 use anyhow::Context;
 use std::{
-    net::SocketAddr,
-    path::PathBuf,
     sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
-use tokio::{
-    sync::{oneshot, watch},
-    task::JoinHandle,
-};
+use tokio::sync::watch;
 
 /// The part of the cache's memory that is left to resolution: one in so many. What it keeps is mostly about name servers.
 const RESOLVER_SHARE: u64 = 8;
-/// How long queries in flight are waited for when it is time to leave.
-const DRAIN_WITHIN: Duration = Duration::from_secs(5);
-/// How long what was recorded is waited for until it is written, when it is time to leave.
-const WRITE_WITHIN: Duration = Duration::from_secs(5);
 /// How often the first contact with name servers is tried until there is one.
 const CONTACT_EVERY: Duration = Duration::from_secs(30);
 
@@ -79,34 +79,14 @@ impl From<StartError> for AppError {
     }
 }
 
-/// A program that serves.
-pub struct Running {
-    /// Addresses bound for DNS.
-    pub dns: Vec<SocketAddr>,
-    /// Address bound for HTTP.
-    pub admin: Option<SocketAddr>,
-    pub published: Arc<Published>,
-    pub health: Health,
-    pub pipeline: Arc<Pipeline>,
-    /// Puts another configuration in force.
-    pub changing: Arc<Changing>,
-    pub settings: Arc<Settings>,
-    files: Option<Files>,
-    warm: Option<Arc<Warm>>,
-    /// Where this server is found was written there.
-    told: Arc<OnceLock<(Whereabouts, PathBuf)>>,
-    watching: Watching,
-    stop: watch::Sender<bool>,
-    serving: Serving,
-    contact: JoinHandle<()>,
-    writing: Writing,
-}
-
 /// Starts serving. The policy is in force before the first socket is open.
 pub async fn start(config: Config, mut outside: Outside) -> Result<Running, AppError> {
     let overlay = Arc::new(OverlayFile::open(config.state_dir.as_deref(), outside.clock.clone()));
     let (config, files) = (Arc::new(overlay.lay_if_possible(&config)), config);
     let started = Instant::now();
+    let hold = Arc::new(Hold::take(config.state_dir.as_deref(), outside.start == Start::TakeOver));
+    hold.shared().iter().for_each(|told| tracing::warn!("{told}; give each a [state] dir of its own"));
+    let state_shared = hold.clone();
     let (clock, chance, limits) = (outside.clock.clone(), outside.chance(), outside.fetch.clone());
     let (seed, start_mode, awake) = (outside.seed, outside.start, outside.awake.clone());
     let passed = std::mem::take(&mut outside.passed);
@@ -175,6 +155,7 @@ pub async fn start(config: Config, mut outside: Outside) -> Result<Running, AppE
         overlay: overlay.clone(),
         losing: told_of(&query_log, QueryLog::losing),
         file_gone: told_of(&query_log, QueryLog::file_gone),
+        state_shared: Arc::new(move || state_shared.shared()),
         clock,
         started,
         stopping: stopping.clone(),
@@ -221,7 +202,13 @@ pub async fn start(config: Config, mut outside: Outside) -> Result<Running, AppE
     let warming = tokio::task::spawn_blocking(move || warming.0.inspect(|warm| warm.load(warming.1.finder())));
     warming.await.context("reading kept answers broke off")?;
     writing.begin();
-    let service = Service { pipeline: pipeline.clone(), telemetry, stopping, lifetime: listener::LIFETIME };
+    let service = Service {
+        pipeline: pipeline.clone(),
+        telemetry,
+        stopping,
+        lifetime: listener::LIFETIME,
+        proxies: listener::Proxies::new(config.listen.proxies.clone()).map(Arc::new),
+    };
     let serving = listener::serve(sockets, &service).context("could not start serving")?;
     let watched = outside.read_again.map(|read| {
         let (changing, settings, lists) = (changing.clone(), settings.clone(), lists.control());
@@ -256,6 +243,7 @@ pub async fn start(config: Config, mut outside: Outside) -> Result<Running, AppE
         serving,
         contact,
         writing,
+        hold,
     })
 }
 
@@ -298,75 +286,6 @@ fn pipeline(
     Ok((pipeline, warnings))
 }
 
-/// The flow of queries for whoever asks without a server: it decides on questions, and nothing is resolved.
-pub fn offline_pipeline(config: &Config, published: &Published) -> Result<Pipeline, AppError> {
-    let outside = Outside::real();
-    let resolver = Resolving::new(&outside, Arc::default(), None).resolver(config)?;
-    let given = (resolver, (outside.clock, outside.uptime), outside.seed);
-    pipeline(config, published, given, Arc::default()).map(|(pipeline, _)| pipeline)
-}
-
-impl Running {
-    /// Has the configuration's files and all lists read again.
-    pub fn reload(&self) {
-        self.have_reloaded(None);
-    }
-
-    /// The same; what is returned ends when it is done.
-    pub fn reloaded(&self) -> oneshot::Receiver<()> {
-        let (waiting, done) = oneshot::channel();
-        self.have_reloaded(Some(waiting));
-        done
-    }
-
-    fn have_reloaded(&self, waiting: Option<oneshot::Sender<()>>) {
-        match &self.files {
-            Some(files) => files.reload(waiting),
-            None => self.watching.reload(waiting),
-        }
-    }
-
-    /// Has all lists with a url downloaded, due or not.
-    pub fn update_lists(&self) {
-        self.watching.update();
-    }
-
-    /// Answers what has come, takes no more, and leaves.
-    pub async fn stop(self) {
-        let _ = self.stop.send(true);
-        self.contact.abort();
-        let told = self.told;
-        let _ =
-            tokio::task::spawn_blocking(move || told.get().into_iter().for_each(|(told, folder)| told.forget(folder)))
-                .await;
-        let Serving { workers, streams, .. } = self.serving;
-        let (watching, files) = (self.watching, self.files);
-        let joined = tokio::task::spawn_blocking(move || {
-            files.into_iter().for_each(Files::stop);
-            watching.stop();
-            workers.into_iter().for_each(|worker| drop(worker.join()));
-        });
-        let drained = async {
-            // They end within a fraction of a second, unless a file system keeps one waiting.
-            let _ = joined.await;
-            while !self.pipeline.is_idle() {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-            for stream in streams {
-                let _ = stream.await;
-            }
-        };
-        let _ = tokio::time::timeout(DRAIN_WITHIN, drained).await;
-        let writing = self.writing;
-        let written = tokio::task::spawn_blocking(move || writing.stop());
-        let _ = tokio::time::timeout(WRITE_WITHIN, written).await;
-        if let Some(warm) = self.warm {
-            let pipeline = self.pipeline;
-            let _ = tokio::task::spawn_blocking(move || warm.save(pipeline.finder())).await;
-        }
-    }
-}
-
 /// The files inside the binary.
 pub fn embedded_files() -> Embedded {
     Embedded { read: embedded::read, paths: embedded::paths }
@@ -387,25 +306,6 @@ fn count_reloads(telemetry: &Arc<Telemetry>) -> OnPublish {
         telemetry.policy_comes(policy);
         telemetry.reloaded(if held { Reload::Held } else { Reload::Clean });
     })
-}
-
-/// The owner's own names, from the configuration and hosts files, and what in those files can't be used.
-pub fn local_data(config: &Config) -> Result<(LocalData, Vec<String>), AppError> {
-    settings::local_data(config).map_err(AppError::Configuration)
-}
-
-/// What is wrong with the files that say who may use the pages, and with the certificate.
-pub fn check_admin(config: &Config) -> Vec<String> {
-    let Some(admin) = &config.admin else { return Vec::new() };
-    let users = admin.users_file.as_deref().and_then(|file| admin::Users::read(file).err());
-    let tls = admin.tls.as_ref().and_then(|files| admin::Tls::read(files).err());
-    let (users, tls) = (users.map(|error| error.to_string()), tls.map(|error| error.to_string()));
-    users.into_iter().chain(tls).collect()
-}
-
-/// Checks what `check` can of a configuration's resolver without touching the network.
-pub fn check_resolver(config: &Config) -> Result<(), AppError> {
-    Resolving::new(&Outside::real(), Arc::default(), None).resolver(config).map(drop)
 }
 
 /// Asks for the root until a name server answers, so that trouble shows before the first client meets it.

@@ -86,6 +86,8 @@ pub enum Code {
     Certificate,
     /// What pages and API changed can't be read, or names something that isn't there.
     Overlay,
+    /// Another server keeps its state in the same folder.
+    State,
 }
 
 /// Something that isn't as it should be.
@@ -142,6 +144,8 @@ pub struct Health {
     pub losing: Arc<dyn Fn() -> Vec<&'static str> + Send + Sync>,
     /// Such whose file was removed or moved away lately.
     pub file_gone: Arc<dyn Fn() -> Vec<&'static str> + Send + Sync>,
+    /// That another server keeps its state where this one does, in words.
+    pub state_shared: Arc<dyn Fn() -> Option<String> + Send + Sync>,
     /// What pages and API changed.
     pub overlay: Arc<OverlayFile>,
     /// Seconds since 1970 (UTC).
@@ -193,6 +197,11 @@ impl Health {
             Concern::new(Code::Overlay, why).meanwhile(self.overlay.in_its_place()).mended_by(
                 "Mend overlay.toml in the state folder, or delete it to undo all changes; it is read again by itself.",
             )
+        }));
+        reasons.extend((self.state_shared)().map(|told| {
+            Concern::new(Code::State, told)
+                .meanwhile("what one keeps there the other may lose")
+                .mended_by("Give each a [state] dir of its own, and restart it.")
         }));
         (if reasons.is_empty() { Readiness::Ready } else { Readiness::Degraded }, reasons)
     }

@@ -13,8 +13,8 @@
 //!
 //! # Code map, in the order of the flow
 //!
-//! - [`listener`] UDP workers and TCP connections: bytes in, bytes out, every bound of the network side; who has an address
-//!   that can't be had.
+//! - [`listener`] UDP workers and TCP connections: bytes in, bytes out, every bound of the network side; whom a load balancer
+//!   asks for (`proxied`); who has an address that can't be had.
 //! - [`dns`] the shared vocabulary: names, questions, records, wire form and zone files. Plain values.
 //! - [`query`] the flow: `now` at once and by the batch, `later` for what must be resolved, `explain` for people. In its
 //!   order: `access`; `own`, which is `local` (the owner's names, with `hosts`) and `special` (names that never leave this
@@ -59,8 +59,8 @@
 //! - [`config`] what the owner wrote, checked whole: `file` reads and merges files and the environment, `overlay` lies upon
 //!   it, `following` is what a running program takes of a new one, `schema` is for editors; [`embedded`] the copies inside
 //!   the binary, and lists that a command makes for itself.
-//! - [`app`] puts it together, and `whereabouts` writes down where a server is found; [`cli`] is what a person types: `args`
-//!   what may be typed, `to_ask` where the running server is asked.
+//! - [`app`] puts it together; `running` ends it, `whereabouts` writes down where a server is found, `hold` keeps a state
+//!   folder for one. [`cli`] is what a person types: `args` what may be typed, `to_ask` where the running server is asked.
 //!
 //! For users: `README.md` with the chapters it lists, `blocklists/README.md` (formats), `config/POLICY.md` (what beats what),
 //! `config/MONITORING.md` (metrics, dashboard, alerts). What they can notice of a change belongs there too.

@@ -3,7 +3,7 @@
 use super::AppError;
 use crate::{
     config::{Config, open_to_the_internet},
-    listener::{self, BindError, Sockets, Start},
+    listener::{self, BindError, Held, Sockets, Start},
     systemd::Passed,
 };
 use std::net::{SocketAddr, TcpListener, UdpSocket};
@@ -77,5 +77,5 @@ pub fn obstacles(config: &Config, passed: &Passed) -> (Vec<BindError>, Vec<BindE
     if let Some(admin) = config.admin.as_ref().filter(|_| passed.http.is_none()) {
         found.extend(listener::obstacles("admin.listen", &[admin.listen], true));
     }
-    found.into_iter().partition(|obstacle| !obstacle.is_own)
+    found.into_iter().partition(|obstacle| obstacle.held != Some(Held::ByCleandns))
 }

@@ -5,6 +5,7 @@ use crate::{
     config::{AdminTls, Config, Origin},
     whole,
 };
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::{
     fs,
@@ -28,16 +29,29 @@ pub struct Whereabouts {
     config: Option<PathBuf>,
     /// For DNS.
     pub dns: Vec<SocketAddr>,
+    /// Networks from which it hears nobody without a header of the PROXY protocol.
+    #[serde(default)]
+    pub proxies: Vec<IpNet>,
     /// For HTTP, if there is any.
     pub http: Option<Http>,
+    /// The database in which it records queries, if it does.
+    #[serde(default)]
+    pub database: Option<PathBuf>,
 }
 
 /// Where the pages and the API are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Http {
     pub listen: SocketAddr,
-    /// Certificate and key; `None`: plain HTTP.
-    pub tls: Option<(PathBuf, PathBuf)>,
+    /// `None`: plain HTTP.
+    pub tls: Option<Tls>,
+}
+
+/// Files of a certificate and its key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tls {
+    pub cert: PathBuf,
+    pub key: PathBuf,
 }
 
 impl Whereabouts {
@@ -47,14 +61,16 @@ impl Whereabouts {
             start: format!("{:016x}", RandomState::new().hash_one(dns)),
             config: file_of(&config.origin),
             dns: dns.to_vec(),
+            proxies: config.listen.proxies.clone(),
             http: http.map(|listen| Http { listen, tls: tls_of(config) }),
+            database: config.query_log.database.clone(),
         }
     }
 
     /// Writes what of them is other with another configuration. The addresses stay those that it has.
     pub(super) fn follow(&self, config: &Config, folder: &Path) {
         let http = self.http.clone().map(|http| Http { tls: tls_of(config), ..http });
-        Self { http, ..self.clone() }.tell(folder);
+        Self { http, database: config.query_log.database.clone(), ..self.clone() }.tell(folder);
     }
 
     /// Writes them where others of this machine find them. Without it a server is as good.
@@ -76,6 +92,11 @@ impl Whereabouts {
         }
     }
 
+    /// Those that a server told last, whatever its configuration.
+    pub(super) fn in_folder(folder: &Path) -> Option<Self> {
+        read(folder)
+    }
+
     /// Those that a server by the configuration from `origin` told last, if one did.
     pub fn told(folder: &Path, origin: &Origin) -> Option<Self> {
         let told = read(folder)?;
@@ -88,9 +109,9 @@ impl Whereabouts {
     }
 }
 
-fn tls_of(config: &Config) -> Option<(PathBuf, PathBuf)> {
-    let AdminTls { cert, key } = config.admin.as_ref()?.tls.as_ref()?;
-    Some((cert.clone(), key.clone()))
+fn tls_of(config: &Config) -> Option<Tls> {
+    let AdminTls { cert, key } = config.admin.as_ref()?.tls.clone()?;
+    Some(Tls { cert, key })
 }
 
 fn file_of(origin: &Origin) -> Option<PathBuf> {
@@ -113,9 +134,17 @@ mod tests {
 
     fn of(config: Option<&str>) -> Whereabouts {
         let (dns, http) = ("127.0.0.1:53".parse().unwrap(), "127.0.0.1:8053".parse().unwrap());
-        let http = Some(Http { listen: http, tls: Some(("/cert".into(), "/key".into())) });
+        let http = Some(Http { listen: http, tls: Some(Tls { cert: "/cert".into(), key: "/key".into() }) });
         let start = format!("{:016x}", RandomState::new().hash_one(1));
-        Whereabouts { start, config: config.map(PathBuf::from), dns: vec![dns], http }
+        let proxies = vec!["10.0.0.7/32".parse().unwrap()];
+        Whereabouts {
+            start,
+            config: config.map(PathBuf::from),
+            dns: vec![dns],
+            proxies,
+            http,
+            database: Some("/queries.db".into()),
+        }
     }
 
     #[test]

@@ -180,6 +180,9 @@ pub enum Command {
     },
     /// Ask the running server whether it answers and serves, and leave with 0 if so.
     Health {
+        /// Whether it answers is enough: for who starts it anew if it doesn't. One that leaves by itself needs no help.
+        #[arg(long)]
+        live: bool,
         /// As JSON.
         #[arg(long)]
         json: bool,

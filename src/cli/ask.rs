@@ -4,14 +4,21 @@ use super::{
     Failure, Outcome, http, say, say_json,
     to_ask::Asked,
     warn,
-    wire_client::{Asking, exchange, reachable},
+    wire_client::{Asking, Server, WAIT, exchange},
 };
 use crate::{
     config::Config,
     dns::{Name, Rcode, Record, RrType, Section, extended_error, read_records},
 };
 use serde::Serialize;
-use std::{net::SocketAddr, time::Instant};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+/// How long a server may take to answer `health`, at one place or two: with what it says of itself (`http`) less than the
+/// three seconds after which orchestrators end a probe, and nobody hears why.
+const WELL_WITHIN: Duration = Duration::from_secs(2);
 
 /// How to ask.
 pub struct Options {
@@ -68,10 +75,10 @@ pub fn ask(config: &Config, name: &str, rr_type: &str, options: Options) -> Outc
     let usage = |text: &str, error: &dyn std::fmt::Display| Failure::Usage(format!("`{text}`: {error}"));
     let name: Name = name.parse().map_err(|error| usage(name, &error))?;
     let rr_type: RrType = rr_type.parse().map_err(|error| usage(rr_type, &error))?;
-    let server = server(config)?;
-    let asked = Instant::now();
+    let to = server(config, WAIT)?;
+    let (server, asked) = (to.address, Instant::now());
     let asking = Asking { name, rr_type, dnssec: options.dnssec, cd: options.cd };
-    let response = exchange(server, &asking, options.tcp).map_err(|error| no_answer(server, &error))?;
+    let response = exchange(&to, &asking, options.tcp).map_err(|error| no_answer(server, &error))?;
     let millis = asked.elapsed().as_secs_f64() * 1e3;
     if options.json {
         let records = read_records(&response).map_err(damaged)?;
@@ -103,18 +110,19 @@ struct Found {
     /// Where it was asked; `None`: nothing says where.
     server: Option<SocketAddr>,
     answers: bool,
-    /// What it says of itself at `/readyz`, and where; `None`: it has no HTTP, or that doesn't answer.
+    /// What it says of itself at `/readyz`, and where; `None`: it has no HTTP, that doesn't answer, or it wasn't asked.
     readyz: Option<http::Ready>,
     /// Why it is not well; `None`: it is.
     why: Option<String>,
 }
 
-/// Asks the running server what every cleandns answers by itself, and what it says of itself.
-pub fn health(asked: Result<Asked, Failure>, json: bool) -> Outcome {
+/// Asks the running server what every cleandns answers by itself and, unless it is enough that it is `live`, what it says
+/// of itself.
+pub fn health(asked: Result<Asked, Failure>, live: bool, json: bool) -> Outcome {
     let mut found = Found::default();
     let outcome = asked.and_then(|asked| {
-        found.server = server(&asked.config).ok();
-        look(&asked, &mut found)
+        found.server = server(&asked.config, WAIT).ok().map(|server| server.address);
+        look(&asked, live, &mut found)
     });
     if json {
         found.why = outcome.as_ref().err().map(|failure| failure.text().to_owned());
@@ -131,13 +139,17 @@ pub fn health(asked: Result<Asked, Failure>, json: bool) -> Outcome {
     Ok(())
 }
 
-fn look(asked: &Asked, found: &mut Found) -> Outcome {
-    let (config, server) = match (answers(&asked.config), &asked.or) {
+fn look(asked: &Asked, live: bool, found: &mut Found) -> Outcome {
+    let within = if asked.or.is_some() { WELL_WITHIN / 2 } else { WELL_WITHIN };
+    let (config, server) = match (answers(&asked.config, within), &asked.or) {
         (Ok(server), _) => (&asked.config, server),
         (Err(failure), None) => return Err(failure),
-        (Err(failure), Some(or)) => (or, answers(or).map_err(|_| failure)?),
+        (Err(failure), Some(or)) => (or, answers(or, within).map_err(|_| failure)?),
     };
     (found.server, found.answers) = (Some(server), true);
+    if live {
+        return Ok(());
+    }
     // DNS is what people depend on. That the pages don't answer is told, and no reason to end a server that does.
     found.readyz = http::ready(config).unwrap_or_else(|why| {
         warn(&why);
@@ -150,17 +162,16 @@ fn look(asked: &Asked, found: &mut Found) -> Outcome {
 }
 
 /// The server's address, if it answers there.
-fn answers(config: &Config) -> Result<SocketAddr, Failure> {
-    let server = server(config)?;
+fn answers(config: &Config, within: Duration) -> Result<SocketAddr, Failure> {
+    let server = server(config, within)?;
     let name = "localhost".parse().map_err(|error: crate::dns::NameError| Failure::Other(error.to_string()))?;
     let asking = Asking { name, rr_type: RrType::A, dnssec: false, cd: false };
-    exchange(server, &asking, false).map_err(|error| no_answer(server, &error))?;
-    Ok(server)
+    exchange(&server, &asking, false).map_err(|error| no_answer(server.address, &error))?;
+    Ok(server.address)
 }
 
-fn server(config: &Config) -> Result<SocketAddr, Failure> {
-    let address = config.listen.do53.first().ok_or_else(|| Failure::Configuration("listen.do53 is empty".into()))?;
-    Ok(reachable(*address))
+fn server(config: &Config, within: Duration) -> Result<Server, Failure> {
+    Server::of(config, within).ok_or_else(|| Failure::Configuration("listen.do53 is empty".into()))
 }
 
 fn no_answer(server: SocketAddr, error: &std::io::Error) -> Failure {

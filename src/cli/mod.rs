@@ -94,11 +94,9 @@ fn told(outcome: Outcome) -> ExitCode {
 }
 
 fn run_command(args: Args) -> Outcome {
-    let load = || load_config(args.config.clone(), false);
+    let load = || load_config(args.config.clone());
     // Whoever asks the running server must be answered even while a list is gone, or while the configuration is wrong.
     let running = || to_ask::find(args.config.as_deref()).map(|asked| asked.config);
-    // Commands that read what is recorded, or users, go by the configuration on disk, and need no list.
-    let load_to_read = || load_config(args.config.clone(), true);
     match args.command.unwrap_or(Command::Serve { take_over: false }) {
         Command::Serve { take_over } => {
             let loaded = load()?;
@@ -107,7 +105,7 @@ fn run_command(args: Args) -> Outcome {
                 Origin::File(path) => Some(path.clone()),
                 Origin::Embedded => args.config,
             };
-            serve::serve(loaded, Arc::new(move || read_config(file.as_deref(), false)), take_over)
+            serve::serve(loaded, Arc::new(move || read_config(file.as_deref())), take_over)
         }
         Command::Check { verbose, strict, json } => {
             let found = with_world(false, |world| Ok(examine(args.config.as_deref(), world)));
@@ -133,7 +131,7 @@ fn run_command(args: Args) -> Outcome {
         // Two files can be compared whatever is wrong with the configuration.
         Command::Lists { command: ListsCommand::Diff { old, new, format, extent, count, asked, source, json } } => {
             let asked = asked.map(|asked| {
-                let records = records::Records::open(&load_to_read()?.config, source.as_deref(), None)?;
+                let records = records::Records::open(&running()?, source.as_deref(), None)?;
                 Ok::<_, Failure>((records, asked))
             });
             let shown = lists::Shown { count, json };
@@ -152,31 +150,31 @@ fn run_command(args: Args) -> Outcome {
         Command::Report { from, to, program, client, format, json, output, source, instance, k } => {
             let format = if json { report::Format::Json } else { format };
             let asked = report::Asked { from, to, program, client, format, output, source, instance, k };
-            report::report(&load_to_read()?.config, &asked)
+            report::report(&running()?, &asked)
         }
         Command::Replay { file, against, before, format, no_overlay, top, json } => {
             let config = args.config;
             replay::replay(&replay::Asked { config, file, against, before, format, no_overlay, top, json })
         }
-        Command::Admin { command } => admin::admin(command, || load_to_read().map(|loaded| loaded.config)),
+        Command::Admin { command } => admin::admin(command, || to_ask::read_section(args.config.as_deref(), "admin")),
         Command::Config { command: ConfigCommand::Show { json } } => config::show_all(args.config.as_deref(), json),
         Command::Config { command: ConfigCommand::Schema { json: _ } } => config::print_schema(),
-        Command::Health { json } => ask::health(to_ask::find(args.config.as_deref()), json),
+        Command::Health { live, json } => ask::health(to_ask::find(args.config.as_deref()), live, json),
         Command::Completions { shell } => manual::completions(shell),
         Command::Man { folder } => manual::man(folder.as_deref()),
     }
 }
 
-/// `may_lack_files`: the files that the configuration names are not going to be read.
-fn load_config(file: Option<PathBuf>, may_lack_files: bool) -> Result<Loaded, Failure> {
-    read_config(file.as_deref(), may_lack_files).map_err(|problems| Failure::Configuration(problems.to_string()))
+fn load_config(file: Option<PathBuf>) -> Result<Loaded, Failure> {
+    read_config(file.as_deref()).map_err(|problems| Failure::Configuration(problems.to_string()))
 }
 
-fn read_config(file: Option<&Path>, may_lack_files: bool) -> Result<Loaded, Problems> {
-    with_world(may_lack_files, |world| load(file, world))
+fn read_config(file: Option<&Path>) -> Result<Loaded, Problems> {
+    with_world(false, |world| load(file, world))
 }
 
-/// Calls with the surroundings that a configuration is read in.
+/// Calls with the surroundings that a configuration is read in. `may_lack_files`: the files that it names are not going to
+/// be read.
 fn with_world<T>(may_lack_files: bool, read: impl FnOnce(&World<'_>) -> Result<T, Problems>) -> Result<T, Problems> {
     let paths = || embedded::paths().into_iter().map(Cow::Owned).collect();
     let embedded = Embedded { read: &embedded::read, paths: &paths };

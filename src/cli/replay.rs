@@ -81,7 +81,7 @@ pub fn replay(asked: &Asked) -> Outcome {
     let input = Metered { input, read: read.clone() };
     let after = match asked.against.as_os_str() == SHIPPED {
         true => shipped()?,
-        false => load_config(Some(asked.against.clone()), false)?,
+        false => load_config(Some(asked.against.clone()))?,
     };
     let now = (app::Outside::real().clock)() as i64;
     let clock = WallClock { now, zone: after.config.policy.time_zone.clone() };
@@ -142,10 +142,10 @@ fn before(asked: &Asked, format: Format, tells_verdicts: bool) -> Result<Side<Be
              configuration, shipped or none",
             format.word()
         ))),
-        Some(_) => policy(load_config(asked.before.clone(), false)?),
+        Some(_) => policy(load_config(asked.before.clone())?),
         None if tells_verdicts => Ok(recorded()),
         None => {
-            let loaded = load_config(asked.config.clone(), false)?;
+            let loaded = load_config(asked.config.clone())?;
             match loaded.config.origin {
                 Origin::File(_) => policy(loaded),
                 Origin::Embedded => Ok(nothing()),

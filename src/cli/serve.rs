@@ -4,7 +4,7 @@ mod status_line;
 
 use super::{Failure, Outcome, check};
 use crate::{
-    app::{self, AppError, FollowLog, Outside, Passed, Running, Start},
+    app::{self, AppError, BindError, FollowLog, Held, Outside, Passed, Running, Start},
     config::{Config, JsonTarget, Loaded, Log, Origin, Problem, Problems},
     confine::confine,
     health::{Health, UPSTREAM_SILENT},
@@ -48,9 +48,7 @@ pub fn serve(loaded: Loaded, read_again: ReadAgain, take_over: bool) -> Outcome 
     if !problems.is_empty() {
         return Err(Failure::Configuration(problems.join("\n")));
     }
-    if !take_over {
-        refuse_obstacles(&loaded.config, &passed)?;
-    }
+    refuse_obstacles(&loaded.config, &passed, take_over)?;
     let confined = confine(&loaded.config).map_err(|error| Failure::Configuration(error.to_string()))?;
     let (_flushed_at_the_end, follow_log) = start_log(&loaded.config.log)?;
     tracing::info!("{confined}");
@@ -74,10 +72,24 @@ pub fn serve(loaded: Loaded, read_again: ReadAgain, take_over: bool) -> Outcome 
 }
 
 /// Ends what can't have its addresses, before anything else is done: later it might not be allowed to look at who has them.
-fn refuse_obstacles(config: &Config, passed: &Passed) -> Outcome {
+fn refuse_obstacles(config: &Config, passed: &Passed, take_over: bool) -> Outcome {
     let (in_the_way, own) = app::obstacles(config, passed);
-    let told: Vec<String> = in_the_way.iter().chain(&own).map(ToString::to_string).collect();
+    let told: Vec<String> = match take_over {
+        false => in_the_way.iter().chain(&own).map(ToString::to_string).collect(),
+        true => in_the_way.iter().filter_map(refused_to_take_over).collect(),
+    };
     if told.is_empty() { Ok(()) } else { Err(Failure::Configuration(told.join("\n"))) }
+}
+
+/// Why an address can't be taken over, unless that is still to be seen: in a container the old one is out of sight.
+fn refused_to_take_over(obstacle: &BindError) -> Option<String> {
+    match obstacle.held {
+        Some(Held::BySomebody | Held::ByCleandns) => None,
+        Some(Held::ByAnother) => {
+            Some(format!("{obstacle}; --take-over is for a cleandns that has it, and for no other"))
+        }
+        None => Some(obstacle.to_string()),
+    }
 }
 
 async fn run(config: Config, outside: Outside) -> Outcome {

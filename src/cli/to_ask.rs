@@ -1,9 +1,10 @@
-//! Where the running server is asked: where it listens, whatever has become of the configuration on disk since it started.
+//! Where the running server is asked: where it listens and records, whatever has become of the configuration on disk since
+//! it started.
 
 use super::{Failure, warn, with_world};
 use crate::{
     app::Whereabouts,
-    config::{Admin, AdminTls, Config, Problems, ToAsk, to_ask},
+    config::{Admin, AdminTls, Config, Problem, Problems, ToAsk, to_ask},
 };
 use std::path::{Path, PathBuf};
 
@@ -20,11 +21,9 @@ pub struct Asked {
 
 /// Finds the running server. A configuration that can't be used is told, and is an error only if nobody knows where to ask.
 pub fn find(file: Option<&Path>) -> Result<Asked, Failure> {
-    let read = with_world(true, |world| Ok(to_ask(file, world)));
-    let read = read.map_err(|problems| Failure::Configuration(problems.to_string()))?;
-    let ToAsk { config, problems, names_addresses } = read;
+    let ToAsk { mut config, problems, names_addresses } = read(file)?;
     let mut folders = config.state_dir.iter().cloned().chain([PathBuf::from(STATE_OF_SERVICE)]);
-    let told = folders.find_map(|folder| Whereabouts::told(&folder, &config.origin));
+    let told = folders.find_map(|folder| Some((Whereabouts::told(&folder, &config.origin)?, folder)));
     if told.is_none() && !names_addresses && !problems.is_empty() {
         return Err(Failure::Configuration(Problems(problems).to_string()));
     }
@@ -32,19 +31,39 @@ pub fn find(file: Option<&Path>) -> Result<Asked, Failure> {
     if !problems.is_empty() {
         warn("no server would start with the configuration as it is on disk; the one that runs is asked");
     }
-    let Some(told) = told else { return Ok(Asked { config, or: None }) };
+    let Some((told, folder)) = told else { return Ok(Asked { config, or: None }) };
+    config.state_dir = Some(folder);
     let running = at(&config, told);
     let is_elsewhere = running.listen.do53 != config.listen.do53;
     Ok(Asked { config: running, or: (is_elsewhere && names_addresses).then_some(config) })
 }
 
-/// A configuration with the addresses that a server has told.
+/// Reads a configuration of which one section alone is wanted. What is wrong elsewhere is told, and no error.
+pub fn read_section(file: Option<&Path>, section: &str) -> Result<Config, Failure> {
+    let ToAsk { config, problems, .. } = read(file)?;
+    // What isn't of an option may be of any.
+    let is_within =
+        |problem: &Problem| problem.option.split('.').next().is_none_or(|of| of.is_empty() || of == section);
+    if problems.iter().any(is_within) {
+        return Err(Failure::Configuration(Problems(problems).to_string()));
+    }
+    problems.iter().for_each(|problem| warn(&problem.to_string()));
+    Ok(config)
+}
+
+fn read(file: Option<&Path>) -> Result<ToAsk, Failure> {
+    let read = with_world(true, |world| Ok(to_ask(file, world)));
+    read.map_err(|problems| Failure::Configuration(problems.to_string()))
+}
+
+/// A configuration with the addresses that a server has told, and where it records.
 fn at(config: &Config, told: Whereabouts) -> Config {
     let mut config = config.clone();
-    config.listen.do53 = told.dns;
+    (config.listen.do53, config.listen.proxies) = (told.dns, told.proxies);
+    config.query_log.database = told.database.or(config.query_log.database);
     let admin = config.admin.take();
     config.admin = told.http.map(|http| {
-        let tls = http.tls.map(|(cert, key)| AdminTls { cert, key });
+        let tls = http.tls.map(|tls| AdminTls { cert: tls.cert, key: tls.key });
         let admin = admin.unwrap_or_else(|| Admin::plain(http.listen));
         Admin { listen: http.listen, tls, ..admin }
     });

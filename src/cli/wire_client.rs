@@ -1,6 +1,10 @@
 //! One DNS question to one server, over UDP or TCP.
 
-use crate::dns::{Class, MessageWriter, Name, Rcode, RrType};
+use crate::{
+    config::Config,
+    dns::{Class, MessageWriter, Name, Rcode, RrType},
+};
+use ipnet::IpNet;
 use std::{
     io::{self, Read, Write},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket},
@@ -8,7 +12,18 @@ use std::{
 };
 
 /// How long an answer is waited for: the server's own deadline and a little.
-const WAIT: Duration = Duration::from_secs(5);
+pub const WAIT: Duration = Duration::from_secs(5);
+/// A header of the PROXY protocol by which a proxy asks for itself (version 2, LOCAL).
+const FOR_ITSELF: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
+
+/// Where a question is sent.
+pub struct Server {
+    pub address: SocketAddr,
+    /// From these networks it hears nobody without a header of the PROXY protocol.
+    proxies: Vec<IpNet>,
+    /// How long an answer of its is waited for.
+    within: Duration,
+}
 
 /// A question to send.
 pub struct Asking {
@@ -28,8 +43,22 @@ pub fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
+impl Server {
+    /// The server by this configuration, at the first of its addresses.
+    pub fn of(config: &Config, within: Duration) -> Option<Self> {
+        let address = reachable(*config.listen.do53.first()?);
+        Some(Self { address, proxies: config.listen.proxies.clone(), within })
+    }
+
+    /// What stands before a question that comes from this address.
+    fn header(&self, own: SocketAddr) -> &'static [u8] {
+        let own = own.ip().to_canonical();
+        if self.proxies.iter().any(|network| network.contains(&own)) { FOR_ITSELF } else { &[] }
+    }
+}
+
 /// Asks, and returns the response's octets. Over UDP a truncated response is asked for again over TCP.
-pub fn exchange(server: SocketAddr, asking: &Asking, tcp: bool) -> io::Result<Vec<u8>> {
+pub fn exchange(server: &Server, asking: &Asking, tcp: bool) -> io::Result<Vec<u8>> {
     // One question at a time from a port of the kernel's choosing, on this machine: the id need not be random.
     let id = std::process::id() as u16;
     let mut packet = Vec::new();
@@ -46,12 +75,13 @@ pub fn exchange(server: SocketAddr, asking: &Asking, tcp: bool) -> io::Result<Ve
     over_tcp(server, &packet)
 }
 
-fn over_udp(server: SocketAddr, packet: &[u8]) -> io::Result<Vec<u8>> {
-    let any: IpAddr = if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+fn over_udp(server: &Server, packet: &[u8]) -> io::Result<Vec<u8>> {
+    let any: IpAddr =
+        if server.address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let socket = UdpSocket::bind((any, 0))?;
-    socket.connect(server)?;
-    socket.set_read_timeout(Some(WAIT))?;
-    socket.send(packet)?;
+    socket.connect(server.address)?;
+    socket.set_read_timeout(Some(server.within))?;
+    socket.send(&[server.header(socket.local_addr()?), packet].concat())?;
     let mut response = vec![0; 65_535];
     loop {
         let length = socket.recv(&mut response)?;
@@ -62,10 +92,11 @@ fn over_udp(server: SocketAddr, packet: &[u8]) -> io::Result<Vec<u8>> {
     }
 }
 
-fn over_tcp(server: SocketAddr, packet: &[u8]) -> io::Result<Vec<u8>> {
-    let mut stream = TcpStream::connect_timeout(&server, WAIT)?;
-    stream.set_read_timeout(Some(WAIT))?;
-    stream.write_all(&[&(packet.len() as u16).to_be_bytes(), packet].concat())?;
+fn over_tcp(server: &Server, packet: &[u8]) -> io::Result<Vec<u8>> {
+    let mut stream = TcpStream::connect_timeout(&server.address, server.within)?;
+    stream.set_read_timeout(Some(server.within))?;
+    let header = server.header(stream.local_addr()?);
+    stream.write_all(&[header, &(packet.len() as u16).to_be_bytes(), packet].concat())?;
     let mut length = [0; 2];
     stream.read_exact(&mut length)?;
     let mut response = vec![0; usize::from(u16::from_be_bytes(length))];

@@ -18,6 +18,7 @@ impl Config {
         let listen = &running.listen;
         kept.value("listen.do53", &mut self.listen.do53, &listen.do53);
         kept.value("listen.workers", &mut self.listen.workers, &listen.workers);
+        kept.value("listen.proxy_protocol_from", &mut self.listen.proxies, &listen.proxies);
         kept.value("state.dir", &mut self.state_dir, &running.state_dir);
         let (process, own) = (&running.process, &mut self.process);
         kept.value("process.user", &mut own.user, &process.user);
@@ -87,9 +88,10 @@ mod tests {
     /// Whatever a restart changes alone keeps its value and is told by its name.
     #[test]
     fn what_waits_for_a_restart_keeps_its_value() {
-        let cases: [(&str, Change); 9] = [
+        let cases: [(&str, Change); 10] = [
             ("listen.do53", |config| config.listen.do53.clear()),
             ("listen.workers", |config| config.listen.workers = 9),
+            ("listen.proxy_protocol_from", |config| config.listen.proxies.push("192.0.2.1/32".parse().unwrap())),
             ("state.dir", |config| config.state_dir = Some("/x".into())),
             ("process.user", |config| config.process.user = Some("x".into())),
             ("process.group", |config| config.process.group = Some("x".into())),

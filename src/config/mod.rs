@@ -1,5 +1,6 @@
 //! What the program is told to do: plain, checked values. How they are written is `file`'s business.
 
+mod admin;
 mod dnstap_target;
 mod file;
 mod following;
@@ -10,6 +11,7 @@ mod recording;
 mod report;
 mod schema;
 
+pub use admin::{Admin, AdminTls, ClientNames};
 pub use dnstap_target::{DnstapTarget, DnstapTargetError};
 pub use file::{
     CONFIG_PATH, ConfigFiles, Embedded, Examined, Loaded, Shown, ToAsk, WORD_BYTES_MAX, World, duration, end_of_day,
@@ -30,7 +32,7 @@ use crate::{
     },
 };
 use ipnet::IpNet;
-use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 /// Everything that can be configured, valid as a whole.
 #[derive(Clone, Debug, PartialEq)]
@@ -86,6 +88,8 @@ pub struct Listen {
     pub do53: Vec<SocketAddr>,
     /// UDP worker threads; 0: one a core.
     pub workers: usize,
+    /// Networks of those who say, in a header of the PROXY protocol, whom they ask for. Nobody else is answered there.
+    pub proxies: Vec<IpNet>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -330,111 +334,6 @@ pub enum Location {
     Embedded(String),
     /// One list to download: `https`, with a host name.
     Url(String),
-}
-
-/// The pages and the API.
-#[derive(Clone, PartialEq)]
-pub struct Admin {
-    pub listen: SocketAddr,
-    /// Host names by which it is asked, besides addresses and `localhost`; in small letters.
-    pub names: Vec<String>,
-    /// Who shows it as `Authorization: Bearer` may change things.
-    pub token: Option<String>,
-    /// Who shows this one may look.
-    pub read_token: Option<String>,
-    /// Names, roles and passwords.
-    pub users_file: Option<PathBuf>,
-    /// `None`: plain HTTP.
-    pub tls: Option<AdminTls>,
-    /// The owner knows that passwords cross the network in the clear.
-    pub insecure: bool,
-    /// The audit log; `None`: in the state folder, if there is one.
-    pub audit: Option<PathBuf>,
-    pub client_names: ClientNames,
-    /// Networks of proxies that are believed when they say whom a request is from.
-    pub trusted_proxies: Vec<IpNet>,
-}
-
-/// Who is asked what clients are called, besides the owner's own records.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ClientNames {
-    /// Nobody.
-    Own,
-    /// Those to whom the owner forwards the zones that their addresses are in.
-    Forwarded,
-    /// Whoever has those zones on the Internet, too.
-    Any,
-}
-
-/// Files of a certificate, with those that lead to its authority, and of its key.
-#[derive(Clone, PartialEq, Debug)]
-pub struct AdminTls {
-    pub cert: PathBuf,
-    pub key: PathBuf,
-}
-
-impl Admin {
-    /// Nothing but where to listen.
-    pub fn plain(listen: SocketAddr) -> Self {
-        Self {
-            listen,
-            names: Vec::new(),
-            token: None,
-            read_token: None,
-            users_file: None,
-            tls: None,
-            insecure: false,
-            audit: None,
-            client_names: ClientNames::Forwarded,
-            trusted_proxies: Vec::new(),
-        }
-    }
-
-    /// The options in which two differ.
-    pub(crate) fn differing(&self, other: &Self) -> Vec<&'static str> {
-        let differing = [
-            (self.listen != other.listen, "admin.listen"),
-            (self.token != other.token, "admin.token_file"),
-            (self.read_token != other.read_token, "admin.read_token_file"),
-            (self.users_file != other.users_file, "admin.users_file"),
-            (self.tls != other.tls, "admin.tls_cert"),
-            (self.names != other.names, "admin.names"),
-            (self.audit != other.audit, "admin.audit"),
-            (self.insecure != other.insecure, "admin.insecure"),
-            (self.client_names != other.client_names, "admin.client_names"),
-            (self.trusted_proxies != other.trusted_proxies, "admin.trusted_proxies"),
-        ];
-        differing.into_iter().filter(|(differs, _)| *differs).map(|(_, option)| option).collect()
-    }
-
-    /// Whether it can be reached from other machines, and knows nobody who may change things.
-    pub fn is_unguarded(&self) -> bool {
-        self.token.is_none() && self.users_file.is_none() && !self.listen.ip().to_canonical().is_loopback()
-    }
-
-    /// Whether secrets cross a network in the clear.
-    pub fn is_in_the_clear(&self) -> bool {
-        self.tls.is_none() && !self.listen.ip().to_canonical().is_loopback()
-    }
-}
-
-impl fmt::Debug for Admin {
-    /// Without the tokens, which must not reach a log.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let hidden = |token: &Option<String>| token.as_ref().map(|_| "…");
-        f.debug_struct("Admin")
-            .field("listen", &self.listen)
-            .field("names", &self.names)
-            .field("token", &hidden(&self.token))
-            .field("read_token", &hidden(&self.read_token))
-            .field("users_file", &self.users_file)
-            .field("tls", &self.tls)
-            .field("insecure", &self.insecure)
-            .field("audit", &self.audit)
-            .field("client_names", &self.client_names)
-            .field("trusted_proxies", &self.trusted_proxies)
-            .finish()
-    }
 }
 
 /// What the process gives up before it serves.

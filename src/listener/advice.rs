@@ -120,7 +120,10 @@ pub fn not_permitted(option: &str, first_free: u16) -> String {
 pub fn on(option: &str, asked: SocketAddr, error: &io::Error, holder: Option<&Holder>, first_free: u16) -> String {
     match error.kind() {
         io::ErrorKind::AddrInUse => in_use(option, asked, holder),
-        io::ErrorKind::PermissionDenied => not_permitted(option, first_free),
+        io::ErrorKind::PermissionDenied => {
+            let taken = holder.map(|holder| format!("; besides, {}", in_use(option, asked, Some(holder))));
+            not_permitted(option, first_free) + &taken.unwrap_or_default()
+        }
         io::ErrorKind::AddrNotAvailable => {
             format!("this machine has no such address; see `ip address`, and correct {option}")
         }
@@ -175,6 +178,19 @@ mod tests {
                 assert!(told.contains(part), "no `{part}` in {told}");
             }
         }
+    }
+
+    /// Who may not have low ports learns at once that there is more to do.
+    #[test]
+    fn rights_and_a_port_that_is_taken_are_told_together() {
+        let asked = "0.0.0.0:53".parse().unwrap();
+        let holder = Holder { address: "127.0.0.53:53".parse().unwrap(), process: None, user: None };
+        let told = |holder| on("listen.do53", asked, &io::ErrorKind::PermissionDenied.into(), holder, 1024);
+        let both = told(Some(&holder));
+        for part in ["below 1024 need a privilege", "; besides, another program has port 53: systemd-resolved, at"] {
+            assert!(both.contains(part), "no `{part}` in {both}");
+        }
+        assert!(!told(None).contains("another program"));
     }
 
     #[test]

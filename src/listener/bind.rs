@@ -43,18 +43,35 @@ pub struct BindError {
     pub address: SocketAddr,
     pub protocol: &'static str,
     pub why: String,
-    /// A cleandns has it.
-    pub is_own: bool,
+    /// `None`: nobody has it.
+    pub held: Option<Held>,
+}
+
+/// Who has an address.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Held {
+    ByCleandns,
+    ByAnother,
+    /// Somebody, at whom this process may not look.
+    BySomebody,
 }
 
 impl BindError {
     /// Puts what the system says into words that say what to do, and who has the address, if it is taken.
     pub fn new(option: &'static str, address: SocketAddr, protocol: &'static str, error: &io::Error) -> Self {
-        let is_taken = error.kind() == io::ErrorKind::AddrInUse;
-        let holder = is_taken.then(|| holder::of(address, protocol != "UDP")).flatten();
+        // The system looks at rights first: who lacks them may lack the port, too.
+        let may_be_taken = matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied);
+        let holder = may_be_taken.then(|| holder::of(address, protocol != "UDP")).flatten();
         let why = advice::on(option, address, error, holder.as_ref(), first_free_port());
-        let is_own = holder.is_some_and(|holder| holder.known() == Some(Known::Cleandns));
-        Self { option, address, protocol, why, is_own }
+        let held = match &holder {
+            None => (error.kind() == io::ErrorKind::AddrInUse).then_some(Held::BySomebody),
+            Some(holder) => Some(match holder.known() {
+                Some(Known::Cleandns) => Held::ByCleandns,
+                None if holder.process.is_none() => Held::BySomebody,
+                _ => Held::ByAnother,
+            }),
+        };
+        Self { option, address, protocol, why, held }
     }
 }
 

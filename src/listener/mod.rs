@@ -10,12 +10,14 @@ mod endpoint;
 mod holder;
 mod outlet;
 mod passed;
+mod proxied;
 mod stream;
 mod udp;
 
-pub use bind::{BindError, Sockets, Start, bind, obstacles};
+pub use bind::{BindError, Held, Sockets, Start, bind, obstacles};
 pub use drops::Drops;
 pub use passed::{PassedError, adopt};
+pub use proxied::Proxies;
 pub use stream::LIFETIME;
 pub use udp::Beat;
 
@@ -25,8 +27,8 @@ use crate::{
     query::{Asked, Now, Pipeline, QueryRecord, Turn},
     telemetry::Telemetry,
 };
+use proxied::Ends;
 use std::{
-    net::IpAddr,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::{Duration, Instant},
@@ -42,6 +44,8 @@ pub struct Service {
     pub stopping: watch::Receiver<bool>,
     /// How long a TCP connection may live in all, busy or not.
     pub lifetime: Duration,
+    /// Those who speak for others; `None`: everybody speaks for themselves.
+    pub proxies: Option<Arc<Proxies>>,
 }
 
 impl Service {
@@ -53,14 +57,7 @@ impl Service {
 
     /// Reads a packet from a client that came to an address of this machine. A fault of this program costs the one packet,
     /// not the thread that all others wait for; so it is in all that follows.
-    fn read(
-        &self,
-        asked: &mut Asked,
-        packet: &[u8],
-        (client, at): (IpAddr, IpAddr),
-        transport: Transport,
-        received: Instant,
-    ) {
+    fn read(&self, asked: &mut Asked, packet: &[u8], (client, at): Ends, transport: Transport, received: Instant) {
         if self.guard(|| asked.read(packet, client, transport, received)).is_none() {
             asked.discard();
         }

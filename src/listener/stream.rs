@@ -3,6 +3,7 @@
 use super::{
     Service,
     outlet::{Delayed, Outlet, Overdue, Place, outlet, write},
+    proxied::Ends,
 };
 use crate::{
     dns::Transport,
@@ -102,12 +103,17 @@ fn take_no_more(listener: &TcpListener) {
 
 async fn accept(accepted: std::io::Result<(TcpStream, SocketAddr)>, connections: &Connections, service: &Service) {
     match accepted {
-        Ok((stream, client)) => match Slot::take(&connections.open, client.ip().to_canonical()) {
-            Some(slot) => {
-                tokio::spawn(connection(stream, client, connections.overdue.clone(), service.clone(), slot));
+        Ok((stream, client)) => {
+            let client = client.ip().to_canonical();
+            // A connection of a proxy's counts for whom it asks for, once it has said so.
+            let is_proxy = service.proxies.as_ref().is_some_and(|proxies| proxies.has(client));
+            match Slot::take(&connections.open, (!is_proxy).then_some(client)) {
+                Some(slot) => {
+                    tokio::spawn(connection(stream, client, connections.overdue.clone(), service.clone(), slot));
+                }
+                None => service.telemetry.connection_refused(),
             }
-            None => service.telemetry.connection_refused(),
-        },
+        }
         Err(error) => {
             // Out of descriptors, most likely: the connections that are open will end.
             tracing::warn!(%error, "could not accept a TCP connection");
@@ -134,20 +140,43 @@ struct Open {
 /// A place among the open connections, given back when dropped.
 struct Slot {
     open: Arc<Mutex<Open>>,
-    client: IpAddr,
+    /// `None`: whom it is for isn't known yet.
+    client: Option<IpAddr>,
 }
 
 impl Slot {
-    fn take(open: &Arc<Mutex<Open>>, client: IpAddr) -> Option<Self> {
-        let client = holder(client);
+    fn take(open: &Arc<Mutex<Open>>, client: Option<IpAddr>) -> Option<Self> {
         let mut all = open.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let own = all.by_client.get(&client).copied().unwrap_or(0);
-        if all.total >= CONNECTIONS_MAX || own >= CONNECTIONS_PER_CLIENT_MAX {
+        if all.total >= CONNECTIONS_MAX {
             return None;
         }
-        all.total += 1;
-        all.by_client.insert(client, own + 1);
-        Some(Self { open: open.clone(), client })
+        let client = client.map(holder);
+        client.is_none_or(|client| all.add(client)).then(|| {
+            all.total += 1;
+            Self { open: open.clone(), client }
+        })
+    }
+
+    /// Has it count for a client, if it counts for none; false if that client has as many as one may have.
+    fn is_for(&mut self, client: IpAddr) -> bool {
+        if self.client.is_none() {
+            let client = holder(client);
+            let mut all = self.open.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            self.client = all.add(client).then_some(client);
+        }
+        self.client.is_some()
+    }
+}
+
+impl Open {
+    /// Counts one more of a client's, unless it has as many as one may have.
+    fn add(&mut self, client: IpAddr) -> bool {
+        let own = self.by_client.get(&client).copied().unwrap_or(0);
+        let has_room = own < CONNECTIONS_PER_CLIENT_MAX;
+        if has_room {
+            self.by_client.insert(client, own + 1);
+        }
+        has_room
     }
 }
 
@@ -155,25 +184,31 @@ impl Drop for Slot {
     fn drop(&mut self) {
         let mut all = self.open.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         all.total -= 1;
-        match all.by_client.get_mut(&self.client) {
-            Some(1) | None => drop(all.by_client.remove(&self.client)),
+        let Some(client) = self.client else { return };
+        match all.by_client.get_mut(&client) {
+            Some(1) | None => drop(all.by_client.remove(&client)),
             Some(count) => *count -= 1,
         }
     }
 }
 
-async fn connection(stream: TcpStream, client: SocketAddr, overdue: Overdue, service: Service, _slot: Slot) {
+async fn connection(stream: TcpStream, client: IpAddr, overdue: Overdue, service: Service, mut slot: Slot) {
     // Responses are written whole; waiting to fill a segment would only delay them.
     let _ = stream.set_nodelay(true);
-    let ends = (client.ip(), stream.local_addr().map_or(Ipv4Addr::UNSPECIFIED.into(), |own| own.ip()));
+    let ends = (client, stream.local_addr().map_or(Ipv4Addr::UNSPECIFIED.into(), |own| own.ip()));
     let (reading, writing) = stream.into_split();
+    let mut reading = BufReader::with_capacity(READ_BYTES, reading);
     let (outlet, ready) = outlet(overdue);
     let mut stopping = service.stopping.clone();
     // When it is time to leave, a little more is read: who connected just before has not asked yet. What was read is
     // answered.
     let reading = async {
         tokio::select! {
-            () = read(reading, ends, &service, outlet) => {}
+            () = async {
+                if let Some(ends) = whom_for(&mut reading, ends, &service, &mut slot).await {
+                    read(reading, ends, &service, outlet).await;
+                }
+            } => {}
             () = async {
                 let _ = stopping.wait_for(|&stopping| stopping).await;
                 tokio::time::sleep(LAST_QUERIES_WITHIN).await;
@@ -186,6 +221,29 @@ async fn connection(stream: TcpStream, client: SocketAddr, overdue: Overdue, ser
     let _ = timeout(service.lifetime, life).await;
 }
 
+/// Whom a connection is for, if they may have one more. A proxy says so at its beginning.
+async fn whom_for(
+    stream: &mut BufReader<OwnedReadHalf>,
+    ends: Ends,
+    service: &Service,
+    slot: &mut Slot,
+) -> Option<Ends> {
+    let Some(proxies) = &service.proxies else { return Some(ends) };
+    match timeout(IDLE, proxies.connection(stream, ends)).await.ok()? {
+        Ok(told) => {
+            let has_room = slot.is_for(told?.0.to_canonical());
+            if !has_room {
+                service.telemetry.connection_refused();
+            }
+            told.filter(|_| has_room)
+        }
+        Err(why) => {
+            proxies.refuse(why, ends.0, &service.telemetry);
+            None
+        }
+    }
+}
+
 /// What becomes of a connection after a query.
 enum After {
     Read,
@@ -196,9 +254,8 @@ enum After {
 
 /// Reads queries and has them answered; ends when the client does, or breaks a bound. `ends`: the client's address, and
 /// that of this machine.
-async fn read(stream: OwnedReadHalf, ends: (IpAddr, IpAddr), service: &Service, outlet: Outlet) {
+async fn read(mut stream: BufReader<OwnedReadHalf>, ends: Ends, service: &Service, outlet: Outlet) {
     let (mut packet, mut asked) = (Vec::new(), Asked::default());
-    let mut stream = BufReader::with_capacity(READ_BYTES, stream);
     loop {
         // A place for the response first: a client that doesn't read its answers can't ask more.
         let Ok(Some(place)) = timeout(IDLE, outlet.place()).await else {
@@ -233,14 +290,7 @@ async fn read(stream: OwnedReadHalf, ends: (IpAddr, IpAddr), service: &Service, 
 }
 
 /// Answers a query, or leaves it to the slow half.
-fn answer(
-    packet: &[u8],
-    asked: &mut Asked,
-    ends: (IpAddr, IpAddr),
-    service: &Service,
-    outlet: &Outlet,
-    place: Place,
-) -> After {
+fn answer(packet: &[u8], asked: &mut Asked, ends: Ends, service: &Service, outlet: &Outlet, place: Place) -> After {
     let wants_packets = service.telemetry.wants_packets();
     let mut response = Vec::new();
     let received = Instant::now();

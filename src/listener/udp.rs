@@ -118,10 +118,29 @@ impl Worker {
         // Not collected: what is that large would be moved.
         let mut packets: SmallVec<[(&[u8], &Peer); BATCH]> = SmallVec::new();
         packets.extend(batch.packets());
-        let asked = &mut asked[..packets.len()];
-        for (asked, (packet, peer)) in asked.iter_mut().zip(&packets) {
-            service.read(asked, packet, (peer.client.ip(), endpoint.asked_at(peer)), Transport::Udp, received);
+        let ends = |peer: &Peer| (peer.client.ip(), endpoint.asked_at(peer));
+        match &service.proxies {
+            None => {
+                for (asked, (packet, peer)) in asked.iter_mut().zip(&packets) {
+                    service.read(asked, packet, ends(peer), Transport::Udp, received);
+                }
+            }
+            Some(proxies) => {
+                let mut places = asked.iter_mut();
+                packets.retain(|(packet, peer)| match proxies.packet(packet, ends(peer)) {
+                    Ok((ends, from)) => {
+                        *packet = &packet[from..];
+                        let read = |asked| service.read(asked, packet, ends, Transport::Udp, received);
+                        places.next().map(read).is_some()
+                    }
+                    Err(why) => {
+                        proxies.refuse(why, peer.client.ip(), &service.telemetry);
+                        false
+                    }
+                });
+            }
         }
+        let asked = &mut asked[..packets.len()];
         let Some(turn) = service.turn() else { return };
         let mut told: SmallVec<[QueryRecord<'_>; BATCH]> = SmallVec::new();
         let mut told_of: SmallVec<[(&[u8], &[u8]); BATCH]> = SmallVec::new();

@@ -7,41 +7,32 @@
 //!
 //! Beside them lie the last texts of each list: `versions`.
 
+mod keeper;
+mod places;
 mod versions;
 
+pub use places::{folder_in, place_of_url};
 pub use versions::{Held, Kept, VERSIONS_MAX, kept, kept_text};
 
-use super::read::{ReadFailure, read, shown_version, version_of};
-use crate::{
-    background::{aside, make_way},
-    whole::{self, Whole},
-};
+use crate::{background::make_way, whole};
+use keeper::Keeper;
+use places::{DOWNLOAD_ENDING, beside, place_of_embedded, place_of_file};
 use serde::{Deserialize, Serialize};
 use std::{
     borrow::Cow,
-    collections::{HashMap, HashSet},
+    collections::HashSet,
     fs::{self, DirBuilder, File},
-    io::{self, Read, Write},
+    io::{self, Read},
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
-    sync::mpsc::{Receiver, Sender, channel},
+    sync::mpsc::{Sender, channel},
     thread::JoinHandle,
-    time::SystemTime,
 };
 
-/// Copies of lists that the configuration no longer has are kept, since it may have them again; but not more than these,
-/// so that the folder doesn't grow for ever.
-const UNUSED_COPIES_MAX: usize = 200;
 /// Octets of what is known of a download: a few short lines.
 const DOWNLOAD_BYTES_MAX: u64 = 16 << 10;
-/// Octets of a list's own name in its copy's: file systems allow 255, and a hash and endings follow.
-const NAME_BYTES_MAX: usize = 80;
 /// Tries for a temporary folder of a new name.
 const TEMPORARY_TRIES: u32 = 100;
-
-const COPY_ENDING: &str = "last-good";
-const KEPT_ENDING: &str = "good";
-const DOWNLOAD_ENDING: &str = "json";
 
 /// The folder of copies.
 pub struct Store {
@@ -93,18 +84,6 @@ enum Job {
     Forget(PathBuf),
     Note { place: PathBuf, download: Download },
     Tidy { used: HashSet<PathBuf> },
-}
-
-/// The folder of copies below the state folder.
-pub fn folder_in(state_dir: &Path) -> PathBuf {
-    state_dir.join("lists")
-}
-
-/// Where in the folder of copies a list from `url` lies that belongs to `owner`, which each has to itself.
-pub fn place_of_url(folder: &Path, url: &str, owner: &str) -> PathBuf {
-    let path = url.split(['?', '#']).next().unwrap_or(url);
-    let name = path.rsplit('/').find(|part| !part.is_empty()).unwrap_or(url);
-    place(folder, name, format!("{owner} {url}").as_bytes())
 }
 
 impl Store {
@@ -232,171 +211,17 @@ impl Drop for Store {
     }
 }
 
-/// The store's thread.
-struct Keeper {
-    folder: PathBuf,
-    held: Held,
-    /// The trouble was said.
-    has_failed: bool,
-}
-
-impl Keeper {
-    fn run(mut self, jobs: &Receiver<Job>) {
-        for job in jobs {
-            if let Err(error) = aside("lists-copy", || self.see_to(job))
-                && !std::mem::replace(&mut self.has_failed, true)
-            {
-                let folder = self.folder.display();
-                tracing::warn!(%folder, %error, "last good copies of lists can't be kept in the state folder");
-            }
-        }
-    }
-
-    fn see_to(&mut self, job: Job) -> io::Result<()> {
-        match job {
-            Job::Keep(keeping) => self.keep(&keeping),
-            Job::Hold(held) => {
-                self.held = held;
-                Ok(())
-            }
-            Job::Forget(path) => {
-                let _ = fs::remove_file(place_of_file(&self.folder, &path));
-                Ok(())
-            }
-            Job::Note { place, download } => note(&place, &download),
-            Job::Tidy { used } => self.tidy(&used),
-        }
-    }
-
-    fn keep(&self, Keeping { text, version, rules }: &Keeping) -> io::Result<()> {
-        let (version, rules) = (*version, *rules);
-        let place = match text {
-            TextAt::File(path) => {
-                self.copy(path, version)?;
-                place_of_file(&self.folder, path)
-            }
-            TextAt::Download(place) => place.clone(),
-            TextAt::Embedded { path, read } => {
-                let place = place_of_embedded(&self.folder, path);
-                if versions::kept_text(&place, version).is_none()
-                    && let Some(text) = read(path)
-                {
-                    whole::write(&place, &text, whole::USUAL)?;
-                }
-                place
-            }
-        };
-        let kept = versions::keep(&place, &place, version, rules);
-        if let TextAt::Embedded { .. } = text {
-            // A start falls back to the binary itself, even if nothing could be kept.
-            let _ = fs::remove_file(&place);
-        }
-        let is_new = match kept {
-            // The file is another one by now, and no text of it was ever good.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
-            kept => kept?,
-        };
-        if is_new { versions::evict(&place, &self.held) } else { Ok(()) }
-    }
-
-    /// Makes a copy of the list at `path`.
-    fn copy(&self, path: &Path, version: u64) -> io::Result<()> {
-        let place = place_of_file(&self.folder, path);
-        if is_copy(&place, path, version) {
-            return Ok(());
-        }
-        let mut copy = Whole::begin(&place, whole::USUAL)?;
-        let mut written = Ok(());
-        let reading = read(path, &mut |piece| {
-            if written.is_ok() {
-                written = copy.write_all(piece);
-            }
-        });
-        written?;
-        match reading {
-            Ok(reading) if reading.version == version => copy.finish(),
-            // The list moved on: what it is now will be looked at, and kept if it is good.
-            _ => Ok(()),
-        }
-    }
-
-    fn tidy(&self, used: &HashSet<PathBuf>) -> io::Result<()> {
-        let name_of = |path: &Path| path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
-        let stem_of = |path: &Path| versions::stem_of(&name_of(path)?).map(str::to_owned);
-        let used: HashSet<String> = used.iter().filter_map(|place| stem_of(place)).collect();
-        // By list: when the last of its files was written, and all of them.
-        let mut unused: HashMap<String, (SystemTime, Vec<PathBuf>)> = HashMap::new();
-        for item in fs::read_dir(&self.folder)? {
-            let item = item?;
-            let (path, Ok(modified)) = (item.path(), item.metadata().and_then(|metadata| metadata.modified())) else {
-                continue;
-            };
-            match stem_of(&path) {
-                Some(stem) if !used.contains(&stem) => {
-                    let own = unused.entry(stem).or_insert((modified, Vec::new()));
-                    own.0 = own.0.max(modified);
-                    own.1.push(path);
-                }
-                Some(_) => {}
-                None => whole::remove_if_left(&path)?,
-            }
-        }
-        let mut unused: Vec<(SystemTime, Vec<PathBuf>)> = unused.into_values().collect();
-        unused.sort();
-        let too_many = unused.len().saturating_sub(UNUSED_COPIES_MAX);
-        for path in unused.drain(..too_many).flat_map(|(_, paths)| paths) {
-            fs::remove_file(path)?;
-        }
-        Ok(())
-    }
-}
-
-/// Writes what is known of a download beside it.
-fn note(place: &Path, download: &Download) -> io::Result<()> {
-    let text = serde_json::to_vec_pretty(download).map_err(io::Error::other)?;
-    whole::write(&beside(place, DOWNLOAD_ENDING), &text, whole::USUAL)
-}
-
-/// True if the file at `place` is a copy of the one at `path` in that version.
-fn is_copy(place: &Path, path: &Path, version: u64) -> bool {
-    let length = |path: &Path| path.metadata().map(|metadata| metadata.len()).ok();
-    let is_as_long = length(place).is_some_and(|own| Some(own) == length(path));
-    let same = |reading: Result<super::read::Reading, ReadFailure>| reading.is_ok_and(|own| own.version == version);
-    is_as_long && same(read(place, &mut |_| {}))
-}
-
 fn is_taken(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::AlreadyExists
 }
 
-fn place_of_file(folder: &Path, path: &Path) -> PathBuf {
-    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    place(folder, &path.file_name().unwrap_or_default().to_string_lossy(), whole.as_os_str().as_encoded_bytes())
-}
-
-fn place_of_embedded(folder: &Path, path: &str) -> PathBuf {
-    place(folder, path.rsplit('/').next().unwrap_or(path), format!("embedded {path}").as_bytes())
-}
-
-/// One file a list: a name for people, a hash of what it is against mistaken identity.
-fn place(folder: &Path, name: &str, identity: &[u8]) -> PathBuf {
-    let plain = |octet: char| octet.is_ascii_alphanumeric() || "._-".contains(octet);
-    let name: String = name.chars().map(|octet| if plain(octet) { octet } else { '_' }).take(NAME_BYTES_MAX).collect();
-    folder.join(format!("{name}.{}.{COPY_ENDING}", shown_version(version_of(identity))))
-}
-
-/// The path with one more ending.
-fn beside(path: &Path, ending: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".");
-    name.push(ending);
-    name.into()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use std::{os::unix::fs::PermissionsExt, time::Duration};
+    use super::{super::read::version_of, keeper::UNUSED_COPIES_MAX, *};
+    use std::{
+        os::unix::fs::PermissionsExt,
+        time::{Duration, SystemTime},
+    };
 
     /// A state folder, and a store in it that does its jobs and is gone when `jobs` returns.
     fn with_store(state: &Path, jobs: impl FnOnce(&Store)) {

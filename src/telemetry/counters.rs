@@ -52,6 +52,28 @@ impl Reload {
     }
 }
 
+/// Why a PROXY header, or a query without one, isn't heard.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum HeaderRefused {
+    /// Who speaks for others didn't say for whom.
+    Missing,
+    Malformed,
+    /// Who sent it doesn't speak for others.
+    Stranger,
+}
+
+impl HeaderRefused {
+    pub const ALL: [Self; 3] = [Self::Missing, Self::Malformed, Self::Stranger];
+
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Malformed => "malformed",
+            Self::Stranger => "stranger",
+        }
+    }
+}
+
 /// Counts of queries and of what happened around them.
 #[derive(Default)]
 pub struct Counters {
@@ -61,6 +83,7 @@ pub struct Counters {
     /// Queries whose handling broke off.
     pub faults: AtomicU64,
     pub connections_refused: AtomicU64,
+    pub headers_refused: [AtomicU64; HeaderRefused::ALL.len()],
     pub owner_passed: AtomicU64,
     /// Queries by what became of them, each counted once.
     pub fates: [AtomicU64; Fate::ALL.len()],

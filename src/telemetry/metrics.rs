@@ -2,7 +2,7 @@
 
 use super::{
     Telemetry,
-    counters::{CACHE_STATES, EDES, LATENCY_BOUNDS_MICROS, RCODES, Reload},
+    counters::{CACHE_STATES, EDES, HeaderRefused, LATENCY_BOUNDS_MICROS, RCODES, Reload},
 };
 use crate::{
     cache::Stats,
@@ -121,6 +121,12 @@ fn queries(page: &mut Page, telemetry: &Telemetry, gauges: &Gauges) {
     );
     let refused = counters.sum(|own| &own.connections_refused);
     page.single("cleandns_tcp_connections_refused_total", "counter", "TCP connections beyond a bound.", refused);
+    let help = "Packets and connections dropped for their PROXY header, or for the lack of one.";
+    page.head("cleandns_proxy_headers_refused_total", "counter", help);
+    for why in HeaderRefused::ALL {
+        let count = counters.sum(|own| &own.headers_refused[why as usize]);
+        page.line("cleandns_proxy_headers_refused_total", &[("reason", why.word())], count);
+    }
     let help = "Answers with an Extended DNS Error (RFC 8914), by its code; clients without EDNS don't see it.";
     page.head("cleandns_extended_errors_total", "counter", help);
     for code in 0..EDES {

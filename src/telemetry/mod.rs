@@ -5,7 +5,7 @@ mod metrics;
 mod query_line;
 mod sums;
 
-pub use counters::{ListKey, Reload};
+pub use counters::{HeaderRefused, ListKey, Reload};
 pub use metrics::{Gauges, ListGauge, ProcessGauge, render};
 pub use sums::{Latency, Sums};
 
@@ -93,6 +93,11 @@ impl Telemetry {
     /// Counts a TCP connection beyond a bound.
     pub fn connection_refused(&self) {
         self.counters.own().add(|own| &own.connections_refused);
+    }
+
+    /// Counts a packet, or a connection, that wasn't heard for its PROXY header or for the lack of one.
+    pub fn header_refused(&self, why: HeaderRefused) {
+        self.counters.own().add(|own| &own.headers_refused[why as usize]);
     }
 
     /// Counts a reload.

@@ -193,7 +193,7 @@ run=0
 while IFS=$'\t' read -r place language file why; do
   case $language in
     sh | console) ;;
-    toml | yaml | sql | ini | text) continue ;;
+    toml | yaml | sql | ini | lua | text) continue ;;
     *) failed=$((failed + 1)); echo "FAILED $place: a block of what? name its language"; continue ;;
   esac
   if [[ -n $why ]]; then

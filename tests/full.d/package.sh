@@ -50,12 +50,14 @@ expect "what is in it" dpkg-deb --contents cleandns_0.1.0_*.deb -- ./usr/bin/cle
   ./usr/share/man/man1/cleandns-lists-export.1.gz ./usr/share/bash-completion/completions/cleandns \
   ./usr/share/zsh/vendor-completions/_cleandns ./usr/share/fish/vendor_completions.d/cleandns.fish \
   ./usr/share/doc/cleandns/README.md ./usr/share/doc/cleandns/config/HOME.md ./usr/lib/systemd/system/cleandns.service
-find_all() { (cd "$root" && find etc usr var -path var/cache -prune -o -path var/log -prune -o -path var/lib/dpkg -prune -o -path var/tmp -prune -o -print | sort); }
+find_all() { (cd "$root" && find etc usr var -path var/cache -prune -o -path var/log -prune -o -path var/lib/dpkg -prune -o -path var/lib/apt -prune -o -path var/tmp -prune -o -print | sort); }
 find_all >before
 cp cleandns_*.deb "$root/root/"
 
 asks=(dig @127.0.0.1 -p 53 +tries=1 +time=2)
-succeeds "it installs" within dpkg -i "/root/$(basename cleandns_0.1.0_*.deb)"
+# As SERVER.md's readers do it, without a network: what it depends on is there.
+succeeds "it installs" within apt-get install -y -o Dir::Etc::sourcelist=/dev/null -o Dir::Etc::sourceparts=/dev/null \
+  "/root/$(basename cleandns_0.1.0_*.deb)"
 until_true "it starts by itself" within systemctl is-active cleandns.service -- active
 within systemctl --quiet is-active cleandns.service || within journalctl --no-pager --unit cleandns.service --lines 30
 until_true "it blocks" "${asks[@]}" www.tiktok.com -- "clean-store/tiktok"
@@ -127,7 +129,16 @@ echo 'other_nonsense = 1' >"$root/etc/cleandns/other.toml"
 within systemctl daemon-reload
 expect "the configuration of the unit is what is checked" within dpkg -i "/root/$(basename cleandns_0.1.1_*.deb)" -- \
   "correct the configuration" other_nonsense
-rm -r "$root/etc/systemd/system/cleandns.service.d" "$root/etc/cleandns/other.toml"
+rm "$root/etc/systemd/system/cleandns.service.d/own.conf" "$root/etc/cleandns/other.toml"
+
+# And what it says in variables, quoted as units quote.
+cat >"$root/etc/systemd/system/cleandns.service.d/own.conf" <<'CONF'
+[Service]
+Environment="CLEANDNS_LISTEN__DO53=[\"127.0.0.1:53\", \"$HOME `id`\"]" CLEANDNS_CACHE__SIZE=64MiB
+CONF
+expect "the variables of the unit are checked too" within dpkg -i "/root/$(basename cleandns_0.1.1_*.deb)" -- \
+  "correct the configuration" 'CLEANDNS_LISTEN__DO53' '$HOME `id`'
+rm -r "$root/etc/systemd/system/cleandns.service.d"
 within systemctl daemon-reload
 
 # A unit that leaves out the word: serving is what the program does anyhow.

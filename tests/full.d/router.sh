@@ -70,12 +70,21 @@ ip -n outside address add 2001:db8::8/64 dev wan nodad
 printf '#! cleandns\n#: service: other\nnothing.example\n' >other.list
 printf '[listen]\ndo53 = ["0.0.0.0:53", "[::]:53", "0.0.0.0:443", "[::]:443", "0.0.0.0:853"]\n[access]\nallow = ["0.0.0.0/0", "::/0"]\ni_know_this_is_open = true\n[admin]\nlisten = ""\n[[program]]\nname = "outside"\nlists = [{ path = "other.list" }]\n' >outside.toml
 grep -q i_know_this_is_open "$here/../config/cleandns.toml" || sed -i '/i_know/d' outside.toml
-XDG_STATE_HOME=$PWD/outside-state start_on outside "$binary" --config outside.toml >outside.out 2>outside.log &
-outside=$!
-start_on router "$binary" --config own.toml >out 2>log &
-server=$!
-until_true "cleandns on the router" cat out -- "is ready"
-until_true "another resolver outside" cat outside.out -- "is ready"
+# start_both HOST CONFIGURATION: cleandns on a host, and another resolver outside.
+start_both() {
+  XDG_STATE_HOME=$PWD/outside-state start_on outside "$binary" --config outside.toml >outside.out 2>outside.log &
+  outside=$!
+  start_on "$1" "$binary" --config "$2" >out 2>log &
+  server=$!
+  until_true "cleandns on the $1" cat out -- "is ready"
+  until_true "another resolver outside" cat outside.out -- "is ready"
+}
+end_both() {
+  kill -TERM "$server" "$outside" 2>/dev/null || true
+  wait "$server" "$outside" || true
+  server=
+}
+start_both router own.toml
 https() { timeout 5 bash -c "</dev/tcp/$1/$2" 2>&1 && echo through; }
 export -f https
 asks=(on device dig +tries=1 +time=2 nothing.example)
@@ -107,9 +116,7 @@ on router "$binary" --config own.toml lists export --format nftables --output by
 succeeds "new addresses are loaded" on router nft -f bypass.nft
 expect "the new one is refused" on device bash -c 'https 203.0.113.2 443' -- "No route to host"
 expect "the old one isn't" on device bash -c 'https 203.0.113.8 443' -- through
-kill -TERM "$server" "$outside" 2>/dev/null || true
-wait "$server" "$outside" || true
-server=
+end_both
 
 # cleandns on another machine of the network: whom it sees is told by the program that blocks.
 cat >elsewhere.toml <<'TOML'
@@ -129,12 +136,7 @@ name = "router"
 clients = ["192.168.1.1", "fd00::1"]
 programs = { direct = "off", led = "enforce" }
 TOML
-XDG_STATE_HOME=$PWD/outside-state start_on outside "$binary" --config outside.toml >outside.out 2>outside.log &
-outside=$!
-start_on resolver "$binary" --config elsewhere.toml >out 2>log &
-server=$!
-until_true "cleandns on another machine" cat out -- "is ready"
-until_true "and again a resolver outside" cat outside.out -- "is ready"
+start_both resolver elsewhere.toml
 cp "$here/../config/router-elsewhere.nft" .
 head_of router-elsewhere.nft >commands
 expect "the head of router-elsewhere.nft says how" cat commands -- "nft -f $PWD/router-elsewhere.nft"
@@ -163,8 +165,6 @@ expect "ROUTER.md has lines for OpenWrt" cat script -- "$PWD/bypass.nft" "$PWD/r
 succeeds "which load the rules" on router sh -eu script
 expect "and have it led to the router" on router nft list chain inet cleandns lead -- "redirect to :53"
 
-kill -TERM "$server" "$outside" 2>/dev/null || true
-wait "$server" "$outside" || true
-server=
+end_both
 for host in "${hosts[@]}"; do ip netns delete "$host"; done
 umount /run/netns

@@ -180,6 +180,10 @@ server=$!
 until_true "dnsmasq runs" cat dnsmasq.log -- "started"
 expect "dnsmasq is known" "$binary" --config base.toml -- "port 53: dnsmasq (PID $server)" "port=0"
 expect "check tells it too" "$binary" --config base.toml check -- "warning: listen.do53" "port 53: dnsmasq (PID $server)"
+expect "who lacks the right learns both" "${as_daemon[@]}" ./plain --config base.toml check -- \
+  "setcap cap_net_bind_service=+ep" "; besides, another program has port 53: " "sudo ss -lpn"
+expect "nobody takes over from it" "$binary" --config base.toml serve --take-over -- "port 53: dnsmasq (PID $server)" \
+  "--take-over is for a cleandns"
 expect "others are told how to find it" "${as_daemon[@]}" ./able --config base.toml -- "another program has port 53: " "ss -lpn"
 kill -TERM "$server" && wait "$server" || true
 # A process of that name stands in for systemd's resolver.

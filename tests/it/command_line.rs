@@ -364,6 +364,21 @@ fn a_taken_port_is_one_clear_line() {
     assert!(!ended.stdout.contains("another program"), "{ended:?}");
 }
 
+/// What isn't cleandns is not taken over from, and told by its name before the process loses sight of it.
+#[test]
+fn another_program_is_not_taken_over_from() {
+    let place = Place::new("");
+    let _other = UdpSocket::bind(place.dns).unwrap();
+    let ended = place.run(&["serve", "--take-over"]);
+    assert_eq!(ended.code, Some(78), "{ended:?}");
+    let own = format!("(PID {}); stop it", std::process::id());
+    has(
+        &ended.stderr,
+        &["listen.do53: can't listen on", "another program has port", &own, "--take-over is for a cleandns"],
+    );
+    assert_eq!(ended.stdout, "");
+}
+
 /// What would be in the way of a server is told before there is one.
 #[test]
 fn check_tells_who_has_the_ports() {

@@ -8,7 +8,7 @@ use std::{
 };
 
 /// What a block may be.
-const LANGUAGES: [&str; 7] = ["sh", "console", "toml", "yaml", "sql", "ini", "text"];
+const LANGUAGES: [&str; 8] = ["lua", "sh", "console", "toml", "yaml", "sql", "ini", "text"];
 /// What stands after the language of commands that aren't run, before the reason.
 const NOT_RUN: &str = "not run: ";
 /// Signs of the shortest reason.

@@ -528,7 +528,8 @@ fn listen(pipeline: Pipeline, lifetime: Duration) -> (SocketAddr, Arc<Telemetry>
     let (stop, stopping) = tokio::sync::watch::channel(false);
     let sockets = listener::bind(&["127.0.0.1:0".parse().unwrap()], 1, listener::Start::Alone).unwrap();
     let address = sockets.addresses[0];
-    let service = Service { pipeline: Arc::new(pipeline), telemetry: telemetry.clone(), stopping, lifetime };
+    let service =
+        Service { pipeline: Arc::new(pipeline), telemetry: telemetry.clone(), stopping, lifetime, proxies: None };
     listener::serve(sockets, &service).unwrap();
     (address, telemetry, stop)
 }

@@ -32,6 +32,7 @@ mod names;
 mod openapi;
 mod pages;
 mod policy;
+mod proxied;
 mod query_log;
 mod real_lists;
 mod recursion;

@@ -154,9 +154,16 @@ fn pods_have_no_more_than_they_need_and_are_looked_after() {
         }
         let readiness = container.readiness_probe.as_ref().unwrap().http_get.as_ref().unwrap();
         assert_eq!(readiness.path.as_deref(), Some("/readyz"));
-        for probe in [&container.liveness_probe, &container.startup_probe] {
-            let command = probe.as_ref().unwrap().exec.as_ref().unwrap().command.as_ref().unwrap();
-            assert_eq!(command.last().unwrap(), "health");
+        // Nobody is started anew who leaves anyhow.
+        for (probe, expected) in
+            [(&container.startup_probe, &["health"][..]), (&container.liveness_probe, &["health", "--live"])]
+        {
+            let probe = probe.as_ref().unwrap();
+            let command = probe.exec.as_ref().unwrap().command.as_ref().unwrap();
+            assert_eq!(command[..3], ["/usr/bin/cleandns", "--config", "/config/cleandns.toml"]);
+            assert_eq!(command[3..], *expected);
+            // `health` has told what is wrong by then.
+            assert_eq!(probe.timeout_seconds, Some(3));
         }
         assert!(container.lifecycle.as_ref().unwrap().pre_stop.as_ref().unwrap().sleep.is_some());
     }

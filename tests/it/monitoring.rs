@@ -27,7 +27,7 @@ const NOT_SHOWN: [(&str, &str); 2] = [
     ("cleandns_query_log_files_gone_total", "whoever removes a file knows, and health tells everybody else"),
 ];
 /// Labels and the values they may have; `None`: names out of the configuration, which are as many as the owner wrote.
-const LABELS: [(&str, Option<&[&str]>); 16] = [
+const LABELS: [(&str, Option<&[&str]>); 17] = [
     ("cache", Some(&["hit", "stale", "miss", "none"])),
     ("code", Some(&["3", "6", "7", "8", "9", "10", "12", "14", "15", "18", "19", "20", "22", "23", "other"])),
     ("fate", Some(&["blocked", "would-block", "excepted", "passed"])),
@@ -37,6 +37,7 @@ const LABELS: [(&str, Option<&[&str]>); 16] = [
     ("outcome", Some(&["clean", "held"])),
     ("program", None),
     ("rcode", Some(&["NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "BADVERS"])),
+    ("reason", Some(&["missing", "malformed", "stranger"])),
     ("security", Some(&["secure", "insecure", "bogus", "unchecked"])),
     ("service", None),
     ("sink", Some(&["sqlite", "json", "dnstap", "clickhouse"])),

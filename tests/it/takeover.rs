@@ -55,3 +55,56 @@ async fn a_new_process_takes_over_without_a_lost_query() {
     }
     assert_eq!(lost, 0, "of {}", asked.load(Relaxed));
 }
+
+/// What one keeps the other may lose: whoever comes second to a state folder says so, but for who takes over from the first.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_servers_with_one_state_folder_are_told() {
+    let internet = Internet::start().await;
+    let state = folder();
+    let own = format!("[state]\ndir = \"{}\"\n", state.path().display());
+    let told = format!("another server keeps its state in {} too", state.path().display());
+    let is_told = async |server: &Server| server.get("/readyz").await.1.contains(&told);
+    let first = start(folder(), Some(&internet), &own).await;
+    let second = start(folder(), Some(&internet), &own).await;
+    let (_, said) = second.get("/readyz").await;
+    assert!(said.contains(&format!("{told}, and answers on {}", first.dns())), "{said}");
+    let successor = take_over(folder(), &internet, &first, &own).await;
+    assert!(!is_told(&first).await && !is_told(&successor).await);
+    second.running.stop().await;
+    first.running.stop().await;
+    // The one that took over has it now, if it looked.
+    assert!(!is_told(&successor).await);
+    let third = start(folder(), Some(&internet), &own).await;
+    assert!(is_told(&third).await);
+    successor.running.stop().await;
+    assert!(!is_told(&third).await, "alone");
+    third.running.stop().await;
+}
+
+/// While the last are answered, the server is found where it was.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_leaves_is_found_until_the_last_is_answered() {
+    let internet = Internet::start().await;
+    let server = start(folder(), Some(&internet), "").await;
+    let (address, told) = (server.dns(), server.path("state/running.json"));
+    server.ask("www.signed.org", RrType::A).await;
+    // Nobody answers for some seconds.
+    internet.set_silent(true);
+    let asking = tokio::spawn(async move { over_udp(address, &Ask::new("api.signed.org", RrType::A).packet()).await });
+    eventually("it is looked for", || async { !server.running.pipeline.is_idle() }).await;
+    let Server { running, folder: _kept, .. } = server;
+    let mut stopping = running.health.stopping.clone();
+    let (there, pipeline) = (told.clone(), running.pipeline.clone());
+    let watching = tokio::spawn(async move {
+        stopping.wait_for(|&stopping| stopping).await.unwrap();
+        // Looked at in this order: it may be removed as soon as nobody waits.
+        while !pipeline.is_idle() {
+            assert!(there.exists() || pipeline.is_idle(), "gone before the last was answered");
+            tokio::task::yield_now().await;
+        }
+    });
+    running.stop().await;
+    watching.await.unwrap();
+    assert!(asking.await.unwrap().is_some());
+    assert!(!told.exists(), "who left says so");
+}

@@ -4,7 +4,7 @@ use super::{
     super::{Admin, AdminTls, ClientNames},
     read_bounded,
     reader::{Table, Value},
-    sections::Reading,
+    sections::{Reading, proxies},
     text,
 };
 use ipnet::IpNet;
@@ -21,8 +21,6 @@ const TOKEN_BYTES_MIN: usize = 16;
 /// Octets of a host name (RFC 1035 §2.3.4), and how many this server may have.
 const HOST_BYTES_MAX: usize = 253;
 const HOSTS_MAX: usize = 64;
-/// Networks of proxies: each is looked at for every address in a header.
-const PROXIES_MAX: usize = 64;
 
 impl Reading<'_> {
     pub(super) fn admin(&self, table: &Table<'_>, do53: &[(Option<Value<'_>>, SocketAddr)]) -> Option<Admin> {
@@ -121,16 +119,7 @@ fn trusted_proxies(table: &Table<'_>, is_guarded: bool) -> Vec<IpNet> {
     if !is_guarded && !value.is_empty_list() {
         value.problem(UNGUARDED_BEHIND_PROXY);
     }
-    let networks = value.parse_list("\"10.0.0.7\"", text::network);
-    if let Some((beyond, _)) = networks.get(PROXIES_MAX) {
-        beyond.problem(format!("there are more than {PROXIES_MAX}; write the network that they are in"));
-    }
-    for (element, network) in networks.iter().filter(|(_, network)| network.prefix_len() == 0) {
-        element.problem(format!(
-            "{network} is everybody, who could say to be anybody; write the addresses of your proxies"
-        ));
-    }
-    networks.into_iter().map(|(_, network)| network).collect()
+    proxies(&value)
 }
 
 /// Why proxies are believed only where a token or a user is asked for: through them, requests of others come from this

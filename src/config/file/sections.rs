@@ -36,6 +36,9 @@ const CACHE_STALE: Duration = Duration::from_secs(86_400);
 
 const NETWORK_EXAMPLE: &str = "\"192.168.0.0/16\"";
 
+/// Networks of proxies: each is looked at for every address that one tells.
+const PROXIES_MAX: usize = 64;
+
 /// UDP workers: more than any machine it is meant for has cores; 5300 is a port in the wrong place.
 const WORKERS_MAX: u64 = 1024;
 
@@ -116,12 +119,13 @@ impl Reading<'_> {
 
 /// `[listen]`, and where each address of `do53` stands, if it isn't the default.
 fn read_listen<'a>(table: &Table<'a>) -> (Listen, Vec<(Option<Value<'a>>, SocketAddr)>) {
-    for key in ["dot", "doh", "doq", "proxy_protocol_from"] {
+    for key in ["dot", "doh", "doq"] {
         table.not_yet_list(key);
     }
     let workers = table.integer("workers", 0, 0..=WORKERS_MAX) as usize;
+    let proxies = table.value("proxy_protocol_from").map(|value| proxies(&value)).unwrap_or_default();
     let Some(value) = table.value("do53") else {
-        return (Listen { do53: vec![LISTEN_DO53], workers }, vec![(None, LISTEN_DO53)]);
+        return (Listen { do53: vec![LISTEN_DO53], workers, proxies }, vec![(None, LISTEN_DO53)]);
     };
     if value.is_empty_list() {
         value.problem(format!("there is no address, so nobody could ask; write do53 = [\"{LISTEN_DO53}\"]"));
@@ -134,7 +138,10 @@ fn read_listen<'a>(table: &Table<'a>) -> (Listen, Vec<(Option<Value<'a>>, Socket
         }
     }
     let do53 = addresses.iter().map(|&(_, address)| address).collect();
-    (Listen { do53, workers }, addresses.into_iter().map(|(element, address)| (Some(element), address)).collect())
+    (
+        Listen { do53, workers, proxies },
+        addresses.into_iter().map(|(element, address)| (Some(element), address)).collect(),
+    )
 }
 
 /// What `[access]` says.
@@ -232,6 +239,20 @@ fn read_log(table: &Table<'_>) -> Log {
 /// Sections that are part of the contract and belong to later versions.
 fn refuse_later_sections(root: &Table<'_>) {
     root.section("tls", |table| ["cert", "key"].map(|key| table.not_yet_text(key)));
+}
+
+/// Networks of proxies that are believed when they say whom they speak for.
+pub(super) fn proxies(value: &Value<'_>) -> Vec<IpNet> {
+    let networks = value.parse_list("\"10.0.0.7\"", text::network);
+    if let Some((beyond, _)) = networks.get(PROXIES_MAX) {
+        beyond.problem(format!("there are more than {PROXIES_MAX}; write the network that they are in"));
+    }
+    for (element, network) in networks.iter().filter(|(_, network)| network.prefix_len() == 0) {
+        element.problem(format!(
+            "{network} is everybody, who could say to be anybody; write the addresses of your proxies"
+        ));
+    }
+    networks.into_iter().map(|(_, network)| network).collect()
 }
 
 /// Networks, or else those of `default`.

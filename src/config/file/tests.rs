@@ -182,7 +182,8 @@ fn the_template_has_every_option_and_its_examples_can_be_used() {
 #[test]
 fn defaults_are_the_documented_ones() {
     let config = default_config();
-    assert_eq!(config.listen, Listen { do53: vec!["127.0.0.1:5300".parse().unwrap()], workers: 0 });
+    let do53 = vec!["127.0.0.1:5300".parse().unwrap()];
+    assert_eq!(config.listen, Listen { do53, workers: 0, proxies: Vec::new() });
     assert_eq!(config.admin, Some(Admin::plain("127.0.0.1:8053".parse().unwrap())));
     assert_eq!(config.cache.bytes, 128 << 20);
     assert_eq!(config.state_dir, None);

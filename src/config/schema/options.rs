@@ -48,7 +48,7 @@ pub const OPTIONS: &[(&str, Kind)] = &[
     ("listen.doh", Kind::NoListYet),
     ("listen.doq", Kind::NoListYet),
     ("listen.workers", Kind::Integer(0, 1024)),
-    ("listen.proxy_protocol_from", Kind::NoListYet),
+    ("listen.proxy_protocol_from", Kind::Texts),
     ("tls", Kind::Table),
     ("tls.cert", Kind::NoTextYet),
     ("tls.key", Kind::NoTextYet),

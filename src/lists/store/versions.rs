@@ -3,7 +3,7 @@
 //! They lie beside the last good copy, one file a text, and each file's name says of which version it is and how many
 //! rules that has; its time is when that text came. So what is kept is what lies there, and nothing else has to agree.
 
-use super::{COPY_ENDING, KEPT_ENDING};
+use super::places::{COPY_ENDING, KEPT_ENDING};
 use crate::{
     lists::read::{read, shown_version},
     whole,

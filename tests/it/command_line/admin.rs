@@ -53,6 +53,17 @@ fn users_are_added_shown_and_removed() {
     let file = place.path("users");
     let elsewhere = place.run(&["admin", "user", "list", "--file", file.to_str().unwrap()]);
     assert_eq!(elsewhere.stdout, "anna  operator\n");
+    // What is wrong in other sections is another's concern; in this one it isn't known which file is meant.
+    let good = fs::read_to_string(place.path("cleandns.toml")).unwrap();
+    fs::write(place.path("cleandns.toml"), format!("{good}\n[cache]\nsize = \"much\"\n")).unwrap();
+    let ended = place.run(&["admin", "user", "list"]);
+    assert_eq!(ended.stdout, "anna  operator\n");
+    has(&ended.stderr, &["warning: ", "cache.size"]);
+    for wrong in [good.replace("users_file", "user_file"), format!("{good}\n[cache\n")] {
+        fs::write(place.path("cleandns.toml"), wrong).unwrap();
+        assert_eq!(place.run(&["admin", "user", "list"]).code, Some(78));
+    }
+    fs::write(place.path("cleandns.toml"), good).unwrap();
     // What is written is what a start reads.
     let Some(_serving) = Serving::start(place.command(&["serve"])) else { panic!("it doesn't start") };
     let ended = place.run(&["pause"]);

@@ -4,8 +4,9 @@ use super::*;
 
 /// Asks in all ways that need nothing but a running server.
 fn asked_in_vain(place: &Place) -> Vec<String> {
-    let ways: [&[&str]; 8] = [
+    let ways: [&[&str]; 9] = [
         &["health"],
+        &["health", "--live"],
         &["health", "--json"],
         &["query", "blocked.example"],
         &["explain", "blocked.example"],
@@ -86,4 +87,50 @@ fn what_needs_no_token_takes_none() {
     let ended = place.run(&["lists", "status"]);
     assert_eq!(ended.code, Some(1), "{ended:?}");
     has(&ended.stderr, &["the server answered 401", "names no token_file that can be read here"]);
+}
+
+/// What is recorded is where the server keeps it, whatever became of the configuration.
+#[test]
+fn a_configuration_that_is_wrong_keeps_nobody_from_reading_what_is_recorded() {
+    let (place, _serving) = Place::serve("[query_log]\npath = \"recorded.db\"\n");
+    place.run(&["query", "blocked.example"]);
+    let queries = |ended: &Ended| {
+        let read: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap_or_default();
+        read["totals"]["queries"].as_u64().unwrap_or_default()
+    };
+    until("it is recorded", || queries(&place.run(&["report", "--json"])) == 1);
+    let good = fs::read_to_string(place.path("cleandns.toml")).unwrap();
+    let spoilt = [
+        (format!("{good}\n[cache]\nsize = \"much\"\n"), "cache.size"),
+        (good.replace("path = \"recorded.db\"", "path = 7"), "query_log.path"),
+        (good.replace("dir = \"state\"", "dir = \"state\"\nfolder = 7"), "state.folder"),
+    ];
+    for (text, problem) in spoilt {
+        assert_ne!(text, good);
+        fs::write(place.path("cleandns.toml"), text).unwrap();
+        let ended = place.run(&["report", "--json"]);
+        assert_eq!((ended.code, queries(&ended)), (Some(0), 1), "{problem}: {ended:?}");
+        has(&ended.stderr, &["warning: ", problem]);
+        let diff = ["lists", "diff", "lists/idle.list", "lists/blocking.list", "--asked", "1d", "--json"];
+        let ended = place.run(&diff);
+        assert_eq!(ended.code, Some(0), "{problem}: {ended:?}");
+        has(&ended.stdout, &["\"queries\": 1"]);
+    }
+}
+
+/// A server that hears proxies alone hears who asks it from this machine, too, where the proxy is.
+#[test]
+fn a_server_behind_a_balancer_on_this_machine_is_asked() {
+    let (place, serving) = Place::serve("");
+    drop(serving);
+    let text = fs::read_to_string(place.path("cleandns.toml")).unwrap();
+    let behind = text.replace("workers = 1\n", "workers = 1\nproxy_protocol_from = [\"127.0.0.0/8\"]\n");
+    assert_ne!(behind, text);
+    fs::write(place.path("cleandns.toml"), behind).unwrap();
+    let Some(_serving) = Serving::start(place.command(&["serve"])) else { panic!("a port was taken") };
+    has(&place.run(&["query", "blocked.example", "--tcp"]).stdout, &["EDE 15"]);
+    assert_eq!(asked_in_vain(&place), Vec::<String>::new());
+    // It goes by what the server runs with, which a restart alone changes.
+    fs::write(place.path("cleandns.toml"), text).unwrap();
+    assert_eq!(asked_in_vain(&place), Vec::<String>::new());
 }

@@ -89,13 +89,15 @@ fn what_is_said_as_json_is_documented() {
         ("config show", &["config", "show"], "/listen/do53/value"),
         ("explain", &["explain", "blocked.example"], "/verdicts/0/rule/line"),
         ("explain", &["explain", "blocked.example", "--offline"], "/verdicts/0/rule/line"),
-        ("health", &["health"], "/answers"),
+        ("health", &["health"], "/readyz/status"),
+        ("health", &["health", "--live"], "/answers"),
         (
             "lists diff",
             &["lists", "diff", "lists/blocking.list", "lists/idle.list", "--asked", "1d"],
             "/services/0/removed/hit/queries",
         ),
         ("lists diff", &["lists", "diff", "lists/idle.list", "lists/idle.list"], "/services"),
+        ("lists diff", &["lists", "diff", "lists/idle.list", "lists/watched.list"], "/services/0/added/rules/0"),
         ("lists export", &["lists", "export", "--program", "test-program", "--format", "rpz"], "/left_out"),
         ("lists export", &["lists", "export", "--program", "test-program"], "/networks"),
         ("lists status", &["lists", "status"], "/lists/0/rules"),
@@ -106,7 +108,7 @@ fn what_is_said_as_json_is_documented() {
         ("lists release", &["lists", "release", BLOCKING], "/in_force"),
         ("pause", &["pause", "--for", "10m"], "/pauses/0/until"),
         ("pause", &["pause"], "/pauses/0/until"),
-        ("query", &["query", "blocked.example"], "/rcode"),
+        ("query", &["query", "blocked.example"], "/ede/code"),
         (
             "replay",
             &["replay", "queries", "--against", "cleandns.toml", "--before", "none"],
@@ -130,6 +132,13 @@ fn what_is_said_as_json_is_documented() {
     }
     let tried: BTreeSet<&str> = asked.iter().map(|(command, ..)| *command).collect();
     assert!(table.keys().map(String::as_str).eq(tried), "each of the table is tried");
+}
+
+/// A format and --json are one and the same word, said twice.
+#[test]
+fn a_report_has_one_format() {
+    let ended = Place::new("").run(&["report", "--json", "--format", "csv"]);
+    assert_eq!(ended.code, Some(64), "{ended:?}");
 }
 
 /// Whoever watches a server reads why it doesn't answer where they read that it does.

@@ -74,39 +74,6 @@ fn lines_of_json_have_standard_output_for_themselves() {
 }
 
 #[test]
-fn programs_read_what_commands_say() {
-    let (place, _serving) = Place::serve("");
-    // Each with a field that those who read it lean on.
-    let asked: &[(&[&str], &str)] = &[
-        (&["health"], "/answers"),
-        (&["lists", "status"], "/lists/0/rules"),
-        (&["lists", "update"], "/begun"),
-        (&["lists", "versions", BLOCKING], "/versions/0/version"),
-        (&["cache", "stats"], "/size"),
-        (&["cache", "flush", "example.com", "--subtree"], "/answers"),
-        (&["pause", "--for", "10m"], "/pauses/0/until"),
-        (&["pause"], "/pauses/0/until"),
-        (&["explain", "blocked.example"], "/summary"),
-        (&["check"], "/lists/0/rules"),
-        (&["query", "blocked.example"], "/ede/code"),
-        (&["lists", "diff", "lists/blocking.list", "lists/idle.list"], "/services/0/added/rules/0"),
-        (
-            &["lists", "diff", "lists/blocking.list", "lists/idle.list", "--asked", "1d"],
-            "/services/0/removed/hit/queries",
-        ),
-    ];
-    for (args, field) in asked {
-        let ended = place.run(&[args, &["--json"][..]].concat());
-        assert_eq!(ended.code, Some(0), "{args:?}: {ended:?}");
-        let read: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
-        assert!(read.pointer(field).is_some(), "{args:?} has no {field}: {}", ended.stdout);
-    }
-    // A format and --json are one and the same word, said twice.
-    let ended = place.run(&["report", "--json", "--format", "csv"]);
-    assert_eq!(ended.code, Some(64), "{ended:?}");
-}
-
-#[test]
 fn the_token_is_sent_along() {
     let (place, _serving) = Place::serve_with_token();
     assert_eq!(place.run(&["lists", "status"]).code, Some(0));

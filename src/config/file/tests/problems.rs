@@ -233,6 +233,15 @@ fn admin_and_its_token_are_checked() {
             r#"3:33: admin.trusted_proxies: "proxy.example" is not a network; write an address and a prefix length, such as "192.168.0.0/16""#,
         ],
     );
+    let proxies = good("listen.proxy_protocol_from = ['10.0.0.7', 'fd00::/64']").listen.proxies;
+    assert_eq!(proxies, ["10.0.0.7/32".parse().unwrap(), "fd00::/64".parse().unwrap()]);
+    bad(
+        "[listen]\nproxy_protocol_from = ['::/0', 7]",
+        &[
+            "2:24: listen.proxy_protocol_from: ::/0 is everybody, who could say to be anybody; write the addresses of your proxies",
+            r#"2:32: listen.proxy_protocol_from: expected text in quotes, found a number (7); write "10.0.0.7""#,
+        ],
+    );
     bad(
         "[admin]\nnames = ['dns.corp.example', 'https://dns.corp.example:8053']",
         &[
@@ -363,7 +372,6 @@ fn what_is_for_later_versions_is_refused_unless_it_is_the_default() {
         ("listen.dot", "[]", "['127.0.0.1:853']", "[]"),
         ("listen.doh", "[]", "['127.0.0.1:443']", "[]"),
         ("listen.doq", "[]", "['127.0.0.1:853']", "[]"),
-        ("listen.proxy_protocol_from", "[]", "['10.0.0.1/32']", "[]"),
         ("tls.cert", "''", "'cert.pem'", "\"\""),
         ("tls.key", "''", "'key.pem'", "\"\""),
         ("resolve.negative_trust_anchors", "[]", "['broken.example']", "[]"),

@@ -1,0 +1,91 @@
+//! One server alone keeps state in a folder: two would write over each other's changes and pauses. The second says so.
+
+use super::whereabouts::Whereabouts;
+use std::{
+    fs::{File, TryLockError, create_dir_all},
+    io,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+};
+
+/// What is locked in the folder, for as long as its server runs. It stays there, empty.
+const FILE_NAME: &str = "running.lock";
+
+/// A server's hold of its state folder.
+pub(super) struct Hold(Option<Held>);
+
+struct Held {
+    folder: PathBuf,
+    file: File,
+    is_ours: AtomicBool,
+    /// Who had it at the start is about to leave.
+    is_taken_over: bool,
+    /// Where the other one answers; empty: that isn't known.
+    other: String,
+}
+
+impl Hold {
+    /// Takes hold of a folder, if nobody has it and it can be written to. Nobody else is kept from anything.
+    pub(super) fn take(folder: Option<&Path>, is_taken_over: bool) -> Self {
+        let Some(folder) = folder else { return Self(None) };
+        let open = || -> io::Result<File> {
+            create_dir_all(folder)?;
+            File::options().create(true).append(true).open(folder.join(FILE_NAME))
+        };
+        // That it can't be written to is told where it matters.
+        let Ok(file) = open() else { return Self(None) };
+        let other = Whereabouts::in_folder(folder).map_or_else(String::new, |told| {
+            let addresses: Vec<String> = told.dns.iter().map(ToString::to_string).collect();
+            format!(", and answers on {}", addresses.join(", "))
+        });
+        let held = Held { folder: folder.to_owned(), file, is_ours: AtomicBool::new(false), is_taken_over, other };
+        held.try_again();
+        Self(Some(held))
+    }
+
+    /// That another server keeps its state there, in words.
+    pub(super) fn shared(&self) -> Option<String> {
+        let held = self.0.as_ref().filter(|held| !held.try_again() && !held.is_taken_over)?;
+        Some(format!("another server keeps its state in {} too{}", held.folder.display(), held.other))
+    }
+
+    /// Leaves it to the next.
+    pub(super) fn let_go(&self) {
+        let ours = self.0.as_ref().filter(|held| held.is_ours.swap(false, Relaxed));
+        ours.into_iter().for_each(|held| drop(held.file.unlock()));
+    }
+}
+
+impl Held {
+    /// Whether it is ours, now that another may have left.
+    fn try_again(&self) -> bool {
+        self.is_ours.load(Relaxed) || {
+            // Where nothing can be locked, nothing is known.
+            let is_free = !matches!(self.file.try_lock(), Err(TryLockError::WouldBlock));
+            self.is_ours.store(is_free, Relaxed);
+            is_free
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_second_knows_of_the_first_until_that_leaves() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().join("state");
+        let take = |is_taken_over| Hold::take(Some(&folder), is_taken_over);
+        let (first, second, successor) = (take(false), take(false), take(true));
+        assert_eq!((first.shared(), successor.shared()), (None, None));
+        let told = format!("another server keeps its state in {} too", folder.display());
+        assert_eq!(second.shared(), Some(told.clone()));
+        first.let_go();
+        assert_eq!((second.shared(), take(false).shared()), (None, Some(told)));
+        // Who goes without a word leaves nothing behind either.
+        drop(second);
+        assert_eq!(take(false).shared(), None);
+        assert_eq!(Hold::take(None, false).shared(), None);
+    }
+}
