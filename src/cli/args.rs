@@ -163,6 +163,9 @@ pub enum Command {
         /// database or Pi-hole's). Without it, its beginning tells.
         #[arg(long, value_parser = replay::format)]
         format: Option<crate::replay::Format>,
+        /// The port that queries are sent to, in a capture.
+        #[arg(long, default_value_t = crate::replay::DNS_PORT, value_parser = clap::value_parser!(u16).range(1..))]
+        port: u16,
         /// Leave out what pages and API changed (overlay.toml in the [state] dir of a configuration).
         #[arg(long)]
         no_overlay: bool,
