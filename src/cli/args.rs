@@ -141,7 +141,8 @@ pub enum Command {
         /// Only what this server recorded, where several write to one place.
         #[arg(long)]
         instance: Option<String>,
-        /// For an export: an aggregate of fewer clients than this is merged with others.
+        /// For an export: an aggregate of fewer clients than this is merged with others, and only whole days (UTC) that are
+        /// over are looked at; 0 for neither.
         #[arg(long, default_value_t = crate::report::CLIENTS_MIN)]
         k: u64,
     },
