@@ -141,7 +141,8 @@ pub enum Command {
         /// Only what this server recorded, where several write to one place.
         #[arg(long)]
         instance: Option<String>,
-        /// For an export: an aggregate of fewer clients than this is merged with others.
+        /// For an export: an aggregate of fewer clients than this is merged with others, and only whole days (UTC) that are
+        /// over are looked at; 0 for neither.
         #[arg(long, default_value_t = crate::report::CLIENTS_MIN)]
         k: u64,
     },
@@ -163,6 +164,9 @@ pub enum Command {
         /// database or Pi-hole's). Without it, its beginning tells.
         #[arg(long, value_parser = replay::format)]
         format: Option<crate::replay::Format>,
+        /// The port that queries are sent to, in a capture.
+        #[arg(long, default_value_t = crate::replay::DNS_PORT, value_parser = clap::value_parser!(u16).range(1..))]
+        port: u16,
         /// Leave out what pages and API changed (overlay.toml in the [state] dir of a configuration).
         #[arg(long)]
         no_overlay: bool,

@@ -9,6 +9,7 @@ use super::{
 use crate::{
     config::Config,
     dns::{Name, Rcode, Record, RrType, Section, extended_error, read_records},
+    query::HEALTH_NAME,
 };
 use serde::Serialize;
 use std::{
@@ -164,7 +165,7 @@ fn look(asked: &Asked, live: bool, found: &mut Found) -> Outcome {
 /// The server's address, if it answers there.
 fn answers(config: &Config, within: Duration) -> Result<SocketAddr, Failure> {
     let server = server(config, within)?;
-    let name = "localhost".parse().map_err(|error: crate::dns::NameError| Failure::Other(error.to_string()))?;
+    let name = HEALTH_NAME.parse().map_err(|error: crate::dns::NameError| Failure::Other(error.to_string()))?;
     let asking = Asking { name, rr_type: RrType::A, dnssec: false, cd: false };
     exchange(&server, &asking, false).map_err(|error| no_answer(server.address, &error))?;
     Ok(server.address)

@@ -152,9 +152,9 @@ fn run_command(args: Args) -> Outcome {
             let asked = report::Asked { from, to, program, client, format, output, source, instance, k };
             report::report(&running()?, &asked)
         }
-        Command::Replay { file, against, before, format, no_overlay, top, json } => {
+        Command::Replay { file, against, before, format, port, no_overlay, top, json } => {
             let config = args.config;
-            replay::replay(&replay::Asked { config, file, against, before, format, no_overlay, top, json })
+            replay::replay(&replay::Asked { config, file, against, before, format, port, no_overlay, top, json })
         }
         Command::Admin { command } => admin::admin(command, || to_ask::read_section(args.config.as_deref(), "admin")),
         Command::Config { command: ConfigCommand::Show { json } } => config::show_all(args.config.as_deref(), json),

@@ -9,7 +9,7 @@ use crate::{
     embedded,
     lists::Lists,
     query::SpecialNames,
-    replay::{Before, Comparison, Format, Judge, Opened, Summary, WallClock, open},
+    replay::{Around, Before, Comparison, Format, Judge, Opened, Summary, open},
     report::visible,
 };
 use serde::Serialize;
@@ -38,6 +38,8 @@ pub struct Asked {
     pub against: PathBuf,
     pub before: Option<PathBuf>,
     pub format: Option<Format>,
+    /// The port that queries are sent to, in a capture.
+    pub port: u16,
     /// Leave out what pages and API changed.
     pub no_overlay: bool,
     pub top: usize,
@@ -84,9 +86,9 @@ pub fn replay(asked: &Asked) -> Outcome {
         false => load_config(Some(asked.against.clone()))?,
     };
     let now = (app::Outside::real().clock)() as i64;
-    let clock = WallClock { now, zone: after.config.policy.time_zone.clone() };
+    let around = Around { now, zone: after.config.policy.time_zone.clone(), dns_port: asked.port };
     let path = Some(asked.file.as_path()).filter(|path| path.as_os_str() != "-");
-    let Opened { format, mut source, tells_verdicts } = open(input, path, asked.format, &clock)
+    let Opened { format, mut source, tells_verdicts } = open(input, path, asked.format, &around)
         .map_err(|error| Failure::Other(format!("{name}: {}", visible(&error.to_string()))))?;
     let before = before(asked, format, tells_verdicts)?;
     let after = judge(after, asked.no_overlay)?;

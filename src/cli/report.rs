@@ -20,6 +20,7 @@ use std::{
 
 /// What is told unless something else is asked for.
 const SPAN_DEFAULT: Duration = Duration::from_secs(7 * 86_400);
+const DAY_MICROS: i64 = 86_400_000_000;
 
 /// What is asked.
 pub struct Asked {
@@ -76,6 +77,16 @@ pub fn report(config: &Config, asked: &Asked) -> Outcome {
     if from >= to {
         return Err(Failure::Usage("--from is not before --to, so there is nothing to tell".into()));
     }
+    let (from, to) = match is_export && asked.k > 1 {
+        true => whole_days((asked.from.is_some().then_some(from), to), now).ok_or_else(|| {
+            Failure::Usage(
+                "an export is of whole days (UTC) that are over, since two of parts of one tell by their difference what --k is \
+                 there to hide; there is none between --from and --to: ask for more, or leave --k out of it (--k 0)"
+                    .into(),
+            )
+        })?,
+        false => (from, to),
+    };
     // Whoever reads the rows looks at their time: sums are of whole hours, and a part of one is not left out.
     let filter = Filter { program: asked.program.clone(), client: asked.client.as_deref().map(recorded) };
     let mut tally = Tally::new(filter);
@@ -124,6 +135,17 @@ pub fn report(config: &Config, asked: &Asked) -> Outcome {
             .map_err(|error| Failure::Other(format!("{} can't be written: {error}", path.display())))?,
     }
     Ok(())
+}
+
+/// The days (UTC) that lie whole between two times and are over: when the first begins, and when the last ends. Without a first
+/// time it is as many as are told by default.
+fn whole_days((from, to): (Option<i64>, i64), now: i64) -> Option<(i64, i64)> {
+    let to = to.min(now).div_euclid(DAY_MICROS) * DAY_MICROS;
+    let from = match from {
+        Some(from) => -(-from).div_euclid(DAY_MICROS) * DAY_MICROS,
+        None => to - SPAN_DEFAULT.as_micros() as i64,
+    };
+    (from < to).then_some((from, to))
 }
 
 /// A client as it is recorded, however its address or network is written.
@@ -281,6 +303,28 @@ mod tests {
             };
             let page = report::text(&tally.finish(&context)).split_whitespace().collect::<Vec<_>>().join(" ");
             assert_eq!(page.contains("Several servers may have recorded this"), several, "{page}");
+        }
+    }
+
+    #[test]
+    fn an_export_is_of_whole_days_that_are_over() {
+        let at = |days: f64| (days * DAY_MICROS as f64) as i64;
+        let now = at(30.5);
+        for (from, to, expected) in [
+            (None, 30.5, Some((23, 30))),
+            (None, 30.4, Some((23, 30))),
+            (None, 20.0, Some((13, 20))),
+            (Some(27.0), 30.5, Some((27, 30))),
+            (Some(27.01), 30.5, Some((28, 30))),
+            // A day to come, and parts of one.
+            (Some(27.0), 33.0, Some((27, 30))),
+            (Some(29.1), 30.5, None),
+            (Some(30.0), 30.5, None),
+            (Some(3.1), 3.9, None),
+            (Some(3.0), 4.0, Some((3, 4))),
+        ] {
+            let expected = expected.map(|(from, to)| (from * DAY_MICROS, to * DAY_MICROS));
+            assert_eq!(whole_days((from.map(at), at(to)), now), expected, "{from:?} {to}");
         }
     }
 }

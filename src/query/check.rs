@@ -16,6 +16,8 @@ use std::{
 
 /// Below it are the names to be asked for.
 pub const CHECK_ZONE: &str = "check.cleandns.home.arpa";
+/// By which this machine finds out whether the server on it answers: such questions come all the time, and are nobody's.
+pub const HEALTH_NAME: &str = "health.check.cleandns.home.arpa";
 /// What a name to be asked for begins with.
 pub const CHECK_PREFIX: &str = "t-";
 /// Checks known at once: that many look at the page where devices are checked. The oldest goes.
@@ -141,6 +143,12 @@ impl Sender {
     }
 }
 
+/// Whether a question is this machine's own, which is to be recorded nowhere: for that one name, and from here.
+pub(super) fn is_probe(name: &Name, client: IpAddr, asked: Option<IpAddr>) -> bool {
+    const WIRE: &[u8] = b"\x06health\x05check\x08cleandns\x04home\x04arpa\x00";
+    name.as_wire() == WIRE && (client.is_loopback() || asked == Some(client))
+}
+
 /// An address as a record's data, if that is of the type.
 pub(super) fn address_data(address: IpAddr, rr_type: RrType) -> Option<Vec<u8>> {
     match (address, rr_type) {
@@ -153,6 +161,24 @@ pub(super) fn address_data(address: IpAddr, rr_type: RrType) -> Option<Vec<u8>> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_this_machine_asks_without_a_trace() {
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        let [own, other] = ["192.0.2.53", "192.0.2.7"].map(ip);
+        for (name, client, asked, expected) in [
+            (HEALTH_NAME, ip("127.0.0.1"), None, true),
+            (HEALTH_NAME, ip("::1"), Some(own), true),
+            (HEALTH_NAME, own, Some(own), true),
+            (HEALTH_NAME, other, Some(own), false),
+            (HEALTH_NAME, other, None, false),
+            (CHECK_ZONE, own, Some(own), false),
+            ("x.health.check.cleandns.home.arpa", own, Some(own), false),
+            ("localhost", ip("127.0.0.1"), None, false),
+        ] {
+            assert_eq!(is_probe(&name.parse().unwrap(), client, asked), expected, "{name} {client} {asked:?}");
+        }
+    }
 
     #[test]
     fn a_name_that_is_expected_tells_who_asked_for_it() {

@@ -24,7 +24,7 @@ mod special;
 mod terms;
 
 pub use access::AccessList;
-pub use check::{CHECK_PREFIX, CHECK_ZONE, Check, Checks};
+pub use check::{CHECK_PREFIX, CHECK_ZONE, Check, Checks, HEALTH_NAME};
 pub use explain::Explanation;
 pub use finder::{Finder, Keeping};
 pub use hosts::{HostsFile, read_hosts};

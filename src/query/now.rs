@@ -3,6 +3,7 @@
 use super::{
     Pipeline, QueryRecord, TOO_MANY, Terms,
     answering::Answering,
+    check,
     later::{Later, Pending, judge},
     links::{links, name_servers_wanted},
     response_bytes_max,
@@ -182,8 +183,14 @@ impl Pipeline {
         if let Some(local) = turn.terms.local.find(&query.question.name, query.question.rr_type) {
             return self.answer_local(answering, local);
         }
-        let arrive = |name: &Name| self.checks.arrive(name, *client, at.map(|at| at.to_canonical()), turn.now);
+        let mut is_probe = false;
+        let arrive = |name: &Name| {
+            let at = at.map(|at| at.to_canonical());
+            is_probe = check::is_probe(name, *client, at);
+            self.checks.arrive(name, *client, at, turn.now)
+        };
         if let Some(rcode) = turn.terms.answer_special(&reply, query, arrive, answering.out) {
+            answering.record.is_probe = is_probe;
             return answering.end(rcode, None);
         }
         let Some(policy) = turn.policy.as_ref() else {

@@ -41,6 +41,8 @@ pub struct QueryRecord<'q> {
     pub bypass: bool,
     /// It got no answer, because a program says so.
     pub dropped: bool,
+    /// This machine asked whether it is answered: it is counted, and recorded nowhere.
+    pub is_probe: bool,
 }
 
 /// What the cache had to say to a query.
@@ -91,6 +93,7 @@ impl<'q> QueryRecord<'q> {
             links: Vec::new(),
             bypass: false,
             dropped: false,
+            is_probe: false,
         }
     }
 

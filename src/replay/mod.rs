@@ -14,7 +14,7 @@ pub mod input;
 mod summary;
 
 pub use engine::{Before, Comparison, Judge};
-pub use input::{Asked, Format, OpenError, Opened, Place, Source, Step, WallClock, open};
+pub use input::{Around, Asked, DNS_PORT, Format, OpenError, Opened, Place, Source, Step, open};
 pub use summary::{
     Because, ByClient, ByName, ByService, Change, Counted, FateCount, NotAsked, Reason, Skipped, Summary,
 };

@@ -130,7 +130,7 @@ pub struct Recorder<'t> {
 }
 
 impl Recorder<'_> {
-    /// Counts a query, after its answer went out, and keeps it. `packets`: the query and its response, if they are at
+    /// Counts a query, after its answer went out, and keeps it, unless it is a probe. `packets`: the query and its response, if they are at
     /// hand.
     pub fn record(&mut self, record: &QueryRecord<'_>, packets: Option<(&[u8], &[u8])>) {
         let counters = &self.counters;
@@ -158,6 +158,9 @@ impl Recorder<'_> {
             for said in &record.verdict.programs {
                 self.hits.count(policy, said.cause.list(), said.outcome, said.cause.trigger);
             }
+        }
+        if record.is_probe {
+            return;
         }
         if let (Some(place), Some(log)) = (&mut self.place, &self.telemetry.query_log) {
             place.push(record, &log.packing(packets));

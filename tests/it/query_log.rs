@@ -7,7 +7,7 @@ use crate::{
 use cleandns::{
     dns::{Rcode, RrType, Transport},
     policy::{Outcome, Trigger},
-    query::CacheUse,
+    query::{CacheUse, HEALTH_NAME},
     query_log::{Fate, JsonRow, Row, sqlite::Reader},
     resolve::Security,
 };
@@ -287,6 +287,29 @@ async fn nothing_is_kept_by_whoever_does_not_want_it() {
     server.ask("www.tiktok.com", RrType::A).await;
     assert!(!server.path("state/queries.db").exists());
     server.running.stop().await;
+}
+
+/// It asks all the time, in a container each half a minute. That is counted, and recorded nowhere.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whether_it_is_answered_this_machine_asks_without_a_trace() {
+    let folder = folder();
+    let server = start(folder, None, "[query_log.json]\nto = \"queries.json\"\n").await;
+    for tcp in [false, true] {
+        for rr_type in [RrType::A, RrType::AAAA] {
+            let answer = server.ask_with(&Ask { tcp, ..Ask::new(HEALTH_NAME, rr_type) }).await;
+            assert_eq!(answer.rcode, Rcode::NOERROR);
+        }
+    }
+    let beside = [format!("x.{HEALTH_NAME}"), "t-1.check.cleandns.home.arpa".to_owned(), "localhost".to_owned()];
+    for name in &beside {
+        server.ask(name, RrType::A).await;
+    }
+    let rows = recorded(&server, beside.len()).await;
+    assert!(rows.iter().map(|row| &row.name).eq(&beside), "{rows:?}");
+    assert_eq!(server.metric("cleandns_queries_total", &[]).await, 4.0 + beside.len() as f64);
+    let lines = server.path("queries.json");
+    server.running.stop().await;
+    assert_eq!(std::fs::read_to_string(lines).unwrap().lines().count(), beside.len());
 }
 
 /// Somebody clears up, or a program that rotates logs moves them: what comes then is found where it is looked for.

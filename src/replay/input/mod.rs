@@ -254,12 +254,17 @@ impl Format {
     }
 }
 
-/// What logs leave out whose times have neither a year nor a zone.
+/// The port that queries are sent to, unless somebody says another.
+pub const DNS_PORT: u16 = 53;
+
+/// What files leave out: logs whose times have neither a year nor a zone, and captures.
 #[derive(Clone, Debug)]
-pub struct WallClock {
+pub struct Around {
     /// Seconds since 1970 (UTC): nothing was recorded later.
     pub now: i64,
     pub zone: Zone,
+    /// The port at which a resolver is asked in what was captured.
+    pub dns_port: u16,
 }
 
 /// A file that can be read.
@@ -298,12 +303,7 @@ pub enum OpenError {
 
 /// Makes a reader for a file, in the format given or in the one that its first octets tell. `path` is where it lies, if
 /// it is a file.
-pub fn open<R>(
-    mut input: R,
-    path: Option<&Path>,
-    format: Option<Format>,
-    clock: &WallClock,
-) -> Result<Opened, OpenError>
+pub fn open<R>(mut input: R, path: Option<&Path>, format: Option<Format>, around: &Around) -> Result<Opened, OpenError>
 where
     R: Read + Send + 'static,
 {
@@ -318,11 +318,11 @@ where
         (Some(format), _) | (None, Detected::Format(format)) => format,
         (None, Detected::Nothing) => return Err(OpenError::Unknown),
     };
-    reader(Cursor::new(head).chain(input), path, format, clock)
+    reader(Cursor::new(head).chain(input), path, format, around)
 }
 
 /// The reader of a format. Whoever writes another adds it here, and nowhere else.
-fn reader<R>(input: R, path: Option<&Path>, format: Format, clock: &WallClock) -> Result<Opened, OpenError>
+fn reader<R>(input: R, path: Option<&Path>, format: Format, around: &Around) -> Result<Opened, OpenError>
 where
     R: Read + Send + 'static,
 {
@@ -330,10 +330,10 @@ where
     let lines = |input| lines::Lines::new(buffered(input));
     let (source, tells_verdicts): (Box<dyn Source>, bool) = match format {
         Format::Ours => (Box::new(JsonLines::new(lines(input), ours::read_line)), true),
-        Format::Pcap => (Box::new(pcap::Packets::new(input)?), false),
+        Format::Pcap => (Box::new(pcap::Packets::new(input, around.dns_port)?), false),
         Format::Dnsperf => (Box::new(dnsperf::Dnsperf::new(lines(input))), false),
         Format::Adguard => (Box::new(JsonLines::new(lines(input), adguard::read_line)), true),
-        Format::Pihole => (Box::new(pihole::Pihole::new(lines(input), clock)), true),
+        Format::Pihole => (Box::new(pihole::Pihole::new(lines(input), around)), true),
         Format::Dnstap => {
             let taps = tap::Taps::new(buffered(input))?;
             let tells_verdicts = taps.tells_verdicts();

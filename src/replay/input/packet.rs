@@ -9,8 +9,6 @@ use etherparse::{
 use pcap_parser::Linktype;
 use std::net::IpAddr;
 
-/// The port that queries are sent to.
-const DNS_PORT: u16 = 53;
 /// Octets of the headers before an IP packet: of BSD's loopback, and of both forms of Linux's "any" interface.
 const NULL_BYTES: usize = 4;
 const SLL_BYTES: usize = 16;
@@ -39,18 +37,18 @@ pub(super) enum Payload<'a> {
     Unreadable(&'static str),
 }
 
-/// Finds what a packet carries, by the type of its link.
-pub(super) fn payload(link: Linktype, packet: &[u8]) -> Payload<'_> {
+/// Finds what a packet carries, by the type of its link; `port`: that of DNS.
+pub(super) fn payload(link: Linktype, packet: &[u8], port: u16) -> Payload<'_> {
     match Linktype(link.0 & LINK_TYPE_MASK) {
         Linktype::ETHERNET => match LaxSlicedPacket::from_ethernet(packet) {
-            Ok(sliced) => of(&sliced),
+            Ok(sliced) => of(&sliced, port),
             Err(_) => Payload::Unreadable("the packet is shorter than an Ethernet header"),
         },
-        Linktype::LINUX_SLL => below(packet, SLL_BYTES - 2, SLL_BYTES),
-        Linktype::LINUX_SLL2 => below(packet, 0, SLL2_BYTES),
-        Linktype::NULL | Linktype::LOOP => packet.get(NULL_BYTES..).map_or(SHORT, of_ip),
-        Linktype::RAW | Linktype::IPV4 | Linktype::IPV6 => of_ip(packet),
-        Linktype(number) if RAW_BSD.contains(&number) => of_ip(packet),
+        Linktype::LINUX_SLL => below(packet, SLL_BYTES - 2, SLL_BYTES, port),
+        Linktype::LINUX_SLL2 => below(packet, 0, SLL2_BYTES, port),
+        Linktype::NULL | Linktype::LOOP => packet.get(NULL_BYTES..).map_or(SHORT, |packet| of_ip(packet, port)),
+        Linktype::RAW | Linktype::IPV4 | Linktype::IPV6 => of_ip(packet, port),
+        Linktype(number) if RAW_BSD.contains(&number) => of_ip(packet, port),
         _ => Payload::Unreadable(
             "the capture is of a link other than Ethernet, raw IP, loopback or Linux's \"any\" interface",
         ),
@@ -62,24 +60,24 @@ pub(super) const CUT: &str = "the capture holds only the packet's beginning; cap
 const SHORT: Payload<'static> = Payload::Unreadable("the packet is shorter than its headers");
 
 /// The same where the EtherType stands in a header of so many octets.
-fn below(packet: &[u8], type_at: usize, header_bytes: usize) -> Payload<'_> {
+fn below(packet: &[u8], type_at: usize, header_bytes: usize, port: u16) -> Payload<'_> {
     let ether_type = packet.get(type_at..).and_then(|rest| rest.first_chunk::<2>());
     match (ether_type, packet.get(header_bytes..)) {
         (Some(ether_type), Some(rest)) => {
-            of(&LaxSlicedPacket::from_ether_type(EtherType(u16::from_be_bytes(*ether_type)), rest))
+            of(&LaxSlicedPacket::from_ether_type(EtherType(u16::from_be_bytes(*ether_type)), rest), port)
         }
         _ => SHORT,
     }
 }
 
-fn of_ip(packet: &[u8]) -> Payload<'_> {
+fn of_ip(packet: &[u8], port: u16) -> Payload<'_> {
     match LaxSlicedPacket::from_ip(packet) {
-        Ok(sliced) => of(&sliced),
+        Ok(sliced) => of(&sliced, port),
         Err(_) => Payload::Unreadable("the packet is no IP packet"),
     }
 }
 
-fn of<'a>(sliced: &LaxSlicedPacket<'a>) -> Payload<'a> {
+fn of<'a>(sliced: &LaxSlicedPacket<'a>, port: u16) -> Payload<'a> {
     let (client, ip): (IpAddr, _) = match &sliced.net {
         Some(LaxNetSlice::Ipv4(ip)) => (ip.header().source_addr().into(), ip.payload()),
         Some(LaxNetSlice::Ipv6(ip)) => (ip.header().source_addr().into(), ip.payload()),
@@ -92,21 +90,21 @@ fn of<'a>(sliced: &LaxSlicedPacket<'a>) -> Payload<'a> {
             _ => false,
         };
         // What isn't the first tells no port, and what isn't to ours is nothing to us.
-        return match is_first && port_of(ip) == Some(DNS_PORT) {
+        return match is_first && port_of(ip) == Some(port) {
             true => Payload::Unreadable("the packet is a fragment of another; fragments are not put together"),
             false => Payload::Other,
         };
     }
     let is_cut = ip.incomplete;
     match &sliced.transport {
-        Some(TransportSlice::Udp(udp)) if udp.destination_port() == DNS_PORT => {
+        Some(TransportSlice::Udp(udp)) if udp.destination_port() == port => {
             Payload::Datagram { client, octets: udp.payload(), is_cut }
         }
-        Some(TransportSlice::Tcp(tcp)) if tcp.destination_port() == DNS_PORT => {
+        Some(TransportSlice::Tcp(tcp)) if tcp.destination_port() == port => {
             Payload::Segment { client, octets: tcp.payload(), is_cut }
         }
         // Its own header isn't there in whole; without a port it may be anything's.
-        None if is_cut && has_ports(ip) && port_of(ip).is_none_or(|port| port == DNS_PORT) => Payload::Unreadable(CUT),
+        None if is_cut && has_ports(ip) && port_of(ip).is_none_or(|own| own == port) => Payload::Unreadable(CUT),
         _ => Payload::Other,
     }
 }
@@ -128,7 +126,7 @@ fn is_later(extension: Ipv6ExtensionSlice<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::DNS_PORT, *};
     use etherparse::{LinuxSllPacketType, PacketBuilder};
 
     const CLIENT: [u8; 4] = [192, 168, 1, 7];
@@ -182,9 +180,13 @@ mod tests {
             (0, vec![0; 3], SHORT),
             (101, vec![0xff; 40], Payload::Unreadable("the packet is no IP packet")),
         ] {
-            assert_eq!(payload(Linktype(link), &packet), expected, "{link}: {packet:02x?}");
+            assert_eq!(payload(Linktype(link), &packet, DNS_PORT), expected, "{link}: {packet:02x?}");
         }
-        assert!(matches!(payload(Linktype(105), &udp4(53)), Payload::Unreadable(why) if why.contains("link")));
+        assert_eq!(payload(Linktype::RAW, &udp4(5353), 5353), v4, "another port, if somebody says so");
+        assert_eq!(payload(Linktype::RAW, &udp4(53), 5353), Payload::Other);
+        assert!(
+            matches!(payload(Linktype(105), &udp4(53), DNS_PORT), Payload::Unreadable(why) if why.contains("link"))
+        );
     }
 
     #[test]
@@ -195,7 +197,7 @@ mod tests {
         extended[5] += 8;
         extended.splice(40..40, [17, 0, 1, 4, 0, 0, 0, 0]);
         let v6 = Payload::Datagram { client: [0xfd; 16].into(), octets: b"query", is_cut: false };
-        assert_eq!(payload(Linktype::RAW, &extended), v6);
+        assert_eq!(payload(Linktype::RAW, &extended, DNS_PORT), v6);
         let fragment = |port: u16, flags_and_offset: [u8; 2]| {
             let mut packet = udp4(port);
             packet[6..8].copy_from_slice(&flags_and_offset);
@@ -209,7 +211,7 @@ mod tests {
             packet.splice(40..40, [17, 0, offset[0], offset[1], 0, 0, 0, 9]);
             packet
         };
-        let is_told = |packet: &[u8], what: &str| match payload(Linktype::RAW, packet) {
+        let is_told = |packet: &[u8], what: &str| match payload(Linktype::RAW, packet, DNS_PORT) {
             Payload::Unreadable(why) => why.contains(what),
             other => panic!("{other:?}"),
         };
@@ -224,15 +226,15 @@ mod tests {
             fragment6(443, [0, 1]),
             fragment6(53, [0, 9]),
         ] {
-            assert_eq!(payload(Linktype::RAW, &other), Payload::Other, "{other:02x?}");
+            assert_eq!(payload(Linktype::RAW, &other, DNS_PORT), Payload::Other, "{other:02x?}");
         }
         let whole = udp4(53);
-        let cut = payload(Linktype::RAW, &whole[..whole.len() - 2]);
+        let cut = payload(Linktype::RAW, &whole[..whole.len() - 2], DNS_PORT);
         assert_eq!(cut, Payload::Datagram { client: CLIENT.into(), octets: b"que", is_cut: true });
         // Of its headers only some is there.
         assert!(is_told(&whole[..24], "only the packet's beginning"));
         assert!(is_told(&whole[..20], "only the packet's beginning"));
-        assert_eq!(payload(Linktype::RAW, &udp4(443)[..24]), Payload::Other);
+        assert_eq!(payload(Linktype::RAW, &udp4(443)[..24], DNS_PORT), Payload::Other);
     }
 
     #[test]
@@ -241,7 +243,7 @@ mod tests {
         let builder = PacketBuilder::linux_sll(LinuxSllPacketType::HOST, 6, [0; 8]).ipv4(CLIENT, [9, 9, 9, 9], 64);
         builder.tcp(4000, 53, 1, 1000).write(&mut packet, b"\0\x05query").unwrap();
         let expected = Payload::Segment { client: CLIENT.into(), octets: b"\0\x05query", is_cut: false };
-        assert_eq!(payload(Linktype::LINUX_SLL, &packet), expected);
+        assert_eq!(payload(Linktype::LINUX_SLL, &packet, DNS_PORT), expected);
     }
 
     proptest::proptest! {
@@ -253,7 +255,7 @@ mod tests {
             cut in 0..60usize,
         ) {
             let packet = [start, octets].concat();
-            let _ = payload(Linktype(link), &packet[cut.min(packet.len())..]);
+            let _ = payload(Linktype(link), &packet[cut.min(packet.len())..], DNS_PORT);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Recorded packets, as tcpdump and Wireshark write them: pcap and pcapng.
 //!
-//! Queries over UDP are datagrams to port 53. Over TCP they are read where a segment holds whole messages, which is so for
+//! Queries over UDP are datagrams to the port of DNS, 53 unless somebody says another. Over TCP they are read where a segment holds whole messages, which is so for
 //! nearly all; what lies across segments is counted as skipped. A packet that was captured twice is asked twice.
 //!
 //! A capture on a resolver holds what it asks name servers, too. That is told by RD, which is not set there; where a
@@ -36,6 +36,8 @@ pub(super) struct Packets {
     reader: Box<dyn PcapReaderIterator + Send>,
     /// Octets of the read buffer.
     buffer_bytes: usize,
+    /// The port that queries are sent to.
+    port: u16,
     interfaces: Vec<Interface>,
     /// Packets read.
     number: u64,
@@ -74,7 +76,7 @@ enum Next {
 }
 
 impl Packets {
-    pub(super) fn new(input: impl Read + Send + 'static) -> Result<Self, OpenError> {
+    pub(super) fn new(input: impl Read + Send + 'static, port: u16) -> Result<Self, OpenError> {
         let reader = pcap_parser::create_reader(BUFFER_BYTES, input);
         let reader = reader.map_err(|error| {
             OpenError::Pcap(match error {
@@ -87,6 +89,7 @@ impl Packets {
         Ok(Self {
             reader,
             buffer_bytes: BUFFER_BYTES,
+            port,
             interfaces: Vec::new(),
             number: 0,
             current,
@@ -97,7 +100,7 @@ impl Packets {
 
     /// Reads one block.
     fn next(&mut self, asked: &mut Asked) -> Next {
-        let Self { reader, interfaces, number, current, query, .. } = self;
+        let Self { reader, port, interfaces, number, current, query, .. } = self;
         let (offset, block) = match reader.next() {
             Ok(read) => read,
             Err(PcapError::Eof) => return Next::Step(Step::End),
@@ -119,7 +122,7 @@ impl Packets {
                 ));
             };
             current.time = time(interface);
-            current.take(payload(interface.link, packet), query, asked)
+            current.take(payload(interface.link, packet, *port), query, asked)
         };
         let next = match block {
             PcapBlockOwned::LegacyHeader(header) => {

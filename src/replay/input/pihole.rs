@@ -3,7 +3,7 @@
 //! A query's fate stands some lines further down, so queries wait until others have come. Lines belong together by name,
 //! and with extra logging by number.
 
-use super::{Asked, Place, Source, Step, WallClock, lines::Lines, micros_of};
+use super::{Around, Asked, Place, Source, Step, lines::Lines, micros_of};
 use crate::{
     dns::{Name, RrType},
     query_log::Fate,
@@ -87,7 +87,7 @@ impl Seen {
 }
 
 impl<R: BufRead> Pihole<R> {
-    pub(super) fn new(lines: Lines<R>, clock: &WallClock) -> Self {
+    pub(super) fn new(lines: Lines<R>, clock: &Around) -> Self {
         let zone = TimeZone::get(clock.zone.name()).unwrap_or(TimeZone::UTC);
         let (waiting, spare) = (VecDeque::new(), Vec::new());
         Self { lines, now: clock.now, zone, waiting, spare, chain: None, is_over: false }

@@ -111,7 +111,7 @@ mod tests {
         dns::{RrType, Transport},
         policy::Zone,
         query_log::{JsonRow, Said, Verdicts},
-        replay::input::{Opened, WallClock, open},
+        replay::input::{Around, DNS_PORT, Opened, open},
     };
     use std::{io::Cursor, sync::Arc};
 
@@ -155,7 +155,7 @@ mod tests {
         }
         for row in rows {
             let line = serde_json::to_vec(&JsonRow::of(&row, "here")).unwrap();
-            let clock = WallClock { now: 0, zone: Zone::utc() };
+            let clock = Around { now: 0, zone: Zone::utc(), dns_port: DNS_PORT };
             let Opened { mut source, .. } = open(Cursor::new(line), None, None, &clock).unwrap();
             let (mut of_line, mut of_row) = (Asked::default(), Asked::default());
             let step = source.advance(&mut of_line).unwrap();

@@ -7,8 +7,8 @@ use proptest::prelude::*;
 /// 2026-11-28 22:00 UTC.
 const NOW: i64 = 1_795_903_200;
 
-fn clock() -> WallClock {
-    WallClock { now: NOW, zone: Zone::named("Europe/Berlin").unwrap() }
+fn clock() -> Around {
+    Around { now: NOW, zone: Zone::named("Europe/Berlin").unwrap(), dns_port: DNS_PORT }
 }
 
 /// All steps of a file that matter, as text.

@@ -91,6 +91,7 @@ fn a_report_tells_what_was_asked_in_a_time() {
         (&["--instance", "another"], 64, "has what one server recorded, "),
         (&["--source", &lines, "--instance", "another"], 1, "holds no recorded queries of another"),
         (&["--format", "export-csv", "--client", "127.0.0.1"], 64, "--client: an export of one client"),
+        (&["--format", "export-csv", "--from", "1h"], 64, "an export is of whole days (UTC) that are over"),
     ] {
         let ended = place.run(&[&["report"], more].concat());
         assert_eq!(ended.code, Some(code), "{more:?}: {ended:?}");

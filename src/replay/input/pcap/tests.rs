@@ -3,7 +3,7 @@
 use crate::{
     dns::Name,
     policy::Zone,
-    replay::input::{Asked, Place, Step, WallClock, open, tests::steps},
+    replay::input::{Around, Asked, DNS_PORT, Place, Step, open, tests::steps},
 };
 use etherparse::PacketBuilder;
 use std::io::Cursor;
@@ -96,7 +96,7 @@ pub(in super::super) fn file_of_blocks() -> Vec<u8> {
 #[test]
 fn what_describes_packets_is_none() {
     for file in [pcap(false, false, &[udp(&query("a.example"))]), file_of_blocks()] {
-        let clock = WallClock { now: 0, zone: Zone::utc() };
+        let clock = Around { now: 0, zone: Zone::utc(), dns_port: DNS_PORT };
         let mut source = open(Cursor::new(file), None, None, &clock).unwrap().source;
         let mut asked = Asked::default();
         assert_eq!(source.advance(&mut asked).unwrap(), Step::Asked);

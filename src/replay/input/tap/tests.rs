@@ -171,7 +171,8 @@ fn a_query_is_one_with_its_response() {
 fn what_stands_beside_a_message_tells_of_the_client() {
     let with = |extra: &str, own: &[u8]| {
         let event = Event { extra: extra.as_bytes().to_vec().into(), ..query(7, "a.example") };
-        let clock = crate::replay::WallClock { now: 0, zone: crate::policy::Zone::utc() };
+        let clock =
+            crate::replay::Around { now: 0, zone: crate::policy::Zone::utc(), dns_port: crate::replay::DNS_PORT };
         let mut source = open(Cursor::new(stream(own, &[event])), None, None, &clock).unwrap().source;
         let mut asked = Asked::default();
         assert_eq!(source.advance(&mut asked).unwrap(), Step::Asked);
@@ -210,7 +211,8 @@ fn files_of_other_programs() {
     ] {
         let file = stream(b"other 1.0", &events);
         assert_eq!(steps(&file, None), expected);
-        let clock = crate::replay::WallClock { now: 0, zone: crate::policy::Zone::utc() };
+        let clock =
+            crate::replay::Around { now: 0, zone: crate::policy::Zone::utc(), dns_port: crate::replay::DNS_PORT };
         assert!(!open(Cursor::new(file), None, None, &clock).unwrap().tells_verdicts);
     }
 }
