@@ -2,10 +2,13 @@
 //! What recording and reporting cost: nanoseconds of processor time a query, on the threads of their own.
 //!
 //! `cargo bench --bench query_log` measures; with `-- count` it has valgrind (a Debian package) count the instructions that
-//! a row takes to be written and summed up, which are the same on a busy machine.
+//! a row takes to be written and summed up, which are the same on a busy machine; with `-- upkeep` it has a day become too
+//! old while rows are written.
 
 #[path = "instructions.rs"]
 mod instructions;
+#[path = "upkeep.rs"]
+mod upkeep;
 
 use cleandns::{
     policy::{Outcome, Trigger},
@@ -172,7 +175,11 @@ fn main() {
         let kind = KINDS.iter().find(|kind| kind.word == word).expect("a word of one of them");
         return work(&path, kind, rounds);
     }
-    let counts = std::env::args().any(|arg| arg == "count");
+    let is_asked = |word: &str| std::env::args().any(|arg| arg == word);
+    if is_asked("upkeep") {
+        return upkeep::measure(&path);
+    }
+    let counts = is_asked("count");
     for kind in &KINDS {
         if counts {
             let instructions = instructions::of(kind.word, ROUND * BATCH).unwrap_or_else(|why| panic!("{why}"));

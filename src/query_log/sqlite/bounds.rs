@@ -1,38 +1,17 @@
-//! Keeps the database within its bounds: what is too old goes, and where there is no room the oldest does.
-//!
-//! A query is in `parts`, `hours` or `days`, in one of them: sums move from one table to the other, a piece in a transaction.
-//! Where there is no room rows go before sums, down to a share of the room: where every query is for another name, sums
-//! take as much as rows, and neither is to drive out the other.
+//! The bounds of the database: its room, on the disk and by what is allowed, and the time by which things are too old.
 
-use super::{
-    DAY_MICROS, HOUR_MICROS, Limits, MINUTE_MICROS, sieve,
-    sums::{Sums, roll},
-    units::{end_what_was_begun, fold, fold_parts, newest_hour, remove_day, remove_hour, remove_of_newest},
-};
-use rusqlite::{Connection, Transaction, TransactionBehavior::Immediate};
+use super::{Limits, MINUTE_MICROS};
+use rusqlite::Connection;
 use std::{
     fs,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-/// Rows that go in one transaction.
-pub(super) const PIECE_ROWS: i64 = 5_000;
-/// Transactions in one go: what is left goes the next time.
-pub(super) const PIECES_MAX: usize = 800;
 /// Of the octets allowed, so many hundredths are used before anything goes: the rest is for what comes meanwhile.
 const FULL_PERCENT: u64 = 95;
-/// What rows take at least before sums go, as a part of the octets allowed, and what one takes.
-const ROWS_PART: u64 = 4;
-const ROW_BYTES: u64 = 150;
 /// What a row takes at most with its sums and leads, but for very long names.
 const ROW_AND_SUMS_BYTES: u64 = 400;
-/// What `leads` take at most where there is no room, likewise.
-const LEADS_PART: u64 = 8;
-const LEAD_BYTES: u64 = 80;
-/// Of too many leads this part goes at once, so that they are rarely sorted.
-const LEADS_GOING: i64 = 4;
-
 /// Octets of the journal in front of the database, at least and at most. Within a transaction it may be more.
 const JOURNAL_BYTES: (u64, u64) = (6 << 20, 64 << 20);
 const CHECKPOINT_BYTES: u64 = 4 << 20;
@@ -60,7 +39,7 @@ impl Limits {
     }
 
     /// Octets of the database itself.
-    fn page_bytes(&self) -> u64 {
+    pub(super) fn page_bytes(&self) -> u64 {
         (self.bytes - self.journal_bytes()) / 100 * FULL_PERCENT
     }
 
@@ -122,141 +101,14 @@ fn free(folder: &Path) -> Option<u64> {
     Some(system.blocks_available().saturating_mul(system.fragment_size()))
 }
 
-/// Removes what is too old, and what there is no room for. `now` is in microseconds since 1970.
-pub(super) fn trim(connection: &mut Connection, sums: &mut Sums, limits: Limits, now: i64) -> rusqlite::Result<()> {
-    let before = |age: Duration| now.saturating_sub(i64::try_from(age.as_micros()).unwrap_or(i64::MAX)).max(0);
-    let oldest = before(limits.keep);
-    remove_rows(connection, oldest)?;
-    let has_folded = fold(connection, oldest.div_euclid(HOUR_MICROS))?;
-    let has_folded = fold_parts(connection, oldest.div_euclid(HOUR_MICROS))? || has_folded;
-    connection.prepare_cached("DELETE FROM minutes WHERE minute < ?")?.execute([oldest / MINUTE_MICROS])?;
-    if has_folded {
-        connection.execute("DELETE FROM leads WHERE last < ?", [oldest])?;
-    }
-    let first_day = before(limits.keep_sums).div_euclid(DAY_MICROS);
-    for _ in 0..PIECES_MAX {
-        if !remove_day(connection, first_day)? {
-            break;
-        }
-    }
-    end_what_was_begun(connection)?;
-    let allowed = limits.page_bytes();
-    for _ in 0..PIECES_MAX {
-        if used(connection)? <= allowed || !remove_oldest(connection, sums, allowed, now)? {
-            break;
-        }
-    }
-    connection.execute(
-        "DELETE FROM marks WHERE id < (SELECT coalesce(min(id), (SELECT value + 1 FROM meta WHERE key = 'rolled'))
-         FROM queries)",
-        [],
-    )?;
-    sieve::trim(connection)
-}
-
 fn pragma(connection: &Connection, name: &str) -> rusqlite::Result<u64> {
     connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get(0))
 }
 
 /// Octets in use: pages of the database that aren't free. The journal has a bound of its own.
-fn used(connection: &Connection) -> rusqlite::Result<u64> {
+pub(super) fn used(connection: &Connection) -> rusqlite::Result<u64> {
     let pages = pragma(connection, "page_count")?.saturating_sub(pragma(connection, "freelist_count")?);
     Ok(pages * pragma(connection, "page_size")?)
-}
-
-/// Removes the rows before a time. They stand nearly in its order; rows of a clock that was ahead stand anywhere, so
-/// all numbers are looked at up to the last that may be so old.
-fn remove_rows(connection: &mut Connection, oldest: i64) -> rusqlite::Result<()> {
-    let minute = oldest.div_euclid(MINUTE_MICROS);
-    let bounds = |connection: &Connection| {
-        // What was written in the last minutes that are too old begins at their marks, and ends before the next one that
-        // isn't.
-        let sql = "SELECT (SELECT min(id) FROM queries),
-                   (SELECT min(id) FROM marks WHERE id > (SELECT max(id) FROM marks WHERE minute <= ?1)),
-                   (SELECT value + 1 FROM meta WHERE key = 'rolled'),
-                   EXISTS (SELECT 1 FROM marks WHERE minute <= ?1)";
-        connection.query_row(sql, [minute], |row| {
-            let (first, next, unrolled, any): (Option<i64>, Option<i64>, i64, bool) =
-                (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
-            Ok(first.filter(|_| any).map(|first| (first, next.unwrap_or(unrolled).min(unrolled))))
-        })
-    };
-    let Some((mut from, end)) = bounds(connection)? else { return Ok(()) };
-    for _ in 0..PIECES_MAX {
-        if from >= end {
-            break;
-        }
-        let transaction = connection.transaction_with_behavior(Immediate)?;
-        let to = from.saturating_add(PIECE_ROWS).min(end);
-        let removed = transaction
-            .prepare_cached("DELETE FROM queries WHERE id >= ? AND id < ? AND time < ?")?
-            .execute([from, to, oldest])?;
-        if removed > 0 {
-            note_gone(&transaction, oldest)?;
-        }
-        let next = "SELECT min(id) FROM queries WHERE id >= ?";
-        let next: Option<i64> = transaction.prepare_cached(next)?.query_row([to], |row| row.get(0))?;
-        transaction.commit()?;
-        from = next.unwrap_or(end);
-    }
-    Ok(())
-}
-
-/// Removes a piece of what goes first where there is no room; false if there is nothing to remove.
-fn remove_oldest(connection: &mut Connection, sums: &mut Sums, allowed: u64, now: i64) -> rusqlite::Result<bool> {
-    let rows_least = (allowed / ROWS_PART / ROW_BYTES) as i64;
-    if remove_first_rows(connection, sums, rows_least, now)?
-        || remove_leads(connection, allowed / LEADS_PART / LEAD_BYTES)?
-    {
-        return Ok(true);
-    }
-    let newest = newest_hour(connection)?;
-    Ok(remove_day(connection, i64::MAX)?
-        || remove_hour(connection, newest)?
-        || remove_first_rows(connection, sums, 0, now)?
-        || remove_leads(connection, 0)?
-        || remove_of_newest(connection, newest)?)
-}
-
-/// Removes a piece of the first rows, if there are more than so many.
-fn remove_first_rows(connection: &mut Connection, sums: &mut Sums, least: i64, now: i64) -> rusqlite::Result<bool> {
-    let transaction = connection.transaction_with_behavior(Immediate)?;
-    let rows = "SELECT coalesce(max(id) - min(id) + 1, 0) FROM queries";
-    if transaction.prepare_cached(rows)?.query_row([], |row| row.get::<_, i64>(0))? <= least {
-        return Ok(false);
-    }
-    roll(&transaction, sums)?;
-    let last = "SELECT max(time) FROM queries WHERE id < (SELECT min(id) FROM queries) + ?";
-    let last: Option<i64> = transaction.prepare_cached(last)?.query_row([PIECE_ROWS], |row| row.get(0))?;
-    note_gone(&transaction, last.unwrap_or(0).min(now) + 1)?;
-    let removed = transaction
-        .prepare_cached("DELETE FROM queries WHERE id < (SELECT min(id) FROM queries) + ?")?
-        .execute([PIECE_ROWS])?;
-    transaction.commit()?;
-    Ok(removed > 0)
-}
-
-/// Notes that rows before a time may be gone.
-fn note_gone(transaction: &Transaction<'_>, before: i64) -> rusqlite::Result<()> {
-    transaction.prepare_cached("UPDATE meta SET value = max(value, ?) WHERE key = 'gone'")?.execute([before])?;
-    Ok(())
-}
-
-/// Removes those leads that weren't seen for the longest time, if there are more than so many.
-fn remove_leads(connection: &mut Connection, most: u64) -> rusqlite::Result<bool> {
-    let count: i64 = connection.query_row("SELECT count(*) FROM leads", [], |row| row.get(0))?;
-    if count <= most as i64 {
-        return Ok(false);
-    }
-    let last = "SELECT last FROM leads ORDER BY last LIMIT 1 OFFSET ?";
-    let last: i64 = connection.query_row(last, [count / LEADS_GOING], |row| row.get(0))?;
-    loop {
-        let sql = "DELETE FROM leads WHERE (name, target) IN
-                   (SELECT name, target FROM leads WHERE last <= ? LIMIT ?)";
-        if connection.prepare_cached(sql)?.execute([last, PIECE_ROWS])? < PIECE_ROWS as usize {
-            return Ok(true);
-        }
-    }
 }
 
 #[cfg(test)]

@@ -2,15 +2,17 @@
 //!
 //! Rows are only appended, with numbers that never come again; sums by minute and hour of what was appended since the last
 //! time are added in one transaction with the note of how far that was. So they are right after any end of the process,
-//! and if two processes write at once while one takes over from the other. Sums of hours that are too old become sums of
-//! days.
+//! and if two processes write at once while one takes over from the other. Sums of a day whose hours are too old become its own.
 
 mod bounds;
+mod fold;
+mod leads;
 mod numbers;
 mod read;
 mod sieve;
 mod sums;
 mod units;
+mod upkeep;
 mod write;
 
 pub use read::{Found, MinuteFates, Page, ReadError, Reader};
@@ -39,6 +41,8 @@ const ASIDE_MAX: u32 = 5;
 const MINUTE_MICROS: i64 = 60 * 1_000_000;
 const HOUR_MICROS: i64 = 60 * MINUTE_MICROS;
 const DAY_MICROS: i64 = 24 * HOUR_MICROS;
+/// A row is written so many minutes after the first of a later minute at most, when its thread's turn came, and not that late.
+const LATE_MINUTES: i64 = 2;
 
 /// What the fate is multiplied by in the column `kind`, which has the bits of `row::kind` besides.
 const FATE: i64 = 32;
@@ -126,6 +130,7 @@ fn open_own(path: &Path) -> rusqlite::Result<Connection> {
     }
     // Versions without them mind neither that they are there nor that they are not.
     transaction.execute_batch(include_str!("sieves.sql"))?;
+    transaction.execute_batch(include_str!("returns.sql"))?;
     transaction.commit()?;
     Ok(connection)
 }

@@ -1,12 +1,13 @@
 //! Reads what was recorded, while it goes on being recorded.
 
+mod marks;
 mod search;
 
 pub use search::{Found, MinuteFates, Page};
 
 use super::{
     super::row::{Lead, Row, Said, Seen, Verdicts, kind},
-    HOUR_MICROS, HOUR_PARTS, MINUTE_MICROS, Origin, SCHEMA_VERSION, WITHOUT_PARTS,
+    HOUR_MICROS, HOUR_PARTS, Origin, SCHEMA_VERSION, WITHOUT_PARTS,
 };
 use crate::{
     config::DEFAULT_GROUP,
@@ -15,6 +16,7 @@ use crate::{
     query::CacheUse,
     resolve::Security,
 };
+use marks::Marks;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -105,7 +107,8 @@ impl Reader {
     }
 
     fn read(&mut self, from: i64, to: i64, each: &mut dyn FnMut(Seen<'_>)) -> rusqlite::Result<(i64, i64)> {
-        let after = self.id_before(from)?;
+        let rolled = self.rolled()?;
+        let (after, _) = Marks::read(&self.connection)?.between(Some(from), Some(to), rolled);
         let (gone, rows): (i64, i64) = self.connection.query_row(
             "SELECT (SELECT value FROM meta WHERE key = 'gone'), coalesce(max(id) - max(?1, min(id) - 1), 0)
              FROM queries",
@@ -131,8 +134,6 @@ impl Reader {
         let [from_part, to_part] = [from_hour, to_hour].map(|hour| hour.saturating_mul(HOUR_PARTS));
         self.sums("parts", "id", from_part, to_part, each)?;
         // What isn't summed up yet.
-        let rolled: i64 =
-            self.connection.query_row("SELECT value FROM meta WHERE key = 'rolled'", [], |row| row.get(0))?;
         let (looked, end) = (from_hour.saturating_mul(HOUR_MICROS), to_hour.saturating_mul(HOUR_MICROS));
         self.rows(rolled, looked, end, each)?;
         Ok((looked, end))
@@ -142,14 +143,9 @@ impl Reader {
         self.connection.query_row("SELECT EXISTS (SELECT 1 FROM days WHERE day = ?)", [day], |row| row.get(0))
     }
 
-    /// A row such that those of a time and later come after it. Of those not summed up yet no minute is known.
-    fn id_before(&self, time: i64) -> rusqlite::Result<i64> {
-        self.connection.query_row(
-            "SELECT min(coalesce((SELECT min(id) FROM marks WHERE minute >= ?1), rolled + 1), rolled + 1) - 1
-             FROM (SELECT value AS rolled FROM meta WHERE key = 'rolled')",
-            [time.div_euclid(MINUTE_MICROS)],
-            |row| row.get(0),
-        )
+    /// The last row that is summed up.
+    fn rolled(&self) -> rusqlite::Result<i64> {
+        self.connection.query_row("SELECT value FROM meta WHERE key = 'rolled'", [], |row| row.get(0))
     }
 
     /// Calls `each` for the queries after a row, by its number, in the order in which they were written, and for so

@@ -14,6 +14,8 @@ const BITS_A_NAME: usize = 10;
 const SET_BY_NAME: u64 = 7;
 /// Octets of a sieve at least.
 const BYTES_MIN: usize = 8;
+/// Sieves that are read before the rows that they leave are looked at.
+const SIEVES_AT_ONCE: usize = 64;
 
 /// The names of some rows.
 pub(super) struct Sieve(Vec<u8>);
@@ -55,43 +57,80 @@ fn hash(name: &[u8]) -> u64 {
     hash ^ hash >> 33
 }
 
-/// Leaves of the rows between two those that may be for a name, in their order, as pairs of rows around each stretch.
+/// Two rows, for those between them.
+pub(super) type Stretch = (i64, i64);
+
+/// Leaves of the rows between two those that may be for a name, in their order, as pairs of rows around each stretch; and
+/// between which two nothing was looked at yet, if there is something left. `is_back`: the last ones come first to be looked at.
 pub(super) fn sift(
     connection: &Connection,
     name: &str,
-    (after, before): (i64, i64),
-) -> rusqlite::Result<Vec<(i64, i64)>> {
-    let mut left: Vec<(i64, i64)> = Vec::new();
+    (after, before): Stretch,
+    is_back: bool,
+) -> rusqlite::Result<(Vec<Stretch>, Option<Stretch>)> {
+    let sieves = read(connection, name, (after, before), is_back)?;
+    let is_all = sieves.len() < SIEVES_AT_ONCE;
+    let (mut after, mut before, mut rest) = (after, before, None);
+    match (sieves.first(), sieves.last()) {
+        _ if is_all => {}
+        (Some(first), _) if is_back && first.first > after => {
+            (rest, after) = (Some((after, first.first + 1)), first.first);
+        }
+        (_, Some(last)) if !is_back && last.last + 1 < before => {
+            (rest, before) = (Some((last.last, before)), last.last + 1);
+        }
+        _ => {}
+    }
+    let mut left: Vec<Stretch> = Vec::new();
     let mut leave = |after: i64, before: i64| match left.last_mut() {
         _ if after.saturating_add(1) >= before => {}
         // What follows on another is one with it.
         Some((_, end)) if *end == after + 1 => *end = before,
         _ => left.push((after, before)),
     };
-    let hash = hash(name.as_bytes());
     let mut at = after;
-    // Whoever wrote last may be of a version without them.
-    let is_there = "SELECT 1 FROM sqlite_master WHERE name = 'sieves'";
-    if connection.prepare_cached(is_there)?.query_row([], |_| Ok(())).optional()?.is_some() {
-        let mut statement = connection.prepare_cached(
-            "SELECT first, last, bits FROM sieves WHERE first < ?2 AND
-             first >= coalesce((SELECT max(first) FROM sieves WHERE first <= ?1), ?1) ORDER BY first",
-        )?;
-        let mut rows = statement.query([after, before])?;
-        while let Some(row) = rows.next()? {
-            let (first, last): (i64, i64) = (row.get(0)?, row.get(1)?);
-            // Of what lies between two nothing is known.
-            leave(at, first.saturating_add(1).min(before));
-            let (from, end) = (first.max(at), last.saturating_add(1).min(before));
-            let bits = row.get_ref(2)?.as_blob()?;
-            if may_have(bits, hash) {
-                leave(from, end);
-            }
-            at = at.max(last);
+    for Sifted { first, last, may_have } in sieves {
+        // Of what lies between two nothing is known.
+        leave(at, first.saturating_add(1).min(before));
+        if may_have {
+            leave(first.max(at), last.saturating_add(1).min(before));
         }
+        at = at.max(last);
     }
     leave(at, before);
-    Ok(left)
+    Ok((left, rest))
+}
+
+/// What the sieve of the rows after one up to another says of a name.
+struct Sifted {
+    first: i64,
+    last: i64,
+    may_have: bool,
+}
+
+/// The first sieves of the rows between two, or the last, in their order.
+fn read(connection: &Connection, name: &str, (after, before): Stretch, is_back: bool) -> rusqlite::Result<Vec<Sifted>> {
+    // Whoever wrote last may be of a version without them.
+    let is_there = "SELECT 1 FROM sqlite_master WHERE name = 'sieves'";
+    if connection.prepare_cached(is_there)?.query_row([], |_| Ok(())).optional()?.is_none() {
+        return Ok(Vec::new());
+    }
+    let order = if is_back { "DESC" } else { "ASC" };
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT first, last, bits FROM sieves WHERE first < ?2 AND
+         first >= coalesce((SELECT max(first) FROM sieves WHERE first <= ?1), ?1) ORDER BY first {order} LIMIT ?3"
+    ))?;
+    let hash = hash(name.as_bytes());
+    let mut rows = statement.query(params![after, before, SIEVES_AT_ONCE])?;
+    let mut sieves = Vec::new();
+    while let Some(row) = rows.next()? {
+        let may_have = may_have(row.get_ref(2)?.as_blob()?, hash);
+        sieves.push(Sifted { first: row.get(0)?, last: row.get(1)?, may_have });
+    }
+    if is_back {
+        sieves.reverse();
+    }
+    Ok(sieves)
 }
 
 fn may_have(bits: &[u8], hash: u64) -> bool {
@@ -102,12 +141,16 @@ fn may_have(bits: &[u8], hash: u64) -> bool {
 /// Removes sieves of rows that are gone, and those of hours in whose sums names are found: all before the first hour that
 /// has parts, but for the newest.
 pub(super) fn trim(connection: &Connection) -> rusqlite::Result<()> {
-    let sql = "DELETE FROM sieves
-               WHERE last < (SELECT coalesce(min(id), (SELECT value + 1 FROM meta WHERE key = 'rolled')) FROM queries)
-               OR last < (SELECT min(id) FROM marks WHERE minute >= ?2 * min(
-                 coalesce((SELECT min(id) FROM parts) / ?1, (SELECT max(hour) FROM hours)),
-                 coalesce((SELECT max(hour) FROM hours), (SELECT max(id) FROM parts) / ?1)))";
-    connection.prepare_cached(sql)?.execute([HOUR_PARTS, HOUR_MICROS / MINUTE_MICROS]).map(drop)
+    // They follow one upon the other, so no more are looked at than go.
+    let sql = "DELETE FROM sieves WHERE first < ?1 AND last < ?1";
+    let first = "SELECT max(
+                   (SELECT coalesce(min(id), (SELECT value + 1 FROM meta WHERE key = 'rolled')) FROM queries),
+                   coalesce((SELECT min(id) FROM marks WHERE minute >= ?2 * min(
+                     coalesce((SELECT min(id) FROM parts) / ?1, (SELECT max(hour) FROM hours)),
+                     coalesce((SELECT max(hour) FROM hours), (SELECT max(id) FROM parts) / ?1))), 0))";
+    let first: i64 =
+        connection.prepare_cached(first)?.query_row([HOUR_PARTS, HOUR_MICROS / MINUTE_MICROS], |row| row.get(0))?;
+    connection.prepare_cached(sql)?.execute([first]).map(drop)
 }
 
 #[cfg(test)]
@@ -142,7 +185,12 @@ mod tests {
     #[test]
     fn what_no_sieve_tells_of_is_left() {
         let connection = Connection::open_in_memory().unwrap();
-        let left = |between| sift(&connection, "a.example", between).unwrap();
+        let left = |between| {
+            let [back, on] = [true, false].map(|is_back| sift(&connection, "a.example", between, is_back).unwrap());
+            assert_eq!(back, on);
+            assert_eq!(on.1, None, "so few are read at once");
+            on.0
+        };
         assert_eq!(left((10, 20)), [(10, 20)], "there is no table");
         connection.execute_batch(include_str!("sieves.sql")).unwrap();
         assert_eq!(left((10, 20)), [(10, 20)]);
@@ -170,6 +218,45 @@ mod tests {
             ((5, 6), vec![]),
         ] {
             assert_eq!(left(between), expected, "{between:?}");
+        }
+    }
+
+    #[test]
+    fn many_are_read_one_after_the_other_from_either_end() {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(include_str!("sieves.sql")).unwrap();
+        let count = 5 * SIEVES_AT_ONCE as i64 / 2;
+        for number in (0..count).filter(|number| number % 7 != 3) {
+            let mut sieve = Sieve::new(10);
+            if number % 5 == 0 {
+                sieve.add(b"a.example");
+            }
+            let values = params![number * 10, number * 10 + 10, sieve.0];
+            connection.execute("INSERT INTO sieves VALUES (?, ?, ?)", values).unwrap();
+        }
+        let rows = |stretches: &[(i64, i64)]| -> Vec<i64> {
+            stretches.iter().flat_map(|(after, before)| after + 1..*before).collect()
+        };
+        for (after, before) in [(0, count * 10 + 1), (-5, count * 10 + 5), (77, 1203), (640, 641), (635, 645)] {
+            let expected: Vec<i64> = (after + 1..before)
+                .filter(|row| {
+                    let number = (row - 1).div_euclid(10);
+                    !(0..count).contains(&number) || number % 7 == 3 || number % 5 == 0
+                })
+                .collect();
+            for is_back in [true, false] {
+                let (mut found, mut rest, mut times) = (Vec::new(), Some((after, before)), 0);
+                while let Some(between) = rest {
+                    let (left, next) = sift(&connection, "a.example", between, is_back).unwrap();
+                    match is_back {
+                        true => drop(found.splice(0..0, rows(&left))),
+                        false => found.extend(rows(&left)),
+                    }
+                    (rest, times) = (next, times + 1);
+                }
+                assert_eq!(found, expected, "{after} {before} {is_back}");
+                assert_eq!(times > 1, before - after > 1000, "{after} {before}");
+            }
         }
     }
 }

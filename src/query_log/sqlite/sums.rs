@@ -6,30 +6,35 @@
 //!
 //! Sums of an hour go to the end of `parts`: to look for one that is there already takes longer than all else, where every
 //! query is for another name. The place of each is remembered for as long as there is room, so that alike queries of an hour
-//! are one part as a rule. When the hour is over, `merge` puts parts that have much in common into `hours`.
+//! are one part as a rule. What is written at once stands in the order of names, in runs that `fold` merges without sorting
+//! them. When the hour is over, `merge` puts parts that have much in common into `hours`.
 
-use super::{FATE, HOUR_MICROS, HOUR_PARTS, MINUTE_MICROS, sieve::Sieve};
-use rusqlite::{Connection, Transaction, TransactionBehavior::Immediate, params};
-use std::collections::{BTreeMap, HashMap, btree_map::Entry};
+use super::{FATE, HOUR_MICROS, HOUR_PARTS, LATE_MINUTES, MINUTE_MICROS, sieve::Sieve};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior::Immediate, params};
+use std::collections::{BTreeMap, HashMap};
 
 /// Sums that are remembered at most, each of some 150 octets.
 const SUMS_MAX: usize = 1 << 16;
 /// Rows that are read again at once, or parts that are merged in one transaction.
 pub(super) const PIECE_ROWS: i64 = 20_000;
-/// Parts that are merged in one go at most: rows wait meanwhile.
-const PIECES_MAX: usize = 8;
+/// Parts written at once begin at a multiple of it, so that it is known where they stand in the order of names.
+pub(super) const RUN_PARTS: i64 = 1 << 14;
 /// Parts are merged if they are few, or stand for so many times as many queries: else there is little in common.
 const MERGED_TIMES: i64 = 2;
 
 /// Sums of appended rows.
 #[derive(Default)]
 pub(super) struct Sums {
-    /// By what alike queries have in common, see `add`.
+    /// By what alike queries have in common, see `split`.
     hours: HashMap<Box<[u8]>, Sum, foldhash::fast::RandomState>,
     /// By minute and fate.
     minutes: BTreeMap<(i64, i64), i64>,
     /// The first row of each minute.
     marks: BTreeMap<i64, i64>,
+    /// Rows at which the clock was set back, and to which minute.
+    returns: Vec<(i64, i64)>,
+    /// The latest minute since then; `None`: it isn't known.
+    minute: Option<i64>,
     /// These are the rows after the first number up to the second; `None`: nobody knows.
     span: Option<(i64, i64)>,
     key: Vec<u8>,
@@ -65,11 +70,23 @@ impl Sums {
 
     /// Rows are about to be appended after the last one, and the sums of the database go up to another: what comes to be in
     /// here follows on that, or isn't all that is missing.
-    pub fn follow(&mut self, last: i64, rolled: i64) {
+    pub fn follow(&mut self, transaction: &Transaction<'_>, last: i64, rolled: i64) -> rusqlite::Result<()> {
         if self.span.is_none_or(|(_, end)| end != last) {
             self.forget();
-            self.span = (rolled == last).then_some((last, last));
+            if rolled == last {
+                self.begin_anew(transaction, last)?;
+            }
         }
+        Ok(())
+    }
+
+    /// Begins with what comes after a row.
+    fn begin_anew(&mut self, transaction: &Transaction<'_>, after: i64) -> rusqlite::Result<()> {
+        let minute = "SELECT time FROM queries WHERE id = ?";
+        let time: Option<i64> = transaction.prepare_cached(minute)?.query_row([after], |row| row.get(0)).optional()?;
+        self.minute = time.map(|time| time.div_euclid(MINUTE_MICROS));
+        self.begin(after);
+        Ok(())
     }
 
     /// Adds a row, if it follows on those that are here.
@@ -80,14 +97,23 @@ impl Sums {
         let minute = time.div_euclid(MINUTE_MICROS);
         *self.minutes.entry((minute, kind / FATE)).or_default() += 1;
         self.marks.entry(minute).or_insert(id);
+        match self.minute {
+            Some(latest) if minute + LATE_MINUTES <= latest => {
+                self.returns.push((id, minute));
+                self.minute = Some(minute);
+            }
+            latest => self.minute = latest.max(Some(minute)),
+        }
         self.key.clear();
         self.key.extend_from_slice(&time.div_euclid(HOUR_MICROS).to_be_bytes());
-        self.key.extend_from_slice(&verdicts.to_be_bytes());
-        self.key.extend_from_slice(&kind.to_be_bytes());
-        for text in [name, client, rules] {
+        for text in [name, client] {
             self.key.extend_from_slice(text.as_bytes());
             self.key.push(0);
         }
+        self.key.extend_from_slice(&verdicts.to_be_bytes());
+        self.key.extend_from_slice(rules.as_bytes());
+        self.key.push(0);
+        self.key.extend_from_slice(&kind.to_be_bytes());
         let one = Sum { part: None, count: 1, first: time, last: time };
         match self.hours.get_mut(&self.key[..]) {
             Some(sum) => sum.add(&one),
@@ -105,9 +131,14 @@ impl Sums {
 
     /// Adds what is here to the database's sums.
     fn write(&mut self, transaction: &Transaction<'_>) -> rusqlite::Result<()> {
-        self.write_sieve(transaction)?;
-        self.write_again(transaction)?;
-        self.write_new(transaction)?;
+        let unwritten = self.hours.iter_mut().filter(|(_, sum)| sum.count > 0);
+        let mut unwritten: Vec<Unwritten<'_>> = unwritten.filter_map(|(key, sum)| Some((split(key)?, sum))).collect();
+        unwritten.sort_unstable_by_key(|(alike, _)| *alike);
+        if let Some(rows) = self.span.filter(|(first, last)| first < last) {
+            write_sieve(transaction, rows, &unwritten)?;
+        }
+        write_again(transaction, &mut unwritten)?;
+        write_new(transaction, unwritten)?;
         let mut statement = transaction.prepare_cached(
             "INSERT INTO minutes VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count",
         )?;
@@ -118,55 +149,9 @@ impl Sums {
         for (minute, id) in std::mem::take(&mut self.marks) {
             statement.execute([minute, id])?;
         }
-        Ok(())
-    }
-
-    /// Keeps which names the rows are for.
-    fn write_sieve(&self, transaction: &Transaction<'_>) -> rusqlite::Result<()> {
-        let Some(rows) = self.span.filter(|(first, last)| first < last) else { return Ok(()) };
-        let new = || self.hours.iter().filter(|(_, sum)| sum.count > 0).filter_map(|(key, _)| split(key));
-        let mut sieve = Sieve::new(new().count());
-        new().for_each(|(_, _, _, name, ..)| sieve.add(name.as_bytes()));
-        sieve.write(transaction, rows)
-    }
-
-    /// Adds to sums that are there already.
-    fn write_again(&mut self, transaction: &Transaction<'_>) -> rusqlite::Result<()> {
-        let again = self.hours.iter_mut().filter(|(_, sum)| sum.count > 0 && sum.part.is_some());
-        let mut again: Vec<_> = again.collect();
-        again.sort_unstable_by_key(|(_, sum)| sum.part);
-        // An hour whose parts are gone numbers them anew: another may have this one's number.
-        let mut statement = transaction.prepare_cached(
-            "UPDATE parts SET count = count + ?2, first = min(first, ?3), last = max(last, ?4)
-             WHERE id = ?1 AND name = ?5 AND client = ?6 AND verdicts = ?7 AND rules = ?8 AND kind = ?9",
-        )?;
-        for (key, sum) in again {
-            let Some((_, verdicts, kind, name, client, rules)) = split(key) else { continue };
-            let values = params![sum.part, sum.count, sum.first, sum.last, name, client, verdicts, rules, kind];
-            match statement.execute(values)? {
-                // It was removed, or merged.
-                0 => sum.part = None,
-                _ => sum.count = 0,
-            }
-        }
-        Ok(())
-    }
-
-    /// Appends those that aren't there yet.
-    fn write_new(&mut self, transaction: &Transaction<'_>) -> rusqlite::Result<()> {
-        let mut next: BTreeMap<i64, i64> = BTreeMap::new();
-        let mut statement = transaction.prepare_cached(
-            "INSERT INTO parts (id, name, client, verdicts, rules, kind, count, first, last) VALUES (?,?,?,?,?,?,?,?,?)",
-        )?;
-        for (key, sum) in self.hours.iter_mut().filter(|(_, sum)| sum.count > 0) {
-            let Some((hour, verdicts, kind, name, client, rules)) = split(key) else { continue };
-            let next = match next.entry(hour) {
-                Entry::Occupied(next) => next.into_mut(),
-                Entry::Vacant(place) => place.insert(next_part(transaction, hour)?),
-            };
-            statement.execute(params![*next, name, client, verdicts, rules, kind, sum.count, sum.first, sum.last])?;
-            (sum.part, sum.count) = (Some(*next), 0);
-            *next += 1;
+        let mut statement = transaction.prepare_cached("INSERT OR REPLACE INTO returns VALUES (?, ?)")?;
+        for (id, minute) in std::mem::take(&mut self.returns) {
+            statement.execute([id, minute])?;
         }
         Ok(())
     }
@@ -190,11 +175,61 @@ impl Sum {
     }
 }
 
+/// Keeps which names the rows between two are for.
+fn write_sieve(transaction: &Transaction<'_>, rows: (i64, i64), sums: &[Unwritten<'_>]) -> rusqlite::Result<()> {
+    // Sums of one name stand together.
+    let names = || sums.chunk_by(|(one, _), (other, _)| one.name == other.name).filter_map(|alike| alike.first());
+    let mut sieve = Sieve::new(names().count());
+    names().for_each(|(alike, _)| sieve.add(alike.name.as_bytes()));
+    sieve.write(transaction, rows)
+}
+
+/// Adds to sums that are there already.
+fn write_again(transaction: &Transaction<'_>, unwritten: &mut [Unwritten<'_>]) -> rusqlite::Result<()> {
+    let mut again: Vec<_> = unwritten.iter_mut().filter(|(_, sum)| sum.part.is_some()).collect();
+    again.sort_unstable_by_key(|(_, sum)| sum.part);
+    // An hour whose parts are gone numbers them anew: another may have this one's number.
+    let mut statement = transaction.prepare_cached(
+        "UPDATE parts SET count = count + ?2, first = min(first, ?3), last = max(last, ?4)
+         WHERE id = ?1 AND name = ?5 AND client = ?6 AND verdicts = ?7 AND rules = ?8 AND kind = ?9",
+    )?;
+    for (alike, sum) in again {
+        let Alike { name, client, verdicts, rules, kind, .. } = *alike;
+        let values = params![sum.part, sum.count, sum.first, sum.last, name, client, verdicts, rules, kind];
+        match statement.execute(values)? {
+            // It was removed, or merged.
+            0 => sum.part = None,
+            _ => sum.count = 0,
+        }
+    }
+    Ok(())
+}
+
+/// Appends those that aren't there yet, in their order.
+fn write_new(transaction: &Transaction<'_>, unwritten: Vec<Unwritten<'_>>) -> rusqlite::Result<()> {
+    let mut next: Option<(i64, i64)> = None;
+    let mut statement = transaction.prepare_cached(
+        "INSERT INTO parts (id, name, client, verdicts, rules, kind, count, first, last) VALUES (?,?,?,?,?,?,?,?,?)",
+    )?;
+    for (alike, sum) in unwritten.into_iter().filter(|(_, sum)| sum.count > 0) {
+        let Alike { hour, name, client, verdicts, rules, kind } = alike;
+        let part = match next {
+            Some((of, part)) if of == hour => part,
+            _ => next_part(transaction, hour)?,
+        };
+        statement.execute(params![part, name, client, verdicts, rules, kind, sum.count, sum.first, sum.last])?;
+        (sum.part, sum.count) = (Some(part), 0);
+        next = Some((hour, part + 1));
+    }
+    Ok(())
+}
+
 /// Adds what was appended since the last time to the sums.
 pub(super) fn roll(transaction: &Transaction<'_>, sums: &mut Sums) -> rusqlite::Result<()> {
     let (to, mut from) = rows_and_sums(transaction)?;
     if sums.span != Some((from, to)) {
         sums.forget();
+        sums.begin_anew(transaction, from)?;
         while from < to {
             sums.begin(from);
             from = read_again(transaction, sums, from)?;
@@ -239,54 +274,66 @@ fn read_again(transaction: &Transaction<'_>, sums: &mut Sums, from: i64) -> rusq
     Ok(last)
 }
 
-/// Where the next part of an hour goes.
+/// Where the next parts of an hour begin.
 fn next_part(transaction: &Transaction<'_>, hour: i64) -> rusqlite::Result<i64> {
     let first = hour.saturating_mul(HOUR_PARTS);
+    let beyond = first.saturating_add(HOUR_PARTS);
     let last: Option<i64> = transaction
         .prepare_cached("SELECT max(id) FROM parts WHERE id >= ? AND id < ?")?
-        .query_row([first, first.saturating_add(HOUR_PARTS)], |row| row.get(0))?;
-    Ok(last.map_or(first, |last| last + 1))
+        .query_row([first, beyond], |row| row.get(0))?;
+    let Some(last) = last else { return Ok(first) };
+    // Where so many were begun that no number is left, they go where they find room: their order is of use, not of need.
+    let next = (last / RUN_PARTS + 1) * RUN_PARTS;
+    Ok(if next < beyond { next } else { last + 1 })
 }
 
-/// Puts parts of hours before one into `hours`, where they have much in common: that takes less room, and a name is found
-/// there. Each part is looked at once.
-pub(super) fn merge(connection: &mut Connection, before_hour: i64) -> rusqlite::Result<()> {
-    for _ in 0..PIECES_MAX {
-        let transaction = connection.transaction_with_behavior(Immediate)?;
-        let piece: (i64, Option<i64>, i64, i64) = transaction
+/// Puts a piece of the parts of hours before one into `hours`, where they have much in common: that takes less room, and a
+/// name is found there. Each part is looked at once; false if all were.
+pub(super) fn merge(connection: &mut Connection, before_hour: i64) -> rusqlite::Result<bool> {
+    let transaction = connection.transaction_with_behavior(Immediate)?;
+    let piece: (i64, Option<i64>, i64, i64) = transaction
+        .prepare_cached(
+            "SELECT merged, max(id), count(*), coalesce(sum(count), 0) FROM
+             (SELECT value AS merged FROM meta WHERE key = 'merged') LEFT JOIN
+             (SELECT id, count FROM parts WHERE id > (SELECT value FROM meta WHERE key = 'merged') AND id < ?
+              ORDER BY id LIMIT ?)",
+        )?
+        .query_row([before_hour.saturating_mul(HOUR_PARTS), PIECE_ROWS], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+        })?;
+    let (merged, Some(last), parts, queries) = piece else { return Ok(false) };
+    if queries >= parts * MERGED_TIMES || parts < PIECE_ROWS {
+        transaction
             .prepare_cached(
-                "SELECT merged, max(id), count(*), coalesce(sum(count), 0) FROM
-                 (SELECT value AS merged FROM meta WHERE key = 'merged') LEFT JOIN
-                 (SELECT id, count FROM parts WHERE id > (SELECT value FROM meta WHERE key = 'merged') AND id < ?
-                  ORDER BY id LIMIT ?)",
+                "INSERT INTO hours
+                 SELECT id / ?3, name, client, verdicts, rules, kind, sum(count), min(first), max(last)
+                 FROM parts WHERE id > ?1 AND id <= ?2 GROUP BY 1, 2, 3, 4, 5, 6
+                 ON CONFLICT DO UPDATE SET count = count + excluded.count, first = min(first, excluded.first),
+                   last = max(last, excluded.last)",
             )?
-            .query_row([before_hour.saturating_mul(HOUR_PARTS), PIECE_ROWS], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
-            })?;
-        let (merged, Some(last), parts, queries) = piece else { break };
-        if queries >= parts * MERGED_TIMES || parts < PIECE_ROWS {
-            transaction
-                .prepare_cached(
-                    "INSERT INTO hours
-                     SELECT id / ?3, name, client, verdicts, rules, kind, sum(count), min(first), max(last)
-                     FROM parts WHERE id > ?1 AND id <= ?2 GROUP BY 1, 2, 3, 4, 5, 6
-                     ON CONFLICT DO UPDATE SET count = count + excluded.count, first = min(first, excluded.first),
-                       last = max(last, excluded.last)",
-                )?
-                .execute([merged, last, HOUR_PARTS])?;
-            transaction.prepare_cached("DELETE FROM parts WHERE id > ? AND id <= ?")?.execute([merged, last])?;
-        }
-        transaction.prepare_cached("UPDATE meta SET value = ? WHERE key = 'merged'")?.execute([last])?;
-        transaction.commit()?;
-        if parts < PIECE_ROWS {
-            break;
-        }
+            .execute([merged, last, HOUR_PARTS])?;
+        transaction.prepare_cached("DELETE FROM parts WHERE id > ? AND id <= ?")?.execute([merged, last])?;
     }
-    Ok(())
+    transaction.prepare_cached("UPDATE meta SET value = ? WHERE key = 'merged'")?.execute([last])?;
+    transaction.commit()?;
+    Ok(parts == PIECE_ROWS)
 }
 
-/// What a key of `Sums::hours` is made of: hour, number of verdicts, kind, name, client, rules.
-fn split(key: &[u8]) -> Option<(i64, i64, i64, &str, &str, &str)> {
+/// What a key of `Sums::hours` is made of, and the order of the tables of sums.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Alike<'k> {
+    hour: i64,
+    name: &'k str,
+    client: &'k str,
+    verdicts: i64,
+    rules: &'k str,
+    kind: i64,
+}
+
+/// Of what there are more queries than the database knows of.
+type Unwritten<'s> = (Alike<'s>, &'s mut Sum);
+
+fn split(key: &[u8]) -> Option<Alike<'_>> {
     fn number<'k>(key: &mut &'k [u8]) -> Option<i64> {
         let (number, rest): (&'k [u8; 8], _) = key.split_first_chunk()?;
         *key = rest;
@@ -298,5 +345,12 @@ fn split(key: &[u8]) -> Option<(i64, i64, i64, &str, &str, &str)> {
         std::str::from_utf8(text).ok()
     }
     let key = &mut { key };
-    Some((number(key)?, number(key)?, number(key)?, text(key)?, text(key)?, text(key)?))
+    Some(Alike {
+        hour: number(key)?,
+        name: text(key)?,
+        client: text(key)?,
+        verdicts: number(key)?,
+        rules: text(key)?,
+        kind: number(key)?,
+    })
 }

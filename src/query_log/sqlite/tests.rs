@@ -6,6 +6,7 @@ use super::{
         row::{Fate, Row, Said, Verdicts},
     },
     DAY_MICROS, HOUR_MICROS, Limits, MINUTE_MICROS, Origin, Reader, Writer, bounds, open,
+    upkeep::Upkeep,
 };
 use crate::{
     config::Privacy,
@@ -100,7 +101,8 @@ fn forget_rows(path: &Path) {
 }
 
 fn trim(path: &Path, limits: Limits, now: i64) {
-    bounds::trim(&mut open(path).unwrap(), &mut Default::default(), limits, now).unwrap();
+    let mut upkeep = Upkeep::default();
+    assert!(upkeep.trim(&mut open(path).unwrap(), &mut Default::default(), limits, now, &mut || true).unwrap());
 }
 
 fn place() -> (TempDir, PathBuf) {
@@ -224,6 +226,8 @@ fn sums_are_what_rows_add_up_to() {
     assert!(count_of("sums", &path) > 0 && count_of("days", &path) > 0);
     assert!(sums(&path, 0, now()) == by_rows, "by days and hours");
     trim(&path, Limits { keep: Duration::ZERO, ..LIMITS }, now() + HOUR_MICROS);
+    assert!(sums(&path, 0, now()) == by_rows, "by days, and the hours of one that isn't over");
+    trim(&path, Limits { keep: Duration::ZERO, ..LIMITS }, now() + DAY_MICROS);
     assert_eq!(count_of("sums", &path), 0);
     assert!(sums(&path, 0, now()) == by_rows, "by days");
     trim(&path, Limits { keep: Duration::ZERO, keep_sums: Duration::from_secs(2 * 86_400), ..LIMITS }, now());
@@ -358,4 +362,5 @@ fn what_is_too_old_goes_and_its_days_stay() {
 mod broken;
 mod parts;
 mod search;
+mod upkeep;
 mod within;

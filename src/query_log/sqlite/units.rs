@@ -1,63 +1,12 @@
-//! Sums of hours and days on their way: from parts and hours to days, and out of the database.
+//! Sums of hours and days on their way out of the database.
 //!
 //! All of it goes in pieces, each in a transaction of its own. While a part of an hour or day is gone, nobody reads the rest.
 
-use super::{
-    HOUR_PARTS,
-    bounds::{PIECE_ROWS, PIECES_MAX},
-};
+use super::{HOUR_PARTS, upkeep::PIECE_ROWS};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior::Immediate, params};
 
 /// No hour is so late, and its parts have numbers yet.
 const HOURS_MAX: i64 = i64::MAX / HOUR_PARTS;
-
-/// Moves the sums of hours before one to their days; false if there were none.
-pub(super) fn fold(connection: &mut Connection, first_hour: i64) -> rusqlite::Result<bool> {
-    let mut has_folded = false;
-    for _ in 0..PIECES_MAX {
-        let transaction = connection.transaction_with_behavior(Immediate)?;
-        let hour: Option<i64> = transaction
-            .prepare_cached("SELECT min(hour) FROM hours WHERE hour < ?")?
-            .query_row([first_hour], |row| row.get(0))?;
-        let Some(hour) = hour else { break };
-        let last = last_name(&transaction, "hours", "hour", hour)?;
-        transaction
-            .prepare_cached(
-                "INSERT INTO days
-                 SELECT hour / 24, name, client, verdicts, rules, kind, count, first, last
-                 FROM hours WHERE hour = ?1 AND name <= coalesce(?2, x'')
-                 ON CONFLICT DO UPDATE SET count = count + excluded.count, first = min(first, excluded.first),
-                   last = max(last, excluded.last)",
-            )?
-            .execute(params![hour, last])?;
-        remove_names(&transaction, "hours", "hour", hour, last.as_deref())?;
-        transaction.commit()?;
-        has_folded = true;
-    }
-    Ok(has_folded)
-}
-
-/// The same for parts.
-pub(super) fn fold_parts(connection: &mut Connection, first_hour: i64) -> rusqlite::Result<bool> {
-    let mut has_folded = false;
-    for _ in 0..PIECES_MAX {
-        let transaction = connection.transaction_with_behavior(Immediate)?;
-        let Some(last) = last_part(&transaction, first_hour)? else { break };
-        transaction
-            .prepare_cached(
-                "INSERT INTO days
-                 SELECT id / ?2 / 24, name, client, verdicts, rules, kind, sum(count), min(first), max(last)
-                 FROM parts WHERE id <= ?1 GROUP BY 1, 2, 3, 4, 5, 6
-                 ON CONFLICT DO UPDATE SET count = count + excluded.count, first = min(first, excluded.first),
-                   last = max(last, excluded.last)",
-            )?
-            .execute([last, HOUR_PARTS])?;
-        remove_parts(&transaction, last)?;
-        transaction.commit()?;
-        has_folded = true;
-    }
-    Ok(has_folded)
-}
 
 /// With which part a piece of those of hours before one ends; `None`: there are none.
 fn last_part(transaction: &Transaction<'_>, before_hour: i64) -> rusqlite::Result<Option<i64>> {
@@ -115,7 +64,7 @@ pub(super) fn remove_hour(connection: &mut Connection, before: i64) -> rusqlite:
 }
 
 /// The first or last (`min`, `max`) hour before one of which there are sums.
-fn end_hour(transaction: &Transaction<'_>, end: &str, before: i64) -> rusqlite::Result<Option<i64>> {
+pub(super) fn end_hour(transaction: &Transaction<'_>, end: &str, before: i64) -> rusqlite::Result<Option<i64>> {
     let sql = format!(
         "SELECT {end}(hour) FROM (SELECT {end}(hour) AS hour FROM hours WHERE hour < ?1
          UNION ALL SELECT {end}(id) / ?3 FROM parts WHERE id < ?2)"
@@ -141,21 +90,20 @@ fn note_going(transaction: &Transaction<'_>, key: &str, going: Option<i64>) -> r
     Ok(())
 }
 
-/// Removes the rest of an hour or day of which a part is gone, though there may be room again: nobody reads it.
-pub(super) fn end_what_was_begun(connection: &mut Connection) -> rusqlite::Result<()> {
+/// Removes a piece of the rest of an hour or day of which a part is gone, though there may be room again: nobody reads it.
+/// False if there is none.
+pub(super) fn end_what_was_begun(connection: &mut Connection) -> rusqlite::Result<bool> {
     type Remove = fn(&mut Connection, i64) -> rusqlite::Result<bool>;
     for (key, remove) in [("hours_going", remove_hour as Remove), ("days_going", remove_day)] {
-        for _ in 0..PIECES_MAX {
-            let going: Option<i64> = connection
-                .prepare_cached("SELECT value FROM meta WHERE key = ?")?
-                .query_row([key], |row| row.get(0))?;
-            let Some(going) = going else { break };
-            if !remove(connection, going.saturating_add(1))? {
-                break;
-            }
+        let going = "SELECT value FROM meta WHERE key = ?";
+        let going: Option<i64> = connection.prepare_cached(going)?.query_row([key], |row| row.get(0))?;
+        if let Some(going) = going
+            && remove(connection, going.saturating_add(1))?
+        {
+            return Ok(true);
         }
     }
-    Ok(())
+    Ok(false)
 }
 
 /// Removes a piece of the newest hour, where there is room for nothing else. It goes on being written, so what is left of

@@ -6,10 +6,11 @@ use super::{
         identity::Identity,
         row::Row,
     },
-    BUSY_WITHIN, FATE, HOUR_MICROS, Limits, Origin, bounds, is_broken,
+    BUSY_WITHIN, FATE, Limits, Origin, bounds, is_broken,
     numbers::Numbers,
     open, put_aside,
-    sums::{Summed, Sums, merge, roll, rows_and_sums},
+    sums::{Summed, Sums, roll, rows_and_sums},
+    upkeep::Upkeep,
 };
 use crate::config::DEFAULT_GROUP;
 use rusqlite::{Connection, Transaction, TransactionBehavior::Immediate, params};
@@ -26,6 +27,10 @@ const ROLL_ROWS: u64 = 100_000;
 const ROLL_EVERY: Duration = Duration::from_secs(30);
 /// How often the bounds are looked at.
 const TRIM_EVERY: Duration = Duration::from_secs(5);
+/// How long upkeep goes on at once, of each second in which there is something to do: rows that come wait meanwhile.
+const TRIM_FOR: Duration = Duration::from_millis(200);
+/// The same at the end, when no more comes.
+const LAST_TRIM_FOR: Duration = Duration::from_secs(5);
 /// Targets of one name that are noted of one query.
 const LEADS_MAX: usize = 16;
 /// How often a failure is told.
@@ -47,6 +52,9 @@ pub struct Writer {
     sums: Sums,
     unrolled: u64,
     untrimmed: u64,
+    upkeep: Upkeep,
+    /// Something was left when its time was up.
+    is_behind: bool,
     began: Instant,
     clock: bounds::Clock,
     rolled: Instant,
@@ -69,6 +77,8 @@ impl Writer {
             sums: Sums::default(),
             unrolled: 0,
             untrimmed: 0,
+            upkeep: Upkeep::default(),
+            is_behind: false,
             began: now,
             clock: bounds::Clock::default(),
             rolled: now,
@@ -83,7 +93,7 @@ impl Writer {
                 // What is wrong with it shows when the file is opened.
                 let _ = fs::create_dir_all(folder);
             }
-            (self.numbers, self.sums) = Default::default();
+            (self.numbers, self.sums, self.upkeep) = Default::default();
             let connection = open(&self.path)?;
             restrict(&self.path);
             self.origin.note(&connection)?;
@@ -112,15 +122,19 @@ impl Writer {
         transaction.commit()
     }
 
-    pub(super) fn trim(&mut self) -> rusqlite::Result<()> {
+    /// Keeps within the bounds, for as long as `may_go_on`.
+    pub(super) fn trim(&mut self, mut may_go_on: impl FnMut() -> bool) -> rusqlite::Result<()> {
         (self.untrimmed, self.trimmed) = (0, Instant::now());
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as i64;
         let now = self.clock.now(wall, self.began.elapsed());
         self.connection()?;
         self.look_at_room()?;
-        let Self { connection: Some(connection), sums, within, .. } = self else { return Ok(()) };
-        merge(connection, now.div_euclid(HOUR_MICROS))?;
-        bounds::trim(connection, sums, *within, now)
+        let has_room = self.has_room();
+        let Self { path, connection: Some(connection), sums, within, upkeep, .. } = self else { return Ok(()) };
+        // While somebody reads, all that is removed and moved makes the journal longer.
+        let mut may_go_on = || has_room && journal_octets(path) <= within.journal_bytes() && may_go_on();
+        self.is_behind = !upkeep.trim(connection, sums, *within, now, &mut may_go_on)?;
+        Ok(())
     }
 
     /// Closes a database that is no longer where it was opened, or whose journal isn't: what is written to it nobody would
@@ -160,8 +174,7 @@ impl Writer {
     /// it grow without an end.
     fn has_room(&mut self) -> bool {
         let most = self.within.journal_bytes();
-        let is_within = |path: &Path| fs::metadata(bounds::journal(path)).map_or(0, |file| file.len()) <= most;
-        if is_within(&self.path) {
+        if journal_octets(&self.path) <= most {
             return true;
         }
         if let Some(connection) = &self.connection {
@@ -171,7 +184,7 @@ impl Writer {
                 .and_then(|()| connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())));
             let _ = emptied.and_then(|()| connection.busy_timeout(BUSY_WITHIN));
         }
-        is_within(&self.path)
+        journal_octets(&self.path) <= most
     }
 
     fn tell(&mut self, what: &str, why: &dyn std::fmt::Display) {
@@ -211,8 +224,9 @@ impl Sink for Writer {
         }
         self.unrolled += rows.len() as u64;
         self.untrimmed += rows.len() as u64;
+        // No more than room for these: all else has its time when they don't wait.
         if self.untrimmed >= self.within.trim_rows()
-            && let Err(error) = self.trim()
+            && let Err(error) = self.trim(|| false)
         {
             self.failed("old questions can't be removed", &error);
         }
@@ -236,8 +250,8 @@ impl Sink for Writer {
         {
             self.failed("questions can't be summed up", &error);
         }
-        if self.trimmed.elapsed() >= TRIM_EVERY
-            && let Err(error) = self.trim()
+        if (self.is_behind || self.trimmed.elapsed() >= TRIM_EVERY)
+            && let Err(error) = self.trim(within(TRIM_FOR))
         {
             self.failed("old questions can't be removed", &error);
         }
@@ -249,13 +263,23 @@ impl Sink for Writer {
 
     fn finish(&mut self) -> u64 {
         if self.connection.is_some()
-            && let Err(error) = self.roll().and_then(|()| self.trim())
+            && let Err(error) = self.roll().and_then(|()| self.trim(within(LAST_TRIM_FOR)))
         {
             self.failed("questions can't be summed up", &error);
         }
         self.connection = None;
         0
     }
+}
+
+/// Whether so long hasn't passed from now on.
+fn within(time: Duration) -> impl FnMut() -> bool {
+    let begun = Instant::now();
+    move || begun.elapsed() < time
+}
+
+fn journal_octets(path: &Path) -> u64 {
+    fs::metadata(bounds::journal(path)).map_or(0, |file| file.len())
 }
 
 /// Who asked for what is nobody else's business.
@@ -275,7 +299,7 @@ fn insert(
     rows: &[Full<'_>],
 ) -> rusqlite::Result<()> {
     let (last, rolled) = rows_and_sums(transaction)?;
-    sums.follow(last, rolled);
+    sums.follow(transaction, last, rolled)?;
     let mut statement = transaction.prepare_cached(
         "INSERT INTO queries (id, time, client, name, type, rcode, ede, micros, cache, security, transport, kind, verdicts,
          rules, client_group, upstream, aliases, addresses) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",

@@ -6,9 +6,12 @@ use super::{
             row::{Fate, Row, Verdicts},
             search::{Facts, NameLike, Search},
         },
-        FATE, HOUR_MICROS, HOUR_PARTS, MINUTE_MICROS, sieve,
+        FATE, HOUR_MICROS, HOUR_PARTS, MINUTE_MICROS,
+        sieve::{self, Stretch},
     },
-    ROW_COLUMNS, ReadError, Reader, read_row,
+    ROW_COLUMNS, ReadError, Reader,
+    marks::Marks,
+    read_row,
 };
 use crate::dns::RrType;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -21,8 +24,6 @@ use std::{
 const ROWS_BETWEEN: usize = 1024;
 /// Minutes of an hour.
 const MINUTES: i64 = HOUR_MICROS / MINUTE_MICROS;
-/// Minutes that a row may come after the first of a later minute: it was written when that thread's turn came.
-const LATE_MINUTES: i64 = 2;
 
 /// Where to look, by the numbers of rows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -73,18 +74,27 @@ impl Reader {
         limit: usize,
         may_go_on: impl FnMut() -> bool,
     ) -> rusqlite::Result<Found> {
-        let (mut after, mut before) = self.between(search)?;
+        let ((mut after, mut before), marks) = self.between(search)?;
         match page {
             Page::Before(row) => before = before.min(row),
             Page::After(row) => after = after.max(row),
         }
         let is_back = matches!(page, Page::Before(_));
-        let mut stretches = self.stretches(search, (after, before))?;
+        let name = search.name.as_ref().and_then(|name| match name {
+            NameLike::Exact(name) => Some(&**name),
+            _ => None,
+        });
+        // Of one name the sums tell when it was asked for, and where they don't, sieves tell where it wasn't: a look
+        // through all rows for it would take long.
+        let mut stretches = match name {
+            Some(name) => self.stretches(name, (after, before), &marks)?,
+            None => vec![(after, before)],
+        };
         if !is_back {
             stretches.reverse();
         }
-        let mut scan = Scan { search, limit, ids: Vec::new(), said: HashMap::new(), looked: 0 };
-        let end = scan.run(self, &stretches, is_back, may_go_on)?;
+        let mut scan = Scan { search, name, is_back, limit, ids: Vec::new(), said: HashMap::new(), looked: 0 };
+        let end = scan.run(self, &stretches, may_go_on)?;
         let Scan { mut ids, .. } = scan;
         // One more is looked for than is shown: so it is known that there are more.
         let more = ids.len() > limit;
@@ -113,51 +123,16 @@ impl Reader {
         Ok(found)
     }
 
-    /// Two rows between which all those of the time looked for are.
-    fn between(&self, search: &Search) -> rusqlite::Result<(i64, i64)> {
-        // Of the first minute that is left, the mark may be gone with the first of its rows.
-        let is_marked = "SELECT EXISTS (SELECT 1 FROM marks WHERE minute < ?)";
-        let after = match search.from {
-            Some(from)
-                if self.connection.query_row(is_marked, [from.div_euclid(MINUTE_MICROS)], |row| row.get(0))? =>
-            {
-                self.id_before(from)?
-            }
-            _ => 0,
-        };
-        let before = search.to.map_or(Ok(None), |to| self.mark(to.div_euclid(MINUTE_MICROS) + LATE_MINUTES))?;
-        Ok((after, before.unwrap_or(i64::MAX)))
+    /// Two rows between which all those of the time looked for are, and how that is known.
+    fn between(&self, search: &Search) -> rusqlite::Result<(Stretch, Marks)> {
+        let marks = Marks::read(&self.connection)?;
+        Ok((marks.between(search.from, search.to, self.rolled()?), marks))
     }
 
-    /// The first row of a minute, or of one after it.
-    fn mark(&self, minute: i64) -> rusqlite::Result<Option<i64>> {
-        let mark = "SELECT min(id) FROM marks WHERE minute >= ?";
-        self.connection.prepare_cached(mark)?.query_row([minute], |row| row.get(0))
-    }
-
-    /// Rows between which those looked for may be, the latest first, as two rows around each stretch. Of one name the sums
-    /// tell when it was asked for, and where they don't, sieves tell where it wasn't: a look through all rows for it would
-    /// take long.
-    fn stretches(&self, search: &Search, between: (i64, i64)) -> rusqlite::Result<Vec<(i64, i64)>> {
-        let Some(NameLike::Exact(name)) = &search.name else { return Ok(vec![between]) };
-        let mut all = Vec::new();
-        for stretch in self.stretches_by_sums(name, between)? {
-            all.extend(sieve::sift(&self.connection, name, stretch)?.into_iter().rev());
-        }
-        Ok(all)
-    }
-
-    fn stretches_by_sums(&self, name: &str, (after, before): (i64, i64)) -> rusqlite::Result<Vec<(i64, i64)>> {
+    /// Rows between which those of a name may be, as far as sums tell; the latest first, as two rows around each stretch.
+    fn stretches(&self, name: &str, (after, before): Stretch, marks: &Marks) -> rusqlite::Result<Vec<Stretch>> {
         let Some(oldest) = self.oldest_hour()? else { return Ok(vec![(after, before)]) };
-        let rolled: i64 =
-            self.connection.query_row("SELECT value FROM meta WHERE key = 'rolled'", [], |row| row.get(0))?;
-        let mut stretches = vec![(after.max(rolled), before)];
-        let mut end = before.min(rolled.saturating_add(1));
-        let mut add = |first: i64, beyond: i64| {
-            let stretch = (first.max(after), beyond.min(end));
-            stretches.push(stretch);
-            end = end.min(first.saturating_add(1));
-        };
+        let mut stretches = vec![(self.rolled()?, i64::MAX)];
         // The newest hour and one that is being removed may be told in part alone; among parts of hours no name is found.
         let mut statement = self.connection.prepare_cached(
             "WITH RECURSIVE each(hour) AS (
@@ -185,11 +160,13 @@ impl Reader {
                     (first.div_euclid(MINUTE_MICROS), last.div_euclid(MINUTE_MICROS) + 1)
                 }
             };
-            let Some(first) = self.mark(from)? else { continue };
-            add(first - 1, self.mark(to + LATE_MINUTES)?.unwrap_or(i64::MAX));
+            if let Some(first) = marks.first(from, to) {
+                stretches.push((first - 1, marks.beyond(to).unwrap_or(i64::MAX)));
+            }
         }
-        add(0, self.mark((oldest + 1) * MINUTES + LATE_MINUTES)?.unwrap_or(i64::MAX));
-        Ok(stretches)
+        stretches.push((0, marks.beyond((oldest + 1) * MINUTES).unwrap_or(i64::MAX)));
+        let within = stretches.into_iter().map(|(from, to)| (from.max(after), to.min(before)));
+        Ok(disjoint(within.collect()))
     }
 
     /// The hour up to which sums or marks may be gone though rows are there; `None`: nothing is summed up.
@@ -216,7 +193,7 @@ impl Reader {
     pub fn find(&self, time: i64, name: &str, client: &str) -> Result<Option<i64>, ReadError> {
         let find = || {
             let search = Search { from: Some(time), to: Some(time + 1), ..Search::default() };
-            let (after, before) = self.between(&search)?;
+            let ((after, before), _) = self.between(&search)?;
             let found =
                 "SELECT id FROM queries WHERE id > ? AND id < ? AND time = ? AND name = ? AND client = ? LIMIT 1";
             self.connection.query_row(found, params![after, before, time, name, client], |row| row.get(0)).optional()
@@ -252,9 +229,28 @@ impl Reader {
     }
 }
 
+/// The same stretches, the latest first, without what is in two of them: hours overlap, and stand in no order where a clock was
+/// set back.
+fn disjoint(mut stretches: Vec<Stretch>) -> Vec<Stretch> {
+    stretches.sort_unstable();
+    let mut all: Vec<Stretch> = Vec::new();
+    for (after, before) in stretches {
+        match all.last_mut() {
+            _ if after.saturating_add(1) >= before => {}
+            Some((_, end)) if after < *end => *end = before.max(*end),
+            _ => all.push((after, before)),
+        }
+    }
+    all.reverse();
+    all
+}
+
 /// A look through rows.
 struct Scan<'s> {
     search: &'s Search,
+    /// The one name that is looked for, if it is one.
+    name: Option<&'s str>,
+    is_back: bool,
     limit: usize,
     /// Those found, in the order in which they were looked at; one more than is wanted at most.
     ids: Vec<i64>,
@@ -269,28 +265,60 @@ impl Scan<'_> {
     fn run(
         &mut self,
         reader: &Reader,
-        stretches: &[(i64, i64)],
-        is_back: bool,
+        stretches: &[Stretch],
         mut may_go_on: impl FnMut() -> bool,
     ) -> rusqlite::Result<Option<(i64, i64)>> {
         for stretch in stretches {
-            let end = self.look(reader, *stretch, is_back, &mut may_go_on)?;
-            if end.is_some() || self.ids.len() > self.limit {
-                return Ok(end);
+            let mut rest = Some(*stretch);
+            while let Some(between) = rest {
+                let mut left;
+                (left, rest) = self.sift(reader, between)?;
+                if !self.is_back {
+                    left.reverse();
+                }
+                while let Some(stretch) = left.pop() {
+                    let end = self.look(reader, stretch, &mut may_go_on)?;
+                    if end.is_some() || self.ids.len() > self.limit {
+                        return Ok(end);
+                    }
+                }
+                if let Some(rest) = rest
+                    && !may_go_on()
+                    && let Some(end) = self.end_before(reader, rest)?
+                {
+                    return Ok(Some(end));
+                }
             }
         }
         Ok(None)
+    }
+
+    /// What is left of the rows between two to be looked at next, in their order, and after that.
+    fn sift(&self, reader: &Reader, between: Stretch) -> rusqlite::Result<(Vec<Stretch>, Option<Stretch>)> {
+        match self.name {
+            Some(name) => sieve::sift(&reader.connection, name, between, self.is_back),
+            None => Ok((vec![between], None)),
+        }
+    }
+
+    /// The number and time of the last row before those that are left.
+    fn end_before(&self, reader: &Reader, (after, before): Stretch) -> rusqlite::Result<Option<(i64, i64)>> {
+        let (sql, id) = match self.is_back {
+            true => ("SELECT id, time FROM queries WHERE id >= ? ORDER BY id LIMIT 1", before),
+            false => ("SELECT id, time FROM queries WHERE id <= ? ORDER BY id DESC LIMIT 1", after),
+        };
+        let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        reader.connection.prepare_cached(sql)?.query_row([id], row).optional()
     }
 
     /// Looks at the rows between two, likewise.
     fn look(
         &mut self,
         reader: &Reader,
-        (after, before): (i64, i64),
-        is_back: bool,
+        (after, before): Stretch,
         may_go_on: &mut impl FnMut() -> bool,
     ) -> rusqlite::Result<Option<(i64, i64)>> {
-        let order = if is_back { "DESC" } else { "ASC" };
+        let order = if self.is_back { "DESC" } else { "ASC" };
         let mut statement = reader.connection.prepare_cached(&format!(
             "SELECT id, time, client, name, type, kind, verdicts FROM queries WHERE id > ? AND id < ? ORDER BY id {order}"
         ))?;

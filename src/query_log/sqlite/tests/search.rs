@@ -132,7 +132,7 @@ fn a_name_is_found_in_the_hours_in_which_it_was_asked_for() {
     places.iter().for_each(|at| rows[*at].name = "seldom.example".to_owned());
     write(&mut writer, &rows[..19_995]);
     writer.roll().unwrap();
-    writer.trim().unwrap();
+    writer.trim(|| true).unwrap();
     write(&mut writer, &rows[19_995..]);
     let mut reader = Reader::open(&path).unwrap();
     let seldom = Search { name: Some(NameLike::read("=seldom.example")), ..Search::default() };
@@ -282,4 +282,75 @@ fn minutes_are_those_of_all_rows_summed_up_or_not() {
     // Rows go, and their sums stay.
     forget_rows(&path);
     check();
+}
+
+/// A clock that was ahead for a while: its minutes come again, and others after them.
+#[test]
+fn rows_are_found_whatever_the_clock_did() {
+    let year = 365 * 24 * 60;
+    for (clock, gone) in [
+        // Ahead by some minutes, or by a year for a moment; ahead from the start on, as before the first word of a time server.
+        (vec![0..5, 25..28, 8..40], 0),
+        (vec![0..5, year..year + 1, 8..40, 41..42], 0),
+        (vec![60..90, 60..100], 0),
+        (vec![60..90, 30..100], 0),
+        (vec![200..230, 60..75, 75..240], 0),
+        // And the rows from before it was set back are gone.
+        (vec![60..90, 60..100], 40 * 30),
+        (vec![60..90, 30..100], 7 * 30),
+    ] {
+        let (_folder, path) = place();
+        let base = (now() / HOUR_MICROS - 5) * HOUR_MICROS;
+        let minutes: Vec<i64> = clock.iter().cloned().flatten().collect();
+        let one = |(index, minute): (usize, i64)| {
+            (0..30).map(move |at| {
+                let time = base + minute * MINUTE_MICROS + at * 2_000_000;
+                row(time, "192.168.1.1", &format!("n{}.example", (index as i64 * 30 + at) % 41), &Arc::default())
+            })
+        };
+        let rows: Vec<Row> = minutes.iter().copied().enumerate().flat_map(one).collect();
+        let mut writer = Writer::new(&path, LIMITS, origin());
+        // In the order in which they come, some summed up together, by processes that follow one upon the other.
+        for (number, piece) in rows.chunks(30).enumerate() {
+            assert_eq!(write(&mut writer, piece), 0);
+            if number.is_multiple_of(4) {
+                writer.roll().unwrap();
+            }
+            if number.is_multiple_of(13) {
+                writer.finish();
+            }
+        }
+        writer.roll().unwrap();
+        let gone_rows = format!("DELETE FROM queries WHERE id <= {gone}");
+        open(&path).unwrap().execute_batch(&gone_rows).unwrap();
+        trim(&path, LIMITS, base + 101 * MINUTE_MICROS);
+        let mut reader = Reader::open(&path).unwrap();
+        for (from, to) in
+            [(0, 3), (2, 30), (25, 26), (26, 41), (60, 61), (61, 63), (70, 95), (89, 92), (95, 101), (210, 215)]
+        {
+            let [from, to] = [from, to].map(|minute| Some(base + minute * MINUTE_MICROS + 7_000_000));
+            for name in [None, Some(NameLike::read("=n7.example"))] {
+                for (from, to) in [(from, to), (from, None), (None, to)] {
+                    let wanted = Search { from, to, name: name.clone(), ..Search::default() };
+                    let left = rows.iter().skip(gone).filter(|row| wanted.finds(row));
+                    let mut found: Vec<Row> =
+                        backwards(&mut reader, &wanted, 1_000, || true).into_iter().map(|(_, row)| row).collect();
+                    let mut expected: Vec<Row> = left.cloned().collect();
+                    for rows in [&mut found, &mut expected] {
+                        rows.sort_by(|one, other| (one.time, &one.name).cmp(&(other.time, &other.name)));
+                    }
+                    assert!(
+                        found == expected,
+                        "{clock:?} {gone}: {} not {} of {wanted:?}",
+                        found.len(),
+                        expected.len()
+                    );
+                }
+            }
+        }
+        let oldest = base + 62 * MINUTE_MICROS;
+        trim(&path, Limits { keep: Duration::from_secs(39 * 60), ..LIMITS }, base + 101 * MINUTE_MICROS);
+        let old = format!("(SELECT 1 FROM queries WHERE time < {oldest})");
+        assert_eq!(count_of(&old, &path), 0, "{clock:?}: what is too old is gone");
+    }
 }

@@ -49,7 +49,7 @@ fn it_takes_so_many_octets_and_has_something_of_everything() {
             0
         );
         writer.roll().unwrap();
-        writer.trim().unwrap();
+        writer.trim(|| true).unwrap();
         assert!(octets(&path) <= limits.bytes + (1 << 20), "{} octets after {piece}", octets(&path));
     }
     let last = start + 40 * 8 * MINUTE_MICROS;
@@ -72,7 +72,7 @@ fn who_reads_for_long_does_not_empty_it() {
     let mut dropped = 0;
     for piece in 1..40 {
         dropped += write(&mut writer, &unique(start, piece * 4_000..(piece + 1) * 4_000));
-        writer.trim().unwrap();
+        writer.trim(|| true).unwrap();
         assert!(octets(&path) <= limits.bytes + (4 << 20), "{} octets after {piece}", octets(&path));
     }
     assert!(dropped > 0, "the journal is full");
