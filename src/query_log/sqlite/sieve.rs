@@ -57,14 +57,17 @@ fn hash(name: &[u8]) -> u64 {
     hash ^ hash >> 33
 }
 
+/// Two rows, for those between them.
+pub(super) type Stretch = (i64, i64);
+
 /// Leaves of the rows between two those that may be for a name, in their order, as pairs of rows around each stretch; and
 /// between which two nothing was looked at yet, if there is something left. `is_back`: the last ones come first to be looked at.
 pub(super) fn sift(
     connection: &Connection,
     name: &str,
-    (after, before): (i64, i64),
+    (after, before): Stretch,
     is_back: bool,
-) -> rusqlite::Result<(Vec<(i64, i64)>, Option<(i64, i64)>)> {
+) -> rusqlite::Result<(Vec<Stretch>, Option<Stretch>)> {
     let sieves = read(connection, name, (after, before), is_back)?;
     let is_all = sieves.len() < SIEVES_AT_ONCE;
     let (mut after, mut before, mut rest) = (after, before, None);
@@ -78,7 +81,7 @@ pub(super) fn sift(
         }
         _ => {}
     }
-    let mut left: Vec<(i64, i64)> = Vec::new();
+    let mut left: Vec<Stretch> = Vec::new();
     let mut leave = |after: i64, before: i64| match left.last_mut() {
         _ if after.saturating_add(1) >= before => {}
         // What follows on another is one with it.
@@ -106,12 +109,7 @@ struct Sifted {
 }
 
 /// The first sieves of the rows between two, or the last, in their order.
-fn read(
-    connection: &Connection,
-    name: &str,
-    (after, before): (i64, i64),
-    is_back: bool,
-) -> rusqlite::Result<Vec<Sifted>> {
+fn read(connection: &Connection, name: &str, (after, before): Stretch, is_back: bool) -> rusqlite::Result<Vec<Sifted>> {
     // Whoever wrote last may be of a version without them.
     let is_there = "SELECT 1 FROM sqlite_master WHERE name = 'sieves'";
     if connection.prepare_cached(is_there)?.query_row([], |_| Ok(())).optional()?.is_none() {

@@ -133,7 +133,7 @@ impl Sums {
     fn write(&mut self, transaction: &Transaction<'_>) -> rusqlite::Result<()> {
         let unwritten = self.hours.iter_mut().filter(|(_, sum)| sum.count > 0);
         let mut unwritten: Vec<Unwritten<'_>> = unwritten.filter_map(|(key, sum)| Some((split(key)?, sum))).collect();
-        unwritten.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        unwritten.sort_unstable_by_key(|(alike, _)| *alike);
         if let Some(rows) = self.span.filter(|(first, last)| first < last) {
             write_sieve(transaction, rows, &unwritten)?;
         }

@@ -6,7 +6,8 @@ use super::{
             row::{Fate, Row, Verdicts},
             search::{Facts, NameLike, Search},
         },
-        FATE, HOUR_MICROS, HOUR_PARTS, MINUTE_MICROS, sieve,
+        FATE, HOUR_MICROS, HOUR_PARTS, MINUTE_MICROS,
+        sieve::{self, Stretch},
     },
     ROW_COLUMNS, ReadError, Reader,
     marks::Marks,
@@ -123,13 +124,13 @@ impl Reader {
     }
 
     /// Two rows between which all those of the time looked for are, and how that is known.
-    fn between(&self, search: &Search) -> rusqlite::Result<((i64, i64), Marks)> {
+    fn between(&self, search: &Search) -> rusqlite::Result<(Stretch, Marks)> {
         let marks = Marks::read(&self.connection)?;
         Ok((marks.between(search.from, search.to, self.rolled()?), marks))
     }
 
     /// Rows between which those of a name may be, as far as sums tell; the latest first, as two rows around each stretch.
-    fn stretches(&self, name: &str, (after, before): (i64, i64), marks: &Marks) -> rusqlite::Result<Vec<(i64, i64)>> {
+    fn stretches(&self, name: &str, (after, before): Stretch, marks: &Marks) -> rusqlite::Result<Vec<Stretch>> {
         let Some(oldest) = self.oldest_hour()? else { return Ok(vec![(after, before)]) };
         let mut stretches = vec![(self.rolled()?, i64::MAX)];
         // The newest hour and one that is being removed may be told in part alone; among parts of hours no name is found.
@@ -230,9 +231,9 @@ impl Reader {
 
 /// The same stretches, the latest first, without what is in two of them: hours overlap, and stand in no order where a clock was
 /// set back.
-fn disjoint(mut stretches: Vec<(i64, i64)>) -> Vec<(i64, i64)> {
+fn disjoint(mut stretches: Vec<Stretch>) -> Vec<Stretch> {
     stretches.sort_unstable();
-    let mut all: Vec<(i64, i64)> = Vec::new();
+    let mut all: Vec<Stretch> = Vec::new();
     for (after, before) in stretches {
         match all.last_mut() {
             _ if after.saturating_add(1) >= before => {}
@@ -264,7 +265,7 @@ impl Scan<'_> {
     fn run(
         &mut self,
         reader: &Reader,
-        stretches: &[(i64, i64)],
+        stretches: &[Stretch],
         mut may_go_on: impl FnMut() -> bool,
     ) -> rusqlite::Result<Option<(i64, i64)>> {
         for stretch in stretches {
@@ -293,7 +294,7 @@ impl Scan<'_> {
     }
 
     /// What is left of the rows between two to be looked at next, in their order, and after that.
-    fn sift(&self, reader: &Reader, between: (i64, i64)) -> rusqlite::Result<(Vec<(i64, i64)>, Option<(i64, i64)>)> {
+    fn sift(&self, reader: &Reader, between: Stretch) -> rusqlite::Result<(Vec<Stretch>, Option<Stretch>)> {
         match self.name {
             Some(name) => sieve::sift(&reader.connection, name, between, self.is_back),
             None => Ok((vec![between], None)),
@@ -301,7 +302,7 @@ impl Scan<'_> {
     }
 
     /// The number and time of the last row before those that are left.
-    fn end_before(&self, reader: &Reader, (after, before): (i64, i64)) -> rusqlite::Result<Option<(i64, i64)>> {
+    fn end_before(&self, reader: &Reader, (after, before): Stretch) -> rusqlite::Result<Option<(i64, i64)>> {
         let (sql, id) = match self.is_back {
             true => ("SELECT id, time FROM queries WHERE id >= ? ORDER BY id LIMIT 1", before),
             false => ("SELECT id, time FROM queries WHERE id <= ? ORDER BY id DESC LIMIT 1", after),
@@ -314,7 +315,7 @@ impl Scan<'_> {
     fn look(
         &mut self,
         reader: &Reader,
-        (after, before): (i64, i64),
+        (after, before): Stretch,
         may_go_on: &mut impl FnMut() -> bool,
     ) -> rusqlite::Result<Option<(i64, i64)>> {
         let order = if self.is_back { "DESC" } else { "ASC" };
