@@ -158,7 +158,9 @@ fn run_command(args: Args) -> Outcome {
             let config = args.config;
             replay::replay(&replay::Asked { config, file, against, before, format, no_overlay, top, json })
         }
-        Command::Admin { command } => admin::admin(command, || load_to_read().map(|loaded| loaded.config)),
+        Command::Admin { command } => {
+            admin::admin(command, args.config.as_deref(), || load_to_read().map(|loaded| loaded.config))
+        }
         Command::Config { command: ConfigCommand::Show { json } } => config::show_all(args.config.as_deref(), json),
         Command::Config { command: ConfigCommand::Schema { json: _ } } => config::print_schema(),
         Command::Health { json } => ask::health(to_ask::find(args.config.as_deref()), json),

@@ -8,6 +8,7 @@ pub mod overlay;
 mod reach;
 mod recording;
 mod report;
+pub mod rights;
 mod schema;
 
 pub use dnstap_target::{DnstapTarget, DnstapTargetError};
@@ -30,7 +31,13 @@ use crate::{
     },
 };
 use ipnet::IpNet;
-use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// Everything that can be configured, valid as a whole.
 #[derive(Clone, Debug, PartialEq)]
@@ -332,6 +339,9 @@ pub enum Location {
     Url(String),
 }
 
+/// What the file of the token is called in the state folder, where no option names one and one is needed.
+pub const TOKEN_FILE_NAME: &str = "token";
+
 /// The pages and the API.
 #[derive(Clone, PartialEq)]
 pub struct Admin {
@@ -340,6 +350,8 @@ pub struct Admin {
     pub names: Vec<String>,
     /// Who shows it as `Authorization: Bearer` may change things.
     pub token: Option<String>,
+    /// Where that token is; a start makes one that isn't there. `None`: none is asked for.
+    pub token_file: Option<PathBuf>,
     /// Who shows this one may look.
     pub read_token: Option<String>,
     /// Names, roles and passwords.
@@ -380,6 +392,7 @@ impl Admin {
             listen,
             names: Vec::new(),
             token: None,
+            token_file: None,
             read_token: None,
             users_file: None,
             tls: None,
@@ -394,7 +407,7 @@ impl Admin {
     pub(crate) fn differing(&self, other: &Self) -> Vec<&'static str> {
         let differing = [
             (self.listen != other.listen, "admin.listen"),
-            (self.token != other.token, "admin.token_file"),
+            ((&self.token, &self.token_file) != (&other.token, &other.token_file), "admin.token_file"),
             (self.read_token != other.read_token, "admin.read_token_file"),
             (self.users_file != other.users_file, "admin.users_file"),
             (self.tls != other.tls, "admin.tls_cert"),
@@ -407,9 +420,19 @@ impl Admin {
         differing.into_iter().filter(|(differs, _)| *differs).map(|(_, option)| option).collect()
     }
 
+    /// Where a start makes a token, because there is none yet.
+    pub fn token_to_make(&self) -> Option<&Path> {
+        self.token_file.as_deref().filter(|_| self.token.is_none())
+    }
+
     /// Whether it can be reached from other machines, and knows nobody who may change things.
     pub fn is_unguarded(&self) -> bool {
-        self.token.is_none() && self.users_file.is_none() && !self.listen.ip().to_canonical().is_loopback()
+        self.is_unguarded_at(self.listen)
+    }
+
+    /// The same at another address than its own.
+    pub fn is_unguarded_at(&self, address: SocketAddr) -> bool {
+        self.token.is_none() && self.users_file.is_none() && !address.ip().to_canonical().is_loopback()
     }
 
     /// Whether secrets cross a network in the clear.
@@ -426,6 +449,7 @@ impl fmt::Debug for Admin {
             .field("listen", &self.listen)
             .field("names", &self.names)
             .field("token", &hidden(&self.token))
+            .field("token_file", &self.token_file)
             .field("read_token", &hidden(&self.read_token))
             .field("users_file", &self.users_file)
             .field("tls", &self.tls)
