@@ -79,7 +79,9 @@ impl Reading<'_> {
             same.problem("holds the same token as token_file; who shows it could change things too");
         }
         // A file that is named and can't be read is reported already, and so is one in the state folder.
-        let is_guarded = named.is_some() || users_file.is_some() || is_reachable && state_dir.is_some();
+        // Whoever only asks a running server may have no state folder, where that server has one.
+        let has_state = state_dir.is_some() || self.world.may_lack_files;
+        let is_guarded = named.is_some() || users_file.is_some() || is_reachable && has_state;
         let trusted_proxies = trusted_proxies(table, is_guarded);
         let listen = listen?;
         if let Some(value) = value.as_ref().filter(|_| is_reachable && !is_guarded) {
