@@ -52,7 +52,10 @@ impl Whole {
         self.file.sync_all()?;
         match fs::hard_link(&self.unfinished, &self.place) {
             // The other name goes with this value.
-            Ok(()) => Ok(write_down(&self.place)),
+            Ok(()) => {
+                write_down(&self.place);
+                Ok(())
+            }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
             // Some file systems have one name for a file.
             Err(_) if self.place.symlink_metadata().is_ok() => Err(io::ErrorKind::AlreadyExists.into()),
