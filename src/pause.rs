@@ -7,8 +7,10 @@ use crate::{
 use arc_swap::ArcSwap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::{
-    fs, io,
+    fs,
+    io::{self, Read},
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
@@ -18,6 +20,8 @@ const FILE_NAME: &str = "pauses.json";
 /// Seconds of the longest pause: whoever means longer means another mode.
 pub const PAUSE_SECONDS_MAX: i64 = 31 * 86_400;
 
+/// Octets read of the file: far more than as many pauses take as there may be.
+const FILE_BYTES_MAX: u64 = 1 << 20;
 /// Pauses at once: whoever decides looks at each of them.
 pub const PAUSES_MAX: usize = 64;
 
@@ -70,6 +74,33 @@ impl Kept {
     }
 }
 
+/// What undoing a change of a pause comes to, at some time: pauses that are over by then are none.
+#[derive(PartialEq, Debug)]
+pub struct Undoing {
+    /// What the change left.
+    pub left: Option<Kept>,
+    /// What there is to be again, for as long as remains; one that is over ends it.
+    pub wanted: Kept,
+}
+
+impl Undoing {
+    /// By what is written down of the change: the pause before it, and the one after it. `None`: it says nothing of one.
+    pub fn of(before: Option<&Value>, after: Option<&Value>, now: i64) -> Option<Self> {
+        let read = |value: Option<&Value>| value.and_then(|value| Kept::deserialize(value).ok());
+        let (before, after) = (read(before), read(after));
+        let any = before.as_ref().or(after.as_ref())?;
+        let ended = Kept { until: now, ..any.clone() };
+        let holds = |pause: &Kept| now < pause.until;
+        Some(Self { left: after.filter(holds), wanted: before.filter(holds).unwrap_or(ended) })
+    }
+
+    /// Whether there is anything to do, with the pauses there are now.
+    pub fn is_open(&self, pauses: &Pauses, now: i64) -> bool {
+        let is = pauses.of_same(&self.wanted, now);
+        is == self.left && is != Some(self.wanted.clone()).filter(|pause| now < pause.until)
+    }
+}
+
 /// Why there is no such pause.
 #[derive(Debug, thiserror::Error)]
 pub enum PauseError {
@@ -92,8 +123,7 @@ impl Pauses {
     /// said so.
     pub fn load(state_dir: Option<&Path>, now: i64) -> Self {
         let file = state_dir.map(|folder| folder.join(FILE_NAME));
-        let mut kept = file.as_deref().map_or_else(Vec::new, read);
-        kept.retain(|pause| now < pause.until);
+        let kept = file.as_deref().map_or_else(Vec::new, |file| fit(read(file), now, file));
         for pause in &kept {
             tracing::warn!(whom = pause.whom(), until = shown_time(pause.until), "a pause kept from before");
         }
@@ -116,6 +146,11 @@ impl Pauses {
     pub fn list(&self, now: i64) -> Vec<Kept> {
         let kept = self.kept.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         kept.iter().filter(|pause| now < pause.until).cloned().collect()
+    }
+
+    /// The pause of the same clients, if one holds at `now`.
+    pub fn of_same(&self, pause: &Kept, now: i64) -> Option<Kept> {
+        self.list(now).into_iter().find(|own| own.is_of_same(pause))
     }
 
     /// Whether a pause could be set.
@@ -200,8 +235,31 @@ pub fn minutes_left(until: i64, now: i64) -> i64 {
     ((until - now).max(0) + 59) / 60
 }
 
+/// Those that hold at `now`, as few as may be set: the file may have been edited. Of several of the same clients the last
+/// counts.
+fn fit(all: Vec<Kept>, now: i64, file: &Path) -> Vec<Kept> {
+    let mut kept: Vec<Kept> = Vec::new();
+    for pause in all.into_iter().filter(|pause| now < pause.until) {
+        kept.retain(|own| !own.is_of_same(&pause));
+        kept.push(pause);
+    }
+    if kept.len() > PAUSES_MAX {
+        tracing::warn!(
+            file = %file.display(), pauses = kept.len(), "more than {PAUSES_MAX} pauses are in the file: those after the first \
+             {PAUSES_MAX} don't hold; pause a group instead"
+        );
+        kept.truncate(PAUSES_MAX);
+    }
+    kept
+}
+
 fn read(file: &Path) -> Vec<Kept> {
-    let text = match fs::read(file) {
+    let octets = || -> io::Result<Vec<u8>> {
+        let mut octets = Vec::new();
+        fs::File::open(file)?.take(FILE_BYTES_MAX).read_to_end(&mut octets)?;
+        Ok(octets)
+    };
+    let text = match octets() {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Vec::new(),
         Err(error) => {
@@ -299,7 +357,40 @@ mod tests {
         }
         pauses.set(of("192.0.2.7", 700), 20, is_group).unwrap();
         pauses.set(of("192.0.2.7", 0), 20, is_group).unwrap();
+        // A file edited by hand: no more than may be set, and of the same clients the last.
+        let mut by_hand: Vec<Kept> = (0..100).map(|last| of(&format!("203.0.113.{last}"), 900)).collect();
+        by_hand.insert(1, of("203.0.113.0", 800));
+        fs::write(folder.path().join(FILE_NAME), serde_json::to_vec(&by_hand).unwrap()).unwrap();
+        let kept = load().list(20);
+        assert_eq!((kept.len(), &kept[0], &kept[PAUSES_MAX - 1]), (PAUSES_MAX, &by_hand[1], &by_hand[PAUSES_MAX]));
         fs::write(folder.path().join(FILE_NAME), "{").unwrap();
         assert!(load().current().is_empty(), "a damaged file pauses nothing");
+    }
+
+    /// At 100: what was there before, what the change left, what there is now, and what undoing it comes to.
+    #[test]
+    fn undoing_a_change_goes_by_what_remains() {
+        let kept = |until: Option<i64>| until.map(|until| serde_json::json!(Kept::new(Some("kids"), until)));
+        for (before, after, is, wanted, is_open) in [
+            (None, Some(200), Some(200), 100, true),
+            (Some(300), None, None, 300, true),
+            (Some(300), Some(200), Some(200), 300, true),
+            // Over by itself since.
+            (None, Some(90), None, 100, false),
+            (Some(90), None, None, 100, false),
+            (Some(300), Some(90), None, 300, true),
+            // Changed again since.
+            (None, Some(200), Some(250), 100, false),
+            (None, Some(200), None, 100, false),
+            (Some(300), None, Some(150), 300, false),
+        ] {
+            let undoing = Undoing::of(kept(before).as_ref(), kept(after).as_ref(), 100).unwrap();
+            let pauses = Pauses::load(None, 100);
+            is.into_iter().for_each(|until| pauses.set(Kept::new(Some("kids"), until), 100, |_| true).unwrap());
+            assert_eq!(undoing.wanted, Kept::new(Some("kids"), wanted), "{before:?} {after:?}");
+            assert_eq!(undoing.is_open(&pauses, 100), is_open, "{before:?} {after:?} {is:?}");
+        }
+        assert_eq!(Undoing::of(None, None, 100), None);
+        assert_eq!(Undoing::of(None, Some(&serde_json::json!("shadow")), 100), None);
     }
 }

@@ -47,6 +47,22 @@ impl Whole {
         self.file.set_permissions(Permissions::from_mode(mode))
     }
 
+    /// Puts it in its place if nothing is there; else it is gone, and what is there stays (`AlreadyExists`).
+    pub fn finish_new(self) -> io::Result<()> {
+        self.file.sync_all()?;
+        match fs::hard_link(&self.unfinished, &self.place) {
+            // The other name goes with this value.
+            Ok(()) => {
+                write_down(&self.place);
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
+            // Some file systems have one name for a file.
+            Err(_) if self.place.symlink_metadata().is_ok() => Err(io::ErrorKind::AlreadyExists.into()),
+            Err(_) => self.finish(),
+        }
+    }
+
     /// Puts it in its place, where it lasts from then on.
     pub fn finish(mut self) -> io::Result<()> {
         self.file.sync_all()?;
@@ -92,10 +108,14 @@ pub fn unfinished(place: &Path) -> PathBuf {
 /// Renames what is whole and on the disk.
 pub fn put_in_place(unfinished: &Path, place: &Path) -> io::Result<()> {
     fs::rename(unfinished, place)?;
-    // The new name lasts only when its folder is written, too. Some file systems can't say so, and then it is as it is.
+    write_down(place);
+    Ok(())
+}
+
+/// A new name lasts only when its folder is written, too. Some file systems can't say so, and then it is as it is.
+fn write_down(place: &Path) {
     let folder = place.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let _ = File::open(folder).and_then(|folder| folder.sync_all());
-    Ok(())
 }
 
 /// Whether a path is of a file that is being written, or was.
@@ -151,6 +171,16 @@ mod tests {
         drop(given_up);
         assert_eq!((fs::read(&place).unwrap(), names(folder.path())), (b"two".to_vec(), vec!["a.json".to_owned()]));
         assert!(write(&folder.path().join("nowhere/a"), b"", PRIVATE).is_err());
+        // A new one takes nobody's place.
+        let new = |text: &[u8]| {
+            let mut begun = Whole::begin(&folder.path().join("new"), PRIVATE)?;
+            begun.write_all(text)?;
+            begun.finish_new()
+        };
+        new(b"first").unwrap();
+        assert_eq!(new(b"second").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!((fs::read(folder.path().join("new")).unwrap(), names(folder.path()).len()), (b"first".to_vec(), 2));
+        fs::remove_file(folder.path().join("new")).unwrap();
         // What can't be put in its place isn't left lying about.
         fs::create_dir_all(folder.path().join("full/inside")).unwrap();
         assert!(write(&folder.path().join("full"), b"", PRIVATE).is_err());

@@ -18,6 +18,9 @@ pub struct Door {
 impl Door {
     /// By the configuration, whose files are read. `audit`: where changes are written down, if there is a place for it.
     pub fn open(admin: &Admin, audit: Option<PathBuf>) -> Result<Self, String> {
+        if let Some(file) = admin.token_to_make() {
+            return Err(format!("admin.token_file: {} isn't there, and nobody has made it", file.display()));
+        }
         let tls = admin.tls.as_ref().map(Tls::read).transpose().map_err(|error| error.to_string())?;
         Ok(Self {
             auth: Arc::new(Auth::new(admin).map_err(|error| error.to_string())?),

@@ -26,7 +26,7 @@ pub fn local_data(config: &Config) -> Result<(LocalData, Vec<String>), AppError>
 /// What is wrong with the files that say who may use the pages, and with the certificate.
 pub fn check_admin(config: &Config) -> Vec<String> {
     let Some(admin) = &config.admin else { return Vec::new() };
-    let users = admin.users_file.as_deref().and_then(|file| admin::Users::read(file).err());
+    let users = admin::Users::read_for(admin).err();
     let tls = admin.tls.as_ref().and_then(|files| admin::Tls::read(files).err());
     let (users, tls) = (users.map(|error| error.to_string()), tls.map(|error| error.to_string()));
     users.into_iter().chain(tls).collect()

@@ -57,9 +57,7 @@ pub(super) fn may_serve_http(config: &Config, address: SocketAddr) -> Result<(),
         None => {
             "admin.listen is \"\", which switches HTTP off; take the socket out of its unit, or write an address there"
         }
-        Some(admin)
-            if admin.token.is_none() && admin.users_file.is_none() && !address.ip().to_canonical().is_loopback() =>
-        {
+        Some(admin) if admin.is_unguarded_at(address) => {
             "it can be reached from other machines, and anybody there could use it; set admin.token_file or admin.users_file"
         }
         Some(_) => return Ok(()),

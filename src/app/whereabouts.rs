@@ -45,6 +45,16 @@ pub struct Http {
     pub listen: SocketAddr,
     /// `None`: plain HTTP.
     pub tls: Option<Tls>,
+    /// Where the token is that it asks for, if it does.
+    #[serde(default)]
+    pub token_file: Option<PathBuf>,
+}
+
+impl Http {
+    fn new(listen: SocketAddr, config: &Config) -> Self {
+        let token_file = config.admin.as_ref().and_then(|admin| admin.token_file.clone());
+        Self { listen, tls: tls_of(config), token_file }
+    }
 }
 
 /// Files of a certificate and its key.
@@ -62,14 +72,14 @@ impl Whereabouts {
             config: file_of(&config.origin),
             dns: dns.to_vec(),
             proxies: config.listen.proxies.clone(),
-            http: http.map(|listen| Http { listen, tls: tls_of(config) }),
+            http: http.map(|listen| Http::new(listen, config)),
             database: config.query_log.database.clone(),
         }
     }
 
     /// Writes what of them is other with another configuration. The addresses stay those that it has.
     pub(super) fn follow(&self, config: &Config, folder: &Path) {
-        let http = self.http.clone().map(|http| Http { tls: tls_of(config), ..http });
+        let http = self.http.as_ref().map(|http| Http::new(http.listen, config));
         Self { http, database: config.query_log.database.clone(), ..self.clone() }.tell(folder);
     }
 
@@ -134,7 +144,8 @@ mod tests {
 
     fn of(config: Option<&str>) -> Whereabouts {
         let (dns, http) = ("127.0.0.1:53".parse().unwrap(), "127.0.0.1:8053".parse().unwrap());
-        let http = Some(Http { listen: http, tls: Some(Tls { cert: "/cert".into(), key: "/key".into() }) });
+        let tls = Some(Tls { cert: "/cert".into(), key: "/key".into() });
+        let http = Some(Http { listen: http, tls, token_file: Some("/token".into()) });
         let start = format!("{:016x}", RandomState::new().hash_one(1));
         let proxies = vec!["10.0.0.7/32".parse().unwrap()];
         Whereabouts {
@@ -173,7 +184,8 @@ mod tests {
         let without = Config::default_for(&World::of_process(embedded).unwrap());
         started.follow(&without, folder);
         let told = Whereabouts::told(folder, &Origin::Embedded).unwrap();
-        assert_eq!((told.http.unwrap().tls, &told.dns), (None, &started.dns));
+        let http = told.http.unwrap();
+        assert_eq!((http.tls, http.token_file, &told.dns), (None, None, &started.dns));
         started.forget(folder);
         assert_eq!(Whereabouts::told(folder, &Origin::Embedded), None);
     }

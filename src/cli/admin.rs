@@ -1,15 +1,19 @@
 //! `cleandns admin`: who may use the pages and the API. It works on files; the running server sees that they changed.
 
-use super::{Failure, Outcome, say, say_json};
+use super::{Failure, Outcome, say, say_json, to_ask, with_world};
 use crate::{
     admin::{Role, Users, token, users::PASSWORD_BYTES},
-    config::Config,
+    config::{self, Config, rights},
 };
 use clap::Subcommand;
-use nix::sys::termios::{LocalFlags, SetArg, tcgetattr, tcsetattr};
+use nix::{
+    sys::termios::{LocalFlags, SetArg, tcgetattr, tcsetattr},
+    unistd::{User as Account, geteuid},
+};
 use serde::Serialize;
 use std::{
     io::{self, BufRead, IsTerminal, Read, Write},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -27,7 +31,7 @@ pub enum Command {
         #[arg(long, global = true, value_name = "FILE")]
         file: Option<PathBuf>,
     },
-    /// A token, for [admin] token_file and read_token_file.
+    /// Tokens, for [admin] token_file and read_token_file.
     Token {
         #[command(subcommand)]
         command: TokenCommand,
@@ -65,9 +69,15 @@ pub enum UserCommand {
 /// What is to be done with tokens.
 #[derive(Subcommand)]
 pub enum TokenCommand {
-    /// Write a new token into a new file, which only its owner can read.
+    /// Write a new token into a new file, which only its owner can read: written by root, it is the server's.
     New {
         file: PathBuf,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the token by which one signs in, as its owner or as root. A start makes one where others can reach the pages.
+    Show {
         /// As JSON.
         #[arg(long)]
         json: bool,
@@ -83,8 +93,16 @@ struct Changed<'a> {
     user: &'a str,
     /// `None`: no user any more.
     role: Option<&'static str>,
-    /// `added`, `changed`, `removed`.
-    done: &'static str,
+    done: Done,
+}
+
+/// What became of them.
+#[derive(Serialize, Clone, Copy)]
+#[serde(rename_all = "lowercase")]
+enum Done {
+    Added,
+    Changed,
+    Removed,
 }
 
 /// All users, as JSON.
@@ -100,18 +118,20 @@ struct User<'a> {
     role: &'static str,
 }
 
-/// Does it. Files are written before the configuration names them, so it is read only where it has to tell of one.
-pub fn admin(command: Command, config: impl FnOnce() -> Result<Config, Failure>) -> Outcome {
+/// Does it. Files are written before the configuration names them, so it is read only where it has to tell of one. `asked`:
+/// its file, as far as somebody says so.
+pub fn admin(command: Command, asked: Option<&Path>, config: impl FnOnce() -> Result<Config, Failure>) -> Outcome {
     match command {
-        Command::Token { command: TokenCommand::New { file, json } } => new_token(&file, json),
-        Command::User { command, file: Some(file) } => users(&file, command),
-        Command::User { command, file: None } => users(&users_file(&config()?)?, command),
+        Command::Token { command: TokenCommand::New { file, json } } => new_token(&file, owner(&file, asked), json),
+        Command::Token { command: TokenCommand::Show { json } } => show_token(&to_ask::find(asked)?.config, json),
+        Command::User { command, file: Some(file) } => users(&file, asked, command),
+        Command::User { command, file: None } => users(&users_file(&config()?)?, asked, command),
     }
 }
 
 /// Writes a new token into a file that isn't there yet.
-fn new_token(path: &Path, json: bool) -> Outcome {
-    token::write_new(path).map_err(|error| match error.kind() {
+fn new_token(path: &Path, owner: Option<(u32, u32)>, json: bool) -> Outcome {
+    token::write_new(path, owner).map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => {
             Failure::Other(format!("{} is there already; remove it first, or name another file", path.display()))
         }
@@ -122,10 +142,70 @@ fn new_token(path: &Path, json: bool) -> Outcome {
         return say_json(&serde_json::json!({ "token_file": path.display().to_string() }));
     }
     say(format!(
-        "wrote a new token to {0}, which only its owner can read\n\nname it in the configuration, which a running server follows:\n\n  \
+        "wrote a new token to {0}, which {1} can read\n\nname it in the configuration, which a running server follows:\n\n  \
          [admin]\n  token_file = \"{0}\"\n\nwhoever has it can sign in at the page with it, and change things\n",
-        path.display()
+        path.display(),
+        readers(owner),
     ));
+    Ok(())
+}
+
+/// Who a secret is for that root writes: whoever the server runs as, as far as that shows. The user and the group; `None`:
+/// whoever writes it.
+fn owner(path: &Path, asked: Option<&Path>) -> Option<(u32, u32)> {
+    if !geteuid().is_root() {
+        return None;
+    }
+    // One that can't be used says all the same who and where, mostly.
+    let config = with_world(true, |world| Ok(config::to_ask(asked, world).config)).ok();
+    let of = |folder: &Path| {
+        let about = folder.metadata().ok()?;
+        (about.uid() != 0).then_some((about.uid(), about.gid()))
+    };
+    let named = config.as_ref().and_then(|config| config.process.user.as_ref());
+    let user = || Account::from_name(named?).ok()?.map(|user| (user.uid.as_raw(), user.gid.as_raw()));
+    let state = || config.as_ref().and_then(|config| to_ask::state_folders(config).find_map(|folder| of(&folder)));
+    let path = std::path::absolute(path).ok()?;
+    path.parent().and_then(of).or_else(user).or_else(state)
+}
+
+/// Who can read a secret of this owner's.
+fn readers(owner: Option<(u32, u32)>) -> String {
+    match owner {
+        Some((user, _)) => format!("{} alone, besides root,", rights::user(user)),
+        None => "only its owner".to_owned(),
+    }
+}
+
+/// Prints the token that the running server asks for, or else the one that the configuration is about.
+fn show_token(config: &Config, json: bool) -> Outcome {
+    let failed = |why: String| Err(Failure::Other(why));
+    let Some(admin) = &config.admin else {
+        return failed("[admin] listen is empty: there are no pages, and no token for them".to_owned());
+    };
+    let Some(file) = &admin.token_file else {
+        return failed(match &admin.users_file {
+            Some(users) => format!(
+                "there is no token: users sign in with passwords; {} has them, and `cleandns admin user list` shows who",
+                users.display()
+            ),
+            None => format!("no token is asked for: only this machine reaches the pages, at {}", admin.listen),
+        });
+    };
+    let token = match token::read(file) {
+        Ok(token) => token,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let file = file.display();
+            return failed(format!(
+                "{file} isn't there yet: the next start of the server makes it, or `cleandns admin token new {file}`"
+            ));
+        }
+        Err(error) => return failed(rights::unreadable(file, &error)),
+    };
+    if json {
+        return say_json(&serde_json::json!({ "token_file": file.display().to_string(), "token": token }));
+    }
+    say(format!("{token}\n"));
     Ok(())
 }
 
@@ -138,7 +218,7 @@ fn users_file(config: &Config) -> Result<PathBuf, Failure> {
 }
 
 /// Changes a file of users, or shows it.
-fn users(file: &Path, command: UserCommand) -> Outcome {
+fn users(file: &Path, asked: Option<&Path>, command: UserCommand) -> Outcome {
     let failed = |error: &dyn std::fmt::Display| Failure::Other(error.to_string());
     let is_there = file.exists();
     let mut users = match is_there {
@@ -159,27 +239,32 @@ fn users(file: &Path, command: UserCommand) -> Outcome {
             return Ok(());
         }
         UserCommand::Remove { name, json } => match users.remove(name) {
-            true => (name, None, "removed", *json),
+            true => (name, None, Done::Removed, *json),
             false => return Err(Failure::Other(format!("{shown_file}: there is no user {name}"))),
         },
         UserCommand::Add { name, read_only, json } => {
             let role = if *read_only { Role::ReadOnly } else { Role::Operator };
             let password = password(name).map_err(|error| failed(&error))?;
             let is_new = users.set(name, role, &password).map_err(|error| failed(&error))?;
-            (name, Some(role.word()), if is_new { "added" } else { "changed" }, *json)
+            (name, Some(role.word()), if is_new { Done::Added } else { Done::Changed }, *json)
         }
     };
-    users.write(file).map_err(|error| Failure::Other(format!("{shown_file} can't be written: {error}")))?;
+    let owner = if is_there { None } else { owner(file, asked) };
+    users.write(file, owner).map_err(|error| Failure::Other(format!("{shown_file} can't be written: {error}")))?;
     if json {
         return say_json(&Changed { file: shown_file, is_new: !is_there, user: name, role, done });
     }
-    match (done, role) {
-        ("added", Some(role)) => say(format!("{name} is added, {role}\n")),
-        (_, Some(role)) => say(format!("{name} has a new password, and is {role}\n")),
-        (_, None) => say(format!("{name} is removed; their sessions end\n")),
+    let role = role.unwrap_or_default();
+    match done {
+        Done::Added => say(format!("{name} is added, {role}\n")),
+        Done::Changed => say(format!("{name} has a new password, and is {role}\n")),
+        Done::Removed => say(format!("{name} is removed; their sessions end\n")),
+    }
+    if users.all().next().is_none() {
+        say(format!("{shown_file} has no user any more: nobody can sign in by a password\n"));
     }
     if !is_there {
-        say(format!("{shown_file} is new, and only its owner can read it: let that be whom cleandns runs as\n"));
+        say(format!("{shown_file} is new, and {} can read it: let that be whom cleandns runs as\n", readers(owner)));
     }
     Ok(())
 }

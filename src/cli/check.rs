@@ -26,6 +26,8 @@ struct Checked {
     overlay: Option<String>,
     /// Which of its addresses a cleandns has already, in words.
     running: Vec<String>,
+    /// The file of the token that a start would make; `None`: it is there, or none is asked for.
+    token_to_make: Option<String>,
     /// `None`: the lists could not be read, or it isn't known which there are.
     #[serde(flatten)]
     lists: Option<ListsView>,
@@ -70,6 +72,9 @@ fn look(found: Examined) -> Checked {
     let (problems_of_files, of_names) = look_at_files(&config, &is_whole);
     checked.problems.extend(problems_of_files);
     checked.warnings.extend(of_names);
+    let to_make =
+        config.admin.as_ref().filter(|_| is_whole(&["admin", "state"])).and_then(|admin| admin.token_to_make());
+    checked.token_to_make = to_make.map(|file| file.display().to_string());
     if is_whole(&["listen", "admin"]) {
         // Addresses that a server could not have now are no error: a service may have rights that whoever checks has not,
         // and another program may be about to leave.
@@ -179,6 +184,8 @@ pub fn check(found: Examined, verbose: bool, strict: bool) -> Outcome {
     checked.warnings.iter().for_each(|warning| say(format!("warning: {warning}\n")));
     checked.overlay.iter().for_each(|why| say(format!("warning: {why}\n")));
     checked.running.iter().for_each(|running| say(format!("{running}\n")));
+    let to_make = checked.token_to_make.iter();
+    to_make.for_each(|file| say(format!("admin.token_file: {file} isn't there; the next start makes it\n")));
     let Some(published) = &checked.published else { return checked.judge(strict) };
     let status = published.status.load();
     status.lists.iter().for_each(|list| show(list, verbose));

@@ -1,7 +1,10 @@
 //! Asks the running server over HTTP, as the configuration says where it is.
 
 use super::{Failure, wire_client};
-use crate::config::{Admin, Config};
+use crate::{
+    admin::token,
+    config::{Admin, Config, rights},
+};
 use serde::Serialize;
 use std::{fmt, time::Duration};
 use ureq::tls::TlsConfig;
@@ -116,9 +119,15 @@ pub fn ask_server<T: serde::de::DeserializeOwned>(
     // What was begun and isn't in force yet is 202.
     if !response.status().is_success() {
         let text = response.body_mut().read_to_string().unwrap_or_default();
-        let untold = match response.status().as_u16() {
-            401 if admin.token.is_none() => "; the configuration on disk names no token_file that can be read here",
-            _ => "",
+        let untold = match (response.status().as_u16(), admin.token_to_make()) {
+            (401, Some(file)) => match token::read(file) {
+                Err(error) => format!("; {}", rights::unreadable(file, &error)),
+                Ok(_) => String::new(),
+            },
+            (401, None) if admin.token.is_none() => {
+                "; the configuration on disk names no token_file that can be read here".to_owned()
+            }
+            _ => String::new(),
         };
         return Err(Failure::Other(format!("the server answered {}: {}{untold}", response.status(), detail_of(&text))));
     }

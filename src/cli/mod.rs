@@ -156,7 +156,10 @@ fn run_command(args: Args) -> Outcome {
             let config = args.config;
             replay::replay(&replay::Asked { config, file, against, before, format, port, no_overlay, top, json })
         }
-        Command::Admin { command } => admin::admin(command, || to_ask::read_section(args.config.as_deref(), "admin")),
+        Command::Admin { command } => {
+            let file = args.config.as_deref();
+            admin::admin(command, file, || to_ask::read_section(file, "admin"))
+        }
         Command::Config { command: ConfigCommand::Show { json } } => config::show_all(args.config.as_deref(), json),
         Command::Config { command: ConfigCommand::Schema { json: _ } } => config::print_schema(),
         Command::Health { live, json } => ask::health(to_ask::find(args.config.as_deref()), live, json),

@@ -1,12 +1,13 @@
 //! `cleandns serve`: starts, tells a person how to try it, and waits for signals.
 
+mod first_token;
 mod status_line;
 
 use super::{Failure, Outcome, check};
 use crate::{
     app::{self, AppError, BindError, FollowLog, Held, Outside, Passed, Running, Start},
     config::{Config, JsonTarget, Loaded, Log, Origin, Problem, Problems},
-    confine::confine,
+    confine::{become_user, confine},
     health::{Health, UPSTREAM_SILENT},
     lists::{ListPath, ListStatus},
     policy::Mode,
@@ -40,7 +41,7 @@ const TELL_EVERY: Duration = Duration::from_secs(5);
 const LEAVE_WITHIN: Duration = Duration::from_millis(500);
 
 /// Runs until a signal ends it.
-pub fn serve(loaded: Loaded, read_again: ReadAgain, take_over: bool) -> Outcome {
+pub fn serve(mut loaded: Loaded, read_again: ReadAgain, take_over: bool) -> Outcome {
     // Both before there is another thread: one takes what was passed from the surroundings, and what the other does holds
     // for threads that come later.
     let passed = Passed::take().map_err(|error| Failure::Configuration(error.to_string()))?;
@@ -49,12 +50,19 @@ pub fn serve(loaded: Loaded, read_again: ReadAgain, take_over: bool) -> Outcome 
         return Err(Failure::Configuration(problems.join("\n")));
     }
     refuse_obstacles(&loaded.config, &passed, take_over)?;
-    let confined = confine(&loaded.config).map_err(|error| Failure::Configuration(error.to_string()))?;
+    let became = become_user(&loaded.config).map_err(|error| Failure::Configuration(error.to_string()))?;
+    // By whoever reads it later, and before the folder that it is in may not be written to any more.
+    let made = first_token::make(&mut loaded.config)?;
+    let confined = confine(&loaded.config, became);
     let (_flushed_at_the_end, follow_log) = start_log(&loaded.config.log)?;
     tracing::info!("{confined}");
     confined.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
+    }
+    if let Some(file) = made {
+        let file = file.display();
+        tracing::info!(%file, "made a token, which pages and API ask for; {}", first_token::how_to_see(&loaded.config));
     }
     raise_file_limit();
     let start = if take_over { Start::TakeOver } else { Start::Alone };
@@ -262,8 +270,12 @@ fn greeting(running: &Running) -> String {
     let addresses: Vec<String> = running.dns.iter().map(ToString::to_string).collect();
     let _ = writeln!(text, "cleandns {} is ready.\n", env!("CARGO_PKG_VERSION"));
     let _ = writeln!(text, "  answers      {} (UDP and TCP)", addresses.join(", "));
-    if let Some(admin) = running.admin {
-        let _ = writeln!(text, "  web          http://{admin}");
+    if let (Some(address), Some(admin)) = (running.admin, &config.admin) {
+        let scheme = if admin.tls.is_some() { "https" } else { "http" };
+        let _ = writeln!(text, "  web          {scheme}://{address}");
+        if admin.token_file.is_some() {
+            let _ = writeln!(text, "  sign in      with a token; {}", first_token::how_to_see(&config));
+        }
     }
     let _ = match &config.origin {
         Origin::File(path) => writeln!(text, "  config       {}", path.display()),

@@ -3,8 +3,9 @@
 
 use super::{Failure, warn, with_world};
 use crate::{
+    admin::token,
     app::Whereabouts,
-    config::{Admin, AdminTls, Config, Problem, Problems, ToAsk, to_ask},
+    config::{Admin, AdminTls, Config, Problem, Problems, TOKEN_FILE_NAME, ToAsk, to_ask},
 };
 use std::path::{Path, PathBuf};
 
@@ -22,8 +23,7 @@ pub struct Asked {
 /// Finds the running server. A configuration that can't be used is told, and is an error only if nobody knows where to ask.
 pub fn find(file: Option<&Path>) -> Result<Asked, Failure> {
     let ToAsk { mut config, problems, names_addresses } = read(file)?;
-    let mut folders = config.state_dir.iter().cloned().chain([PathBuf::from(STATE_OF_SERVICE)]);
-    let told = folders.find_map(|folder| Some((Whereabouts::told(&folder, &config.origin)?, folder)));
+    let told = state_folders(&config).find_map(|folder| Some((Whereabouts::told(&folder, &config.origin)?, folder)));
     if told.is_none() && !names_addresses && !problems.is_empty() {
         return Err(Failure::Configuration(Problems(problems).to_string()));
     }
@@ -31,7 +31,10 @@ pub fn find(file: Option<&Path>) -> Result<Asked, Failure> {
     if !problems.is_empty() {
         warn("no server would start with the configuration as it is on disk; the one that runs is asked");
     }
-    let Some((told, folder)) = told else { return Ok(Asked { config, or: None }) };
+    let Some((told, folder)) = told else {
+        look_for_token(&mut config);
+        return Ok(Asked { config, or: None });
+    };
     config.state_dir = Some(folder);
     let running = at(&config, told);
     let is_elsewhere = running.listen.do53 != config.listen.do53;
@@ -64,8 +67,33 @@ fn at(config: &Config, told: Whereabouts) -> Config {
     let admin = config.admin.take();
     config.admin = told.http.map(|http| {
         let tls = http.tls.map(|tls| AdminTls { cert: tls.cert, key: tls.key });
-        let admin = admin.unwrap_or_else(|| Admin::plain(http.listen));
+        let mut admin = admin.unwrap_or_else(|| Admin::plain(http.listen));
+        if let Some(file) = http.token_file.filter(|file| admin.token_file.as_ref() != Some(file)) {
+            admin.token = token::read(&file).ok();
+            admin.token_file = Some(file);
+        }
         Admin { listen: http.listen, tls, ..admin }
     });
     config
+}
+
+/// Where the state may be of a server with a configuration.
+pub(super) fn state_folders(config: &Config) -> impl Iterator<Item = PathBuf> {
+    let own = config.state_dir.clone().into_iter();
+    own.chain([PathBuf::from(STATE_OF_SERVICE)])
+}
+
+/// A token that no option names is in the state folder, which whoever asks may know by another name than the server.
+fn look_for_token(config: &mut Config) {
+    let folders: Vec<PathBuf> = state_folders(config).collect();
+    let own = config.state_dir.as_ref().map(|folder| folder.join(TOKEN_FILE_NAME));
+    let Some(admin) = config.admin.as_mut().filter(|admin| admin.token_file == own) else { return };
+    let Some(file) = admin.token_to_make().and_then(|_| {
+        let mut files = folders.iter().map(|folder| folder.join(TOKEN_FILE_NAME));
+        files.find(|file| file.symlink_metadata().is_ok())
+    }) else {
+        return;
+    };
+    admin.token = token::read(&file).ok();
+    admin.token_file = Some(file);
 }

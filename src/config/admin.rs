@@ -1,7 +1,14 @@
 //! `[admin]`: the pages and the API, and who may use them.
 
 use ipnet::IpNet;
-use std::{fmt, net::SocketAddr, path::PathBuf};
+use std::{
+    fmt,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+/// What the file of the token is called in the state folder, where no option names one and one is needed.
+pub const TOKEN_FILE_NAME: &str = "token";
 
 /// The pages and the API.
 #[derive(Clone, PartialEq)]
@@ -11,6 +18,8 @@ pub struct Admin {
     pub names: Vec<String>,
     /// Who shows it as `Authorization: Bearer` may change things.
     pub token: Option<String>,
+    /// Where that token is; a start makes one that isn't there. `None`: none is asked for.
+    pub token_file: Option<PathBuf>,
     /// Who shows this one may look.
     pub read_token: Option<String>,
     /// Names, roles and passwords.
@@ -51,6 +60,7 @@ impl Admin {
             listen,
             names: Vec::new(),
             token: None,
+            token_file: None,
             read_token: None,
             users_file: None,
             tls: None,
@@ -65,7 +75,7 @@ impl Admin {
     pub(crate) fn differing(&self, other: &Self) -> Vec<&'static str> {
         let differing = [
             (self.listen != other.listen, "admin.listen"),
-            (self.token != other.token, "admin.token_file"),
+            ((&self.token, &self.token_file) != (&other.token, &other.token_file), "admin.token_file"),
             (self.read_token != other.read_token, "admin.read_token_file"),
             (self.users_file != other.users_file, "admin.users_file"),
             (self.tls != other.tls, "admin.tls_cert"),
@@ -78,9 +88,19 @@ impl Admin {
         differing.into_iter().filter(|(differs, _)| *differs).map(|(_, option)| option).collect()
     }
 
+    /// Where a start makes a token, because there is none yet.
+    pub fn token_to_make(&self) -> Option<&Path> {
+        self.token_file.as_deref().filter(|_| self.token.is_none())
+    }
+
     /// Whether it can be reached from other machines, and knows nobody who may change things.
     pub fn is_unguarded(&self) -> bool {
-        self.token.is_none() && self.users_file.is_none() && !self.listen.ip().to_canonical().is_loopback()
+        self.is_unguarded_at(self.listen)
+    }
+
+    /// The same at another address than its own.
+    pub fn is_unguarded_at(&self, address: SocketAddr) -> bool {
+        self.token.is_none() && self.users_file.is_none() && !address.ip().to_canonical().is_loopback()
     }
 
     /// Whether secrets cross a network in the clear.
@@ -97,6 +117,7 @@ impl fmt::Debug for Admin {
             .field("listen", &self.listen)
             .field("names", &self.names)
             .field("token", &hidden(&self.token))
+            .field("token_file", &self.token_file)
             .field("read_token", &hidden(&self.read_token))
             .field("users_file", &self.users_file)
             .field("tls", &self.tls)

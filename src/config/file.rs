@@ -37,6 +37,7 @@ use self::{reader::read_documents, sections::read_config, world::is_absence};
 use super::{
     Config, Origin, Problem, Problems,
     report::{Document, Report},
+    rights,
 };
 use std::{
     fs::File,
@@ -224,7 +225,7 @@ fn read_bounded(path: &Path, bytes_max: u64) -> Result<Vec<u8>, String> {
     };
     match read(&mut octets) {
         Err(error) if is_absence(&error) && path.is_symlink() => Err(LINK_TO_NOTHING.to_owned()),
-        Err(error) => Err(format!("{} can't be read: {error}", path.display())),
+        Err(error) => Err(rights::unreadable(path, &error)),
         Ok(()) if octets.len() as u64 > bytes_max => {
             Err(format!("{} is larger than {bytes_max} octets", path.display()))
         }

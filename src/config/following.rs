@@ -33,15 +33,22 @@ impl Config {
         Following { config: self, waiting: kept.0 }
     }
 
-    /// The address stays. What was meant for another one must not open this one to everybody, or have passwords cross a
-    /// network in the clear: then all of it stays.
+    /// The address stays, and so does the token if the file of another isn't there. What was meant for another address, or
+    /// another token, must not open this one to everybody, or have passwords cross a network in the clear: then all of it
+    /// stays.
     fn keep_admin(&mut self, running: &Self, kept: &mut Kept) {
         let (Some(own), Some(running)) = (&mut self.admin, &running.admin) else {
             return kept.value("admin.listen", &mut self.admin, &running.admin);
         };
         let written = own.clone();
         kept.value("admin.listen", &mut own.listen, &running.listen);
-        let is_meant_for_another = written.listen != own.listen;
+        // Only a start makes a token; until then the one before counts, if there was one.
+        let lacks_token = own.token_to_make().is_some();
+        if lacks_token {
+            kept.0.push("admin.token_file");
+            (own.token, own.token_file) = (running.token.clone(), running.token_file.clone());
+        }
+        let is_meant_for_another = written.listen != own.listen || lacks_token;
         if is_meant_for_another && (own.is_unguarded() || own.is_in_the_clear() && !running.is_in_the_clear()) {
             kept.0.extend(own.differing(running));
             own.clone_from(running);
@@ -136,6 +143,31 @@ mod tests {
             assert_eq!(own.listen, running.admin.as_ref().unwrap().listen);
             assert_eq!((own.token.is_some(), own.tls.is_some()), (true, true), "{waiting:?}");
             assert_eq!(own.names.len(), usize::from(waiting.len() == 1));
+        }
+    }
+
+    /// A token that isn't there is made by a start alone.
+    #[test]
+    fn a_token_that_is_not_there_takes_nothing_away() {
+        type OfAdmin = fn(&mut Admin);
+        let lacking: OfAdmin = |admin| {
+            admin.listen = "0.0.0.0:8053".parse().unwrap();
+            admin.token_file = Some("/none".into());
+        };
+        let cases: [(OfAdmin, &[&str]); 3] = [
+            (
+                |admin| (admin.token, admin.token_file) = (Some("s3cret".into()), Some("/token".into())),
+                &["admin.token_file"],
+            ),
+            // What asked for a user's password goes on asking for one.
+            (|admin| admin.users_file = Some("/users".into()), &["admin.token_file", "admin.users_file"]),
+            (|admin| admin.listen = "127.0.0.1:8053".parse().unwrap(), &["admin.listen", "admin.token_file"]),
+        ];
+        for (change, waiting) in cases {
+            let mut running = with_admin(|admin| admin.listen = "0.0.0.0:8053".parse().unwrap());
+            change(running.admin.as_mut().unwrap());
+            let following = with_admin(lacking).following(&running);
+            assert_eq!((following.waiting, following.config), (waiting.to_vec(), running));
         }
     }
 

@@ -9,9 +9,10 @@ pub mod overlay;
 mod reach;
 mod recording;
 mod report;
+pub mod rights;
 mod schema;
 
-pub use admin::{Admin, AdminTls, ClientNames};
+pub use admin::{Admin, AdminTls, ClientNames, TOKEN_FILE_NAME};
 pub use dnstap_target::{DnstapTarget, DnstapTargetError};
 pub use file::{
     CONFIG_PATH, ConfigFiles, Embedded, Examined, Loaded, Shown, ToAsk, WORD_BYTES_MAX, World, duration, end_of_day,

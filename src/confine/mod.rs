@@ -85,19 +85,28 @@ impl fmt::Display for Confined {
     }
 }
 
-/// Gives up what the configuration says. What comes later, configurations included, has to do with what is left.
-pub fn confine(config: &Config) -> Result<Confined, ConfineError> {
+/// Whom the process runs as from now on.
+pub struct Became(Option<String>);
+
+/// Becomes the user of the configuration, for good, and makes the state folder. What is made from now on is that user's.
+pub fn become_user(config: &Config) -> Result<Became, ConfineError> {
     keep_way_back();
-    let user = user::become_configured(config)?;
-    if !config.process.sandbox {
-        return Ok(Confined { user, sandbox: None, places: None, warnings: Vec::new() });
-    }
+    let became = user::become_configured(config)?;
     user::make_state_folder(config);
+    Ok(Became(became))
+}
+
+/// Gives up what else the configuration says. What comes later, configurations included, has to do with what is left.
+pub fn confine(config: &Config, Became(user): Became) -> Confined {
+    let secrets = user::out_of_reach(&config.secrets);
+    if !config.process.sandbox {
+        return Confined { user, sandbox: None, places: None, warnings: secrets };
+    }
     let mut places = Places::of(config);
-    let warnings = std::mem::take(&mut places.warnings);
+    let warnings = std::mem::take(&mut places.warnings).into_iter().chain(secrets).collect();
     let files = landlock::restrict(&places);
     // Last, since it takes from the process what the other needs.
     let calls = seccomp::restrict();
     let is_held = matches!(files, landlock::Held::Held { .. });
-    Ok(Confined { user, sandbox: Some((files, calls)), places: is_held.then_some(places), warnings })
+    Confined { user, sandbox: Some((files, calls)), places: is_held.then_some(places), warnings }
 }

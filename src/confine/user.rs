@@ -1,7 +1,7 @@
 //! Root becomes somebody else, and keeps the right to low ports alone: sockets are opened only when a policy is in force.
 
 use super::ConfineError;
-use crate::config::Config;
+use crate::config::{Config, rights};
 use caps::{CapSet, Capability, CapsHashSet};
 use nix::{
     sys::prctl::set_no_new_privs,
@@ -11,7 +11,7 @@ use std::{
     ffi::CString,
     fs::{self, DirBuilder},
     os::unix::fs::DirBuilderExt,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 /// What root keeps.
@@ -108,4 +108,14 @@ fn can_write_state(config: &Config, user: &str) -> Result<(), ConfineError> {
     let all = writable(folder, AccessFlags::W_OK | AccessFlags::X_OK)
         .and_then(|()| files.into_iter().try_for_each(|file| writable(&file, AccessFlags::W_OK)));
     all.map_err(|why| ConfineError::State { folder: folder.display().to_string(), user: user.to_owned(), why })
+}
+
+/// Which of these files root has read, and whoever it became can't read again: a configuration that changes then is refused.
+pub(super) fn out_of_reach(secrets: &[PathBuf]) -> Vec<String> {
+    let why = |path: &PathBuf| access(path, AccessFlags::R_OK).err().filter(|error| *error == nix::Error::EACCES);
+    let told = secrets.iter().filter_map(|path| {
+        let why = rights::unreadable(path, &why(path)?.into());
+        Some(format!("no change of the configuration can be followed: {why}"))
+    });
+    told.collect()
 }

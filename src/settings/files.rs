@@ -256,8 +256,13 @@ impl Watcher {
 
     fn interest(&self) -> Interest {
         let folder = config::folder_of(&self.said.origin);
+        // In the state folder something happens all the time: a token that lies there is looked at now and then.
+        let config = self.wanted.settings.config();
+        let token = config.admin.as_ref().and_then(|admin| admin.token_file.as_ref());
+        let token = token.filter(|file| file.parent() == config.state_dir.as_deref());
+        let files = self.now().into_keys().filter(|path| Some(path) != token);
         // The folder too, for it may come later.
-        let paths: Vec<PathBuf> = self.now().into_keys().chain(folder.clone()).collect();
+        let paths: Vec<PathBuf> = files.chain(folder.clone()).collect();
         Interest::new(&paths, folder.as_deref().filter(|folder| folder.is_dir()).into_iter(), config::is_part)
     }
 }

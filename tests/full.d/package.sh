@@ -89,6 +89,17 @@ printf 'first.example\nsecond.example\n' >"$root/etc/cleandns/own.list"
 succeeds "it reloads" within systemctl reload cleandns.service
 until_true "and has the new list" "${asks[@]}" second.example -- "own/own own.list:2"
 
+# The page for the network: a token is made, which root is shown whatever folder its own surroundings name.
+cp "$root/etc/cleandns/cleandns.toml" loopback.toml
+sed -i 's|^listen = "127.0.0.1:8053"|listen = "0.0.0.0:8053"|' "$root/etc/cleandns/cleandns.toml"
+succeeds "it starts with a page for others" within systemctl restart cleandns.service
+expect "its token is the service's" within stat -c '%U %a' /var/lib/cleandns/token -- "cleandns 600"
+expect "the journal says where" within journalctl --no-pager --unit cleandns.service -- "made a token" /var/lib/cleandns/token
+expect "and root is shown it" within sh -c 'test "$(cleandns admin token show)" = "$(cat /var/lib/cleandns/token)" && echo the same' -- "the same"
+succeeds "commands of root's have it" within cleandns pause
+cp loopback.toml "$root/etc/cleandns/cleandns.toml"
+succeeds "and back" within systemctl restart cleandns.service
+
 # load: asks until it is enough, one query each, and counts answers.
 load() {
   local asked=0 answered=0

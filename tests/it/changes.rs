@@ -208,6 +208,8 @@ async fn what_cannot_be_meant_is_refused_by_field_and_changes_nothing() {
         (exceptions, json!({ "names": [] }), "names", "an exception needs names"),
         (exceptions, json!({ "names": ["http://x.example"] }), "names", "is a URL, not a name"),
         (exceptions, json!({ "names": ["x.example"], "until": "soon" }), "until", "is not a day"),
+        (exceptions, json!({ "names": ["x.example"], "until": "2020-12-24" }), "until", "that day is over; now it is "),
+        ("POST /api/v1/blocks", json!({ "name": "x.example", "until": "2020-12-24" }), "until", "that day is over"),
         (
             exceptions,
             json!({ "names": ["x.example"], "programs": ["nope"] }),
@@ -277,6 +279,10 @@ async fn an_exception_passes_until_its_last_day_ends() {
     server.clock.store(1_795_874_400 + 2 * 86_400, Relaxed);
     assert!(is_blocked_for(&server, KID, "shop.blocked.example").await, "its day is over");
     assert_eq!(server.json("/api/v1/exceptions").await["exceptions"][1]["holds"], false);
+    // One that is over may be changed, and not to another day that is over.
+    done(&server, &format!("PATCH {at}"), json!({ "reason": "no more" })).await;
+    let (status, _, told) = refused(&server, &format!("PATCH {at}"), json!({ "until": "2026-11-29" })).await;
+    assert_eq!((status, &told["problems"][0]["field"]), (422, &json!("until")), "{told}");
     done(&server, &format!("PATCH {at}"), json!({ "until": null })).await;
     assert!(!is_blocked_for(&server, KID, "shop.blocked.example").await);
     let removed = done(&server, &format!("DELETE {at}"), json!({})).await;
@@ -289,6 +295,59 @@ async fn an_exception_passes_until_its_last_day_ends() {
         done(&server, "POST /api/v1/exceptions", json!({ "names": ["a.blocked.example", "b.blocked.example"] })).await;
     assert_ne!(told["id"], json!(id));
     assert!(!is_blocked(&server, "x.b.blocked.example").await);
+    server.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pause_is_undone_and_so_is_its_end() {
+    let server = serve("").await;
+    // 2026-11-28, in the afternoon.
+    const NOW: u64 = 1_795_874_400;
+    server.clock.store(NOW, Relaxed);
+    let pause = async |body: Value| {
+        let (status, told) = send(&server, "POST /api/v1/pause", "", Some(&body)).await;
+        assert_eq!(status, 200, "{told}");
+        told
+    };
+    let begun = pause(json!({ "seconds": 600, "reason": "guests" })).await;
+    assert!(!is_blocked(&server, "blocked.example").await);
+    let can_undo = |all: &Value| -> Vec<bool> {
+        all["changes"].as_array().unwrap().iter().map(|change| change["can_undo"] == true).collect()
+    };
+    let shown = server.json("/api/v1/changes").await;
+    assert_eq!(can_undo(&shown), [true], "{shown}");
+    let at = |told: &Value| format!("POST /api/v1/changes/{}/undo", told["change"]);
+    // Tried first, then done: it ends.
+    let tried = send(&server, &format!("{}?dry_run=true", at(&begun)), "", Some(&json!({}))).await;
+    assert_eq!((tried.0, &tried.1["summary"]), (200, &json!("ended the pause of everybody")), "{}", tried.1);
+    assert!(!is_blocked(&server, "blocked.example").await);
+    let ended = done(&server, &at(&begun), json!({})).await;
+    assert_eq!((&ended["summary"], &ended["in_force"]), (&json!("ended the pause of everybody"), &json!(true)));
+    assert!(is_blocked(&server, "blocked.example").await);
+    // Its end undone: it goes on for what remains, as it was.
+    server.clock.store(NOW + 60, Relaxed);
+    let again = done(&server, &at(&ended), json!({})).await;
+    assert!(again["summary"].as_str().unwrap().starts_with("paused everybody until 2026-11-28 "), "{again}");
+    let pauses = server.json("/api/v1/pause").await["pauses"].clone();
+    assert_eq!((&pauses[0]["until"], &pauses[0]["reason"]), (&json!(NOW + 600), &json!("guests")), "{pauses}");
+    assert!(!is_blocked(&server, "blocked.example").await);
+    let lines = audit(&server);
+    let of = |index: usize| (lines[index]["before"]["until"].as_u64(), lines[index]["after"]["until"].as_u64());
+    assert_eq!((of(0), of(1), of(2)), ((None, Some(NOW + 600)), (Some(NOW + 600), None), (None, Some(NOW + 600))));
+    assert_eq!((&lines[1]["undoes"], &lines[2]["undoes"]), (&begun["change"], &ended["change"]), "{lines:?}");
+    // What was changed since is not undone, and what is over by itself is left so.
+    let shorter = pause(json!({ "seconds": 60 })).await;
+    assert_eq!(refused(&server, &at(&again), json!({})).await.1, "changed_since");
+    let shown = server.json("/api/v1/changes").await;
+    assert_eq!(can_undo(&shown), [true, false, false, false], "{shown}");
+    server.clock.store(NOW + 700, Relaxed);
+    let late = done(&server, &at(&shorter), json!({})).await;
+    assert_eq!(
+        (&late["change"], &late["summary"]),
+        (&Value::Null, &json!("the pause of everybody is over by itself; nothing is changed"))
+    );
+    assert!(is_blocked(&server, "blocked.example").await);
+    assert_eq!(audit(&server).len(), 4);
     server.running.stop().await;
 }
 

@@ -244,7 +244,23 @@ async fn pages_show_what_happened() {
         assert!(page.contains(part), "no \"{part}\" in {page}");
     }
     assert_eq!(get(&server, "/lists/strict/other.list").await.status, 404);
-    assert!(text(&get(&server, "/setup").await.body).contains(&format!("It answers on {}", server.dns())));
+    let (page, dns) = (text(&get(&server, "/setup").await.body), server.dns());
+    for part in [
+        format!("Only this machine can ask It answers on {dns}"),
+        "[listen] do53 = [&#34;".to_owned(),
+        format!("dig @{} -p {} www.tiktok.com", dns.ip(), dns.port()),
+        format!("DNS={dns}"),
+    ] {
+        assert!(page.contains(&part), "no \"{part}\" in {page}");
+    }
+    let setup = server.json("/api/v1/setup").await;
+    assert_eq!(setup["loopback"], serde_json::json!([dns.to_string()]), "{setup}");
+    assert_eq!(setup["to_change"]["why"], "only_this_machine", "{setup}");
+    // Where this machine has a network, the instructions for others stand there, with its address.
+    if let Some(own) = setup["ipv4"].as_str() {
+        assert!(page.contains(&format!("Write {own} as the only DNS server")), "{own}: {page}");
+        assert!(setup["to_change"]["values"].as_array().unwrap().contains(&format!("{own}:53").into()), "{setup}");
+    }
     // The same as data.
     let view = server.json("/api/v1/overview").await;
     assert_eq!(view["totals"]["queries"], 10, "{view}");

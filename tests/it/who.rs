@@ -44,7 +44,7 @@ fn users(path: &std::path::Path) {
     let mut users = Users::default();
     users.set("anna", Role::Operator, "correct horse").unwrap();
     users.set("bob", Role::ReadOnly, "battery staple").unwrap();
-    users.write(path).unwrap();
+    users.write(path, None).unwrap();
 }
 
 /// Sends a body with its length.

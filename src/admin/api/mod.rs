@@ -62,6 +62,7 @@ pub fn routes() -> Router<AdminState> {
         .route("/api/v1/cache/flush", post(control::flush_cache))
         .route("/api/v1/changes", get(all_changes))
         .merge(changes::routes())
+        .route("/api/v1/setup", get(setup::show))
         .route("/api/v1/setup/seen", get(setup::seen))
         .merge(lists::routes())
         .route("/api/v1/openapi.json", get(openapi::openapi))

@@ -110,7 +110,7 @@ pub enum BadToken {
 impl Auth {
     /// By the configuration; its file of users is read.
     pub fn new(admin: &Admin) -> Result<Self, UsersError> {
-        let users = admin.users_file.as_deref().map(UsersFile::read).transpose()?.map(Arc::new);
+        let users = UsersFile::read(admin)?.map(Arc::new);
         Ok(Self {
             secrets: ArcSwap::from_pointee(Secrets::new(admin, users)?),
             sessions: Sessions::default(),
@@ -123,7 +123,7 @@ impl Auth {
     /// What has to be shown by another configuration. A file of users that stays is as it was last looked at.
     pub fn prepare(&self, running: &Admin, next: &Admin) -> Result<Secrets, UsersError> {
         let users = match running.users_file != next.users_file {
-            true => next.users_file.as_deref().map(UsersFile::read).transpose()?.map(Arc::new),
+            true => UsersFile::read(next)?.map(Arc::new),
             false => self.secrets.load().users.clone(),
         };
         let mut secrets = Secrets::new(next, users)?;
@@ -282,8 +282,10 @@ static TOKENS_KNOWN: AtomicU64 = AtomicU64::new(0);
 impl Secrets {
     fn new(admin: &Admin, users: Option<Arc<UsersFile>>) -> Result<Self, UsersError> {
         let tokens = Tokens::new(key()?, admin.token.as_deref(), admin.read_token.as_deref());
+        // A token that isn't there lets nobody in, rather than everybody.
+        let is_asked = admin.token_file.is_some() || tokens.is_any() || users.is_some();
         Ok(Self {
-            is_open: !tokens.is_any() && users.is_none() && admin.listen.ip().to_canonical().is_loopback(),
+            is_open: !is_asked && admin.listen.ip().to_canonical().is_loopback(),
             is_tls: admin.tls.is_some(),
             warns: admin.is_in_the_clear() && !admin.insecure,
             tokens,
@@ -349,7 +351,7 @@ mod tests {
     fn write(path: &Path, password: &str) {
         let mut all = users::Users::default();
         all.set("anna", Role::Operator, password).unwrap();
-        all.write(path).unwrap();
+        all.write(path, None).unwrap();
     }
 
     fn with_users(path: &Path) -> Arc<Auth> {

@@ -1,17 +1,20 @@
 //! Tokens: secrets in files, shown as `Authorization: Bearer`. They are compared in a time that tells nothing of them.
 
 use super::{Role, hex, random};
+use crate::whole::{PRIVATE, Whole};
 use axum::http::{HeaderMap, header};
 use ring::hmac;
 use std::{
-    fs::OpenOptions,
-    io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
+    fs::File,
+    io::{self, Read, Write},
+    os::unix::fs::fchown,
     path::Path,
 };
 
 /// Octets of a token of our own making.
 const TOKEN_BYTES: usize = 32;
+/// Octets read of a file of one: no server takes more.
+const FILE_BYTES_MAX: u64 = 4096;
 
 /// The tokens there are, as what a key of this process makes of them.
 pub struct Tokens {
@@ -58,12 +61,24 @@ pub fn shown(headers: &HeaderMap) -> Option<&str> {
     Some(if scheme.eq_ignore_ascii_case("bearer") { token.trim() } else { "" })
 }
 
-/// Writes a new token into a file that isn't there yet, for its owner alone to read.
-pub fn write_new(path: &Path) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    let octets: [u8; TOKEN_BYTES] = random()?;
-    writeln!(file, "{}", hex(&octets))?;
-    file.sync_all()
+/// Writes a new token into a file that isn't there yet, for its owner alone to read: `owner`, user and group, or else
+/// whoever this is. Returns the token.
+pub fn write_new(path: &Path, owner: Option<(u32, u32)>) -> io::Result<String> {
+    let token = hex(&random::<TOKEN_BYTES>()?);
+    let mut file = Whole::begin(path, PRIVATE)?;
+    if let Some((user, group)) = owner {
+        fchown(file.file(), Some(user), Some(group))?;
+    }
+    writeln!(file, "{token}")?;
+    file.finish_new()?;
+    Ok(token)
+}
+
+/// Reads the token that a file holds, which a server has judged.
+pub fn read(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(FILE_BYTES_MAX).read_to_string(&mut text)?;
+    Ok(text.trim().to_owned())
 }
 
 #[cfg(test)]
@@ -93,11 +108,12 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("token");
-        write_new(&path).unwrap();
+        let token = write_new(&path, None).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!((text.trim(), read(&path).unwrap()), (token.as_str(), token.clone()));
         assert!(text.len() == 65 && text.trim().bytes().all(|byte| byte.is_ascii_hexdigit()), "{text}");
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(write_new(&path).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(write_new(&path, None).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
     }
 }

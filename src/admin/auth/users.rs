@@ -3,6 +3,7 @@
 
 use super::{Role, random};
 use crate::{
+    config::{Admin, rights},
     watch::Stamp,
     whole::{PRIVATE, Whole},
 };
@@ -50,12 +51,23 @@ struct User {
 /// Why a file of users can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum UsersError {
-    #[error("{}: can't be read: {error}", .path.display())]
+    #[error("{}", rights::unreadable(.path, .error))]
     Unreadable { path: PathBuf, error: io::Error },
     #[error("{}: is larger than {} octets", .0.display(), FILE_BYTES_MAX)]
     TooLarge(PathBuf),
+    #[error("{}", nobody(.0))]
+    Empty(PathBuf),
     #[error("{}:{line}: {what}; write it by `cleandns admin user add NAME`", .path.display())]
     Line { path: PathBuf, line: usize, what: String },
+}
+
+/// What to do about a file that nobody is in.
+fn nobody(path: &Path) -> String {
+    let path = path.display();
+    format!(
+        "{path}: there is no user in it, and there is no token, so nobody could sign in; add one by `cleandns admin user add \
+         NAME --file {path}`"
+    )
 }
 
 impl Users {
@@ -75,6 +87,16 @@ impl Users {
             }
         }
         Ok(users)
+    }
+
+    /// The same of a file that somebody has to be in, unless there is a token to sign in with.
+    pub fn read_for(admin: &Admin) -> Result<Option<Self>, UsersError> {
+        let Some(path) = &admin.users_file else { return Ok(None) };
+        let users = Self::read(path)?;
+        match users.by_name.is_empty() && admin.token_file.is_none() {
+            true => Err(UsersError::Empty(path.clone())),
+            false => Ok(Some(users)),
+        }
     }
 
     fn take_line(&mut self, line: &str) -> Result<(), String> {
@@ -135,13 +157,16 @@ impl Users {
         self.by_name.iter().map(|(name, user)| (name.as_str(), user.role))
     }
 
-    /// Writes them in place of a file, whole or not at all. It stays its owner's; a new one is for its owner alone.
-    pub fn write(&self, path: &Path) -> io::Result<()> {
+    /// Writes them in place of a file, whole or not at all. It stays its owner's; a new one is for its owner alone:
+    /// `owner`, user and group, or else whoever this is.
+    pub fn write(&self, path: &Path, owner: Option<(u32, u32)>) -> io::Result<()> {
         let mut file = Whole::begin(path, PRIVATE)?;
         if let Ok(before) = fs::metadata(path) {
             // The server may run as somebody else, who owns it.
             fchown(file.file(), Some(before.uid()), Some(before.gid()))?;
             file.set_mode(before.mode() & 0o777)?;
+        } else if let Some((user, group)) = owner {
+            fchown(file.file(), Some(user), Some(group))?;
         }
         writeln!(file, "# Users of cleandns: name:role:hash. Written by `cleandns admin user`.")?;
         for (name, User { role, hash }) in &self.by_name {
@@ -196,10 +221,13 @@ impl InForce {
 }
 
 impl UsersFile {
-    pub fn read(path: &Path) -> Result<Self, UsersError> {
+    /// The one that the configuration names, if it names one.
+    pub fn read(admin: &Admin) -> Result<Option<Self>, UsersError> {
+        let Some(path) = &admin.users_file else { return Ok(None) };
         let stamp = Stamp::of(path).ok();
-        let in_force = ArcSwap::from_pointee(InForce::new(Users::read(path)?));
-        Ok(Self { path: path.to_owned(), in_force, state: Mutex::new(State { stamp, trouble: None }) })
+        let Some(users) = Users::read_for(admin)? else { return Ok(None) };
+        let in_force = ArcSwap::from_pointee(InForce::new(users));
+        Ok(Some(Self { path: path.clone(), in_force, state: Mutex::new(State { stamp, trouble: None }) }))
     }
 
     /// The users there are now.
@@ -222,7 +250,12 @@ impl UsersFile {
         state.stamp = stamp;
         match Users::read(&self.path) {
             Ok(users) => {
-                tracing::info!(file = %self.path.display(), users = users.by_name.len(), "the file of users was read again");
+                let file = self.path.display();
+                match users.by_name.len() {
+                    // Whoever was taken out of it is out all the same.
+                    0 => tracing::warn!(%file, "there is no user left in the file: nobody can sign in by a password"),
+                    users => tracing::info!(%file, users, "the file of users was read again"),
+                }
                 self.in_force.store(Arc::new(InForce::new(users)));
                 state.trouble = None;
                 true
@@ -248,6 +281,11 @@ mod tests {
     /// As our own, but quick.
     const QUICK: &str = "$argon2id$v=19$m=8,t=1,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
+    fn users_file(path: &Path) -> UsersFile {
+        let admin = Admin { users_file: Some(path.to_owned()), ..Admin::plain("127.0.0.1:0".parse().unwrap()) };
+        UsersFile::read(&admin).unwrap().unwrap()
+    }
+
     #[test]
     fn users_are_written_read_and_told_apart() {
         let folder = tempfile::tempdir().unwrap();
@@ -256,7 +294,7 @@ mod tests {
         assert_eq!(users.set("anna", Role::Operator, "correct horse"), Ok(true));
         assert_eq!(users.set("bob", Role::ReadOnly, "battery staple"), Ok(true));
         assert_eq!(users.set("bob", Role::ReadOnly, "battery staples"), Ok(false));
-        users.write(&path).unwrap();
+        users.write(&path, None).unwrap();
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         let users = Users::read(&path).unwrap();
         assert_eq!(users.all().collect::<Vec<_>>(), [("anna", Role::Operator), ("bob", Role::ReadOnly)]);
@@ -302,7 +340,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("users");
         fs::write(&path, format!("anna:operator:{QUICK}\n")).unwrap();
-        let file = UsersFile::read(&path).unwrap();
+        let file = users_file(&path);
         assert!(!file.look());
         fs::write(&path, "anna\n").unwrap();
         assert!(!file.look());
@@ -315,6 +353,25 @@ mod tests {
         assert!(!file.look() && file.in_force().users.all().count() == 2);
     }
 
+    /// Who starts with nobody in it has made a mistake; who takes the last one out means it.
+    #[test]
+    fn a_file_without_users_lets_nobody_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("users");
+        let admin = |token_file| {
+            let plain = Admin::plain("127.0.0.1:0".parse().unwrap());
+            Admin { users_file: Some(path.clone()), token_file, ..plain }
+        };
+        fs::write(&path, "# nobody yet\n").unwrap();
+        let error = UsersFile::read(&admin(None)).map(|_| ()).unwrap_err().to_string();
+        assert!(error.contains("users: there is no user in it") && error.contains("user add NAME --file /"), "{error}");
+        assert!(UsersFile::read(&admin(Some("/token".into()))).is_ok_and(|file| file.is_some()));
+        fs::write(&path, format!("anna:operator:{QUICK}\n")).unwrap();
+        let file = UsersFile::read(&admin(None)).unwrap().unwrap();
+        fs::write(&path, "# nobody any more\n").unwrap();
+        assert!(file.look() && file.in_force().users.all().next().is_none());
+    }
+
     /// Whoever gives a file its old times back, as `cp -p` and backups do, can't hide that it is another.
     #[test]
     fn a_file_of_the_same_size_and_time_is_another() {
@@ -322,7 +379,7 @@ mod tests {
         let path = folder.path().join("users");
         fs::write(&path, format!("anna:operator:{QUICK}\n")).unwrap();
         let modified = path.metadata().unwrap().modified().unwrap();
-        let file = UsersFile::read(&path).unwrap();
+        let file = users_file(&path);
         fs::write(&path, format!("anne:operator:{QUICK}\n")).unwrap();
         File::options().append(true).open(&path).unwrap().set_modified(modified).unwrap();
         assert!(file.look());

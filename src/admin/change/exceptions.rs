@@ -71,6 +71,8 @@ impl Desk {
     ) -> Result<Done, Refusal> {
         let (target, before) = self.target::<OwnException>(id)?;
         let exact = is_exact(asked.r#match.as_deref())?;
+        let files = self.files().await;
+        self.not_over(asked.until.as_deref(), &files)?;
         let names = asked.names.map(|names| names.iter().map(|name| with_extent(name, exact)).collect());
         let own = OwnException {
             names: names.unwrap_or(before.names),
@@ -79,7 +81,6 @@ impl Desk {
             reason: asked.reason.unwrap_or(before.reason),
             until: asked.until.unwrap_or(before.until),
         };
-        let files = self.files().await;
         self.those_there(&files, &own.programs, &own.groups)?;
         let wish = Wish { what: OwnException::WORD, target, entry: Some(own.entry()), undoes: None };
         self.change(who, wish, dry_run).await
@@ -113,13 +114,14 @@ impl Desk {
     pub async fn block(&self, who: &Who, id: Option<&str>, asked: BlockAsked, dry_run: bool) -> Result<Done, Refusal> {
         let (target, before) = self.target::<OwnBlock>(id)?;
         let exact = is_exact(asked.r#match.as_deref())?;
+        let files = self.files().await;
+        self.not_over(asked.until.as_deref(), &files)?;
         let own = OwnBlock {
             name: asked.name.map(|name| with_extent(&name, exact)).unwrap_or(before.name),
             groups: asked.groups.unwrap_or(before.groups),
             reason: asked.reason.unwrap_or(before.reason),
             until: asked.until.unwrap_or(before.until),
         };
-        let files = self.files().await;
         self.those_there(&files, &[], &own.groups)?;
         if let Some(exception) = self.passing(&own, files)? {
             let detail =
@@ -145,6 +147,16 @@ impl Desk {
                 && exception.names.iter().any(|own| covers(own, &name))
         };
         Ok(whole.exceptions.iter().find(passes).cloned())
+    }
+
+    /// Refuses a last day that is over, by which nothing would be changed. What is no day is told by who reads it.
+    fn not_over(&self, until: Option<&str>, files: &Config) -> Result<(), Refusal> {
+        let zone = &files.policy.time_zone;
+        let end = until.and_then(|until| config::end_of_day(until.trim(), zone).ok());
+        match end.is_some_and(|end| end <= self.now()) {
+            true => Err(Refusal::field("until", format!("that day is over; now it is {}", zone.shown(self.now())))),
+            false => Ok(()),
+        }
     }
 
     /// Refuses programs and groups that aren't there.

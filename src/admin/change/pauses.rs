@@ -3,20 +3,23 @@
 use super::{
     super::{
         AdminState,
-        audit::{Entry, Outcome},
+        audit::{Entry, Line, Outcome},
         auth::Who,
         problem::{Kind, Refusal},
     },
-    note,
+    Done, note,
 };
 use crate::{
     config,
-    pause::{Kept, PauseError},
+    pause::{Kept, PauseError, Undoing},
     policy::ClientKey,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+
+/// The kind of change, as the audit log has it.
+pub const WHAT: &str = "pause";
 
 /// Octets of a reason.
 pub const REASON_BYTES_MAX: usize = 200;
@@ -67,33 +70,75 @@ pub fn pause(state: &AdminState, who: &Who, asked: &PauseAsked, dry_run: bool) -
     let pause = wanted(state, who, asked, now)?;
     let _alone = state.changes.alone();
     state.pipeline.check_pause(&pause).map_err(|error| unfit(&error))?;
-    let before = all.list(now).into_iter().find(|own| own.is_of_same(&pause));
-    let is_end = pause.until <= now;
     if dry_run {
         let mut pauses = all.list(now);
         pauses.retain(|own| !own.is_of_same(&pause));
-        pauses.extend((!is_end).then_some(pause));
+        pauses.extend((now < pause.until).then_some(pause));
         return Ok(PausesView { now, pauses, warning: None, change: None });
     }
-    let key = match (&pause.client, &pause.group) {
-        (Some(client), _) => format!("pause/client/{client}"),
-        (None, group) => format!("pause/{}", group.as_deref().unwrap_or("everybody")),
-    };
+    let (change, warning) = set(state, who, pause, None)?;
+    Ok(PausesView { warning, change: Some(change), ..pauses(state) })
+}
+
+/// Writes down a pause, and has it hold. Called by who is alone at it. Returns the change's number, and why it doesn't
+/// outlast a restart, if it doesn't.
+fn set(state: &AdminState, who: &Who, pause: Kept, undoes: Option<u64>) -> Result<(u64, Option<String>), Refusal> {
+    let now = state.pipeline.now();
     let entry = Entry {
-        before: before.map(|before| json!(before)),
-        after: (!is_end).then(|| json!(pause)),
-        ..Entry::new(who, "pause", key)
+        before: state.pipeline.pauses().of_same(&pause, now).map(|before| json!(before)),
+        after: (now < pause.until).then(|| json!(pause)),
+        undoes,
+        ..Entry::new(who, WHAT, key(&pause))
     };
     let change = note(state, entry.clone())?;
-    let warning = match state.pipeline.pause(pause) {
-        Ok(()) => None,
-        Err(error @ PauseError::NotKept(_)) => Some(error.to_string()),
+    match state.pipeline.pause(pause) {
+        Ok(()) => Ok((change, None)),
+        Err(error @ PauseError::NotKept(_)) => Ok((change, Some(error.to_string()))),
         Err(error) => {
             let _ = note(state, Entry { outcome: Outcome::Failed, ..entry });
-            return Err(unfit(&error));
+            Err(unfit(&error))
         }
+    }
+}
+
+/// What the audit log has a pause under.
+fn key(pause: &Kept) -> String {
+    match (&pause.client, &pause.group) {
+        (Some(client), _) => format!("pause/client/{client}"),
+        (None, group) => format!("pause/{}", group.as_deref().unwrap_or("everybody")),
+    }
+}
+
+/// Ends what a change began, or begins again what it ended or replaced, for as long as remains, if nobody has changed it
+/// since.
+pub fn undo(state: &AdminState, who: &Who, line: &Line, dry_run: bool) -> Result<Done, Refusal> {
+    let (now, all, change) = (state.pipeline.now(), state.pipeline.pauses(), line.change);
+    let Some(undoing) = Undoing::of(line.before.as_ref(), line.after.as_ref(), now) else {
+        return Err(Refusal::new(
+            Kind::Invalid,
+            format!("change {change} ended no pause, so there is nothing to undo"),
+        ));
     };
-    Ok(PausesView { warning, change: Some(change), ..pauses(state) })
+    let _alone = state.changes.alone();
+    let Undoing { left, wanted } = &undoing;
+    if all.of_same(wanted, now) != *left {
+        let what = format!("{} was changed again after change {change}; undo the later change first", line.key);
+        return Err(Refusal::new(Kind::ChangedSince, what));
+    }
+    let (whom, holds) = (wanted.whom(), now < wanted.until);
+    let summary = match (holds, undoing.is_open(all, now)) {
+        (_, false) => format!("the pause of {whom} is over by itself; nothing is changed"),
+        (true, true) => format!("paused {whom} until {}", state.zone().shown(wanted.until)),
+        (false, true) => format!("ended the pause of {whom}"),
+    };
+    let policy = state.health.published.status.load().epoch;
+    let done = Done { change: None, summary, key: line.key.clone(), id: None, policy, in_force: !dry_run, undo: None };
+    if dry_run || !undoing.is_open(all, now) {
+        return Ok(done);
+    }
+    state.pipeline.check_pause(wanted).map_err(|error| unfit(&error))?;
+    let (change, _) = set(state, who, wanted.clone(), Some(change))?;
+    Ok(Done { change: Some(change), undo: Some(format!("/api/v1/changes/{change}/undo")), ..done })
 }
 
 /// The pause that is meant.

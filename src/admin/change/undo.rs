@@ -9,6 +9,7 @@ use super::{
     },
     at_leisure,
     desk::{Done, Target, Wish},
+    pauses,
 };
 use crate::config::overlay::{Entry, Key, kind};
 
@@ -22,6 +23,10 @@ pub async fn undo(state: &AdminState, who: &Who, change: u64, dry_run: bool) -> 
     if line.outcome != Outcome::Done {
         let what = format!("change {change} {}, so there is nothing to undo", line.outcome.told());
         return Err(Refusal::new(Kind::Invalid, what));
+    }
+    if line.what == pauses::WHAT {
+        let who = who.clone();
+        return at_leisure(state, move |state| pauses::undo(state, &who, &line, dry_run)).await;
     }
     let key: Option<Key> = line.key.parse().ok();
     let read = |key: Key| {

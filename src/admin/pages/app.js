@@ -1,5 +1,6 @@
-// What pages do by themselves: times by this device's clock, tiles that keep up, a filter, why in place, queries as they
-// come, whether this device asks here. All but queries as they come is there without it too. What others wrote is put in as text, never as more.
+// What pages do by themselves: times by this device's clock, shown and typed, tiles that keep up, a filter, why in place,
+// queries as they come, whether this device asks here. Without it everything can be seen and done but queries as they come.
+// What others wrote is put in as text, never as more.
 (() => {
   "use strict";
   const POLL_MS = 5000;

@@ -7,7 +7,7 @@ use super::super::{
     serve::{Peer, Reached},
     view::{
         seen::{CheckState, SeenAsked, SeenView, seen},
-        setup::{Setup, setup},
+        setup::{Setup, ToChange, Why, setup},
     },
 };
 use super::{
@@ -53,7 +53,7 @@ pub async fn page(
     Query(wanted): Query<Wanted>,
 ) -> Response {
     let (reached, port) = asked_by(&headers);
-    let view = setup(&state).await;
+    let view = setup(&state, own).await;
     // What a browser wrote into its address bar leads here from where it is; this machine's own address may not, as where
     // a container has one of its own.
     let asked = SeenAsked { nonce: wanted.nonce };
@@ -85,6 +85,19 @@ impl Page {
             CheckState::Unknown => "unknown",
         };
         own == word
+    }
+
+    /// What has to be changed for others to ask here, if it is for that reason.
+    fn change(&self, why: Why) -> Option<&ToChange> {
+        self.view.to_change.as_ref().filter(|change| change.why == why)
+    }
+
+    /// Values as the configuration has them, or else some that stand for them.
+    fn toml(values: &[String], or: &str) -> String {
+        if values.is_empty() {
+            return or.to_owned();
+        }
+        format!("[{}]", values.iter().map(|value| format!("\"{value}\"")).collect::<Vec<_>>().join(", "))
     }
 
     /// The name came from the very address that looks.

@@ -7,6 +7,7 @@ use super::super::{
 };
 use crate::{
     config::overlay::{Entry, Key, Overlay, told},
+    pause::Undoing,
     policy::Zone,
 };
 use schemars::JsonSchema;
@@ -75,7 +76,12 @@ pub fn one(state: &AdminState, number: u64) -> Option<Change> {
 
 fn change(state: &AdminState, line: Line) -> Change {
     let summary = summary(&line, &state.zone());
-    let can_undo = state.desk.can_keep() && can_undo(&line, &state.desk.overlay());
+    let now = state.pipeline.now();
+    let undoing = Undoing::of(line.before.as_ref(), line.after.as_ref(), now).filter(|_| line.what == "pause");
+    let can_undo = match undoing {
+        Some(undoing) => line.outcome == Outcome::Done && undoing.is_open(state.pipeline.pauses(), now),
+        None => state.desk.can_keep() && can_undo(&line, &state.desk.overlay()),
+    };
     let Line { change, time, who, role, by, from, what, key, before, after, undoes, policy, outcome } = line;
     Change { change, time, who, role, by, from, what, key, summary, before, after, undoes, policy, outcome, can_undo }
 }

@@ -1,7 +1,7 @@
 //! `[admin]`: where the pages and the API listen, and who may use them.
 
 use super::{
-    super::{Admin, AdminTls, ClientNames},
+    super::{Admin, AdminTls, ClientNames, TOKEN_FILE_NAME},
     read_bounded,
     reader::{Table, Value},
     sections::{Reading, proxies},
@@ -10,7 +10,7 @@ use super::{
 use ipnet::IpNet;
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8053);
@@ -23,14 +23,41 @@ const HOST_BYTES_MAX: usize = 253;
 const HOSTS_MAX: usize = 64;
 
 impl Reading<'_> {
-    pub(super) fn admin(&self, table: &Table<'_>, do53: &[(Option<Value<'_>>, SocketAddr)]) -> Option<Admin> {
+    /// `state_dir`: where a token is looked for that is needed and that no option names.
+    pub(super) fn admin(
+        &self,
+        table: &Table<'_>,
+        do53: &[(Option<Value<'_>>, SocketAddr)],
+        state_dir: Option<&Path>,
+    ) -> Option<Admin> {
         let file = |key| table.set_text(key, "/etc/cleandns/token");
-        let (token_file, read_token_file, users_file) =
+        let (named, read_token_file, users_file) =
             (file("token_file"), file("read_token_file"), table.set_text("users_file", "/etc/cleandns/users"));
-        let token_in = |file: &Option<Value<'_>>| {
-            file.as_ref().and_then(|value| value.parse("", |path| self.token_if_readable(path))).flatten()
+        let value = table.value("listen");
+        let listen = match &value {
+            None => Some(LISTEN),
+            // Nothing written there switches it off.
+            Some(value) => {
+                let text = value.text("127.0.0.1:8053").filter(|text| !text.is_empty());
+                text.and_then(|_| value.parse("", text::listen_address))
+            }
         };
-        let (token, read_token) = (token_in(&token_file), token_in(&read_token_file));
+        let is_reachable = listen.is_some_and(|listen| !listen.ip().to_canonical().is_loopback());
+        let own = state_dir.filter(|_| is_reachable && users_file.is_none()).map(|folder| folder.join(TOKEN_FILE_NAME));
+        let token = match &named {
+            Some(value) => value.parse("", |path| self.token_or_place(path)),
+            None => own.and_then(|file| match self.token_in_state(&file) {
+                Ok(token) => Some((file, token)),
+                Err(why) => {
+                    table.missing("token_file", why);
+                    None
+                }
+            }),
+        };
+        let (token_file, token) = token.map_or((None, None), |(file, token)| (Some(file), token));
+        let read_token =
+            read_token_file.as_ref().and_then(|value| value.parse("", |path| self.token_if_readable(path)));
+        let read_token = read_token.flatten();
         let users = users_file.as_ref().and_then(|value| value.parse("", |path| self.base.find_file(path)));
         let names = table.value("names").map(|value| value.parse_list("\"dns.corp.example\"", host_name));
         let names: Vec<String> = names.into_iter().flatten().map(|(_, name)| name).collect();
@@ -49,16 +76,13 @@ impl Reading<'_> {
         if let Some(same) = read_token_file.as_ref().filter(|_| token.is_some() && token == read_token) {
             same.problem("holds the same token as token_file; who shows it could change things too");
         }
-        // A file that is named and can't be read is reported already.
-        let is_guarded = token_file.is_some() || users_file.is_some();
+        // A file that is named and can't be read is reported already, and so is one in the state folder.
+        // Whoever only asks a running server may have no state folder, where that server has one.
+        let has_state = state_dir.is_some() || self.world.may_lack_files;
+        let is_guarded = named.is_some() || users_file.is_some() || is_reachable && has_state;
         let trusted_proxies = trusted_proxies(table, is_guarded);
-        let value = table.value("listen");
-        let listen = match &value {
-            Some(value) if value.text("127.0.0.1:8053")?.is_empty() => return None,
-            Some(value) => value.parse("", text::listen_address)?,
-            None => LISTEN,
-        };
-        if let Some(value) = value.as_ref().filter(|_| !is_guarded && !listen.ip().to_canonical().is_loopback()) {
+        let listen = listen?;
+        if let Some(value) = value.as_ref().filter(|_| is_reachable && !is_guarded) {
             value.problem(unguarded(listen));
         }
         // Two can't listen at one place; port 0 is a new place each time.
@@ -69,7 +93,7 @@ impl Reading<'_> {
             written.problem(format!("{listen} is both in listen.do53 and admin.listen; give one of them another port"));
         }
         let users_file = users;
-        let secrets = Admin { token, read_token, users_file, ..Admin::plain(listen) };
+        let secrets = Admin { token, token_file, read_token, users_file, ..Admin::plain(listen) };
         Some(Admin { names, tls, insecure, audit, client_names, trusted_proxies, ..secrets })
     }
 
@@ -85,22 +109,38 @@ impl Reading<'_> {
         Some(AdminTls { cert: cert?, key: key? })
     }
 
-    /// Whoever only asks a running server may not be allowed to read a token, and most of what there is to ask needs none:
-    /// the server says so where it does.
-    fn token_if_readable(&self, path: &str) -> Result<Option<String>, String> {
-        match self.token(path) {
+    /// The file of the token that `token_file` names, and the token, if the file is there: a start makes one that isn't, in
+    /// a folder that is.
+    fn token_or_place(&self, path: &str) -> Result<(PathBuf, Option<String>), String> {
+        let (file, is_there) = self.base.found_or_made(path)?;
+        let token = self.known_token(&file, is_there)?;
+        Ok((file, token))
+    }
+
+    /// The token in the state folder, if it is there.
+    fn token_in_state(&self, file: &Path) -> Result<Option<String>, String> {
+        self.known_token(file, file.symlink_metadata().is_ok_and(|about| !about.is_dir()))
+    }
+
+    fn known_token(&self, file: &Path, is_there: bool) -> Result<Option<String>, String> {
+        self.secrets.borrow_mut().push(file.to_owned());
+        match is_there.then(|| self.token(file)).transpose() {
             Err(_) if self.world.may_lack_files => Ok(None),
-            read => read.map(Some),
+            read => read,
         }
     }
 
+    /// Whoever only asks a running server may not be allowed to read a token, and most of what there is to ask needs none:
+    /// the server says so where it does.
+    fn token_if_readable(&self, path: &str) -> Result<Option<String>, String> {
+        self.known_token(&self.base.find_file(path)?, true)
+    }
+
     /// The token in a file: one line of visible ASCII, as it stands in an HTTP header.
-    fn token(&self, path: &str) -> Result<String, String> {
-        let path = self.base.find_file(path)?;
-        self.secrets.borrow_mut().push(path.clone());
-        let octets = read_bounded(&path, TOKEN_BYTES_MAX)?;
+    fn token(&self, path: &Path) -> Result<String, String> {
+        let octets = read_bounded(path, TOKEN_BYTES_MAX)?;
         match std::str::from_utf8(&octets).map(str::trim) {
-            Ok(token) if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) => Err(no_token(&path)),
+            Ok(token) if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) => Err(no_token(path)),
             Ok(token) if token.len() < TOKEN_BYTES_MIN => Err(format!(
                 "{0} holds a token of {1} signs, which can be guessed; it needs at least {TOKEN_BYTES_MIN}: remove the \
                  file, and have `cleandns admin token new {0}` make one",
@@ -108,7 +148,7 @@ impl Reading<'_> {
                 token.len()
             )),
             Ok(token) => Ok(token.to_owned()),
-            Err(_) => Err(no_token(&path)),
+            Err(_) => Err(no_token(path)),
         }
     }
 }
@@ -137,9 +177,9 @@ fn no_token(path: &Path) -> String {
 /// What to do where anybody could use it.
 fn unguarded(listen: SocketAddr) -> String {
     format!(
-        "{listen} can be reached from other machines, and anybody there could use it; set token_file to a file that \
-         `cleandns admin token new FILE` makes, or users_file to one that `cleandns admin user add NAME --file FILE` \
-         makes, or write listen = \"127.0.0.1:{}\"",
+        "{listen} can be reached from other machines, and anybody there could use it; set [state] dir, where the start \
+         makes a token, or token_file to a file that `cleandns admin token new FILE` makes, or users_file to one that \
+         `cleandns admin user add NAME --file FILE` makes, or write listen = \"127.0.0.1:{}\"",
         listen.port()
     )
 }

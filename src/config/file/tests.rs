@@ -64,6 +64,8 @@ pub(super) fn clone() -> (TempDir, World<'static>) {
     write(&world.current_folder.join("config/token"), "s3cret-of-the-owner\n");
     write(&world.current_folder.join("config/empty-token"), "\n");
     write(&world.current_folder.join("config/short-token"), "fifteen-letters\n");
+    write(&world.current_folder.join("config/bad-state/token"), "\n");
+    write(&world.current_folder.join("config/state/token"), "s3cret-of-the-server\n");
     (folder, world)
 }
 
@@ -289,7 +291,11 @@ fn every_option_is_read() {
     assert_eq!(config.log, Log { filter: "debug".into(), json: true, queries: true });
     assert_eq!(
         config.admin,
-        Some(Admin { token: Some("s3cret-of-the-owner".into()), ..Admin::plain(address("0.0.0.0:80")) })
+        Some(Admin {
+            token: Some("s3cret-of-the-owner".into()),
+            token_file: Some(here.join("config/token")),
+            ..Admin::plain(address("0.0.0.0:80"))
+        })
     );
     assert_eq!(config.resolve.root_hints, Some(here.join("config/own.list")));
     assert_eq!(config.resolve.trust_anchors, Some(here.join("config/own.list")));

@@ -245,6 +245,18 @@ impl Base<'_> {
         }
     }
 
+    /// The file on disk that is meant, and whether it is there. One that isn't is going to be made: beside the
+    /// configuration, if it is relative, and in a folder that is there.
+    pub fn found_or_made(&self, path: &str) -> Result<(PathBuf, bool), String> {
+        let is_nothing = |path: &PathBuf| path.symlink_metadata().is_err_and(|error| is_absence(&error));
+        let made = self.own_folder.join(tidy(path));
+        let can_be_made = !path.is_empty() && made.parent().is_some_and(Path::is_dir);
+        match can_be_made && self.candidates(path).iter().all(is_nothing) {
+            true => Ok((made, false)),
+            false => self.find_file(path).map(|file| (file, true)),
+        }
+    }
+
     /// The folder that is going to be written into, whether it is there yet or not: beside the configuration, if it is
     /// relative. What is written is looked for nowhere else: it would lie in a folder that the owner never named.
     pub fn written_folder(&self, path: &str) -> Result<PathBuf, String> {

@@ -71,17 +71,120 @@ fn users_are_added_shown_and_removed() {
     has(&ended.stderr, &["401", "Authorization: Bearer"]);
 }
 
-#[test]
-fn a_server_that_others_reach_says_how_to_guard_it() {
-    let place = Place::new("");
+/// The configuration of a place, listening for HTTP where others reach it.
+fn opened(place: &Place) -> String {
     let text = fs::read_to_string(place.path("cleandns.toml")).unwrap();
     let open = text.lines().map(|line| match line.starts_with("listen = ") && !line.contains('[') {
         true => line.replace("127.0.0.1", "0.0.0.0"),
         false => line.to_owned(),
     });
-    let open = open.collect::<Vec<_>>().join("\n");
-    fs::write(place.path("cleandns.toml"), &open).unwrap();
+    open.collect::<Vec<_>>().join("\n")
+}
+
+fn mode(file: &Path) -> u32 {
+    file.metadata().unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn a_server_that_others_reach_makes_a_token() {
+    let place = Place::new("");
+    fs::write(place.path("cleandns.toml"), opened(&place)).unwrap();
+    let file = place.path("state/token");
+    let ended = place.run(&["check"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    has(&ended.stdout, &["state/token isn't there; the next start makes it"]);
+    assert!(!file.exists(), "to look is to leave no trace");
+    let ended = place.run(&["admin", "token", "show"]);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    has(&ended.stderr, &["state/token isn't there yet", "start of the server makes it"]);
+    let serving = Serving::start(place.command(&["serve"])).expect("it doesn't start");
+    let shown_file = file.display().to_string();
+    serving.stderr.until("made a token");
+    has(&serving.stderr.text(), &[&format!("file={shown_file}"), "cleandns --config", "admin token show` prints it"]);
+    has(&serving.stdout.text(), &["sign in      with a token; `cleandns --config"]);
+    let token = fs::read_to_string(&file).unwrap();
+    let token = token.trim();
+    assert!(token.len() == 64 && token.bytes().all(|byte| byte.is_ascii_hexdigit()), "{token}");
+    assert_eq!(mode(&file), 0o600);
+    assert_eq!(place.run(&["admin", "token", "show"]).stdout, format!("{token}\n"));
+    // The commands have it, and nobody else gets in.
+    assert_eq!(place.run(&["pause"]).code, Some(0));
+    let status = |header: Option<&str>| {
+        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        let request = agent.get(format!("http://{}/api/v1/lists", place.admin));
+        let request = header.iter().fold(request, |request, value| request.header("Authorization", *value));
+        request.call().unwrap().status().as_u16()
+    };
+    assert_eq!((status(None), status(Some(&format!("Bearer {token}")))), (401, 200));
+    // Whoever has another surrounding than the server finds it by where the server is.
+    let elsewhere = place.path("elsewhere.toml");
+    let text = fs::read_to_string(place.path("cleandns.toml")).unwrap();
+    fs::write(&elsewhere, text.replace("0.0.0.0", "127.0.0.1")).unwrap();
+    fs::rename(&elsewhere, place.path("cleandns.toml")).unwrap();
+    assert_eq!(place.run(&["admin", "token", "show"]).stdout, format!("{token}\n"), "the running server asks for it");
+    fs::write(place.path("cleandns.toml"), text).unwrap();
+    // What a running server lacks it doesn't make: whoever is about to write another is not forestalled.
+    fs::remove_file(&file).unwrap();
+    serving.signal("-HUP");
+    serving.stderr.until("wait for a restart");
+    assert!(!file.exists());
+    assert_eq!(status(Some(&format!("Bearer {token}"))), 200);
+    let said = serving.stderr.text() + &serving.stdout.text();
+    assert!(!said.contains(token), "no log has it: {said}");
+    drop(serving);
+    let serving = Serving::start(place.command(&["serve"])).expect("it doesn't start again");
+    serving.stderr.until("made a token");
+    let second = fs::read_to_string(&file).unwrap();
+    assert_ne!(second.trim(), token);
+    drop(serving);
+    let serving = Serving::start(place.command(&["serve"])).expect("it doesn't start a third time");
+    assert!(!serving.stderr.text().contains("made a token"), "{}", serving.stderr.text());
+    assert_eq!(fs::read_to_string(&file).unwrap(), second);
+}
+
+#[test]
+fn a_token_that_is_named_is_made_where_it_is_named() {
+    let place = Place::new("");
+    let open = opened(&place);
+    let named = |file: &str| {
+        fs::write(
+            place.path("cleandns.toml"),
+            open.replace("[admin]\n", &format!("[admin]\ntoken_file = \"{file}\"\n")),
+        )
+        .unwrap();
+    };
+    named("own-token");
+    let serving = Serving::start(place.command(&["serve"])).expect("it doesn't start");
+    serving.stderr.until("made a token");
+    assert_eq!(mode(&place.path("own-token")), 0o600);
+    assert!(!place.path("state/token").exists());
+    assert_eq!(place.run(&["pause"]).code, Some(0));
+    drop(serving);
+    // Nobody makes files there, root included.
+    for (file, told) in [
+        ("/proc/token", &["admin.token_file: /proc/token isn't there, and", "can't make it", "leave it empty"][..]),
+        ("/nowhere/token", &["admin.token_file: there is no such file or folder; looked for /nowhere/token"]),
+    ] {
+        named(file);
+        let ended = place.run(&["serve"]);
+        assert_eq!(ended.code, Some(78), "{ended:?}");
+        has(&ended.stderr, told);
+    }
+    fs::write(place.path("cleandns.toml"), open.replace("dir = \"state\"", "dir = \"/proc/state\"")).unwrap();
     let ended = place.run(&["serve"]);
+    assert_eq!(ended.code, Some(78), "{ended:?}");
+    has(
+        &ended.stderr,
+        &["admin.token_file: /proc/state/token isn't there, and", "install -d -o", "cleandns admin token new"],
+    );
+}
+
+#[test]
+fn a_server_that_others_reach_says_how_to_guard_it() {
+    let place = Place::new("");
+    let open = opened(&place);
+    fs::write(place.path("cleandns.toml"), open.replace("dir = \"state\"", "")).unwrap();
+    let ended = ended(place.command(&["serve"]).env_remove("XDG_STATE_HOME"));
     assert_eq!(ended.code, Some(78), "{ended:?}");
     has(&ended.stderr, &["can be reached from other machines", "cleandns admin token new FILE"]);
     // As it says.
@@ -108,4 +211,46 @@ fn a_server_that_others_reach_says_how_to_guard_it() {
     let ended = place.run(&["check"]);
     assert_eq!(ended.code, Some(78), "{ended:?}");
     has(&ended.stderr, &["users:1: a line is name:role"]);
+}
+
+/// What root writes for a server is that server's.
+#[test]
+fn a_token_that_root_writes_is_the_servers() {
+    // Nobody else can give a file away.
+    if owner(Path::new("/proc/self")) != 0 {
+        return;
+    }
+    let place = Place::new("");
+    fs::create_dir(place.path("state")).unwrap();
+    std::os::unix::fs::chown(place.path("state"), Some(65_533), Some(65_534)).unwrap();
+    for file in ["state/token", "token"] {
+        let ended = place.run(&["admin", "token", "new", file]);
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        has(&ended.stdout, &["user 65533 alone, besides root, can read"]);
+        assert_eq!((owner(&place.path(file)), mode(&place.path(file))), (65_533, 0o600));
+    }
+    let ended = run_with(&place, &["admin", "user", "add", "anna", "--file", "users"], "correct horse\n");
+    has(&ended.stdout, &["user 65533 alone, besides root, can read"]);
+    assert_eq!((owner(&place.path("users")), mode(&place.path("users"))), (65_533, 0o600));
+    // Whoever may not read it learns whose it is, and what to do.
+    let named = fs::read_to_string(place.path("cleandns.toml")).unwrap();
+    fs::write(place.path("cleandns.toml"), named.replace("[admin]\n", "[admin]\ntoken_file = \"token\"\n")).unwrap();
+    fs::set_permissions(place.folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    // Strangers may not look into every folder that programs are built in.
+    let program = place.path("cleandns");
+    let own = Path::new(env!("CARGO_BIN_EXE_cleandns"));
+    fs::hard_link(own, &program).or_else(|_| fs::copy(own, &program).map(|_| ())).unwrap();
+    let mut stranger = bare(&program, place.folder.path());
+    stranger.arg("--config").arg(place.path("cleandns.toml")).arg("check");
+    std::os::unix::process::CommandExt::uid(&mut stranger, 65_532);
+    let ended = super::ended(&mut stranger);
+    assert_eq!(ended.code, Some(78), "{ended:?}");
+    has(
+        &ended.stderr,
+        &["admin.token_file: ", "can't be read by user 65532: it is user 65533's, mode 0600", "`chown 65532 "],
+    );
+}
+
+fn owner(path: &Path) -> u32 {
+    std::os::unix::fs::MetadataExt::uid(&path.metadata().unwrap())
 }

@@ -86,7 +86,7 @@ fn what_needs_no_token_takes_none() {
     assert_eq!(place.run(&["query", "blocked.example"]).code, Some(0));
     let ended = place.run(&["lists", "status"]);
     assert_eq!(ended.code, Some(1), "{ended:?}");
-    has(&ended.stderr, &["the server answered 401", "names no token_file that can be read here"]);
+    has(&ended.stderr, &["the server answered 401", "/token can't be read: No such file or directory"]);
 }
 
 /// What is recorded is where the server keeps it, whatever became of the configuration.

@@ -79,6 +79,7 @@ fn what_is_said_as_json_is_documented() {
     // Each with a field in its depth that those who read it lean on.
     let asked: &[(&str, &[&str], &str)] = &[
         ("admin token new", &["admin", "token", "new", "token"], "/token_file"),
+        ("admin token show", &["admin", "token", "show"], "/token"),
         ("admin user add", &["admin", "user", "add", "anna", "--file", "users"], "/role"),
         ("admin user list", &["admin", "user", "list", "--file", "users"], "/users/0/name"),
         ("admin user remove", &["admin", "user", "remove", "anna", "--file", "users"], "/done"),
@@ -116,8 +117,15 @@ fn what_is_said_as_json_is_documented() {
         ),
         ("report", &["report"], "/totals/queries"),
     ];
+    // The server needs no token; one that does has it named.
+    let guarded = Place::new("");
+    let text = fs::read_to_string(guarded.path("cleandns.toml")).unwrap();
+    let text = text.replace("[admin]\n", "[admin]\ntoken_file = \"token\"\n");
+    fs::write(guarded.path("cleandns.toml"), text).unwrap();
+    fs::write(guarded.path("token"), "s3cret-of-the-owner\n").unwrap();
     for (command, args, field) in asked {
-        let ended = run_with(&place, &[args, &["--json"][..]].concat(), "correct horse\n");
+        let place = if *command == "admin token show" { &guarded } else { &place };
+        let ended = run_with(place, &[args, &["--json"][..]].concat(), "correct horse\n");
         assert_eq!(ended.code, Some(0), "{args:?}: {ended:?}");
         let read: Value =
             serde_json::from_str(&ended.stdout).unwrap_or_else(|error| panic!("{args:?}: {error}: {ended:?}"));

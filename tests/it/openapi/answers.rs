@@ -61,6 +61,7 @@ fn examples() -> Vec<(&'static str, &'static str, Value, u16)> {
         ),
         ("GET /api/v1/clients", "/api/v1/clients?hours=1", none.clone(), 200),
         ("GET /api/v1/groups", "/api/v1/groups", none.clone(), 200),
+        ("GET /api/v1/setup", "/api/v1/setup", none.clone(), 200),
         ("GET /api/v1/setup/seen", "/api/v1/setup/seen", none.clone(), 200),
         ("GET /api/v1/bypass", "/api/v1/bypass", none.clone(), 200),
         ("GET /api/v1/cache", "/api/v1/cache", none.clone(), 200),

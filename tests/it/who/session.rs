@@ -111,7 +111,7 @@ async fn a_changed_file_of_users_ends_their_sessions() {
     assert_eq!(bob.get(&server, "/").await.status, 200, "and replaces no good one");
     let mut all = Users::default();
     all.set("carol", Role::Operator, "something else").unwrap();
-    all.write(&server.path("users")).unwrap();
+    all.write(&server.path("users"), None).unwrap();
     assert_eq!(sign_in(&server, "carol", "something else").await.status, 303, "at once");
     eventually("bob is thrown out", async || bob.get(&server, "/").await.status == 303).await;
     assert_eq!(token.get(&server, "/").await.status, 200, "tokens are no users");

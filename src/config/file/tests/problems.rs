@@ -212,7 +212,7 @@ fn admin_and_its_token_are_checked() {
     bad(
         "admin.listen = '0.0.0.0:8053'",
         &[
-            r#"1:16: admin.listen: 0.0.0.0:8053 can be reached from other machines, and anybody there could use it; set token_file to a file that `cleandns admin token new FILE` makes, or users_file to one that `cleandns admin user add NAME --file FILE` makes, or write listen = "127.0.0.1:8053""#,
+            r#"1:16: admin.listen: 0.0.0.0:8053 can be reached from other machines, and anybody there could use it; set [state] dir, where the start makes a token, or token_file to a file that `cleandns admin token new FILE` makes, or users_file to one that `cleandns admin user add NAME --file FILE` makes, or write listen = "127.0.0.1:8053""#,
         ],
     );
     bad("[admin]\ntls_cert = 'token'", &["1:1: admin.tls_key: tls_cert is set, so its key is needed; set tls_key"]);
@@ -255,12 +255,31 @@ fn admin_and_its_token_are_checked() {
     bad(
         "[admin]\nlisten = '0.0.0.0:80'\nread_token_file = 'token'",
         &[
-            r#"2:10: admin.listen: 0.0.0.0:80 can be reached from other machines, and anybody there could use it; set token_file to a file that `cleandns admin token new FILE` makes, or users_file to one that `cleandns admin user add NAME --file FILE` makes, or write listen = "127.0.0.1:80""#,
+            r#"2:10: admin.listen: 0.0.0.0:80 can be reached from other machines, and anybody there could use it; set [state] dir, where the start makes a token, or token_file to a file that `cleandns admin token new FILE` makes, or users_file to one that `cleandns admin user add NAME --file FILE` makes, or write listen = "127.0.0.1:80""#,
         ],
     );
     bad(
-        "[admin]\nlisten = '[::]:80'\ntoken_file = 'none'",
-        &["3:14: admin.token_file: there is no such file or folder; looked for HERE/config/none and HERE/none"],
+        "[admin]\nlisten = '[::]:80'\ntoken_file = 'none/token'",
+        &[
+            "3:14: admin.token_file: there is no such file or folder; looked for HERE/config/none/token and HERE/none/token",
+        ],
+    );
+    bad(
+        "[admin]\nread_token_file = 'none'",
+        &["2:19: admin.read_token_file: there is no such file or folder; looked for HERE/config/none and HERE/none"],
+    );
+    bad(
+        "state.dir = 'own.list'\nadmin.listen = '0.0.0.0:80'",
+        &[
+            "1:13: state.dir: HERE/config/own.list is a file; write the path of a folder",
+            r#"2:16: admin.listen: 0.0.0.0:80 can be reached from other machines, and anybody there could use it; set [state] dir, where the start makes a token, or token_file to a file that `cleandns admin token new FILE` makes, or users_file to one that `cleandns admin user add NAME --file FILE` makes, or write listen = "127.0.0.1:80""#,
+        ],
+    );
+    bad(
+        "state.dir = 'bad-state'\nadmin.listen = '0.0.0.0:80'",
+        &[
+            "2:1: admin.token_file: HERE/config/bad-state/token holds no token; write one line of letters and digits into it, such as `openssl rand -hex 32` prints",
+        ],
     );
     bad(
         "[admin]\nlisten = ''\ntoken_file = 'empty-token'",
@@ -281,6 +300,27 @@ fn admin_and_its_token_are_checked() {
             "3:14: admin.token_file: HERE/blocklists is a folder; write the path of a file",
         ],
     );
+    // Where a token is needed, and which.
+    const OWN: Option<&str> = Some("s3cret-of-the-server");
+    for (text, file, token) in [
+        ("state.dir = 'state'", None, None),
+        ("state.dir = 'state'\nadmin.listen = '0.0.0.0:80'", Some("state/token"), OWN),
+        ("state.dir = 'new'\nadmin.listen = '0.0.0.0:80'", Some("new/token"), None),
+        ("state.dir = 'state'\nadmin = { listen = '0.0.0.0:80', read_token_file = 'token' }", Some("state/token"), OWN),
+        ("state.dir = 'new'\nadmin = { listen = '0.0.0.0:80', users_file = 'token' }", None, None),
+        ("state.dir = 'new'\nadmin = { listen = '[::]:80', trusted_proxies = ['192.0.2.7'] }", Some("new/token"), None),
+        ("state.dir = 'state'\nadmin = { listen = '[::]:80', token_file = 'none' }", Some("none"), None),
+        ("admin.token_file = 'none'", Some("none"), None),
+        ("admin.token_file = 'token'", Some("token"), Some("s3cret-of-the-owner")),
+    ] {
+        let (folder, world) = clone();
+        let config = read_in(&world, text).unwrap_or_else(|problems| panic!("{text}\n{problems}")).config;
+        let (admin, at) = (config.admin.unwrap(), |file| world.current_folder.join("config").join(file));
+        assert_eq!((admin.token_file.clone(), admin.token.as_deref()), (file.map(at), token), "{text}");
+        assert_eq!(admin.token_to_make().is_some(), file.is_some() && token.is_none(), "{text}");
+        assert_eq!(file.is_some(), admin.token_file.is_some_and(|file| config.secrets.contains(&file)), "{text}");
+        drop(folder);
+    }
     for loopback in ["127.9.9.9:1", "[::1]:1", "[::ffff:127.0.0.1]:1"] {
         assert!(good(&format!("admin.listen = '{loopback}'")).admin.is_some(), "{loopback}");
     }
