@@ -11,7 +11,7 @@ use super::{
 use crate::{
     dns::Rcode,
     query::CacheUse,
-    query_log::{Fate, Lead, Row, Seen, Verdicts},
+    query_log::{Fate, Lead, Row, Said, Seen, Verdicts},
 };
 use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
 use std::{collections::BTreeMap, hash::Hash, sync::Arc};
@@ -260,8 +260,12 @@ impl Opinions {
             return (self.kept[id as usize].fate, Some(id));
         }
         let narrow = |program: &str| {
-            let said = verdicts.said.iter().filter(|said| *said.program == *program).cloned().collect();
-            Arc::new(Verdicts { owner: verdicts.owner.clone(), said })
+            let of = |all: &[Said]| all.iter().filter(|said| *said.program == *program).cloned().collect();
+            let (owner, said, overruled) = (verdicts.owner.clone(), of(&verdicts.said), of(&verdicts.overruled));
+            Arc::new(match verdicts.overruled.is_empty() {
+                true => Verdicts { owner, said, overruled, needless: verdicts.needless },
+                false => Verdicts::new(owner, said, overruled),
+            })
         };
         let narrowed = program.map_or_else(|| verdicts.clone(), narrow);
         let fate = narrowed.fate();
