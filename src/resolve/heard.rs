@@ -90,7 +90,7 @@ mod tests {
             negative.authorities.push(soa.clone());
             note(&mut negative, server);
             assert_eq!(take(&mut negative.authorities), Some(server));
-            assert_eq!(negative.authorities, [soa.clone()]);
+            assert_eq!(negative.authorities, std::slice::from_ref(&soa));
         }
         // Of a referral nothing is told, nor to who asks for that very type.
         let mut referral = response(RecordType::A);
