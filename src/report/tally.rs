@@ -188,7 +188,9 @@ impl Tally {
         self.count_day(day, client, count)?;
         let bypass = if row.bypass { count } else { 0 };
         let cell = Cell { queries: count, bypass, first, last: last.max(first) };
-        if fate == Fate::Passed {
+        // An exception that nothing is blocked without has matched all the same.
+        let is_excepted = opinion.is_some_and(|id| self.opinions.kept[id as usize].verdicts.needless);
+        if fate == Fate::Passed && !is_excepted {
             put(&mut self.passed, (name, client), PASSED_CELLS_MAX, cell)?;
         } else {
             put(&mut self.judged, JudgedKey { day, name, client, opinion: opinion? }, JUDGED_CELLS_MAX, cell)?;
