@@ -34,12 +34,12 @@ fn said(program: &str, line: u32, outcome: Outcome) -> Said {
 fn varied(count: usize) -> Vec<Row> {
     let verdicts = [
         Arc::default(),
-        Arc::new(Verdicts { owner: None, said: vec![said("clean-store", 7, Outcome::Block)] }),
+        Arc::new(Verdicts { said: vec![said("clean-store", 7, Outcome::Block)], ..Verdicts::default() }),
         Arc::new(Verdicts {
-            owner: None,
             said: vec![said("clean-cloud", 9, Outcome::WouldBlock), said("clean-path", 1, Outcome::Except)],
+            ..Verdicts::default()
         }),
-        Arc::new(Verdicts { owner: Some("cleandns.toml:7".into()), said: Vec::new() }),
+        Arc::new(Verdicts { owner: Some("cleandns.toml:7".into()), ..Verdicts::default() }),
     ];
     let one = |index: usize| Row {
         client: format!("192.0.2.{}", index % 3),

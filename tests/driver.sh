@@ -46,9 +46,13 @@ picture() {
     jq -r .data | base64 -d >"$1"
   [[ -s $1 ]]
 }
-# console: what the page said on it since this was asked the last time; nothing is as it should be.
-# The browser's own pages are none of ours.
-console() { drive POST /se/log '{"type": "browser"}' | jq -r '.[].message | select(startswith("chrome://") | not)'; }
+# console: what the page said on it since this was asked the last time; nothing is as it should be, but for whole lines that
+# `expected_word` describes. The browser's own pages are none of ours.
+expected_word=
+console() {
+  drive POST /se/log '{"type": "browser"}' | jq -r '.[].message | select(startswith("chrome://") | not)' |
+    { grep -Ev "${expected_word:-^$}" || true; }
+}
 is_silent() { local said; said=$(console); [[ -z $said ]] || { echo "$said"; return 1; }; }
 # fits: nothing of the page is wider than the screen.
 fits() {

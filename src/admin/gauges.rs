@@ -38,10 +38,9 @@ pub fn gauges(state: &AdminState) -> Gauges {
 
 fn list_gauge(list: &ListState) -> ListGauge {
     let now = SystemTime::now();
-    let age = list.since.and_then(|since| now.duration_since(since).ok());
+    let since = |time: SystemTime| now.duration_since(time).unwrap_or_default().as_secs_f64();
     let confirmed = list.confirmed_at.map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds));
     // What comes from the future is as good as new.
-    let download_age = confirmed.map(|confirmed| now.duration_since(confirmed).unwrap_or_default().as_secs_f64());
     ListGauge {
         program: list.program.clone(),
         service: list.service.clone(),
@@ -51,7 +50,8 @@ fn list_gauge(list: &ListState) -> ListGauge {
         skipped_lines: list.skipped.count,
         held_rules: list.held.count,
         healthy: !list.is_held(),
-        age_seconds: age.map_or(0.0, |age| age.as_secs_f64()),
-        download_age_seconds: download_age,
+        age_seconds: list.changed_at.map(since),
+        loaded_seconds: list.since.map_or(0.0, since),
+        download_age_seconds: confirmed.map(since),
     }
 }

@@ -292,6 +292,7 @@ impl Entry {
             security: self.security,
             ede: rare.and_then(|rare| rare.ede.clone()),
             delegations: rare.map_or_else(Vec::new, |rare| rare.delegations.clone()),
+            server: None,
         }
     }
 
@@ -408,7 +409,7 @@ mod tests {
 
     fn resolution(rcode: Rcode, answer: Vec<Record>, authority: Vec<Record>) -> Resolution {
         let security = Security::Secure;
-        Resolution { rcode, answer, authority, security, ede: None, delegations: vec![] }
+        Resolution { rcode, answer, authority, security, ede: None, delegations: vec![], server: None }
     }
 
     fn entry(dnssec_ok: bool, resolution: &Resolution, now: i64) -> Entry {

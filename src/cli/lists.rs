@@ -10,6 +10,7 @@ use super::{Outcome, ask_server, fetch, say, say_json};
 use crate::{
     admin::{ListView, ListsView, UpdateView},
     config::Config,
+    policy::shown_time,
 };
 
 /// Shows every list.
@@ -33,8 +34,10 @@ pub fn status(config: &Config, verbose: bool, json: bool) -> Outcome {
 fn show(list: &ListView, verbose: bool) {
     let blocking = list.rules - list.exceptions;
     let ListView { program, service, mode, exceptions, skipped_count, path, version, .. } = list;
+    let changed = list.changed_at.and_then(|seconds| i64::try_from(seconds).ok()).map(shown_time);
+    let changed = changed.map_or_else(String::new, |time| format!("changed {time}\t"));
     say(format!(
-        "{program}/{service}\t{mode}\t{blocking} rules\t{exceptions} exceptions\t{skipped_count} lines skipped\t{version}\t{path}\n"
+        "{program}/{service}\t{mode}\t{blocking} rules\t{exceptions} exceptions\t{skipped_count} lines skipped\t{version}\t{changed}{path}\n"
     ));
     if let Some(pinned) = &list.pinned {
         let why = if pinned.reason.is_empty() { String::new() } else { format!(": {}", pinned.reason) };

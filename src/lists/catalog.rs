@@ -114,7 +114,10 @@ pub struct Loaded {
     pub version: u64,
     /// Octets of the text.
     length: u64,
+    /// When it was taken in.
     pub since: SystemTime,
+    /// When the text was written, as far as its file tells; `None`: it is as old as this program.
+    written_at: Option<SystemTime>,
     /// It is a copy from the state folder, not what stands on disk.
     pub from_store: bool,
 }
@@ -381,6 +384,14 @@ impl Entry {
         self.remote.as_ref()?.confirmed_at()
     }
 
+    /// When the content in force last changed, as far as it is known: as its server says, or when it came, of a list with a
+    /// url; else when its file was written. `None`: it is as old as this program, or nothing is in force.
+    pub fn changed_at(&self) -> Option<SystemTime> {
+        let loaded = self.in_force()?;
+        let of_download = self.remote.as_ref().and_then(|remote| remote.changed_at(loaded.version));
+        of_download.or(loaded.written_at)
+    }
+
     /// True if the last good text is the one of this version.
     fn is_in_force(&self, version: u64) -> bool {
         self.loaded.as_ref().is_some_and(|loaded| loaded.version == version)
@@ -398,7 +409,7 @@ impl Entry {
     fn put_in_force(&mut self, parsed: Parsed, reading: &Reading, doubt: Option<String>, findings: &mut Findings) {
         findings.warnings.extend(doubt.iter().map(|doubt| (self.path.to_string(), doubt.clone())));
         (self.trouble, self.doubt) = (None, doubt);
-        self.loaded = Some(Loaded::new(parsed, reading.version, reading.stamp.length()));
+        self.loaded = Some(Loaded::of(parsed, reading));
         self.note_change(findings);
     }
 
@@ -419,6 +430,12 @@ impl Entry {
 }
 
 impl Loaded {
+    /// What was read from a file.
+    fn of(parsed: Parsed, reading: &Reading) -> Self {
+        let written_at = Some(reading.stamp.modified());
+        Self { written_at, ..Self::new(parsed, reading.version, reading.stamp.length()) }
+    }
+
     fn new(parsed: Parsed, version: u64, length: u64) -> Self {
         Self {
             format: parsed.format,
@@ -430,6 +447,7 @@ impl Loaded {
             version,
             length,
             since: SystemTime::now(),
+            written_at: None,
             from_store: false,
         }
     }

@@ -27,5 +27,6 @@ pub use publish::{
     StartError, Waiting, Watching,
 };
 pub use read::{line_of, shown_version, version_of};
+pub use spec::modes;
 pub use store::{Kept, VERSIONS_MAX, kept, kept_text};
 pub use trial::{Before, Trial};

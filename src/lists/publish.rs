@@ -19,7 +19,7 @@ use crate::{
     background::{aside, make_way},
     config::{Config, Override},
     dns::Name,
-    policy::{BuildError, ListSpec, Mode, Policy, PolicySpec, Role},
+    policy::{BuildError, ListSpec, Mode, Policy, PolicySpec},
     uptime::Uptime,
     watch::{self, Happened, Interest, Pending, Watch},
 };
@@ -194,13 +194,12 @@ impl Lists {
         if config.let_through.is_empty() && self.catalog.entries().iter().all(Entry::lets_nothing_through) {
             return;
         }
-        let names = |(entry, name): (&Entry, String)| {
-            let Role::Program(program) = entry.role else { return Vec::new() };
-            let program = &config.programs[program].name;
-            let own = config.let_through.iter().filter(|own| own.program == *program && own.list == name);
+        let names = |called: Option<(&str, String)>| {
+            let Some((program, list)) = called else { return Vec::new() };
+            let own = config.let_through.iter().filter(|own| own.program == program && own.list == list);
             own.flat_map(|own| own.names.iter().copied()).collect()
         };
-        let wanted: Vec<Vec<Name>> = self.catalog.entries().iter().zip(self.names()).map(names).collect();
+        let wanted: Vec<Vec<Name>> = self.called(&config).into_iter().map(names).collect();
         self.catalog.let_through(&wanted, occasion, findings);
     }
 
@@ -210,13 +209,11 @@ impl Lists {
             return;
         }
         let config = self.config.clone();
-        let names = self.names();
-        let pin = |entry: &Entry, name: &String| {
-            let Role::Program(program) = entry.role else { return None };
-            let program = &config.programs[program].name;
-            config.pins.iter().find(|pin| pin.program == *program && pin.list == *name)
+        let pin = |called: Option<(&str, String)>| {
+            let (program, list) = called?;
+            config.pins.iter().find(|pin| pin.program == program && pin.list == list)
         };
-        let wanted: Vec<_> = self.catalog.entries().iter().zip(&names).map(|(entry, name)| pin(entry, name)).collect();
+        let wanted: Vec<_> = self.called(&config).into_iter().map(pin).collect();
         self.catalog.hold(&wanted, occasion, findings);
     }
 

@@ -3,7 +3,7 @@
 use crate::dns::Rcode;
 use crate::{
     config::{Config, DEFAULT_GROUP, Override, WORD_BYTES_MAX},
-    policy::{Action, AliasTarget, Effect, GroupSpec, LocalData, OwnerException, ProgramSpec},
+    policy::{Action, AliasTarget, Effect, GroupSpec, LocalData, Modes, OwnerException, ProgramSpec},
 };
 use std::sync::Arc;
 
@@ -18,6 +18,11 @@ pub fn programs(config: &Config) -> Vec<ProgramSpec> {
         schedule: program.schedule.clone(),
     });
     programs.collect()
+}
+
+/// How far it all goes.
+pub fn modes(config: &Config) -> Modes {
+    Modes { ceiling: config.policy.mode, programs: programs(config), groups: groups(config) }
 }
 
 /// The groups, in the order of configuration.

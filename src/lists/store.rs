@@ -55,8 +55,18 @@ pub struct Download {
     pub fetched_at: u64,
     /// Seconds since 1970 when the server last gave it or said that it is still the same.
     pub checked_at: u64,
+    /// Seconds since 1970 when this text first came; 0: it was downloaded before that was noted.
+    #[serde(default)]
+    pub changed_at: u64,
     /// The copy's version, as sixteen hexadecimal digits. Of any other text nothing here is true.
     pub version: String,
+}
+
+impl Download {
+    /// Seconds since 1970 when this text first came, as far as it is known.
+    pub fn came_at(&self) -> u64 {
+        if self.changed_at == 0 { self.fetched_at } else { self.changed_at }
+    }
 }
 
 /// A text that was found good, and is to be kept.

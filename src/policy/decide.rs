@@ -53,6 +53,9 @@ struct Situation<'p, 'a> {
     paused: bool,
 }
 
+/// All programs, as a mask.
+const ALL: u32 = u32::MAX;
+
 /// What the rules that match come to.
 #[derive(Default)]
 struct Noted {
@@ -114,6 +117,7 @@ impl Policy {
         verdict.bypass = noted.bypass;
         verdict.owner = owner.pass();
         if verdict.is_owners() {
+            noted.tally.finish(ALL, Passed::default(), verdict);
             return;
         }
         noted.tally.finish(owner.ignored, Passed::default(), verdict);
@@ -128,10 +132,10 @@ impl Policy {
     /// very policy and the same asking. Returns the verdict on both.
     pub fn on_answer(&self, question: &Verdict, asking: &Asking<'_>, links: &[Link]) -> Verdict {
         let mut verdict = question.clone();
-        if question.is_owners() || question.block().is_some() {
+        if question.block().is_some() {
             return verdict;
         }
-        verdict.answer_seen = true;
+        verdict.answer_seen = !question.is_owners();
         if links.is_empty() {
             return verdict;
         }
@@ -149,32 +153,35 @@ impl Policy {
             })
             .collect();
         let Noted { owner, bypass, .. } = noted;
-        verdict.bypass |= bypass;
-        if let Some(pass) = owner.pass().filter(|pass| pass.whole) {
-            return Verdict {
-                owner: Some(pass),
-                group: verdict.group,
-                answer_seen: true,
-                bypass: verdict.bypass,
-                ..Verdict::default()
-            };
+        verdict.bypass |= bypass && !question.is_owners();
+        let ignored = if question.is_owners() {
+            ALL
+        } else if let Some(pass) = owner.pass().filter(|pass| pass.whole) {
+            (verdict.owner, verdict.passed) = (Some(pass), Passed::default());
+            ALL
+        } else {
+            verdict.owner = verdict.owner.or(owner.pass());
+            owner.ignored
+        };
+        let passed = question.passed.and(ignored);
+        if ignored != 0 {
+            verdict.ignore(ignored);
         }
-        verdict.owner = verdict.owner.or(owner.pass());
-        let passed = question.passed.and(owner.ignored);
-        verdict.programs.retain(|said| owner.ignored & 1 << said.program == 0);
         let mut zones = Tally::default();
         for mut tally in tallies {
             zones.take_rpz(&mut tally);
-            tally.finish(owner.ignored, passed, &mut verdict);
+            tally.finish(ignored, passed, &mut verdict);
         }
-        zones.finish(owner.ignored, passed, &mut verdict);
+        zones.finish(ignored, passed, &mut verdict);
         verdict.programs.sort_by_key(|said| said.program);
         verdict
     }
 
     /// What must be known of the answer to a question for `on_answer` to decide.
     pub fn needs_for(&self, question: &Verdict) -> Needs {
-        if question.is_owners() { Needs::default() } else { self.needs[usize::from(question.group)] }
+        let needs = self.needs[usize::from(question.group)];
+        // What the owner passes waits for nothing but its answer.
+        if question.is_owners() { Needs { addresses: needs.addresses, ..Needs::default() } } else { needs }
     }
 
     /// Every rule that matches the question (link 0) or a link of the answer, and whose conditions hold; its mode is off

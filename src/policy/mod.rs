@@ -49,7 +49,7 @@ pub use rule::{
 };
 pub use schedule::{SCHEDULE_BYTES_MAX, Schedule, ScheduleError};
 pub use set::{Extra, Flags, Needs, OtherMatcher, PackedRule, PushError, RuleHead, RuleSet, RuleView, What};
-pub use standing::{Limit, Standing};
+pub use standing::{Limit, Modes, Standing};
 pub use table::Foreseen;
 pub use verdict::{Cause, Link, Outcome, OwnerPass, ProgramVerdict, Reached, Trigger, Verdict};
 pub use zone::{UnknownZone, Zone, shown_time};

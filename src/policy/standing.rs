@@ -1,6 +1,14 @@
 //! Which mode a list has for whom, and why it isn't the one that was written.
 
-use super::{GroupSpec, ListSpec, Mode, Pause, Policy, PolicySpec};
+use super::{GroupSpec, ListSpec, Mode, Pause, Policy, PolicySpec, ProgramSpec};
+
+/// Modes as they may be written: those of a policy, or others.
+#[derive(Clone, Debug)]
+pub struct Modes {
+    pub ceiling: Mode,
+    pub programs: Vec<ProgramSpec>,
+    pub groups: Vec<GroupSpec>,
+}
 
 /// A mode for clients of a group, and why it isn't the one that was written for it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -56,13 +64,31 @@ impl Policy {
         Standing { in_force: written.min(self.spec.mode), written, limit }
     }
 
-    /// The mode that a list would have for clients of a group if its program were set to `mode`, or its service alone.
-    pub fn list_mode_if(&self, list: usize, group: u16, whole_program: bool, mode: Mode) -> Mode {
-        let wanted = wanted_of(&self.spec, &self.spec.lists[list], self.group(group));
-        wanted.map_or(Mode::Enforce, |wanted| match whole_program {
-            true => Wanted { program: mode, ..wanted }.mode(),
-            false => Wanted { service: Some(mode), ..wanted }.mode(),
-        })
+    /// The lists of programs that would act if modes were others: which list, for clients of which group. Programs and
+    /// groups that aren't there now are left out; schedules and pauses don't count.
+    pub fn would_act(&self, modes: &Modes) -> Vec<(usize, u16)> {
+        let (mut act, groups) = (Vec::new(), 0..=u16::try_from(self.spec.groups.len()).unwrap_or(u16::MAX));
+        for group in groups {
+            let own = self.group(group).map(|own| modes.groups.iter().find(|other| other.name == own.name));
+            // A group that is gone; its clients are as others.
+            let Some(own) = own.map_or(Some(None), |found| found.map(Some)) else { continue };
+            for (at, list) in self.spec.lists.iter().enumerate() {
+                let program = list.program().map(|program| self.spec.programs[program].name.as_str());
+                let program = program.and_then(|name| modes.programs.iter().position(|own| own.name == name));
+                let wanted = program.map(|program| wanted_from(modes.ceiling, &modes.programs, program, list, own));
+                if wanted.is_some_and(|wanted| wanted.mode() == Mode::Enforce) {
+                    act.push((at, group));
+                }
+            }
+        }
+        act
+    }
+
+    /// The same without those that act now.
+    pub fn would_newly_act(&self, modes: &Modes) -> Vec<(usize, u16)> {
+        let mut act = self.would_act(modes);
+        act.retain(|&(list, group)| self.list_standing(list, group).in_force != Mode::Enforce);
+        act
     }
 
     /// The mode that a list has for clients of a group at a time, schedules and pauses counted.
@@ -135,14 +161,24 @@ impl Wanted {
 
 /// `None` for a list that is no program's.
 fn wanted_of(spec: &PolicySpec, list: &ListSpec, group: Option<&GroupSpec>) -> Option<Wanted> {
-    let index = list.program()?;
-    let program = &spec.programs[index];
+    Some(wanted_from(spec.mode, &spec.programs, list.program()?, list, group))
+}
+
+/// The same of the program of that number.
+fn wanted_from(
+    ceiling: Mode,
+    programs: &[ProgramSpec],
+    index: usize,
+    list: &ListSpec,
+    group: Option<&GroupSpec>,
+) -> Wanted {
+    let program = &programs[index];
     let of_group = group.and_then(|group| group.programs.get(&index).copied());
     let service = group.and_then(|group| group.services.get(&(index, list.service.clone())).copied());
     let service = service.or_else(|| program.services.get(&list.service).copied());
     let service = service.or(list.default).or_else(|| program.services.get("*").copied());
-    let ceiling = if list.never_acts { spec.mode.min(Mode::Shadow) } else { spec.mode };
-    Some(Wanted { ceiling, program: of_group.unwrap_or(program.mode), service })
+    let ceiling = if list.never_acts { ceiling.min(Mode::Shadow) } else { ceiling };
+    Wanted { ceiling, program: of_group.unwrap_or(program.mode), service }
 }
 
 #[cfg(test)]
@@ -192,10 +228,16 @@ mod tests {
             let standing = policy.program_standing(0, 0);
             assert_eq!((standing.in_force, standing.written), (program.min(ceiling), program));
             // What would be is what is, once it is set.
-            for mode in Mode::ALL {
-                let set = |program, service| self::policy(ceiling, program, service, None, never_acts).list_mode(0);
-                assert_eq!(policy.list_mode_if(0, 0, true, mode), set(mode, service));
-                assert_eq!(policy.list_mode_if(0, 0, false, mode), set(program, mode));
+            for (program, service, of_group) in
+                Mode::ALL.into_iter().flat_map(|mode| [(mode, service, None), (program, mode, Some(mode))])
+            {
+                let set = self::policy(ceiling, program, service, of_group, never_acts);
+                let PolicySpec { mode: ceiling, programs, groups, .. } = set.spec.clone();
+                let acts = |of: &Policy, group| of.list_standing(0, group).in_force == Mode::Enforce;
+                let act: Vec<_> = (0..2).filter(|&group| acts(&set, group)).map(|group| (0, group)).collect();
+                let newly: Vec<_> = act.iter().copied().filter(|&(_, group)| !acts(&policy, group)).collect();
+                let modes = Modes { ceiling, programs, groups };
+                assert_eq!((policy.would_act(&modes), policy.would_newly_act(&modes)), (act, newly));
             }
         }
     }

@@ -34,6 +34,17 @@ struct Found {
 struct Levels {
     enforce: Strongest,
     all: Strongest,
+    /// Of lists that are no response policy zones, and of those that are.
+    sides: [Sides; 2],
+}
+
+/// The strongest rule on each side, whichever side is stronger.
+#[derive(Clone, Copy, Default)]
+struct Sides {
+    /// That enforces.
+    block: Option<Cause>,
+    would_block: Option<Cause>,
+    except: Option<Cause>,
 }
 
 /// The strongest rule of response policy zones, and of all other lists.
@@ -73,6 +84,7 @@ impl Tally {
         if found.mode == Mode::Enforce {
             levels.enforce.add(found.is_rpz, found.cause);
         }
+        levels.sides[usize::from(found.is_rpz)].add(&found);
     }
 
     /// Takes over what response policy zones said of one link of an answer: among zones, all links are one.
@@ -81,6 +93,7 @@ impl Tally {
         self.spread();
         for (program, from) in &mut link.programs {
             let to = self.levels(*program);
+            to.sides[1].take(&std::mem::take(&mut from.sides[1]));
             for (from, to) in [(&mut from.enforce, &mut to.enforce), (&mut from.all, &mut to.all)] {
                 from.settle();
                 if let Some(cause) = from.rpz.take() {
@@ -95,10 +108,10 @@ impl Tally {
     pub fn finish(&self, ignored: u32, passed: Passed, verdict: &mut Verdict) {
         if let Some(Found { program, mode, cause, .. }) = &self.only {
             let enforce = (*mode == Mode::Enforce).then_some(cause);
-            conclude(*program, enforce, Some(cause), ignored, passed, verdict);
+            conclude(*program, enforce, Some(cause), None, ignored, passed, verdict);
         }
-        for (program, levels) in &self.programs {
-            conclude(*program, levels.enforce.strongest(), levels.all.strongest(), ignored, passed, verdict);
+        for (program, Levels { enforce, all, sides }) in &self.programs {
+            conclude(*program, enforce.strongest(), all.strongest(), Some(sides), ignored, passed, verdict);
         }
     }
 
@@ -111,12 +124,14 @@ impl Tally {
     }
 }
 
-/// Adds what a program says, by the strongest of its enforcing rules and of all.
+/// Adds what a program says, by the strongest of its enforcing rules and of all. `sides` is what else there is, if there is
+/// more than one rule.
 #[inline]
 fn conclude(
     program: u8,
     enforce: Option<&Cause>,
     all: Option<&Cause>,
+    sides: Option<&[Sides; 2]>,
     ignored: u32,
     passed: Passed,
     verdict: &mut Verdict,
@@ -124,7 +139,7 @@ fn conclude(
     let bit = 1u32 << program;
     // What passes at both levels was told of with the question, or the owner wants none of it.
     if (ignored | passed.enforce & passed.all) & bit != 0 {
-        return;
+        return overrule(blocks(program, enforce, all, sides), verdict);
     }
     let is = |cause: Option<&Cause>, effect| cause.is_some_and(|cause| cause.effect == effect);
     let (outcome, cause) = match (enforce, all) {
@@ -132,7 +147,7 @@ fn conclude(
         (_, Some(block)) if block.effect == Effect::Block && passed.all & bit == 0 => (Outcome::WouldBlock, block),
         (Some(except), _) if except.effect == Effect::Except => (Outcome::Except, except),
         (_, Some(except)) if except.effect == Effect::Except => (Outcome::Except, except),
-        _ => return,
+        _ => return overrule(blocks(program, enforce, all, sides), verdict),
     };
     if is(enforce, Effect::Except) {
         verdict.passed.enforce |= bit;
@@ -143,9 +158,65 @@ fn conclude(
     let said = ProgramVerdict { program, outcome, cause: *cause };
     match verdict.programs.iter_mut().find(|other| other.program == said.program) {
         // A block further down the answer outweighs an exception or a would-be block before it.
-        Some(before) if strength(outcome) > strength(before.outcome) => *before = said,
+        Some(before) if strength(outcome) > strength(before.outcome) => {
+            let before = std::mem::replace(before, said);
+            // What it was stronger than before it is stronger than no more.
+            verdict.overruled.retain(|other| other.program != program);
+            overrule(Some(before).filter(|before| before.outcome == Outcome::Except), verdict);
+        }
         Some(_) => {}
         None => verdict.programs.push(said),
+    }
+    match (outcome, sides) {
+        (Outcome::Except, _) => overrule(blocks(program, enforce, all, sides), verdict),
+        (_, None) => {}
+        (_, Some(sides)) => overrule(excepts(program, sides), verdict),
+    }
+}
+
+/// What a program would do if there were no exceptions.
+#[cold]
+fn blocks(
+    program: u8,
+    enforce: Option<&Cause>,
+    all: Option<&Cause>,
+    sides: Option<&[Sides; 2]>,
+) -> Option<ProgramVerdict> {
+    let said = |outcome| move |cause: &Cause| ProgramVerdict { program, outcome, cause: *cause };
+    let side = |of: fn(&Sides) -> &Option<Cause>| {
+        let both = sides.into_iter().flatten().filter_map(|own| of(own).as_ref());
+        both.max_by_key(|cause| plain_rank(cause))
+    };
+    let is_block = |cause: &&Cause| cause.effect == Effect::Block;
+    let block = enforce.filter(is_block).or_else(|| side(|own| &own.block)).map(said(Outcome::Block));
+    let would = || all.filter(is_block).or_else(|| side(|own| &own.would_block)).map(said(Outcome::WouldBlock));
+    block.or_else(would)
+}
+
+/// The strongest exception of a program.
+fn excepts(program: u8, sides: &[Sides; 2]) -> Option<ProgramVerdict> {
+    let both = sides.iter().filter_map(|own| own.except.as_ref());
+    let cause = *both.max_by_key(|cause| plain_rank(cause))?;
+    Some(ProgramVerdict { program, outcome: Outcome::Except, cause })
+}
+
+impl Verdict {
+    /// Takes what these programs said for nothing.
+    pub(super) fn ignore(&mut self, programs: u32) {
+        let (ignored, kept): (SmallVec<[ProgramVerdict; 4]>, _) =
+            std::mem::take(&mut self.programs).into_iter().partition(|said| programs & 1 << said.program != 0);
+        self.programs = kept;
+        ignored.into_iter().for_each(|said| overrule(Some(said).filter(|said| said.outcome != Outcome::Except), self));
+    }
+}
+
+/// Notes what was weighed against what a program says; of one program what is strongest.
+fn overrule(said: Option<ProgramVerdict>, verdict: &mut Verdict) {
+    let Some(said) = said else { return };
+    match verdict.overruled.iter_mut().find(|other| other.program == said.program) {
+        Some(before) if strength(said.outcome) > strength(before.outcome) => *before = said,
+        Some(_) => {}
+        None => verdict.overruled.push(said),
     }
 }
 
@@ -154,6 +225,35 @@ fn strength(outcome: Outcome) -> u8 {
         Outcome::Block => 2,
         Outcome::WouldBlock => 1,
         Outcome::Except => 0,
+    }
+}
+
+impl Sides {
+    fn add(&mut self, Found { mode, cause, .. }: &Found) {
+        match cause.effect {
+            Effect::Except => keep_stronger(&mut self.except, cause),
+            Effect::Block => {
+                keep_stronger(&mut self.would_block, cause);
+                if *mode == Mode::Enforce {
+                    keep_stronger(&mut self.block, cause);
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, from: &Self) {
+        let Self { block, would_block, except } = from;
+        for (place, from) in
+            [(&mut self.block, block), (&mut self.would_block, would_block), (&mut self.except, except)]
+        {
+            from.iter().for_each(|cause| keep_stronger(place, cause));
+        }
+    }
+}
+
+fn keep_stronger(place: &mut Option<Cause>, cause: &Cause) {
+    if place.as_ref().is_none_or(|old| plain_rank(cause) > plain_rank(old)) {
+        *place = Some(*cause);
     }
 }
 

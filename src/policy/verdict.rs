@@ -193,6 +193,11 @@ pub struct Verdict {
     /// What each program with something to say said, in the order of configuration. Four fit without allocation;
     /// more programs than that hardly ever match one name.
     pub programs: SmallVec<[ProgramVerdict; 4]>,
+    /// What was weighed against that and lost, one of a program: what an exception lets pass that would be blocked but for
+    /// it, else an exception that something is stronger than. Of the owner's exceptions for all nothing is asked of name
+    /// servers, so what rules on those would have said isn't in it. Empty, and so without allocation, where no exception
+    /// matched.
+    pub overruled: Vec<ProgramVerdict>,
     /// The client's group: 0 for those in none, n for the n-th of the configuration.
     pub group: u16,
     /// The answer was looked at. False for a question that was blocked or answered without one: what rules on answers
@@ -234,6 +239,12 @@ impl Verdict {
     /// The program verdict that sets the action: the first in order of configuration that blocks.
     pub fn block(&self) -> Option<&ProgramVerdict> {
         self.programs.iter().find(|program| program.outcome == Outcome::Block)
+    }
+
+    /// True if nobody blocks it, and somebody would but for an exception.
+    pub fn needs_exception(&self) -> bool {
+        let blocks = |said: &ProgramVerdict| said.outcome != Outcome::Except;
+        self.overruled.iter().any(blocks) && !self.programs.iter().any(blocks)
     }
 
     /// True if nothing was said.

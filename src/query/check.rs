@@ -100,7 +100,8 @@ impl Checks {
         let Some(word) = label.and_then(|label| label.strip_prefix(CHECK_PREFIX)) else { return asked };
         let all = self.0.load();
         let Some(check) = all.iter().find(|check| check.is(word, now)) else { return asked };
-        let _is_noted = check.senders.iter().any(|sender| sender.is_for(client));
+        // More than there are places for are forgotten.
+        let _is_noted = check.senders.iter().any(|sender| sender.takes(client));
         check.address.or(asked)
     }
 }
@@ -116,8 +117,8 @@ impl Expected {
 }
 
 impl Sender {
-    /// Whether this place is for this address: it was before, or is from now on, because it was free.
-    fn is_for(&self, client: IpAddr) -> bool {
+    /// Notes this address in this place, if it is free; true if it stands here now.
+    fn takes(&self, client: IpAddr) -> bool {
         let is_free = self.state.load(Relaxed) == FREE;
         if !is_free || self.state.compare_exchange(FREE, TAKEN, Relaxed, Relaxed).is_err() {
             return self.address() == Some(client);

@@ -85,7 +85,7 @@ impl Pipeline {
         let found = self.finder.find(looked, deadline).await;
         let found = Found { resolution: behind(aliases, found.resolution), ..found };
         if found.cache == CacheUse::Miss {
-            record.upstream = Some(self.finder.upstream(&sought));
+            (record.upstream, record.server) = (Some(self.finder.upstream(&sought)), found.resolution.server);
             record.answer = Some(found.resolution.clone());
         }
         if let Some(target) = conclude(&reply, query, policy, &asking, verdict, &found, &mut record, out) {
@@ -121,6 +121,7 @@ impl Terms {
                 security: Security::Insecure,
                 ede: None,
                 delegations: Vec::new(),
+                server: None,
             }),
             Own::Leads(aliases, name) => {
                 let name_servers = NameServersWanted::No;

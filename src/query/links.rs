@@ -171,6 +171,7 @@ mod tests {
             security: Security::Insecure,
             ede: None,
             delegations: vec![delegation],
+            server: None,
         };
         let show = |needs| {
             let links = links(&"a.x".parse().unwrap(), RrType::A, &resolution, needs);

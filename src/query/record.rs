@@ -7,7 +7,7 @@ use crate::{
     resolve::{Resolution, Security},
 };
 use std::{
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -30,6 +30,8 @@ pub struct QueryRecord<'q> {
     pub cache: Option<CacheUse>,
     /// Who was asked, as `Resolve::upstream` numbers them; `None` if nobody was.
     pub upstream: Option<u8>,
+    /// The server that gave the last link of the answer, if anybody was asked and that is known.
+    pub server: Option<SocketAddr>,
     /// What was found, if it was resolved for this query.
     pub answer: Option<Arc<Resolution>>,
     pub verdict: Verdict,
@@ -87,6 +89,7 @@ impl<'q> QueryRecord<'q> {
             security: None,
             cache: None,
             upstream: None,
+            server: None,
             answer: None,
             verdict: Verdict::default(),
             policy: None,

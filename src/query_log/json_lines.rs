@@ -4,7 +4,7 @@ mod sink;
 
 pub(super) use sink::JsonSink;
 
-use super::row::{Fate, Row, Said, Verdicts};
+use super::row::{Fate, Owner, Row, Said, Verdicts, read_server, shown_server};
 use crate::{
     dns::{Rcode, RrType, Transport},
     policy::{Outcome, Trigger},
@@ -49,6 +49,10 @@ pub struct JsonRow<'a> {
     pub security: Option<Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upstream: Option<Cow<'a, str>>,
+    /// The server that gave the last link of the answer, if anybody was asked and that is known: a forwarder, or one of the
+    /// zone's. Its address, with its port if that isn't 53.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "is_false")]
     pub bypass: bool,
     #[serde(default, skip_serializing_if = "is_false")]
@@ -60,11 +64,20 @@ pub struct JsonRow<'a> {
     /// `blocked`, `would-block`, `excepted` or `passed`.
     #[schemars(extend("enum" = ["blocked", "would-block", "excepted", "passed"]))]
     pub fate: Cow<'a, str>,
-    /// Where the owner's exception stands that passed it.
+    /// Where the owner's exception stands that matched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<Cow<'a, str>>,
+    /// By which of its names: `example.com` with all below it, `=example.com`; left out if it is by a list of it.
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub owner_rule: Cow<'a, str>,
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub owner_reason: Cow<'a, str>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub verdicts: Vec<JsonSaid<'a>>,
+    /// What was weighed against that and lost: what would be blocked but for an exception, or an exception that something
+    /// else was stronger than.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub overruled: Vec<JsonSaid<'a>>,
 }
 
 /// What one program said, as JSON.
@@ -97,7 +110,7 @@ pub fn shown_micros(time: i64) -> String {
 
 impl<'a> JsonRow<'a> {
     pub fn of(row: &'a Row, instance: &'a str) -> Self {
-        let has_name = !row.name.is_empty();
+        let (has_name, owner) = (!row.name.is_empty(), row.verdicts.owner.as_ref());
         Self {
             time: shown_micros(row.time).into(),
             instance: instance.into(),
@@ -112,20 +125,30 @@ impl<'a> JsonRow<'a> {
             cache: row.cache.map(|cache| cache.word().into()),
             security: row.security.map(|security| security.word().into()),
             upstream: row.upstream.as_deref().map(Cow::from),
+            server: row.server.map(|server| shown_server(server).into()),
             bypass: row.bypass,
             dropped: row.dropped,
             aliases: row.aliases.as_slice().into(),
             addresses: row.addresses.as_slice().into(),
             fate: row.verdicts.fate().word().into(),
-            owner: row.verdicts.owner.as_deref().map(Cow::from),
+            owner: owner.map(|own| Cow::from(&*own.place)),
+            owner_rule: owner.map_or("", |own| &own.rule).into(),
+            owner_reason: owner.map_or("", |own| &own.reason).into(),
             verdicts: row.verdicts.said.iter().map(JsonSaid::of).collect(),
+            overruled: row.verdicts.overruled.iter().map(JsonSaid::of).collect(),
         }
     }
 
     /// The row, or the field that can't be read.
     pub fn row(&self) -> Result<Row, String> {
         let time: Timestamp = self.time.parse().map_err(|_| format!("time: {} is no time", self.time))?;
-        let said = self.verdicts.iter().map(JsonSaid::said).collect::<Result<_, _>>()?;
+        let said = |all: &[JsonSaid<'_>]| all.iter().map(JsonSaid::said).collect::<Result<_, _>>();
+        let owner = self.owner.as_deref().map(|place| Owner {
+            place: place.into(),
+            rule: (&*self.owner_rule).into(),
+            reason: (&*self.owner_reason).into(),
+        });
+        let verdicts = Verdicts::told(owner, said(&self.verdicts)?, said(&self.overruled)?, self.fate());
         let rr_type = self.rr_type.as_deref().unwrap_or("TYPE0");
         Ok(Row {
             time: time.as_microsecond(),
@@ -144,9 +167,10 @@ impl<'a> JsonRow<'a> {
                 .map(|text| word(&Security::ALL, Security::word, text, "security"))
                 .transpose()?,
             upstream: self.upstream.as_deref().map(Arc::from),
+            server: self.server.as_deref().and_then(read_server),
             bypass: self.bypass,
             dropped: self.dropped,
-            verdicts: Arc::new(Verdicts { owner: self.owner.as_deref().map(Arc::from), said }),
+            verdicts: Arc::new(verdicts),
             aliases: self.aliases.to_vec(),
             addresses: self.addresses.to_vec(),
         })

@@ -30,7 +30,7 @@ pub use names::PolicyNames;
 pub use pack::Packing;
 pub use privacy::Privacy;
 pub use rings::Place;
-pub use row::{Fate, Lead, Row, Said, Seen, Verdicts};
+pub use row::{Fate, Lead, Owner, Row, Said, Seen, Verdicts, shown_server};
 pub use search::{ClientLike, NameLike, Search};
 pub use sinks::{Prepared, Shown, check};
 

@@ -1,7 +1,7 @@
 //! Queries as octets, for the short way from whoever answers to whoever writes. Only this process reads them: `unpack`.
 //!
 //! Numbers are little-endian. A piece is its length (4), what it is (1), then fixed fields; of a query then the name in wire
-//! form, what programs said, the rules that aren't on names as texts, what the answer led to, and, if asked for, the
+//! form, what programs said and what of that was overruled, the rules that aren't on names as texts, what the answer led to, and, if asked for, the
 //! packets.
 
 use crate::{
@@ -10,7 +10,10 @@ use crate::{
     query::{QueryRecord, answer_links},
     resolve::Exchange,
 };
-use std::{net::IpAddr, time::Instant};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Instant,
+};
 
 /// Stands for "none" in fields of two octets, and of one.
 pub(super) const NONE: u16 = u16::MAX;
@@ -19,6 +22,9 @@ const NONE_SHORT: u8 = u8::MAX;
 pub(super) const SAID_BYTES: usize = 12;
 /// Links of one query that are packed: their count is an octet.
 const LINKS_MAX: usize = 254;
+
+/// Programs whose word on one query is packed: their count is an octet.
+const SAID_MAX: usize = u8::MAX as usize;
 
 /// What is packed of a query besides its record.
 #[derive(Clone, Copy, Default)]
@@ -36,6 +42,8 @@ pub(super) mod flag {
     pub(in crate::query_log) const PACKETS: u8 = 16;
     /// Where the answer led to is to be kept; without it, what stands there only names rules.
     pub(in crate::query_log) const ANSWERS: u8 = 32;
+    /// Who answered is known.
+    pub(in crate::query_log) const SERVER: u8 = 64;
 }
 
 /// Bits of what one program said.
@@ -57,8 +65,7 @@ pub fn pack_exchange(exchange: &Exchange<'_>, base: Instant, out: &mut Vec<u8>) 
     for time in [exchange.began, exchange.ended] {
         out.extend_from_slice(&(time.saturating_duration_since(base).as_micros() as u64).to_le_bytes());
     }
-    pack_address(exchange.server.ip(), out);
-    out.extend_from_slice(&exchange.server.port().to_le_bytes());
+    pack_server(exchange.server, out);
     out.extend_from_slice(&[u8::from(exchange.tcp), u8::from(exchange.response.is_some())]);
     pack_packets(exchange.question, exchange.response.unwrap_or_default(), out);
     end(start, out);
@@ -89,6 +96,11 @@ fn pack_address(address: IpAddr, out: &mut Vec<u8>) {
     out.extend_from_slice(&address.octets());
 }
 
+fn pack_server(server: SocketAddr, out: &mut Vec<u8>) {
+    pack_address(server.ip(), out);
+    out.extend_from_slice(&server.port().to_le_bytes());
+}
+
 fn pack_packets(query: &[u8], response: &[u8], out: &mut Vec<u8>) {
     for packet in [query, response] {
         out.extend_from_slice(&(packet.len() as u32).to_le_bytes());
@@ -108,7 +120,8 @@ pub fn pack(record: &QueryRecord<'_>, base: Instant, packing: &Packing<'_>, out:
         | set(record.transport == Transport::Tcp, flag::TCP)
         | set(record.question.is_some(), flag::QUESTION)
         | set(packing.packets.is_some(), flag::PACKETS)
-        | set(packing.answers, flag::ANSWERS);
+        | set(packing.answers, flag::ANSWERS)
+        | set(record.server.is_some(), flag::SERVER);
     let cache = record.cache.map_or(NONE_SHORT, |cache| cache as u8);
     let security = record.security.map_or(NONE_SHORT, |security| security as u8);
     out.extend_from_slice(&[flags, cache, security, record.upstream.unwrap_or(NONE_SHORT)]);
@@ -116,6 +129,9 @@ pub fn pack(record: &QueryRecord<'_>, base: Instant, packing: &Packing<'_>, out:
         out.extend_from_slice(&number.to_le_bytes());
     }
     out.extend_from_slice(&record.policy.map_or(0, |policy| policy.epoch()).to_le_bytes());
+    if let Some(server) = record.server {
+        pack_server(server, out);
+    }
     if let Some(Question { name, rr_type, .. }) = record.question {
         out.extend_from_slice(&rr_type.0.to_le_bytes());
         pack_name(name, out);
@@ -141,10 +157,13 @@ fn pack_name(name: &Name, out: &mut Vec<u8>) {
 fn pack_verdict(record: &QueryRecord<'_>, out: &mut Vec<u8>) {
     let verdict = &record.verdict;
     out.extend_from_slice(&verdict.owner.map_or(NONE, |pass| pass.exception).to_le_bytes());
-    out.push(verdict.programs.len().min(usize::from(u8::MAX)) as u8);
+    out.push(verdict.programs.len().min(SAID_MAX) as u8);
+    out.push(verdict.overruled.len().min(SAID_MAX) as u8);
+    let all = || verdict.programs.iter().take(SAID_MAX).chain(verdict.overruled.iter().take(SAID_MAX));
+    let said = verdict.programs.len().min(SAID_MAX);
     let acts = verdict.block().map(|said| said.program).filter(|_| !verdict.is_owners());
-    for ProgramVerdict { program, outcome, cause } in verdict.programs.iter().take(usize::from(u8::MAX)) {
-        let acted = *outcome == Outcome::Block && acts == Some(*program);
+    for (at, ProgramVerdict { program, outcome, cause }) in all().enumerate() {
+        let acted = at < said && *outcome == Outcome::Block && acts == Some(*program);
         out.extend_from_slice(&[
             *outcome as u8,
             set(acted, said::ACTED) | set(cause.by_client, said::BY_CLIENT),
@@ -157,7 +176,7 @@ fn pack_verdict(record: &QueryRecord<'_>, out: &mut Vec<u8>) {
         out.extend_from_slice(&cause.line.to_le_bytes());
     }
     // A rule on a name is told by how much of the name it covers; of others only the policy knows what they are.
-    for said in verdict.programs.iter().take(usize::from(u8::MAX)).filter(|said| said.cause.labels == 0) {
+    for said in all().filter(|said| said.cause.labels == 0) {
         let start = out.len();
         out.push(0);
         if let Some(policy) = record.policy {

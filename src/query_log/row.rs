@@ -7,7 +7,10 @@ use crate::{
     query::CacheUse,
     resolve::Security,
 };
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 /// One query and its outcome.
 #[derive(Clone, PartialEq, Debug)]
@@ -34,6 +37,8 @@ pub struct Row {
     pub security: Option<Security>,
     /// Who was asked, if anybody was: `recursion`, or `forward` and the zone.
     pub upstream: Option<Arc<str>>,
+    /// Which server gave the last link of the answer, if that is known: a forwarder, or one of the zone's.
+    pub server: Option<SocketAddr>,
     /// The client looks for a way round this resolver, or uses one.
     pub bypass: bool,
     /// It got no answer, because a program says so.
@@ -84,6 +89,7 @@ impl Default for Row {
             cache: None,
             security: None,
             upstream: None,
+            server: None,
             bypass: false,
             dropped: false,
             verdicts: Arc::default(),
@@ -91,6 +97,20 @@ impl Default for Row {
             addresses: Vec::new(),
         }
     }
+}
+
+/// The port that servers are asked at unless another is told.
+const PORT: u16 = 53;
+
+/// A server as people write it: its address, with the port if it isn't the usual one.
+pub fn shown_server(server: SocketAddr) -> String {
+    if server.port() == PORT { server.ip().to_string() } else { server.to_string() }
+}
+
+/// The other way round.
+pub(super) fn read_server(text: &str) -> Option<SocketAddr> {
+    let address = || Some(SocketAddr::new(text.parse().ok()?, PORT));
+    text.parse().ok().or_else(address)
 }
 
 /// Where a name led, as it is kept beside sums.
@@ -130,10 +150,40 @@ impl<'r> Seen<'r> {
 /// What all programs said of a query. Many queries share one.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Verdicts {
-    /// Where the owner's exception stands that passed it, as `file:line`.
-    pub owner: Option<Arc<str>>,
+    /// The owner's exception that matched, if one did.
+    pub owner: Option<Owner>,
     /// In order of configuration.
     pub said: Vec<Said>,
+    /// What was weighed against that and lost: what an exception lets pass that would be blocked but for it, or an exception
+    /// that something else was stronger than. One of a program at most.
+    pub overruled: Vec<Said>,
+    /// Exceptions matched, and nothing would be blocked without them. Of records from before that was known it is false.
+    pub needless: bool,
+}
+
+/// An exception of the owner's that matched.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Owner {
+    /// Where it stands, as `file:line`.
+    pub place: Arc<str>,
+    /// The names that it is for, with spaces between: `example.com` with all below it, `=example.com`. Empty if that isn't
+    /// known, or if it has lists.
+    pub rule: Arc<str>,
+    /// Empty if none is given, or if it isn't known.
+    pub reason: Arc<str>,
+}
+
+impl From<&str> for Owner {
+    fn from(place: &str) -> Self {
+        Self::at(place)
+    }
+}
+
+impl Owner {
+    /// Of which nothing else is known.
+    pub fn at(place: impl Into<Arc<str>>) -> Self {
+        Self { place: place.into(), ..Self::default() }
+    }
 }
 
 /// What stands for a rule on a client's address that privacy withholds.
@@ -164,7 +214,7 @@ pub enum Fate {
     Blocked,
     /// Nobody blocked it, and a program in shadow would.
     WouldBlock,
-    /// An exception let it pass.
+    /// An exception let it pass, without which it would be blocked.
     Excepted,
     Passed,
 }
@@ -184,17 +234,17 @@ impl Fate {
 
     /// What became of a query with this verdict.
     pub fn of(verdict: &Verdict) -> Self {
-        Self::from_said(verdict.programs.iter().map(|said| said.outcome), verdict.owner.is_some())
+        Self::from_said(verdict.programs.iter().map(|said| said.outcome), verdict.needs_exception())
     }
 
-    /// The strongest of what was said; `by_owner`: one of the owner's exceptions matched.
-    fn from_said(said: impl Iterator<Item = Outcome>, by_owner: bool) -> Self {
-        let (mut would, mut excepted) = (false, by_owner);
+    /// The strongest of what was said; `excepted`: an exception matched without which it would be blocked.
+    fn from_said(said: impl Iterator<Item = Outcome>, excepted: bool) -> Self {
+        let mut would = false;
         for outcome in said {
             match outcome {
                 Outcome::Block => return Self::Blocked,
                 Outcome::WouldBlock => would = true,
-                Outcome::Except => excepted = true,
+                Outcome::Except => {}
             }
         }
         match (would, excepted) {
@@ -206,9 +256,24 @@ impl Fate {
 }
 
 impl Verdicts {
+    /// What was said of a query, as it was decided.
+    pub fn new(owner: Option<Owner>, said: Vec<Said>, overruled: Vec<Said>) -> Self {
+        let verdicts = Self { owner, said, overruled, needless: false };
+        let needed = verdicts.overruled.iter().any(|said| said.outcome != Outcome::Except);
+        Self { needless: verdicts.fate() == Fate::Excepted && !needed, ..verdicts }
+    }
+
+    /// The same as it was told with what became of the query.
+    pub fn told(owner: Option<Owner>, said: Vec<Said>, overruled: Vec<Said>, fate: Option<Fate>) -> Self {
+        let verdicts = Self { owner, said, overruled, needless: false };
+        Self { needless: verdicts.fate() == Fate::Excepted && fate == Some(Fate::Passed), ..verdicts }
+    }
+
     /// What became of a query that all this was said of.
     pub fn fate(&self) -> Fate {
-        Fate::from_said(self.said.iter().map(|said| said.outcome), self.owner.is_some())
+        let by_list = || self.said.iter().any(|said| said.outcome == Outcome::Except);
+        let excepted = !self.needless && (self.owner.is_some() || by_list());
+        Fate::from_said(self.said.iter().map(|said| said.outcome), excepted)
     }
 
     /// Which of what was said decided that: what acted, else the first that says the same.

@@ -10,7 +10,7 @@ use std::net::IpAddr;
 pub struct Search {
     pub name: Option<NameLike>,
     pub client: Option<ClientLike>,
-    /// Some program said something, or this service of it, or a service of that name of any program.
+    /// Some program said something, or would have but for an exception, or this service of it, or a service of that name of any program.
     pub program: Option<String>,
     pub service: Option<String>,
     /// What became of it is one of these; none: whatever became of it.
@@ -78,7 +78,11 @@ impl Search {
         let (program, service) = (self.program.as_deref(), self.service.as_deref());
         let fits = |wanted: Option<&str>, own: &str| wanted.is_none_or(|wanted| wanted == own);
         !self.asks_said()
-            || verdicts.said.iter().any(|said| fits(program, &said.program) && fits(service, &said.service))
+            || verdicts
+                .said
+                .iter()
+                .chain(&verdicts.overruled)
+                .any(|said| fits(program, &said.program) && fits(service, &said.service))
     }
 
     /// Whether it matters what programs said.
@@ -205,7 +209,7 @@ mod tests {
             name: "a.example".into(),
             client: "192.0.2.1".into(),
             rr_type: RrType::AAAA,
-            verdicts: Arc::new(Verdicts { owner: None, said: vec![said] }),
+            verdicts: Arc::new(Verdicts { said: vec![said.clone()], ..Verdicts::default() }),
             ..Row::default()
         };
         let word = |text: &str| Some(text.to_owned());
@@ -229,5 +233,9 @@ mod tests {
             assert_eq!(search.finds(&row), finds, "{search:?}");
         }
         assert!(!Search { program: word("p"), ..none() }.finds(&Row::default()));
+        let excepted = Verdicts { owner: Some("c.toml:3".into()), overruled: vec![said], ..Verdicts::default() };
+        let row = Row { verdicts: Arc::new(excepted), ..Row::default() };
+        assert!(Search { service: word("s"), fates: vec![Fate::Excepted], ..none() }.finds(&row));
+        assert!(!Search { service: word("t"), ..none() }.finds(&row));
     }
 }

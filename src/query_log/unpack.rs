@@ -3,9 +3,9 @@
 mod octets;
 
 use super::{
-    names::{ListNames, PolicyNames},
+    names::{ListNames, OwnerNames, PolicyNames},
     pack::{NONE, SAID_BYTES, flag, piece, said as said_bits},
-    row::{RULE_WITHHELD, Row, Said, Verdicts},
+    row::{Owner, RULE_WITHHELD, Row, Said, Verdicts},
 };
 use crate::{
     dns::{Rcode, RrType, Transport},
@@ -87,7 +87,7 @@ impl<'p> PackedExchange<'p> {
         let mut cursor = Cursor(self.0);
         let mut time = || cursor.array().map(|octets| base + u64::from_le_bytes(octets) as i64);
         let (began, ended) = (time()?, time()?);
-        let server = SocketAddr::new(cursor.address()?, cursor.short()?);
+        let server = cursor.server()?;
         let [tcp, is_answered] = cursor.array()?;
         let Packets { query, response } = cursor.packets()?;
         let transport = if tcp == 1 { Transport::Tcp } else { Transport::Udp };
@@ -151,6 +151,7 @@ impl Unpacker {
         let (rcode, ede, group) = (cursor.short()?, cursor.short()?, cursor.short()?);
         let epoch = cursor.array().map(u64::from_le_bytes)?;
         let is_set = |bit| flags & bit != 0;
+        let server = if is_set(flag::SERVER) { Some(cursor.server()?) } else { None };
         let (mut wire, mut name, mut rr_type) = (&[][..], String::new(), RrType(0));
         if is_set(flag::QUESTION) {
             rr_type = RrType(cursor.short()?);
@@ -159,7 +160,8 @@ impl Unpacker {
         }
         let said_at = cursor.0;
         let owner = cursor.short()?;
-        let count = usize::from(cursor.octet()?);
+        let [said, overruled] = cursor.array()?;
+        let count = usize::from(said) + usize::from(overruled);
         let said = cursor.take(count * SAID_BYTES)?;
         for _ in said.chunks_exact(SAID_BYTES).filter(|said| said[LABELS_AT] == 0) {
             let length = usize::from(cursor.octet()?);
@@ -192,6 +194,7 @@ impl Unpacker {
             cache: CacheUse::ALL.get(usize::from(cache)).copied(),
             security: Security::ALL.get(usize::from(security)).copied(),
             upstream: self.upstreams.name(upstream),
+            server,
             bypass: is_set(flag::BYPASS),
             dropped: is_set(flag::DROPPED),
             verdicts,
@@ -219,8 +222,9 @@ impl Unpacker {
     ) -> Option<Arc<Verdicts>> {
         let (owner, rest) = packed.split_first_chunk::<2>()?;
         let owner = u16::from_le_bytes(*owner);
-        let (count, rest) = rest.split_first()?;
-        let (said, texts) = rest.split_at_checked(usize::from(*count) * SAID_BYTES)?;
+        let ([count, overruled], rest) = rest.split_first_chunk::<2>()?;
+        let (count, overruled) = (usize::from(*count), usize::from(*overruled));
+        let (said, texts) = rest.split_at_checked((count + overruled) * SAID_BYTES)?;
         let said = || said.chunks_exact(SAID_BYTES);
         let mut texts = Cursor(texts);
         self.key.clear();
@@ -229,12 +233,23 @@ impl Unpacker {
         for said in said() {
             self.key.extend_from_slice(rule_name(said, name, links));
         }
+        let exception = (owner != NONE).then(|| policy.and_then(|policy| policy.owner.get(usize::from(owner))));
+        // By which of its names is told too.
+        let led = links.iter().filter_map(|(_, link)| if let Linked::Name(wire) = link { Some(*wire) } else { None });
+        let rule = exception.flatten().and_then(|own| own.rule_of(std::iter::once(name).chain(led)));
+        if let Some((name, scope)) = rule {
+            self.key.push(scope as u8);
+            self.key.extend_from_slice(name.as_wire());
+        }
         if let Some(verdicts) = self.verdicts.get(&self.key[..]) {
             return Some(verdicts.clone());
         }
-        let owner = (owner != NONE).then(|| {
-            let place = policy.and_then(|policy| policy.owner.get(usize::from(owner)).cloned());
-            place.unwrap_or_else(|| self.gone.clone())
+        let owner = exception.map(|own| match own {
+            Some(OwnerNames { place, reason, .. }) => {
+                let rule = rule.map_or_else(|| "".into(), |(name, scope)| format!("{}{name}", scope.prefix()).into());
+                Owner { place: place.clone(), rule, reason: reason.clone() }
+            }
+            None => Owner::at(self.gone.clone()),
         });
         let said = said().map(|said| {
             let [outcome, bits, trigger, _, labels, scope] = *said.first_chunk::<6>()?;
@@ -269,7 +284,9 @@ impl Unpacker {
                 acted: bits & said_bits::ACTED != 0,
             })
         });
-        let verdicts = Arc::new(Verdicts { owner, said: said.collect::<Option<_>>()? });
+        let mut said: Vec<Said> = said.collect::<Option<_>>()?;
+        let overruled = said.split_off(count);
+        let verdicts = Arc::new(Verdicts::new(owner, said, overruled));
         if self.verdicts.len() >= VERDICTS_MAX {
             self.verdicts.clear();
         }

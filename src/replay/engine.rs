@@ -203,7 +203,8 @@ impl Judged {
     const PASSED: Self = Self { fate: Fate::Passed, by: By::Nothing, group_by: GroupBy::Address };
 }
 
-/// A verdict in one word, as `Verdicts::fate` has it, and the rule that gave it.
+/// A verdict in one word, as `Verdicts::fate` has it but for exceptions that nothing is blocked without, and the rule that gave
+/// it.
 fn judged(verdict: &Verdict) -> Judged {
     let first = |outcome| verdict.programs.iter().find(|said| said.outcome == outcome);
     let by = |outcome| first(outcome).map(|said| By::Rule(said.cause.rule.list, said.cause.line));

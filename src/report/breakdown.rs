@@ -262,8 +262,8 @@ impl<'t> Breakdown<'t> {
         if let Some(kind) = kind {
             self.domains.group(domain).add(kind, name, client, cell);
         }
-        if let Some(place) = &opinion.verdicts.owner {
-            self.exceptions.group(place).add(Kind::Excepted, name, client, cell);
+        if let Some(owner) = &opinion.verdicts.owner {
+            self.exceptions.group(&owner.place).add(Kind::Excepted, name, client, cell);
         }
     }
 

@@ -358,7 +358,7 @@ fn exceptions(all: &Breakdown<'_>) -> HashMap<u32, BTreeSet<String>> {
         let verdicts = &all.tally.opinions.kept[key.opinion as usize].verdicts;
         let by_list = verdicts.said.iter().filter(|said| said.outcome == Outcome::Except);
         let by_list = by_list.map(|said| format!("{}/{} {}:{}", said.program, said.service, said.list, said.line));
-        let by_owner = verdicts.owner.as_deref().map(str::to_owned);
+        let by_owner = verdicts.owner.as_ref().map(|owner| owner.place.to_string());
         for place in by_list.chain(by_owner) {
             found.entry(all.names[key.name as usize].domain).or_default().insert(place);
         }

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     dns::Rcode,
     query::CacheUse,
-    query_log::{Fate, Lead, Row, Seen, Verdicts},
+    query_log::{Fate, Lead, Row, Said, Seen, Verdicts},
 };
 use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
 use std::{collections::BTreeMap, hash::Hash, sync::Arc};
@@ -188,7 +188,9 @@ impl Tally {
         self.count_day(day, client, count)?;
         let bypass = if row.bypass { count } else { 0 };
         let cell = Cell { queries: count, bypass, first, last: last.max(first) };
-        if fate == Fate::Passed {
+        // An exception that nothing is blocked without has matched all the same.
+        let is_excepted = opinion.is_some_and(|id| self.opinions.kept[id as usize].verdicts.needless);
+        if fate == Fate::Passed && !is_excepted {
             put(&mut self.passed, (name, client), PASSED_CELLS_MAX, cell)?;
         } else {
             put(&mut self.judged, JudgedKey { day, name, client, opinion: opinion? }, JUDGED_CELLS_MAX, cell)?;
@@ -260,8 +262,12 @@ impl Opinions {
             return (self.kept[id as usize].fate, Some(id));
         }
         let narrow = |program: &str| {
-            let said = verdicts.said.iter().filter(|said| *said.program == *program).cloned().collect();
-            Arc::new(Verdicts { owner: verdicts.owner.clone(), said })
+            let of = |all: &[Said]| all.iter().filter(|said| *said.program == *program).cloned().collect();
+            let (owner, said, overruled) = (verdicts.owner.clone(), of(&verdicts.said), of(&verdicts.overruled));
+            Arc::new(match verdicts.overruled.is_empty() {
+                true => Verdicts { owner, said, overruled, needless: verdicts.needless },
+                false => Verdicts::new(owner, said, overruled),
+            })
         };
         let narrowed = program.map_or_else(|| verdicts.clone(), narrow);
         let fate = narrowed.fate();

@@ -41,7 +41,7 @@ pub struct Stopped {
 /// `thorough` is for a client's question: then a DS question, too, is looked at for an alias. The validator asks for DS
 /// records of zones, where there is none, and should not wait for a zone's servers to hear what its parent knows.
 pub async fn chase(source: &impl Source, qname: &Name, rr_type: RrType, thorough: bool) -> Result<Link, Stopped> {
-    let mut whole = Link { rcode: Rcode::NOERROR, answer: Vec::new(), authority: Vec::new() };
+    let mut whole = Link { rcode: Rcode::NOERROR, answer: Vec::new(), authority: Vec::new(), server: None };
     let mut seen = vec![*qname];
     let mut name = *qname;
     while seen.len() <= LINKS_MAX {
@@ -124,6 +124,7 @@ fn finish(mut whole: Link, last: &Link, name: &Name, rr_type: RrType) -> Link {
     let is_asked = |record: &&Record| {
         record.owner == *name && (record.rr_type == rr_type || record.covered_type() == Some(rr_type))
     };
+    whole.server = last.server;
     let before = whole.answer.len();
     whole.answer.extend(last.answer.iter().filter(is_asked).cloned());
     if whole.answer.len() == before {
@@ -152,7 +153,7 @@ mod tests {
     impl Source for Table {
         async fn ask(&self, name: &Name, rr_type: RrType) -> LinkResult {
             self.asked.lock().unwrap().push(format!("{name}/{rr_type}"));
-            let nothing = Link { rcode: Rcode::NOERROR, answer: vec![], authority: vec![] };
+            let nothing = Link { rcode: Rcode::NOERROR, answer: vec![], authority: vec![], server: None };
             Ok(self.links.get(&(name.to_string(), rr_type)).cloned().unwrap_or(nothing))
         }
 
@@ -180,7 +181,8 @@ mod tests {
 
     fn link(rcode: Rcode, answer: &[(&str, RrType, &str)], soa: Option<&str>) -> Link {
         let answer = answer.iter().map(|(owner, rr_type, target)| record(owner, *rr_type, target)).collect();
-        Link { rcode, answer, authority: soa.map(|owner| record(owner, RrType::SOA, "")).into_iter().collect() }
+        let authority = soa.map(|owner| record(owner, RrType::SOA, "")).into_iter().collect();
+        Link { rcode, answer, authority, server: None }
     }
 
     /// `NXDOMAIN a CNAME, b A | z SOA`

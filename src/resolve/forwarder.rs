@@ -3,7 +3,8 @@
 use super::{
     kept,
     link::{
-        LinkResult, failure_code, from_hickory, from_hickory_rcode, negative_from_hickory, to_hickory, to_hickory_type,
+        LinkResult, failure_code, from_hickory_message, from_hickory_rcode, negative_from_hickory, to_hickory,
+        to_hickory_type,
     },
     observed::Observed,
 };
@@ -85,9 +86,7 @@ impl Forwarder {
             }
         };
         match result {
-            Ok(message) => {
-                from_hickory(from_hickory_rcode(message.response_code)?, message.answers, message.authorities)
-            }
+            Ok(message) => from_hickory_message(message),
             Err(NetError::Dns(DnsError::NoRecordsFound(none))) => {
                 let rcode = from_hickory_rcode(none.response_code)?;
                 negative_from_hickory(rcode, none.soa.map(|soa| soa.into_record_of_rdata()), none.authorities)

@@ -1,12 +1,13 @@
 //! One step of a resolution: what is known of one name and type, before aliases are followed.
 
+use super::heard;
 use crate::dns::{ExtendedError, MessageWriter, Name, Rcode, Record, RrType, Section, read_records};
 use hickory_resolver::proto::{
     op::{Message, ResponseCode},
     rr::{Name as HickoryName, Record as HickoryRecord, RecordType},
     serialize::binary::BinDecodable,
 };
-use std::{io, sync::Arc};
+use std::{io, net::SocketAddr, sync::Arc};
 
 /// What one question to one source brought.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,6 +17,8 @@ pub struct Link {
     /// May begin with aliases, may be empty.
     pub answer: Vec<Record>,
     pub authority: Vec<Record>,
+    /// Who gave it, if that is known.
+    pub server: Option<SocketAddr>,
 }
 
 /// The Extended DNS Error for a failure of the system's: 23 if the network gave it, 22 if a server was silent or unable.
@@ -59,10 +62,19 @@ pub fn from_hickory_rcode(rcode: ResponseCode) -> Result<Rcode, ExtendedError> {
     }
 }
 
+/// A hickory message as plain records, proofs included, with who gave it.
+pub fn from_hickory_message(mut message: Message) -> LinkResult {
+    let server = heard::take(&mut message.additionals);
+    let rcode = from_hickory_rcode(message.response_code)?;
+    let link = from_hickory(rcode, message.answers, message.authorities)?;
+    Ok(Link { server: link.server.or(server), ..link })
+}
+
 /// Sections of a hickory message as plain records, proofs included.
 ///
 /// Everything goes through the wire form once, which is the one form both sides agree upon.
-pub fn from_hickory(rcode: Rcode, answers: Vec<HickoryRecord>, authorities: Vec<HickoryRecord>) -> LinkResult {
+fn from_hickory(rcode: Rcode, answers: Vec<HickoryRecord>, mut authorities: Vec<HickoryRecord>) -> LinkResult {
+    let server = heard::take(&mut authorities);
     let mut message = Message::query();
     message.answers = answers;
     message.authorities = authorities;
@@ -77,7 +89,7 @@ pub fn from_hickory(rcode: Rcode, answers: Vec<HickoryRecord>, authorities: Vec<
             Section::Additional => {}
         }
     }
-    Ok(Link { rcode, answer, authority })
+    Ok(Link { rcode, answer, authority, server })
 }
 
 /// A negative answer from the parts in which hickory hands it over: the SOA apart from the proofs.

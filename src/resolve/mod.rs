@@ -6,6 +6,7 @@
 //!        ├ recursor   hickory's Recursor, validation off
 //!        └ forwarder  hickory's name server pools
 //!        (kept: how long hickory remembers what it heard)
+//!        (heard: from which server a response came)
 //!    └ validate NLnet Labs' validator over the rebuilt message
 //!    └ name_servers  whose name servers the answer came from, if somebody wants to know
 //!        └ cuts      what is known of that, mostly because `observed` heard it pass
@@ -18,6 +19,7 @@ mod anchors;
 mod chase;
 mod cuts;
 mod forwarder;
+mod heard;
 mod kept;
 mod link;
 mod name_servers;
@@ -36,7 +38,11 @@ pub use upstreams::Upstreams;
 pub use wire::{PortMap, UpstreamCounters};
 
 use crate::dns::{ExtendedError, Name, Rcode, Record, RrType};
-use std::{future::Future, net::IpAddr, pin::Pin};
+use std::{
+    future::Future,
+    net::{IpAddr, SocketAddr},
+    pin::Pin,
+};
 
 /// Something that finds answers.
 pub trait Resolve: Send + Sync {
@@ -91,6 +97,8 @@ pub struct Resolution {
     /// The deepest zone at or above the name asked, then that of each alias followed; no zone twice. Empty unless
     /// wanted; may lack a zone whose name servers could not be learnt in time.
     pub delegations: Vec<Delegation>,
+    /// The server that gave the last link of the answer: a forwarder, or one of the zone's. `None` if that isn't known.
+    pub server: Option<SocketAddr>,
 }
 
 /// A zone and the name servers it is delegated to.
@@ -142,6 +150,7 @@ impl Resolution {
             security: Security::Unchecked,
             ede: Some(ede),
             delegations: Vec::new(),
+            server: None,
         }
     }
 }

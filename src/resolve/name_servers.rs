@@ -232,7 +232,7 @@ mod tests {
         async fn ask(&self, name: &Name, rr_type: RrType) -> LinkResult {
             let question = format!("{name} {rr_type} ");
             self.asked.lock().unwrap().push(question.trim().to_owned());
-            let mut link = Link { rcode: Rcode::NOERROR, answer: vec![], authority: vec![] };
+            let mut link = Link { rcode: Rcode::NOERROR, answer: vec![], authority: vec![], server: None };
             for answer in self.answers.iter().filter_map(|line| line.strip_prefix(&question)) {
                 match answer.strip_prefix("SOA ") {
                     Some(zone) => link.authority.push(record(zone, RrType::SOA, ".")),
@@ -288,7 +288,7 @@ mod tests {
         }
 
         async fn find(&self, asked: &str, link: &[(&str, RrType, &str)], wanted: NameServersWanted) -> String {
-            let mut whole = Link { rcode: Rcode::NOERROR, answer: vec![], authority: vec![] };
+            let mut whole = Link { rcode: Rcode::NOERROR, answer: vec![], authority: vec![], server: None };
             for (owner, rr_type, data) in link {
                 let section = if *rr_type == RrType::SOA { &mut whole.authority } else { &mut whole.answer };
                 section.push(record(owner, *rr_type, data));
@@ -415,7 +415,7 @@ mod tests {
         let begun = Instant::now().checked_sub(NOT_AFTER).unwrap();
         let searching = Searching::new(&["www.slow.com NS nobody"], None);
         let search = Search::new(searching.world.clone(), searching.cuts.clone(), begun);
-        let link = Link { rcode: Rcode::NOERROR, answer: vec![], authority: vec![] };
+        let link = Link { rcode: Rcode::NOERROR, answer: vec![], authority: vec![], server: None };
         let found = search.find(&name("www.slow.com"), RrType::A, &link, NameServersWanted::Names).await;
         assert!(found.is_empty() && begun.elapsed() < NOT_AFTER + WITHIN);
     }

@@ -3,6 +3,7 @@
 
 use super::{
     cuts::{Family, Said, ZoneCuts},
+    heard,
     link::from_hickory_name,
     wire::Wire,
 };
@@ -120,10 +121,11 @@ impl DnsHandle for ObservedConnection {
                 let response = answer.as_ref().ok().map(|response| response.as_buffer());
                 watch(&Exchange { server, tcp, question: &question, response, began, ended });
             }
-            let response = answer?;
+            let mut response = answer?;
             if let (Some(question), Some(cuts)) = (question, cuts) {
                 note(&cuts, &question, &response, server.ip(), ended);
             }
+            heard::note(&mut response, server);
             Ok(response)
         }))
     }

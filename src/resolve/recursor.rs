@@ -3,9 +3,7 @@
 use super::{
     anchors::Hints,
     kept,
-    link::{
-        LinkResult, failure_code, from_hickory, from_hickory_rcode, negative_from_hickory, to_hickory, to_hickory_type,
-    },
+    link::{LinkResult, failure_code, from_hickory_message, negative_from_hickory, to_hickory, to_hickory_type},
     observed::Observed,
 };
 use crate::dns::{ExtendedError, Name, Rcode, RrType};
@@ -65,9 +63,7 @@ impl Recursor {
     pub async fn ask(&self, name: &Name, rr_type: RrType) -> LinkResult {
         let query = Query::query(to_hickory(name), to_hickory_type(rr_type));
         match self.recursor.load_full().resolve(query, kept::now(), true).await {
-            Ok(message) => {
-                from_hickory(from_hickory_rcode(message.response_code)?, message.answers, message.authorities)
-            }
+            Ok(message) => from_hickory_message(message),
             Err(RecursorError::Negative(none)) => {
                 let rcode = if none.is_nx_domain() { Rcode::NXDOMAIN } else { Rcode::NOERROR };
                 negative_from_hickory(rcode, none.soa.map(|soa| soa.into_record_of_rdata()), none.authorities)

@@ -128,7 +128,7 @@ impl Resolver {
             Ok(link) => link,
             // How far it came matters: an alias on the way may be blocked, whether or not its target can be reached.
             Err(Stopped { ede, answer }) => {
-                let link = Link { rcode: Rcode::SERVFAIL, answer, authority: Vec::new() };
+                let link = Link { rcode: Rcode::SERVFAIL, answer, authority: Vec::new(), server: None };
                 let delegations = match wanted.name_servers {
                     NameServersWanted::No => Vec::new(),
                     _ => known(&current.cuts, &name, rr_type, &link),
@@ -141,8 +141,8 @@ impl Resolver {
             self.judge(&current, &name, rr_type, &link, wanted),
             search.find(&name, rr_type, &link, wanted.name_servers)
         );
-        let Link { rcode, answer, authority } = link;
-        Resolution { rcode, answer, authority, security, ede, delegations }
+        let Link { rcode, answer, authority, server } = link;
+        Resolution { rcode, answer, authority, security, ede, delegations, server }
     }
 
     async fn judge(

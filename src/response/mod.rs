@@ -292,6 +292,7 @@ mod tests {
             security: Security::Secure,
             ede: Some(ExtendedError::new(3, "text")),
             delegations: vec![],
+            server: None,
         };
         let mut out = Vec::new();
         for (limit, records) in [(512, 0), (1232, 60), (65535, 60)] {

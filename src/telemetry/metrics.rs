@@ -51,7 +51,9 @@ pub struct ListGauge {
     /// False while a last good state is in force instead of what is on disk.
     pub healthy: bool,
     /// Seconds since this reading of the list came into force.
-    pub age_seconds: f64,
+    pub age_seconds: Option<f64>,
+    /// Since it was taken in.
+    pub loaded_seconds: f64,
     /// Of a list with a url: seconds since its server last gave it or said that it is still the same.
     pub download_age_seconds: Option<f64>,
 }
@@ -268,7 +270,7 @@ fn state(page: &mut Page, telemetry: &Telemetry, gauges: &Gauges) {
 
 fn lists(page: &mut Page, lists: &[ListGauge]) {
     type Value = fn(&ListGauge) -> Option<f64>;
-    let metrics: [(&str, &str, Value); 6] = [
+    let metrics: [(&str, &str, Value); 7] = [
         ("cleandns_list_rules", "Rules of a list.", |list| Some(list.rules as f64)),
         ("cleandns_list_skipped_lines", "Lines of a list that gave no rule.", |list| Some(list.skipped_lines as f64)),
         ("cleandns_list_held_rules", "Rules of a list that the safety gate held back.", |list| {
@@ -277,8 +279,13 @@ fn lists(page: &mut Page, lists: &[ListGauge]) {
         ("cleandns_list_healthy", "0 while a last good state stands in for a list.", |list| {
             Some(f64::from(u8::from(list.healthy)))
         }),
-        ("cleandns_list_age_seconds", "Time since this process took in a list's present content.", |list| {
-            Some(list.age_seconds)
+        (
+            "cleandns_list_age_seconds",
+            "Age of a list's content: since its file was written, or since it changed by its server's word.",
+            |list| list.age_seconds,
+        ),
+        ("cleandns_list_loaded_seconds", "Time since this process took in a list's present content.", |list| {
+            Some(list.loaded_seconds)
         }),
         (
             "cleandns_list_download_age_seconds",

@@ -1,6 +1,12 @@
 //! What tells one state of a file from another without reading it.
 
-use std::{fs::Metadata, io, os::unix::fs::MetadataExt, path::Path};
+use std::{
+    fs::Metadata,
+    io,
+    os::unix::fs::MetadataExt,
+    path::Path,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 /// What tells one state of a file from another without reading it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -21,6 +27,15 @@ impl Stamp {
     /// Tells one folder from another of the same name.
     pub fn identity(&self) -> (u64, u64) {
         (self.device, self.inode)
+    }
+
+    /// When the file was written.
+    pub fn modified(&self) -> SystemTime {
+        let (seconds, nanos) = self.modified;
+        let nanos = Duration::from_nanos(u64::try_from(nanos).unwrap_or(0));
+        let whole = Duration::from_secs(seconds.unsigned_abs());
+        let time = if seconds < 0 { UNIX_EPOCH.checked_sub(whole) } else { UNIX_EPOCH.checked_add(whole) };
+        time.and_then(|time| time.checked_add(nanos)).unwrap_or(UNIX_EPOCH)
     }
 
     /// Octets in the file.

@@ -204,6 +204,7 @@ fn resolution(name: &Name) -> Resolution {
         security: Security::Insecure,
         ede: None,
         delegations: vec![],
+        server: None,
     }
 }
 

@@ -102,7 +102,7 @@ impl<'k> Traffic<'k> {
             outcome: Outcome::Block,
             acted: true,
         };
-        let made = || Arc::new(Verdicts { owner: None, said: vec![said()] });
+        let made = || Arc::new(Verdicts { said: vec![said()], ..Verdicts::default() });
         self.verdicts.entry(rule).or_insert_with(made).clone()
     }
 }

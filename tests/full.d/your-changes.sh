@@ -41,6 +41,9 @@ until_true "the page tells of it" says "$page" -- "set strict to shadow for ever
 expect "and dig gets no block" dig "${at[@]}" blocked.example +tries=1 +time=5 -- "EDE: 22"
 shot programs
 press ".good button[name=change]"
+until_true "the undo leads past the preview too" says location.pathname+location.search -- "/programs/preview" "undo="
+expect "and nothing is blocked yet" dig "${at[@]}" blocked.example +tries=1 +time=5 -- "EDE: 22"
+press "main button[name=change]"
 until_true "undone" says "$page" -- "gave strict back to the configuration for everybody"
 until_true "and blocked again" dig "${at[@]}" blocked.example -- "strict/blocked blocked.list:2"
 go "/programs?group=kids"
@@ -50,6 +53,18 @@ expect "which says what breaks" says "$page" -- "nothing much" "Enforce watching
 shot preview
 press "button[value=enforce]"
 until_true "and back" says "$page" -- "set watching to enforce for clients of kids"
+expect "dig of one of them is blocked" dig -b 127.0.0.7 "${at[@]}" watched.example -- "watching/watched watched.list:4"
+expect "and nobody else's" dig "${at[@]}" watched.example +tries=1 +time=5 -- "EDE: 22"
+go /programs
+press "#strict button[value='blocked=shadow']"
+until_true "a single service is switched" says "$page" -- "set strict/blocked to shadow for everybody"
+expect "and dig gets no block of it" dig "${at[@]}" blocked.example +tries=1 +time=5 -- "EDE: 22"
+press "#strict button[value='blocked=']"
+until_true "back to what is configured it goes past the preview" says "$page" -- "strict/blocked as configured"
+expect "until then nothing is blocked" dig "${at[@]}" blocked.example +tries=1 +time=5 -- "EDE: 22"
+press "main button[name=mode]"
+until_true "then it is given back" says "$page" -- "gave strict/blocked back to the configuration for everybody"
+expect "and dig is blocked again" dig "${at[@]}" blocked.example -- "strict/blocked blocked.list:2"
 go "/except?name=blocked.example"
 succeeds "the form can be used by Tab alone" until_focus "Let it pass"
 keys ENTER
@@ -64,10 +79,12 @@ go /changes
 expect "all of it is written down" says "$page" -- "blocked game.example" "set strict to shadow"
 shot changes
 for width in 360 1280; do
-  at_browser POST /window/rect "{\"width\":$width,\"height\":900}" >/dev/null
+  # A window isn't made narrower than 500.
+  at_browser POST /goog/cdp/execute "{\"cmd\":\"Emulation.setDeviceMetricsOverride\",\"params\":{\"width\":$width,\"height\":900,\"deviceScaleFactor\":1,\"mobile\":false}}" >/dev/null
   for place in /programs /programs?group=kids "/programs/preview?program=strict" /except /changes; do
     go "$place"
-    expect "$place is as wide as the window of $width" says "document.documentElement.scrollWidth <= window.innerWidth" -- true
+    expect "$place is shown at $width" says window.innerWidth -- "$width"
+    expect "$place is as wide as that" says "document.documentElement.scrollWidth <= window.innerWidth" -- true
   done
 done
 at_browser POST /se/log '{"type":"browser"}' | tr '{' '\n' | grep '"level":"SEVERE"' >console || true

@@ -321,6 +321,7 @@ impl Resolve for Reverses {
             security: Security::Insecure,
             ede: None,
             delegations: Vec::new(),
+            server: None,
         };
         match name.labels().next() {
             Some(b"1") => resolution.rcode = Rcode::NXDOMAIN,

@@ -132,7 +132,7 @@ async fn a_mode_counts_for_the_next_query_and_an_undo_takes_it_back() {
     let programs = server.json("/api/v1/programs").await;
     assert_eq!(programs["programs"][0]["mode"]["mode"], "shadow");
     assert_eq!(programs["programs"][0]["changed"], true);
-    let undo = format!("POST /api/v1/changes/{change}/undo");
+    let undo = format!("POST /api/v1/changes/{change}/undo?confirmed=true");
     let undone = done(&server, &undo, json!({})).await;
     assert!(is_blocked(&server, "blocked.example").await);
     assert_eq!(file(&server), "", "nothing is left of it");
@@ -147,7 +147,8 @@ async fn a_mode_counts_for_the_next_query_and_an_undo_takes_it_back() {
     let (status, text) = send(&server, "GET /api/v1/overlay", "", None).await;
     assert_eq!((status, text.as_str().unwrap()), (200, file(&server).as_str()));
     // Given back to the configuration.
-    let told = done(&server, "DELETE /api/v1/modes", json!({ "program": "strict" })).await;
+    let strict = json!({ "program": "strict", "confirmed": true });
+    let told = done(&server, "DELETE /api/v1/modes", strict).await;
     assert_eq!(told["summary"], "gave strict back to the configuration for everybody");
     assert!(is_blocked(&server, "blocked.example").await);
     // What is so already is no change.
@@ -185,6 +186,56 @@ async fn enforcing_is_confirmed_and_a_group_has_modes_of_its_own() {
     running.stop().await;
     let server = start(folder, None, PROGRAMS).await;
     assert!(is_blocked_for(&server, KID, "watched.example").await);
+    server.running.stop().await;
+}
+
+/// What refuses a change that would block, unless whoever asks has seen what.
+async fn takes_confirming(server: &Server, line: &str, body: Value) {
+    let before = (file(server), audit(server).len());
+    let (status, kind, told) = refused(server, line, body.clone()).await;
+    assert_eq!((status, kind.as_str()), (409, "confirm"), "{line} {body}");
+    let detail = told["detail"].as_str().unwrap();
+    assert!(detail.starts_with("enforce blocks: ") && detail.contains("/preview"), "{told}");
+    assert_eq!((file(server), audit(server).len()), before, "nothing is changed");
+    let tried = if line.contains('?') { format!("{line}&dry_run=true") } else { format!("{line}?dry_run=true") };
+    assert_eq!(send(server, &tried, "", Some(&body)).await.0, 200, "it can be tried");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_makes_anything_enforce_is_confirmed_whichever_way_it_comes() {
+    let server = serve("").await;
+    let strict = |more: &str| serde_json::from_str::<Value>(&format!(r#"{{"program":"strict"{more}}}"#)).unwrap();
+    let confirmed = r#","confirmed":true"#;
+    let change = |told: Value| told["change"].as_u64().unwrap();
+    // Given back to the configuration, which says enforce.
+    let shadow = change(done(&server, "PUT /api/v1/modes", strict(r#","mode":"shadow""#)).await);
+    takes_confirming(&server, "DELETE /api/v1/modes", strict("")).await;
+    // Undone.
+    takes_confirming(&server, &format!("POST /api/v1/changes/{shadow}/undo"), json!({})).await;
+    assert!(!is_blocked(&server, "blocked.example").await);
+    let back = change(done(&server, "DELETE /api/v1/modes", strict(confirmed)).await);
+    assert!(is_blocked(&server, "blocked.example").await);
+    // The undo of that asks for less, and the undo of the undo for more again.
+    let undone = change(done(&server, &format!("POST /api/v1/changes/{back}/undo"), json!({})).await);
+    assert!(!is_blocked(&server, "blocked.example").await);
+    let again = format!("POST /api/v1/changes/{undone}/undo");
+    takes_confirming(&server, &again, json!({})).await;
+    done(&server, &format!("{again}?confirmed=true"), json!({})).await;
+    assert!(is_blocked(&server, "blocked.example").await);
+    // A mode that was written here and comes again by an undo, also where something holds it down for now.
+    let seen = |mode: &str| json!({ "program": "watching", "service": "seen", "mode": mode, "confirmed": true });
+    done(&server, "PUT /api/v1/modes", seen("enforce")).await;
+    let off = change(done(&server, "PUT /api/v1/modes", seen("off")).await);
+    takes_confirming(&server, &format!("POST /api/v1/changes/{off}/undo"), json!({})).await;
+    // For a group, and for the one service of it.
+    let kids = json!({ "program": "strict", "service": "block", "group": "kids", "mode": "shadow" });
+    let kids = change(done(&server, "PUT /api/v1/modes", kids).await);
+    assert!(!is_blocked_for(&server, KID, "blocked.example").await && is_blocked(&server, "blocked.example").await);
+    takes_confirming(&server, &format!("POST /api/v1/changes/{kids}/undo"), json!({})).await;
+    takes_confirming(&server, "DELETE /api/v1/modes", strict(r#","service":"block","group":"kids""#)).await;
+    // What is given back and stays in shadow needs nobody's word.
+    done(&server, "PUT /api/v1/modes", json!({ "program": "watching", "mode": "off" })).await;
+    done(&server, "DELETE /api/v1/modes", json!({ "program": "watching" })).await;
     server.running.stop().await;
 }
 

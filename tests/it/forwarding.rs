@@ -2,7 +2,7 @@
 //! it is not there.
 
 use crate::{
-    harness::{Answer, Ask, Server, folder, start, start_near},
+    harness::{Answer, Ask, Server, eventually, folder, start, start_near},
     internet::{Internet, answer_to, scripted},
     recursion::{AT_ONCE, BOGUS, PROMISE, outcome, wrong_answers},
 };
@@ -129,6 +129,13 @@ async fn timed(server: &Server, name: &str) -> (Answer, Duration) {
     (answer, started.elapsed())
 }
 
+/// The first of the rows of the log that a search finds, as soon as there are any.
+async fn eventually_some(server: &Server, search: &str) -> serde_json::Value {
+    let rows = async || server.json(search).await["rows"].as_array().cloned().unwrap_or_default();
+    eventually("it is recorded", || async { !rows().await.is_empty() }).await;
+    rows().await.pop().unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_zone_goes_to_its_forwarder_and_all_else_to_the_root() {
     let internet = Internet::start().await;
@@ -173,6 +180,24 @@ async fn a_zone_goes_to_its_forwarder_and_all_else_to_the_root() {
         for key in ["www.signed.org. A", "www.example.com. A", "middle.corp.example. A"] {
             assert_eq!(asked.of(key), 0, "{protocol} {key}");
         }
+        // The log tells who was asked, and which server gave the last link; of an answer from memory nobody did.
+        for (name, rr_type, upstream, is_forwarder) in [
+            ("host.corp.example", "A", "forward corp.example", true),
+            ("host.corp.example", "AAAA", "forward corp.example", true),
+            ("nx.corp.example", "A", "forward corp.example", true),
+            ("chain.corp.example", "A", "forward corp.example", true),
+            ("out.corp.example", "A", "forward corp.example", false),
+            ("www.signed.org", "A", "recursion", false),
+            ("xcorp.example", "A", "recursion", false),
+        ] {
+            let found = format!("/api/v1/log?name=%3D{name}&type={rr_type}&limit=10");
+            let row = eventually_some(&server, &found).await;
+            assert_eq!(row["upstream"], upstream, "{protocol} {row}");
+            let told = row["server"].as_str().unwrap_or_else(|| panic!("{protocol} {row}"));
+            assert_eq!(told == address.to_string(), is_forwarder, "{protocol} {row}");
+        }
+        let failed = eventually_some(&server, "/api/v1/log?name=%3Dfailing.corp.example").await;
+        assert_eq!((&failed["upstream"], failed.get("server")), (&serde_json::json!("forward corp.example"), None));
         // A blocked name is blocked behind a forwarder as anywhere.
         let answer = server.ask("to-blocked.corp.example", RrType::A).await;
         assert_eq!((answer.rcode, answer.ede_code()), (Rcode::NXDOMAIN, 15));

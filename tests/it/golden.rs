@@ -94,7 +94,8 @@ impl Asked {
         match () {
             () if has("block") => 0,
             () if has("would-block") => 1,
-            () if self.kind.is_owners || has("except") => 2,
+            // Without the owner's exception nothing would be blocked.
+            () if has("except") => 2,
             () => 3,
         }
     }
@@ -196,7 +197,10 @@ async fn traffic(server: &Server) -> (Vec<Asked>, u64) {
 async fn every_number_of_a_report_is_that_of_the_traffic() {
     let internet = Internet::start().await;
     let folder = folder();
-    write_list(&folder.path().join("strict.list"), &["blocked.com", "@passed.com", "=unasked.example", "192.0.2.0/24"]);
+    write_list(
+        &folder.path().join("strict.list"),
+        &["blocked.com", "@passed.com", "=unasked.example", "192.0.2.0/24", "passed.com"],
+    );
     write_list(&folder.path().join("watching.list"), &["*.blocked.com", "signed.org"]);
     write_list(&folder.path().join("silent.list"), &["=dropped.com"]);
     let server = start(folder, Some(&internet), CONFIG).await;
@@ -227,12 +231,13 @@ async fn every_number_of_a_report_is_that_of_the_traffic() {
     let never: serde_json::Value = serde_json::json!([
         { "line": 4, "rule": "=unasked.example" },
         { "line": 5, "rule": "192.0.2.0/24" },
+        { "line": 6, "rule": "passed.com" },
     ]);
     assert_eq!(report["rules_never_hit"].as_array().map(Vec::len), Some(1), "{}", report["rules_never_hit"]);
     let of_list = &report["rules_never_hit"][0];
     assert_eq!(
         (&of_list["list"], &of_list["there_are"], &of_list["rules"]),
-        (&"strict.list".into(), &2.into(), &never)
+        (&"strict.list".into(), &3.into(), &never)
     );
     check_clients(&report, &asked, unreadable, &totals);
     server.running.stop().await;

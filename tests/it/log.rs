@@ -103,6 +103,70 @@ async fn queries_are_found_by_all_that_is_kept_of_them() {
     server.running.stop().await;
 }
 
+/// What exceptions did is in the row: by which rule and why, what would be blocked but for them, and what was stronger.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_tells_which_exceptions_were_considered() {
+    let more = "[[policy.exception]]\nnames = [\"needless.example\", \"other.example\"]\nreason = \"<b>old\"\n";
+    let server = serve(more).await;
+    ask(&server).await;
+    for name in ["www.needless.example", "x.watched.example"] {
+        server.ask(name, RrType::A).await;
+    }
+    eventually("all recorded", || async { names(&server, "").await.len() >= 8 }).await;
+    let row = async |name: &str| server.json(&format!("/api/v1/log?name=%3D{name}")).await["rows"][0].clone();
+    let said = |row: &Value| -> Vec<String> {
+        let all = row["overruled"].as_array().into_iter().flatten();
+        let told = |own: &Value| {
+            ["outcome", "program", "service", "list", "rule"].map(|field| own[field].as_str().unwrap().to_owned())
+        };
+        all.map(|own| told(own).join(" ")).collect()
+    };
+    // The owner's exception for all: what both programs would have done.
+    let allowed = row("allowed.blocked.example").await;
+    assert_eq!(allowed["fate"], "excepted", "{allowed}");
+    assert_eq!(
+        (&allowed["owner_rule"], &allowed["owner_reason"]),
+        (&json!("=allowed.blocked.example"), &json!("we need it"))
+    );
+    let expected =
+        ["block strict shop strict.list blocked.example", "would-block watching cloud watching.list *.blocked.example"];
+    assert_eq!(said(&allowed), expected);
+    // So it is found by what would have blocked it.
+    for query in ["?service=strict/shop&verdict=excepted", "?program=watching&verdict=excepted"] {
+        assert_eq!(names(&server, query).await, ["allowed.blocked.example"], "{query}");
+    }
+    // Of its own page, with the lines; in the API as in the page.
+    let one = server.json(&format!("/api/v1/log/{}", allowed["id"])).await;
+    assert_eq!(one["lines"][0]["text"], "blocked.example # it is", "{one}");
+    assert_eq!(one["lines"].as_array().unwrap().len(), 2);
+    let (_, page) = server.get(&format!("/log/{}", allowed["id"])).await;
+    for part in [
+        "let it pass; but for it, strict/shop would have blocked it.",
+        "is for <code>=allowed.blocked.example</code>: we need it",
+        "strict/shop would block it, but for an exception",
+        "blocked.example # it is",
+        "/log?service=strict%2Fshop",
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    // A list's own exception: its program's rule is told, and another program is not passed by it.
+    let pass = row("pass.blocked.example").await;
+    assert_eq!(
+        (&pass["fate"], said(&pass)),
+        (&json!("would-block"), vec!["block strict shop strict.list blocked.example".to_owned()])
+    );
+    // One that nothing would have blocked is no exception made.
+    let needless = row("www.needless.example").await;
+    assert_eq!((&needless["fate"], said(&needless).len()), (&json!("passed"), 0), "{needless}");
+    assert_eq!((&needless["owner_rule"], &needless["owner_reason"]), (&json!("needless.example"), &json!("<b>old")));
+    let (_, page) = server.get(&format!("/log/{}", needless["id"])).await;
+    assert!(page.contains("Nothing would block it; your exception at ") && page.contains("&#60;b&#62;old"), "{page}");
+    assert_eq!(names(&server, "?verdict=excepted").await, ["allowed.blocked.example"]);
+    assert_eq!(server.metric("cleandns_query_fates_total", &["fate=\"excepted\""]).await, 1.0);
+    assert_eq!(server.json("/api/v1/overview").await["totals"]["excepted"]["part"], 1);
+    server.running.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_looked_for_is_a_problem() {
     let server = serve("").await;

@@ -22,8 +22,9 @@ use std::{
 /// What Prometheus itself adds to every series.
 const OF_TARGET: [&str; 2] = ["instance", "job"];
 /// Metrics that the dashboard doesn't show, and why.
-const NOT_SHOWN: [(&str, &str); 2] = [
+const NOT_SHOWN: [(&str, &str); 3] = [
     ("process_virtual_memory_bytes", "addresses cost nothing; it is there for others"),
+    ("cleandns_list_loaded_seconds", "the age of its content says more; it is there for who looks for a reload"),
     ("cleandns_query_log_files_gone_total", "whoever removes a file knows, and health tells everybody else"),
 ];
 /// Labels and the values they may have; `None`: names out of the configuration, which are as many as the owner wrote.
@@ -85,7 +86,8 @@ async fn page() -> Families {
         skipped_lines: 0,
         held_rules: 0,
         healthy: true,
-        age_seconds: 1.0,
+        age_seconds: Some(1.0),
+        loaded_seconds: 1.0,
         download_age_seconds: Some(1.0),
     };
     let gauges = Gauges { lists: vec![list], ..Gauges::default() };

@@ -115,15 +115,17 @@ async fn every_query_is_kept_once_with_all_that_was_decided() {
     let miss = find("www.signed.org", 0);
     assert_eq!((miss.client.as_str(), &*miss.group, miss.transport), ("127.0.0.9", "guests", Transport::Tcp));
     assert_eq!((miss.cache, miss.security), (Some(CacheUse::Miss), Some(Security::Secure)));
-    assert_eq!(miss.upstream.as_deref(), Some("recursion"));
+    assert_eq!((miss.upstream.as_deref(), miss.server.is_some()), (Some("recursion"), true));
     assert_eq!((miss.verdicts.fate(), miss.addresses.is_empty()), (Fate::WouldBlock, false));
     let hit = find("www.signed.org", 1);
     assert_eq!((hit.cache, hit.transport, hit.upstream.as_deref()), (Some(CacheUse::Hit), Transport::Udp, None));
+    assert_eq!(hit.server, None);
     assert!(hit.micros < miss.micros && hit.time >= miss.time);
 
     assert_eq!(find("www.passed.com", 0).verdicts.fate(), Fate::Excepted);
     let allowed = find("allowed.blocked.com", 0);
-    assert!(allowed.verdicts.owner.as_deref().unwrap().contains("cleandns.toml:"), "{:?}", allowed.verdicts);
+    let owner = allowed.verdicts.owner.as_ref().unwrap();
+    assert!(owner.place.contains("cleandns.toml:"), "{owner:?}");
     assert!(allowed.verdicts.said.iter().all(|said| !said.acted));
     assert!(find("use-application-dns.net", 0).bypass);
     let dropped = find("dropped.com", 0);

@@ -18,7 +18,7 @@ use std::{
     path::Path,
     sync::Arc,
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 use tempfile::TempDir;
 
@@ -311,4 +311,35 @@ async fn reasons(server: &Server, list: &str) -> Vec<String> {
     let of_list: Vec<String> = all.filter(|reason| reason.contains(Path::new(list).to_str().unwrap())).collect();
     assert!(of_list.is_empty() || body["status"] == "degraded", "{body}");
     of_list
+}
+
+/// The age of a list is that of its content, and a restart doesn't make it young.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_is_as_old_as_its_file_over_a_restart() {
+    let mut folder = folder();
+    let path = folder.path().join("old.list");
+    write_list(&path, &["blocked.example"]);
+    let day = Duration::from_secs(86_400);
+    let written = SystemTime::now() - 300 * day;
+    fs::File::options().append(true).open(&path).unwrap().set_modified(written).unwrap();
+    let seconds = written.duration_since(UNIX_EPOCH).unwrap().as_secs();
+    for _ in 0..2 {
+        let server = start(folder, None, "[[program]]\nname = \"p\"\nlists = [{ path = \"old.list\" }]\n").await;
+        let list = server.json("/api/v1/lists").await["lists"][0].clone();
+        assert_eq!(list["changed_at"], seconds, "{list}");
+        assert!(list["since"].as_u64().unwrap() > seconds + 299 * 86_400, "{list}");
+        let of = ["list=\"old.list\""];
+        let age = server.metric("cleandns_list_age_seconds", &of).await;
+        let loaded = server.metric("cleandns_list_loaded_seconds", &of).await;
+        assert!((299.0..301.0).contains(&(age / 86_400.0)) && loaded < 86_400.0, "{age} {loaded}");
+        let overview = server.json("/api/v1/overview").await["lists"].clone();
+        assert!(overview["newest_change_seconds"].as_u64().unwrap() > 299 * 86_400, "{overview}");
+        for page in ["/", "/lists", "/lists/p/old.list"] {
+            let (_, text) = server.get(page).await;
+            assert!(text.contains("300 d"), "{page}: {text}");
+        }
+        let Server { running, folder: same, .. } = server;
+        running.stop().await;
+        folder = same;
+    }
 }

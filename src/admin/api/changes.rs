@@ -63,11 +63,10 @@ pub const OPERATIONS: &[Operation] = &[
         .more("To set `enforce` it takes `confirmed`: look at what it would block first.")
         .takes::<ModeAsked>()
         .refuses(&[Kind::Confirm, Kind::NoOverlay, Kind::NotYet, Kind::ChangedSince]),
-    lasting("delete", "/api/v1/modes", "Give a mode back to the configuration").takes::<ModeAsked>().refuses(&[
-        Kind::NoOverlay,
-        Kind::NotYet,
-        Kind::ChangedSince,
-    ]),
+    lasting("delete", "/api/v1/modes", "Give a mode back to the configuration")
+        .more("Where that makes something `enforce` it takes `confirmed`, as to set it does.")
+        .takes::<ModeAsked>()
+        .refuses(&[Kind::Confirm, Kind::NoOverlay, Kind::NotYet, Kind::ChangedSince]),
     change("put", "/api/v1/schedules", "Set when a program, or a group's own modes, hold")
         .tried()
         .takes::<ScheduleAsked>()
@@ -107,12 +106,10 @@ pub const OPERATIONS: &[Operation] = &[
         Kind::NoOverlay,
         Kind::ChangedSince,
     ]),
-    lasting("post", "/api/v1/changes/{change}/undo", "Undo a change, if nobody has changed it since").refuses(&[
-        Kind::NoSuchThing,
-        Kind::ChangedSince,
-        Kind::Invalid,
-        Kind::NoOverlay,
-    ]),
+    lasting("post", "/api/v1/changes/{change}/undo", "Undo a change, if nobody has changed it since")
+        .more("Where that makes something `enforce`, or lets rules through, it takes `confirmed`.")
+        .asks::<UndoAsked>()
+        .refuses(&[Kind::NoSuchThing, Kind::Confirm, Kind::ChangedSince, Kind::Invalid, Kind::NoOverlay]),
     openapi::get("/api/v1/overlay", "The file of what was changed here, as it is in force")
         .asks::<Nothing>()
         .gives_text("text/plain", "TOML; empty if nothing was changed."),
@@ -317,13 +314,24 @@ async fn remove_block(
     told(state.desk.remove::<OwnBlock>(&who, &id, dry_run).await, dry_run, false)
 }
 
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct UndoAsked {
+    /// It is checked and told, and nothing is changed.
+    #[serde(default)]
+    dry_run: bool,
+    /// Whoever asks for it has seen what it will block.
+    #[serde(default)]
+    confirmed: bool,
+}
+
 async fn undo_change(
     State(state): State<AdminState>,
     Operator(who): Operator,
     Number(change): Number<u64>,
-    Query(Try { dry_run }): Query<Try>,
+    Query(UndoAsked { dry_run, confirmed }): Query<UndoAsked>,
 ) -> Response {
-    told(undo(&state, &who, change, dry_run).await, dry_run, false)
+    told(undo(&state, &who, change, confirmed, dry_run).await, dry_run, false)
 }
 
 async fn overlay(State(state): State<AdminState>, Query(Nothing {}): Query<Nothing>) -> impl IntoResponse {

@@ -10,14 +10,15 @@ use super::{
         auth::{By, Role, Who},
         problem::{FieldProblem, Kind, Refusal},
     },
-    Changes,
+    Changes, to_confirm,
 };
 use crate::{
     config::{
         Config, Problems,
         overlay::{Applied, Entry, Key, Overlay, kind, told},
     },
-    lists::Published,
+    lists::{self, Published},
+    policy::Modes,
     settings::{Before, Changing, OverlayFile, WriteError},
 };
 use schemars::JsonSchema;
@@ -58,6 +59,15 @@ pub struct Wish {
     pub entry: Option<Entry>,
     /// What has to stand there now, if that matters, and the change that this undoes.
     pub undoes: Option<(u64, Option<Entry>)>,
+    /// Whoever asks has seen what it will block.
+    pub confirmed: bool,
+}
+
+impl Wish {
+    /// A wish that undoes nothing, and that nobody has confirmed.
+    pub fn new(what: &'static str, target: Target, entry: Option<Entry>) -> Self {
+        Self { what, target, entry, undoes: None, confirmed: false }
+    }
 }
 
 /// What became of a wish.
@@ -89,6 +99,8 @@ struct Checked {
     was: Option<Entry>,
     /// As it is written from now on.
     entry: Option<Entry>,
+    /// Why it takes somebody who has seen what it will block, if it does.
+    to_confirm: Option<&'static str>,
 }
 
 impl Desk {
@@ -132,6 +144,12 @@ impl Desk {
         applied.map(|applied| applied.config).map_err(|problems| refused(&problems))
     }
 
+    /// How far everything would go with an entry at a key, or none.
+    pub async fn modes_with(&self, key: Key, entry: Option<Entry>) -> Result<Modes, Refusal> {
+        let applied = self.file.tried(&self.overlay().with(key, entry), self.files().await);
+        applied.map(|applied| lists::modes(&applied.config)).map_err(|problems| refused(&problems))
+    }
+
     /// The time by which exceptions and blocks end, in seconds since 1970.
     pub fn now(&self) -> i64 {
         self.file.now()
@@ -157,6 +175,9 @@ impl Desk {
         };
         if dry_run || checked.was == checked.entry {
             return Ok(Done { in_force: !dry_run, ..done });
+        }
+        if let Some(why) = checked.to_confirm.filter(|_| !wish.confirmed) {
+            return Err(Refusal::new(Kind::Confirm, why));
         }
         let line = self.line(who, &wish, &checked);
         let (change, before) = self.keep(line.clone(), checked.overlay).await?;
@@ -188,7 +209,8 @@ impl Desk {
         let written = kept.with(key.clone(), wish.entry.clone()).to_string();
         // Read as the file will be: so it is known to be readable, and told in the words of the configuration.
         let overlay = Overlay::read(&written).map_err(|problems| refused(&problems))?;
-        let Applied { resting, .. } = self.file.tried(&overlay, files).map_err(|problems| refused(&problems))?;
+        let Applied { config, resting, .. } =
+            self.file.tried(&overlay, files).map_err(|problems| refused(&problems))?;
         if let Some(resting) = resting.iter().find(|resting| resting.key == key)
             && wish.entry.is_some()
             && wish.undoes.is_none()
@@ -196,7 +218,12 @@ impl Desk {
             return Err(Refusal::new(Kind::Invalid, resting.why.clone()));
         }
         let entry = overlay.entry(&key).cloned();
-        Ok(Checked { key, overlay, was, entry })
+        let policy = self.published.policy.load();
+        let to_confirm = policy.as_ref().and_then(|policy| {
+            let modes = || lists::modes(&config);
+            to_confirm::to_confirm(policy, &key, was.as_ref(), entry.as_ref(), modes)
+        });
+        Ok(Checked { key, overlay, was, entry, to_confirm })
     }
 
     /// What the audit log is to have of a wish.

@@ -82,14 +82,14 @@ impl Desk {
             until: asked.until.unwrap_or(before.until),
         };
         self.those_there(&files, &own.programs, &own.groups)?;
-        let wish = Wish { what: OwnException::WORD, target, entry: Some(own.entry()), undoes: None };
+        let wish = Wish::new(OwnException::WORD, target, Some(own.entry()));
         self.change(who, wish, dry_run).await
     }
 
     /// Removes an exception or a block that was made here.
     pub async fn remove<T: Numbered>(&self, who: &Who, id: &str, dry_run: bool) -> Result<Done, Refusal> {
         let (key, _) = self.own::<T>(id)?;
-        let wish = Wish { what: T::WORD, target: Target::Key(key), entry: None, undoes: None };
+        let wish = Wish::new(T::WORD, Target::Key(key), None);
         self.change(who, wish, dry_run).await
     }
 
@@ -128,7 +128,7 @@ impl Desk {
                 format!("{} passes it, and exceptions are stronger than blocks; remove it first", exception.place);
             return Err(Refusal::new(Kind::Excepted, detail));
         }
-        let wish = Wish { what: OwnBlock::WORD, target, entry: Some(own.entry()), undoes: None };
+        let wish = Wish::new(OwnBlock::WORD, target, Some(own.entry()));
         self.change(who, wish, dry_run).await
     }
 

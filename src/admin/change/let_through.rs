@@ -43,14 +43,9 @@ pub async fn let_through(
         DiffError::Fault(why) => Refusal::new(Kind::Fault, why),
         error => Refusal::field("names", error.to_string()),
     })?;
-    if !asked.confirmed && !dry_run {
-        let detail = "rules are held back because they cover so much: look at whom they would have hit (GET \
-                      /api/v1/lists/{program}/{list}/held), and ask again with confirmed";
-        return Err(Refusal::new(Kind::Confirm, detail));
-    }
     let own =
         OwnLetThrough { list: list.to_owned(), names: asked.names.clone(), reason: asked.reason.trim().to_owned() };
     let target = Target::New(OwnLetThrough::key);
-    let wish = Wish { what: OwnLetThrough::WORD, target, entry: Some(own.entry()), undoes: None };
+    let wish = Wish { confirmed: asked.confirmed, ..Wish::new(OwnLetThrough::WORD, target, Some(own.entry())) };
     state.desk.change(who, wish, dry_run).await
 }

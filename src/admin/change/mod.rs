@@ -13,6 +13,7 @@ pub mod pauses;
 mod pins;
 mod schedules;
 pub mod sessions;
+mod to_confirm;
 mod undo;
 
 pub use desk::{Desk, Done};
@@ -21,7 +22,7 @@ pub use let_through::{LetThroughAsked, let_through};
 pub use modes::{ModeAsked, set_mode};
 pub use pins::{ReleaseAsked, RollbackAsked, release, roll_back};
 pub use schedules::ScheduleAsked;
-pub use undo::undo;
+pub use undo::{Undoing, undo, what_it_undoes};
 
 use super::{
     AdminState,

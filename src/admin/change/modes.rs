@@ -34,7 +34,7 @@ pub struct ModeAsked {
     /// `None`: what the configuration says.
     #[serde(default)]
     pub mode: Option<String>,
-    /// Whoever asks for `enforce` has seen what it will block.
+    /// Whoever asks for `enforce`, or gives back what is to enforce, has seen what it will block.
     #[serde(default)]
     pub confirmed: bool,
 }
@@ -50,12 +50,7 @@ pub async fn set_mode(state: &AdminState, who: &Who, asked: &ModeAsked, dry_run:
         key if mode.is_none() && state.desk.overlay().entry(&key).is_some() => key,
         _ => key_of(asked, &policy, &published.status.load())?,
     };
-    if mode == Some(Mode::Enforce) && !asked.confirmed && !dry_run && written(&key, &policy) != Some(Mode::Enforce) {
-        let detail = "enforce blocks: look at what it would have blocked (GET /api/v1/programs/{program}/preview), and \
-                      ask again with confirmed";
-        return Err(Refusal::new(Kind::Confirm, detail));
-    }
-    let wish = Wish { what: "mode", target: Target::Key(key), entry: mode.map(Entry::Mode), undoes: None };
+    let wish = Wish { confirmed: asked.confirmed, ..Wish::new("mode", Target::Key(key), mode.map(Entry::Mode)) };
     state.desk.change(who, wish, dry_run).await
 }
 
@@ -93,22 +88,4 @@ fn written_key(asked: &ModeAsked) -> Key {
 
 fn read_mode(text: &str) -> Result<Mode, Refusal> {
     text.parse().map_err(|error: crate::policy::UnknownWord| Refusal::field("mode", error.to_string()))
-}
-
-/// The mode written at a key, in the configuration or upon it, as far as it is known.
-fn written(key: &Key, policy: &Policy) -> Option<Mode> {
-    let Key::Mode { group, program, service } = key else { return None };
-    let at = policy.programs().iter().position(|own| own.name == *program)?;
-    let own = &policy.programs()[at];
-    match (group, service) {
-        (None, None) => Some(own.mode),
-        (None, Some(service)) => own.services.get(service).copied(),
-        (Some(group), service) => {
-            let group = policy.groups().iter().find(|own| own.name == *group)?;
-            match service {
-                None => group.programs.get(&at).copied(),
-                Some(service) => group.services.get(&(at, service.clone())).copied(),
-            }
-        }
-    }
 }

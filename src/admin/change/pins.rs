@@ -52,7 +52,7 @@ pub async fn roll_back(state: &AdminState, who: &Who, asked: &RollbackAsked, dry
     let found = looking.await.map_err(|error| Refusal::new(Kind::Fault, error.to_string()))?;
     let version = found.map_err(|why| Refusal::field("version", why))?;
     let pin = OwnPin { version: shown_version(version), reason: asked.reason.trim().to_owned() };
-    let wish = Wish { what: "rollback", target: Target::Key(key), entry: Some(Entry::Pin(pin)), undoes: None };
+    let wish = Wish::new("rollback", Target::Key(key), Some(Entry::Pin(pin)));
     state.desk.change(who, wish, dry_run).await
 }
 
@@ -62,7 +62,7 @@ pub async fn release(state: &AdminState, who: &Who, asked: &ReleaseAsked, dry_ru
     if state.desk.overlay().entry(&key).is_none() {
         return Err(Refusal::new(Kind::NoSuchThing, format!("{} is not pinned", asked.list)));
     }
-    let wish = Wish { what: "release", target: Target::Key(key), entry: None, undoes: None };
+    let wish = Wish::new("release", Target::Key(key), None);
     state.desk.change(who, wish, dry_run).await
 }
 

@@ -49,7 +49,7 @@ impl Desk {
             _ => return Err(Refusal::new(Kind::Invalid, "write either a group or a program")),
         };
         let entry = asked.schedule.clone().map(Entry::Schedule);
-        let wish = Wish { what: "schedule", target: Target::Key(key), entry, undoes: None };
+        let wish = Wish::new("schedule", Target::Key(key), entry);
         // The option is called like what it schedules.
         self.change(who, wish, dry_run).await.map_err(|refusal| match refusal.fields.as_slice() {
             [own] => Refusal::field("schedule", own.message.clone()),

@@ -281,9 +281,18 @@ fn to_look_at(list: &ListView) -> Vec<String> {
     pinned.into_iter().chain(troubles).chain(held).chain(skipped).collect()
 }
 
-/// When a list's text came into force.
+/// When a list's text was taken in.
 fn since(list: &ListView) -> Option<Moment> {
-    list.since.map(|seconds| Moment(i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1_000_000)))
+    list.since.map(moment)
+}
+
+/// When a list's content last changed.
+fn changed(list: &ListView) -> Option<Moment> {
+    list.changed_at.map(moment)
+}
+
+fn moment(seconds: u64) -> Moment {
+    Moment(i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1_000_000))
 }
 
 /// The letter of a mode's colour and shape.

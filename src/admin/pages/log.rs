@@ -95,10 +95,10 @@ impl Line {
 /// Who said what became of it, `program/service` or where the owner's exception stands, and how many others said
 /// something.
 fn said(verdicts: &Verdicts) -> Option<(String, usize)> {
-    let Verdicts { owner, said } = verdicts;
+    let Verdicts { owner, said, .. } = verdicts;
     // An exception that is for some programs only let nothing pass where another one acts.
-    if let (Fate::Excepted, Some(place)) = (verdicts.fate(), owner) {
-        return Some((place.to_string(), said.len()));
+    if let (Fate::Excepted, Some(owner)) = (verdicts.fate(), owner) {
+        return Some((owner.place.to_string(), said.len()));
     }
     let first = said.get(verdicts.decisive()?)?;
     Some((format!("{}/{}", first.program, first.service), said.len() - 1 + usize::from(owner.is_some())))
@@ -240,7 +240,7 @@ mod tests {
             (None, vec![of(Outcome::Block, true)], Some(("strict/own", 0))),
             (None, vec![], None),
         ] {
-            let found = said(&Verdicts { owner, said: own });
+            let found = said(&Verdicts { owner, said: own, ..Verdicts::default() });
             assert_eq!(found.as_ref().map(|(who, others)| (who.as_str(), *others)), expected);
         }
     }

@@ -106,9 +106,18 @@ impl Page {
 
     /// How long ago a server said of each downloaded list that it is what it is; none: nothing is downloaded.
     fn oldest(&self) -> Option<String> {
-        let (seconds, now) = (self.view.lists.oldest_seconds?, self.view.now.time);
+        self.view.lists.oldest_seconds.map(|seconds| self.ago(seconds))
+    }
+
+    /// How long ago the content of any list last changed.
+    fn changed(&self) -> Option<String> {
+        self.view.lists.newest_change_seconds.map(|seconds| self.ago(seconds))
+    }
+
+    fn ago(&self, seconds: u64) -> String {
+        let now = self.view.now.time;
         let micros = i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1_000_000);
-        Some(ago(Moment(now.0.saturating_sub(micros)), now))
+        ago(Moment(now.0.saturating_sub(micros)), now)
     }
 
     fn speed(&self) -> impl Iterator<Item = (&'static str, &ByCache)> {

@@ -4,7 +4,7 @@ use super::super::{
     AdminState,
     auth::Reader,
     view::{
-        preview::{Hit, Measured, Preview, PreviewAsked, preview},
+        preview::{CONFIGURED, Hit, Measured, Preview, PreviewAsked, preview},
         programs::ModeView,
     },
 };
@@ -19,20 +19,46 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
+use serde::Deserialize;
 
 #[derive(Template)]
 #[template(path = "preview.html", config = "src/admin/pages/askama.toml")]
 struct Page {
     shell: Shell,
     view: Preview,
+    /// It is given back to the configuration.
+    configured: bool,
+    /// The change that is undone by it.
+    undo: Option<u64>,
 }
 
-/// `GET /programs/preview?program&service&group`
-pub async fn page(State(state): State<AdminState>, reader: Reader, Query(asked): Query<PreviewAsked>) -> Response {
-    match preview(&state, &asked).await {
+/// What is to be done, as its address has it.
+#[derive(Deserialize)]
+pub struct Wanted {
+    #[serde(default)]
+    program: String,
+    #[serde(default)]
+    service: String,
+    #[serde(default)]
+    group: String,
+    #[serde(default)]
+    mode: String,
+    undo: Option<u64>,
+}
+
+/// `GET /programs/preview?program&service&group&mode&undo`
+pub async fn page(
+    State(state): State<AdminState>,
+    reader: Reader,
+    Query(Wanted { program, service, group, mode, undo }): Query<Wanted>,
+) -> Response {
+    let configured = mode == CONFIGURED;
+    match preview(&state, &PreviewAsked { program, service, group, mode }).await {
         Some(view) => {
-            let shell = Shell::new(&state, reader, "/programs", format!("Enforce {}", what(&view)));
-            show(Page { shell, view })
+            let title =
+                if configured { format!("{} as configured", what(&view)) } else { format!("Enforce {}", what(&view)) };
+            let shell = Shell::new(&state, reader, "/programs", title);
+            show(Page { shell, view, configured, undo })
         }
         None => (StatusCode::NOT_FOUND, "there is no such program, service or group\n").into_response(),
     }

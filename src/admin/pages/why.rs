@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     policy::Outcome,
-    query_log::{Fate, Row, Said},
+    query_log::{Fate, Owner, Row, Said, shown_server},
     report::Moment,
 };
 use askama::Template;
@@ -21,7 +21,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 #[derive(Template)]
 #[template(path = "why.html", config = "src/admin/pages/askama.toml")]
@@ -77,10 +77,41 @@ impl Page {
                     who(Outcome::WouldBlock)
                 )
             }
-            (Fate::Excepted, Some(place)) => format!("Your exception at {place} let it pass."),
-            (Fate::Excepted, None) => format!("An exception of {} let it pass.", who(Outcome::Except)),
-            (Fate::Passed, _) => "No list says anything of it.".to_owned(),
+            (Fate::Excepted, owner) => {
+                let by = owner.as_ref().map(|owner| format!("Your exception at {}", owner.place));
+                let by = by.unwrap_or_else(|| format!("An exception of {}", who(Outcome::Except)));
+                let but_for_it = match self.but_for_exceptions().as_str() {
+                    "" => String::new(),
+                    who => format!("; but for it, {who}"),
+                };
+                format!("{by} let it pass{but_for_it}.")
+            }
+            (Fate::Passed, Some(owner)) => {
+                format!("Nothing would block it; your exception at {} is for it too.", owner.place)
+            }
+            (Fate::Passed, None) => match who(Outcome::Except).as_str() {
+                "" => "No list says anything of it.".to_owned(),
+                who => format!("Nothing would block it; an exception of {who} is for it."),
+            },
         }
+    }
+
+    /// What would have become of it without exceptions; empty if that isn't known.
+    fn but_for_exceptions(&self) -> String {
+        let all = |outcome: Outcome| {
+            let said = self.row().verdicts.overruled.iter().filter(|said| said.outcome == outcome);
+            said.map(|said| format!("{}/{}", said.program, said.service)).collect::<Vec<_>>().join(", ")
+        };
+        match (all(Outcome::Block).as_str(), all(Outcome::WouldBlock).as_str()) {
+            ("", "") => String::new(),
+            ("", would) => format!("{would}, in shadow, would say that it is to be blocked"),
+            (block, _) => format!("{block} would have blocked it"),
+        }
+    }
+
+    /// The owner's exception that matched.
+    fn owner(&self) -> Option<&Owner> {
+        self.row().verdicts.owner.as_ref()
     }
 
     /// Each verdict with the line that gave it.
@@ -88,9 +119,17 @@ impl Page {
         self.row().verdicts.said.iter().zip(&self.why.lines)
     }
 
+    /// The same of what was overruled.
+    fn overruled(&self) -> impl Iterator<Item = (&Said, &Line)> {
+        let verdicts = &self.row().verdicts;
+        verdicts.overruled.iter().zip(self.why.lines.iter().skip(verdicts.said.len()))
+    }
+
     /// Services to look for in the log, each once.
     fn services(&self) -> Vec<String> {
-        let mut all: Vec<String> = self.said().map(|(said, _)| format!("{}/{}", said.program, said.service)).collect();
+        let all = self.said().chain(self.overruled());
+        let mut all: Vec<String> = all.map(|(said, _)| format!("{}/{}", said.program, said.service)).collect();
+        all.sort_unstable();
         all.dedup();
         all
     }
@@ -108,6 +147,20 @@ impl Page {
             Some(_) => "resolved for it",
             None => "no answer was looked for",
         }
+    }
+}
+
+/// A server as people write it.
+fn server(server: &SocketAddr) -> String {
+    shown_server(*server)
+}
+
+/// The same of what was overruled.
+fn overruled(said: &Said) -> (&'static str, &'static str) {
+    match said.outcome {
+        Outcome::Block => ("p", "would block it, but for an exception"),
+        Outcome::WouldBlock => ("p", "would block it if it were enforced, but for an exception"),
+        Outcome::Except => ("p", "would let it pass, and something else is stronger"),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
         overlay::{Entry, OwnLetThrough},
     },
     dns::Name,
-    lists::{ListPath, ListState, Manner, TextDiff, differ, kept_text},
+    lists::{ListPath, ListState, Manner, TextDiff, differ},
     policy::{RuleSet, parse::Unusable},
 };
 use schemars::JsonSchema;
@@ -111,21 +111,17 @@ pub async fn held(
 
 /// The text of a list that counts now, or would if its rules weren't held back.
 struct TextNow {
-    paths: Vec<PathBuf>,
-    /// 0: whichever it is.
+    path: ListPath,
+    kept_at: Option<PathBuf>,
+    /// 0: nothing of it is in force, and whichever there is will do.
     version: u64,
     manner: Manner,
 }
 
 impl TextNow {
     fn of(list: &ListState) -> Self {
-        let kept = list.kept_at.as_deref().and_then(|place| Some(kept_text(place, list.version)?.path));
-        let file = match &list.path {
-            ListPath::File(path) => Some(path.clone()),
-            ListPath::Url { file, .. } => Some(file.clone()),
-            ListPath::Embedded(_) => None,
-        };
-        Self { paths: file.into_iter().chain(kept).collect(), version: list.version, manner: list.manner.clone() }
+        let ListState { path, kept_at, version, manner, .. } = list;
+        Self { path: path.clone(), kept_at: kept_at.clone(), version: *version, manner: manner.clone() }
     }
 
     /// The rules that some more names let through.
@@ -135,16 +131,22 @@ impl TextNow {
     }
 
     fn read(&self, manner: &Manner) -> Result<RuleSet, DiffError> {
-        let found = self.paths.iter().find_map(|path| {
-            let (reading, parsed) = manner.read(path).ok()?;
-            (self.version == 0 || reading.version == self.version).then_some(parsed)
-        });
-        match found {
-            Some(Ok(parsed)) => Ok(parsed.rules),
+        match manner.read_version(&self.path, self.kept_at.as_deref(), self.version) {
+            Some((Ok(parsed), _)) => Ok(parsed.rules),
             // Then nothing is in force.
-            Some(Err(Unusable::AllHeld { .. })) => Ok(RuleSet::default()),
-            Some(Err(unusable)) => Err(DiffError::NoVersion(unusable.to_string())),
-            None => Err(DiffError::NoVersion("its text isn't kept yet; try again in a moment".to_owned())),
+            Some((Err(Unusable::AllHeld { .. }), _)) => Ok(RuleSet::default()),
+            Some((Err(unusable), _)) => Err(DiffError::NoVersion(unusable.to_string())),
+            None => Err(DiffError::NoVersion(self.why_none().to_owned())),
+        }
+    }
+
+    fn why_none(&self) -> &'static str {
+        match (&self.path, self.version) {
+            (ListPath::Url { .. }, 0) => {
+                "nothing of this list was ever in force, and only what was is kept of a download; write the names as \
+                 `release` of the list in the configuration"
+            }
+            _ => "its text isn't kept yet; try again in a moment",
         }
     }
 }

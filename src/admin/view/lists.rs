@@ -61,8 +61,12 @@ pub struct ListView {
     pub warned: Vec<(u32, String)>,
     /// The first octets of the SHA-256 of the text in force, as hexadecimal digits.
     pub version: String,
-    /// Seconds since 1970 when this text came into force.
+    /// Seconds since 1970 when this process took the text in that is in force.
     pub since: Option<u64>,
+    /// Seconds since 1970 when that text last changed: when its file was written; of a list with a url what its server says
+    /// (`Last-Modified`), else when it came. Left out of lists inside the program, which are as old as that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed_at: Option<u64>,
     pub from_store: bool,
     pub trouble: Option<String>,
     /// What is in force perhaps isn't meant: why.
@@ -233,6 +237,7 @@ fn list_view(list: &ListState) -> ListView {
         warned: told(&list.warned),
         version: shown_version(list.version),
         since: list.since.map(seconds),
+        changed_at: list.changed_at.map(seconds),
         from_store: list.from_store,
         trouble: list.trouble.clone(),
         doubt: list.doubt.clone(),

@@ -70,7 +70,7 @@ impl From<Called> for ClientNamed {
 pub struct Why {
     pub id: i64,
     pub row: Row,
-    /// As many as there are verdicts.
+    /// As many as there are verdicts, and then as many as were overruled.
     pub lines: Vec<Line>,
     pub called: Called,
 }
@@ -93,6 +93,7 @@ pub struct Line {
 pub struct WhyView<'r> {
     #[serde(flatten)]
     pub row: LogRow<'r>,
+    /// Of each of `verdicts`, and then of each of `overruled`.
     pub lines: &'r [Line],
 }
 
@@ -155,7 +156,10 @@ pub async fn why(state: &AdminState, id: i64) -> Result<Option<Why>, Unread> {
         let row = reader.row(id)?;
         // Lines are read back from their files.
         let status = published.status.load();
-        Ok(row.map(|row| (row.verdicts.said.iter().map(|said| line(said, &status)).collect(), row)))
+        Ok(row.map(|row| {
+            let all = row.verdicts.said.iter().chain(&row.verdicts.overruled);
+            (all.map(|said| line(said, &status)).collect(), row)
+        }))
     });
     match found.await {
         Err(Unread::NotYet) => Ok(None),

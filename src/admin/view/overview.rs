@@ -108,6 +108,12 @@ pub struct ListsShare {
     pub count: usize,
     /// Of which something else is in force than what is meant.
     pub held: usize,
+    /// How long ago the content of the list changed that changed last, and of the one longest unchanged; as far as they are
+    /// known, which they aren't of lists inside the program.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub newest_change_seconds: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oldest_change_seconds: Option<u64>,
     /// Of downloaded lists: how long ago the server of the one longest unheard of said what it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub oldest_seconds: Option<u64>,
@@ -141,6 +147,8 @@ pub fn overview(state: &AdminState) -> Overview {
     let looked_for = uses.iter().sum();
     let time = SystemTime::now();
     let confirmed = status.lists.iter().filter_map(|list| list.confirmed_at);
+    let changed = || status.lists.iter().filter_map(|list| list.changed_at);
+    let age = |changed: SystemTime| time.duration_since(changed).unwrap_or_default().as_secs();
     Overview {
         now: Now { time: Moment(now.saturating_mul(1_000_000)), rate: state.minutes.rate() },
         state: readiness.word(),
@@ -164,6 +172,8 @@ pub fn overview(state: &AdminState) -> Overview {
         lists: ListsShare {
             count: status.lists.len(),
             held: status.lists.iter().filter(|list| list.is_held()).count(),
+            newest_change_seconds: changed().max().map(age),
+            oldest_change_seconds: changed().min().map(age),
             oldest_seconds: confirmed.min().map(|oldest| u64::try_from(now).unwrap_or(0).saturating_sub(oldest)),
         },
         lost: Lost {

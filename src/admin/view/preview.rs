@@ -7,8 +7,11 @@ use super::{
     recorded_until,
 };
 use crate::{
-    config::Privacy,
-    policy::{ListSpec, Mode, Outcome, Policy, Trigger},
+    config::{
+        DEFAULT_GROUP, Privacy,
+        overlay::{Entry, Key},
+    },
+    policy::{Mode, Modes, Outcome, Policy, Trigger},
     query::Pipeline,
     query_log::{
         Said, Seen,
@@ -47,10 +50,14 @@ pub struct PreviewAsked {
     /// Empty: everybody.
     #[serde(default)]
     pub group: String,
-    /// What it is to be set to; nothing else than `enforce` needs a preview.
+    /// What it is to be set to: `enforce`, also if it isn't said, or `configured`, back to what the configuration says.
+    /// Nothing else needs a preview.
     #[serde(default)]
     pub mode: String,
 }
+
+/// That it is given back to the configuration.
+pub const CONFIGURED: &str = "configured";
 
 /// What is known of what a mode would do.
 #[derive(Serialize, JsonSchema, Debug)]
@@ -107,9 +114,11 @@ pub struct Hit {
 
 /// Looks at what was recorded. `None`: there is no such thing.
 pub async fn preview(state: &AdminState, asked: &PreviewAsked) -> Option<Preview> {
-    if !matches!(asked.mode.as_str(), "" | "enforce") {
-        return None;
-    }
+    let entry = match asked.mode.as_str() {
+        "" | "enforce" => Some(Entry::Mode(Mode::Enforce)),
+        CONFIGURED => None,
+        _ => return None,
+    };
     let policy = state.health.published.policy.load_full()?;
     let all = programs(state, &asked.group)?;
     let program = all.programs.into_iter().find(|own| own.name == asked.program)?;
@@ -118,7 +127,11 @@ pub async fn preview(state: &AdminState, asked: &PreviewAsked) -> Option<Preview
         None => program.mode.clone(),
         Some(name) => program.services.iter().find(|own| own.name == name)?.modes.first()?.clone(),
     };
-    let enforced = enforced(&policy, &program, service, &asked.group);
+    let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+    let group = some(&asked.group).filter(|group| group != DEFAULT_GROUP);
+    let key = Key::Mode { group, program: program.name.clone(), service: some(&asked.service) };
+    let modes = state.desk.modes_with(key, entry).await.ok()?;
+    let enforced = enforced(&policy, &modes, &program, service, &asked.group);
     let (mut seen, mut caveats) = (Vec::new(), caveats(state, &program, service, &enforced, &asked.group));
     for hours in SPANS {
         match measured(state, &policy, &program.name, &enforced, &asked.group, hours).await {
@@ -148,18 +161,15 @@ pub async fn preview(state: &AdminState, asked: &PreviewAsked) -> Option<Preview
     })
 }
 
-/// The services that would be enforced.
-fn enforced(policy: &Policy, program: &Program, service: Option<&str>, group: &str) -> BTreeSet<String> {
-    let number = policy.groups().iter().position(|own| own.name == group).map_or(0, |at| at + 1);
-    let number = u16::try_from(number).unwrap_or(0);
-    let is_of = |list: &ListSpec| {
-        let own = list.program().map(|at| policy.programs()[at].name.as_str());
-        own == Some(program.name.as_str()) && service.is_none_or(|service| service == list.service)
-    };
-    let lists = policy.lists().iter().enumerate().filter(|(_, list)| is_of(list));
-    let enforced =
-        lists.filter(|&(at, _)| policy.list_mode_if(at, number, service.is_none(), Mode::Enforce) == Mode::Enforce);
-    enforced.map(|(_, list)| list.service.clone()).collect()
+/// The services that would be enforced, for clients of a group; without one: of any.
+fn enforced(policy: &Policy, modes: &Modes, program: &Program, service: Option<&str>, group: &str) -> BTreeSet<String> {
+    let acting = policy.would_act(modes).into_iter().filter(|&(list, own)| {
+        let list = &policy.lists()[list];
+        list.program().is_some_and(|at| policy.programs()[at].name == program.name)
+            && service.is_none_or(|service| service == list.service)
+            && (group.is_empty() || policy.group_name(own) == group)
+    });
+    acting.map(|(list, _)| policy.lists()[list].service.clone()).collect()
 }
 
 /// What the numbers can't say, and what would stay as it is.

@@ -146,8 +146,12 @@ fn at<T, U>(value: Spanned<T>, by: usize, inner: impl FnOnce(T) -> U) -> Spanned
 
 /// The dotted name of the option that a variable sets.
 pub fn option_of(variable: &str) -> String {
-    let option = variable.strip_prefix(super::world::OVERRIDES).unwrap_or(variable);
-    option.replace("__", ".").to_ascii_lowercase()
+    keys_of(variable).replace("__", ".").to_ascii_lowercase()
+}
+
+/// The variable without what all of them begin with.
+fn keys_of(variable: &str) -> &str {
+    variable.strip_prefix(super::world::OVERRIDES).unwrap_or(variable)
 }
 
 /// What a variable of the environment says: `CLEANDNS_SECTION__KEY`, a value as TOML has it, or else just text.
@@ -156,7 +160,7 @@ pub fn overriding<'a>(source: &Source<'a>, variable: &'a str) -> DeTable<'a> {
     let value = DeValue::parse(source.text).map_or(DeValue::String(source.text.into()), Spanned::into_inner);
     // All of it is at one place, which has no lines.
     let value = everywhere(value, &at);
-    let keys: Vec<&str> = variable.strip_prefix(super::world::OVERRIDES).unwrap_or(variable).split("__").collect();
+    let keys: Vec<&str> = keys_of(variable).split("__").collect();
     let mut table = DeTable::new();
     let mut inner = Some(value);
     for key in keys.into_iter().rev() {

@@ -36,10 +36,10 @@ impl fmt::Display for Key {
             }
             Self::GroupSchedule(group) => write!(f, "schedules/group/{group}"),
             Self::ProgramSchedule(program) => write!(f, "schedules/program/{program}"),
-            Self::Exception(number) => write!(f, "exception/e{number}"),
-            Self::Block(number) => write!(f, "block/b{number}"),
-            Self::Pin { program, list } => write!(f, "pin/{program}/{list}"),
-            Self::LetThrough(number) => write!(f, "let_through/l{number}"),
+            Self::Exception(_) => write!(f, "{}/{}", OwnException::WORD, self.id()),
+            Self::Block(_) => write!(f, "{}/{}", OwnBlock::WORD, self.id()),
+            Self::Pin { .. } => write!(f, "pin/{}", self.id()),
+            Self::LetThrough(_) => write!(f, "{}/{}", OwnLetThrough::WORD, self.id()),
         }
     }
 }
@@ -97,9 +97,9 @@ impl Key {
     /// The last part: what a person calls it in the place where such keys stand.
     pub fn id(&self) -> String {
         match self {
-            Self::Exception(number) => format!("e{number}"),
-            Self::Block(number) => format!("b{number}"),
-            Self::LetThrough(number) => format!("l{number}"),
+            Self::Exception(number) => format!("{}{number}", OwnException::LETTER),
+            Self::Block(number) => format!("{}{number}", OwnBlock::LETTER),
+            Self::LetThrough(number) => format!("{}{number}", OwnLetThrough::LETTER),
             Self::GroupSchedule(name) | Self::ProgramSchedule(name) => name.clone(),
             Self::Mode { program, service: None, .. } => program.clone(),
             Self::Mode { program, service: Some(service), .. } => format!("{program}/{service}"),

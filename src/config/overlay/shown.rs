@@ -1,6 +1,9 @@
 //! What an overlay makes of the values that a configuration shows.
 
-use super::{super::Shown, Entry, Key, Overlay, OwnException};
+use super::{
+    super::{DEFAULT_GROUP, Shown},
+    Entry, Key, OWN_PROGRAM, Overlay, OwnException,
+};
 use serde_json::{Map, Value};
 
 /// The options of a table.
@@ -37,11 +40,25 @@ impl Overlay {
                 (Key::ProgramSchedule(name), Entry::Schedule(schedule)) => {
                     named(all, "program", name).into_iter().for_each(|own| set(own, "schedule", text(schedule, &from)));
                 }
-                (Key::Exception(_), Entry::Exception(exception)) => add_exception(all, exception, &from),
+                (Key::Exception(_), Entry::Exception(exception)) => {
+                    let has_blocks = self.entries().any(|(key, _)| matches!(key, Key::Block(_)));
+                    let programs = those_there(all, "program", &exception.programs, has_blocks.then_some(OWN_PROGRAM));
+                    let groups = those_there(all, "group", &exception.groups, Some(DEFAULT_GROUP));
+                    if let (Some(programs), Some(groups)) = (programs, groups) {
+                        add_exception(all, &OwnException { programs, groups, ..exception.clone() }, &from);
+                    }
+                }
                 _ => {}
             }
         }
     }
+}
+
+/// Those of some names that tables have, or `besides`; `None`: there are some, and all of them are gone.
+fn those_there(all: &mut Options, array: &str, names: &[String], besides: Option<&str>) -> Option<Vec<String>> {
+    let mut is_there = |name: &&String| besides == Some(name.as_str()) || named(all, array, name).is_some();
+    let there: Vec<String> = names.iter().filter(|name| is_there(name)).cloned().collect();
+    (names.is_empty() || !there.is_empty()).then_some(there)
 }
 
 /// The table in double brackets that has this name.
@@ -109,4 +126,46 @@ fn text(text: &str, from: &str) -> Shown {
 fn list(texts: &[String], from: &str) -> Shown {
     let toml = toml::Value::Array(texts.iter().cloned().map(toml::Value::String).collect()).to_string();
     Shown::Value { toml, json: texts.into(), from: from.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The exceptions that are shown of programs `a` and group `g`, as options with their values.
+    fn exceptions(overlay: &str) -> Vec<Vec<(String, Value)>> {
+        let table = |name: &str| Shown::Tables(vec![vec![("name".to_owned(), text(name, "cleandns.toml:1"))]]);
+        let mut all = vec![("program".to_owned(), table("a")), ("group".to_owned(), table("g"))];
+        Overlay::read(overlay).unwrap().show("overlay.toml", &mut all);
+        let Some((_, Shown::Table(policy))) = all.iter().find(|(name, _)| name == "policy") else { return Vec::new() };
+        let Some((_, Shown::Tables(tables))) = policy.first() else { return Vec::new() };
+        let value = |shown: &Shown| match shown {
+            Shown::Value { json, .. } => json.clone(),
+            _ => Value::Null,
+        };
+        tables.iter().map(|own| own.iter().map(|(name, shown)| (name.clone(), value(shown))).collect()).collect()
+    }
+
+    #[test]
+    fn what_an_exception_names_is_shown_as_far_as_it_is_there() {
+        let one =
+            |more: &str| exceptions(&format!("version = 1\n[[exception]]\nid = 'e1'\nnames = ['x.example']\n{more}"));
+        let names = || ("names".to_owned(), serde_json::json!(["x.example"]));
+        let limit = |option: &str, to: &str| (option.to_owned(), serde_json::json!([to]));
+        for (more, expected) in [
+            ("", vec![vec![names()]]),
+            ("programs = ['a', 'gone']\n", vec![vec![names(), limit("programs", "a")]]),
+            ("groups = ['default', 'gone']\n", vec![vec![names(), limit("groups", "default")]]),
+            // It passes nothing until one of them is there again.
+            ("programs = ['gone']\n", vec![]),
+            ("groups = ['gone']\n", vec![]),
+            ("programs = ['own']\n", vec![]),
+            (
+                "programs = ['own']\n[[block]]\nid = 'b2'\nname = 'y.example'\n",
+                vec![vec![names(), limit("programs", "own")]],
+            ),
+        ] {
+            assert_eq!(one(more), expected, "{more}");
+        }
+    }
 }

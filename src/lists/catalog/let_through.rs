@@ -1,12 +1,7 @@
 //! Rules that the safety gate would hold back, and that somebody lets through: the text stays, and is read again.
 
 use super::{Catalog, Entry, Findings, ListPath, Loaded, Occasion, findings::is_among};
-use crate::{
-    dns::Name,
-    lists::{read::version_of, store::kept_text},
-    policy::parse::{Parsed, Unusable},
-    watch::Stamp,
-};
+use crate::{dns::Name, watch::Stamp};
 
 impl Catalog {
     /// Lets rules on some names through. `wanted`: for each list, in the order of the entries, on which.
@@ -25,10 +20,14 @@ impl Catalog {
     /// Reads what counts of a list as it is to be read now.
     fn read_again(&self, entry: &mut Entry, occasion: &Occasion, findings: &mut Findings) {
         let before = entry.loaded.clone();
-        match before.as_ref().and_then(|before| Some((before, self.same_text(entry, before.version)?))) {
+        match before.as_ref().and_then(|before| {
+            let read = self.manner(entry).read_version(&entry.path, self.place_of(entry).as_deref(), before.version)?;
+            Some((before, read))
+        }) {
             Some((before, (Ok(parsed), length))) => {
                 let now = Loaded::new(parsed, before.version, length);
-                entry.loaded = Some(Loaded { since: before.since, from_store: before.from_store, ..now });
+                let Loaded { since, from_store, written_at, .. } = *before;
+                entry.loaded = Some(Loaded { since, from_store, written_at, ..now });
                 entry.note_change(findings);
             }
             Some((_, (Err(unusable), _))) => {
@@ -71,22 +70,6 @@ impl Catalog {
             let place = entry.path.to_string();
             findings.troubles.retain(|trouble| trouble.place != place);
         }
-    }
-
-    /// The text of a version, wherever it is still to be had, and its octets.
-    fn same_text(&self, entry: &Entry, version: u64) -> Option<(Result<Parsed, Unusable>, u64)> {
-        let place = match &entry.path {
-            ListPath::Embedded(path) => {
-                let text = (self.embedded.read)(path).filter(|text| version_of(text) == version)?;
-                return Some((self.manner(entry).parse(&text), text.len() as u64));
-            }
-            ListPath::File(path) | ListPath::Url { file: path, .. } => path.clone(),
-        };
-        let kept = || Some(kept_text(&self.place_of(entry)?, version)?.path);
-        [Some(place), kept()].into_iter().flatten().find_map(|path| {
-            let (reading, parsed) = self.read_list(entry, &path).ok()?;
-            (reading.version == version).then(|| (parsed, reading.stamp.length()))
-        })
     }
 }
 

@@ -113,6 +113,7 @@ impl Catalog {
         let place = self.place_of(entry).ok_or_else(|| format!("no versions of it are kept, so not {shown}"))?;
         let kept = kept_text(&place, version).ok_or_else(|| format!("version {shown} of it is no longer kept"))?;
         let (reading, parsed) = self.manner(entry).read_kept(&kept)?;
-        Ok(Loaded { from_store: true, ..Loaded::new(parsed, version, reading.stamp.length()) })
+        // A kept text's time is when it came.
+        Ok(Loaded { from_store: true, ..Loaded::of(parsed, &reading) })
     }
 }

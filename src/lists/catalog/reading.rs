@@ -1,13 +1,13 @@
 //! Reads a list, and judges whether it is put in force.
 
-use super::{Catalog, Entry, Findings, ListPath, Loaded, Trouble, sources::Source};
+use super::{Catalog, Embedded, Entry, Findings, ListPath, Loaded, Trouble, sources::Source};
 use crate::{
     config::{self, ListSource, Location},
     dns::Name,
     lists::{
         read::{ReadFailure, Reading, read, shown_version, version_of},
         spec,
-        store::{Kept, TextAt},
+        store::{Kept, TextAt, kept_text},
     },
     policy::{
         Broad, Canaries, Gate, RuleSet, change_too_large,
@@ -26,6 +26,7 @@ pub struct Manner {
     /// Every rule is an exception.
     exceptions: bool,
     canaries: Arc<Canaries>,
+    embedded: Embedded,
 }
 
 impl Manner {
@@ -47,6 +48,31 @@ impl Manner {
             Ok((_, Err(unusable))) => Err(format!("version {shown} is of no use as lists are read now: {unusable}")),
             _ => Err(format!("version {shown} can't be read back")),
         }
+    }
+
+    /// Reads the text of a version, wherever it is still to be had: `path` is the list's own, `kept_at` where its copies lie.
+    /// 0: whichever there is. With its octets.
+    pub fn read_version(
+        &self,
+        path: &ListPath,
+        kept_at: Option<&Path>,
+        version: u64,
+    ) -> Option<(Result<Parsed, Unusable>, u64)> {
+        let is_it = |own: u64| version == 0 || own == version;
+        let file = match path {
+            ListPath::Embedded(path) => {
+                if let Some(text) = (self.embedded.read)(path).filter(|text| is_it(version_of(text))) {
+                    return Some((self.parse(&text), text.len() as u64));
+                }
+                None
+            }
+            ListPath::File(path) | ListPath::Url { file: path, .. } => Some(path.clone()),
+        };
+        let kept = kept_at.and_then(|place| Some(kept_text(place, version)?.path));
+        file.into_iter().chain(kept).find_map(|path| {
+            let (reading, parsed) = self.read(&path).ok()?;
+            is_it(reading.version).then(|| (parsed, reading.stamp.length()))
+        })
     }
 
     /// The same with rules on some more names let through.
@@ -163,7 +189,7 @@ impl Catalog {
     pub fn manner(&self, entry: &Entry) -> Manner {
         let Source { spec, exceptions, .. } = &self.sources[entry.source];
         let (let_through, canaries) = (entry.let_through.clone(), self.canaries.clone());
-        Manner { spec: spec.clone(), let_through, exceptions: *exceptions, canaries }
+        Manner { spec: spec.clone(), let_through, exceptions: *exceptions, canaries, embedded: self.embedded }
     }
 
     /// What to say of a list that became much longer or shorter than the one in force, if it did and that matters.
@@ -191,8 +217,11 @@ impl Catalog {
     /// Puts the copy at `place` in force, if it is good for anything.
     pub(super) fn load_copy(&self, entry: &mut Entry, place: &Path, findings: &mut Findings) {
         if let Ok((reading, Ok(parsed))) = self.read_list(entry, place) {
-            let own = Loaded::new(parsed, reading.version, reading.stamp.length());
-            entry.loaded = Some(Loaded { from_store: true, ..own });
+            let own = Loaded::of(parsed, &reading);
+            // A copy is written later than what it is a copy of; beside it lies when that text came.
+            let came = kept_text(place, reading.version).map(|kept| kept.since);
+            let written_at = own.written_at.into_iter().chain(came).min();
+            entry.loaded = Some(Loaded { from_store: true, written_at, ..own });
             entry.note_change(findings);
             if let ListPath::Url { file, .. } = &entry.path {
                 entry.have_kept(TextAt::Download(file.clone()), findings);

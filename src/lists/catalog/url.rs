@@ -145,13 +145,19 @@ impl Catalog {
             self.fail(entry, held(change, &last_good), findings);
             return Ok(());
         }
+        // A server that tells no time of change sends what is the same again.
+        let before = entry.remote.as_ref().and_then(|remote| remote.download.as_ref());
+        let version = shown_version(reading.version);
+        let before = before.filter(|before| before.url == order.url && before.version == version);
+        let changed_at = before.map_or_else(seconds_now, Download::came_at);
         let download = Download {
             url: order.url.clone(),
             etag: validators.etag.clone(),
             last_modified: validators.last_modified.clone(),
             fetched_at: seconds_now(),
             checked_at: seconds_now(),
-            version: shown_version(reading.version),
+            changed_at,
+            version,
         };
         let placed = store.accept(&order.into, &order.place, download.clone());
         placed.map_err(|error| format!("it can't be written to {}: {error}", store.folder().display()))?;
@@ -226,6 +232,13 @@ impl Remote {
         self.download.as_ref().map(|download| download.checked_at)
     }
 
+    /// When the text of this version last changed: as its server says, else when it came.
+    pub(super) fn changed_at(&self, version: u64) -> Option<SystemTime> {
+        let own = self.download.as_ref().filter(|own| own.version == shown_version(version))?;
+        let said = own.last_modified.as_deref().and_then(http_date);
+        Some(said.unwrap_or_else(|| UNIX_EPOCH + Duration::from_secs(own.came_at())))
+    }
+
     /// When what is in force was downloaded, as an aside.
     fn last_good(&self) -> String {
         match &self.download {
@@ -242,6 +255,13 @@ fn held(change: &str, last_good: &str) -> String {
         "what was downloaded is held back, since {change}; look at it, and write gate = \"off\" or \"warn\" on the \
          list if it is meant{last_good}"
     )
+}
+
+/// A time as HTTP has it (RFC 9110 §5.6.7): `Tue, 06 Jan 2026 04:10:00 GMT`. One in the future is of no use.
+fn http_date(text: &str) -> Option<SystemTime> {
+    let seconds = jiff::fmt::rfc2822::parse(text).ok()?.timestamp().as_second();
+    let time = UNIX_EPOCH + Duration::from_secs(u64::try_from(seconds).ok()?);
+    Some(time).filter(|time| *time <= SystemTime::now())
 }
 
 fn seconds_now() -> u64 {

@@ -64,7 +64,10 @@ pub struct ListState {
     pub warned: Told,
     /// Hash of the text in force; 0: nothing is.
     pub version: u64,
+    /// When this process took it in.
     pub since: Option<SystemTime>,
+    /// When its content last changed; `None`: it is as old as this program, or nothing is in force.
+    pub changed_at: Option<SystemTime>,
     /// Seconds since 1970 when the server of a list with a url last gave it or said that it is still the same.
     pub confirmed_at: Option<u64>,
     /// What is in force is a copy from the state folder.
@@ -162,6 +165,16 @@ impl Lists {
         self.catalog.entries().iter().map(name).collect()
     }
 
+    /// What configuration and pages call each list of the catalog: its program and its name. `None`: it is of an exception of the
+    /// owner's.
+    pub(super) fn called<'c>(&self, config: &'c Config) -> Vec<Option<(&'c str, String)>> {
+        let called = |(entry, name): (&Entry, String)| match entry.role {
+            Role::Program(program) => Some((config.programs[program].name.as_str(), name)),
+            Role::Owner(_) => None,
+        };
+        self.catalog.entries().iter().zip(self.names()).map(called).collect()
+    }
+
     pub(super) fn status(&self, policy: &Policy) -> ListStatus {
         let entries = self.catalog.entries().iter().zip(self.names());
         let (used, unused): (Vec<_>, Vec<_>) = entries.partition(|(entry, _)| entry.in_force().is_some());
@@ -207,6 +220,7 @@ impl Lists {
             warned: loaded.map(|loaded| loaded.warned.clone()).unwrap_or_default(),
             version: loaded.map_or(0, |loaded| loaded.version),
             since: loaded.map(|loaded| loaded.since),
+            changed_at: entry.changed_at(),
             confirmed_at: entry.confirmed_at(),
             from_store: loaded.is_some_and(|loaded| loaded.from_store),
             trouble: entry.trouble.clone(),
@@ -219,15 +233,13 @@ impl Lists {
 
     /// What was changed of lists that aren't there.
     fn without_list(&self) -> Vec<(String, String)> {
-        let Config { pins, let_through, programs, .. } = &*self.config;
+        let Config { pins, let_through, .. } = &*self.config;
         if pins.is_empty() && let_through.is_empty() {
             return Vec::new();
         }
-        let (entries, names) = (self.catalog.entries(), self.names());
-        let is_there = |program: &str, list: &str| {
-            let of_program = |entry: &Entry| matches!(entry.role, Role::Program(at) if programs[at].name == program);
-            entries.iter().zip(&names).any(|(own, name)| *name == list && of_program(own))
-        };
+        let called = self.called(&self.config);
+        let is_there =
+            |program: &str, list: &str| called.iter().flatten().any(|(own, name)| *own == program && name == list);
         let pins = pins.iter().map(|own| (&own.place, &own.program, &own.list));
         let let_through = let_through.iter().map(|own| (&own.place, &own.program, &own.list));
         let gone = pins.chain(let_through).filter(|(_, program, list)| !is_there(program, list));

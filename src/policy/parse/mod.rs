@@ -315,7 +315,8 @@ impl<'a> Parser<'a> {
             Reader::Rpz(mut zone) => {
                 zone.finish(&mut self.output);
                 self.output.set_zone(zone.zone().unwrap_or(Name::ROOT));
-                (Format::Rpz, Header::default())
+                let serial = zone.serial().map(|serial| ("serial".to_owned(), serial.to_string()));
+                (Format::Rpz, Header { fields: serial.into_iter().collect(), ..Header::default() })
             }
             Reader::Dnsmasq => (Format::Dnsmasq, Header::default()),
             Reader::Unbound(unbound) => {

@@ -42,6 +42,8 @@ struct Triggers {
     zone: Option<Name>,
     /// An SOA record has said it.
     is_said: bool,
+    /// Which version of itself the zone is, by that record.
+    serial: Option<u32>,
     /// The trigger of the last rule, and what its record said. Records of one trigger stand together in all but odd
     /// files, so this tells most contradictions.
     last: Option<(u64, Said)>,
@@ -67,7 +69,7 @@ pub(super) fn looks_like_zone(head: &str) -> bool {
 
 impl RpzReader {
     pub fn new() -> Self {
-        let triggers = Triggers { zone: None, is_said: false, last: None, answered: HashMap::default() };
+        let triggers = Triggers { zone: None, is_said: false, serial: None, last: None, answered: HashMap::default() };
         Self { records: ZoneReader::new(), triggers }
     }
 
@@ -88,6 +90,11 @@ impl RpzReader {
     /// The zone's name, as soon as a record has said it.
     pub fn zone(&self) -> Option<Name> {
         self.triggers.zone
+    }
+
+    /// The serial of its SOA record, if it has one.
+    pub fn serial(&self) -> Option<u32> {
+        self.triggers.serial
     }
 
     /// What names are relative to, for as long as it matters.
@@ -117,6 +124,9 @@ impl Triggers {
             // relative to this from now on.
             RrType::SOA if !self.is_said || self.zone == Some(*owner) => {
                 (self.zone, self.is_said) = (Some(*owner), true);
+                // The serial and four times are the last of its data (RFC 1035 §3.3.13).
+                let numbers = record.data.last_chunk::<20>().and_then(|numbers| numbers.first_chunk());
+                self.serial = self.serial.or(numbers.map(|serial| u32::from_be_bytes(*serial)));
                 return Ok(None);
             }
             RrType::NS if self.zone.is_none_or(|zone| zone == *owner) => return Ok(None),

@@ -410,3 +410,17 @@ fn zones_are_recognised() {
         assert_eq!(looks_like_zone(head), expected, "{head}");
     }
 }
+
+#[test]
+fn a_zone_tells_which_version_of_itself_it_is() {
+    let serial = |text: &str| crate::policy::parse::parse(text.as_bytes(), &crate::policy::parse::Options::default());
+    for (soa, expected) in [
+        ("@ IN SOA l. r.l. ( 2026010501 ; serial\n 2 3\n 4 5 )", Some("2026010501")),
+        ("@ 60 IN SOA localhost. root.localhost. 4294967295 2 3 4 5", Some("4294967295")),
+        ("", None),
+    ] {
+        let parsed = serial(&format!("$TTL 60\n$ORIGIN rpz.x.\n{soa}\na.test CNAME .\n")).unwrap();
+        let told = parsed.header.fields.iter().find(|(name, _)| name == "serial").map(|(_, value)| value.as_str());
+        assert_eq!((told, parsed.rules.len()), (expected, 1), "{soa}");
+    }
+}

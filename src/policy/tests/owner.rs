@@ -139,3 +139,68 @@ fn its_lists_pass_whatever_they_match() {
     let asked = name("ok.bad.test");
     assert!(policy.on_question(&Asking { pauses: &pauses, ..asking(&asked) }).is_owners());
 }
+
+/// What was overruled: outcome, program, list and line of each, and whether the query would be blocked but for exceptions.
+fn overruled(policy: &Policy, text: &str) -> (String, bool) {
+    let (asked, links) = query(text);
+    let asking = asking(&asked);
+    let verdict = policy.on_answer(&policy.on_question(&asking), &asking, &links);
+    let told = verdict.overruled.iter().map(|said| {
+        let line = said.cause.line;
+        format!("{} p{}/{}:{line}", said.outcome.word(), said.program, policy.lists()[said.cause.list()].service)
+    });
+    (told.collect::<Vec<_>>().join(", "), verdict.needs_exception())
+}
+
+#[test]
+fn what_an_exception_lets_pass_is_told_and_what_it_lost_against() {
+    let whole = policy(vec![exception(&["bad.test", "ok.test"])], vec![]);
+    for (asked, expected, needs) in [
+        ("bad.test", "block p0/s:2", true),
+        ("worse.bad.test", "block p0/s:2, block p1/t:2", true),
+        ("ok.test", "", false),
+        ("ok.test cname:x.bad.test", "block p0/s:2", true),
+        ("ok.test a:192.0.2.1", "block p0/s:3", true),
+        // An exception on what the answer leads to, and nothing that it is needed for.
+        ("good.test cname:ok.test", "", false),
+        ("good.test a:192.0.2.1 cname:ok.test", "block p0/s:3", true),
+        ("good.test a:192.0.2.1", "", false),
+        ("good.test", "", false),
+    ] {
+        assert_eq!(overruled(&whole, asked), (expected.to_owned(), needs), "{asked}");
+    }
+    // Limited to a program, it overrules that one alone.
+    let limited = policy(vec![OwnerException { programs: vec![0], ..exception(&["bad.test"]) }], vec![]);
+    assert_eq!(overruled(&limited, "bad.test"), ("block p0/s:2".to_owned(), true));
+    assert_eq!(overruled(&limited, "worse.bad.test"), ("block p0/s:2".to_owned(), false), "the other one blocks");
+    // Name servers aren't asked for what the owner passes.
+    let verdict = whole.on_question(&asking(&name("ok.test")));
+    let needs = whole.needs_for(&verdict);
+    assert!(needs.addresses && !needs.ns_names && !needs.ns_addresses);
+}
+
+#[test]
+fn of_lists_it_is_told_too() {
+    let lists = [
+        "bad.test\n@ok.bad.test\n@alone.test\n192.0.2.0/24",
+        "@must.bad.test\nmust.bad.test",
+        "||must.bad.test^$important",
+    ];
+    let policy = Setup::lists(&lists).build();
+    for (asked, expected, needs) in [
+        ("ok.bad.test", "block p0/s:2", true),
+        ("alone.test", "", false),
+        // It passes the answer too.
+        ("alone.test a:192.0.2.1", "block p0/s:5", true),
+        ("bad.test", "", false),
+        // A block that is stronger than an exception.
+        ("must.bad.test", "except p0/t:2", false),
+        ("good.test cname:ok.bad.test", "block p0/s:2", true),
+        ("good.test cname:ok.bad.test cname:bad.test", "except p0/s:3", false),
+    ] {
+        assert_eq!(overruled(&policy, asked), (expected.to_owned(), needs), "{asked}");
+    }
+    // In shadow an exception is as little needed as the block would act.
+    let policy = Setup { ceiling: Mode::Shadow, ..Setup::of("bad.test\n@ok.bad.test") }.build();
+    assert_eq!(overruled(&policy, "ok.bad.test"), ("would-block p0/s:2".to_owned(), true));
+}

@@ -1,6 +1,6 @@
 //! One row as the table `queries` takes it, in the format JSONEachRow.
 
-use super::super::row::{Row, Said};
+use super::super::row::{Row, Said, Verdicts, shown_server};
 use serde::{Serialize, Serializer};
 use std::{fmt::Display, net::IpAddr};
 
@@ -24,9 +24,12 @@ struct Line<'a> {
     cache: &'a str,
     security: &'a str,
     upstream: &'a str,
+    server: String,
     kind: u8,
     fate: &'a str,
     owner: &'a str,
+    owner_rule: &'a str,
+    owner_reason: &'a str,
     program: Vec<&'a str>,
     service: Vec<&'a str>,
     list: Vec<&'a str>,
@@ -36,6 +39,14 @@ struct Line<'a> {
     trigger: Vec<&'a str>,
     outcome: Vec<&'a str>,
     acted: Vec<u8>,
+    overruled_program: Vec<&'a str>,
+    overruled_service: Vec<&'a str>,
+    overruled_list: Vec<&'a str>,
+    overruled_version: Vec<&'a str>,
+    overruled_line: Vec<u32>,
+    overruled_rule: Vec<&'a str>,
+    overruled_trigger: Vec<&'a str>,
+    overruled_outcome: Vec<&'a str>,
     aliases: &'a [String],
     addresses: &'a [IpAddr],
 }
@@ -49,8 +60,9 @@ fn shown<S: Serializer>(value: &Shown<'_>, serializer: S) -> Result<S::Ok, S::Er
 
 /// Appends a row and the end of its line.
 pub(super) fn write(lines: &mut Vec<u8>, row: &Row, instance: &str, id: u64) {
-    let said = &row.verdicts.said;
+    let Verdicts { owner, said, overruled, .. } = &*row.verdicts;
     let texts = |text: fn(&Said) -> &str| said.iter().map(text).collect::<Vec<_>>();
+    let over = |text: fn(&Said) -> &str| overruled.iter().map(text).collect::<Vec<_>>();
     let line = Line {
         instance,
         id,
@@ -67,9 +79,12 @@ pub(super) fn write(lines: &mut Vec<u8>, row: &Row, instance: &str, id: u64) {
         cache: row.cache.map_or("", |cache| cache.word()),
         security: row.security.map_or("", |security| security.word()),
         upstream: row.upstream.as_deref().unwrap_or_default(),
+        server: row.server.map_or_else(String::new, shown_server),
         kind: row.kind(),
         fate: row.verdicts.fate().word(),
-        owner: row.verdicts.owner.as_deref().unwrap_or_default(),
+        owner: owner.as_ref().map_or("", |own| &own.place),
+        owner_rule: owner.as_ref().map_or("", |own| &own.rule),
+        owner_reason: owner.as_ref().map_or("", |own| &own.reason),
         program: texts(|said| &said.program),
         service: texts(|said| &said.service),
         list: texts(|said| &said.list),
@@ -79,6 +94,14 @@ pub(super) fn write(lines: &mut Vec<u8>, row: &Row, instance: &str, id: u64) {
         trigger: texts(|said| said.trigger.word()),
         outcome: texts(|said| said.outcome.word()),
         acted: said.iter().map(|said| said.acted.into()).collect(),
+        overruled_program: over(|said| &said.program),
+        overruled_service: over(|said| &said.service),
+        overruled_list: over(|said| &said.list),
+        overruled_version: over(|said| &said.version),
+        overruled_line: overruled.iter().map(|said| said.line).collect(),
+        overruled_rule: over(|said| &said.rule),
+        overruled_trigger: over(|said| said.trigger.word()),
+        overruled_outcome: over(|said| said.outcome.word()),
         aliases: &row.aliases,
         addresses: &row.addresses,
     };

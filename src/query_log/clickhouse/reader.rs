@@ -1,7 +1,7 @@
 //! Reads what many servers wrote: sums by hour of queries that are alike, made by ClickHouse, row by row as they come.
 
 use super::{
-    super::row::{Lead, Row, Said, Seen, Verdicts, kind},
+    super::row::{Fate, Lead, Row, Said, Seen, Verdicts, kind},
     server::{Failure, Server, code},
 };
 use crate::{
@@ -30,7 +30,7 @@ const VERDICTS_MAX: usize = 1 << 16;
 
 const HOUR_MICROS: i64 = 3600 * 1_000_000;
 /// What is alike in queries that are summed up.
-const ALIKE: &str = "client, client_group, transport, name, type, rcode, ede, cache, security, upstream, kind, owner, \
+const ALIKE: &str = "client, client_group, transport, name, type, rcode, ede, cache, security, upstream, kind, fate, owner, \
                      program, service, list, version, line, rule, trigger, outcome, acted";
 
 /// Why nothing can be read.
@@ -70,6 +70,7 @@ struct Sum<'a> {
     security: Cow<'a, str>,
     upstream: Cow<'a, str>,
     kind: u8,
+    fate: Cow<'a, str>,
     owner: Cow<'a, str>,
     program: Vec<Cow<'a, str>>,
     service: Vec<Cow<'a, str>>,
@@ -215,6 +216,7 @@ impl Sum<'_> {
             cache: word(&CacheUse::ALL, CacheUse::word, &self.cache),
             security: word(&Security::ALL, Security::word, &self.security),
             upstream: (!self.upstream.is_empty()).then(|| (&*self.upstream).into()),
+            server: None,
             bypass: is(kind::BYPASS),
             dropped: is(kind::DROPPED),
             verdicts: known.share(self.verdicts()?),
@@ -241,7 +243,7 @@ impl Sum<'_> {
         };
         let said: Option<Vec<Said>> = (0..self.program.len()).map(said).collect();
         let owner = (!self.owner.is_empty()).then(|| (&*self.owner).into());
-        Ok(Verdicts { owner, said: said.ok_or("verdicts")? })
+        Ok(Verdicts::told(owner, said.ok_or("verdicts")?, Vec::new(), word(&Fate::ALL, Fate::word, &self.fate)))
     }
 }
 

@@ -6,7 +6,10 @@ use std::time::Instant;
 /// The table that rows go to.
 pub(super) const QUERIES: &str = "queries";
 /// Number and text of what is done to an empty database, in order. Each notes itself in the table `migrations`.
-pub(super) const MIGRATIONS: [(u32, &str); 1] = [(1, include_str!("../../../config/clickhouse/001-queries.sql"))];
+pub(super) const MIGRATIONS: [(u32, &str); 2] = [
+    (1, include_str!("../../../config/clickhouse/001-queries.sql")),
+    (2, include_str!("../../../config/clickhouse/002-overruled.sql")),
+];
 
 /// Does what has not been done yet. Where all has been, nothing but reading `migrations` is asked of the server, so
 /// that a user without the right to make tables will do. Several servers may do it at once: statements may be repeated.

@@ -108,8 +108,8 @@ fn rows_go_together_after_a_second_or_when_they_are_many() {
         (line["type"].as_str(), line["rcode"].as_str(), line["kind"].as_i64()),
         (Some("A"), Some("NOERROR"), Some(8))
     );
-    // What programs said in nine, and where the name led to in two.
-    assert_eq!(line.as_object().unwrap().values().filter(|value| value.is_array()).count(), 11);
+    // What programs said in nine, what was overruled in eight, and where the name led to in two.
+    assert_eq!(line.as_object().unwrap().values().filter(|value| value.is_array()).count(), 19);
 }
 
 #[test]
@@ -126,16 +126,21 @@ fn tables_are_made_at_first_contact_and_again_when_they_are_gone() {
     assert!(starts[2].starts_with("CREATE TABLE IF NOT EXISTS migrations"), "{starts:?}");
     assert!(starts[3].starts_with("CREATE TABLE IF NOT EXISTS queries"), "{starts:?}");
     assert!(starts[4].starts_with("INSERT INTO migrations"), "{starts:?}");
+    assert!(
+        statements[5].contains("ALTER TABLE queries") && statements[5].contains("overruled_outcome"),
+        "{statements:?}"
+    );
+    assert!(starts[6].starts_with("INSERT INTO migrations"), "{starts:?}");
     take(&mut sink, 0..1, now);
     take(&mut sink, 0..0, now + SECOND);
-    assert_eq!((server.arrived(), server.statements().len()), (names(0..1), 5));
+    assert_eq!((server.arrived(), server.statements().len()), (names(0..1), 7));
 
     server.lose_tables();
     take(&mut sink, 1..2, now + SECOND);
     take(&mut sink, 0..0, now + 2 * SECOND);
     assert_eq!(server.arrived(), names(0..1));
     take(&mut sink, 0..0, now + 5 * SECOND);
-    assert_eq!((server.arrived(), server.statements().len()), (names(0..2), 10));
+    assert_eq!((server.arrived(), server.statements().len()), (names(0..2), 14));
 }
 
 #[test]
@@ -372,7 +377,7 @@ fn reports_are_read_line_by_line() {
     let server = Scripted::start();
     let reader = ClickHouseReader::new(&config(&server.url));
     let sum = r#"{"client":"192.0.2.7","client_group":"guests","transport":"tcp","name":"a.example","type":"AAAA",
-        "rcode":"SERVFAIL","ede":15,"cache":"","security":"bogus","upstream":"forward x","kind":5,"owner":"",
+        "rcode":"SERVFAIL","ede":15,"cache":"","security":"bogus","upstream":"forward x","kind":5,"fate":"blocked","owner":"",
         "program":["p","q"],"service":["s","t"],"list":["l","m"],"version":["v","w"],"line":[1,2],"rule":["r",""],
         "trigger":["qname","cname"],"outcome":["block","would-block"],"acted":[1,0],"queries":"18446744073709551615",
         "some_aliases":["b.example"],"some_addresses":["::1"],"first_micros":"1767225600000001","last_micros":"1767225600000009","mean_micros":7}"#;

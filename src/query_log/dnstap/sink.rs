@@ -147,8 +147,8 @@ fn resolver_events<'p>(exchange: &'p Tapped<'_>) -> impl Iterator<Item = Event<'
 fn applied<'p>(full: &'p Full<'_>) -> Option<PolicyApplied<'p>> {
     let row = &full.row;
     let policy = PolicyApplied { kind: POLICY_KIND.into(), ..PolicyApplied::default() };
-    if let (Fate::Excepted, Some(place)) = (row.verdicts.fate(), &row.verdicts.owner) {
-        let rule = format!("exception {place}").into_bytes().into();
+    if let (Fate::Excepted, Some(owner)) = (row.verdicts.fate(), &row.verdicts.owner) {
+        let rule = format!("exception {}", owner.place).into_bytes().into();
         return Some(PolicyApplied { rule, action: Some(Action::Pass), ..policy });
     }
     let said = &row.verdicts.said[row.verdicts.decisive()?];
@@ -214,7 +214,7 @@ mod tests {
             ede: Some(15),
             micros: 23,
             dropped,
-            verdicts: Arc::new(Verdicts { owner: None, said: vec![said] }),
+            verdicts: Arc::new(Verdicts { said: vec![said], ..Verdicts::default() }),
             ..Row::default()
         }
     }

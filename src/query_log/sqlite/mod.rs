@@ -131,6 +131,7 @@ fn open_own(path: &Path) -> rusqlite::Result<Connection> {
     // Versions without them mind neither that they are there nor that they are not.
     transaction.execute_batch(include_str!("sieves.sql"))?;
     transaction.execute_batch(include_str!("returns.sql"))?;
+    transaction.execute_batch(include_str!("overruled.sql"))?;
     transaction.commit()?;
     Ok(connection)
 }

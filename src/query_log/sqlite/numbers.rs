@@ -1,6 +1,6 @@
 //! Numbers of verdicts in the database, for whoever writes rows.
 
-use super::super::row::{Said, Verdicts};
+use super::super::row::{Owner, Said, Verdicts};
 use crate::policy::{Outcome, Trigger};
 use ring::digest::{SHA256, digest};
 use rusqlite::{OptionalExtension, Transaction, params};
@@ -30,24 +30,27 @@ struct Kind<'v>(&'v Verdicts);
 type Part<'v> = (&'v str, &'v str, &'v str, &'v str, Trigger, Outcome, bool);
 
 impl<'v> Kind<'v> {
-    fn parts(&self) -> impl Iterator<Item = Part<'v>> + use<'v> {
+    /// With how many of them were said, and not overruled.
+    fn parts(&self) -> impl Iterator<Item = (usize, Part<'v>)> + use<'v> {
         let verdicts: &'v Verdicts = self.0;
-        verdicts.said.iter().map(|said| {
-            let Said { program, service, list, version, trigger, outcome, acted, .. } = said;
-            (&**program, &**service, &**list, &**version, *trigger, *outcome, *acted)
+        let said = verdicts.said.len();
+        verdicts.said.iter().chain(&verdicts.overruled).map(move |own| {
+            let Said { program, service, list, version, trigger, outcome, acted, .. } = own;
+            (said, (&**program, &**service, &**list, &**version, *trigger, *outcome, *acted))
         })
     }
 }
 
 impl PartialEq for Kind<'_> {
     fn eq(&self, other: &Self) -> bool {
-        self.0.owner == other.0.owner && self.parts().eq(other.parts())
+        let plain = |own: &Self| (own.0.owner.clone(), own.0.needless);
+        plain(self) == plain(other) && self.parts().eq(other.parts())
     }
 }
 
 impl Hash for Kind<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.owner.hash(state);
+        (&self.0.owner, self.0.needless).hash(state);
         self.parts().for_each(|part| part.hash(state));
     }
 }
@@ -72,7 +75,7 @@ impl Numbers {
             Entry::Occupied(found) => found.into_mut(),
             Entry::Vacant(place) => {
                 let mut rules = String::new();
-                for said in &verdicts.said {
+                for said in verdicts.said.iter().chain(&verdicts.overruled) {
                     let space = if rules.is_empty() { "" } else { " " };
                     // Writing to memory doesn't fail.
                     let _ = write!(rules, "{space}{}:{}", said.line, said.rule);
@@ -87,7 +90,10 @@ impl Numbers {
                     Some((_, number)) => *number,
                     None => {
                         let (mut kind, nothing): (_, Arc<str>) = (Verdicts::clone(verdicts), "".into());
-                        kind.said.iter_mut().for_each(|said| (said.line, said.rule) = (0, nothing.clone()));
+                        kind.said
+                            .iter_mut()
+                            .chain(&mut kind.overruled)
+                            .for_each(|said| (said.line, said.rule) = (0, nothing.clone()));
                         let number = number(transaction, &kind)?;
                         alike.push((kind, number));
                         number
@@ -112,13 +118,24 @@ fn number(transaction: &Transaction<'_>, kind: &Verdicts) -> rusqlite::Result<i6
     }
     transaction
         .prepare_cached("INSERT INTO verdicts (digest, owner) VALUES (?, ?)")?
-        .execute(params![digest, kind.owner])?;
+        .execute(params![digest, kind.owner.as_ref().map(|owner| &owner.place)])?;
     let number = transaction.last_insert_rowid();
     let mut statement = transaction.prepare_cached("INSERT INTO said VALUES (?,?,?,?,?,?,?,?,?)")?;
     for (place, said) in kind.said.iter().enumerate() {
         let (trigger, outcome) = (said.trigger.word(), said.outcome.word());
         let Said { program, service, list, version, acted, .. } = said;
         statement.execute(params![number, place, program, service, list, version, trigger, outcome, acted])?;
+    }
+    let mut statement = transaction.prepare_cached("INSERT INTO overruled VALUES (?,?,?,?,?,?,?,?)")?;
+    for (place, said) in kind.overruled.iter().enumerate() {
+        let (trigger, outcome) = (said.trigger.word(), said.outcome.word());
+        let Said { program, service, list, version, .. } = said;
+        statement.execute(params![number, place, program, service, list, version, trigger, outcome])?;
+    }
+    if kind.owner.is_some() || kind.needless {
+        let Owner { rule, reason, .. } = kind.owner.clone().unwrap_or_default();
+        let mut statement = transaction.prepare_cached("INSERT INTO excepted VALUES (?,?,?,?)")?;
+        statement.execute(params![number, rule, reason, kind.needless])?;
     }
     Ok(number)
 }

@@ -6,7 +6,7 @@ mod search;
 pub use search::{Found, MinuteFates, Page};
 
 use super::{
-    super::row::{Lead, Row, Said, Seen, Verdicts, kind},
+    super::row::{Lead, Owner, Row, Said, Seen, Verdicts, kind, read_server},
     HOUR_MICROS, HOUR_PARTS, Origin, SCHEMA_VERSION, WITHOUT_PARTS,
 };
 use crate::{
@@ -217,6 +217,7 @@ impl Reader {
                     .and_then(|at| CacheUse::ALL.get(at).copied()),
                 security: None,
                 upstream: None,
+                server: None,
                 bypass: is(kind::BYPASS),
                 dropped: is(kind::DROPPED),
                 verdicts: verdicts.find(connection, row.get(2)?, row.get_ref(7)?.as_str()?)?,
@@ -270,6 +271,11 @@ fn read_row(
     let place = |column: usize| -> rusqlite::Result<usize> {
         Ok(row.get::<_, Option<u8>>(column)?.map_or(usize::MAX, usize::from))
     };
+    // Behind who was asked stands who answered, if that is known.
+    let upstream = text(13)?.map(|text| {
+        let both = text.rsplit_once(' ').and_then(|(asked, server)| Some((asked, read_server(server)?)));
+        both.map_or((text, None), |(asked, server)| (asked, Some(server)))
+    });
     Ok(Row {
         time: row.get(0)?,
         client: text(1)?.unwrap_or_default().to_owned(),
@@ -282,7 +288,8 @@ fn read_row(
         micros: row.get(6)?,
         cache: CacheUse::ALL.get(place(7)?).copied(),
         security: Security::ALL.get(place(8)?).copied(),
-        upstream: text(13)?.map(Arc::from),
+        upstream: upstream.map(|(asked, _)| asked.into()),
+        server: upstream.and_then(|(_, server)| server),
         bypass: is(kind::BYPASS),
         dropped: is(kind::DROPPED),
         verdicts: verdicts.find(connection, row.get(11)?, text(16)?.unwrap_or_default())?,
@@ -312,7 +319,7 @@ impl Known {
             Entry::Vacant(place) => place.insert(read_verdicts(connection, number)?),
         };
         let mut verdicts = kind.clone();
-        for (said, rule) in verdicts.said.iter_mut().zip(rules.split(' ')) {
+        for (said, rule) in verdicts.said.iter_mut().chain(&mut verdicts.overruled).zip(rules.split(' ')) {
             let (line, rule) = rule.split_once(':').unwrap_or_default();
             (said.line, said.rule) = (line.parse().unwrap_or_default(), rule.into());
         }
@@ -326,11 +333,29 @@ impl Known {
 }
 
 fn read_verdicts(connection: &Connection, number: i64) -> rusqlite::Result<Verdicts> {
-    let owner =
+    let place: Option<Arc<str>> =
         connection.prepare_cached("SELECT owner FROM verdicts WHERE id = ?")?.query_row([number], |row| row.get(0))?;
-    let mut statement = connection.prepare_cached(
-        "SELECT program, service, list, version, trigger, outcome, acted FROM said WHERE verdicts = ? ORDER BY place",
-    )?;
+    let said = read_said(connection, "said", "acted", number)?;
+    // A database that nobody has written to since before these has them not.
+    let has_more = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN ('excepted', 'overruled')";
+    let has_more = connection.prepare_cached(has_more)?.query_row([], |row| row.get::<_, i64>(0))? == 2;
+    if !has_more {
+        return Ok(Verdicts { owner: place.map(Owner::at), said, ..Verdicts::default() });
+    }
+    let excepted = connection
+        .prepare_cached("SELECT rule, reason, needless FROM excepted WHERE verdicts = ?")?
+        .query_row([number], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()?;
+    let (rule, reason, needless) = excepted.unwrap_or_default();
+    let owner = place.map(|place| Owner { place, rule, reason });
+    Ok(Verdicts { owner, said, overruled: read_said(connection, "overruled", "0", number)?, needless })
+}
+
+/// What programs said by one of the tables that have it.
+fn read_said(connection: &Connection, table: &str, acted: &str, number: i64) -> rusqlite::Result<Vec<Said>> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT program, service, list, version, trigger, outcome, {acted} FROM {table} WHERE verdicts = ? ORDER BY place"
+    ))?;
     let said = statement.query_map([number], |row| {
         let (trigger, outcome): (String, String) = (row.get(4)?, row.get(5)?);
         Ok(Said {
@@ -345,5 +370,5 @@ fn read_verdicts(connection: &Connection, number: i64) -> rusqlite::Result<Verdi
             acted: row.get(6)?,
         })
     })?;
-    Ok(Verdicts { owner, said: said.collect::<rusqlite::Result<_>>()? })
+    said.collect()
 }

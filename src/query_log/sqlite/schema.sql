@@ -26,6 +26,7 @@ CREATE TABLE queries (
   rules TEXT NOT NULL,
   -- NULL: default
   client_group TEXT,
+  -- recursion, or forward and a zone; and behind that the server that answered, if it is known
   upstream TEXT,
   -- separated by spaces
   aliases TEXT,

@@ -3,7 +3,7 @@
 use super::{
     super::{
         drain::Sink,
-        row::{Fate, Row, Said, Verdicts},
+        row::{Fate, Owner, Row, Said, Verdicts},
     },
     DAY_MICROS, HOUR_MICROS, Limits, MINUTE_MICROS, Origin, Reader, Writer, bounds, open,
     upkeep::Upkeep,
@@ -33,6 +33,11 @@ fn origin() -> Origin {
 
 fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros() as i64
+}
+
+/// The same of what was overruled, which never acts.
+fn lost(program: &str, line: u32, outcome: Outcome) -> Said {
+    Said { acted: false, ..said(program, line, outcome) }
 }
 
 fn said(program: &str, line: u32, outcome: Outcome) -> Said {
@@ -115,12 +120,21 @@ fn place() -> (TempDir, PathBuf) {
 fn traffic(rows: usize, days: i64) -> Vec<Row> {
     let verdicts = [
         Arc::default(),
-        Arc::new(Verdicts { owner: None, said: vec![said("clean-store", 7, Outcome::Block)] }),
+        Arc::new(Verdicts { said: vec![said("clean-store", 7, Outcome::Block)], ..Verdicts::default() }),
         Arc::new(Verdicts {
-            owner: None,
             said: vec![said("clean-cloud", 9, Outcome::WouldBlock), said("clean-path", 1, Outcome::Except)],
+            ..Verdicts::default()
         }),
-        Arc::new(Verdicts { owner: Some("cleandns.toml:7".into()), said: Vec::new() }),
+        Arc::new(Verdicts {
+            owner: Some(Owner {
+                place: "cleandns.toml:7".into(),
+                rule: "=a.example".into(),
+                reason: "the checkout".into(),
+            }),
+            overruled: vec![lost("clean-store", 8, Outcome::Block), lost("clean-path", 9, Outcome::WouldBlock)],
+            ..Verdicts::default()
+        }),
+        Arc::new(Verdicts { owner: Some("cleandns.toml:7".into()), needless: true, ..Verdicts::default() }),
     ];
     let end = now() - HOUR_MICROS;
     let step = days * DAY_MICROS / rows as i64;
@@ -129,7 +143,12 @@ fn traffic(rows: usize, days: i64) -> Vec<Row> {
         let (client, name) = (format!("192.168.1.{}", index % 7), format!("n{}.example", index * index % 31));
         let rcode = if index.is_multiple_of(11) { Rcode::SERVFAIL } else { Rcode::NOERROR };
         let cache = [None, Some(CacheUse::Hit), Some(CacheUse::Stale), Some(CacheUse::Miss)][index * 5 % 17 % 4];
-        Row { rcode, cache, bypass: index.is_multiple_of(13), ..row(time, &client, &name, &verdicts[index * 7 % 4]) }
+        Row {
+            rcode,
+            cache,
+            bypass: index.is_multiple_of(13),
+            ..row(time, &client, &name, &verdicts[index * 7 % verdicts.len()])
+        }
     };
     (0..rows).map(one).collect()
 }
@@ -163,6 +182,7 @@ fn what_is_written_is_read_again() {
     let both = Verdicts {
         owner: Some("cleandns.toml:12".into()),
         said: vec![said("clean-store", 7, Outcome::Block), said("clean-cloud", 2, Outcome::WouldBlock)],
+        ..Verdicts::default()
     };
     let full = Row {
         group: "guests".into(),
@@ -173,6 +193,7 @@ fn what_is_written_is_read_again() {
         cache: Some(CacheUse::Miss),
         security: Some(Security::Bogus),
         upstream: Some("forward corp.example".into()),
+        server: Some("[2001:db8::53]:5300".parse().unwrap()),
         bypass: true,
         dropped: true,
         aliases: vec!["a.example".into(), "b.example".into()],
@@ -364,3 +385,31 @@ mod parts;
 mod search;
 mod upkeep;
 mod within;
+
+#[test]
+fn what_a_version_before_wrote_is_read_and_written_to() {
+    let (_folder, path) = place();
+    let rows = traffic(40, 1);
+    assert_eq!(write(&mut Writer::new(&path, LIMITS, origin()), &rows), 0);
+    assert_eq!(read(&path, 0, i64::MAX), rows);
+    // As one that knew nothing of what is overruled.
+    let old = open(&path).unwrap();
+    old.execute_batch("DROP TABLE overruled; DROP TABLE excepted").unwrap();
+    let bare = |row: &Row| {
+        let Verdicts { owner, said, .. } = &*row.verdicts;
+        let owner = owner.as_ref().map(|owner| Owner::at(owner.place.clone()));
+        Row { verdicts: Arc::new(Verdicts { owner, said: said.clone(), ..Verdicts::default() }), ..row.clone() }
+    };
+    let known: Vec<Row> = rows.iter().map(bare).collect();
+    assert_eq!(read(&path, 0, i64::MAX), known);
+    assert!(known.iter().all(|row| row.verdicts.owner.is_none() || row.verdicts.fate() == Fate::Excepted));
+    drop(old);
+    // It is written to, and nothing that is told from then on is missing.
+    let mut writer = Writer::new(&path, LIMITS, origin());
+    let owner = Some(Owner { place: "cleandns.toml:9".into(), rule: "new.example".into(), reason: "why".into() });
+    let overruled = vec![lost("clean-store", 3, Outcome::Block)];
+    let verdicts = Arc::new(Verdicts { owner, overruled, ..Verdicts::default() });
+    let new = row(now(), "192.168.1.1", "new.example", &verdicts);
+    assert_eq!(write(&mut writer, std::slice::from_ref(&new)), 0);
+    assert_eq!(read(&path, 0, i64::MAX).last(), Some(&new));
+}

@@ -4,7 +4,7 @@ use super::{
     super::{
         drain::{Full, Sink},
         identity::Identity,
-        row::Row,
+        row::{Row, shown_server},
     },
     BUSY_WITHIN, FATE, Limits, Origin, bounds, is_broken,
     numbers::Numbers,
@@ -15,6 +15,7 @@ use super::{
 use crate::config::DEFAULT_GROUP;
 use rusqlite::{Connection, Transaction, TransactionBehavior::Immediate, params};
 use std::{
+    borrow::Cow,
     fs,
     path::{Path, PathBuf},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -332,13 +333,19 @@ fn insert(
             verdicts,
             rules,
             Some(&*row.group).filter(|group| *group != DEFAULT_GROUP),
-            row.upstream.as_deref(),
+            upstream(row),
             aliases,
             addresses,
         ])?;
         sums.add(Summed { id, time: row.time, name: &row.name, client: &row.client, verdicts, rules, kind });
     }
     Ok(())
+}
+
+/// Who was asked, and behind that which server answered.
+fn upstream(row: &Row) -> Option<Cow<'_, str>> {
+    let asked = row.upstream.as_deref()?;
+    Some(row.server.map_or(asked.into(), |server| format!("{asked} {}", shown_server(server)).into()))
 }
 
 /// Notes where a name led to.

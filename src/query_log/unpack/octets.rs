@@ -2,7 +2,7 @@
 
 use super::Packets;
 use crate::{dns::Name, policy::Trigger};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// Where in what a program said the number of what matched stands, and the labels of the rule.
 const LINK_AT: usize = 3;
@@ -46,6 +46,10 @@ impl<'p> Cursor<'p> {
 
     pub fn address(&mut self) -> Option<IpAddr> {
         self.array::<16>().map(|octets| IpAddr::V6(Ipv6Addr::from(octets)).to_canonical())
+    }
+
+    pub fn server(&mut self) -> Option<SocketAddr> {
+        Some(SocketAddr::new(self.address()?, self.short()?))
     }
 }
 

@@ -30,7 +30,7 @@ pub(super) fn take_row(row: &Row, asked: &mut Asked) -> Result<Step, String> {
     asked.set_client(&row.client);
     asked.set_group(&row.group);
     asked.take_answer(row.aliases.iter().map(String::as_str), row.addresses.iter().copied())?;
-    asked.begin_verdict(row.verdicts.owner.as_deref());
+    asked.begin_verdict(row.verdicts.owner.as_ref().map(|owner| &*owner.place));
     for said in &row.verdicts.said {
         let rule = format_args!("{}:{}", said.list, said.line);
         asked.take_said((&said.program, &said.service), rule, said.trigger, said.outcome);
@@ -57,7 +57,8 @@ impl Asked {
         Ok(())
     }
 
-    /// Begins with what no program said: it passed, or an exception of the owner's, at this place, let it pass.
+    /// Begins with what no program said: it passed, or an exception of the owner's, at this place, matched,
+    /// whether or not anything would be blocked without it: it is compared with another policy, of which that isn't told.
     pub(super) fn begin_verdict(&mut self, owner: Option<&str>) {
         self.recorded = Some(Fate::Passed);
         if let Some(place) = owner {
@@ -144,7 +145,11 @@ mod tests {
         let mut rows = vec![Row { name: String::new(), ..bare.clone() }, Row { ede: Some(18), ..bare.clone() }];
         for (trigger, outcome) in Trigger::ALL.into_iter().flat_map(|trigger| Outcome::ALL.map(|it| (trigger, it))) {
             let verdicts = |owner: Option<&str>| {
-                Arc::new(Verdicts { owner: owner.map(Into::into), said: vec![said(trigger, outcome)] })
+                Arc::new(Verdicts {
+                    owner: owner.map(Into::into),
+                    said: vec![said(trigger, outcome)],
+                    ..Verdicts::default()
+                })
             };
             for client in ["192.168.1.7", "192.168.1.0/24"] {
                 let row = Row { client: client.into(), verdicts: verdicts(None), ..bare.clone() };

@@ -70,7 +70,7 @@ pub(super) fn said(path: &str, (line, rule): (u32, &str), trigger: Trigger, outc
 }
 
 pub(super) fn verdicts(said: impl IntoIterator<Item = Said>) -> Arc<Verdicts> {
-    Arc::new(Verdicts { owner: None, said: said.into_iter().collect() })
+    Arc::new(Verdicts { said: said.into_iter().collect(), ..Verdicts::default() })
 }
 
 pub(super) fn known(path: &str, mode: &str, rules: u64) -> KnownList {
@@ -200,7 +200,7 @@ fn cloud(dice: &mut Dice, client: &str, time: i64) -> Row {
     row.addresses = vec![address(number % 50)];
     let trigger = [Trigger::Address, Trigger::Cname, Trigger::Qname][dice.below(3) as usize];
     row.verdicts = if dice.once_in(15) {
-        Arc::new(Verdicts { owner: Some("cleandns.toml:12".into()), said: Vec::new() })
+        Arc::new(Verdicts { owner: Some("cleandns.toml:12".into()), ..Verdicts::default() })
     } else {
         let line = number as u32 % 7 + 1;
         verdicts([said("clean-cloud/alibaba-hosting", (line, ""), trigger, Outcome::WouldBlock)])

@@ -107,7 +107,7 @@ pub(super) fn small() -> Report {
         addresses: vec!["203.0.113.7".parse().unwrap()],
         ..row("192.168.1.7", "static.customer.example", at(90))
     });
-    let owner = Arc::new(Verdicts { owner: Some("cleandns.toml:12".into()), said: Vec::new() });
+    let owner = Arc::new(Verdicts { owner: Some("cleandns.toml:12".into()), ..Verdicts::default() });
     rows.push(Row { verdicts: owner.clone(), ..row("192.168.1.7", "wanted.example", at(100)) });
     rows.push(Row { verdicts: owner, ..row("192.168.1.7", "www.customer.example", at(101)) });
     let mut context = context();

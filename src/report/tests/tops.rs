@@ -89,8 +89,8 @@ fn tops_say_what_the_report_says() {
     // Exceptions, likewise.
     let (mut owners, mut excepting) = (BTreeMap::new(), BTreeMap::new());
     for row in rows.iter().filter(|row| !row.name.is_empty()) {
-        if let Some(place) = &row.verdicts.owner {
-            *owners.entry(place.to_string()).or_insert(0) += 1;
+        if let Some(owner) = &row.verdicts.owner {
+            *owners.entry(owner.place.to_string()).or_insert(0) += 1;
         }
         for said in row.verdicts.said.iter().filter(|said| said.outcome == Outcome::Except) {
             let [program, list, rule] = [&said.program, &said.list, &said.rule].map(|text| text.to_string());

@@ -84,7 +84,7 @@ async fn what_is_in_a_file_put_aside_can_be_undone() {
     fs::write(folder.path().join("state/overlay.toml"), "[modes.everybody]\nstrict = \"shadow\"\n").unwrap();
     let server = start(folder, None, super::PROGRAMS).await;
     assert!(!is_blocked(&server, "blocked.example").await);
-    let (status, told) = send(&server, "POST /api/v1/changes/1/undo", "", Some(&json!({}))).await;
+    let (status, told) = send(&server, "POST /api/v1/changes/1/undo?confirmed=true", "", Some(&json!({}))).await;
     assert_eq!((status, &told["change"]), (200, &json!(1000)), "{told}");
     assert!(is_blocked(&server, "blocked.example").await);
     server.running.stop().await;

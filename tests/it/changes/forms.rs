@@ -77,9 +77,35 @@ async fn a_switch_is_a_form_and_enforcing_leads_past_the_preview() {
         "{changes}"
     );
     assert!(changes.contains("name=\"change\" value=\"1\""), "{changes}");
-    let (status, _) = browse(&server, "POST /do/undo", &form("change=1")).await;
+    // What it would block is shown before, as it is for who gives the mode back to the configuration.
+    for (line, asked, more) in
+        [("POST /do/undo", "change=1", "&undo=1"), ("POST /do/mode", "program=strict&group=&set=%3D", "")]
+    {
+        let (status, _) = browse(&server, line, &form(asked)).await;
+        assert_eq!(status, format!("303 /programs/preview?program=strict&mode=configured{more}"));
+        assert!(!is_blocked(&server, "blocked.example").await);
+        let preview = page(&server, status.split_once(' ').unwrap().1).await;
+        assert!(preview.contains("<h1>strict as configured</h1>"), "{preview}");
+        assert!(!preview.contains("Nothing would be blocked"), "{preview}");
+        let button = if more.is_empty() { "name=\"mode\" value=\"\"" } else { "name=\"change\" value=\"1\"" };
+        assert!(preview.contains(button), "{preview}");
+    }
+    let (status, _) = browse(&server, "POST /do/undo", &form("change=1&confirmed=yes")).await;
     assert_eq!(status, "303 /changes?done=3");
     assert!(is_blocked(&server, "blocked.example").await);
+    // Likewise of a group's mode.
+    let (status, _) = browse(&server, "POST /do/mode", &form("program=watching&group=kids&set=%3Doff")).await;
+    assert_eq!(status, "303 /programs?group=kids&done=4#watching");
+    let (status, _) = browse(&server, "POST /do/mode", &form("program=watching&group=kids&set=%3D")).await;
+    assert!(!status.contains("preview"), "{status}: its service would still be held down");
+    let (status, _) = browse(&server, "POST /do/mode", &form("program=strict&group=kids&set=%3Doff")).await;
+    assert_eq!(status, "303 /programs?group=kids&done=6#strict");
+    let (status, _) = browse(&server, "POST /do/mode", &form("program=strict&group=kids&set=%3D")).await;
+    assert_eq!(status, "303 /programs/preview?program=strict&group=kids&mode=configured");
+    let confirmed = "program=strict&group=kids&mode=&confirmed=yes";
+    let (status, _) = browse(&server, "POST /do/mode", &form(confirmed)).await;
+    assert_eq!(status, "303 /programs?group=kids&done=7#strict");
+    assert!(is_blocked_for(&server, KID, "blocked.example").await);
     server.running.stop().await;
 }
 

@@ -66,7 +66,8 @@ fn what_is_configured_is_shown_as_it_is_in_force() {
     let place = changed();
     let overlay = place.path("state/overlay.toml");
     let of_service = "[modes.everybody]\n\"test-program/idle\" = \"enforce\"";
-    fs::write(&overlay, CHANGED.replace("[modes.everybody]", of_service)).unwrap();
+    let another = "[[exception]]\nid = \"e3\"\nnames = [\"shown.example\"]\n";
+    fs::write(&overlay, CHANGED.replace("[modes.everybody]", of_service) + another).unwrap();
     let shown = place.run(&["config", "show"]);
     assert_eq!(shown.code, Some(0), "{shown:?}");
     let line =
@@ -76,7 +77,8 @@ fn what_is_configured_is_shown_as_it_is_in_force() {
     let services = line("services");
     has(&services, &["idle = \"enforce\"", "watched = \"shadow\"", "# cleandns.toml:"]);
     has(&services, &[&format!(", {}: modes/everybody/test-program/idle", overlay.display())]);
-    has(&line("names"), &["[\"other.example\"]", &from("exception/e1")]);
+    has(&line("names"), &["[\"shown.example\"]", &from("exception/e3")]);
+    assert!(!line("names").contains("other.example"), "what does nothing is no option: {}", shown.stdout);
     has(&shown.stdout, &["[[policy.exception]]", "# - blocked by-hand.example and all below it for everybody (b2)\n"]);
     has(&shown.stderr, &["there is no program gone; this change does nothing"]);
     let json: serde_json::Value = serde_json::from_str(&place.run(&["config", "show", "--json"]).stdout).unwrap();

@@ -16,6 +16,13 @@ async fn a_list_is_downloaded_before_the_first_answer_and_again_only_if_it_chang
     let first = scene.requests().remove(0);
     assert_eq!((first.header("if-none-match"), first.header("if-modified-since")), (None, None));
     assert_eq!(first.header("accept-encoding"), Some("gzip"));
+    // It is as old as its server says.
+    let changed_at = || {
+        let changed = scene.server.running.published.status.load().lists[0].changed_at.unwrap();
+        changed.duration_since(UNIX_EPOCH).unwrap().as_secs()
+    };
+    const NEW_YEAR: u64 = 1_767_225_600;
+    assert_eq!(changed_at(), NEW_YEAR);
     // What is there already is not sent again.
     let epoch = scene.epoch();
     scene.update(2).await;
@@ -31,12 +38,16 @@ async fn a_list_is_downloaded_before_the_first_answer_and_again_only_if_it_chang
     scene.lists.say(PATH, list(&["old.example", "newer.example"]));
     scene.update(4).await;
     eventually("the newer rule", || scene.is_blocked("newer.example")).await;
+    // Which says no time, so that it is as old as the text that came; not as young as what came again.
+    let came = changed_at();
+    assert!(came > NEW_YEAR);
     scene.update(5).await;
     eventually("no request with an ETag that is over", || async {
         scene.requests().get(4).is_some_and(|request| request.header("if-none-match").is_none())
     })
     .await;
     assert_eq!((scene.epoch(), scene.reasons().await), (epoch + 2, vec![]));
+    assert_eq!(changed_at(), came);
     // The copy is what was downloaded, so that a rule can be shown.
     let (_, explained) = scene.server.get("/api/v1/explain?name=newer.example&type=ANY").await;
     let explained: serde_json::Value = serde_json::from_str(&explained).unwrap();

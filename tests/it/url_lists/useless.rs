@@ -212,3 +212,14 @@ async fn a_damaged_copy_is_downloaded_again() {
     assert_eq!(scene.requests()[1].header("if-none-match"), None);
     scene.end().await;
 }
+
+/// Of a list that never was in force no text is kept, so nobody is told to wait for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rules_held_back_of_a_list_that_never_was_in_force_are_released_in_the_configuration() {
+    let lists = ListServer::start();
+    lists.say(PATH, Reply::list(&["zip"]));
+    let scene = Scene::start(lists, "").await;
+    let (status, told) = scene.server.get("/api/v1/lists/p/a.list/held?names=zip").await;
+    assert!(status >= 400 && told.contains("`release`") && !told.contains("try again"), "{status} {told}");
+    scene.end().await;
+}

@@ -23,7 +23,7 @@ const ABOUT: &str = "What cleandns shows, and what can be changed of it while it
 const VARIABLES: [(&str, &str, bool); 7] = [
     ("program", "Name of a program.", false),
     ("list", "Name of a list, as `GET /api/v1/lists` tells it.", false),
-    ("id", "What an exception or a block is called.", false),
+    ("id", "What an exception, a block, or what was let through is called.", false),
     ("row", "Number of a query, as `GET /api/v1/log` tells it.", true),
     ("change", "Number of a change.", true),
     ("group", "Name of a group.", false),

@@ -4,14 +4,15 @@ use super::super::{
     super::{
         AdminState,
         auth::{Operator, Reader},
-        change::{BlockAsked, Done, ExceptionAsked, ModeAsked, ScheduleAsked, set_mode, undo},
+        change::{BlockAsked, Done, ExceptionAsked, ModeAsked, ScheduleAsked, Undoing, set_mode, undo, what_it_undoes},
         problem::{Kind, Refusal},
+        view::preview::CONFIGURED,
     },
     clients, exceptions, programs,
     words::encoded,
 };
-use super::{Fields, done};
-use crate::config::overlay::{OwnBlock, OwnException};
+use super::{Fields, done, lists::page_of};
+use crate::config::overlay::{Entry, Key, OwnBlock, OwnException};
 use axum::{
     extract::State,
     response::{IntoResponse, Redirect, Response},
@@ -44,7 +45,7 @@ pub async fn mode(
                 Some(("program", asked.program.clone())),
                 asked.service.map(|service| ("service", service)),
                 asked.group.map(|group| ("group", group)),
-                Some(("mode", "enforce".to_owned())),
+                Some(("mode", asked.mode.unwrap_or_else(|| CONFIGURED.to_owned()))),
             ];
             to("/programs/preview", &given, "")
         }
@@ -123,9 +124,34 @@ pub async fn undo_change(State(state): State<AdminState>, Operator(who): Operato
     let Ok(change) = fields.one("change").parse::<u64>() else {
         return Refusal::new(Kind::NoSuchThing, "there is no such change").into_response();
     };
-    let undone = undo(&state, &who, change, false).await;
+    let undone = match undo(&state, &who, change, fields.one("confirmed") == "yes", false).await {
+        Err(refusal) if refusal.kind == Kind::Confirm => return ask_before_undo(&state, change, refusal).await,
+        undone => undone,
+    };
     let back = if fields.one("back").is_empty() { "/changes" } else { fields.back() };
     undone.map_or_else(IntoResponse::into_response, |undone| done(back, undone.change))
+}
+
+/// To the page that shows what an undo would block.
+async fn ask_before_undo(state: &AdminState, change: u64, refusal: Refusal) -> Response {
+    match what_it_undoes(state, change).await {
+        Ok(Undoing { key: Key::Mode { group, program, service }, before, .. }) => {
+            let mode = if before.is_some() { "enforce" } else { CONFIGURED };
+            let given = [
+                Some(("program", program)),
+                service.map(|service| ("service", service)),
+                group.map(|group| ("group", group)),
+                Some(("mode", mode.to_owned())),
+                Some(("undo", change.to_string())),
+            ];
+            to("/programs/preview", &given, "")
+        }
+        // The rules are looked at where they were let through.
+        Ok(Undoing { before: Some(Entry::LetThrough(own)), .. }) => {
+            to(&page_of(&own.list), &[Some(("let_through", own.names.join(" ")))], "let-through")
+        }
+        _ => refusal.into_response(),
+    }
 }
 
 fn typed(fields: &Fields, names: &str) -> exceptions::Asked {

@@ -69,7 +69,7 @@ pub async fn let_rules_through(
 }
 
 /// The page of a list by its program and its name.
-fn page_of(list: &str) -> String {
+pub fn page_of(list: &str) -> String {
     let (program, name) = list.split_once('/').unwrap_or((list, ""));
     format!("/lists/{}/{}", encoded(program), encoded(name))
 }
