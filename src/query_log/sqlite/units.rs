@@ -39,6 +39,11 @@ fn remove_names(
     transaction.prepare_cached(&sql)?.execute(params![at, last])
 }
 
+/// The first day of which there are sums.
+pub(super) fn first_day(connection: &Connection) -> rusqlite::Result<Option<i64>> {
+    connection.prepare_cached("SELECT min(day) FROM days")?.query_row([], |row| row.get(0))
+}
+
 /// Removes a piece of the oldest day before one; false if there is none. While a part of it is left, nobody reads it.
 pub(super) fn remove_day(connection: &mut Connection, before: i64) -> rusqlite::Result<bool> {
     let transaction = connection.transaction_with_behavior(Immediate)?;

@@ -12,7 +12,7 @@ use super::{
     bounds::used,
     fold, leads, sieve,
     sums::{Sums, merge, roll},
-    units::{end_what_was_begun, newest_hour, remove_day, remove_hour, remove_of_newest},
+    units::{end_what_was_begun, first_day, newest_hour, remove_day, remove_hour, remove_of_newest},
 };
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior::Immediate, params};
 use std::time::Duration;
@@ -148,7 +148,7 @@ impl Upkeep {
 
     /// Removes a piece of what goes first where there is no room; false if there is nothing to remove. `leads`: how many
     /// there are, if that is known.
-    fn remove_oldest(
+    pub(super) fn remove_oldest(
         &mut self,
         connection: &mut Connection,
         sums: &mut Sums,
@@ -163,6 +163,13 @@ impl Upkeep {
             return Ok(true);
         }
         let newest = newest_hour(connection)?;
+        // A day goes with all its names: those that are still in its hours would be taken for the whole day later.
+        let first_day = first_day(connection)?;
+        if let Some(first_day) = first_day
+            && fold::fold(connection, first_day.saturating_add(1), fold::PIECE_SUMS)?
+        {
+            return Ok(true);
+        }
         Ok(remove_day(connection, i64::MAX)?
             || remove_hour(connection, newest)?
             || remove_first_rows(connection, sums, 0, now)?

@@ -30,8 +30,9 @@ const ROLL_EVERY: Duration = Duration::from_secs(30);
 const TRIM_EVERY: Duration = Duration::from_secs(5);
 /// How long upkeep goes on at once, of each second in which there is something to do: rows that come wait meanwhile.
 const TRIM_FOR: Duration = Duration::from_millis(200);
-/// The same at the end, when no more comes.
-const LAST_TRIM_FOR: Duration = Duration::from_secs(5);
+/// The same at the end, when no more comes. What is left then waits for the next start; who ends the process waits for all
+/// that is written at the end, and for little longer.
+const LAST_TRIM_FOR: Duration = Duration::from_secs(1);
 /// Targets of one name that are noted of one query.
 const LEADS_MAX: usize = 16;
 /// How often a failure is told.

@@ -275,3 +275,23 @@ fn room_is_made_though_there_is_no_time() {
     add(20);
     assert!(trim(false) <= limits.page_bytes(), "what is within its bound stays so");
 }
+
+#[test]
+fn a_day_that_is_made_of_its_hours_goes_with_all_its_names() {
+    let (_folder, path) = written(400, 37, true);
+    let mut connection = open(&path).unwrap();
+    let first = by_sums(&path).into_keys().next().unwrap().0;
+    let of_first = || by_sums(&path).into_iter().filter(|(alike, _)| alike.0 == first).collect::<Days>();
+    let whole = of_first();
+    // Some of its names are moved, and then there is no room.
+    assert!(fold(&mut connection, first + 1, 5).unwrap());
+    assert!(!by_days(&path).is_empty() && by_days(&path).len() < whole.len());
+    let mut upkeep = Upkeep::default();
+    // Rows and leads have all the room they want.
+    let mut remove =
+        || upkeep.remove_oldest(&mut connection, &mut Default::default(), u64::MAX, now(), &mut Some(0)).unwrap();
+    while !of_first().is_empty() {
+        assert_eq!(of_first(), whole);
+        assert!(remove());
+    }
+}
