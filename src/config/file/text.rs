@@ -118,15 +118,19 @@ pub fn schedule(text: &str, zone: &Zone) -> Result<Schedule, String> {
     Schedule::parse(text, zone).map_err(|error| error.to_string())
 }
 
+/// Bits that tell IPv4 written as IPv6.
+const MAPPED_PREFIX: u8 = 96;
+
 /// `Europe/Berlin`.
 pub fn time_zone(text: &str) -> Result<Zone, String> {
     Zone::named(text).map_err(|error| error.to_string())
 }
 
-/// `192.168.0.0/16`, `fd00::/8`, or one address, which is a network of its own.
+/// `192.168.0.0/16`, `fd00::/8`, or one address, which is a network of its own. IPv4 written as IPv6 (RFC 4291 §2.5.5.2) is
+/// the IPv4 that it means, as clients' addresses are; all of it at once, `::ffff:0:0/96`, stays that form.
 pub fn network(text: &str) -> Result<IpNet, String> {
     if let Ok(address) = text.parse::<IpAddr>() {
-        return Ok(address.into());
+        return Ok(address.to_canonical().into());
     }
     let network: IpNet = text.parse().map_err(|_| {
         format!("{} is not a network; write an address and a prefix length, such as \"192.168.0.0/16\"", shown(text))
@@ -136,7 +140,13 @@ pub fn network(text: &str) -> Result<IpNet, String> {
         let (whole, alone) = (network.trunc(), IpNet::from(network.addr()));
         return Err(format!("{} has bits set after its prefix; write \"{whole}\" or \"{alone}\"", shown(text)));
     }
-    Ok(network)
+    let prefix = network.prefix_len().checked_sub(MAPPED_PREFIX).filter(|&prefix| prefix > 0);
+    Ok(match (network.addr().to_canonical(), prefix) {
+        (IpAddr::V4(address), Some(prefix)) if network.addr().is_ipv6() => {
+            IpNet::new(address.into(), prefix).expect("of 128 bits 96 are taken away")
+        }
+        _ => network,
+    })
 }
 
 /// `127.0.0.1:53`, `[::1]:53`.
@@ -371,6 +381,9 @@ mod tests {
             ("192.0.2.1", "192.0.2.1/32"),
             ("::1", "::1/128"),
             ("fd00::/8", "fd00::/8"),
+            ("::ffff:127.0.0.7", "127.0.0.7/32"),
+            ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+            ("::ffff:0:0/96", "::ffff:0.0.0.0/96"),
             ("0.0.0.0/0", "0.0.0.0/0"),
         ] {
             assert_eq!(network(text).unwrap().to_string(), shown, "{text}");
