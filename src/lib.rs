@@ -57,8 +57,9 @@
 //! - [`settings`] what of the configuration is in force while the program runs: `changing` puts another one in its place,
 //!   whole or not at all, `files` keeps watch on the files, `overlay` is the file of what pages and API changed.
 //! - [`config`] what the owner wrote, checked whole: `file` reads and merges files and the environment, `overlay` lies upon
-//!   it, `following` is what a running program takes of a new one, `schema` is for editors, `rights` says whose a file is;
-//!   [`embedded`] the copies inside the binary, and lists that a command makes for itself.
+//!   it, `following` is what a running program takes of a new one, `schema` is for editors, `rights` says whose a file is,
+//!   `foreign` reads those that another user may have put there, `token` those of tokens; [`embedded`] the copies inside the
+//!   binary, and lists that a command makes for itself.
 //! - [`app`] puts it together; `running` ends it, `whereabouts` writes down where a server is found, `hold` keeps a state
 //!   folder for one. [`cli`] is what a person types: `args` what may be typed, `to_ask` where the running server is asked.
 //!

@@ -2,7 +2,7 @@
 //! configuration on disk is another than the one it runs with, or can't be used at all.
 
 use crate::{
-    config::{AdminTls, Config, Origin},
+    config::{AdminTls, Config, Origin, foreign},
     whole,
 };
 use ipnet::IpNet;
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use std::{
     fs,
     hash::{BuildHasher, RandomState},
-    io::{self, Read},
+    io,
     net::SocketAddr,
     path::{Path, PathBuf},
 };
@@ -97,25 +97,25 @@ impl Whereabouts {
 
     /// Removes what was told, unless another server has come in place of this one.
     pub(super) fn forget(&self, folder: &Path) {
-        if read(folder).is_some_and(|told| told.start == self.start) {
+        if read(folder).is_some_and(|(told, _)| told.start == self.start) {
             let _ = fs::remove_file(folder.join(FILE_NAME));
         }
     }
 
     /// Those that a server told last, whatever its configuration.
     pub(super) fn in_folder(folder: &Path) -> Option<Self> {
-        read(folder)
+        Some(read(folder)?.0)
     }
 
-    /// Those that a server by the configuration from `origin` told last, if one did.
-    pub fn told(folder: &Path, origin: &Origin) -> Option<Self> {
-        let told = read(folder)?;
+    /// Those that a server by the configuration from `origin` told last, if one did, and the user that it told them as.
+    pub fn told(folder: &Path, origin: &Origin) -> Option<(Self, u32)> {
+        let (told, owner) = read(folder)?;
         let whole = |path: &PathBuf| path.canonicalize().ok();
         let is_same = match (&told.config, &file_of(origin)) {
             (Some(told), Some(own)) => told == own || whole(told).is_some() && whole(told) == whole(own),
             (told, own) => told == own,
         };
-        (is_same && !told.dns.is_empty()).then_some(told)
+        (is_same && !told.dns.is_empty()).then_some((told, owner))
     }
 }
 
@@ -131,16 +131,20 @@ fn file_of(origin: &Origin) -> Option<PathBuf> {
     }
 }
 
-fn read(folder: &Path) -> Option<Whereabouts> {
-    let mut octets = Vec::new();
-    fs::File::open(folder.join(FILE_NAME)).ok()?.take(BYTES_MAX).read_to_end(&mut octets).ok()?;
-    serde_json::from_slice(&octets).ok()
+/// What is told in a folder, and the user whose file it is.
+fn read(folder: &Path) -> Option<(Whereabouts, u32)> {
+    let (octets, owner) = foreign::read(&folder.join(FILE_NAME), BYTES_MAX, None).ok()?;
+    Some((serde_json::from_slice(&octets).ok()?, owner))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::{Embedded, World};
+
+    fn told(folder: &Path, origin: &Origin) -> Option<Whereabouts> {
+        Whereabouts::told(folder, origin).map(|(told, _)| told)
+    }
 
     fn of(config: Option<&str>) -> Whereabouts {
         let (dns, http) = ("127.0.0.1:53".parse().unwrap(), "127.0.0.1:8053".parse().unwrap());
@@ -163,15 +167,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
         let origin = |path: &str| Origin::File(path.into());
-        let told = of(Some("/nowhere/a.toml"));
-        assert_eq!(Whereabouts::told(folder, &Origin::Embedded), None);
-        told.tell(folder);
-        assert_eq!(Whereabouts::told(folder, &origin("/nowhere/./a.toml")), Some(told));
+        let started = of(Some("/nowhere/a.toml"));
+        assert_eq!(told(folder, &Origin::Embedded), None);
+        started.tell(folder);
+        assert_eq!(told(folder, &origin("/nowhere/./a.toml")), Some(started));
         for other in [origin("/nowhere/b.toml"), Origin::Embedded] {
-            assert_eq!(Whereabouts::told(folder, &other), None);
+            assert_eq!(told(folder, &other), None);
         }
         fs::write(folder.join(FILE_NAME), "{").unwrap();
-        assert_eq!(Whereabouts::told(folder, &origin("/nowhere/a.toml")), None);
+        assert_eq!(told(folder, &origin("/nowhere/a.toml")), None);
     }
 
     #[test]
@@ -183,11 +187,11 @@ mod tests {
         let embedded = Embedded { read: &|_| None, paths: &Vec::new };
         let without = Config::default_for(&World::of_process(embedded).unwrap());
         started.follow(&without, folder);
-        let told = Whereabouts::told(folder, &Origin::Embedded).unwrap();
-        let http = told.http.unwrap();
-        assert_eq!((http.tls, http.token_file, &told.dns), (None, None, &started.dns));
+        let after = told(folder, &Origin::Embedded).unwrap();
+        let http = after.http.unwrap();
+        assert_eq!((http.tls, http.token_file, &after.dns), (None, None, &started.dns));
         started.forget(folder);
-        assert_eq!(Whereabouts::told(folder, &Origin::Embedded), None);
+        assert_eq!(told(folder, &Origin::Embedded), None);
     }
 
     #[test]
@@ -198,8 +202,8 @@ mod tests {
         first.tell(folder);
         second.tell(folder);
         first.forget(folder);
-        assert_eq!(Whereabouts::told(folder, &Origin::Embedded), Some(second.clone()));
+        assert_eq!(told(folder, &Origin::Embedded), Some(second.clone()));
         second.forget(folder);
-        assert_eq!(Whereabouts::told(folder, &Origin::Embedded), None);
+        assert_eq!(told(folder, &Origin::Embedded), None);
     }
 }

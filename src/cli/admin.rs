@@ -192,15 +192,18 @@ fn show_token(config: &Config, json: bool) -> Outcome {
             None => format!("no token is asked for: only this machine reaches the pages, at {}", admin.listen),
         });
     };
-    let token = match token::read(file) {
-        Ok(token) => token,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+    let token = match (&admin.token, &admin.token_unread, file.symlink_metadata()) {
+        (Some(token), ..) => token,
+        (None, Some(why), Ok(_)) => return failed(why.clone()),
+        (None, _, Err(error)) if error.kind() != io::ErrorKind::NotFound => {
+            return failed(rights::unreadable(file, &error));
+        }
+        (None, ..) => {
             let file = file.display();
             return failed(format!(
                 "{file} isn't there yet: the next start of the server makes it, or `cleandns admin token new {file}`"
             ));
         }
-        Err(error) => return failed(rights::unreadable(file, &error)),
     };
     if json {
         return say_json(&serde_json::json!({ "token_file": file.display().to_string(), "token": token }));

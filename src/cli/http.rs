@@ -1,10 +1,7 @@
 //! Asks the running server over HTTP, as the configuration says where it is.
 
 use super::{Failure, wire_client};
-use crate::{
-    admin::token,
-    config::{Admin, Config, rights},
-};
+use crate::config::{Admin, Config, rights};
 use serde::Serialize;
 use std::{fmt, time::Duration};
 use ureq::tls::TlsConfig;
@@ -74,6 +71,16 @@ pub fn ready(config: &Config) -> Result<Option<Ready>, String> {
     Ok(Some(Ready { url, serves, status: said.status, reasons: said.reasons }))
 }
 
+/// Why none is shown, if none is.
+fn why_no_token(admin: &Admin) -> Option<String> {
+    match (&admin.token, &admin.token_unread, &admin.token_file) {
+        (Some(_), ..) => None,
+        (None, Some(why), _) => Some(why.clone()),
+        (None, None, Some(file)) => file.symlink_metadata().err().map(|error| rights::unreadable(file, &error)),
+        (None, None, None) => Some("the configuration on disk names no token_file that can be read here".to_owned()),
+    }
+}
+
 /// Asks the running server's HTTP interface for JSON.
 pub fn fetch<T: serde::de::DeserializeOwned>(
     config: &Config,
@@ -119,14 +126,8 @@ pub fn ask_server<T: serde::de::DeserializeOwned>(
     // What was begun and isn't in force yet is 202.
     if !response.status().is_success() {
         let text = response.body_mut().read_to_string().unwrap_or_default();
-        let untold = match (response.status().as_u16(), admin.token_to_make()) {
-            (401, Some(file)) => match token::read(file) {
-                Err(error) => format!("; {}", rights::unreadable(file, &error)),
-                Ok(_) => String::new(),
-            },
-            (401, None) if admin.token.is_none() => {
-                "; the configuration on disk names no token_file that can be read here".to_owned()
-            }
+        let untold = match response.status().as_u16() {
+            401 => why_no_token(admin).map(|why| format!("; {why}")).unwrap_or_default(),
             _ => String::new(),
         };
         return Err(Failure::Other(format!("the server answered {}: {}{untold}", response.status(), detail_of(&text))));

@@ -3,9 +3,11 @@
 
 use super::{Failure, warn, with_world};
 use crate::{
-    admin::token,
     app::Whereabouts,
-    config::{Admin, AdminTls, Config, Problem, Problems, TOKEN_FILE_NAME, ToAsk, to_ask},
+    config::{
+        Admin, AdminTls, Config, Problem, Problems, TOKEN_FILE_NAME, ToAsk, to_ask,
+        token::{self, Known},
+    },
 };
 use std::path::{Path, PathBuf};
 
@@ -31,12 +33,12 @@ pub fn find(file: Option<&Path>) -> Result<Asked, Failure> {
     if !problems.is_empty() {
         warn("no server would start with the configuration as it is on disk; the one that runs is asked");
     }
-    let Some((told, folder)) = told else {
+    let Some(((told, owner), folder)) = told else {
         look_for_token(&mut config);
         return Ok(Asked { config, or: None });
     };
     config.state_dir = Some(folder);
-    let running = at(&config, told);
+    let running = at(&config, told, owner);
     let is_elsewhere = running.listen.do53 != config.listen.do53;
     Ok(Asked { config: running, or: (is_elsewhere && names_addresses).then_some(config) })
 }
@@ -59,8 +61,8 @@ fn read(file: Option<&Path>) -> Result<ToAsk, Failure> {
     read.map_err(|problems| Failure::Configuration(problems.to_string()))
 }
 
-/// A configuration with the addresses that a server has told, and where it records.
-fn at(config: &Config, told: Whereabouts) -> Config {
+/// A configuration with the addresses that a server has told, as the user `owner`, and where it records.
+fn at(config: &Config, told: Whereabouts, owner: u32) -> Config {
     let mut config = config.clone();
     (config.listen.do53, config.listen.proxies) = (told.dns, told.proxies);
     config.query_log.database = told.database.or(config.query_log.database);
@@ -68,9 +70,11 @@ fn at(config: &Config, told: Whereabouts) -> Config {
     config.admin = told.http.map(|http| {
         let tls = http.tls.map(|tls| AdminTls { cert: tls.cert, key: tls.key });
         let mut admin = admin.unwrap_or_else(|| Admin::plain(http.listen));
-        if let Some(file) = http.token_file.filter(|file| admin.token_file.as_ref() != Some(file)) {
-            admin.token = token::read(&file).ok();
-            admin.token_file = Some(file);
+        // What the configuration names is known already; what that user names may be any file of this machine.
+        let is_known = |file: &PathBuf| admin.token.is_some() && admin.token_file.as_ref() == Some(file);
+        if let Some(file) = http.token_file.filter(|file| !is_known(file)) {
+            let read = token::read_told(&file, owner);
+            admin = admin.with_token(Known::new(file, read));
         }
         Admin { listen: http.listen, tls, ..admin }
     });
@@ -94,6 +98,6 @@ fn look_for_token(config: &mut Config) {
     }) else {
         return;
     };
-    admin.token = token::read(&file).ok();
-    admin.token_file = Some(file);
+    let read = token::read_in_state(&file);
+    *admin = admin.clone().with_token(Known::new(file, read));
 }

@@ -1,5 +1,6 @@
 //! `[admin]`: the pages and the API, and who may use them.
 
+use super::token::Known;
 use ipnet::IpNet;
 use std::{
     fmt,
@@ -20,6 +21,8 @@ pub struct Admin {
     pub token: Option<String>,
     /// Where that token is; a start makes one that isn't there. `None`: none is asked for.
     pub token_file: Option<PathBuf>,
+    /// Why whoever asks a running server doesn't know the token, though something is where it should be.
+    pub token_unread: Option<String>,
     /// Who shows this one may look.
     pub read_token: Option<String>,
     /// Names, roles and passwords.
@@ -61,6 +64,7 @@ impl Admin {
             names: Vec::new(),
             token: None,
             token_file: None,
+            token_unread: None,
             read_token: None,
             users_file: None,
             tls: None,
@@ -93,6 +97,11 @@ impl Admin {
         self.token_file.as_deref().filter(|_| self.token.is_none())
     }
 
+    /// With what is known of the token.
+    pub fn with_token(self, known: Known) -> Self {
+        Self { token: known.token, token_file: known.file, token_unread: known.unread, ..self }
+    }
+
     /// Whether it can be reached from other machines, and knows nobody who may change things.
     pub fn is_unguarded(&self) -> bool {
         self.is_unguarded_at(self.listen)
@@ -118,6 +127,7 @@ impl fmt::Debug for Admin {
             .field("names", &self.names)
             .field("token", &hidden(&self.token))
             .field("token_file", &self.token_file)
+            .field("token_unread", &self.token_unread)
             .field("read_token", &hidden(&self.read_token))
             .field("users_file", &self.users_file)
             .field("tls", &self.tls)

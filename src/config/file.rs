@@ -217,7 +217,7 @@ fn find_config(requested: Option<&Path>, world: &World<'_>) -> Result<Origin, Pr
 }
 
 /// A file's octets, or what is wrong with it.
-fn read_bounded(path: &Path, bytes_max: u64) -> Result<Vec<u8>, String> {
+pub(super) fn read_bounded(path: &Path, bytes_max: u64) -> Result<Vec<u8>, String> {
     let mut octets = Vec::new();
     let read = |octets: &mut Vec<u8>| -> io::Result<()> {
         File::open(path)?.take(bytes_max + 1).read_to_end(octets)?;

@@ -4,6 +4,7 @@ mod admin;
 mod dnstap_target;
 mod file;
 mod following;
+pub mod foreign;
 mod moment;
 pub mod overlay;
 mod reach;
@@ -11,6 +12,7 @@ mod recording;
 mod report;
 pub mod rights;
 mod schema;
+pub mod token;
 
 pub use admin::{Admin, AdminTls, ClientNames, TOKEN_FILE_NAME};
 pub use dnstap_target::{DnstapTarget, DnstapTargetError};

@@ -5,16 +5,13 @@ use crate::whole::{PRIVATE, Whole};
 use axum::http::{HeaderMap, header};
 use ring::hmac;
 use std::{
-    fs::File,
-    io::{self, Read, Write},
+    io::{self, Write},
     os::unix::fs::fchown,
     path::Path,
 };
 
 /// Octets of a token of our own making.
 const TOKEN_BYTES: usize = 32;
-/// Octets read of a file of one: no server takes more.
-const FILE_BYTES_MAX: u64 = 4096;
 
 /// The tokens there are, as what a key of this process makes of them.
 pub struct Tokens {
@@ -74,13 +71,6 @@ pub fn write_new(path: &Path, owner: Option<(u32, u32)>) -> io::Result<String> {
     Ok(token)
 }
 
-/// Reads the token that a file holds, which a server has judged.
-pub fn read(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    File::open(path)?.take(FILE_BYTES_MAX).read_to_string(&mut text)?;
-    Ok(text.trim().to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,7 +100,7 @@ mod tests {
         let path = folder.path().join("token");
         let token = write_new(&path, None).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
-        assert_eq!((text.trim(), read(&path).unwrap()), (token.as_str(), token.clone()));
+        assert_eq!(text.trim(), token);
         assert!(text.len() == 65 && text.trim().bytes().all(|byte| byte.is_ascii_hexdigit()), "{text}");
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(write_new(&path, None).unwrap_err().kind(), io::ErrorKind::AlreadyExists);

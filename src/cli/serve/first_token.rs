@@ -3,7 +3,7 @@
 use super::super::Failure;
 use crate::{
     admin::token,
-    config::{Config, Origin, rights},
+    config::{self, Config, Origin, rights},
 };
 use nix::unistd::geteuid;
 use std::{
@@ -19,7 +19,9 @@ pub fn make(config: &mut Config) -> Result<Option<PathBuf>, Failure> {
     let Some(file) = admin.token_to_make().map(Path::to_owned) else { return Ok(None) };
     let made = match token::write_new(&file, None) {
         // Another server of this configuration starts at the same time.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => token::read(&file),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            config::token::read(&file).map_err(io::Error::other)
+        }
         made => made,
     };
     let is_of_state = file.parent().is_some_and(|folder| state.as_deref() == Some(folder));

@@ -1,8 +1,10 @@
 //! `[admin]`: where the pages and the API listen, and who may use them.
 
 use super::{
-    super::{Admin, AdminTls, ClientNames, TOKEN_FILE_NAME},
-    read_bounded,
+    super::{
+        Admin, AdminTls, ClientNames, TOKEN_FILE_NAME,
+        token::{self, Known},
+    },
     reader::{Table, Value},
     sections::{Reading, proxies},
     text,
@@ -14,10 +16,6 @@ use std::{
 };
 
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8053);
-/// Octets of a token file: what fits into a request's header with room to spare.
-const TOKEN_BYTES_MAX: u64 = 4096;
-/// And at least: whoever guesses so many letters and digits guesses for ever.
-const TOKEN_BYTES_MIN: usize = 16;
 /// Octets of a host name (RFC 1035 §2.3.4), and how many this server may have.
 const HOST_BYTES_MAX: usize = 253;
 const HOSTS_MAX: usize = 64;
@@ -44,17 +42,17 @@ impl Reading<'_> {
         };
         let is_reachable = listen.is_some_and(|listen| !listen.ip().to_canonical().is_loopback());
         let own = state_dir.filter(|_| is_reachable && users_file.is_none()).map(|folder| folder.join(TOKEN_FILE_NAME));
-        let token = match &named {
+        let known = match &named {
             Some(value) => value.parse("", |path| self.token_or_place(path)),
-            None => own.and_then(|file| match self.token_in_state(&file) {
-                Ok(token) => Some((file, token)),
+            None => own.and_then(|file| match self.token_in_state(file) {
+                Ok(known) => Some(known),
                 Err(why) => {
                     table.missing("token_file", why);
                     None
                 }
             }),
         };
-        let (token_file, token) = token.map_or((None, None), |(file, token)| (Some(file), token));
+        let known = known.unwrap_or_default();
         let read_token =
             read_token_file.as_ref().and_then(|value| value.parse("", |path| self.token_if_readable(path)));
         let read_token = read_token.flatten();
@@ -73,7 +71,7 @@ impl Reading<'_> {
             ("any", Some(ClientNames::Any)),
         ];
         let client_names = table.choose("client_names", ("forwarded", ClientNames::Forwarded), &client_names);
-        if let Some(same) = read_token_file.as_ref().filter(|_| token.is_some() && token == read_token) {
+        if let Some(same) = read_token_file.as_ref().filter(|_| known.token.is_some() && known.token == read_token) {
             same.problem("holds the same token as token_file; who shows it could change things too");
         }
         // A file that is named and can't be read is reported already, and so is one in the state folder.
@@ -93,7 +91,7 @@ impl Reading<'_> {
             written.problem(format!("{listen} is both in listen.do53 and admin.listen; give one of them another port"));
         }
         let users_file = users;
-        let secrets = Admin { token, token_file, read_token, users_file, ..Admin::plain(listen) };
+        let secrets = Admin { read_token, users_file, ..Admin::plain(listen).with_token(known) };
         Some(Admin { names, tls, insecure, audit, client_names, trusted_proxies, ..secrets })
     }
 
@@ -109,47 +107,37 @@ impl Reading<'_> {
         Some(AdminTls { cert: cert?, key: key? })
     }
 
-    /// The file of the token that `token_file` names, and the token, if the file is there: a start makes one that isn't, in
-    /// a folder that is.
-    fn token_or_place(&self, path: &str) -> Result<(PathBuf, Option<String>), String> {
+    /// The token that `token_file` names, if the file is there: a start makes one that isn't, in a folder that is.
+    fn token_or_place(&self, path: &str) -> Result<Known, String> {
         let (file, is_there) = self.base.found_or_made(path)?;
-        let token = self.known_token(&file, is_there)?;
-        Ok((file, token))
+        self.known_token(file, is_there, token::read)
     }
 
-    /// The token in the state folder, if it is there.
-    fn token_in_state(&self, file: &Path) -> Result<Option<String>, String> {
-        self.known_token(file, file.symlink_metadata().is_ok_and(|about| !about.is_dir()))
+    /// The token in the state folder, if it is there. Whoever asks a running server may be root, and is sent nowhere by what
+    /// the server's user puts there.
+    fn token_in_state(&self, file: PathBuf) -> Result<Known, String> {
+        let is_there = file.symlink_metadata().is_ok_and(|about| !about.is_dir());
+        self.known_token(file, is_there, if self.world.may_lack_files { token::read_in_state } else { token::read })
     }
 
-    fn known_token(&self, file: &Path, is_there: bool) -> Result<Option<String>, String> {
-        self.secrets.borrow_mut().push(file.to_owned());
-        match is_there.then(|| self.token(file)).transpose() {
-            Err(_) if self.world.may_lack_files => Ok(None),
-            read => read,
+    fn known_token(
+        &self,
+        file: PathBuf,
+        is_there: bool,
+        read: fn(&Path) -> Result<String, String>,
+    ) -> Result<Known, String> {
+        self.secrets.borrow_mut().push(file.clone());
+        match is_there.then(|| read(&file)) {
+            None => Ok(Known { file: Some(file), ..Known::default() }),
+            Some(Err(why)) if !self.world.may_lack_files => Err(why),
+            Some(read) => Ok(Known::new(file, read)),
         }
     }
 
     /// Whoever only asks a running server may not be allowed to read a token, and most of what there is to ask needs none:
     /// the server says so where it does.
     fn token_if_readable(&self, path: &str) -> Result<Option<String>, String> {
-        self.known_token(&self.base.find_file(path)?, true)
-    }
-
-    /// The token in a file: one line of visible ASCII, as it stands in an HTTP header.
-    fn token(&self, path: &Path) -> Result<String, String> {
-        let octets = read_bounded(path, TOKEN_BYTES_MAX)?;
-        match std::str::from_utf8(&octets).map(str::trim) {
-            Ok(token) if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) => Err(no_token(path)),
-            Ok(token) if token.len() < TOKEN_BYTES_MIN => Err(format!(
-                "{0} holds a token of {1} signs, which can be guessed; it needs at least {TOKEN_BYTES_MIN}: remove the \
-                 file, and have `cleandns admin token new {0}` make one",
-                path.display(),
-                token.len()
-            )),
-            Ok(token) => Ok(token.to_owned()),
-            Err(_) => Err(no_token(path)),
-        }
+        Ok(self.known_token(self.base.find_file(path)?, true, token::read)?.token)
     }
 }
 
@@ -166,13 +154,6 @@ fn trusted_proxies(table: &Table<'_>, is_guarded: bool) -> Vec<IpNet> {
 /// machine.
 const UNGUARDED_BEHIND_PROXY: &str = "requests of others come through a proxy, and anybody could use these pages; set \
                                       token_file or users_file";
-
-fn no_token(path: &Path) -> String {
-    format!(
-        "{} holds no token; write one line of letters and digits into it, such as `openssl rand -hex 32` prints",
-        path.display()
-    )
-}
 
 /// What to do where anybody could use it.
 fn unguarded(listen: SocketAddr) -> String {
