@@ -239,6 +239,41 @@ async fn what_makes_anything_enforce_is_confirmed_whichever_way_it_comes() {
     server.running.stop().await;
 }
 
+/// Of a list that isn't there yet nothing acts, and it blocks as soon as it comes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_will_enforce_a_list_that_is_still_to_come_is_confirmed() {
+    const LATE: &str =
+        "[[program]]\nname = \"late\"\nlists = [{ path = \"late.list\", service = \"s\", gate = \"hold\" }]\n";
+    let folder = lists();
+    // As a whole it is held back.
+    write_list(&folder.path().join("late.list"), &["zip"]);
+    let server = start(folder, None, &format!("{LATE}{PROGRAMS}")).await;
+    let change = |told: Value| told["change"].as_u64().unwrap();
+    for place in [json!({}), json!({ "group": "kids" })] {
+        let body = |more: Value| {
+            let mut body = json!({ "program": "late" });
+            for more in [&place, &more] {
+                body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            }
+            body
+        };
+        let shadow = change(done(&server, "PUT /api/v1/modes", body(json!({ "mode": "shadow" }))).await);
+        takes_confirming(&server, "DELETE /api/v1/modes", body(json!({}))).await;
+        takes_confirming(&server, &format!("POST /api/v1/changes/{shadow}/undo"), json!({})).await;
+        done(&server, "DELETE /api/v1/modes", body(json!({ "confirmed": true }))).await;
+    }
+    // What everybody's mode holds down is given back to a group without a word.
+    done(&server, "PUT /api/v1/modes", json!({ "program": "late", "mode": "shadow" })).await;
+    let kids = json!({ "program": "late", "group": "kids" });
+    done(&server, "PUT /api/v1/modes", json!({ "program": "late", "group": "kids", "mode": "off" })).await;
+    done(&server, "DELETE /api/v1/modes", kids).await;
+    // Once it is there, it blocks whom it is to block, who said so.
+    done(&server, "DELETE /api/v1/modes", json!({ "program": "late", "confirmed": true })).await;
+    write_list(&server.path("late.list"), &["late.example"]);
+    eventually("the list comes", || is_blocked(&server, "late.example")).await;
+    server.running.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_meant_is_refused_by_field_and_changes_nothing() {
     let server = serve("").await;

@@ -2,7 +2,7 @@
 
 use crate::{
     config::overlay::{Entry, Key},
-    policy::{Mode, Modes, Policy},
+    policy::{GroupSpec, Mode, Modes, Policy, ProgramSpec},
 };
 
 /// What is said of modes.
@@ -20,33 +20,56 @@ pub fn to_confirm(
     entry: Option<&Entry>,
     modes: impl Fn() -> Modes,
 ) -> Option<&'static str> {
+    let now = Said { programs: policy.programs(), groups: policy.groups() };
     match (key, entry) {
         // Also where something holds it down for now.
-        (Key::Mode { .. }, Some(Entry::Mode(Mode::Enforce))) => {
-            (written(key, policy) != Some(Mode::Enforce)).then_some(MODE)
+        (Key::Mode { .. }, Some(Entry::Mode(Mode::Enforce))) => (now.at(key) != Some(Mode::Enforce)).then_some(MODE),
+        // What is given back to the configuration may be more than it was, also for lists that are still to come.
+        (Key::Mode { .. }, _) => {
+            let modes = modes();
+            let then = Said { programs: &modes.programs, groups: &modes.groups };
+            let becomes = then.reach(key) == Some(Mode::Enforce) && now.reach(key) != Some(Mode::Enforce);
+            (becomes || !policy.would_newly_act(&modes).is_empty()).then_some(MODE)
         }
-        // What is given back to the configuration may be more than it was.
-        (Key::Mode { .. }, _) => (!policy.would_newly_act(&modes()).is_empty()).then_some(MODE),
         (Key::LetThrough(_), Some(_)) => (was != entry).then_some(LET_THROUGH),
         // The rest changes no mode: it is as far as the owner says in so many words, or less.
         _ => None,
     }
 }
 
-/// The mode written at a key, in the configuration or upon it, as far as it is known.
-fn written(key: &Key, policy: &Policy) -> Option<Mode> {
-    let Key::Mode { group, program, service } = key else { return None };
-    let at = policy.programs().iter().position(|own| own.name == *program)?;
-    let own = &policy.programs()[at];
-    match (group, service) {
-        (None, None) => Some(own.mode),
-        (None, Some(service)) => own.services.get(service).copied(),
-        (Some(group), service) => {
-            let group = policy.groups().iter().find(|own| own.name == *group)?;
-            match service {
-                None => group.programs.get(&at).copied(),
-                Some(service) => group.services.get(&(at, service.clone())).copied(),
-            }
+/// What is said of modes, in the configuration or upon it.
+struct Said<'a> {
+    programs: &'a [ProgramSpec],
+    groups: &'a [GroupSpec],
+}
+
+impl Said<'_> {
+    /// The mode written at a key, as far as it is known.
+    fn at(&self, key: &Key) -> Option<Mode> {
+        let Key::Mode { group, program, service } = key else { return None };
+        let at = self.programs.iter().position(|own| own.name == *program)?;
+        let own = &self.programs[at];
+        let Some(group) = group else {
+            return service.as_ref().map_or(Some(own.mode), |service| own.services.get(service).copied());
+        };
+        let group = self.groups.iter().find(|own| own.name == *group)?;
+        match service {
+            None => group.programs.get(&at).copied(),
+            Some(service) => group.services.get(&(at, service.clone())).copied(),
         }
+    }
+
+    /// The same, or the mode written where one looks next if there is none: of a group's service that of everybody's, then
+    /// that of the program's other services, then that of the program.
+    fn reach(&self, key: &Key) -> Option<Mode> {
+        let Key::Mode { group, program, service } = key else { return None };
+        let at = |group: &Option<String>, service: Option<&str>| {
+            let service = service.map(str::to_owned);
+            self.at(&Key::Mode { group: group.clone(), program: program.clone(), service })
+        };
+        let of_service = service.as_deref().and_then(|service| {
+            at(group, Some(service)).or_else(|| at(&None, Some(service))).or_else(|| at(&None, Some("*")))
+        });
+        of_service.or_else(|| at(group, None)).or_else(|| at(&None, None))
     }
 }

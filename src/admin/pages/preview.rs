@@ -3,6 +3,8 @@
 use super::super::{
     AdminState,
     auth::Reader,
+    change::{Undoing, what_it_undoes},
+    problem::{Kind, Refusal},
     view::{
         preview::{CONFIGURED, Hit, Measured, Preview, PreviewAsked, preview},
         programs::ModeView,
@@ -12,7 +14,10 @@ use super::{
     Shell, show,
     words::{count, counted, matched},
 };
-use crate::policy::Mode;
+use crate::{
+    config::overlay::{Entry, Key},
+    policy::Mode,
+};
 use askama::Template;
 use axum::{
     extract::{Query, State},
@@ -46,14 +51,19 @@ pub struct Wanted {
     undo: Option<u64>,
 }
 
-/// `GET /programs/preview?program&service&group&mode&undo`
-pub async fn page(
-    State(state): State<AdminState>,
-    reader: Reader,
-    Query(Wanted { program, service, group, mode, undo }): Query<Wanted>,
-) -> Response {
-    let configured = mode == CONFIGURED;
-    match preview(&state, &PreviewAsked { program, service, group, mode }).await {
+/// `GET /programs/preview?program&service&group&mode`, or `?undo`, which says all of that by itself.
+pub async fn page(State(state): State<AdminState>, reader: Reader, Query(wanted): Query<Wanted>) -> Response {
+    let Wanted { program, service, group, mode, undo } = wanted;
+    let asked = match undo {
+        None => PreviewAsked { program, service, group, mode },
+        // What the address says besides might be another thing than the button undoes.
+        Some(change) => match what_it_undoes(&state, change).await.and_then(|undoing| undone(undoing, change)) {
+            Ok(asked) => asked,
+            Err(refusal) => return refusal.into_response(),
+        },
+    };
+    let configured = asked.mode == CONFIGURED;
+    match preview(&state, &asked).await {
         Some(view) => {
             let title =
                 if configured { format!("{} as configured", what(&view)) } else { format!("Enforce {}", what(&view)) };
@@ -61,6 +71,24 @@ pub async fn page(
             show(Page { shell, view, configured, undo })
         }
         None => (StatusCode::NOT_FOUND, "there is no such program, service or group\n").into_response(),
+    }
+}
+
+/// What the undo of a change would do to a mode.
+fn undone(undoing: Undoing, change: u64) -> Result<PreviewAsked, Refusal> {
+    let mode = match undoing.before {
+        None => CONFIGURED.to_owned(),
+        Some(Entry::Mode(Mode::Enforce)) => Mode::Enforce.to_string(),
+        Some(_) => String::new(),
+    };
+    match undoing.key {
+        Key::Mode { group, program, service } if !mode.is_empty() => {
+            Ok(PreviewAsked { program, service: service.unwrap_or_default(), group: group.unwrap_or_default(), mode })
+        }
+        _ => Err(Refusal::new(
+            Kind::Invalid,
+            format!("to undo change {change} enforces nothing that could be shown before"),
+        )),
     }
 }
 

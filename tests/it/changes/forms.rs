@@ -78,16 +78,17 @@ async fn a_switch_is_a_form_and_enforcing_leads_past_the_preview() {
     );
     assert!(changes.contains("name=\"change\" value=\"1\""), "{changes}");
     // What it would block is shown before, as it is for who gives the mode back to the configuration.
-    for (line, asked, more) in
-        [("POST /do/undo", "change=1", "&undo=1"), ("POST /do/mode", "program=strict&group=&set=%3D", "")]
-    {
+    for (line, asked, query) in [
+        ("POST /do/undo", "change=1", "undo=1"),
+        ("POST /do/mode", "program=strict&group=&set=%3D", "program=strict&mode=configured"),
+    ] {
         let (status, _) = browse(&server, line, &form(asked)).await;
-        assert_eq!(status, format!("303 /programs/preview?program=strict&mode=configured{more}"));
+        assert_eq!(status, format!("303 /programs/preview?{query}"));
         assert!(!is_blocked(&server, "blocked.example").await);
         let preview = page(&server, status.split_once(' ').unwrap().1).await;
         assert!(preview.contains("<h1>strict as configured</h1>"), "{preview}");
         assert!(!preview.contains("Nothing would be blocked"), "{preview}");
-        let button = if more.is_empty() { "name=\"mode\" value=\"\"" } else { "name=\"change\" value=\"1\"" };
+        let button = if query == "undo=1" { "name=\"change\" value=\"1\"" } else { "name=\"mode\" value=\"\"" };
         assert!(preview.contains(button), "{preview}");
     }
     let (status, _) = browse(&server, "POST /do/undo", &form("change=1&confirmed=yes")).await;
@@ -143,5 +144,34 @@ async fn exceptions_and_blocks_are_made_changed_and_removed_by_forms() {
     assert_eq!(browse(&server, "POST /do/except", &form("remove=e1")).await.0, "303 /except?done=4");
     assert_eq!(browse(&server, "POST /do/block", &form("remove=b2")).await.0, "303 /except?done=5");
     assert!(is_blocked(&server, "b.blocked.example").await && !is_blocked(&server, "game.example").await);
+    server.running.stop().await;
+}
+
+/// Whoever confirms an undo sees what that undo does, whatever the address says besides.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_page_before_an_undo_shows_what_it_undoes_and_nothing_else() {
+    let server = serve("").await;
+    let kids = json!({ "program": "strict", "group": "kids", "mode": "off" });
+    assert_eq!(done(&server, "PUT /api/v1/modes", kids).await["change"], 1);
+    let seen = |mode: &str| json!({ "program": "watching", "service": "seen", "mode": mode, "confirmed": true });
+    done(&server, "PUT /api/v1/modes", seen("enforce")).await;
+    done(&server, "PUT /api/v1/modes", seen("off")).await;
+    done(&server, "PUT /api/v1/modes", seen("shadow")).await;
+    for (other, change, title) in [
+        ("program=watching&", 1, "<h1>strict as configured for kids</h1>"),
+        ("program=watching&service=seen&mode=enforce&", 1, "<h1>strict as configured for kids</h1>"),
+        ("program=nope&", 1, "<h1>strict as configured for kids</h1>"),
+        ("program=strict&group=kids&mode=configured&", 3, "<h1>Enforce watching/seen</h1>"),
+    ] {
+        let shown = page(&server, &format!("/programs/preview?{other}undo={change}")).await;
+        assert!(shown.contains(title), "{other}: {shown}");
+        assert!(shown.contains(&format!("name=\"change\" value=\"{change}\"")), "{other}: {shown}");
+    }
+    // What there isn't, and what enforces nothing.
+    for (change, expected) in [(99, "404"), (4, "422")] {
+        let line = format!("GET /programs/preview?program=strict&undo={change}");
+        let (status, body) = browse(&server, &line, "").await;
+        assert!(status.starts_with(expected) && !body.contains("/do/undo"), "{change}: {status} {body}");
+    }
     server.running.stop().await;
 }

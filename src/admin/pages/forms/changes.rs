@@ -135,17 +135,8 @@ pub async fn undo_change(State(state): State<AdminState>, Operator(who): Operato
 /// To the page that shows what an undo would block.
 async fn ask_before_undo(state: &AdminState, change: u64, refusal: Refusal) -> Response {
     match what_it_undoes(state, change).await {
-        Ok(Undoing { key: Key::Mode { group, program, service }, before, .. }) => {
-            let mode = if before.is_some() { "enforce" } else { CONFIGURED };
-            let given = [
-                Some(("program", program)),
-                service.map(|service| ("service", service)),
-                group.map(|group| ("group", group)),
-                Some(("mode", mode.to_owned())),
-                Some(("undo", change.to_string())),
-            ];
-            to("/programs/preview", &given, "")
-        }
+        // The page knows what it undoes.
+        Ok(Undoing { key: Key::Mode { .. }, .. }) => to("/programs/preview", &[Some(("undo", change.to_string()))], ""),
         // The rules are looked at where they were let through.
         Ok(Undoing { before: Some(Entry::LetThrough(own)), .. }) => {
             to(&page_of(&own.list), &[Some(("let_through", own.names.join(" ")))], "let-through")
