@@ -280,7 +280,8 @@ async fn pages_show_what_happened() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_question_is_explained() {
-    let server = serve("").await;
+    let limited = "[[policy.exception]]\nnames = [\"watched.example\"]\nprograms = [\"strict\"]\nreason = \"mine\"\n";
+    let server = serve(limited).await;
     let explained = async |query: &str| text(&get(&server, &format!("/explain?{query}")).await.body);
     let blocked = explained("name=x.blocked.example&type=&client=").await;
     for part in [
@@ -293,6 +294,14 @@ async fn a_question_is_explained() {
     }
     let kids = explained("name=watched.example&client=127.0.0.7").await;
     assert!(kids.contains("Its group is kids.") && kids.contains("Blocked watched.example is blocked by"), "{kids}");
+    // An exception that is for another program decides nothing.
+    let watched = explained("name=watched.example").await;
+    for part in [
+        "Would be blocked watched.example passes; watching/watch (watch.list line 2) would block it if it were enforced.",
+        ": mine watching/watch : would block by",
+    ] {
+        assert!(watched.contains(part), "no \"{part}\" in {watched}");
+    }
     let own = explained("name=localhost").await;
     assert!(own.contains("Passes localhost: ") && own.matches("This decides.").count() == 1, "{own}");
     let far = explained("name=blocked.example&client=192.0.2.1").await;
