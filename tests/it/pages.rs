@@ -227,8 +227,8 @@ async fn pages_show_what_happened() {
         "strict enforce the whole program off shadow enforce 3 blocked 1 excepted",
         "watching shadow the whole program off shadow enforce 2 would be",
         "1 service: 1 in shadow",
-        "The blocked block Breaks what it says.",
-        "watch watch watch.list shadow off shadow enforce 1 2 would be blocked 2 would be blocked",
+        "The blocked Breaks what it says. block.list off shadow enforce 2 ",
+        "watch watch.list off shadow enforce 1 2 would be blocked 2 would be blocked",
     ] {
         assert!(page.contains(part), "no \"{part}\" in {page}");
     }
@@ -513,6 +513,20 @@ async fn nothing_is_changed_at_the_address_of_a_page() {
     let long = format!("Host: localhost\r\nX: {}\r\n", "x".repeat(17 << 10));
     assert_eq!(request(&server, "GET /", &long, "").await.status, 431);
     assert_eq!(get(&server, "/").await.status, 200);
+    server.running.stop().await;
+}
+
+/// The longest page of all, with what is shipped: more than a hundred services, each with its switch.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_shipped_programs_are_a_small_page() {
+    let server = start(folder(), None, "").await;
+    let body = get(&server, "/programs").await.body;
+    assert!(body.matches("<tr><th scope=\"row\">").count() > 100, "{body}");
+    // Nothing else is chosen in a switch than one mode.
+    let (switches, chosen) =
+        (body.matches("<span class=\"switch\"").count(), body.matches(" aria-current=\"true\"").count());
+    assert!(switches > 110 && switches == chosen, "{switches} and {chosen}");
+    assert!(body.len() < 100_000, "{}", body.len());
     server.running.stop().await;
 }
 
