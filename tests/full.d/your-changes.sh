@@ -35,7 +35,7 @@ shot() { at_browser GET /screenshot | sed -n 's/.*"value":"\([^"]*\)".*/\1/p' | 
 expect "blocked at first" dig "${at[@]}" blocked.example -- "strict/blocked blocked.list:2"
 dig "${at[@]}" watched.example +tries=1 +time=5 >/dev/null
 go /programs
-expect "the switch shows what is written" says "document.querySelector('#strict [aria-pressed=true]').innerText" -- enforce
+expect "the switch shows what is written" says "document.querySelector('#strict [aria-current=true]').innerText" -- enforce
 press "#strict button[value='=shadow']"
 until_true "the page tells of it" says "$page" -- "set strict to shadow for everybody"
 expect "and dig gets no block" dig "${at[@]}" blocked.example +tries=1 +time=5 -- "EDE: 22"

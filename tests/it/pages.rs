@@ -227,8 +227,8 @@ async fn pages_show_what_happened() {
         "strict enforce the whole program off shadow enforce 3 blocked 1 excepted",
         "watching shadow the whole program off shadow enforce 2 would be",
         "1 service: 1 in shadow",
-        "The blocked block Breaks what it says.",
-        "watch watch watch.list shadow off shadow enforce 1 2 would be blocked 2 would be blocked",
+        "The blocked Breaks what it says. block.list off shadow enforce 2 ",
+        "watch watch.list off shadow enforce 1 2 would be blocked 2 would be blocked",
     ] {
         assert!(page.contains(part), "no \"{part}\" in {page}");
     }
@@ -280,7 +280,8 @@ async fn pages_show_what_happened() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_question_is_explained() {
-    let server = serve("").await;
+    let limited = "[[policy.exception]]\nnames = [\"watched.example\"]\nprograms = [\"strict\"]\nreason = \"mine\"\n";
+    let server = serve(limited).await;
     let explained = async |query: &str| text(&get(&server, &format!("/explain?{query}")).await.body);
     let blocked = explained("name=x.blocked.example&type=&client=").await;
     for part in [
@@ -293,6 +294,14 @@ async fn a_question_is_explained() {
     }
     let kids = explained("name=watched.example&client=127.0.0.7").await;
     assert!(kids.contains("Its group is kids.") && kids.contains("Blocked watched.example is blocked by"), "{kids}");
+    // An exception that is for another program decides nothing.
+    let watched = explained("name=watched.example").await;
+    for part in [
+        "Would be blocked watched.example passes; watching/watch (watch.list line 2) would block it if it were enforced.",
+        ": mine watching/watch : would block by",
+    ] {
+        assert!(watched.contains(part), "no \"{part}\" in {watched}");
+    }
     let own = explained("name=localhost").await;
     assert!(own.contains("Passes localhost: ") && own.matches("This decides.").count() == 1, "{own}");
     let far = explained("name=blocked.example&client=192.0.2.1").await;
@@ -504,6 +513,20 @@ async fn nothing_is_changed_at_the_address_of_a_page() {
     let long = format!("Host: localhost\r\nX: {}\r\n", "x".repeat(17 << 10));
     assert_eq!(request(&server, "GET /", &long, "").await.status, 431);
     assert_eq!(get(&server, "/").await.status, 200);
+    server.running.stop().await;
+}
+
+/// The longest page of all, with what is shipped: more than a hundred services, each with its switch.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_shipped_programs_are_a_small_page() {
+    let server = start(folder(), None, "").await;
+    let body = get(&server, "/programs").await.body;
+    assert!(body.matches("<tr><th scope=\"row\">").count() > 100, "{body}");
+    // Nothing else is chosen in a switch than one mode.
+    let (switches, chosen) =
+        (body.matches("<span class=\"switch\"").count(), body.matches(" aria-current=\"true\"").count());
+    assert!(switches > 110 && switches == chosen, "{switches} and {chosen}");
+    assert!(body.len() < 100_000, "{}", body.len());
     server.running.stop().await;
 }
 

@@ -101,7 +101,7 @@ fn fate(explained: &Explained, steps: &[Step]) -> (&'static str, &'static str) {
         "block" => ("b", "Blocked"),
         _ if is_bogus(explained) => ("p", "Fails"),
         _ if has(Outcome::WouldBlock) => ("w", "Would be blocked"),
-        _ if explained.owner_exception.is_some() || has(Outcome::Except) => ("e", "Excepted"),
+        _ if explained.excepted_by.is_some() => ("e", "Excepted"),
         _ => ("p", "Passes"),
     }
 }

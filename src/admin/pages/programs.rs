@@ -98,7 +98,17 @@ fn hits_in(tops: &Tops, program: &str, service: Option<&str>) -> Vec<(&'static s
     told(&hits)
 }
 
+/// What of a service's was hit in some hours.
+fn hits_of(tops: &Tops, program: &Program, service: &Service) -> Vec<(&'static str, String)> {
+    hits_in(tops, &program.name, Some(&service.name))
+}
+
 impl Page {
+    /// Whether a program's services are shown at once.
+    fn is_open(&self, program: &Program) -> bool {
+        self.view.programs.len() == 1 || program.services.len() <= 4 || self.open == program.name
+    }
+
     /// What stands in the field of a program's schedule.
     fn typed(&self, program: &Program) -> String {
         match &self.refused {
@@ -173,6 +183,21 @@ fn can_change(shell: &Shell, can_keep: bool) -> bool {
 /// The group as changes name it: empty for everybody.
 fn named(view: &Programs) -> &str {
     if view.group == DEFAULT_GROUP { "" } else { &view.group }
+}
+
+/// What people call a service.
+fn title(service: &Service) -> &str {
+    service.title.as_ref().unwrap_or(&service.name)
+}
+
+/// True if it is not as is chosen, or not in all of its lists, so that its switch doesn't say it all.
+fn is_limited(service: &Service) -> bool {
+    service.modes.len() > 1 || service.modes.iter().any(|mode| mode.limit.is_some())
+}
+
+/// True if none of a service's lists bears its name, so that it has to be said.
+fn is_apart(service: &Service) -> bool {
+    !service.lists.iter().any(|list| list.strip_suffix(".list") == Some(&service.name))
 }
 
 /// The letter of a mode's colour and shape.

@@ -1,6 +1,6 @@
 //! An explanation as data: the same for the API, the command line and, offline, for lists compiled from files.
 
-use super::super::AdminState;
+use super::{super::AdminState, excepted::Excepted};
 use crate::{
     dns::{Name, RrType},
     lists::{ListPath, ListState, ListStatus, kept_text, line_of, version_of},
@@ -34,8 +34,14 @@ pub struct Explained {
     pub answer_seen: bool,
     /// What each program said.
     pub verdicts: Vec<Said>,
-    /// The owner's exception that matched, if one did: place and reason. It may be limited to some programs.
+    /// The owner's exception that matched, if one did: place and reason. It may be limited to some programs. Of several the
+    /// one that let something pass.
     pub owner_exception: Option<(String, String)>,
+    /// Whose exception is why nothing blocks it: `owner` or `program`. `None`: something blocks it, or nothing would if
+    /// there were no exception.
+    #[serde(default)]
+    #[schemars(extend("enum" = ["owner", "program", null]))]
+    pub excepted_by: Option<String>,
     /// The name asked, then the names and addresses its answer led to, each with what it is.
     pub chain: Vec<(String, String)>,
     /// Why nothing is blocked for now, if that is so: a pause, with its end.
@@ -170,10 +176,6 @@ pub fn explained(
         .iter()
         .map(|said| Said { outcome: said.outcome.word().to_owned(), rule: rule(&said.cause) })
         .collect();
-    let owner_exception = verdict.owner.map(|pass| {
-        let exception = &policy.owner_exceptions()[usize::from(pass.exception)];
-        (exception.place.clone(), exception.reason.clone())
-    });
     let matching = |(index, link): (usize, &Link)| -> Vec<MatchedRule> {
         policy.matching_rules(&asking, index.min(255) as u8, link)
     };
@@ -181,6 +183,8 @@ pub fn explained(
     let all = of_client.into_iter().chain(links.iter().enumerate().flat_map(matching));
     let matched: Vec<MatchedRule> = all.collect();
     let considered: Vec<Rule> = matched.iter().map(|matched| rule(&matched.cause)).collect();
+    let excepted = Excepted::of(policy, &asking, verdict, &matched);
+    let owner_exception = excepted.owner.map(|exception| (exception.place.clone(), exception.reason.clone()));
     let is_off = matched.iter().zip(&considered).find(|(matched, rule)| {
         matched.mode == crate::policy::Mode::Off && matched.program.is_some() && rule.effect == "block"
     });
@@ -196,7 +200,7 @@ pub fn explained(
         None if is_bogus => {
             format!("{} fails: its answer breaks DNSSEC, so what it leads to was not looked at", name)
         }
-        None => summary(&name.to_string(), &verdicts, owner_exception.as_ref(), is_blocked, paused.is_some(), off),
+        None => summary(&name.to_string(), &verdicts, &excepted, is_blocked, paused.is_some(), off),
     };
     let summary = match admitted {
         true => summary,
@@ -213,6 +217,7 @@ pub fn explained(
         summary,
         verdicts,
         owner_exception,
+        excepted_by: excepted.by.map(str::to_owned),
         chain: links.iter().map(|link| (link.what.to_string(), link.trigger.word().to_owned())).collect(),
         paused,
         considered,
@@ -229,15 +234,11 @@ pub fn explained(
 fn summary(
     name: &str,
     verdicts: &[Said],
-    owner: Option<&(String, String)>,
+    excepted: &Excepted<'_>,
     is_blocked: bool,
     is_paused: bool,
     off: Option<String>,
 ) -> String {
-    if let (Some((place, reason)), false) = (owner, is_blocked) {
-        let because = if reason.is_empty() { String::new() } else { format!(": {reason}") };
-        return format!("{name} passes: the owner's exception at {place}{because}");
-    }
     let with = |outcome: Outcome| verdicts.iter().find(|said| said.outcome == outcome.word());
     let place = |said: &Said| {
         format!("{}/{} ({} line {})", said.rule.program, said.rule.service, said.rule.list, said.rule.line)
@@ -251,13 +252,28 @@ fn summary(
         };
         return format!("{name} is blocked by {}{by}", place(said));
     }
-    if let Some(said) = with(Outcome::WouldBlock) {
+    let would = with(Outcome::WouldBlock).map(|said| {
         let unless = if is_paused { "were there no pause, or if it were enforced" } else { "if it were enforced" };
-        return format!("{name} passes; {} would block it {unless}", place(said));
+        format!("{} would block it {unless}", place(said))
+    });
+    let owners = excepted.owner.map(|OwnerException { place, reason, .. }| {
+        let because = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+        format!("the owner's exception at {place}{because}")
+    });
+    if let (Some(owners), Some("owner")) = (&owners, excepted.by) {
+        let too = would.map(|would| format!("; and {would}")).unwrap_or_default();
+        return format!("{name} passes: {owners}{too}");
     }
-    match (with(Outcome::Except), off) {
-        (Some(said), _) => format!("{name} passes: an exception of {}", place(said)),
-        (None, Some(service)) => format!("{name} passes: {service} is off for this client at this time"),
+    if let Some(would) = would {
+        return format!("{name} passes; {would}");
+    }
+    if let (Some(said), Some("program")) = (excepted.said.and_then(|index| verdicts.get(index)), excepted.by) {
+        return format!("{name} passes: an exception of {}", place(said));
+    }
+    let of_program = with(Outcome::Except).map(|said| format!("an exception of {}", place(said)));
+    match (off, owners.or(of_program)) {
+        (Some(service), _) => format!("{name} passes: {service} is off for this client at this time"),
+        (None, Some(needless)) => format!("{name} passes: nothing would block it ({needless} is for it too)"),
         (None, None) => format!("{name} passes: no rule matches"),
     }
 }

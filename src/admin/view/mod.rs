@@ -4,6 +4,7 @@ pub mod called;
 pub mod changes;
 pub mod clients;
 pub mod diff;
+mod excepted;
 pub mod exceptions;
 pub mod explain;
 pub mod held;

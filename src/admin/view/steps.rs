@@ -46,14 +46,16 @@ pub fn steps(explained: &mut Explained) -> Vec<Step> {
     if let Some((place, reason)) = &explained.owner_exception {
         let because = if reason.is_empty() { String::new() } else { format!(": {reason}") };
         let what = format!("Your exception at {place} matches{because}");
-        steps.push(Step { decides: passes, ..Step::plain(what) });
+        let decides = passes && explained.excepted_by.as_deref() == Some("owner");
+        steps.push(Step { decides, ..Step::plain(what) });
     }
     for said in std::mem::take(&mut explained.verdicts) {
         let Some(outcome) = Outcome::ALL.into_iter().find(|outcome| outcome.word() == said.outcome) else { continue };
         let what = format!("{}/{}", said.rule.program, said.rule.service);
+        let is_excepted = explained.excepted_by.is_some();
         let decides = match outcome {
             Outcome::Block => is_blocked,
-            Outcome::Except => passes && said.rule.mode == Mode::Enforce.word(),
+            Outcome::Except => passes && is_excepted && said.rule.mode == Mode::Enforce.word(),
             Outcome::WouldBlock => false,
         };
         steps.push(Step { what, rule: Some((outcome, said.rule)), decides });

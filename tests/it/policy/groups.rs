@@ -253,6 +253,48 @@ async fn the_owners_exception_on_a_link_passes_the_whole_answer() {
     assert_eq!(super::ask(&server, "api.tiktokv.com A").await.ede_code(), 15);
 }
 
+/// An exception is told as the reason only where it let something pass.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_exception_is_the_reason_of_what_it_let_pass() {
+    let internet = Internet::start().await;
+    let lists = [
+        ("one.list", &*ours(&["www.signed.org", "www.plain.test", "www.secure.test", "@www.example.com"])),
+        ("two.list", &ours(&["www.target.org", "www.plain.test"])),
+        ("three.list", &ours(&["www.secure.test"])),
+    ];
+    let limited = |name: &str, program: &str| {
+        format!("[[policy.exception]]\nnames = [\"{name}\"]\nprograms = [\"{program}\"]\nreason = \"for {program}\"\n")
+    };
+    let toml = [
+        program("one", ""),
+        program("two", "mode = \"shadow\""),
+        program("three", "mode = \"off\""),
+        limited("www.target.org", "one"),
+        limited("www.signed.org", "two"),
+        limited("www.signed.org", "one"),
+        limited("www.plain.test", "one"),
+        limited("www.secure.test", "three"),
+        "[[policy.exception]]\nnames = [\"only-a.signed.org\"]\nreason = \"for all\"\n".to_owned(),
+    ]
+    .concat();
+    let server = serve(Some(&internet), &lists, &toml).await;
+    for (name, action, by, parts) in [
+        // For another program than the one in shadow that would block.
+        ("www.target.org", "pass", None, &["passes; two/two (two.list line 2) would block it if it were enforced"][..]),
+        // Of two that match the one that was needed.
+        ("www.signed.org", "pass", Some("owner"), &["passes: the owner's exception at ", ": for one"]),
+        ("www.plain.test", "pass", Some("owner"), &["passes: the owner's exception at ", ": for one; and two/two "]),
+        ("www.secure.test", "block", None, &["is blocked by one/one"]),
+        ("only-a.signed.org", "pass", None, &["passes: nothing would block it (the owner's exception at ", "for all"]),
+        ("www.example.com", "pass", None, &["passes: nothing would block it (an exception of one/one"]),
+    ] {
+        let explained = explain(&server, &format!("{name} A"), "").await;
+        let summary = explained["summary"].as_str().unwrap();
+        assert!(parts.iter().all(|part| summary.contains(part)), "{summary}");
+        assert_eq!((&explained["action"], explained["excepted_by"].as_str()), (&action.into(), by), "{explained}");
+    }
+}
+
 /// Rules that match and are off for who asks are told of.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn explain_says_what_is_off() {
