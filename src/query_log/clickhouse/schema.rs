@@ -11,6 +11,10 @@ pub(super) const MIGRATIONS: [(u32, &str); 2] = [
     (2, include_str!("../../../config/clickhouse/002-overruled.sql")),
 ];
 
+/// Whether what `queries` holds lies in other tables, which a migration of it would leave as they are.
+const IS_DISTRIBUTED: &str = "SELECT count() FROM system.tables WHERE database = currentDatabase() AND name = 'queries' \
+                              AND engine = 'Distributed' FORMAT TabSeparated";
+
 /// Does what has not been done yet. Where all has been, nothing but reading `migrations` is asked of the server, so
 /// that a user without the right to make tables will do. Several servers may do it at once: statements may be repeated.
 pub(super) fn apply(server: &Server, until: Instant) -> Result<(), Failure> {
@@ -23,6 +27,9 @@ pub(super) fn apply(server: &Server, until: Instant) -> Result<(), Failure> {
         Err(other) => return Err(other),
     };
     for (number, text) in MIGRATIONS.iter().filter(|(number, _)| !known.contains(number)) {
+        if *number > 1 && server.numbers(IS_DISTRIBUTED, until)?.iter().any(|tables| *tables > 0) {
+            return Err(Failure::Distributed(*number));
+        }
         for statement in statements(text) {
             // Not the data that waits is at fault, whatever the server says.
             server.run(statement, true, until).map_err(|failure| match failure {
@@ -64,5 +71,17 @@ mod tests {
         }
         let starts: Vec<&str> = statements(MIGRATIONS[0].1).filter_map(|text| text.lines().last()).collect();
         assert_eq!(starts.len(), 3, "{starts:?}");
+    }
+
+    /// Whoever alters a table below a distributed one by the document has the columns of the file.
+    #[test]
+    fn the_document_has_the_columns_of_the_file_for_distributed_tables() {
+        let columns = |text: &str| -> Vec<String> {
+            let lines = text.lines().map(|line| line.trim().trim_end_matches([',', ';']).to_owned());
+            lines.filter(|line| line.starts_with("ADD COLUMN")).collect()
+        };
+        let document = include_str!("../../../config/clickhouse/README.md");
+        assert_eq!(columns(document), columns(MIGRATIONS[1].1));
+        assert_eq!(columns(document).len(), 11);
     }
 }

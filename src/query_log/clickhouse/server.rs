@@ -50,6 +50,12 @@ pub(super) enum Failure {
     /// There is no such table or database.
     #[error("the tables are not there: {0}")]
     Absent(String),
+    /// A migration of that number is left to whoever made the tables.
+    #[error(
+        "queries is a Distributed table, so migration {0} is yours to make: alter the tables that it reads on each machine, \
+         then queries, and note number {0} in migrations (config/clickhouse/README.md, \"Several machines\")"
+    )]
+    Distributed(u32),
     /// It can't or won't now: a password, a right, room, its own trouble.
     #[error("it refuses: {0}")]
     Refused(String),

@@ -126,21 +126,38 @@ fn tables_are_made_at_first_contact_and_again_when_they_are_gone() {
     assert!(starts[2].starts_with("CREATE TABLE IF NOT EXISTS migrations"), "{starts:?}");
     assert!(starts[3].starts_with("CREATE TABLE IF NOT EXISTS queries"), "{starts:?}");
     assert!(starts[4].starts_with("INSERT INTO migrations"), "{starts:?}");
+    assert!(statements[5].contains("engine = 'Distributed'"), "{statements:?}");
     assert!(
-        statements[5].contains("ALTER TABLE queries") && statements[5].contains("overruled_outcome"),
+        statements[6].contains("ALTER TABLE queries") && statements[6].contains("overruled_outcome"),
         "{statements:?}"
     );
-    assert!(starts[6].starts_with("INSERT INTO migrations"), "{starts:?}");
+    assert!(starts[7].starts_with("INSERT INTO migrations"), "{starts:?}");
     take(&mut sink, 0..1, now);
     take(&mut sink, 0..0, now + SECOND);
-    assert_eq!((server.arrived(), server.statements().len()), (names(0..1), 7));
+    assert_eq!((server.arrived(), server.statements().len()), (names(0..1), 8));
 
     server.lose_tables();
     take(&mut sink, 1..2, now + SECOND);
     take(&mut sink, 0..0, now + 2 * SECOND);
     assert_eq!(server.arrived(), names(0..1));
     take(&mut sink, 0..0, now + 5 * SECOND);
-    assert_eq!((server.arrived(), server.statements().len()), (names(0..2), 14));
+    assert_eq!((server.arrived(), server.statements().len()), (names(0..2), 16));
+}
+
+/// To alter it alone would have every insert fail, as the tables below it lack what it has.
+#[test]
+fn a_distributed_table_is_left_to_who_made_it_and_rows_wait() {
+    let (server, folder) = (Scripted::start(), tempfile::tempdir().unwrap());
+    server.distribute();
+    let mut sink = ClickHouseSink::with(&config(&server.url), "one", Some(folder.path()), SMALL);
+    let now = Instant::now();
+    assert_eq!(take(&mut sink, 0..3, now) + take(&mut sink, 3..6, now + 2 * SECOND), 0);
+    assert!(server.arrived().is_empty() && server.inserts().is_empty());
+    assert!(server.statements().iter().all(|text| text.starts_with("SELECT")), "{:?}", server.statements());
+    assert_eq!((sink.finish(), files(folder.path()).is_empty()), (0, false), "they wait for the next start");
+    let server = super::server::Server::new(&config(&server.url));
+    let told = super::schema::apply(&server, Instant::now() + SECOND).unwrap_err().to_string();
+    assert!(told.contains("migration 2 is yours to make") && told.contains("\"Several machines\""), "{told}");
 }
 
 #[test]

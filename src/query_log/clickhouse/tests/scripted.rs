@@ -28,6 +28,7 @@ struct Running {
 
 struct State {
     has_tables: bool,
+    is_distributed: bool,
     /// Somebody else answers in its place.
     page: Option<&'static str>,
     /// Answers to inserts; 200 when they are used up.
@@ -60,6 +61,7 @@ impl Scripted {
         let address = listener.local_addr().unwrap();
         let state = State {
             has_tables: true,
+            is_distributed: false,
             page: None,
             script: VecDeque::new(),
             replies: VecDeque::new(),
@@ -121,6 +123,11 @@ impl Scripted {
 
     pub fn lose_tables(&self) {
         self.state().has_tables = false;
+    }
+
+    /// Makes `queries` a distributed table.
+    pub fn distribute(&self) {
+        self.state().is_distributed = true;
     }
 
     pub fn answer<const N: usize>(&self, answers: [(u16, &str); N]) {
@@ -216,6 +223,7 @@ impl State {
         match request.body.as_str() {
             text if text.starts_with("SELECT DISTINCT number") && self.has_tables => (200, "1\n".to_owned()),
             text if text.starts_with("SELECT DISTINCT number") => absent,
+            text if text.contains("FROM system.tables") => (200, format!("{}\n", u8::from(self.is_distributed))),
             text if text.starts_with("SELECT") => self.replies.pop_front().expect("a reply"),
             text => {
                 self.has_tables |= text.starts_with("INSERT INTO migrations");
