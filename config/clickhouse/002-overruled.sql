@@ -3,19 +3,19 @@
 
 ALTER TABLE queries
   -- Which server gave the last link of the answer: its address, with the port if that isn't 53.
-  ADD COLUMN IF NOT EXISTS server String,
+  ADD COLUMN server String,
   -- Of the exception of the owner that stands at "owner": by which of its names it matched, and why it is there.
-  ADD COLUMN IF NOT EXISTS owner_rule String,
-  ADD COLUMN IF NOT EXISTS owner_reason String,
+  ADD COLUMN owner_rule String,
+  ADD COLUMN owner_reason String,
   -- What lost: what would be blocked but for an exception, or an exception that something else was stronger than. What
   -- stands at one place in these arrays belongs together.
-  ADD COLUMN IF NOT EXISTS overruled_program Array(String),
-  ADD COLUMN IF NOT EXISTS overruled_service Array(String),
-  ADD COLUMN IF NOT EXISTS overruled_list Array(String),
-  ADD COLUMN IF NOT EXISTS overruled_version Array(String),
-  ADD COLUMN IF NOT EXISTS overruled_line Array(UInt32),
-  ADD COLUMN IF NOT EXISTS overruled_rule Array(String),
-  ADD COLUMN IF NOT EXISTS overruled_trigger Array(String),
-  ADD COLUMN IF NOT EXISTS overruled_outcome Array(String);
+  ADD COLUMN overruled_program Array(String),
+  ADD COLUMN overruled_service Array(String),
+  ADD COLUMN overruled_list Array(String),
+  ADD COLUMN overruled_version Array(String),
+  ADD COLUMN overruled_line Array(UInt32),
+  ADD COLUMN overruled_rule Array(String),
+  ADD COLUMN overruled_trigger Array(String),
+  ADD COLUMN overruled_outcome Array(String);
 
 INSERT INTO migrations (number, name, applied) VALUES (2, 'overruled', now());

@@ -15,6 +15,9 @@ pub(super) const MIGRATIONS: [(u32, &str); 2] = [
 const IS_DISTRIBUTED: &str = "SELECT count() FROM system.tables WHERE database = currentDatabase() AND name = 'queries' \
                               AND engine = 'Distributed' FORMAT TabSeparated";
 
+/// What the server says of a column that is there, which is no error in words that old servers don't know (`IF NOT EXISTS`).
+const ALREADY: &str = "already exists";
+
 /// Does what has not been done yet. Where all has been, nothing but reading `migrations` is asked of the server, so
 /// that a user without the right to make tables will do. Several servers may do it at once: statements may be repeated.
 pub(super) fn apply(server: &Server, until: Instant) -> Result<(), Failure> {
@@ -31,11 +34,13 @@ pub(super) fn apply(server: &Server, until: Instant) -> Result<(), Failure> {
             return Err(Failure::Distributed(*number));
         }
         for statement in statements(text) {
-            // Not the data that waits is at fault, whatever the server says.
-            server.run(statement, true, until).map_err(|failure| match failure {
-                Failure::Rejected(why) => Failure::Refused(format!("migration {number}: {why}")),
-                other => other,
-            })?;
+            match server.run(statement, true, until) {
+                // Another server was quicker, or this one before it could note it: all columns come at once.
+                Err(Failure::Refused(why)) if statement.contains("ADD COLUMN") && why.contains(ALREADY) => {}
+                // Not the data that waits is at fault, whatever the server says.
+                Err(Failure::Rejected(why)) => return Err(Failure::Refused(format!("migration {number}: {why}"))),
+                done => done?,
+            }
         }
         tracing::info!(
             url = server.url(),

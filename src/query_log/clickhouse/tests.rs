@@ -144,6 +144,19 @@ fn tables_are_made_at_first_contact_and_again_when_they_are_gone() {
     assert_eq!((server.arrived(), server.statements().len()), (names(0..2), 16));
 }
 
+/// As where another server, or this one before it ended, had no time to note it.
+#[test]
+fn columns_that_are_there_are_noted() {
+    let server = Scripted::start();
+    server.add_columns();
+    let mut sink = ClickHouseSink::with(&config(&server.url), "one", None, LIMITS);
+    let now = Instant::now();
+    take(&mut sink, 0..1, now);
+    take(&mut sink, 0..0, now + SECOND);
+    assert_eq!(server.arrived(), names(0..1));
+    assert!(server.statements().last().unwrap().contains("VALUES (2, "), "{:?}", server.statements());
+}
+
 /// To alter it alone would have every insert fail, as the tables below it lack what it has.
 #[test]
 fn a_distributed_table_is_left_to_who_made_it_and_rows_wait() {

@@ -28,6 +28,8 @@ struct Running {
 
 struct State {
     has_tables: bool,
+    /// Those of the second migration.
+    has_columns: bool,
     is_distributed: bool,
     /// Somebody else answers in its place.
     page: Option<&'static str>,
@@ -61,6 +63,7 @@ impl Scripted {
         let address = listener.local_addr().unwrap();
         let state = State {
             has_tables: true,
+            has_columns: false,
             is_distributed: false,
             page: None,
             script: VecDeque::new(),
@@ -122,7 +125,13 @@ impl Scripted {
     }
 
     pub fn lose_tables(&self) {
-        self.state().has_tables = false;
+        let mut state = self.state();
+        (state.has_tables, state.has_columns) = (false, false);
+    }
+
+    /// Makes what the second migration makes, and doesn't note it.
+    pub fn add_columns(&self) {
+        self.state().has_columns = true;
     }
 
     /// Makes `queries` a distributed table.
@@ -224,6 +233,10 @@ impl State {
             text if text.starts_with("SELECT DISTINCT number") && self.has_tables => (200, "1\n".to_owned()),
             text if text.starts_with("SELECT DISTINCT number") => absent,
             text if text.contains("FROM system.tables") => (200, format!("{}\n", u8::from(self.is_distributed))),
+            text if text.contains("ADD COLUMN") && std::mem::replace(&mut self.has_columns, true) => {
+                let what = "DB::Exception: Cannot add column server: column with this name already exists.";
+                (500, format!("Code: 44, e.displayText() = {what}, e.what() = DB::Exception"))
+            }
             text if text.starts_with("SELECT") => self.replies.pop_front().expect("a reply"),
             text => {
                 self.has_tables |= text.starts_with("INSERT INTO migrations");
