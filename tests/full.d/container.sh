@@ -107,19 +107,19 @@ until_true "docker: is in force" dig "${here_53[@]}" second.example -- "own/own 
 docker rm --force cleandns >/dev/null
 # The page for others, and the token that the first start makes, which the next one finds.
 block 'admin token show' >commands
-grep '^docker run' commands >run && grep '^docker exec' commands >show
-succeeds "docker: with a page for others, as CONTAINERS.md says" bash -euxo pipefail run
+grep '^docker run' commands >page.start && grep '^docker exec' commands >page.token
+succeeds "docker: with a page for others, as CONTAINERS.md says" bash -euxo pipefail page.start
 until_true "docker: it is ready" docker logs cleandns -- "is ready"
 expect "docker: and has made a token" docker logs cleandns -- "made a token" "file=/var/lib/cleandns/token"
-bash -eu show >token
+bash -eu page.token >token || true
 expect "docker: which is shown" grep -cE '^[0-9a-f]{64}$' token -- 1
 page_status() { curl -s -o /dev/null -w 'status %{http_code}' "$@" http://127.0.0.1:8053/api/v1/lists; }
 expect "docker: and asked for" page_status -- "status 401"
 expect "docker: and lets in" page_status -H "Authorization: Bearer $(cat token)" -- "status 200"
 docker rm --force cleandns >/dev/null
-succeeds "docker: it starts again" bash -euxo pipefail run
+succeeds "docker: it starts again" bash -euxo pipefail page.start
 until_true "docker: and is ready again" docker logs cleandns -- "is ready"
-bash -eu show >again
+bash -eu page.token >again || true
 succeeds "docker: with the same token" cmp token again
 docker rm --force cleandns >/dev/null
 # On a bridge low ports are everybody's, so it may be tighter there. Nothing is published: that is Docker's.
@@ -133,11 +133,11 @@ block 'docker-?.?compose' | grep '^docker-compose' >commands
 expect "CONTAINERS.md has it with Compose" cat commands -- "config/compose.yaml up -d" "exec cleandns"
 in_project() { (cd "$here/.." && bash -euxo pipefail "$1"); }
 grep 'up -d' commands >up && grep 'exec cleandns' commands | sed 's/ exec / exec -T /' >execs
-grep 'lists status' execs >status && grep 'token show' execs >show
+grep 'lists status' execs >status && grep 'token show' execs >shown
 succeeds "docker: Compose starts it" in_project "$PWD/up"
 until_true "docker: by Compose, on port 53" dig "${here_53[@]}" www.tiktok.com -- "clean-store/tiktok"
 expect "docker: and tells of its lists" in_project "$PWD/status" -- /etc/cleandns/blocklists/clean-store/tiktok.list
-in_project "$PWD/show" 2>/dev/null >token || true
+in_project "$PWD/shown" 2>/dev/null >token || true
 expect "docker: which lets in" page_status -H "Authorization: Bearer $(cat token)" -- "status 200"
 succeeds "docker: Compose ends it" docker-compose -f "$here/../config/compose.yaml" down --volumes
 kill -TERM "$(pgrep --parent "$driver")" 2>/dev/null || true

@@ -156,6 +156,7 @@ not_run() {
     'clickhouse-client '*) echo "it needs a server of ClickHouse" ;;
     'promtool '*) echo "monitoring.sh runs it" ;;
     'tests/run '*) echo "it is what runs this" ;;
+    'cleandns admin token show') echo "container.sh and package.sh run it, where one is asked for" ;;
   esac
 }
 
@@ -180,7 +181,7 @@ one_within() {
   if [[ $command =~ \[|\||' serve'|/etc/|'--source clickhouse' || $command =~ (^|[ =])[A-Z]+($|[^a-z]) ]]; then
     command=$(sed -E 's/[][]//g; s/\|.*//; s/--type T\b/--type A/; s/--(from|to) T\b/--\1 2d/; s/--match M\b/--match subtree/
       s/--mode M\b/--mode shadow/; s/--client (IP|C|ADDRESS)\b/--client 192.0.2.1/; s/(diff.*--format) F/\1 hosts/
-      s/(report.*--format) F/\1 json/; s/(export.*--format) F/\1 text/; s/ TYPE\b/ A/' <<<"$command")
+      s/(report.*--format) F/\1 json/; s/(export.*--format) F/\1 text/; s/ TYPE\b/ A/; s/--port PORT\b/--port 5353/' <<<"$command")
     takes "$place" "$command"
     return
   fi
