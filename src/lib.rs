@@ -52,6 +52,7 @@
 //!   a proxy asks for; `view` what stands now, as data, from which `api` makes JSON, with a document of what it is, and
 //!   `pages` makes pages; `live` the last hours: counted in memory, recorded, or just happening; `problem` what errors of the
 //!   API look like.
+//! - [`accounts`] users and groups by name, also where the C library is inside the program.
 //! - [`whole`] files that are whole or not there, however a process ends.
 //! - [`watch`] when something happened to a file, and when its writer is done.
 //! - [`settings`] what of the configuration is in force while the program runs: `changing` puts another one in its place,
@@ -81,6 +82,7 @@
 //!
 //! `tests/it/architecture.rs` checks the arrows between the modules.
 
+pub mod accounts;
 pub mod admin;
 pub mod app;
 pub mod background;

@@ -1,6 +1,7 @@
 //! Whose a file is, for people who wonder why it can't be read.
 
-use nix::unistd::{Uid, User, geteuid};
+use crate::accounts;
+use nix::unistd::{Uid, geteuid};
 use std::{fs::Metadata, io, os::unix::fs::MetadataExt, path::Path};
 
 /// Why a file can't be read, and what to do if that is for want of rights: whose it is, who asks, and the command that
@@ -30,5 +31,5 @@ pub fn user(id: u32) -> String {
 }
 
 fn name_of(id: Uid) -> Option<String> {
-    User::from_uid(id).ok().flatten().map(|user| user.name)
+    accounts::user_of(id).map(|user| user.name)
 }

@@ -1,14 +1,16 @@
 //! Root becomes somebody else, and keeps the right to low ports alone: sockets are opened only when a policy is in force.
 
 use super::ConfineError;
-use crate::config::{Config, rights};
+use crate::{
+    accounts::{self, Account},
+    config::{Config, rights},
+};
 use caps::{CapSet, Capability, CapsHashSet};
 use nix::{
     sys::prctl::set_no_new_privs,
-    unistd::{AccessFlags, Gid, Group, Uid, User, access, chown, geteuid, initgroups, setresgid, setresuid},
+    unistd::{AccessFlags, Gid, Uid, access, chown, geteuid, setresgid, setresuid},
 };
 use std::{
-    ffi::CString,
     fs::{self, DirBuilder},
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
@@ -35,32 +37,28 @@ pub(super) fn own_id() -> u32 {
 pub(super) fn become_configured(config: &Config) -> Result<Option<String>, ConfineError> {
     let Some(name) = &config.process.user else { return Ok(None) };
     let unknown = |kind| move || ConfineError::Unknown(kind, name.clone());
-    let user = User::from_name(name).ok().flatten().ok_or_else(unknown("user"))?;
+    let user = accounts::user(name).ok_or_else(unknown("user"))?;
     let group = match &config.process.group {
-        None => user.gid,
-        Some(group) => {
-            let found = Group::from_name(group).ok().flatten();
-            found.ok_or_else(|| ConfineError::Unknown("group", group.clone()))?.gid
-        }
+        None => user.group,
+        Some(group) => accounts::group(group).ok_or_else(|| ConfineError::Unknown("group", group.clone()))?,
     };
-    if geteuid() == user.uid && !user.uid.is_root() {
+    if geteuid() == user.id && !user.id.is_root() {
         can_write_state(config, name)?;
         return Ok(None);
     }
     if !is_root() {
         return Err(ConfineError::NotRoot(name.clone()));
     }
-    make_state_folder_of(config, user.uid, group);
+    make_state_folder_of(config, user.id, group);
     become_user(&user, group).map_err(|why| ConfineError::Become(name.clone(), why))?;
     can_write_state(config, name)?;
-    Ok(Some(format!("{name} ({})", user.uid)))
+    Ok(Some(format!("{name} ({})", user.id)))
 }
 
 /// The order counts: what comes first needs rights that what comes later takes.
-fn become_user(user: &User, group: Gid) -> Result<(), String> {
+fn become_user(user: &Account, group: Gid) -> Result<(), String> {
     let failed = |what: &'static str| move |error: nix::Error| format!("{what}: {error}");
     let capabilities = |error: caps::errors::CapsError| format!("capabilities: {error}");
-    let name = CString::new(user.name.as_str()).map_err(|error| error.to_string())?;
     let kept: CapsHashSet = match caps::has_cap(None, CapSet::Permitted, KEPT).map_err(capabilities)? {
         true => [KEPT].into(),
         false => CapsHashSet::new(),
@@ -69,10 +67,10 @@ fn become_user(user: &User, group: Gid) -> Result<(), String> {
         // The kernel doesn't know some, and those can't be had either.
         let _ = caps::drop(None, CapSet::Bounding, *capability);
     }
-    initgroups(&name, group).map_err(failed("its groups"))?;
+    accounts::take_groups(user, group).map_err(failed("its groups"))?;
     setresgid(group, group, group).map_err(failed("its group"))?;
     caps::securebits::set_keepcaps(true).map_err(capabilities)?;
-    setresuid(user.uid, user.uid, user.uid).map_err(failed("its id"))?;
+    setresuid(user.id, user.id, user.id).map_err(failed("its id"))?;
     caps::set(None, CapSet::Effective, &kept).map_err(capabilities)?;
     caps::set(None, CapSet::Permitted, &kept).map_err(capabilities)?;
     caps::clear(None, CapSet::Inheritable).map_err(capabilities)?;

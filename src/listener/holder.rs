@@ -4,7 +4,8 @@
 //! the address it has, by which the usual ones are known too.
 
 use super::advice::Holder;
-use nix::unistd::{Uid, User};
+use crate::accounts;
+use nix::unistd::Uid;
 use std::{
     fs,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -32,7 +33,7 @@ pub fn of(address: SocketAddr, is_tcp: bool) -> Option<Holder> {
     let same = all.iter().find(|found| found.address == address);
     let found = same.or_else(|| all.iter().find(|found| collide(found.address, address)))?;
     let process = process_with(&found.inode);
-    let user = User::from_uid(Uid::from_raw(found.uid)).ok().flatten().map(|user| user.name);
+    let user = accounts::user_of(Uid::from_raw(found.uid)).map(|user| user.name);
     Some(Holder { address: found.address, process, user })
 }
 

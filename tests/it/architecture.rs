@@ -161,6 +161,7 @@ const ARROWS: &[(&str, &[&str], &str)] = &[
     ),
     ("watch", &["crate::", "tokio"], "files of others"),
     ("whole", &["crate::", "tokio"], "files of its own"),
+    ("accounts", &["crate::", "tokio"], "what the system says of users"),
     ("embedded", &["crate::"], "files inside the binary"),
     ("neighbours", &["crate::", "tokio", "std::fs"], "it asks the kernel and needs nobody"),
     (

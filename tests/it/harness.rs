@@ -211,6 +211,18 @@ impl Server {
         self.folder.path().join(name)
     }
 
+    /// The number of the policy in force, once that is told too: what is told of lists follows on what they block.
+    pub fn epoch(&self) -> u64 {
+        let published = &self.running.published;
+        loop {
+            let epoch = published.policy.load().as_ref().unwrap().epoch();
+            if published.status.load().epoch == epoch {
+                return epoch;
+            }
+            std::thread::yield_now();
+        }
+    }
+
     /// Another way to answers by the server's own policy and resolver, in other surroundings: for who is on loopback.
     pub fn pipeline_in(&self, surroundings: Surroundings) -> Pipeline {
         Pipeline::new(

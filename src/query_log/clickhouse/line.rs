@@ -58,11 +58,14 @@ fn shown<S: Serializer>(value: &Shown<'_>, serializer: S) -> Result<S::Ok, S::Er
     serializer.collect_str(value)
 }
 
+/// One thing of each verdict: what belongs to one verdict stands at the same place in all columns.
+fn column<'s, T>(said: &'s [Said], of: fn(&'s Said) -> T) -> Vec<T> {
+    said.iter().map(of).collect()
+}
+
 /// Appends a row and the end of its line.
 pub(super) fn write(lines: &mut Vec<u8>, row: &Row, instance: &str, id: u64) {
     let Verdicts { owner, said, overruled, .. } = &*row.verdicts;
-    let texts = |text: fn(&Said) -> &str| said.iter().map(text).collect::<Vec<_>>();
-    let over = |text: fn(&Said) -> &str| overruled.iter().map(text).collect::<Vec<_>>();
     let line = Line {
         instance,
         id,
@@ -85,23 +88,23 @@ pub(super) fn write(lines: &mut Vec<u8>, row: &Row, instance: &str, id: u64) {
         owner: owner.as_ref().map_or("", |own| &own.place),
         owner_rule: owner.as_ref().map_or("", |own| &own.rule),
         owner_reason: owner.as_ref().map_or("", |own| &own.reason),
-        program: texts(|said| &said.program),
-        service: texts(|said| &said.service),
-        list: texts(|said| &said.list),
-        version: texts(|said| &said.version),
-        line: said.iter().map(|said| said.line).collect(),
-        rule: texts(|said| &said.rule),
-        trigger: texts(|said| said.trigger.word()),
-        outcome: texts(|said| said.outcome.word()),
-        acted: said.iter().map(|said| said.acted.into()).collect(),
-        overruled_program: over(|said| &said.program),
-        overruled_service: over(|said| &said.service),
-        overruled_list: over(|said| &said.list),
-        overruled_version: over(|said| &said.version),
-        overruled_line: overruled.iter().map(|said| said.line).collect(),
-        overruled_rule: over(|said| &said.rule),
-        overruled_trigger: over(|said| said.trigger.word()),
-        overruled_outcome: over(|said| said.outcome.word()),
+        program: column(said, |said| &*said.program),
+        service: column(said, |said| &*said.service),
+        list: column(said, |said| &*said.list),
+        version: column(said, |said| &*said.version),
+        line: column(said, |said| said.line),
+        rule: column(said, |said| &*said.rule),
+        trigger: column(said, |said| said.trigger.word()),
+        outcome: column(said, |said| said.outcome.word()),
+        acted: column(said, |said| said.acted.into()),
+        overruled_program: column(overruled, |said| &*said.program),
+        overruled_service: column(overruled, |said| &*said.service),
+        overruled_list: column(overruled, |said| &*said.list),
+        overruled_version: column(overruled, |said| &*said.version),
+        overruled_line: column(overruled, |said| said.line),
+        overruled_rule: column(overruled, |said| &*said.rule),
+        overruled_trigger: column(overruled, |said| said.trigger.word()),
+        overruled_outcome: column(overruled, |said| said.outcome.word()),
         aliases: &row.aliases,
         addresses: &row.addresses,
     };

@@ -70,16 +70,8 @@ impl Scene {
         fs::write(other_name, text).unwrap();
     }
 
-    /// Of the policy in force, once that is told too.
     pub(super) fn epoch(&self) -> u64 {
-        let published = &self.server.running.published;
-        loop {
-            let epoch = published.policy.load().as_ref().unwrap().epoch();
-            if published.status.load().epoch == epoch {
-                return epoch;
-            }
-            std::thread::yield_now();
-        }
+        self.server.epoch()
     }
 
     /// Reloads so far, with or without a change.

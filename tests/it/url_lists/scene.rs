@@ -57,16 +57,8 @@ impl Scene {
         answer.rcode == Rcode::NXDOMAIN
     }
 
-    /// Of the policy in force, once that is told too.
     pub(super) fn epoch(&self) -> u64 {
-        let published = &self.server.running.published;
-        loop {
-            let epoch = published.policy.load().as_ref().unwrap().epoch();
-            if published.status.load().epoch == epoch {
-                return epoch;
-            }
-            std::thread::yield_now();
-        }
+        self.server.epoch()
     }
 
     pub(super) fn requests(&self) -> Vec<Request> {
