@@ -24,7 +24,8 @@
 //!   are called, for who looks at them.
 //! - [`cache`] answers kept in wire form, bounded by octets; facts of DNS, and no verdict.
 //! - [`prefetch`] asks for memory before it is needed, and [`background`] has threads make way for those that answer, and
-//!   long work done `aside`, where processors are idle; the only lines that aren't safe Rust.
+//!   long work done `aside`, where processors are idle; with the allocator's settings in `main`, the only lines that aren't
+//!   safe Rust.
 //! - [`neighbours`] which MAC address stands behind a client's address; asks the kernel, never waits.
 //! - [`pause`] everything in shadow until a time, for all, a group or a client; kept over restarts.
 //! - [`warm`] kept answers over a restart, for who wants it.

@@ -11,7 +11,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 /// How it works, in its own words (jemalloc's manual, TUNING): few arenas, and what is free for half a second goes back to
 /// the system. It looks for them at this name before `main` begins.
 #[cfg(target_arch = "x86_64")]
-#[allow(unsafe_code, reason = "the name is the allocator's own, so nothing else can have it")]
+#[expect(unsafe_code, reason = "the name is the allocator's own, so nothing else can have it")]
 #[unsafe(export_name = "_rjem_malloc_conf")]
 pub static ALLOCATOR_SETTINGS: &[u8; 46] = b"narenas:4,dirty_decay_ms:500,muzzy_decay_ms:0\0";
 

@@ -7,7 +7,7 @@ use std::{
     fs::{self, File, OpenOptions, Permissions},
     hash::{BuildHasher, RandomState},
     io::{self, Write},
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{OpenOptionsExt, PermissionsExt, fchown},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -45,6 +45,11 @@ impl Whole {
     /// Gives it this mode whatever the mask.
     pub fn set_mode(&self, mode: u32) -> io::Result<()> {
         self.file.set_permissions(Permissions::from_mode(mode))
+    }
+
+    /// Gives it to a user and a group, by their numbers.
+    pub fn give_to(&self, (user, group): (u32, u32)) -> io::Result<()> {
+        fchown(&self.file, Some(user), Some(group))
     }
 
     /// Puts it in its place if nothing is there; else it is gone, and what is there stays (`AlreadyExists`).

@@ -142,7 +142,7 @@ pub enum Command {
         #[arg(long)]
         instance: Option<String>,
         /// For an export: an aggregate of fewer clients than this is merged with others, and only whole days (UTC) that are
-        /// over are looked at; 0 for neither.
+        /// over are looked at; 0 or 1 for neither.
         #[arg(long, default_value_t = crate::report::CLIENTS_MIN)]
         k: u64,
     },

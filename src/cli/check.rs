@@ -185,7 +185,9 @@ pub fn check(found: Examined, verbose: bool, strict: bool) -> Outcome {
     checked.overlay.iter().for_each(|why| say(format!("warning: {why}\n")));
     checked.running.iter().for_each(|running| say(format!("{running}\n")));
     let to_make = checked.token_to_make.iter();
-    to_make.for_each(|file| say(format!("admin.token_file: {file} isn't there; the next start makes it\n")));
+    to_make.for_each(|file| {
+        say(format!("admin.token_file: {file} isn't there; a start with these surroundings makes it\n"))
+    });
     let Some(published) = &checked.published else { return checked.judge(strict) };
     let status = published.status.load();
     status.lists.iter().for_each(|list| show(list, verbose));

@@ -92,12 +92,11 @@ fn look_for_token(config: &mut Config) {
     let folders: Vec<PathBuf> = state_folders(config).collect();
     let own = config.state_dir.as_ref().map(|folder| folder.join(TOKEN_FILE_NAME));
     let Some(admin) = config.admin.as_mut().filter(|admin| admin.token_file == own) else { return };
-    let Some(file) = admin.token_to_make().and_then(|_| {
-        let mut files = folders.iter().map(|folder| folder.join(TOKEN_FILE_NAME));
-        files.find(|file| file.symlink_metadata().is_ok())
-    }) else {
+    if admin.token.is_some() || (admin.token_file.is_none() && !admin.is_unguarded()) {
         return;
-    };
+    }
+    let mut files = folders.iter().map(|folder| folder.join(TOKEN_FILE_NAME));
+    let Some(file) = files.find(|file| file.symlink_metadata().is_ok()) else { return };
     let read = token::read_in_state(&file);
     *admin = admin.clone().with_token(Known::new(file, read));
 }

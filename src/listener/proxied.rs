@@ -40,14 +40,16 @@ impl Proxies {
 
     /// Whom a packet is from, and where its message begins. `ends`: those of the packet itself.
     pub fn packet(&self, packet: &[u8], ends: Ends) -> Result<(Ends, usize), HeaderRefused> {
-        let is_named = self.has(ends.0);
-        match v2::Header::try_from(packet) {
-            Ok(header) if is_named => Ok((told_v2(&header, ends), header.len())),
-            // With as much of the signature as makes it sure that it is one: a message's id may begin like it.
-            _ if !is_named && packet.starts_with(v2::PROTOCOL_PREFIX) => Err(HeaderRefused::Stranger),
-            _ if !is_named => Ok((ends, 0)),
-            Err(_) if packet.starts_with(v2::PROTOCOL_PREFIX) => Err(HeaderRefused::Malformed),
-            _ => Err(HeaderRefused::Missing),
+        // By the whole of the signature: a message's id may begin like it.
+        let is_header = packet.starts_with(v2::PROTOCOL_PREFIX);
+        match (self.has(ends.0), is_header) {
+            (false, false) => Ok((ends, 0)),
+            (false, true) => Err(HeaderRefused::Stranger),
+            (true, false) => Err(HeaderRefused::Missing),
+            (true, true) => match v2::Header::try_from(packet) {
+                Ok(header) => Ok((told_v2(&header, ends), header.len())),
+                Err(_) => Err(HeaderRefused::Malformed),
+            },
         }
     }
 
@@ -91,7 +93,9 @@ impl Proxies {
     /// Counts what wasn't believed. The first of each kind is told, with what to do: its sender hears nothing.
     pub fn refuse(&self, why: HeaderRefused, peer: IpAddr, telemetry: &Telemetry) {
         telemetry.header_refused(why);
-        if !self.said[why as usize].swap(true, Relaxed) {
+        let said = &self.said[why as usize];
+        // Written once: all workers look at it for each packet of a flood.
+        if !said.load(Relaxed) && !said.swap(true, Relaxed) {
             tracing::warn!(from = %peer.to_canonical(), "{}", told(why));
         }
     }

@@ -158,7 +158,7 @@ impl Slot {
     }
 
     /// Has it count for a client, if it counts for none; false if that client has as many as one may have.
-    fn is_for(&mut self, client: IpAddr) -> bool {
+    fn count_for(&mut self, client: IpAddr) -> bool {
         if self.client.is_none() {
             let client = holder(client);
             let mut all = self.open.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -231,7 +231,7 @@ async fn whom_for(
     let Some(proxies) = &service.proxies else { return Some(ends) };
     match timeout(IDLE, proxies.connection(stream, ends)).await.ok()? {
         Ok(told) => {
-            let has_room = slot.is_for(told?.0.to_canonical());
+            let has_room = slot.count_for(told?.0.to_canonical());
             if !has_room {
                 service.telemetry.connection_refused();
             }

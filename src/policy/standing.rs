@@ -69,9 +69,14 @@ impl Policy {
     pub fn would_act(&self, modes: &Modes) -> Vec<(usize, u16)> {
         let (mut act, groups) = (Vec::new(), 0..=u16::try_from(self.spec.groups.len()).unwrap_or(u16::MAX));
         for group in groups {
-            let own = self.group(group).map(|own| modes.groups.iter().find(|other| other.name == own.name));
-            // A group that is gone; its clients are as others.
-            let Some(own) = own.map_or(Some(None), |found| found.map(Some)) else { continue };
+            let own = match self.group(group) {
+                None => None,
+                Some(own) => match modes.groups.iter().find(|other| other.name == own.name) {
+                    // It is gone; its clients are as others.
+                    None => continue,
+                    found => found,
+                },
+            };
             for (at, list) in self.spec.lists.iter().enumerate() {
                 let program = list.program().map(|program| self.spec.programs[program].name.as_str());
                 let program = program.and_then(|name| modes.programs.iter().position(|own| own.name == name));

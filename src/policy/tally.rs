@@ -164,6 +164,10 @@ fn conclude(
             verdict.overruled.retain(|other| other.program != program);
             overrule(Some(before).filter(|before| before.outcome == Outcome::Except), verdict);
         }
+        // An exception further down the answer has lost itself.
+        Some(before) if outcome == Outcome::Except && before.outcome != Outcome::Except => {
+            return overrule(Some(said), verdict);
+        }
         Some(_) => {}
         None => verdict.programs.push(said),
     }

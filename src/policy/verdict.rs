@@ -241,7 +241,7 @@ impl Verdict {
         self.programs.iter().find(|program| program.outcome == Outcome::Block)
     }
 
-    /// True if nobody blocks it, and somebody would but for an exception.
+    /// True if nobody blocks it, in shadow or not, and somebody would but for an exception.
     pub fn needs_exception(&self) -> bool {
         let blocks = |said: &ProgramVerdict| said.outcome != Outcome::Except;
         self.overruled.iter().any(blocks) && !self.programs.iter().any(blocks)

@@ -183,14 +183,10 @@ impl Pipeline {
         if let Some(local) = turn.terms.local.find(&query.question.name, query.question.rr_type) {
             return self.answer_local(answering, local);
         }
-        let mut is_probe = false;
-        let arrive = |name: &Name| {
-            let at = at.map(|at| at.to_canonical());
-            is_probe = check::is_probe(name, *client, at);
-            self.checks.arrive(name, *client, at, turn.now)
-        };
+        let at = at.map(|at| at.to_canonical());
+        let arrive = |name: &Name| self.checks.arrive(name, *client, at, turn.now);
         if let Some(rcode) = turn.terms.answer_special(&reply, query, arrive, answering.out) {
-            answering.record.is_probe = is_probe;
+            answering.record.is_probe = check::is_probe(&query.question.name, *client, at);
             return answering.end(rcode, None);
         }
         let Some(policy) = turn.policy.as_ref() else {

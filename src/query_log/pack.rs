@@ -157,10 +157,10 @@ fn pack_name(name: &Name, out: &mut Vec<u8>) {
 fn pack_verdict(record: &QueryRecord<'_>, out: &mut Vec<u8>) {
     let verdict = &record.verdict;
     out.extend_from_slice(&verdict.owner.map_or(NONE, |pass| pass.exception).to_le_bytes());
-    out.push(verdict.programs.len().min(SAID_MAX) as u8);
+    let said = verdict.programs.len().min(SAID_MAX);
+    out.push(said as u8);
     out.push(verdict.overruled.len().min(SAID_MAX) as u8);
     let all = || verdict.programs.iter().take(SAID_MAX).chain(verdict.overruled.iter().take(SAID_MAX));
-    let said = verdict.programs.len().min(SAID_MAX);
     let acts = verdict.block().map(|said| said.program).filter(|_| !verdict.is_owners());
     for (at, ProgramVerdict { program, outcome, cause }) in all().enumerate() {
         let acted = at < said && *outcome == Outcome::Block && acts == Some(*program);

@@ -166,8 +166,8 @@ pub struct Verdicts {
 pub struct Owner {
     /// Where it stands, as `file:line`.
     pub place: Arc<str>,
-    /// The names that it is for, with spaces between: `example.com` with all below it, `=example.com`. Empty if that isn't
-    /// known, or if it has lists.
+    /// By which of its names it matched: `example.com` with all below it, `=example.com`. Empty if that isn't known, or if it
+    /// is by a list of it.
     pub rule: Arc<str>,
     /// Empty if none is given, or if it isn't known.
     pub reason: Arc<str>,
@@ -214,7 +214,7 @@ pub enum Fate {
     Blocked,
     /// Nobody blocked it, and a program in shadow would.
     WouldBlock,
-    /// An exception let it pass, without which it would be blocked.
+    /// An exception let it pass, without which it would be blocked, or told as what would be.
     Excepted,
     Passed,
 }

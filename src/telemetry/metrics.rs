@@ -50,9 +50,9 @@ pub struct ListGauge {
     pub held_rules: usize,
     /// False while a last good state is in force instead of what is on disk.
     pub healthy: bool,
-    /// Seconds since this reading of the list came into force.
+    /// Seconds since the list's content last changed; `None`: it is as old as this program, or nothing is in force.
     pub age_seconds: Option<f64>,
-    /// Since it was taken in.
+    /// Seconds since this process took it in.
     pub loaded_seconds: f64,
     /// Of a list with a url: seconds since its server last gave it or said that it is still the same.
     pub download_age_seconds: Option<f64>,

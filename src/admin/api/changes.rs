@@ -51,10 +51,13 @@ pub const OPERATIONS: &[Operation] = &[
         .asks::<Whose>()
         .gives::<Programs>(200, "As they are for one group.")
         .refuses(&[Kind::NoSuchThing]),
-    openapi::get("/api/v1/programs/{program}/preview", "What it would do if it were enforced")
-        .asks::<PreviewAsked>()
-        .gives::<Preview>(200, "What it hit, or would have, in the last day and week.")
-        .refuses(&[Kind::NoSuchThing]),
+    openapi::get(
+        "/api/v1/programs/{program}/preview",
+        "What it would do if it were enforced, or given back to the configuration",
+    )
+    .asks::<PreviewAsked>()
+    .gives::<Preview>(200, "What it hit, or would have, in the last day and week.")
+    .refuses(&[Kind::NoSuchThing]),
     openapi::get("/api/v1/clients", "Who asked of late")
         .asks::<ClientsAsked>()
         .gives::<ClientsView>(200, "Those that asked most."),

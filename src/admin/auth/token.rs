@@ -6,7 +6,6 @@ use axum::http::{HeaderMap, header};
 use ring::hmac;
 use std::{
     io::{self, Write},
-    os::unix::fs::fchown,
     path::Path,
 };
 
@@ -63,9 +62,7 @@ pub fn shown(headers: &HeaderMap) -> Option<&str> {
 pub fn write_new(path: &Path, owner: Option<(u32, u32)>) -> io::Result<String> {
     let token = hex(&random::<TOKEN_BYTES>()?);
     let mut file = Whole::begin(path, PRIVATE)?;
-    if let Some((user, group)) = owner {
-        fchown(file.file(), Some(user), Some(group))?;
-    }
+    owner.map_or(Ok(()), |owner| file.give_to(owner))?;
     writeln!(file, "{token}")?;
     file.finish_new()?;
     Ok(token)

@@ -16,7 +16,7 @@ use std::{
     collections::BTreeMap,
     fs::{self, File},
     io::{self, Read, Write},
-    os::unix::fs::{MetadataExt, fchown},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
@@ -161,13 +161,11 @@ impl Users {
     /// `owner`, user and group, or else whoever this is.
     pub fn write(&self, path: &Path, owner: Option<(u32, u32)>) -> io::Result<()> {
         let mut file = Whole::begin(path, PRIVATE)?;
-        if let Ok(before) = fs::metadata(path) {
-            // The server may run as somebody else, who owns it.
-            fchown(file.file(), Some(before.uid()), Some(before.gid()))?;
-            file.set_mode(before.mode() & 0o777)?;
-        } else if let Some((user, group)) = owner {
-            fchown(file.file(), Some(user), Some(group))?;
-        }
+        let before = fs::metadata(path).ok();
+        // The server may run as somebody else, who owns it.
+        let owner = before.as_ref().map(|before| (before.uid(), before.gid())).or(owner);
+        owner.map_or(Ok(()), |owner| file.give_to(owner))?;
+        before.map_or(Ok(()), |before| file.set_mode(before.mode() & 0o777))?;
         writeln!(file, "# Users of cleandns: name:role:hash. Written by `cleandns admin user`.")?;
         for (name, User { role, hash }) in &self.by_name {
             writeln!(file, "{name}:{}:{hash}", role.word())?;

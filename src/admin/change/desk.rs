@@ -99,8 +99,8 @@ struct Checked {
     was: Option<Entry>,
     /// As it is written from now on.
     entry: Option<Entry>,
-    /// Why it takes somebody who has seen what it will block, if it does.
-    to_confirm: Option<&'static str>,
+    /// The configuration with it.
+    config: Config,
 }
 
 impl Desk {
@@ -140,14 +140,18 @@ impl Desk {
 
     /// The same with what was changed.
     pub fn laid(&self, files: Config) -> Result<Config, Refusal> {
-        let applied = self.file.tried(&self.overlay(), files);
+        self.tried(&self.overlay(), files)
+    }
+
+    fn tried(&self, overlay: &Overlay, files: Config) -> Result<Config, Refusal> {
+        let applied = self.file.tried(overlay, files);
         applied.map(|applied| applied.config).map_err(|problems| refused(&problems))
     }
 
     /// How far everything would go with an entry at a key, or none.
     pub async fn modes_with(&self, key: Key, entry: Option<Entry>) -> Result<Modes, Refusal> {
-        let applied = self.file.tried(&self.overlay().with(key, entry), self.files().await);
-        applied.map(|applied| lists::modes(&applied.config)).map_err(|problems| refused(&problems))
+        let config = self.tried(&self.overlay().with(key, entry), self.files().await)?;
+        Ok(lists::modes(&config))
     }
 
     /// The time by which exceptions and blocks end, in seconds since 1970.
@@ -176,7 +180,9 @@ impl Desk {
         if dry_run || checked.was == checked.entry {
             return Ok(Done { in_force: !dry_run, ..done });
         }
-        if let Some(why) = checked.to_confirm.filter(|_| !wish.confirmed) {
+        if !wish.confirmed
+            && let Some(why) = self.to_confirm(&checked)
+        {
             return Err(Refusal::new(Kind::Confirm, why));
         }
         let line = self.line(who, &wish, &checked);
@@ -218,12 +224,14 @@ impl Desk {
             return Err(Refusal::new(Kind::Invalid, resting.why.clone()));
         }
         let entry = overlay.entry(&key).cloned();
+        Ok(Checked { key, overlay, was, entry, config })
+    }
+
+    /// Why it takes somebody who has seen what it will block, if it does.
+    fn to_confirm(&self, checked: &Checked) -> Option<&'static str> {
         let policy = self.published.policy.load();
-        let to_confirm = policy.as_ref().and_then(|policy| {
-            let modes = || lists::modes(&config);
-            to_confirm::to_confirm(policy, &key, was.as_ref(), entry.as_ref(), modes)
-        });
-        Ok(Checked { key, overlay, was, entry, to_confirm })
+        let modes = || lists::modes(&checked.config);
+        to_confirm::to_confirm(policy.as_ref()?, &checked.key, checked.entry.as_ref(), modes)
     }
 
     /// What the audit log is to have of a wish.

@@ -6,17 +6,17 @@ use crate::{
 };
 
 /// What is said of modes.
-const MODE: &str = "enforce blocks: look at what it would have blocked (GET /api/v1/programs/{program}/preview), and ask \
-                    again with confirmed";
+const MODE: &str = "enforce blocks: look at what it would have blocked (GET /api/v1/programs/{program}/preview, with \
+                    mode=configured for what is given back), and ask again with confirmed";
 /// What is said of rules that are let through.
 const LET_THROUGH: &str = "rules are held back because they cover so much: look at whom they would have hit (GET \
                            /api/v1/lists/{program}/{list}/held), and ask again with confirmed";
 
-/// Why a change of what stands at a key has to be confirmed, if it has to be. `modes` is how far everything goes with it.
+/// Why it has to be confirmed that an entry comes to a key, or goes from it, if it has to be. `modes` is how far everything
+/// goes with it.
 pub fn to_confirm(
     policy: &Policy,
     key: &Key,
-    was: Option<&Entry>,
     entry: Option<&Entry>,
     modes: impl Fn() -> Modes,
 ) -> Option<&'static str> {
@@ -25,13 +25,13 @@ pub fn to_confirm(
         // Also where something holds it down for now.
         (Key::Mode { .. }, Some(Entry::Mode(Mode::Enforce))) => (now.at(key) != Some(Mode::Enforce)).then_some(MODE),
         // What is given back to the configuration may be more than it was, also for lists that are still to come.
-        (Key::Mode { .. }, _) => {
+        (Key::Mode { .. }, None) => {
             let modes = modes();
             let then = Said { programs: &modes.programs, groups: &modes.groups };
             let becomes = then.reach(key) == Some(Mode::Enforce) && now.reach(key) != Some(Mode::Enforce);
             (becomes || !policy.would_newly_act(&modes).is_empty()).then_some(MODE)
         }
-        (Key::LetThrough(_), Some(_)) => (was != entry).then_some(LET_THROUGH),
+        (Key::LetThrough(_), Some(_)) => Some(LET_THROUGH),
         // The rest changes no mode: it is as far as the owner says in so many words, or less.
         _ => None,
     }

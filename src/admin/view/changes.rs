@@ -77,7 +77,7 @@ pub fn one(state: &AdminState, number: u64) -> Option<Change> {
 fn change(state: &AdminState, line: Line) -> Change {
     let summary = summary(&line, &state.zone());
     let now = state.pipeline.now();
-    let undoing = Undoing::of(line.before.as_ref(), line.after.as_ref(), now).filter(|_| line.what == "pause");
+    let undoing = (line.what == "pause").then(|| Undoing::of(line.before.as_ref(), line.after.as_ref(), now)).flatten();
     let can_undo = match undoing {
         Some(undoing) => line.outcome == Outcome::Done && undoing.is_open(state.pipeline.pauses(), now),
         None => state.desk.can_keep() && can_undo(&line, &state.desk.overlay()),

@@ -8,6 +8,7 @@ use super::{
     reader::{Table, Value},
     sections::{Reading, proxies},
     text,
+    world::is_absence,
 };
 use ipnet::IpNet;
 use std::{
@@ -116,7 +117,8 @@ impl Reading<'_> {
     /// The token in the state folder, if it is there. Whoever asks a running server may be root, and is sent nowhere by what
     /// the server's user puts there.
     fn token_in_state(&self, file: PathBuf) -> Result<Known, String> {
-        let is_there = file.symlink_metadata().is_ok_and(|about| !about.is_dir());
+        // Where one may not look, something may be.
+        let is_there = file.symlink_metadata().map_or_else(|error| !is_absence(&error), |about| !about.is_dir());
         self.known_token(file, is_there, if self.world.may_lack_files { token::read_in_state } else { token::read })
     }
 

@@ -197,10 +197,11 @@ fn of_lists_it_is_told_too() {
         ("must.bad.test", "except p0/t:2", false),
         ("good.test cname:ok.bad.test", "block p0/s:2", true),
         ("good.test cname:ok.bad.test cname:bad.test", "except p0/s:3", false),
+        ("good.test cname:bad.test cname:ok.bad.test", "except p0/s:3", false),
     ] {
         assert_eq!(overruled(&policy, asked), (expected.to_owned(), needs), "{asked}");
     }
-    // In shadow an exception is as little needed as the block would act.
+    // In shadow too an exception is needed: without it a would-block would be told.
     let policy = Setup { ceiling: Mode::Shadow, ..Setup::of("bad.test\n@ok.bad.test") }.build();
     assert_eq!(overruled(&policy, "ok.bad.test"), ("would-block p0/s:2".to_owned(), true));
 }

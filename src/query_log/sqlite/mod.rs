@@ -101,6 +101,12 @@ fn open(path: &Path) -> rusqlite::Result<Connection> {
     }
 }
 
+/// Whether there is such a table: whoever wrote last may be of a version without it.
+fn has_table(connection: &Connection, name: &str) -> rusqlite::Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?)";
+    connection.prepare_cached(sql)?.query_row([name], |row| row.get(0))
+}
+
 fn open_own(path: &Path) -> rusqlite::Result<Connection> {
     let mut connection = Connection::open(path)?;
     connection.busy_timeout(BUSY_WITHIN)?;

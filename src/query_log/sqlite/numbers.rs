@@ -30,27 +30,30 @@ struct Kind<'v>(&'v Verdicts);
 type Part<'v> = (&'v str, &'v str, &'v str, &'v str, Trigger, Outcome, bool);
 
 impl<'v> Kind<'v> {
-    /// With how many of them were said, and not overruled.
-    fn parts(&self) -> impl Iterator<Item = (usize, Part<'v>)> + use<'v> {
+    fn parts(&self) -> impl Iterator<Item = Part<'v>> + use<'v> {
         let verdicts: &'v Verdicts = self.0;
-        let said = verdicts.said.len();
-        verdicts.said.iter().chain(&verdicts.overruled).map(move |own| {
+        verdicts.said.iter().chain(&verdicts.overruled).map(|own| {
             let Said { program, service, list, version, trigger, outcome, acted, .. } = own;
-            (said, (&**program, &**service, &**list, &**version, *trigger, *outcome, *acted))
+            (&**program, &**service, &**list, &**version, *trigger, *outcome, *acted)
         })
+    }
+
+    /// What else they have in common; how many were said tells those from what was overruled.
+    fn rest(&self) -> (&'v Option<Owner>, bool, usize) {
+        let verdicts: &'v Verdicts = self.0;
+        (&verdicts.owner, verdicts.needless, verdicts.said.len())
     }
 }
 
 impl PartialEq for Kind<'_> {
     fn eq(&self, other: &Self) -> bool {
-        let plain = |own: &Self| (own.0.owner.clone(), own.0.needless);
-        plain(self) == plain(other) && self.parts().eq(other.parts())
+        self.rest() == other.rest() && self.parts().eq(other.parts())
     }
 }
 
 impl Hash for Kind<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (&self.0.owner, self.0.needless).hash(state);
+        self.rest().hash(state);
         self.parts().for_each(|part| part.hash(state));
     }
 }

@@ -7,7 +7,7 @@ pub use search::{Found, MinuteFates, Page};
 
 use super::{
     super::row::{Lead, Owner, Row, Said, Seen, Verdicts, kind, read_server},
-    HOUR_MICROS, HOUR_PARTS, Origin, SCHEMA_VERSION, WITHOUT_PARTS,
+    HOUR_MICROS, HOUR_PARTS, Origin, SCHEMA_VERSION, WITHOUT_PARTS, has_table,
 };
 use crate::{
     config::DEFAULT_GROUP,
@@ -336,10 +336,8 @@ fn read_verdicts(connection: &Connection, number: i64) -> rusqlite::Result<Verdi
     let place: Option<Arc<str>> =
         connection.prepare_cached("SELECT owner FROM verdicts WHERE id = ?")?.query_row([number], |row| row.get(0))?;
     let said = read_said(connection, "said", "acted", number)?;
-    // A database that nobody has written to since before these has them not.
-    let has_more = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN ('excepted', 'overruled')";
-    let has_more = connection.prepare_cached(has_more)?.query_row([], |row| row.get::<_, i64>(0))? == 2;
-    if !has_more {
+    // With `excepted`, in one transaction.
+    if !has_table(connection, "overruled")? {
         return Ok(Verdicts { owner: place.map(Owner::at), said, ..Verdicts::default() });
     }
     let excepted = connection

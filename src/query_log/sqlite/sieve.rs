@@ -6,8 +6,8 @@
 //!
 //! What it is made of stays in databases, so neither the hash nor the numbers below change without a table of another name.
 
-use super::{HOUR_MICROS, HOUR_PARTS, MINUTE_MICROS};
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use super::{HOUR_MICROS, HOUR_PARTS, MINUTE_MICROS, has_table};
+use rusqlite::{Connection, Transaction, params};
 
 /// Bits for each name, and how many of them a name sets.
 const BITS_A_NAME: usize = 10;
@@ -110,9 +110,7 @@ struct Sifted {
 
 /// The first sieves of the rows between two, or the last, in their order.
 fn read(connection: &Connection, name: &str, (after, before): Stretch, is_back: bool) -> rusqlite::Result<Vec<Sifted>> {
-    // Whoever wrote last may be of a version without them.
-    let is_there = "SELECT 1 FROM sqlite_master WHERE name = 'sieves'";
-    if connection.prepare_cached(is_there)?.query_row([], |_| Ok(())).optional()?.is_none() {
+    if !has_table(connection, "sieves")? {
         return Ok(Vec::new());
     }
     let order = if is_back { "DESC" } else { "ASC" };

@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, HashMap};
 /// Sums that are remembered at most, each of some 150 octets.
 const SUMS_MAX: usize = 1 << 16;
 /// Rows that are read again at once, or parts that are merged in one transaction.
-pub(super) const PIECE_ROWS: i64 = 20_000;
+pub(super) const ROLLED_ROWS: i64 = 20_000;
 /// Parts written at once begin at a multiple of it, so that it is known where they stand in the order of names.
 pub(super) const RUN_PARTS: i64 = 1 << 14;
 /// Parts are merged if they are few, or stand for so many times as many queries: else there is little in common.
@@ -257,7 +257,7 @@ fn read_again(transaction: &Transaction<'_>, sums: &mut Sums, from: i64) -> rusq
     let mut statement = transaction.prepare_cached(
         "SELECT id, time, name, client, verdicts, rules, kind FROM queries WHERE id > ? ORDER BY id LIMIT ?",
     )?;
-    let (mut rows, mut last) = (statement.query([from, PIECE_ROWS])?, i64::MAX);
+    let (mut rows, mut last) = (statement.query([from, ROLLED_ROWS])?, i64::MAX);
     while let Some(row) = rows.next()? {
         last = row.get(0)?;
         let text = |column| row.get_ref(column)?.as_str().map_err(rusqlite::Error::from);
@@ -298,11 +298,11 @@ pub(super) fn merge(connection: &mut Connection, before_hour: i64) -> rusqlite::
              (SELECT id, count FROM parts WHERE id > (SELECT value FROM meta WHERE key = 'merged') AND id < ?
               ORDER BY id LIMIT ?)",
         )?
-        .query_row([before_hour.saturating_mul(HOUR_PARTS), PIECE_ROWS], |row| {
+        .query_row([before_hour.saturating_mul(HOUR_PARTS), ROLLED_ROWS], |row| {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
         })?;
     let (merged, Some(last), parts, queries) = piece else { return Ok(false) };
-    if queries >= parts * MERGED_TIMES || parts < PIECE_ROWS {
+    if queries >= parts * MERGED_TIMES || parts < ROLLED_ROWS {
         transaction
             .prepare_cached(
                 "INSERT INTO hours
@@ -316,7 +316,7 @@ pub(super) fn merge(connection: &mut Connection, before_hour: i64) -> rusqlite::
     }
     transaction.prepare_cached("UPDATE meta SET value = ? WHERE key = 'merged'")?.execute([last])?;
     transaction.commit()?;
-    Ok(parts == PIECE_ROWS)
+    Ok(parts == ROLLED_ROWS)
 }
 
 /// What a key of `Sums::hours` is made of, and the order of the tables of sums.

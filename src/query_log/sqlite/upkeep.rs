@@ -115,11 +115,15 @@ impl Upkeep {
         if self.removed.1.is_none() && self.removed.0 != minute {
             self.removed = (minute, Some(0));
         }
+        if self.removed.1.is_none() {
+            return Ok(true);
+        }
         // What was written in the last minutes that are too old begins at their marks, and ends before the next one that
         // isn't.
         let end = "SELECT min(coalesce(next, unrolled), unrolled) FROM (SELECT
                      (SELECT min(id) FROM marks WHERE id >
-                       (SELECT max(id) FROM (SELECT * FROM marks UNION ALL SELECT minute, id FROM returns) WHERE minute <= ?1)
+                       (SELECT max(id) FROM (SELECT minute, id FROM marks UNION ALL SELECT minute, id FROM returns)
+                        WHERE minute <= ?1)
                      ) AS next,
                      (SELECT value + 1 FROM meta WHERE key = 'rolled') AS unrolled)
                    WHERE EXISTS (SELECT 1 FROM marks WHERE minute <= ?1)";

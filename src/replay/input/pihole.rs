@@ -87,10 +87,10 @@ impl Seen {
 }
 
 impl<R: BufRead> Pihole<R> {
-    pub(super) fn new(lines: Lines<R>, clock: &Around) -> Self {
-        let zone = TimeZone::get(clock.zone.name()).unwrap_or(TimeZone::UTC);
+    pub(super) fn new(lines: Lines<R>, around: &Around) -> Self {
+        let zone = TimeZone::get(around.zone.name()).unwrap_or(TimeZone::UTC);
         let (waiting, spare) = (VecDeque::new(), Vec::new());
-        Self { lines, now: clock.now, zone, waiting, spare, chain: None, is_over: false }
+        Self { lines, now: around.now, zone, waiting, spare, chain: None, is_over: false }
     }
 
     /// Gives the oldest query away.

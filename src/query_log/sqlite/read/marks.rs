@@ -1,7 +1,7 @@
 //! Where rows of a time are, by marks: the first row of each minute, and where the clock was set back.
 
-use super::super::{LATE_MINUTES, MINUTE_MICROS};
-use rusqlite::{Connection, OptionalExtension};
+use super::super::{LATE_MINUTES, MINUTE_MICROS, has_table};
+use rusqlite::Connection;
 
 /// The marks of one moment.
 pub(super) struct Marks {
@@ -17,10 +17,8 @@ pub(super) struct Marks {
 impl Marks {
     pub fn read(connection: &Connection) -> rusqlite::Result<Self> {
         let mut firsts = Vec::new();
-        // Whoever wrote last may be of a version that notes no returns.
-        let is_there = "SELECT 1 FROM sqlite_master WHERE name = 'returns'";
-        let has_returns = connection.prepare_cached(is_there)?.query_row([], |_| Ok(())).optional()?.is_some();
-        for table in ["marks", "returns"].into_iter().take(1 + usize::from(has_returns)) {
+        let tables = if has_table(connection, "returns")? { &["marks", "returns"][..] } else { &["marks"] };
+        for table in tables {
             let mut statement = connection.prepare_cached(&format!("SELECT minute, id FROM {table}"))?;
             let mut rows = statement.query([])?;
             while let Some(row) = rows.next()? {

@@ -74,21 +74,26 @@ impl Reader {
         limit: usize,
         may_go_on: impl FnMut() -> bool,
     ) -> rusqlite::Result<Found> {
-        let ((mut after, mut before), marks) = self.between(search)?;
-        match page {
-            Page::Before(row) => before = before.min(row),
-            Page::After(row) => after = after.max(row),
-        }
         let is_back = matches!(page, Page::Before(_));
         let name = search.name.as_ref().and_then(|name| match name {
             NameLike::Exact(name) => Some(&**name),
             _ => None,
         });
+        // There is one for each minute: where neither a time nor a name is looked for they are of no use.
+        let is_sought = search.from.is_some() || search.to.is_some() || name.is_some();
+        let marks = is_sought.then(|| Marks::read(&self.connection)).transpose()?;
+        let rolled = self.rolled()?;
+        let between = marks.as_ref().map(|marks| marks.between(search.from, search.to, rolled));
+        let (mut after, mut before) = between.unwrap_or((0, i64::MAX));
+        match page {
+            Page::Before(row) => before = before.min(row),
+            Page::After(row) => after = after.max(row),
+        }
         // Of one name the sums tell when it was asked for, and where they don't, sieves tell where it wasn't: a look
         // through all rows for it would take long.
-        let mut stretches = match name {
-            Some(name) => self.stretches(name, (after, before), &marks)?,
-            None => vec![(after, before)],
+        let mut stretches = match (name, &marks) {
+            (Some(name), Some(marks)) => self.stretches(name, (after, before), marks)?,
+            _ => vec![(after, before)],
         };
         if !is_back {
             stretches.reverse();
@@ -121,12 +126,6 @@ impl Reader {
         // Those of several threads are written nearly in the order of time.
         found.rows.sort_by_key(|(id, row)| Reverse((row.time, *id)));
         Ok(found)
-    }
-
-    /// Two rows between which all those of the time looked for are, and how that is known.
-    fn between(&self, search: &Search) -> rusqlite::Result<(Stretch, Marks)> {
-        let marks = Marks::read(&self.connection)?;
-        Ok((marks.between(search.from, search.to, self.rolled()?), marks))
     }
 
     /// Rows between which those of a name may be, as far as sums tell; the latest first, as two rows around each stretch.
@@ -192,8 +191,8 @@ impl Reader {
     /// The number of a query by its time, name and client, for who saw it when it had none yet.
     pub fn find(&self, time: i64, name: &str, client: &str) -> Result<Option<i64>, ReadError> {
         let find = || {
-            let search = Search { from: Some(time), to: Some(time + 1), ..Search::default() };
-            let ((after, before), _) = self.between(&search)?;
+            let marks = Marks::read(&self.connection)?;
+            let (after, before) = marks.between(Some(time), Some(time + 1), self.rolled()?);
             let found =
                 "SELECT id FROM queries WHERE id > ? AND id < ? AND time = ? AND name = ? AND client = ? LIMIT 1";
             self.connection.query_row(found, params![after, before, time, name, client], |row| row.get(0)).optional()

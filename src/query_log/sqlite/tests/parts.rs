@@ -3,7 +3,7 @@
 use super::{
     super::{
         HOUR_PARTS, SCHEMA_VERSION, WITHOUT_PARTS,
-        sums::{PIECE_ROWS, merge},
+        sums::{ROLLED_ROWS, merge},
     },
     *,
 };
@@ -47,7 +47,7 @@ fn sums_of(path: &Path) -> BTreeMap<String, i64> {
 
 #[test]
 fn parts_of_an_hour_that_is_over_are_merged_where_that_is_of_use() {
-    let many = PIECE_ROWS as usize;
+    let many = ROLLED_ROWS as usize;
     for (names, times, processes, merged) in
         [(30, 100, 3, true), (3_000, 1, 3, true), (many, 1, 3, false), (many, 2, 1, true)]
     {
