@@ -84,7 +84,11 @@ pub async fn start(config: Config, mut outside: Outside) -> Result<Running, AppE
     let overlay = Arc::new(OverlayFile::open(config.state_dir.as_deref(), outside.clock.clone()));
     let (config, files) = (Arc::new(overlay.lay_if_possible(&config)), config);
     let started = Instant::now();
-    let hold = Arc::new(Hold::take(config.state_dir.as_deref(), outside.start == Start::TakeOver));
+    let taken_over = match outside.start {
+        Start::Alone => Vec::new(),
+        Start::TakeOver => sockets::addresses(&config, &outside.passed)?,
+    };
+    let hold = Arc::new(Hold::take(config.state_dir.as_deref(), &taken_over));
     hold.shared().iter().for_each(|told| tracing::warn!("{told}; give each a [state] dir of its own"));
     let state_shared = hold.clone();
     let (clock, chance, limits) = (outside.clock.clone(), outside.chance(), outside.fetch.clone());
@@ -160,7 +164,10 @@ pub async fn start(config: Config, mut outside: Outside) -> Result<Running, AppE
         started,
         stopping: stopping.clone(),
     };
-    let (sockets, http) = sockets::open(&config, passed, start_mode)?;
+    // It may have to ask who has them.
+    let own_config = config.clone();
+    let opening = tokio::task::spawn_blocking(move || sockets::open(&own_config, passed, start_mode));
+    let (sockets, http) = opening.await.context("opening the sockets broke off")??;
     let dns = sockets.addresses.clone();
     let admin = match config.admin.as_ref().zip(door) {
         None => None,

@@ -1,9 +1,11 @@
 //! One server alone keeps state in a folder: two would write over each other's changes and pauses. The second says so.
 
 use super::whereabouts::Whereabouts;
+use crate::listener::collide;
 use std::{
     fs::{File, TryLockError, create_dir_all},
     io,
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering::Relaxed},
 };
@@ -25,8 +27,9 @@ struct Held {
 }
 
 impl Hold {
-    /// Takes hold of a folder, if nobody has it and it can be written to. Nobody else is kept from anything.
-    pub(super) fn take(folder: Option<&Path>, is_taken_over: bool) -> Self {
+    /// Takes hold of a folder, if nobody has it and it can be written to. Nobody else is kept from anything. `taken_over`:
+    /// the addresses that are taken over, if any are, from whoever has them.
+    pub(super) fn take(folder: Option<&Path>, taken_over: &[SocketAddr]) -> Self {
         let Some(folder) = folder else { return Self(None) };
         let open = || -> io::Result<File> {
             create_dir_all(folder)?;
@@ -34,10 +37,17 @@ impl Hold {
         };
         // That it can't be written to is told where it matters.
         let Ok(file) = open() else { return Self(None) };
-        let other = Whereabouts::in_folder(folder).map_or_else(String::new, |told| {
-            let addresses: Vec<String> = told.dns.iter().map(ToString::to_string).collect();
-            format!(", and answers on {}", addresses.join(", "))
-        });
+        let others = Whereabouts::in_folder(folder).map(|told| told.dns).unwrap_or_default();
+        // Who answers elsewhere is somebody else, who stays. Where that isn't known, it is taken for who leaves.
+        let is_left = |own: &SocketAddr| others.is_empty() || others.iter().any(|other| collide(*own, *other));
+        let is_taken_over = taken_over.iter().any(is_left);
+        let other = match &others[..] {
+            [] => String::new(),
+            others => {
+                let addresses: Vec<String> = others.iter().map(ToString::to_string).collect();
+                format!(", and answers on {}", addresses.join(", "))
+            }
+        };
         let held = Held { folder: folder.to_owned(), file, is_ours: AtomicBool::new(false), is_taken_over, other };
         held.try_again();
         Self(Some(held))
@@ -76,7 +86,10 @@ mod tests {
     fn the_second_knows_of_the_first_until_that_leaves() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path().join("state");
-        let take = |is_taken_over| Hold::take(Some(&folder), is_taken_over);
+        let take = |is_taken_over: bool| {
+            let taken_over = is_taken_over.then(|| "127.0.0.1:53".parse().unwrap());
+            Hold::take(Some(&folder), taken_over.as_slice())
+        };
         let (first, second, successor) = (take(false), take(false), take(true));
         assert_eq!((first.shared(), successor.shared()), (None, None));
         let told = format!("another server keeps its state in {} too", folder.display());
@@ -86,6 +99,6 @@ mod tests {
         // Who goes without a word leaves nothing behind either.
         drop(second);
         assert_eq!(take(false).shared(), None);
-        assert_eq!(Hold::take(None, false).shared(), None);
+        assert_eq!(Hold::take(None, &[]).shared(), None);
     }
 }

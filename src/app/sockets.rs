@@ -19,7 +19,8 @@ pub(super) fn open(config: &Config, passed: Passed, start: Start) -> Result<(Soc
     }
     let Passed { udp, tcp, http } = passed;
     if udp.is_empty() && tcp.is_empty() {
-        return Ok((listener::bind(&config.listen.do53, workers, start)?, http));
+        let proxies = listener::Proxies::new(config.listen.proxies.clone());
+        return Ok((listener::bind(&config.listen.do53, workers, start, proxies.as_ref())?, http));
     }
     let at_fault = |error: listener::PassedError| AppError::Configuration(error.to_string());
     let sockets = listener::adopt(udp, tcp, workers).map_err(at_fault)?;

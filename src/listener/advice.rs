@@ -1,5 +1,6 @@
 //! What to do about an address that can't be had: words, from what is known of who has it.
 
+use crate::query::HEALTH_NAME;
 use std::{io, net::SocketAddr};
 
 /// The kernel's names of processes end after so many octets.
@@ -104,6 +105,17 @@ pub fn in_use(option: &str, asked: SocketAddr, holder: Option<&Holder>) -> Strin
         None => format!("find it with `sudo ss -lpn sport = :{port}` and stop it, or choose another port in {option}"),
     };
     format!("another program has port {port}: {}{at}; {what_to_do}", holder.called())
+}
+
+/// Who answers at an address that was to be taken over, and isn't cleandns, and what to do about it.
+pub fn answered_by_another(option: &str, at: SocketAddr, says: &str) -> String {
+    let port = at.port();
+    format!(
+        "another server answers at {at}, and it is no cleandns: asked for {HEALTH_NAME} it says {says}; clients would be \
+         answered by the one or by the other; stop it (`sudo ss -lpun sport = :{port}` finds it, on the machine itself if \
+         this is a container), or choose another address or port in {option}; --take-over is for a cleandns that has it, \
+         and for no other"
+    )
 }
 
 /// Why a low port is refused, and what gives the right to it. `first_free` is the first port that needs none.

@@ -2,12 +2,13 @@
 
 use super::{
     advice::{self, Known},
-    holder,
+    beside, holder,
+    proxied::Proxies,
 };
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 use std::{
     io,
-    net::{SocketAddr, TcpListener, UdpSocket},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket},
 };
 
 /// Octets asked for as a UDP socket's buffers: some ten milliseconds of packets at full speed. The kernel gives what
@@ -16,7 +17,7 @@ const UDP_BUFFER_BYTES: usize = 4 << 20;
 /// How many free TCP ports are tried, when any will do, until one is free for UDP as well.
 const FREE_PORT_TRIES_MAX: usize = 32;
 /// The option that names the addresses.
-const OPTION: &str = "listen.do53";
+pub(super) const OPTION: &str = "listen.do53";
 /// The first port that needs no privilege, unless the kernel says otherwise.
 const FIRST_FREE_PORT: u16 = 1024;
 /// Connections that may wait to be accepted.
@@ -107,8 +108,28 @@ pub enum Start {
     TakeOver,
 }
 
-/// Binds every address for UDP, once for each of `workers`, and for TCP.
-pub fn bind(addresses: &[SocketAddr], workers: usize, start: Start) -> Result<Sockets, BindError> {
+/// The address at which a listener is reached from this machine: a wildcard stands for loopback.
+pub(super) fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        _ => return address,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+/// Binds every address for UDP, once for each of `workers`, and for TCP. `proxies`: those that are spoken through. To take
+/// over blocks for as long as somebody may take to say who they are.
+pub fn bind(
+    addresses: &[SocketAddr],
+    workers: usize,
+    start: Start,
+    proxies: Option<&Proxies>,
+) -> Result<Sockets, BindError> {
+    if start == Start::TakeOver {
+        // Before the first is bound: who asks would hear nothing from a socket of its own.
+        beside::strangers(addresses, proxies)?;
+    }
     let mut sockets = Sockets { udp: Vec::new(), tcp: Vec::new(), addresses: Vec::new(), passed: false };
     for &asked in addresses {
         let both_families = serves_both_families(asked, addresses);

@@ -62,7 +62,7 @@ mod tests {
     /// What is sent to a socket that nobody reads is lost once its buffer is full, and counted for that socket alone.
     #[test]
     fn this_kernel_counts_what_a_socket_loses() {
-        let bind = || bind(&["127.0.0.1:0".parse().unwrap()], 1, Start::Alone).unwrap();
+        let bind = || bind(&["127.0.0.1:0".parse().unwrap()], 1, Start::Alone, None).unwrap();
         let (flooded, quiet) = (bind(), bind());
         let sender = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         let (lost, none) = (Drops::of(&flooded), Drops::of(&quiet));

@@ -13,6 +13,8 @@ use std::{
 
 /// Processes looked at, to find the one with a socket.
 const PROCESSES_MAX: usize = 65_536;
+/// Addresses told that stand in the way of one.
+const TOLD_MAX: usize = 16;
 /// What the kernel calls a TCP socket that listens.
 const LISTENING: &str = "0A";
 
@@ -37,8 +39,19 @@ pub fn of(address: SocketAddr, is_tcp: bool) -> Option<Holder> {
     Some(Holder { address: found.address, process, user })
 }
 
+/// The addresses of UDP sockets that stand where this address is, or a part of it. Some at most: there are few.
+pub fn udp_sockets_at(address: SocketAddr) -> Vec<SocketAddr> {
+    let texts = ["/proc/net/udp", "/proc/net/udp6"].iter().filter_map(|path| fs::read_to_string(path).ok());
+    let all = texts.flat_map(|text| sockets(&text, false)).map(|found| found.address);
+    let mut found: Vec<SocketAddr> = all.filter(|&other| collide(other, address)).collect();
+    found.sort();
+    found.dedup();
+    found.truncate(TOLD_MAX);
+    found
+}
+
 /// Whether one can't be bound while the other is: the same port, and an address in common.
-fn collide(one: SocketAddr, other: SocketAddr) -> bool {
+pub fn collide(one: SocketAddr, other: SocketAddr) -> bool {
     let covers = |wide: IpAddr, ip: IpAddr| match wide {
         IpAddr::V4(wide) => wide.is_unspecified() && ip.is_ipv4(),
         // It may hear both families.

@@ -4,6 +4,7 @@
 //! connections, and can't send a response that is already in wire form.
 
 mod advice;
+mod beside;
 mod bind;
 mod drops;
 mod endpoint;
@@ -16,6 +17,7 @@ mod udp;
 
 pub use bind::{BindError, Held, Sockets, Start, bind, obstacles};
 pub use drops::Drops;
+pub use holder::collide;
 pub use passed::{PassedError, adopt};
 pub use proxied::Proxies;
 pub use stream::LIFETIME;

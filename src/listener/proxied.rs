@@ -19,6 +19,9 @@ pub type Ends = (IpAddr, IpAddr);
 /// Octets of a header at a connection's beginning: addresses have 232 at most, the rest is what balancers add about them.
 const HEADER_BYTES_MAX: usize = 512;
 
+/// By which a proxy asks for itself, over UDP and TCP (version 2, LOCAL).
+pub const FOR_ITSELF: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
+
 /// Networks of those who speak for others.
 pub struct Proxies {
     networks: Vec<IpNet>,

@@ -31,7 +31,7 @@ pub use hosts::{HostsFile, read_hosts};
 pub use later::Pending;
 pub use links::answer_links;
 pub use local::LocalData;
-pub use now::{Asked, FORESEEN_MAX, Now, Turn};
+pub use now::{Asked, FORESEEN_MAX, NOT_ALLOWED, Now, Turn};
 pub use record::{CacheUse, QueryRecord};
 pub use reverse::{Reverse, Unanswered};
 pub use special::SpecialNames;

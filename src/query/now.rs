@@ -355,8 +355,11 @@ fn touches(policy: &Policy, entry: &Entry, query: &Query) -> bool {
     touches
 }
 
+/// What a client is told, behind its address, that isn't let in.
+pub const NOT_ALLOWED: &str = " is not in [access] allow";
+
 fn access_refusal(client: IpAddr) -> ExtendedError {
-    ExtendedError::new(ExtendedError::PROHIBITED, format!("{client} is not in [access] allow"))
+    ExtendedError::new(ExtendedError::PROHIBITED, format!("{client}{NOT_ALLOWED}"))
 }
 
 /// The minimal answer to type ANY (RFC 8482 §4.2).

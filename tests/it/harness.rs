@@ -101,11 +101,21 @@ fn with_world<T>(read: impl FnOnce(&World<'_>) -> T) -> T {
 
 /// Takes over from another server: answers on its address beside it.
 pub async fn take_over(folder: TempDir, internet: &Internet, from: &Server, toml: &str) -> Server {
-    let (dns, admin) = (from.dns(), from.running.admin.expect("an admin address"));
-    let toml = format!("[listen]\ndo53 = [\"{dns}\"]\nworkers = 2\n[admin]\nlisten = \"{admin}\"\n{toml}");
-    let config = configure(&folder, Some(internet), &toml);
-    let started = try_start_as(folder, Some(internet), &[], FetchLimits::default(), config, Start::TakeOver).await;
+    let at = (from.dns(), from.running.admin.expect("an admin address"));
+    let started = try_take_over(folder, Some(internet), at, toml).await;
     started.unwrap_or_else(|error| panic!("does not take over: {error}"))
+}
+
+/// Takes addresses over, for DNS and for HTTP, if it may.
+pub async fn try_take_over(
+    folder: TempDir,
+    internet: Option<&Internet>,
+    (dns, admin): (SocketAddr, SocketAddr),
+    toml: &str,
+) -> Result<Server, AppError> {
+    let toml = format!("[listen]\ndo53 = [\"{dns}\"]\nworkers = 2\n[admin]\nlisten = \"{admin}\"\n{toml}");
+    let config = configure(&folder, internet, &toml);
+    try_start_as(folder, internet, &[], FetchLimits::default(), config, Start::TakeOver).await
 }
 
 async fn try_start_as(

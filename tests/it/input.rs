@@ -526,7 +526,7 @@ async fn questions_we_do_not_take_are_answered_by_convention() {
 fn listen(pipeline: Pipeline, lifetime: Duration) -> (SocketAddr, Arc<Telemetry>, tokio::sync::watch::Sender<bool>) {
     let telemetry = Arc::new(Telemetry::new(false, Privacy::new(config::Privacy::Full), None));
     let (stop, stopping) = tokio::sync::watch::channel(false);
-    let sockets = listener::bind(&["127.0.0.1:0".parse().unwrap()], 1, listener::Start::Alone).unwrap();
+    let sockets = listener::bind(&["127.0.0.1:0".parse().unwrap()], 1, listener::Start::Alone, None).unwrap();
     let address = sockets.addresses[0];
     let service =
         Service { pipeline: Arc::new(pipeline), telemetry: telemetry.clone(), stopping, lifetime, proxies: None };

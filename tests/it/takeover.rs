@@ -1,13 +1,18 @@
 //! A new process beside the old: no query is lost while one leaves and the other stays.
 
 use crate::{
-    harness::{Ask, Server, eventually, folder, over_tcp, over_udp, start, take_over},
+    harness::{Ask, Server, eventually, folder, free_address, over_tcp, over_udp, start, take_over, try_take_over},
     internet::Internet,
 };
-use cleandns::dns::RrType;
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+use cleandns::{app::AppError, dns::RrType};
+use socket2::{Domain, Socket, Type};
+use std::{
+    net::{SocketAddr, UdpSocket},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+    },
+    thread,
 };
 
 /// Clients that ask at the same time, each question from a port of its own, so that the kernel spreads them.
@@ -56,6 +61,70 @@ async fn a_new_process_takes_over_without_a_lost_query() {
     assert_eq!(lost, 0, "of {}", asked.load(Relaxed));
 }
 
+/// A socket that others of the same user may have the address of, too.
+fn shared_socket(address: SocketAddr) -> UdpSocket {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, None).unwrap();
+    socket.set_reuse_port(true).unwrap();
+    socket.bind(&address.into()).unwrap();
+    socket.into()
+}
+
+/// Who shares a port with another server of the same user, which it can't see, would answer half of its clients.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stranger_who_answers_is_not_taken_over_from() {
+    let at = (free_address(), free_address());
+    let stranger = shared_socket(at.0);
+    thread::spawn(move || {
+        let mut octets = [0; 512];
+        while let Ok((length, client)) = stranger.recv_from(&mut octets) {
+            // NXDOMAIN, as every other resolver says of such a name.
+            (octets[2], octets[3]) = (0x81, 0x83);
+            let _ = stranger.send_to(&octets[..length], client);
+        }
+    });
+    match try_take_over(folder(), None, at, "").await {
+        Err(AppError::Configuration(told)) => {
+            let said = format!("another server answers at {}, and it is no cleandns", at.0);
+            assert!(told.contains(&said) && told.contains("NXDOMAIN"), "{told}");
+        }
+        Err(error) => panic!("another kind of error: {error:#}"),
+        Ok(_) => panic!("it shares the port"),
+    }
+}
+
+/// A cleandns that hangs must be replaceable, and says as little as nobody.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_answers_nothing_is_taken_over_from() {
+    let silent = (free_address(), free_address());
+    let _hung = shared_socket(silent.0);
+    for at in [silent, (free_address(), free_address())] {
+        let server = try_take_over(folder(), None, at, "").await;
+        let server = server.unwrap_or_else(|error| panic!("does not take over: {error}"));
+        assert_eq!(server.get("/readyz").await.0, 200);
+        server.running.stop().await;
+    }
+}
+
+/// One that is to let nobody in but others, or hears proxies alone, is a cleandns all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cleandns_is_taken_over_from_whomever_it_answers() {
+    for old in ["[access]\nallow = [\"192.0.2.0/24\"]\n", "proxied"] {
+        let address = free_address();
+        let listen = |more: &str| format!("[listen]\ndo53 = [\"{address}\"]\nworkers = 2\n{more}");
+        let old = match old {
+            "proxied" => listen("proxy_protocol_from = [\"127.0.0.0/8\"]\n"),
+            access => listen(access),
+        };
+        let old = start(folder(), None, &old).await;
+        let at = (address, old.running.admin.unwrap());
+        let new = try_take_over(folder(), None, at, "").await;
+        let new = new.unwrap_or_else(|error| panic!("does not take over: {error}"));
+        old.running.stop().await;
+        assert_eq!(new.get("/readyz").await.0, 200);
+        new.running.stop().await;
+    }
+}
+
 /// What one keeps the other may lose: whoever comes second to a state folder says so, but for who takes over from the first.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_servers_with_one_state_folder_are_told() {
@@ -79,6 +148,22 @@ async fn two_servers_with_one_state_folder_are_told() {
     successor.running.stop().await;
     assert!(!is_told(&third).await, "alone");
     third.running.stop().await;
+}
+
+/// Who is about to take over from somebody at other addresses takes nothing over from whoever has the folder.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_takes_over_elsewhere_is_told_of_a_shared_state_folder() {
+    let state = folder();
+    let own = format!("[state]\ndir = \"{}\"\n", state.path().display());
+    let told = format!("another server keeps its state in {} too", state.path().display());
+    let first = start(folder(), None, &own).await;
+    let elsewhere = (free_address(), free_address());
+    let second = try_take_over(folder(), None, elsewhere, &own).await;
+    let second = second.unwrap_or_else(|error| panic!("does not take over: {error}"));
+    let (_, said) = second.get("/readyz").await;
+    assert!(said.contains(&format!("{told}, and answers on {}", first.dns())), "{said}");
+    second.running.stop().await;
+    first.running.stop().await;
 }
 
 /// While the last are answered, the server is found where it was.
