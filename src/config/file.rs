@@ -143,12 +143,16 @@ fn documents(origin: &Origin, world: &World<'_>) -> Result<Vec<Document>, Proble
     if problems.is_empty() { Ok(documents) } else { Err(Problems(problems)) }
 }
 
-/// Those texts that can be read, and why others can't.
+/// Those texts that can be read, if only in part, and why others can't.
 fn gather(origin: &Origin, world: &World<'_>) -> (Vec<Document>, Vec<Problem>) {
     let mut documents = Vec::new();
     let mut problems = Vec::new();
-    let mut add = |name: String, octets: Result<Vec<u8>, String>| match octets.and_then(as_text) {
-        Ok(text) => documents.push(Document::file(name, text)),
+    let mut add = |name: String, octets: Result<Vec<u8>, String>| match octets {
+        Ok(octets) => {
+            let (text, wrong) = as_text(octets);
+            problems.extend(wrong.map(|message| Problem::whole_file(name.clone(), message)));
+            documents.push(Document::file(name, text));
+        }
         Err(message) => problems.push(Problem::whole_file(name, message)),
     };
     if *origin == Origin::Embedded {
@@ -178,12 +182,17 @@ fn gather(origin: &Origin, world: &World<'_>) -> (Vec<Document>, Vec<Problem>) {
     (documents, problems)
 }
 
-fn as_text(octets: Vec<u8>) -> Result<String, String> {
-    String::from_utf8(octets).map_err(|error| {
-        let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = 1 + good.iter().filter(|&&octet| octet == b'\n').count();
-        format!("line {line} is not UTF-8 text; save the file as UTF-8")
-    })
+/// As much of it as is text, and why that isn't all.
+fn as_text(octets: Vec<u8>) -> (String, Option<String>) {
+    match String::from_utf8(octets) {
+        Ok(text) => (text, None),
+        Err(error) => {
+            let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+            let line = 1 + good.iter().filter(|&&octet| octet == b'\n').count();
+            let wrong = format!("line {line} is not UTF-8 text; save the file as UTF-8");
+            (String::from_utf8_lossy(error.as_bytes()).into_owned(), Some(wrong))
+        }
+    }
 }
 
 impl Config {

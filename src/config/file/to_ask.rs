@@ -4,7 +4,7 @@
 use super::{
     super::{
         Config, Origin, Problem, Problems,
-        report::{Document, Report},
+        report::{Document, DocumentKind, Report},
     },
     examine_report, find_config, gather,
     merge::tree,
@@ -41,27 +41,85 @@ pub fn to_ask(requested: Option<&Path>, world: &World<'_>) -> ToAsk {
         return ToAsk { config, problems, names_addresses: false };
     }
     let is_seen_whole = problems.is_empty();
-    let (config, is_broken, names_do53) = read_what_can_be(&documents, origin, world, &mut problems);
+    let mut read = read_what_can_be(&documents, origin.clone(), world);
+    if read.is_broken && !read.names_folder {
+        // Before all others, which go before it.
+        let named = documents.iter().filter(|document| document.kind == DocumentKind::File);
+        let named = named.map(|document| Document::file(document.name.clone(), naming_state_folder(&document.text)));
+        read = read_what_can_be(&named.chain(documents.iter().cloned()).collect::<Vec<_>>(), origin, world);
+    }
+    problems.extend(read.problems);
     let is_wrong = problems.iter().any(|problem| problem.option.starts_with("listen.do53"));
-    let names_addresses = !is_wrong && (names_do53 || is_seen_whole && !is_broken);
-    ToAsk { config, problems, names_addresses }
+    let names_addresses = !is_wrong && (read.names_do53 || is_seen_whole && !read.is_broken);
+    ToAsk { config: read.config, problems, names_addresses }
 }
 
-/// The configuration, whether some of its text isn't TOML, and whether it says where to listen.
-fn read_what_can_be(
-    documents: &[Document],
-    origin: Origin,
-    world: &World<'_>,
-    problems: &mut Vec<Problem>,
-) -> (Config, bool, bool) {
+/// What can be read of documents.
+struct Read {
+    config: Config,
+    problems: Vec<Problem>,
+    /// Some of the text isn't TOML.
+    is_broken: bool,
+    /// It says where to listen, and where to keep state.
+    names_do53: bool,
+    names_folder: bool,
+}
+
+fn read_what_can_be(documents: &[Document], origin: Origin, world: &World<'_>) -> Read {
     let report = Report::new(documents);
     let written = tree(&report, 0..report.sources().len());
-    let listen = written.get("listen").and_then(|listen| listen.get_ref().as_table());
-    let names_do53 = listen.is_some_and(|listen: &DeTable<'_>| listen.contains_key("do53"));
+    let names = |section: &str, option: &str| {
+        let section = written.get(section).and_then(|section| section.get_ref().as_table());
+        section.is_some_and(|section: &DeTable<'_>| section.contains_key(option))
+    };
+    let (names_do53, names_folder) = (names("listen", "do53"), names("state", "dir"));
     let config = examine_report(&report, origin, world);
     let is_broken = report.is_broken();
-    if let Err(Problems(found)) = report.finish() {
-        problems.extend(found);
+    let problems = report.finish().err().map_or_else(Vec::new, |Problems(found)| found);
+    Read { config, problems, is_broken, names_do53, names_folder }
+}
+
+/// The lines of a text that name the state folder, each read by itself, where they stand: a bracket that is never closed
+/// makes something else of all that follows, which whoever wrote it doesn't see.
+fn naming_state_folder(text: &str) -> String {
+    let (mut is_before_sections, mut is_in_section) = (true, false);
+    let lines = text.trim_start_matches('\u{feff}').lines().map(|line| {
+        if let Some(header) = line.trim_start().strip_prefix('[') {
+            let name = header.split([']', '#']).next().unwrap_or_default();
+            is_in_section = name.trim().trim_matches(['"', '\'']) == "state";
+            is_before_sections = false;
+            return if is_in_section { "[state]" } else { "" };
+        }
+        let key = match (is_in_section, is_before_sections) {
+            (true, _) => "dir",
+            (false, true) => "state",
+            (false, false) => return "",
+        };
+        let sets_it = DeTable::parse(line).is_ok_and(|table| table.get_ref().contains_key(key));
+        if sets_it { line } else { "" }
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_state_folder_is_found_in_what_is_no_toml() {
+        for (text, named) in [
+            ("[listen]\ndo53 = [\"a\"\n[state]\ndir = \"s\"\n[log", "\n\n[state]\ndir = \"s\"\n"),
+            (
+                "<<<<<<<\n[ \"state\" ] # here\n=======\n dir = 's' # there\nsize = 1",
+                "\n[state]\n\n dir = 's' # there\n",
+            ),
+            ("\u{feff}[state\ndir = \"s\"", "[state]\ndir = \"s\""),
+            ("state.dir = \"s\"\nlisten = {\n[x]\nstate.dir = \"t\"\ndir = \"u\"", "state.dir = \"s\"\n\n\n\n"),
+            ("state = { dir = \"s\" }", "state = { dir = \"s\" }"),
+            ("[state]\ndir = \"s", "[state]\n"),
+            ("<html>\ndir = \"s\"\n[states]\ndir = \"s\"\n[[state.x]]\ndir = \"s\"", "\n\n\n\n\n"),
+        ] {
+            assert_eq!(naming_state_folder(text), named, "{text}");
+        }
     }
-    (config, is_broken, names_do53)
 }

@@ -54,6 +54,37 @@ fn a_configuration_that_is_wrong_keeps_nobody_from_asking() {
     has(&health.stderr, &["policy.mode", "no answer from"]);
 }
 
+/// Whatever has become of the text, the server goes on with the one before, and is found where it said.
+#[test]
+fn a_configuration_that_is_no_toml_keeps_nobody_from_asking() {
+    let (place, _serving) = Place::serve("");
+    let good = fs::read_to_string(place.path("cleandns.toml")).unwrap();
+    let listen = format!("do53 = [\"{}\"]", place.dns);
+    let part = place.path("conf.d/state.toml");
+    let without = good.replace("[state]\ndir = \"state\"\n", "");
+    let unclosed = |text: &str| text.replace(&listen, &listen[..listen.len() - 1]).into_bytes();
+    let spoilt: [(&str, Vec<u8>, Option<&str>); 6] = [
+        ("a list that is never closed", unclosed(&good), None),
+        ("a text that is never closed", good.replace(&listen, "do53 = [\"127.0.0.1:53").into_bytes(), None),
+        ("a header that is never closed", good.replace("[state]", "[state").into_bytes(), None),
+        ("marks of two versions", format!("<<<<<<< HEAD\nx = {{\n=======\n{good}").into_bytes(), None),
+        ("octets that are no text", [b"# \xff\n", &unclosed(&good)[..]].concat(), None),
+        ("a part that is never closed", unclosed(&without), Some("[cache]\nsize = [\n[state]\ndir = \"state\"\n")),
+    ];
+    for (what, text, of_part) in spoilt {
+        if let Some(of_part) = of_part {
+            fs::create_dir(place.path("conf.d")).unwrap();
+            fs::write(&part, of_part).unwrap();
+        }
+        fs::write(place.path("cleandns.toml"), text).unwrap();
+        assert_eq!(asked_in_vain(&place), Vec::<String>::new(), "{what}");
+        let health = place.run(&["health"]);
+        has(&health.stderr, &["warning: ", "cleandns.toml", "the one that runs is asked"]);
+        has(&health.stdout, &[&format!("{} answers\n", place.dns)]);
+        assert_eq!(place.run(&["check"]).code, Some(78), "{what}");
+    }
+}
+
 #[test]
 fn addresses_that_wait_for_a_restart_are_not_asked() {
     let (mut place, mut serving) = Place::serve("");
