@@ -23,6 +23,7 @@ use self::{
     hold::Hold,
     others::{Others, audit_file, keeping, query_log},
     resolving::{Resolving, look_up_host},
+    whereabouts::Told,
 };
 use crate::{
     admin::{self, AdminState, Recorded, Tails},
@@ -223,17 +224,17 @@ pub async fn start(config: Config, mut outside: Outside) -> Result<Running, AppE
     });
     let files = watched.transpose().context("could not start the thread that watches the configuration")?;
     let watching = lists.watch().context("could not start the thread that watches the lists")?;
-    let contact = tokio::spawn(make_contact(health.clone()));
     // What has come into force so far is good enough for the next start.
     if let Some(folder) = config.state_dir.clone() {
-        let _ = told.set((Whereabouts::new(&config, &dns, admin), folder));
+        let _ = told.set(Told::new(Whereabouts::new(&config, &dns, admin), folder));
     }
     let telling = told.clone();
     let lasting = move || {
         kept_overlay.keep();
-        telling.get().into_iter().for_each(|(told, folder)| told.tell(folder));
+        telling.get().into_iter().for_each(Told::tell);
     };
     let _ = tokio::task::spawn_blocking(lasting).await;
+    let upkeep = [tokio::spawn(make_contact(health.clone())), tokio::spawn(whereabouts::keep(told.clone()))];
     Ok(Running {
         dns,
         admin,
@@ -248,7 +249,7 @@ pub async fn start(config: Config, mut outside: Outside) -> Result<Running, AppE
         watching,
         stop,
         serving,
-        contact,
+        upkeep,
         writing,
         hold,
     })

@@ -4,7 +4,7 @@
 use super::{
     AppError, FollowLog, RESOLVER_SHARE,
     resolving::{self, Resolving},
-    whereabouts::Whereabouts,
+    whereabouts::Told,
 };
 use crate::{
     admin,
@@ -33,8 +33,8 @@ pub(super) struct Others {
     pub(super) query_log: Arc<QueryLog>,
     pub(super) seed: u64,
     pub(super) follow_log: FollowLog,
-    /// Where this server is found, and the folder that says so; empty until it listens.
-    pub(super) told: Arc<OnceLock<(Whereabouts, PathBuf)>>,
+    /// Where this server is found; empty until it listens.
+    pub(super) told: Arc<OnceLock<Told>>,
 }
 
 impl Others {
@@ -64,9 +64,7 @@ impl Others {
         let (query_log, seed, told) = (self.query_log.clone(), self.seed, self.told.clone());
         Ok(Box::new(move || {
             door.into_iter().for_each(|door| door());
-            if let Some((told, folder)) = told.get() {
-                told.follow(&next, folder);
-            }
+            told.get().into_iter().for_each(|told| told.follow(&next));
             telemetry.tell_clients(recording.privacy().clone());
             recording.put_in_force();
             if is_recorded_otherwise {

@@ -1,6 +1,6 @@
 //! A program that serves, and how it ends.
 
-use super::{hold::Hold, whereabouts::Whereabouts};
+use super::{hold::Hold, whereabouts::Told};
 use crate::{
     health::Health,
     listener::Serving,
@@ -12,7 +12,6 @@ use crate::{
 };
 use std::{
     net::SocketAddr,
-    path::PathBuf,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -40,12 +39,13 @@ pub struct Running {
     pub settings: Arc<Settings>,
     pub(super) files: Option<Files>,
     pub(super) warm: Option<Arc<Warm>>,
-    /// Where this server is found was written there.
-    pub(super) told: Arc<OnceLock<(Whereabouts, PathBuf)>>,
+    /// Where this server is found was written down.
+    pub(super) told: Arc<OnceLock<Told>>,
     pub(super) watching: Watching,
     pub(super) stop: watch::Sender<bool>,
     pub(super) serving: Serving,
-    pub(super) contact: JoinHandle<()>,
+    /// What is done now and then until the end.
+    pub(super) upkeep: [JoinHandle<()>; 2],
     pub(super) writing: Writing,
     /// Nobody else keeps state where it does.
     pub(super) hold: Arc<Hold>,
@@ -79,7 +79,7 @@ impl Running {
     /// Answers what has come, takes no more, and leaves.
     pub async fn stop(self) {
         let _ = self.stop.send(true);
-        self.contact.abort();
+        self.upkeep.iter().for_each(JoinHandle::abort);
         let Serving { workers, streams, .. } = self.serving;
         let (watching, files) = (self.watching, self.files);
         let joined = tokio::task::spawn_blocking(move || {
@@ -108,7 +108,7 @@ impl Running {
         // Until now it was found where it always was, for whoever asks how it is.
         let (told, hold) = (self.told, self.hold);
         let gone = move || {
-            told.get().into_iter().for_each(|(told, folder)| told.forget(folder));
+            told.get().into_iter().for_each(Told::forget);
             hold.let_go();
         };
         let _ = tokio::task::spawn_blocking(gone).await;

@@ -4,7 +4,7 @@
 use super::rights;
 use nix::{fcntl::OFlag, sys::stat::SFlag};
 use std::{
-    fs::OpenOptions,
+    fs::{File, OpenOptions},
     io::{self, Read},
     os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::Path,
@@ -18,8 +18,7 @@ pub fn read(path: &Path, bytes_max: u64, owners: Option<&[u32]>) -> Result<(Vec<
         true => unfit("it is a link, which could lead to any file".to_owned()),
         false => rights::unreadable(path, &error),
     };
-    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
-    let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path).map_err(failed)?;
+    let file = open(path).map_err(failed)?;
     let about = file.metadata().map_err(failed)?;
     judge(about.mode(), about.uid(), owners).map_err(unfit)?;
     let mut octets = Vec::new();
@@ -28,6 +27,12 @@ pub fn read(path: &Path, bytes_max: u64, owners: Option<&[u32]>) -> Result<(Vec<
         true => Err(unfit(format!("it is larger than {bytes_max} octets"))),
         false => Ok((octets, about.uid())),
     }
+}
+
+/// Opens a file, be it plain or not.
+pub fn open(path: &Path) -> io::Result<File> {
+    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+    OpenOptions::new().read(true).custom_flags(flags.bits()).open(path)
 }
 
 /// Whether a file of this mode, kind included, and owner is read.

@@ -7,6 +7,7 @@ use crate::{
 use cleandns::{app::AppError, dns::RrType};
 use socket2::{Domain, Socket, Type};
 use std::{
+    fs,
     net::{SocketAddr, UdpSocket},
     sync::{
         Arc,
@@ -164,6 +165,33 @@ async fn who_takes_over_elsewhere_is_told_of_a_shared_state_folder() {
     assert!(said.contains(&format!("{told}, and answers on {}", first.dns())), "{said}");
     second.running.stop().await;
     first.running.stop().await;
+}
+
+/// Who took over and is taken back, or came by mistake, takes nothing along that the one before has told.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_stays_is_found_again() {
+    let internet = Internet::start().await;
+    let state = folder();
+    let own = format!("[state]\ndir = \"{}\"\n", state.path().display());
+    let first = start(folder(), Some(&internet), &own).await;
+    let file = state.path().join("running.json");
+    let told = fs::read(&file).unwrap();
+    let is_found = || async { fs::read(&file).is_ok_and(|now| now == told) };
+    let successor = take_over(folder(), &internet, &first, &own).await;
+    assert!(!is_found().await);
+    successor.running.stop().await;
+    eventually("it is found after it was taken over from and given back", is_found).await;
+    let second = start(folder(), Some(&internet), &own).await;
+    assert!(!is_found().await);
+    second.running.stop().await;
+    eventually("it is found after another had its folder", is_found).await;
+    // Of one that died, what it wrote is left.
+    let other = String::from_utf8(told.clone()).unwrap().replace("\"start\": \"", "\"start\": \"x");
+    fs::write(state.path().join("other"), other).unwrap();
+    fs::rename(state.path().join("other"), &file).unwrap();
+    eventually("it is found after another died", is_found).await;
+    first.running.stop().await;
+    assert!(!file.exists());
 }
 
 /// While the last are answered, the server is found where it was.

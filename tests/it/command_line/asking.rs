@@ -40,6 +40,7 @@ fn a_configuration_that_is_wrong_keeps_nobody_from_asking() {
     }
     // Where nobody could write down where the server listens, the text says so as long as that part of it is right.
     fs::remove_file(place.path("state/running.json")).unwrap();
+    fs::create_dir(place.path("state/running.json")).unwrap();
     for (text, problem) in &spoilt[..2] {
         fs::write(place.path("cleandns.toml"), text).unwrap();
         assert_eq!(asked_in_vain(&place), Vec::<String>::new(), "{problem}");
