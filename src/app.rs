@@ -118,7 +118,7 @@ pub async fn start(config: Config, mut outside: Outside) -> Result<Running, AppE
     });
     let lists = loading.await.context("reading the lists broke off")??;
     let published = lists.published();
-    let (stop, stopping) = watch::channel(false);
+    let ((stop, stopping), (gone, _)) = (watch::channel(false), watch::channel(false));
     let hardware = Arc::new(Hardware::default());
     let given = (resolver.clone(), (clock.clone(), outside.uptime.clone()), seed);
     let (pipeline, warnings) = pipeline(&config, &published, given, hardware.clone())?;
@@ -198,13 +198,19 @@ pub async fn start(config: Config, mut outside: Outside) -> Result<Running, AppE
                     move || drops.count()
                 }),
             };
+            let leaving = admin::Leaving {
+                stopping: stopping.clone(),
+                gone: gone.subscribe(),
+                is_shared: Arc::new(listener::is_shared),
+            };
             Some(
-                admin::serve(admin, http, state, start_mode == Start::TakeOver, stopping.clone())
+                admin::serve(admin, http, state, start_mode == Start::TakeOver, leaving)
                     .await
                     .map_err(|error| AppError::from(BindError::new("admin.listen", admin.listen, "HTTP", &error)))?,
             )
         }
     };
+    let (admin, accepting) = admin.unzip();
     // Not before: who can't start takes nothing from who comes next.
     let warming = (warm.clone(), pipeline.clone());
     let warming = tokio::task::spawn_blocking(move || warming.0.inspect(|warm| warm.load(warming.1.finder())));
@@ -248,6 +254,8 @@ pub async fn start(config: Config, mut outside: Outside) -> Result<Running, AppE
         told,
         watching,
         stop,
+        gone,
+        accepting,
         serving,
         upkeep,
         writing,

@@ -33,6 +33,15 @@ fn is_among(all: &[(Method, &str)], method: &Method, path: &str) -> bool {
     all.iter().any(|(own, at)| own == method && *at == path)
 }
 
+/// Turns everybody away who comes once it is time to leave: what they change would be lost, and a session end at once.
+pub async fn staying(State(state): State<AdminState>, request: Request, next: Next) -> Response {
+    if *state.health.stopping.borrow() {
+        return Refusal::new(Kind::NotYet, "This server is leaving. Ask again once the next one is there.")
+            .into_response();
+    }
+    next.run(request).await
+}
+
 /// Tells who asks, and turns away who isn't known. Handlers find it as [`Reader`].
 pub async fn known(State(state): State<AdminState>, mut request: Request, next: Next) -> Response {
     let Some(Peer(from)) = request.extensions().get::<Peer>().copied() else {

@@ -44,6 +44,7 @@ pub use change::{
 };
 pub use door::Door;
 pub use live::{Minutes, Names, Recorded, Tails};
+pub use serve::Leaving;
 pub use tls::Tls;
 pub use view::{
     called::names,
@@ -71,6 +72,7 @@ use axum::{
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     sync::watch,
+    task::JoinHandle,
     time::{MissedTickBehavior, interval},
 };
 
@@ -142,28 +144,28 @@ impl AdminState {
 }
 
 /// Serves until told to stop, on a socket that was passed or else one of its own; returns the address bound. `shared`:
-/// another process may have it yet.
+/// another process may have it yet. Returns what ends once nobody is answered any more, too.
 pub async fn serve(
     config: &Admin,
     passed: Option<std::net::TcpListener>,
     state: AdminState,
     shared: bool,
-    stopping: watch::Receiver<bool>,
-) -> std::io::Result<SocketAddr> {
+    leaving: Leaving,
+) -> std::io::Result<(SocketAddr, JoinHandle<()>)> {
+    let is_passed = passed.is_some();
     let listener = match passed {
         Some(passed) => serve::adopt(passed)?,
         None => serve::listen(config.listen, shared)?,
     };
     let address = listener.local_addr()?;
     view::overview::recall(&state).await;
-    tokio::spawn(follow(state.clone(), stopping.clone()));
+    tokio::spawn(follow(state.clone(), leaving.stopping.clone()));
     let (tls, is_proxy) = (state.tls.clone(), is_proxy(&state));
     if state.auth.warns() {
         tracing::warn!("{IN_THE_CLEAR}; {IN_THE_CLEAR_TO_DO}");
     }
     let app = app(state);
-    tokio::spawn(serve::accept(listener, app, tls, is_proxy, stopping));
-    Ok(address)
+    Ok((address, tokio::spawn(serve::accept(listener, app, tls, is_proxy, is_passed, leaving))))
 }
 
 /// All routes behind what guards them. A layer sees a request before those above it.
@@ -182,6 +184,7 @@ fn app(state: AdminState) -> Router {
     let named = guarded
         .merge(pages::assets())
         .layer(from_fn_with_state(hosts, guard::by_name))
+        .layer(from_fn_with_state(state.clone(), admit::staying))
         .layer(from_fn_with_state(state.clone(), pages::as_pages))
         .layer(from_fn(problem::as_problems));
     api::open().merge(named).layer(from_fn(guard::with_headers)).with_state(state)

@@ -35,6 +35,8 @@ use tokio::{
 
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 128;
+/// How often it is looked, while this server leaves, whether another has taken the address over.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How long to wait where accepting fails: there are no file descriptors left, which passes.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(100);
 
@@ -90,68 +92,106 @@ pub fn adopt(passed: std::net::TcpListener) -> std::io::Result<TcpListener> {
     TcpListener::from_std(passed)
 }
 
-/// Accepts connections until told to stop.
+/// How it ends.
+#[derive(Clone)]
+pub struct Leaving {
+    /// It is time to leave: from then on only those are answered who ask whether this server is there.
+    pub stopping: watch::Receiver<bool>,
+    /// What came over DNS is answered: nobody is, any more.
+    pub gone: watch::Receiver<bool>,
+    /// Whether another process listens at this address too, for whom whoever comes now is.
+    pub is_shared: Arc<dyn Fn(SocketAddr) -> bool + Send + Sync>,
+}
+
+/// Accepts connections until told to stop, and then, unless somebody else does, for as long as there is something to
+/// answer over DNS.
 /// `tls`: what connections are answered with from now on; nothing: plain HTTP. `is_proxy`: whether others come through an
-/// address.
+/// address. `passed`: others have the socket too, and use it afterwards.
 pub async fn accept(
     listener: TcpListener,
     app: Router,
     tls: Arc<ArcSwapOption<Tls>>,
     is_proxy: IsProxy,
-    mut stopping: watch::Receiver<bool>,
+    passed: bool,
+    leaving: Leaving,
 ) {
-    let places = Places::default();
-    let stopped = stopping.clone();
-    let accepting = async {
-        loop {
-            places.wait().await;
-            match listener.accept().await {
-                Ok((stream, peer)) => {
-                    let peer = peer.ip().to_canonical();
-                    let Some(place) = places.take(peer, peer.is_loopback() || is_proxy(peer)) else {
-                        tracing::debug!(%peer, "too many connections from one address");
-                        continue;
-                    };
-                    let lasting = Lasting::default();
-                    let own = stream.local_addr().map_or(peer, |own| own.ip());
-                    let app = app.clone().layer(Extension(Peer(peer))).layer(Extension(Reached(own.to_canonical())));
-                    let app = app.layer(Extension(lasting.clone())).layer(Extension(place.clone()));
-                    let stopping = stopped.clone();
-                    let acceptor = tls.load().as_ref().map(|tls| tls.acceptor());
-                    tokio::spawn(async move {
-                        match acceptor {
-                            None => converse(stream, app, lasting, stopping).await,
-                            Some(acceptor) => match timeout(SEND_WITHIN, acceptor.accept(stream)).await {
-                                Ok(Ok(stream)) => converse(stream, app, lasting, stopping).await,
-                                Ok(Err(error)) => tracing::debug!(%error, "a connection without TLS"),
-                                Err(_) => {}
-                            },
-                        }
-                        drop(place);
-                    });
-                }
-                Err(error) => {
-                    tracing::debug!(%error, "a connection could not be accepted");
-                    tokio::time::sleep(PAUSE_AFTER_FAILURE).await;
-                }
-            }
-        }
-    };
+    let reception = Reception { places: Places::default(), app, tls, is_proxy };
+    let Leaving { mut stopping, mut gone, is_shared } = leaving;
+    let until = stopping.clone();
     tokio::select! {
-        () = accepting => {}
+        // First: whoever comes now would be hung up on.
+        biased;
         _ = stopping.wait_for(|&stopping| stopping) => {}
+        () = async { loop { reception.next(&listener, true, &until).await } } => {}
+    }
+    let address = listener.local_addr().ok();
+    let is_left = move || passed || address.is_some_and(|address| is_shared(address));
+    let until = gone.clone();
+    // Each is looked for before it is taken: whoever has taken over has none to lose to who leaves.
+    while !tokio::task::spawn_blocking(is_left.clone()).await.unwrap_or(true) {
+        tokio::select! {
+            () = reception.next(&listener, false, &until) => {}
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+            _ = gone.wait_for(|&gone| gone) => return,
+        }
     }
 }
 
-/// Answers the requests of one connection; what has begun when it is time to stop is finished.
+/// Who comes, and what they are given.
+struct Reception {
+    places: Places,
+    app: Router,
+    tls: Arc<ArcSwapOption<Tls>>,
+    is_proxy: IsProxy,
+}
+
+impl Reception {
+    /// Takes the next connection, and has it answered. `keeps`: whether it may ask more than once.
+    async fn next(&self, listener: &TcpListener, keeps: bool, until: &watch::Receiver<bool>) {
+        self.places.wait().await;
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                let peer = peer.ip().to_canonical();
+                let Some(place) = self.places.take(peer, peer.is_loopback() || (self.is_proxy)(peer)) else {
+                    tracing::debug!(%peer, "too many connections from one address");
+                    return;
+                };
+                let lasting = Lasting::default();
+                let own = stream.local_addr().map_or(peer, |own| own.ip());
+                let app = self.app.clone().layer(Extension(Peer(peer))).layer(Extension(Reached(own.to_canonical())));
+                let app = app.layer(Extension(lasting.clone())).layer(Extension(place.clone()));
+                let until = until.clone();
+                let acceptor = self.tls.load().as_ref().map(|tls| tls.acceptor());
+                tokio::spawn(async move {
+                    match acceptor {
+                        None => converse(stream, app, lasting, keeps, until).await,
+                        Some(acceptor) => match timeout(SEND_WITHIN, acceptor.accept(stream)).await {
+                            Ok(Ok(stream)) => converse(stream, app, lasting, keeps, until).await,
+                            Ok(Err(error)) => tracing::debug!(%error, "a connection without TLS"),
+                            Err(_) => {}
+                        },
+                    }
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::debug!(%error, "a connection could not be accepted");
+                tokio::time::sleep(PAUSE_AFTER_FAILURE).await;
+            }
+        }
+    }
+}
+
+/// Answers the requests of one connection, or the first; what has begun when it is time to stop is finished.
 async fn converse(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     app: Router,
     lasting: Lasting,
+    keeps: bool,
     mut stopping: watch::Receiver<bool>,
 ) {
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(SEND_WITHIN).max_buf_size(HEAD_BYTES_MAX);
+    http.keep_alive(keeps).timer(TokioTimer::new()).header_read_timeout(SEND_WITHIN).max_buf_size(HEAD_BYTES_MAX);
     let mut connection = pin!(http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(app)));
     let ended = tokio::select! {
         ended = &mut connection => Some(ended),

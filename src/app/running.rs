@@ -22,6 +22,8 @@ use tokio::{
 
 /// How long queries in flight are waited for when it is time to leave.
 const DRAIN_WITHIN: Duration = Duration::from_secs(5);
+/// How long it is waited until the address for HTTP is free.
+const GONE_WITHIN: Duration = Duration::from_millis(100);
 /// How long what was recorded is waited for until it is written, when it is time to leave.
 const WRITE_WITHIN: Duration = Duration::from_secs(5);
 
@@ -43,6 +45,10 @@ pub struct Running {
     pub(super) told: Arc<OnceLock<Told>>,
     pub(super) watching: Watching,
     pub(super) stop: watch::Sender<bool>,
+    /// True once all is answered that came over DNS.
+    pub(super) gone: watch::Sender<bool>,
+    /// Ends soon after that.
+    pub(super) accepting: Option<JoinHandle<()>>,
     pub(super) serving: Serving,
     /// What is done now and then until the end.
     pub(super) upkeep: [JoinHandle<()>; 2],
@@ -98,6 +104,10 @@ impl Running {
             }
         };
         let _ = tokio::time::timeout(DRAIN_WITHIN, drained).await;
+        let _ = self.gone.send(true);
+        if let Some(accepting) = self.accepting {
+            let _ = tokio::time::timeout(GONE_WITHIN, accepting).await;
+        }
         let writing = self.writing;
         let written = tokio::task::spawn_blocking(move || writing.stop());
         let _ = tokio::time::timeout(WRITE_WITHIN, written).await;

@@ -50,6 +50,12 @@ pub fn udp_sockets_at(address: SocketAddr) -> Vec<SocketAddr> {
     found
 }
 
+/// Whether more than one socket listens for TCP where this address is.
+pub fn is_shared(address: SocketAddr) -> bool {
+    let texts = ["/proc/net/tcp", "/proc/net/tcp6"].iter().filter_map(|path| fs::read_to_string(path).ok());
+    texts.flat_map(|text| sockets(&text, true)).filter(|found| collide(found.address, address)).count() > 1
+}
+
 /// Whether one can't be bound while the other is: the same port, and an address in common.
 pub fn collide(one: SocketAddr, other: SocketAddr) -> bool {
     let covers = |wide: IpAddr, ip: IpAddr| match wide {

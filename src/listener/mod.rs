@@ -17,7 +17,7 @@ mod udp;
 
 pub use bind::{BindError, Held, Sockets, Start, bind, obstacles};
 pub use drops::Drops;
-pub use holder::collide;
+pub use holder::{collide, is_shared};
 pub use passed::{PassedError, adopt};
 pub use proxied::Proxies;
 pub use stream::LIFETIME;

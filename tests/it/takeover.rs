@@ -15,6 +15,10 @@ use std::{
     },
     thread,
 };
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 /// Clients that ask at the same time, each question from a port of its own, so that the kernel spreads them.
 const CLIENTS: usize = 8;
@@ -138,9 +142,9 @@ async fn two_servers_with_one_state_folder_are_told() {
     let second = start(folder(), Some(&internet), &own).await;
     let (_, said) = second.get("/readyz").await;
     assert!(said.contains(&format!("{told}, and answers on {}", first.dns())), "{said}");
+    second.running.stop().await;
     let successor = take_over(folder(), &internet, &first, &own).await;
     assert!(!is_told(&first).await && !is_told(&successor).await);
-    second.running.stop().await;
     first.running.stop().await;
     // The one that took over has it now, if it looked.
     assert!(!is_told(&successor).await);
@@ -192,6 +196,77 @@ async fn who_stays_is_found_again() {
     eventually("it is found after another died", is_found).await;
     first.running.stop().await;
     assert!(!file.exists());
+}
+
+/// Whoever routes around a server that leaves is told so for as long as it answers, and all others to come again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_leaves_says_so_until_the_last_is_answered() {
+    let internet = Internet::start().await;
+    let server = start(folder(), Some(&internet), "").await;
+    let (address, admin) = (server.dns(), server.running.admin.unwrap());
+    server.ask("www.signed.org", RrType::A).await;
+    internet.set_silent(true);
+    let asking = tokio::spawn(async move { over_udp(address, &Ask::new("api.signed.org", RrType::A).packet()).await });
+    eventually("it is looked for", || async { !server.running.pipeline.is_idle() }).await;
+    let Server { running, folder: _kept, .. } = server;
+    let mut stopping = running.health.stopping.clone();
+    let stopped = tokio::spawn(running.stop());
+    stopping.wait_for(|&stopping| stopping).await.unwrap();
+    let asked = ["/readyz", "/healthz", "/", "/api/v1/lists", "/metrics", "/sign-in"];
+    let mut told = Vec::new();
+    for path in asked {
+        told.push(status(admin, path).await);
+    }
+    assert_eq!(told.iter().map(|(status, _)| *status).collect::<Vec<_>>(), [503, 200, 503, 503, 503, 503], "{told:?}");
+    assert!(told[0].1.contains("\"draining\"") && told[2].1.contains("leaving"), "{told:?}");
+    assert!(!stopped.is_finished(), "all of it while a question is in flight");
+    assert!(asking.await.unwrap().is_some());
+    stopped.await.unwrap();
+    eventually("nobody is there", || async { TcpStream::connect(admin).await.is_err() }).await;
+}
+
+/// Who took over is the one that is asked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_leaves_says_nothing_where_another_has_taken_over() {
+    let internet = Internet::start().await;
+    let old = start(folder(), Some(&internet), "").await;
+    old.ask("www.signed.org", RrType::A).await;
+    internet.set_silent(true);
+    let (address, admin) = (old.dns(), old.running.admin.unwrap());
+    let asking = tokio::spawn(async move { over_udp(address, &Ask::new("api.signed.org", RrType::A).packet()).await });
+    eventually("it is looked for", || async { !old.running.pipeline.is_idle() }).await;
+    let new = take_over(folder(), &internet, &old, "").await;
+    let Server { running, folder: _kept, .. } = old;
+    let mut stopping = running.health.stopping.clone();
+    let stopped = tokio::spawn(running.stop());
+    stopping.wait_for(|&stopping| stopping).await.unwrap();
+    // It had accepted whoever came before it was told.
+    eventually("the new one alone listens", || async { !listener_is_shared(admin) }).await;
+    for _ in 0..20 {
+        assert_eq!(status(admin, "/healthz").await.0, 200);
+        assert_eq!(status(admin, "/api/v1/lists").await.0, 200);
+    }
+    drop(asking);
+    stopped.await.unwrap();
+    new.running.stop().await;
+}
+
+/// Whether two sockets listen at an address of IPv4.
+fn listener_is_shared(address: SocketAddr) -> bool {
+    let table = fs::read_to_string("/proc/net/tcp").unwrap();
+    let own = format!(":{:04X}", address.port());
+    let columns = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    columns.filter(|columns| columns[1].ends_with(&own) && columns[3] == "0A").count() > 1
+}
+
+/// What somebody is told over HTTP.
+async fn status(admin: SocketAddr, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(admin).await.unwrap();
+    let text = format!("GET {path} HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n");
+    stream.write_all(text.as_bytes()).await.unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await.unwrap();
+    (response.split(' ').nth(1).unwrap().parse().unwrap(), response)
 }
 
 /// While the last are answered, the server is found where it was.
