@@ -8,12 +8,14 @@ use super::{
 };
 use crate::{
     config::Config,
-    dns::{Name, Rcode, Record, RrType, Section, extended_error, read_records},
+    dns::{Name, NameError, Rcode, Record, RrType, Section, extended_error, read_records},
     query::HEALTH_NAME,
 };
 use serde::Serialize;
 use std::{
-    net::SocketAddr,
+    io,
+    net::{Ipv6Addr, SocketAddr},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -76,10 +78,10 @@ pub fn ask(config: &Config, name: &str, rr_type: &str, options: Options) -> Outc
     let usage = |text: &str, error: &dyn std::fmt::Display| Failure::Usage(format!("`{text}`: {error}"));
     let name: Name = name.parse().map_err(|error| usage(name, &error))?;
     let rr_type: RrType = rr_type.parse().map_err(|error| usage(rr_type, &error))?;
-    let to = server(config, WAIT)?;
+    let to = Server::of(config, WAIT).ok_or_else(nowhere)?;
     let (server, asked) = (to.address, Instant::now());
     let asking = Asking { name, rr_type, dnssec: options.dnssec, cd: options.cd };
-    let response = exchange(&to, &asking, options.tcp).map_err(|error| no_answer(server, &error))?;
+    let response = exchange(&to, &asking, options.tcp).map_err(|error| no_answer(&to.why_silent(&error)))?;
     let millis = asked.elapsed().as_secs_f64() * 1e3;
     if options.json {
         let records = read_records(&response).map_err(damaged)?;
@@ -108,8 +110,11 @@ pub fn ask(config: &Config, name: &str, rr_type: &str, options: Options) -> Outc
 /// What `health` found of a running server.
 #[derive(Serialize, Default)]
 struct Found {
-    /// Where it was asked; `None`: nothing says where.
+    /// Where it was asked first; `None`: nothing says where.
     server: Option<SocketAddr>,
+    /// Where it answers.
+    #[serde(skip)]
+    servers: Vec<SocketAddr>,
     answers: bool,
     /// What it says of itself at `/readyz`, and where; `None`: it has no HTTP, that doesn't answer, or it wasn't asked.
     readyz: Option<http::Ready>,
@@ -122,7 +127,7 @@ struct Found {
 pub fn health(asked: Result<Asked, Failure>, live: bool, json: bool) -> Outcome {
     let mut found = Found::default();
     let outcome = asked.and_then(|asked| {
-        found.server = server(&asked.config, WAIT).ok().map(|server| server.address);
+        found.server = Server::of(&asked.config, WAIT).map(|server| server.address);
         look(&asked, live, &mut found)
     });
     if json {
@@ -135,19 +140,21 @@ pub fn health(asked: Result<Asked, Failure>, live: bool, json: bool) -> Outcome 
         });
     }
     outcome?;
-    found.server.iter().for_each(|server| say(format!("{server} answers\n")));
+    found.servers.iter().for_each(|server| say(format!("{server} answers\n")));
     found.readyz.iter().for_each(|ready| say(format!("{ready}\n")));
     Ok(())
 }
 
 fn look(asked: &Asked, live: bool, found: &mut Found) -> Outcome {
     let within = if asked.or.is_some() { WELL_WITHIN / 2 } else { WELL_WITHIN };
-    let (config, server) = match (answers(&asked.config, within), &asked.or) {
-        (Ok(server), _) => (&asked.config, server),
-        (Err(failure), None) => return Err(failure),
-        (Err(failure), Some(or)) => (or, answers(or, within).map_err(|_| failure)?),
+    let (config, servers) = match (answers(&asked.config, within), &asked.or) {
+        (Ok(servers), _) => (&asked.config, servers),
+        (Err(Silent { anywhere: false, failure }), Some(or)) => {
+            (or, answers(or, within).map_err(|silent| if silent.anywhere { silent.failure } else { failure })?)
+        }
+        (Err(silent), _) => return Err(silent.failure),
     };
-    (found.server, found.answers) = (Some(server), true);
+    (found.server, found.servers, found.answers) = (servers.first().copied(), servers, true);
     if live {
         return Ok(());
     }
@@ -157,26 +164,67 @@ fn look(asked: &Asked, live: bool, found: &mut Found) -> Outcome {
         None
     });
     match found.readyz.as_ref().filter(|ready| !ready.serves) {
-        Some(ready) => Err(Failure::Other(format!("{server} answers, but {ready}"))),
+        Some(ready) => Err(Failure::Other(format!("{} answers, but {ready}", listed(&found.servers)))),
         None => Ok(()),
     }
 }
 
-/// The server's address, if it answers there.
-fn answers(config: &Config, within: Duration) -> Result<SocketAddr, Failure> {
-    let server = server(config, within)?;
-    let name = HEALTH_NAME.parse().map_err(|error: crate::dns::NameError| Failure::Other(error.to_string()))?;
-    let asking = Asking { name, rr_type: RrType::A, dnssec: false, cd: false };
-    exchange(&server, &asking, false).map_err(|error| no_answer(server.address, &error))?;
-    Ok(server.address)
+/// A server that doesn't answer everywhere.
+struct Silent {
+    /// It answers somewhere.
+    anywhere: bool,
+    failure: Failure,
 }
 
-fn server(config: &Config, within: Duration) -> Result<Server, Failure> {
-    Server::of(config, within).ok_or_else(|| Failure::Configuration("listen.do53 is empty".into()))
+/// The server's addresses, if it answers at each of them. All are asked at once.
+fn answers(config: &Config, within: Duration) -> Result<Vec<SocketAddr>, Silent> {
+    let nowhere_at_all = |failure| Silent { anywhere: false, failure };
+    let name = HEALTH_NAME.parse().map_err(|error: NameError| Failure::Other(error.to_string()));
+    let name: Name = name.map_err(nowhere_at_all)?;
+    let all = Server::all(config, within);
+    if all.is_empty() {
+        return Err(nowhere_at_all(nowhere()));
+    }
+    let ask = |server: &Server| {
+        let asking = Asking { name, rr_type: RrType::A, dnssec: false, cd: false };
+        exchange(server, &asking, false).map(drop)
+    };
+    let answers: Vec<io::Result<()>> = thread::scope(|scope| {
+        let asking: Vec<_> = all.iter().map(|server| scope.spawn(|| ask(server))).collect();
+        let broken = |_| Err(io::ErrorKind::Other.into());
+        asking.into_iter().map(|one| one.join().unwrap_or_else(broken)).collect()
+    });
+    let found: Vec<_> = all.iter().zip(answers).collect();
+    let answering: Vec<SocketAddr> =
+        found.iter().filter(|(_, answer)| answer.is_ok()).map(|(server, _)| server.address).collect();
+    let silent = found.iter().filter_map(|(server, answer)| Some((server, answer.as_ref().err()?)));
+    // A listener for every address says nothing of whether this machine has any of that family.
+    let is_missing =
+        |error: &io::Error| matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::NetworkUnreachable);
+    let silent = silent.filter(|(server, error)| {
+        answering.is_empty() || !(server.address.ip() == Ipv6Addr::LOCALHOST && is_missing(error))
+    });
+    let silent: Vec<String> = silent.map(|(server, error)| server.why_silent(error)).collect();
+    match (silent.is_empty(), answering.is_empty()) {
+        (true, _) => Ok(answering),
+        (false, true) => Err(nowhere_at_all(no_answer(&silent.join(", ")))),
+        (false, false) => {
+            let told = format!("no answer from {}, while {} answers", silent.join(", "), listed(&answering));
+            Err(Silent { anywhere: true, failure: Failure::Other(told) })
+        }
+    }
 }
 
-fn no_answer(server: SocketAddr, error: &std::io::Error) -> Failure {
-    Failure::Other(format!("no answer from {server} ({error}); is `cleandns serve` running with this configuration?"))
+fn listed(addresses: &[SocketAddr]) -> String {
+    addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn nowhere() -> Failure {
+    Failure::Configuration("listen.do53 is empty".into())
+}
+
+fn no_answer(who: &str) -> Failure {
+    Failure::Other(format!("no answer from {who}; is `cleandns serve` running with this configuration?"))
 }
 
 fn print(response: &[u8]) -> Outcome {

@@ -50,6 +50,28 @@ impl Server {
         Some(Self { address, proxies: config.listen.proxies.clone(), within })
     }
 
+    /// The server by this configuration, at each of its addresses.
+    pub fn all(config: &Config, within: Duration) -> Vec<Self> {
+        let mut all: Vec<Self> = Vec::new();
+        for address in config.listen.do53.iter().copied().map(reachable) {
+            if all.iter().all(|server| server.address != address) {
+                all.push(Self { address, proxies: config.listen.proxies.clone(), within });
+            }
+        }
+        all
+    }
+
+    /// Why it gave no answer, behind its address.
+    pub fn why_silent(&self, error: &io::Error) -> String {
+        match error.kind() {
+            // What the system calls it tells nobody that it was waited for.
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+                format!("{} within {} s", self.address, self.within.as_secs_f64())
+            }
+            _ => format!("{} ({error})", self.address),
+        }
+    }
+
     /// What stands before a question that comes from this address.
     fn header(&self, own: SocketAddr) -> &'static [u8] {
         let own = own.ip().to_canonical();

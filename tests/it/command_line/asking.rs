@@ -166,3 +166,40 @@ fn a_server_behind_a_balancer_on_this_machine_is_asked() {
     fs::write(place.path("cleandns.toml"), text).unwrap();
     assert_eq!(asked_in_vain(&place), Vec::<String>::new());
 }
+
+/// Each address is asked, and those that don't answer are told by name, in words.
+#[test]
+fn health_asks_at_all_addresses() {
+    let place = Place::new("");
+    let second = SocketAddr::new([127, 0, 0, 2].into(), place.dns.port());
+    let text = fs::read_to_string(place.path("cleandns.toml")).unwrap();
+    let both =
+        text.replace(&format!("do53 = [\"{}\"]", place.dns), &format!("do53 = [\"{}\", \"{second}\"]", place.dns));
+    assert_ne!(text, both);
+    fs::write(place.path("cleandns.toml"), both).unwrap();
+    let Some(serving) = Serving::start(place.command(&["serve"])) else { panic!("a port was taken") };
+    let health = place.run(&["health"]);
+    assert_eq!(health.code, Some(0), "{health:?}");
+    has(&health.stdout, &[&format!("{} answers\n{second} answers\n", place.dns)]);
+    // One where nobody says a word, and one where nobody is.
+    let own = UdpSocket::bind("127.0.0.3:0").unwrap();
+    let (silent, nobody) = (own.local_addr().unwrap(), free_address());
+    let told = fs::read_to_string(place.path("state/running.json")).unwrap();
+    let more = told.replace(&format!("\"{second}\""), &format!("\"{second}\", \"{silent}\", \"{nobody}\""));
+    assert_ne!(told, more);
+    fs::write(place.path("state/running.json"), more).unwrap();
+    for args in [&["health"][..], &["health", "--live"]] {
+        let health = place.run(args);
+        assert_eq!(health.code, Some(1), "{health:?}");
+        has(&health.stderr, &[&format!("{silent} within "), &format!("{nobody} (Connection refused")]);
+        has(&health.stderr, &[&format!(", while {}, {second} answers", place.dns)]);
+    }
+    // A server that hangs.
+    fs::write(place.path("state/running.json"), told).unwrap();
+    serving.signal("-STOP");
+    let health = place.run(&["health"]);
+    serving.signal("-CONT");
+    assert_eq!(health.code, Some(1), "{health:?}");
+    has(&health.stderr, &[&format!("no answer from {} within 2 s, {second} within 2 s; is `cleandns", place.dns)]);
+    assert!(!health.stderr.contains("os error"), "{health:?}");
+}
