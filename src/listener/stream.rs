@@ -10,7 +10,7 @@ use crate::{
     query::{Asked, Now, Pending},
 };
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::{Arc, Mutex},
     time::{Duration, Instant},
@@ -18,6 +18,7 @@ use std::{
 use tokio::{
     io::{AsyncReadExt, BufReader},
     net::{TcpListener, TcpStream, tcp::OwnedReadHalf},
+    sync::oneshot,
     time::timeout,
 };
 
@@ -26,6 +27,11 @@ const CONNECTIONS_MAX: usize = 1024;
 /// Connections open at once for one client, which is an IPv4 address or an IPv6 network of 64 bits: resolvers behind it
 /// need a few, an attacker wants all.
 const CONNECTIONS_PER_CLIENT_MAX: usize = 64;
+/// Connections open at once of proxies' that don't yet say whom they are for, and so count for nobody: a quarter of all.
+/// The oldest makes way for the next. A proxy says so at once, so that there are hardly any.
+const HEADERS_AWAITED_MAX: usize = CONNECTIONS_MAX / 4;
+/// How long a proxy may take to say so.
+const HEADER_WITHIN: Duration = Duration::from_secs(2);
 /// How long a connection may stand idle between queries (RFC 7766 §6.2.3 asks for a few seconds).
 const IDLE: Duration = Duration::from_secs(10);
 /// How long a query may take to arrive once its first octet has: a dribble ends here.
@@ -107,9 +113,13 @@ async fn accept(accepted: std::io::Result<(TcpStream, SocketAddr)>, connections:
             let client = client.ip().to_canonical();
             // A connection of a proxy's counts for whom it asks for, once it has said so.
             let is_proxy = service.proxies.as_ref().is_some_and(|proxies| proxies.has(client));
-            match Slot::take(&connections.open, (!is_proxy).then_some(client)) {
-                Some(slot) => {
-                    tokio::spawn(connection(stream, client, connections.overdue.clone(), service.clone(), slot));
+            let place = match is_proxy {
+                true => Slot::take_unnamed(&connections.open),
+                false => Slot::take(&connections.open, client).map(|slot| (slot, None)),
+            };
+            match place {
+                Some(place) => {
+                    tokio::spawn(connection(stream, client, connections.overdue.clone(), service.clone(), place));
                 }
                 None => service.telemetry.connection_refused(),
             }
@@ -130,41 +140,74 @@ fn holder(client: IpAddr) -> IpAddr {
     }
 }
 
-/// How many connections each client has.
+/// How many connections there are.
 #[derive(Default)]
 struct Open {
     total: usize,
     by_client: HashMap<IpAddr, usize>,
+    /// Those of proxies' that don't yet say whom they are for, the oldest first: they end once this is dropped.
+    unnamed: VecDeque<(u64, oneshot::Sender<()>)>,
+    /// How many of these there were.
+    numbered: u64,
+}
+
+/// What a connection counts as.
+enum Counts {
+    Unnamed(u64),
+    For(IpAddr),
+    /// One that is about to end, of a client that has as many as one may have.
+    Alone,
+    /// It made way for another.
+    Not,
 }
 
 /// A place among the open connections, given back when dropped.
 struct Slot {
     open: Arc<Mutex<Open>>,
-    /// `None`: whom it is for isn't known yet.
-    client: Option<IpAddr>,
+    counts: Counts,
 }
 
+/// Ends when a connection is to make way for another.
+type MakesWay = oneshot::Receiver<()>;
+
 impl Slot {
-    fn take(open: &Arc<Mutex<Open>>, client: Option<IpAddr>) -> Option<Self> {
+    fn take(open: &Arc<Mutex<Open>>, client: IpAddr) -> Option<Self> {
         let mut all = open.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if all.total >= CONNECTIONS_MAX {
-            return None;
-        }
-        let client = client.map(holder);
-        client.is_none_or(|client| all.add(client)).then(|| {
+        let client = holder(client);
+        let has_room = all.total < CONNECTIONS_MAX && all.add(client);
+        has_room.then(|| {
             all.total += 1;
-            Self { open: open.clone(), client }
+            Self { open: open.clone(), counts: Counts::For(client) }
+        })
+    }
+
+    /// A place for a proxy's connection, until that says whom it is for.
+    fn take_unnamed(open: &Arc<Mutex<Open>>) -> Option<(Self, Option<MakesWay>)> {
+        let mut all = open.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if all.unnamed.len() >= HEADERS_AWAITED_MAX && all.unnamed.pop_front().is_some() {
+            all.total -= 1;
+        }
+        (all.total < CONNECTIONS_MAX).then(|| {
+            let (end, makes_way) = oneshot::channel();
+            all.total += 1;
+            all.numbered += 1;
+            let number = all.numbered;
+            all.unnamed.push_back((number, end));
+            (Self { open: open.clone(), counts: Counts::Unnamed(number) }, Some(makes_way))
         })
     }
 
     /// Has it count for a client, if it counts for none; false if that client has as many as one may have.
     fn count_for(&mut self, client: IpAddr) -> bool {
-        if self.client.is_none() {
-            let client = holder(client);
-            let mut all = self.open.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-            self.client = all.add(client).then_some(client);
-        }
-        self.client.is_some()
+        let Counts::Unnamed(number) = self.counts else { return matches!(self.counts, Counts::For(_)) };
+        let client = holder(client);
+        let mut all = self.open.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        self.counts = match all.is_named(number) {
+            false => Counts::Not,
+            true if all.add(client) => Counts::For(client),
+            true => Counts::Alone,
+        };
+        matches!(self.counts, Counts::For(_))
     }
 }
 
@@ -178,21 +221,37 @@ impl Open {
         }
         has_room
     }
+
+    /// Takes one off those that don't say whom they are for; false if it had to make way.
+    fn is_named(&mut self, number: u64) -> bool {
+        let at = self.unnamed.iter().position(|(own, _)| *own == number);
+        at.is_some_and(|at| self.unnamed.remove(at).is_some())
+    }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
         let mut all = self.open.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        all.total -= 1;
-        let Some(client) = self.client else { return };
-        match all.by_client.get_mut(&client) {
-            Some(1) | None => drop(all.by_client.remove(&client)),
-            Some(count) => *count -= 1,
+        match self.counts {
+            Counts::Not => return,
+            Counts::Unnamed(number) if !all.is_named(number) => return,
+            Counts::Unnamed(_) | Counts::Alone => {}
+            Counts::For(client) => match all.by_client.get_mut(&client) {
+                Some(1) | None => drop(all.by_client.remove(&client)),
+                Some(count) => *count -= 1,
+            },
         }
+        all.total -= 1;
     }
 }
 
-async fn connection(stream: TcpStream, client: IpAddr, overdue: Overdue, service: Service, mut slot: Slot) {
+async fn connection(
+    stream: TcpStream,
+    client: IpAddr,
+    overdue: Overdue,
+    service: Service,
+    (mut slot, makes_way): (Slot, Option<MakesWay>),
+) {
     // Responses are written whole; waiting to fill a segment would only delay them.
     let _ = stream.set_nodelay(true);
     let ends = (client, stream.local_addr().map_or(Ipv4Addr::UNSPECIFIED.into(), |own| own.ip()));
@@ -205,7 +264,7 @@ async fn connection(stream: TcpStream, client: IpAddr, overdue: Overdue, service
     let reading = async {
         tokio::select! {
             () = async {
-                if let Some(ends) = whom_for(&mut reading, ends, &service, &mut slot).await {
+                if let Some(ends) = whom_for(&mut reading, ends, &service, &mut slot, makes_way).await {
                     read(reading, ends, &service, outlet).await;
                 }
             } => {}
@@ -227,9 +286,23 @@ async fn whom_for(
     ends: Ends,
     service: &Service,
     slot: &mut Slot,
+    makes_way: Option<MakesWay>,
 ) -> Option<Ends> {
     let Some(proxies) = &service.proxies else { return Some(ends) };
-    match timeout(IDLE, proxies.connection(stream, ends)).await.ok()? {
+    let within = if makes_way.is_some() { HEADER_WITHIN } else { IDLE };
+    let told = tokio::select! {
+        told = timeout(within, proxies.connection(stream, ends)) => told.ok()?,
+        () = async {
+            match makes_way {
+                Some(makes_way) => drop(makes_way.await),
+                None => std::future::pending().await,
+            }
+        } => {
+            service.telemetry.connection_refused();
+            return None;
+        }
+    };
+    match told {
         Ok(told) => {
             let has_room = slot.count_for(told?.0.to_canonical());
             if !has_room {
@@ -336,5 +409,44 @@ async fn answer_later(pending: Box<Pending>, query: Option<Vec<u8>>, service: Se
         if !outlet.send_overdue(delayed).await {
             service.telemetry.unsent();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_does_not_say_whom_they_are_for_has_a_quarter_of_the_places() {
+        let (open, client) = (Arc::new(Mutex::new(Open::default())), |last| IpAddr::from([192, 0, 2, last]));
+        let total = || open.lock().unwrap().total;
+        let mut unnamed: Vec<_> = (0..HEADERS_AWAITED_MAX).map_while(|_| Slot::take_unnamed(&open)).collect();
+        assert_eq!((unnamed.len(), total()), (HEADERS_AWAITED_MAX, HEADERS_AWAITED_MAX));
+        // One that says so makes room; then the oldest makes way, and counts no more, whatever it still says.
+        let (mut named, _) = unnamed.remove(1);
+        assert!(named.count_for(client(1)));
+        unnamed.push(Slot::take_unnamed(&open).unwrap());
+        unnamed.push(Slot::take_unnamed(&open).unwrap());
+        assert_eq!(total(), HEADERS_AWAITED_MAX + 1);
+        let (mut first, makes_way) = unnamed.remove(0);
+        assert!(makes_way.unwrap().try_recv().is_err_and(|error| error == oneshot::error::TryRecvError::Closed));
+        assert!(!first.count_for(client(1)));
+        drop(first);
+        assert_eq!(total(), HEADERS_AWAITED_MAX + 1);
+        // The others are for clients that are known, and no client of a proxy's has more than any other.
+        let of_others: Vec<Slot> = (0..=u8::MAX)
+            .flat_map(|last| (0..CONNECTIONS_PER_CLIENT_MAX / 8).map(move |_| last))
+            .map_while(|last| Slot::take(&open, client(last)))
+            .collect();
+        assert_eq!(of_others.len(), CONNECTIONS_MAX - HEADERS_AWAITED_MAX - 1);
+        drop(of_others);
+        let mut named = vec![named];
+        for (mut slot, _) in unnamed.drain(..CONNECTIONS_PER_CLIENT_MAX) {
+            assert_eq!(slot.count_for(client(1)), named.len() < CONNECTIONS_PER_CLIENT_MAX);
+            named.push(slot);
+        }
+        drop((named, unnamed));
+        let all = open.lock().unwrap();
+        assert!(all.total == 0 && all.by_client.is_empty() && all.unnamed.is_empty());
     }
 }

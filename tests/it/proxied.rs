@@ -190,6 +190,39 @@ async fn connections_count_for_the_client_behind_the_balancer() {
     server.running.stop().await;
 }
 
+/// Whoever sends half a header takes nobody's place for long: the oldest makes way, and all of them end before who is idle.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn half_headers_fill_a_part_of_the_places_for_a_moment() {
+    let internet = Internet::start().await;
+    let server = serve(&internet).await;
+    let half = async || {
+        let mut stream = tcp(PROXY, &server).await;
+        stream.write_all(&header(GUEST)[..20]).await.unwrap();
+        stream
+    };
+    let mut halves = Vec::new();
+    // A quarter of all may wait; those that wait longest make way.
+    while server.metric("cleandns_tcp_connections_refused_total", &[]).await == 0.0 {
+        for _ in 0..100 {
+            halves.push(half().await);
+        }
+        assert!(halves.len() < 1000, "nobody makes way");
+    }
+    let mut ended = Vec::new();
+    let _ = timeout(DEADLINE, halves[0].read_to_end(&mut ended)).await.expect("the first made way");
+    let mut stream = tcp(PROXY, &server).await;
+    stream.write_all(&[header(GUEST), framed(&Ask::new("localhost", RrType::A).packet())].concat()).await.unwrap();
+    assert!(timeout(DEADLINE, read_framed(&mut stream)).await.unwrap().is_some());
+    let (mut idle, mut half) = (tcp("127.0.0.9", &server).await, half().await);
+    let (mut of_idle, mut of_half) = (Vec::new(), Vec::new());
+    let is_half = tokio::select! {
+        _ = idle.read_to_end(&mut of_idle) => false,
+        _ = half.read_to_end(&mut of_half) => true,
+    };
+    assert!(is_half, "an idle connection ended first");
+    server.running.stop().await;
+}
+
 /// Without the option nobody's octets are a header.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_is_believed_unless_named() {
