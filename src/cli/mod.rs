@@ -34,6 +34,7 @@ use http::{ask_server, fetch};
 use saying::{finish_saying, said, say, say_json, warn};
 use std::{
     borrow::Cow,
+    cell::Cell,
     ffi::OsString,
     io::{self, Write},
     path::{Path, PathBuf},
@@ -54,6 +55,14 @@ impl Failure {
             Self::Usage(_) => 64,
             Self::Configuration(_) => 78,
             Self::Other(_) => 1,
+        }
+    }
+
+    /// The same, with what else may be the matter, unless all is told already.
+    fn besides(self, what: Option<String>) -> Self {
+        match (self, what) {
+            (Self::Other(text), Some(what)) if !text.is_empty() => Self::Other(format!("{text}\n{what}")),
+            (failure, _) => failure,
         }
     }
 
@@ -94,9 +103,16 @@ fn told(outcome: Outcome) -> ExitCode {
 }
 
 fn run_command(args: Args) -> Outcome {
+    let unseen = Cell::new(None);
+    run_asking(args, &unseen).map_err(|failure| failure.besides(unseen.take()))
+}
+
+/// `unseen`: takes why the running server may not have been found where it is.
+fn run_asking(args: Args, unseen: &Cell<Option<String>>) -> Outcome {
     let load = || load_config(args.config.clone());
     // Whoever asks the running server must be answered even while a list is gone, or while the configuration is wrong.
-    let running = || to_ask::find(args.config.as_deref()).map(|asked| asked.config);
+    let find = || to_ask::find(args.config.as_deref()).inspect(|asked| unseen.set(asked.unseen.clone()));
+    let running = || find().map(|asked| asked.config);
     match args.command.unwrap_or(Command::Serve { take_over: false }) {
         Command::Serve { take_over } => {
             let loaded = load()?;
@@ -162,7 +178,7 @@ fn run_command(args: Args) -> Outcome {
         }
         Command::Config { command: ConfigCommand::Show { json } } => config::show_all(args.config.as_deref(), json),
         Command::Config { command: ConfigCommand::Schema { json: _ } } => config::print_schema(),
-        Command::Health { live, json } => ask::health(to_ask::find(args.config.as_deref()), live, json),
+        Command::Health { live, json } => ask::health(find(), live, json),
         Command::Completions { shell } => manual::completions(shell),
         Command::Man { folder } => manual::man(folder.as_deref()),
     }

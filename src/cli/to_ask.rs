@@ -9,7 +9,11 @@ use crate::{
         token::{self, Known},
     },
 };
-use std::path::{Path, PathBuf};
+use nix::unistd::geteuid;
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
 
 /// Where the service and the image keep state. Who asks them has mostly another surrounding, which names another folder.
 const STATE_OF_SERVICE: &str = "/var/lib/cleandns";
@@ -20,6 +24,8 @@ pub struct Asked {
     pub config: Config,
     /// As it is on disk, where that says otherwise: what the server told last may be of one that has crashed.
     pub or: Option<Config>,
+    /// Why it may be elsewhere, if nothing says where it is.
+    pub unseen: Option<String>,
 }
 
 /// Finds the running server. A configuration that can't be used is told, and is an error only if nobody knows where to ask.
@@ -35,12 +41,26 @@ pub fn find(file: Option<&Path>) -> Result<Asked, Failure> {
     }
     let Some(((told, owner), folder)) = told else {
         look_for_token(&mut config);
-        return Ok(Asked { config, or: None });
+        let usual = with_world(true, |world| Ok(world.state_folder())).ok().flatten();
+        let user = env::var("SUDO_USER").ok().filter(|_| geteuid().is_root());
+        let unseen = of_another_user(user.as_deref(), config.state_dir.as_deref(), usual.as_deref());
+        return Ok(Asked { config, or: None, unseen });
     };
     config.state_dir = Some(folder);
     let running = at(&config, told, owner);
     let is_elsewhere = running.listen.do53 != config.listen.do53;
-    Ok(Asked { config: running, or: (is_elsewhere && names_addresses).then_some(config) })
+    Ok(Asked { config: running, or: (is_elsewhere && names_addresses).then_some(config), unseen: None })
+}
+
+/// That root, whom a user became by sudo, looks into a state folder of its own, unless one is named. That user's isn't looked
+/// into: what is there would have root send questions wherever that user likes, and more.
+fn of_another_user(user: Option<&str>, state: Option<&Path>, usual: Option<&Path>) -> Option<String> {
+    let user = user.filter(|user| !matches!(*user, "" | "root"))?;
+    let own = usual.filter(|usual| state == Some(*usual))?.display();
+    Some(format!(
+        "if {user} started the server, run this as {user}, without sudo: as root it is looked for in {own}, and not where \
+         {user}'s keeps its state; or name that folder in [state] dir"
+    ))
 }
 
 /// Reads a configuration of which one section alone is wanted. What is wrong elsewhere is told, and no error.
@@ -99,4 +119,25 @@ fn look_for_token(config: &mut Config) {
     let Some(file) = files.find(|file| file.symlink_metadata().is_ok()) else { return };
     let read = token::read_in_state(&file);
     *admin = admin.clone().with_token(Known::new(file, read));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_asks_by_sudo_is_told_of_the_user_they_were() {
+        let (usual, other) = (Some(Path::new("/root/.local/state/cleandns")), Some(Path::new("/var/lib/cleandns")));
+        let told = of_another_user(Some("joe"), usual, usual).unwrap();
+        assert!(told.starts_with("if joe started the server, run this as joe, without sudo: as root"), "{told}");
+        for (user, state, usual) in [
+            (None, usual, usual),
+            (Some(""), usual, usual),
+            (Some("root"), usual, usual),
+            (Some("joe"), other, usual),
+            (Some("joe"), None, None),
+        ] {
+            assert_eq!(of_another_user(user, state, usual), None, "{user:?} {state:?}");
+        }
+    }
 }

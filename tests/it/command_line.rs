@@ -131,7 +131,12 @@ impl Place {
 /// A command in a folder, with nothing of this process's surroundings that it would look at.
 fn bare(program: &Path, folder: &Path) -> Command {
     let mut command = Command::new(program);
-    command.current_dir(folder).env_remove("HOME").env_remove("STATE_DIRECTORY").env_remove("RUST_LOG");
+    command
+        .current_dir(folder)
+        .env_remove("HOME")
+        .env_remove("STATE_DIRECTORY")
+        .env_remove("RUST_LOG")
+        .env_remove("SUDO_USER");
     command.env("XDG_STATE_HOME", folder.join("xdg-state")).stdin(Stdio::null());
     command
 }

@@ -203,3 +203,18 @@ fn health_asks_at_all_addresses() {
     has(&health.stderr, &[&format!("no answer from {} within 2 s, {second} within 2 s; is `cleandns", place.dns)]);
     assert!(!health.stderr.contains("os error"), "{health:?}");
 }
+
+/// Root finds another state folder than the user has who became root to ask.
+#[test]
+fn who_asks_by_sudo_in_vain_is_told_whom_to_ask_as() {
+    let place = Place::new("");
+    let text = fs::read_to_string(place.path("cleandns.toml")).unwrap();
+    fs::write(place.path("cleandns.toml"), text.replace("[state]\ndir = \"state\"\n", "")).unwrap();
+    let is_root = nix::unistd::geteuid().is_root();
+    for args in [&["health"][..], &["explain", "a.example"], &["lists", "status"]] {
+        let ended = ended(place.command(args).env("SUDO_USER", "joe"));
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        assert_eq!(ended.stderr.contains("run this as joe, without sudo"), is_root, "{ended:?}");
+        assert!(!place.run(args).stderr.contains("sudo"));
+    }
+}
