@@ -1,7 +1,8 @@
 # Every command in the documents, as it stands there, with the release build: blocks of `sh` as scripts, those of
 # `console` command by command, with what is shown as output; and what stands within a line or a table's cell. What can't be
 # run says why: as a block it must be a script that bash reads, whose commands of ours are held against what the program
-# takes; within a line, `not_run` below has the reason. Of OpenWrt's commands only the form is tried, by stand-ins.
+# takes; within a line, `not_run` below has the reason. Of OpenWrt's commands only the form is tried, by stand-ins. What goes
+# on until somebody ends it (`for a moment`) has to be at it still after some seconds.
 # Sourced by tests/full.
 
 mkdir -p "$work/documents/target/release" "$work/documents/bin" "$work/commands"
@@ -30,8 +31,11 @@ printf '[[program]]\nname = "own"\nlists = [{ path = "new.list" }]\n' >new.toml
 } >capture.pcap
 ln -s "$XDG_STATE_HOME/cleandns/queries.db" queries.db
 
-# Lists as those of blocklists/README.md, in a place of their own.
-mount -t tmpfs none /srv && mkdir -p /srv/lists "$work/all/config"
+# Lists as those of blocklists/README.md, in a place of their own; and a layer on /etc, where documents write.
+mount -t tmpfs none /srv && mkdir -p /srv/lists /srv/etc/{upper,work} "$work/all/config"
+mount -t overlay overlay -o lowerdir=/etc,upperdir=/srv/etc/upper,workdir=/srv/etc/work /etc && mkdir -p /etc/cleandns
+# The machine that ROUTER.md has on its network.
+ip address add 192.168.1.2/32 dev lo
 printf 'address=/a.example/\naddress=/b.example/\naddress=/c.example/\nserver=/x.example/192.0.2.1\naddress=/d.example/\n' >/srv/lists/dm.conf
 printf '[[program]]\nname = "all"\nlists = [{ path = "/srv/lists/dm.conf" }]\n' >"$work/all/config/cleandns.toml"
 
@@ -45,7 +49,8 @@ blocks() {
       language = line
       sub(/ .*/, "", language)
       why = line
-      if (!sub(/^[a-z]+ not run: /, "", why)) why = ""
+      if (why ~ /^[a-z]+ for a moment$/) { why = "for a moment" }
+      else if (!sub(/^[a-z]+ not run: /, "", why)) why = ""
       file_name = file
       gsub("/", "_", file_name)
       out = sprintf("%s/%s:%d", folder, file_name, NR)
@@ -68,7 +73,7 @@ serving() {
   fi
   nobody() { [[ -n $(ss -Hln 'sport = :5300') ]] || echo nobody; }
   until_true "the last server has left" nobody -- nobody
-  "$binary" --config config/cleandns.toml >out 2>log &
+  CLEANDNS_LISTEN__DO53='["127.0.0.1:5300", "192.168.1.2:53"]' "$binary" --config config/cleandns.toml >out 2>log &
   server=$!
   until_true "a server for the documents" cat out -- "is ready"
 }
@@ -81,7 +86,8 @@ console() {
   local command='' shown='' line output
   run_one() {
     [[ -n $command ]] || return 0
-    output=$(timeout 60 bash -c "$command" 2>&1) || { printf '%s\nfailed:\n%s\n' "$command" "$output"; return 1; }
+    # Who asks for a password is given one.
+    output=$(timeout 60 bash -c "$command" 2>&1 <<<"correct horse battery staple") || { printf '%s\nfailed:\n%s\n' "$command" "$output"; return 1; }
     while IFS= read -r line; do
       [[ -z $line || $line == … ]] && continue
       grep -qxF -- "$(alike <<<"$line")" <<<"$(alike <<<"$output")" || {
@@ -102,6 +108,36 @@ console() {
 # takes PLACE COMMAND: the program knows the commands, options and forms of values, by asking for help behind them.
 takes() {
   succeeds "$1: $2, which isn't run, is a command" bash -c "$2 --help"
+}
+
+# prepare FILE: what a block takes for granted.
+prepare() {
+  case $(<"$1") in
+    *' lists rollback '*)
+      echo 'another.example' >>blocklists/clean-store/tiktok.list
+      until_true "the list has another text" cleandns lists versions clean-store/tiktok.list --diff -- "+ another.example"
+      ;;
+    *'admin token new /etc/cleandns/token'*) rm -f /etc/cleandns/token ;;
+    *'/etc/cleandns/token'*) cleandns admin token new /etc/cleandns/token >token.out ;;
+    *'nft -f /etc/cleandns/router.nft'*)
+      cleandns lists export --format nftables --output /etc/cleandns/bypass.nft
+      cp config/router.nft /etc/cleandns/
+      ;;
+  esac
+}
+
+# goes_on PLACE FILE: it is at work still when it is ended. A server needs the addresses for itself.
+goes_on() {
+  local ended=0 output
+  if grep -qE '(^| )cleandns$' "$2"; then
+    kill -TERM "$server" && wait "$server" || true
+    server=
+  fi
+  output=$(timeout 5 bash -euo pipefail "$2" 2>&1) || ended=$?
+  if ((ended == 124)); then passed=$((passed + 1)); return; fi
+  failed=$((failed + 1))
+  echo "FAILED $1: it ended by itself ($ended):"
+  sed 's/^/    /' <<<"$output"
 }
 
 # with_stand_ins FILE: a script for OpenWrt, by stand-ins that look at the form of what they are told.
@@ -191,13 +227,21 @@ one_within() {
 }
 
 run=0
+not_run=0
 while IFS=$'\t' read -r place language file why; do
   case $language in
     sh | console) ;;
     toml | yaml | sql | ini | lua | text) continue ;;
     *) failed=$((failed + 1)); echo "FAILED $place: a block of what? name its language"; continue ;;
   esac
+  if [[ $why == 'for a moment' ]]; then
+    serving
+    goes_on "$place" "$file"
+    run=$((run + 1))
+    continue
+  fi
   if [[ -n $why ]]; then
+    not_run=$((not_run + 1))
     succeeds "$place, which isn't run, is a script" bash -n "$file"
     # Commands of ours that are a line of their own, or begin one.
     while read -r line; do takes "$place" "$line"; done < <(sed -nE 's/^(sudo )?(cleandns [^#|&]*).*/\2/p' "$file")
@@ -210,6 +254,7 @@ while IFS=$'\t' read -r place language file why; do
     continue
   }
   serving
+  prepare "$file"
   if [[ $language == sh ]]; then
     succeeds "$place" timeout 120 bash -euo pipefail "$file"
   else
@@ -220,8 +265,10 @@ done < <(
   cd "$here/.." || exit
   for document in README.md $(find config blocklists -name '*.md' | sort); do blocks "$document"; done
 )
+nft delete table inet cleandns 2>/dev/null || true
+echo "blocks of commands in the documents: $run run, $not_run not"
 # Should the reading above ever find nothing, that is no success.
-((run >= 15)) || { failed=$((failed + 1)); echo "FAILED only $run blocks of commands were found in the documents"; }
+((run >= 30)) || { failed=$((failed + 1)); echo "FAILED only $run blocks of commands were found in the documents"; }
 
 # Commands within lines ask a server with the groups that they name.
 if [[ -n ${server:-} ]]; then
@@ -241,5 +288,7 @@ if [[ -n ${server:-} ]]; then
   wait "$server" || true
 fi
 server=
-umount /srv
+umount --lazy /etc
+umount --lazy /srv
+ip address delete 192.168.1.2/32 dev lo
 export PATH=$path_before
