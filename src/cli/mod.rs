@@ -97,6 +97,11 @@ fn run_command(args: Args) -> Outcome {
     let load = || load_config(args.config.clone());
     // Whoever asks the running server must be answered even while a list is gone, or while the configuration is wrong.
     let running = || to_ask::find(args.config.as_deref()).map(|asked| asked.config);
+    // And whoever reads what it records, which it says too, unless they name a source.
+    let recording = |source: Option<&Path>| match source {
+        None => to_ask::find(args.config.as_deref())?.to_read(),
+        Some(_) => running(),
+    };
     match args.command.unwrap_or(Command::Serve { take_over: false }) {
         Command::Serve { take_over } => {
             let loaded = load()?;
@@ -131,7 +136,7 @@ fn run_command(args: Args) -> Outcome {
         // Two files can be compared whatever is wrong with the configuration.
         Command::Lists { command: ListsCommand::Diff { old, new, format, extent, count, asked, source, json } } => {
             let asked = asked.map(|asked| {
-                let records = records::Records::open(&running()?, source.as_deref(), None)?;
+                let records = records::Records::open(&recording(source.as_deref())?, source.as_deref(), None)?;
                 Ok::<_, Failure>((records, asked))
             });
             let shown = lists::Shown { count, json };
@@ -149,8 +154,8 @@ fn run_command(args: Args) -> Outcome {
         }
         Command::Report { from, to, program, client, format, json, output, source, instance, k } => {
             let format = if json { report::Format::Json } else { format };
-            let asked = report::Asked { from, to, program, client, format, output, source, instance, k };
-            report::report(&running()?, &asked)
+            let config = recording(source.as_deref())?;
+            report::report(&config, &report::Asked { from, to, program, client, format, output, source, instance, k })
         }
         Command::Replay { file, against, before, format, port, no_overlay, top, json } => {
             let config = args.config;
