@@ -7,7 +7,7 @@ use std::{
     fs::{self, File, OpenOptions, Permissions},
     hash::{BuildHasher, RandomState},
     io::{self, Write},
-    os::unix::fs::{OpenOptionsExt, PermissionsExt, fchown},
+    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -54,18 +54,20 @@ impl Whole {
 
     /// Puts it in its place if nothing is there; else it is gone, and what is there stays (`AlreadyExists`).
     pub fn finish_new(self) -> io::Result<()> {
+        self.finish_new_by(&WAYS_TO_BE_NEW)
+    }
+
+    fn finish_new_by(self, ways: &[WayToBeNew]) -> io::Result<()> {
         self.file.sync_all()?;
-        match fs::hard_link(&self.unfinished, &self.place) {
-            // The other name goes with this value.
-            Ok(()) => {
-                write_down(&self.place);
-                Ok(())
+        let mut placed = Err(io::ErrorKind::Unsupported.into());
+        for way in ways {
+            placed = way(&self.unfinished, &self.place);
+            if placed.as_ref().err().is_none_or(|error| error.kind() == io::ErrorKind::AlreadyExists) {
+                break;
             }
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
-            // Some file systems have one name for a file.
-            Err(_) if self.place.symlink_metadata().is_ok() => Err(io::ErrorKind::AlreadyExists.into()),
-            Err(_) => self.finish(),
         }
+        // If it has its first name yet, that goes with this value.
+        placed.map(|()| write_down(&self.place))
     }
 
     /// Puts it in its place, where it lasts from then on.
@@ -93,6 +95,45 @@ impl Drop for Whole {
             let _ = fs::remove_file(&self.unfinished);
         }
     }
+}
+
+/// Gives what is at the first path the second one, unless anything has that (`AlreadyExists`).
+type WayToBeNew = fn(&Path, &Path) -> io::Result<()>;
+
+/// Each is for file systems that don't know those before it: some have one name for a file (vfat), and some of those
+/// can't be told to replace nothing (9p).
+const WAYS_TO_BE_NEW: [WayToBeNew; 3] = [|from, to| fs::hard_link(from, to), rename_to_new, copy_to_new];
+
+#[cfg(target_env = "gnu")]
+fn rename_to_new(from: &Path, to: &Path) -> io::Result<()> {
+    use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+    Ok(renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE)?)
+}
+
+/// It isn't known how another C library is asked for it.
+#[cfg(not(target_env = "gnu"))]
+fn rename_to_new(_: &Path, _: &Path) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// A crash may leave a part of it.
+fn copy_to_new(from: &Path, to: &Path) -> io::Result<()> {
+    let mut from = File::open(from)?;
+    let about = from.metadata()?;
+    let mut copy = OpenOptions::new().write(true).create_new(true).mode(PRIVATE).open(to)?;
+    let mut fill = || -> io::Result<()> {
+        io::copy(&mut from, &mut copy)?;
+        let own = copy.metadata()?;
+        if (own.uid(), own.gid()) != (about.uid(), about.gid()) {
+            fchown(&copy, Some(about.uid()), Some(about.gid()))?;
+        }
+        // After whose it is, for others see it then.
+        copy.set_permissions(about.permissions())?;
+        copy.sync_all()
+    };
+    fill().inspect_err(|_| {
+        let _ = fs::remove_file(to);
+    })
 }
 
 /// Writes a file in place of what is there.
@@ -176,20 +217,51 @@ mod tests {
         drop(given_up);
         assert_eq!((fs::read(&place).unwrap(), names(folder.path())), (b"two".to_vec(), vec!["a.json".to_owned()]));
         assert!(write(&folder.path().join("nowhere/a"), b"", PRIVATE).is_err());
-        // A new one takes nobody's place.
-        let new = |text: &[u8]| {
-            let mut begun = Whole::begin(&folder.path().join("new"), PRIVATE)?;
-            begun.write_all(text)?;
-            begun.finish_new()
-        };
-        new(b"first").unwrap();
-        assert_eq!(new(b"second").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
-        assert_eq!((fs::read(folder.path().join("new")).unwrap(), names(folder.path()).len()), (b"first".to_vec(), 2));
-        fs::remove_file(folder.path().join("new")).unwrap();
         // What can't be put in its place isn't left lying about.
         fs::create_dir_all(folder.path().join("full/inside")).unwrap();
         assert!(write(&folder.path().join("full"), b"", PRIVATE).is_err());
         assert_eq!(names(folder.path()).len(), 2);
+    }
+
+    /// By each way, as it is on file systems that don't know those before it.
+    #[test]
+    fn a_new_file_takes_nobodys_place() {
+        let cant: WayToBeNew = |_, _| Err(io::Error::from_raw_os_error(nix::libc::EPERM));
+        // Another makes the file when this one has just found that it isn't there.
+        let late: WayToBeNew = |_, to| {
+            fs::write(to, "other")?;
+            Err(io::ErrorKind::Unsupported.into())
+        };
+        let [link, rename, copy] = WAYS_TO_BE_NEW;
+        for ways in [&WAYS_TO_BE_NEW[..], &[link], &[cant, rename, copy], &[cant, cant, copy]] {
+            let folder = tempfile::tempdir().unwrap();
+            let place = folder.path().join("new");
+            let new = |text: &[u8], ways: &[WayToBeNew]| {
+                let mut begun = Whole::begin(&place, PRIVATE)?;
+                begun.write_all(text)?;
+                begun.set_mode(0o640)?;
+                begun.finish_new_by(ways)
+            };
+            let found = || (fs::read_to_string(&place).unwrap(), names(folder.path()).len());
+            new(b"first", ways).unwrap();
+            assert_eq!(found(), ("first".to_owned(), 1));
+            assert_eq!(place.metadata().unwrap().permissions().mode() & 0o777, 0o640);
+            assert_eq!(new(b"second", ways).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+            assert_eq!(found(), ("first".to_owned(), 1));
+            // A link to nothing is something too, and is no way to another place.
+            fs::remove_file(&place).unwrap();
+            std::os::unix::fs::symlink(folder.path().join("elsewhere"), &place).unwrap();
+            assert_eq!(new(b"third", ways).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+            fs::remove_file(&place).unwrap();
+            assert_eq!(names(folder.path()).len(), 0);
+            let raced = [&[late][..], ways].concat();
+            assert_eq!(new(b"fourth", &raced).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+            assert_eq!(found(), ("other".to_owned(), 1));
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let begun = Whole::begin(&folder.path().join("new"), PRIVATE).unwrap();
+        assert_eq!(begun.finish_new_by(&[cant]).unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+        assert_eq!(names(folder.path()).len(), 0);
     }
 
     #[test]

@@ -1,23 +1,17 @@
 //! Who stands behind a proxy: where a request comes from, if a proxy that is trusted passes it on and says so.
 
-use super::serve::Peer;
+use super::serve::{IsProxy, Peer};
 use axum::{
     extract::{Request, State},
     http::HeaderMap,
     middleware::Next,
     response::Response,
 };
-use std::{
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-};
+use std::net::{IpAddr, SocketAddr};
 
 /// Where each proxy adds whom it was asked by. The standard's own header (RFC 7239) isn't looked at: a proxy that writes the
 /// one passes the other on as clients send it, so only one of them can be believed, and this is the one that they all write.
 const HEADER: &str = "x-forwarded-for";
-
-/// Tells whether an address is that of a trusted proxy; which they are may change.
-pub type IsProxy = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
 
 /// Has a request come from whom its proxies say that it does.
 pub async fn behind_proxies(State(is_proxy): State<IsProxy>, mut request: Request, next: Next) -> Response {

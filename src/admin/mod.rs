@@ -201,7 +201,7 @@ fn is_name(state: &AdminState) -> guard::IsName {
 }
 
 /// Whether an address is that of a proxy that is trusted, as it is configured now.
-fn is_proxy(state: &AdminState) -> forwarded::IsProxy {
+fn is_proxy(state: &AdminState) -> serve::IsProxy {
     let settings = state.settings.clone();
     Arc::new(move |address| {
         let config = settings.config();

@@ -5,7 +5,6 @@ mod places;
 pub use places::Place;
 
 use super::{
-    forwarded::IsProxy,
     guard::{CONNECTION_WITHIN, HEAD_BYTES_MAX, SEND_WITHIN},
     tls::Tls,
 };
@@ -43,6 +42,9 @@ const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(100);
 /// Who asks: the other end of the connection, or whom a trusted proxy there asks for.
 #[derive(Clone, Copy)]
 pub struct Peer(pub IpAddr);
+
+/// Tells whether an address is that of a trusted proxy; which they are may change.
+pub type IsProxy = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
 
 /// The address of this machine that was connected to.
 #[derive(Clone, Copy)]

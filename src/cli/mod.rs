@@ -113,6 +113,11 @@ fn run_asking(args: Args, unseen: &Cell<Option<String>>) -> Outcome {
     // Whoever asks the running server must be answered even while a list is gone, or while the configuration is wrong.
     let find = || to_ask::find(args.config.as_deref()).inspect(|asked| unseen.set(asked.unseen.clone()));
     let running = || find().map(|asked| asked.config);
+    // And whoever reads what it records, which it says too, unless they name a source.
+    let recording = |source: Option<&Path>| match source {
+        None => find()?.to_read(),
+        Some(_) => running(),
+    };
     match args.command.unwrap_or(Command::Serve { take_over: false }) {
         Command::Serve { take_over } => {
             let loaded = load()?;
@@ -147,7 +152,7 @@ fn run_asking(args: Args, unseen: &Cell<Option<String>>) -> Outcome {
         // Two files can be compared whatever is wrong with the configuration.
         Command::Lists { command: ListsCommand::Diff { old, new, format, extent, count, asked, source, json } } => {
             let asked = asked.map(|asked| {
-                let records = records::Records::open(&running()?, source.as_deref(), None)?;
+                let records = records::Records::open(&recording(source.as_deref())?, source.as_deref(), None)?;
                 Ok::<_, Failure>((records, asked))
             });
             let shown = lists::Shown { count, json };
@@ -165,8 +170,8 @@ fn run_asking(args: Args, unseen: &Cell<Option<String>>) -> Outcome {
         }
         Command::Report { from, to, program, client, format, json, output, source, instance, k } => {
             let format = if json { report::Format::Json } else { format };
-            let asked = report::Asked { from, to, program, client, format, output, source, instance, k };
-            report::report(&running()?, &asked)
+            let config = recording(source.as_deref())?;
+            report::report(&config, &report::Asked { from, to, program, client, format, output, source, instance, k })
         }
         Command::Replay { file, against, before, format, port, no_overlay, top, json } => {
             let config = args.config;

@@ -89,7 +89,7 @@ pub fn report(config: &Config, asked: &Asked) -> Outcome {
     };
     // Whoever reads the rows looks at their time: sums are of whole hours, and a part of one is not left out.
     let filter = Filter { program: asked.program.clone(), client: asked.client.as_deref().map(recorded) };
-    let mut tally = Tally::new(filter);
+    let mut tally = if is_export { Tally::by_day(filter) } else { Tally::new(filter) };
     let mut records = Records::open(config, asked.source.as_deref(), asked.instance.as_deref())?;
     let read = records.for_each((from, to), &mut |seen| tally.add(seen))?;
     records.leads((read.from, read.to), &mut |name, lead| tally.add_lead(name, lead))?;
@@ -101,6 +101,10 @@ pub fn report(config: &Config, asked: &Asked) -> Outcome {
     let context = Context {
         // Before the first record there is nothing to tell, unless it is asked for.
         from: match (&asked.from, read.first) {
+            // Of when the first came an export tells the day.
+            (None, Some(first)) if first < read.to && is_export && asked.k > 1 => {
+                read.from.max(first.div_euclid(DAY_MICROS) * DAY_MICROS)
+            }
             (None, Some(first)) if first < read.to => read.from.max(first),
             _ => read.from,
         },

@@ -5,7 +5,7 @@ use super::{Failure, warn, with_world};
 use crate::{
     app::Whereabouts,
     config::{
-        Admin, AdminTls, Config, Problem, Problems, TOKEN_FILE_NAME, ToAsk, to_ask,
+        Admin, AdminTls, Config, Problem, Problems, TOKEN_FILE_NAME, ToAsk, foreign, to_ask,
         token::{self, Known},
     },
 };
@@ -26,6 +26,24 @@ pub struct Asked {
     pub or: Option<Config>,
     /// Why it may be elsewhere, if nothing says where it is.
     pub unseen: Option<String>,
+    /// The user who says where it records, where that isn't what the configuration says.
+    names_database: Option<u32>,
+}
+
+impl Asked {
+    /// The configuration, for whoever reads what is recorded where that says. What the server's user names may be any
+    /// file of this machine; root's word is as good as the configuration's.
+    pub fn to_read(self) -> Result<Config, Failure> {
+        if let (Some(owner), Some(path)) = (self.names_database, &self.config.query_log.database)
+            && path.symlink_metadata().is_ok()
+        {
+            let own = [owner];
+            let owners = (owner != 0).then_some(&own[..]);
+            let unfit = |why| Failure::Other(format!("{why}; if it is meant, name it by --source"));
+            foreign::check(path, owners).map_err(unfit)?;
+        }
+        Ok(self.config)
+    }
 }
 
 /// Finds the running server. A configuration that can't be used is told, and is an error only if nobody knows where to ask.
@@ -44,12 +62,14 @@ pub fn find(file: Option<&Path>) -> Result<Asked, Failure> {
         let usual = with_world(true, |world| Ok(world.state_folder())).ok().flatten();
         let user = env::var("SUDO_USER").ok().filter(|_| geteuid().is_root());
         let unseen = of_another_user(user.as_deref(), config.state_dir.as_deref(), usual.as_deref());
-        return Ok(Asked { config, or: None, unseen });
+        return Ok(Asked { config, or: None, unseen, names_database: None });
     };
     config.state_dir = Some(folder);
+    let is_known = |path: &Path| config.query_log.database.as_deref().is_some_and(|own| is_same(own, path));
+    let names_database = told.database.as_deref().filter(|path| !is_known(path)).map(|_| owner);
     let running = at(&config, told, owner);
     let is_elsewhere = running.listen.do53 != config.listen.do53;
-    Ok(Asked { config: running, or: (is_elsewhere && names_addresses).then_some(config), unseen: None })
+    Ok(Asked { config: running, or: (is_elsewhere && names_addresses).then_some(config), unseen: None, names_database })
 }
 
 /// That root, whom a user became by sudo, looks into a state folder of its own, unless one is named. That user's isn't looked
@@ -99,6 +119,12 @@ fn at(config: &Config, told: Whereabouts, owner: u32) -> Config {
         Admin { listen: http.listen, tls, ..admin }
     });
     config
+}
+
+/// Whether both are one file, by whatever names.
+fn is_same(one: &Path, other: &Path) -> bool {
+    let whole = |path: &Path| path.canonicalize().ok();
+    one == other || whole(one).is_some_and(|one| Some(one) == whole(other))
 }
 
 /// Where the state may be of a server with a configuration.

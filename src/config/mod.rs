@@ -35,7 +35,7 @@ use crate::{
     },
 };
 use ipnet::IpNet;
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 /// Everything that can be configured, valid as a whole.
 #[derive(Clone, Debug, PartialEq)]
@@ -164,12 +164,23 @@ pub struct Policy {
     pub time_zone: Zone,
 }
 
+/// What a list is called: its program, and its name among that program's.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ListName {
+    pub program: String,
+    pub list: String,
+}
+
+impl fmt::Display for ListName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.program, self.list)
+    }
+}
+
 /// A list that is held at a version, whatever it is now.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Pin {
-    pub program: String,
-    /// What the list is called among its program's.
-    pub list: String,
+    pub list: ListName,
     /// The first octets of the SHA-256 of its text.
     pub version: u64,
     pub reason: String,
@@ -180,9 +191,7 @@ pub struct Pin {
 /// Names whose rules the safety gate lets through in one list, besides those of its `release`.
 #[derive(Clone, PartialEq, Debug)]
 pub struct LetThrough {
-    pub program: String,
-    /// What the list is called among its program's.
-    pub list: String,
+    pub list: ListName,
     pub names: Vec<Name>,
     /// Where it stands, for people.
     pub place: String,

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     background::{aside, make_way},
-    config::{Config, Override},
+    config::{Config, ListName, Override},
     dns::Name,
     policy::{BuildError, ListSpec, Mode, Policy, PolicySpec},
     uptime::Uptime,
@@ -194,12 +194,11 @@ impl Lists {
         if config.let_through.is_empty() && self.catalog.entries().iter().all(Entry::lets_nothing_through) {
             return;
         }
-        let names = |called: Option<(&str, String)>| {
-            let Some((program, list)) = called else { return Vec::new() };
-            let own = config.let_through.iter().filter(|own| own.program == program && own.list == list);
+        let names = |called: Option<ListName>| {
+            let own = config.let_through.iter().filter(|own| called.as_ref() == Some(&own.list));
             own.flat_map(|own| own.names.iter().copied()).collect()
         };
-        let wanted: Vec<Vec<Name>> = self.called(&config).into_iter().map(names).collect();
+        let wanted: Vec<Vec<Name>> = self.called().into_iter().map(names).collect();
         self.catalog.let_through(&wanted, occasion, findings);
     }
 
@@ -209,11 +208,8 @@ impl Lists {
             return;
         }
         let config = self.config.clone();
-        let pin = |called: Option<(&str, String)>| {
-            let (program, list) = called?;
-            config.pins.iter().find(|pin| pin.program == program && pin.list == list)
-        };
-        let wanted: Vec<_> = self.called(&config).into_iter().map(pin).collect();
+        let pin = |called: Option<ListName>| config.pins.iter().find(|pin| called.as_ref() == Some(&pin.list));
+        let wanted: Vec<_> = self.called().into_iter().map(pin).collect();
         self.catalog.hold(&wanted, occasion, findings);
     }
 

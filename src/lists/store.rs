@@ -8,6 +8,7 @@
 //! Beside them lie the last texts of each list: `versions`.
 
 mod keeper;
+mod pinned;
 mod places;
 mod versions;
 
@@ -342,6 +343,28 @@ mod tests {
         ] {
             assert_eq!(left.contains(&name.to_owned()), expected, "{name}");
         }
+    }
+
+    /// A process that takes over writes it down, and the one before hasn't read that when it makes room.
+    #[test]
+    fn a_text_that_another_process_pins_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let list = folder.path().join("a.list");
+        let place = place_of_file(&folder.path().join("lists"), &list);
+        let text = |number: usize| format!("text {number}");
+        let keep = |store: &Store, number| {
+            fs::write(&list, text(number)).unwrap();
+            store.keep(of_file(&list, text(number).as_bytes()));
+        };
+        let pinned = version_of(text(0).as_bytes());
+        with_store(folder.path(), |store| keep(store, 0));
+        let overlay = format!("[[pin]]\nlist = 'p/a.list'\nversion = '{pinned:016x}'\n");
+        fs::write(folder.path().join("overlay.toml"), overlay).unwrap();
+        // Each in its turn, for the file is another one when the next comes.
+        for number in 1..VERSIONS_MAX + 3 {
+            with_store(folder.path(), |store| keep(store, number));
+        }
+        assert!(kept_text(&place, pinned).is_some());
     }
 
     #[test]

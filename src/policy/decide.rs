@@ -143,15 +143,14 @@ impl Policy {
         verdict.group = situation.group;
         let mut noted = Noted::default();
         // The owner's word on any link is for the whole answer, so all are looked at before any is judged.
-        let tallies: Vec<Tally> = links
-            .iter()
-            .enumerate()
-            .map(|(at, link)| {
-                let number = (at + 1).min(255) as u8;
-                self.each_match(link, |hit, name| self.note(&situation, hit, name, number, link.trigger, &mut noted));
-                std::mem::take(&mut noted.tally)
-            })
-            .collect();
+        let mut tallies: Vec<Tally> = Vec::new();
+        for (at, link) in links.iter().enumerate() {
+            let number = (at + 1).min(255) as u8;
+            self.each_match(link, |hit, name| self.note(&situation, hit, name, number, link.trigger, &mut noted));
+            if !noted.tally.is_empty() {
+                tallies.push(std::mem::take(&mut noted.tally));
+            }
+        }
         let Noted { owner, bypass, .. } = noted;
         verdict.bypass |= bypass && !question.is_owners();
         let ignored = if question.is_owners() {

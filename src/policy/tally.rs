@@ -18,7 +18,7 @@ use std::cmp::Reverse;
 pub struct Tally {
     /// The first rule found, while it is the only one: so it is for nearly all names that any rule is found for.
     only: Option<Found>,
-    programs: SmallVec<[(u8, Levels); 4]>,
+    sides: SmallVec<[Side; 4]>,
 }
 
 #[derive(Clone, Copy)]
@@ -29,78 +29,63 @@ struct Found {
     cause: Cause,
 }
 
-/// Of one program: over enforcing rules, and over all.
-#[derive(Clone, Copy, Default)]
-struct Levels {
-    enforce: Strongest,
-    all: Strongest,
-    /// Of lists that are no response policy zones, and of those that are.
-    sides: [Sides; 2],
-}
-
-/// The strongest rule on each side, whichever side is stronger.
-#[derive(Clone, Copy, Default)]
-struct Sides {
-    /// That enforces.
+/// What a program's lists of one kind say: its response policy zones, or all others.
+#[derive(Clone, Copy)]
+struct Side {
+    program: u8,
+    is_rpz: bool,
+    /// The strongest, by the order that holds among them: of enforcing rules, and of all.
+    enforce: Option<Cause>,
+    all: Option<Cause>,
+    /// The strongest that blocks, of enforcing rules and of all, and that excepts, whatever is stronger.
     block: Option<Cause>,
     would_block: Option<Cause>,
     except: Option<Cause>,
 }
 
-/// The strongest rule of response policy zones, and of all other lists.
-#[derive(Clone, Copy, Default)]
-struct Strongest {
-    plain: Option<Cause>,
-    rpz: Option<Cause>,
-}
-
 impl Tally {
+    /// True if no rule matched.
+    pub fn is_empty(&self) -> bool {
+        self.only.is_none() && self.sides.is_empty()
+    }
+
     /// Notes a rule that matched; `mode` is that of its list, and not off.
     #[inline]
     pub fn add(&mut self, program: u8, mode: Mode, is_rpz: bool, cause: Cause) {
-        if self.only.is_none() && self.programs.is_empty() {
+        if self.is_empty() {
             self.only = Some(Found { program, mode, is_rpz, cause });
         } else {
-            self.add_another(Found { program, mode, is_rpz, cause });
+            self.add_another(&Found { program, mode, is_rpz, cause });
         }
     }
 
     #[inline(never)]
-    fn add_another(&mut self, found: Found) {
+    fn add_another(&mut self, found: &Found) {
         self.spread();
-        self.weigh(found);
+        self.side(found.program, found.is_rpz).add(found);
     }
 
-    /// Puts the only rule among those of its program, where others will be weighed against it.
+    /// Puts the only rule on its side, where others will be weighed against it.
     fn spread(&mut self) {
         if let Some(only) = self.only.take() {
-            self.weigh(only);
+            self.side(only.program, only.is_rpz).add(&only);
         }
-    }
-
-    fn weigh(&mut self, found: Found) {
-        let levels = self.levels(found.program);
-        levels.all.add(found.is_rpz, found.cause);
-        if found.mode == Mode::Enforce {
-            levels.enforce.add(found.is_rpz, found.cause);
-        }
-        levels.sides[usize::from(found.is_rpz)].add(&found);
     }
 
     /// Takes over what response policy zones said of one link of an answer: among zones, all links are one.
     pub fn take_rpz(&mut self, link: &mut Self) {
         link.spread();
         self.spread();
-        for (program, from) in &mut link.programs {
-            let to = self.levels(*program);
-            to.sides[1].take(&std::mem::take(&mut from.sides[1]));
-            for (from, to) in [(&mut from.enforce, &mut to.enforce), (&mut from.all, &mut to.all)] {
-                from.settle();
-                if let Some(cause) = from.rpz.take() {
-                    to.add(true, cause);
-                }
+        let (zones, mut lists): (SmallVec<[Side; 4]>, SmallVec<[Side; 4]>) =
+            std::mem::take(&mut link.sides).into_iter().partition(|side| side.is_rpz);
+        for mut zones in zones {
+            if let Some(lists) = lists.iter_mut().find(|lists| lists.program == zones.program) {
+                settle(&mut lists.enforce, &mut zones.enforce);
+                settle(&mut lists.all, &mut zones.all);
             }
+            self.side(zones.program, true).take(&zones);
         }
+        link.sides = lists;
     }
 
     /// Adds what was found to `verdict`, unless the program said something stronger before. `ignored` programs have
@@ -110,17 +95,24 @@ impl Tally {
             let enforce = (*mode == Mode::Enforce).then_some(cause);
             conclude(*program, enforce, Some(cause), None, ignored, passed, verdict);
         }
-        for (program, Levels { enforce, all, sides }) in &self.programs {
-            conclude(*program, enforce.strongest(), all.strongest(), Some(sides), ignored, passed, verdict);
+        for (at, side) in self.sides.iter().enumerate() {
+            let is_own = |other: &&Side| other.program == side.program;
+            if self.sides[..at].iter().any(|other| is_own(&other)) {
+                continue;
+            }
+            let both = [side, self.sides[at + 1..].iter().find(is_own).unwrap_or(side)];
+            let (enforce, all) = (strongest(&both, |own| &own.enforce), strongest(&both, |own| &own.all));
+            conclude(side.program, enforce, all, Some(&both), ignored, passed, verdict);
         }
     }
 
-    fn levels(&mut self, program: u8) -> &mut Levels {
-        let at = self.programs.iter().position(|(own, _)| *own == program).unwrap_or_else(|| {
-            self.programs.push((program, Levels::default()));
-            self.programs.len() - 1
+    fn side(&mut self, program: u8, is_rpz: bool) -> &mut Side {
+        let is_own = |side: &Side| side.program == program && side.is_rpz == is_rpz;
+        let at = self.sides.iter().position(is_own).unwrap_or_else(|| {
+            self.sides.push(Side::new(program, is_rpz));
+            self.sides.len() - 1
         });
-        &mut self.programs[at].1
+        &mut self.sides[at]
     }
 }
 
@@ -131,7 +123,7 @@ fn conclude(
     program: u8,
     enforce: Option<&Cause>,
     all: Option<&Cause>,
-    sides: Option<&[Sides; 2]>,
+    sides: Option<&[&Side; 2]>,
     ignored: u32,
     passed: Passed,
     verdict: &mut Verdict,
@@ -184,13 +176,10 @@ fn blocks(
     program: u8,
     enforce: Option<&Cause>,
     all: Option<&Cause>,
-    sides: Option<&[Sides; 2]>,
+    sides: Option<&[&Side; 2]>,
 ) -> Option<ProgramVerdict> {
     let said = |outcome| move |cause: &Cause| ProgramVerdict { program, outcome, cause: *cause };
-    let side = |of: fn(&Sides) -> &Option<Cause>| {
-        let both = sides.into_iter().flatten().filter_map(|own| of(own).as_ref());
-        both.max_by_key(|cause| plain_rank(cause))
-    };
+    let side = |of: fn(&Side) -> &Option<Cause>| sides.and_then(|sides| strongest(sides, of));
     let is_block = |cause: &&Cause| cause.effect == Effect::Block;
     let block = enforce.filter(is_block).or_else(|| side(|own| &own.block)).map(said(Outcome::Block));
     let would = || all.filter(is_block).or_else(|| side(|own| &own.would_block)).map(said(Outcome::WouldBlock));
@@ -198,9 +187,8 @@ fn blocks(
 }
 
 /// The strongest exception of a program.
-fn excepts(program: u8, sides: &[Sides; 2]) -> Option<ProgramVerdict> {
-    let both = sides.iter().filter_map(|own| own.except.as_ref());
-    let cause = *both.max_by_key(|cause| plain_rank(cause))?;
+fn excepts(program: u8, sides: &[&Side; 2]) -> Option<ProgramVerdict> {
+    let cause = *strongest(sides, |own| &own.except)?;
     Some(ProgramVerdict { program, outcome: Outcome::Except, cause })
 }
 
@@ -232,64 +220,70 @@ fn strength(outcome: Outcome) -> u8 {
     }
 }
 
-impl Sides {
+impl Side {
+    fn new(program: u8, is_rpz: bool) -> Self {
+        Self { program, is_rpz, enforce: None, all: None, block: None, would_block: None, except: None }
+    }
+
     fn add(&mut self, Found { mode, cause, .. }: &Found) {
+        let (rank, enforces) = (self.rank(), *mode == Mode::Enforce);
+        keep_stronger(&mut self.all, cause, rank);
+        if enforces {
+            keep_stronger(&mut self.enforce, cause, rank);
+        }
         match cause.effect {
-            Effect::Except => keep_stronger(&mut self.except, cause),
+            Effect::Except => keep_stronger(&mut self.except, cause, plain_rank),
             Effect::Block => {
-                keep_stronger(&mut self.would_block, cause);
-                if *mode == Mode::Enforce {
-                    keep_stronger(&mut self.block, cause);
+                keep_stronger(&mut self.would_block, cause, plain_rank);
+                if enforces {
+                    keep_stronger(&mut self.block, cause, plain_rank);
                 }
             }
         }
     }
 
+    /// Takes over what the same side said of another link.
     fn take(&mut self, from: &Self) {
-        let Self { block, would_block, except } = from;
-        for (place, from) in
-            [(&mut self.block, block), (&mut self.would_block, would_block), (&mut self.except, except)]
-        {
-            from.iter().for_each(|cause| keep_stronger(place, cause));
+        let rank = self.rank();
+        for (place, from, rank) in [
+            (&mut self.enforce, &from.enforce, rank),
+            (&mut self.all, &from.all, rank),
+            (&mut self.block, &from.block, plain_rank),
+            (&mut self.would_block, &from.would_block, plain_rank),
+            (&mut self.except, &from.except, plain_rank),
+        ] {
+            from.iter().for_each(|cause| keep_stronger(place, cause, rank));
         }
+    }
+
+    /// The order that holds among its rules.
+    fn rank(&self) -> fn(&Cause) -> Rank {
+        if self.is_rpz { rpz_rank } else { plain_rank }
     }
 }
 
-fn keep_stronger(place: &mut Option<Cause>, cause: &Cause) {
-    if place.as_ref().is_none_or(|old| plain_rank(cause) > plain_rank(old)) {
+fn keep_stronger(place: &mut Option<Cause>, cause: &Cause, rank: fn(&Cause) -> Rank) {
+    if place.as_ref().is_none_or(|old| rank(cause) > rank(old)) {
         *place = Some(*cause);
     }
 }
 
-impl Strongest {
-    fn add(&mut self, is_rpz: bool, cause: Cause) {
-        let (place, rank): (_, fn(&Cause) -> Rank) =
-            if is_rpz { (&mut self.rpz, rpz_rank) } else { (&mut self.plain, plain_rank) };
-        if place.as_ref().is_none_or(|old| rank(&cause) > rank(old)) {
-            *place = Some(cause);
-        }
-    }
+/// The one that decides, whichever side it is on.
+fn strongest<'s>(sides: &[&'s Side; 2], of: fn(&Side) -> &Option<Cause>) -> Option<&'s Cause> {
+    sides.iter().filter_map(|side| of(side).as_ref()).max_by_key(|cause| plain_rank(cause))
+}
 
-    /// The one that decides.
-    fn strongest(&self) -> Option<&Cause> {
-        match (&self.plain, &self.rpz) {
-            (Some(plain), Some(rpz)) if plain_rank(rpz) > plain_rank(plain) => Some(rpz),
-            (plain, rpz) => plain.as_ref().or(rpz.as_ref()),
-        }
-    }
-
-    /// Has each side's exception take the other's weaker block away.
-    fn settle(&mut self) {
-        if let (Some(plain), Some(rpz)) = (self.plain, self.rpz)
-            && plain.effect != rpz.effect
-        {
-            if class(&plain) > class(&rpz) {
-                if plain.effect == Effect::Except {
-                    self.rpz = None;
-                }
-            } else if rpz.effect == Effect::Except {
-                self.plain = Some(rpz);
+/// Has each side's exception take the other's weaker block away.
+fn settle(plain: &mut Option<Cause>, rpz: &mut Option<Cause>) {
+    if let (Some(list), Some(zone)) = (*plain, *rpz)
+        && list.effect != zone.effect
+    {
+        if class(&list) > class(&zone) {
+            if list.effect == Effect::Except {
+                *rpz = None;
             }
+        } else if zone.effect == Effect::Except {
+            *plain = Some(zone);
         }
     }
 }

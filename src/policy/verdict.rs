@@ -195,9 +195,9 @@ pub struct Verdict {
     pub programs: SmallVec<[ProgramVerdict; 4]>,
     /// What was weighed against that and lost, one of a program: what an exception lets pass that would be blocked but for
     /// it, else an exception that something is stronger than. Of the owner's exceptions for all nothing is asked of name
-    /// servers, so what rules on those would have said isn't in it. Empty, and so without allocation, where no exception
-    /// matched.
-    pub overruled: Vec<ProgramVerdict>,
+    /// servers, so what rules on those would have said isn't in it. Empty where no exception matched; as many as of
+    /// `programs` fit without allocation.
+    pub overruled: SmallVec<[ProgramVerdict; 4]>,
     /// The client's group: 0 for those in none, n for the n-th of the configuration.
     pub group: u16,
     /// The answer was looked at. False for a question that was blocked or answered without one: what rules on answers

@@ -1,14 +1,14 @@
 //! What aliases lead to, the owner's and those that lists give, as far as it is known at once.
 
 use super::{
-    Pipeline, TOO_MANY, Turn,
-    answering::Answering,
+    Pipeline, TOO_MANY,
+    answering::{Answering, Now},
     later::{Later, behind, conclude},
     links::name_servers_wanted,
     local::LocalAnswer,
-    now::{Now, sought},
     own::Own,
-    sought::{Elsewhere, Found},
+    sought::{Elsewhere, Found, Sought},
+    turn::Turn,
 };
 use crate::{
     dns::{ExtendedError, Name, Question, Rcode, Record, RrType},
@@ -88,7 +88,7 @@ impl Pipeline {
         let verdict = Verdict::of_group(policy.group_of(&client));
         let Question { name: asked, rr_type, .. } = &query.question;
         let asking = Asking { name: asked, rr_type: *rr_type, client, now: turn.now, pauses: &turn.pauses };
-        let sought = sought(query, name, name_servers_wanted(policy.needs_for(&verdict)));
+        let sought = Sought::by(query, name, name_servers_wanted(policy.needs_for(&verdict)));
         let elsewhere = Elsewhere { aliases, looked: self.finder.look(sought) };
         let give = |answering: &mut Answering<'q, '_>, at_any_age| {
             let found = self.finder.kept(&elsewhere.looked, turn.seconds, at_any_age)?;

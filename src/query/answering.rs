@@ -3,7 +3,7 @@
 use super::{
     CacheUse, QueryRecord,
     later::{Later, Pending, write_followed},
-    now::{Now, Turn},
+    turn::Turn,
 };
 use crate::{
     cache::{Entry, Life},
@@ -24,6 +24,18 @@ pub(super) struct Answering<'q, 'a> {
     pub(super) reply: Reply<'a>,
     pub(super) record: &'a mut QueryRecord<'q>,
     pub(super) out: &'a mut Vec<u8>,
+}
+
+/// What became of a packet at once.
+pub enum Now {
+    /// It is no query, and gets no answer.
+    Silent,
+    /// It gets no answer because a program says so.
+    Dropped,
+    /// The response is in the buffer.
+    Answered,
+    /// The answer must be looked for; its record is made then.
+    Later(Box<Pending>),
 }
 
 impl<'q> Answering<'q, '_> {

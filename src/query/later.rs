@@ -4,11 +4,11 @@ use super::{
     ANSWER_WITHIN, CacheUse, Pipeline, QueryRecord, Terms,
     links::links,
     local::{LocalAnswer, LocalEnd},
-    now::Turn,
     own::Own,
     response_bytes_max,
     sought::{Elsewhere, Found, Sought},
     special,
+    turn::Turn,
 };
 use crate::{
     dns::{Name, Query, Question, Rcode, Record, RrType, Transport},

@@ -22,8 +22,10 @@ mod reverse;
 mod sought;
 mod special;
 mod terms;
+mod turn;
 
 pub use access::AccessList;
+pub use answering::Now;
 pub use check::{CHECK_PREFIX, CHECK_ZONE, Check, Checks, HEALTH_NAME};
 pub use explain::Explanation;
 pub use finder::{Finder, Keeping};
@@ -31,11 +33,12 @@ pub use hosts::{HostsFile, read_hosts};
 pub use later::Pending;
 pub use links::answer_links;
 pub use local::LocalData;
-pub use now::{Asked, FORESEEN_MAX, NOT_ALLOWED, Now, Turn};
+pub use now::{Asked, FORESEEN_MAX, NOT_ALLOWED};
 pub use record::{CacheUse, QueryRecord};
 pub use reverse::{Reverse, Unanswered};
 pub use special::SpecialNames;
 pub use terms::Terms;
+pub use turn::Turn;
 
 use crate::{
     dns::Transport,

@@ -1,23 +1,23 @@
 //! The fast half of the flow: what is answered at once.
 
 use super::{
-    Pipeline, QueryRecord, TOO_MANY, Terms,
-    answering::Answering,
+    Pipeline, QueryRecord, TOO_MANY,
+    answering::{Answering, Now},
     check,
-    later::{Later, Pending, judge},
+    later::{Later, judge},
     links::{links, name_servers_wanted},
     response_bytes_max,
     sought::{Elsewhere, Looked, Sought},
     special,
+    turn::Turn,
 };
 use crate::{
-    cache::{Entry, Front, Key, Life, Seconds},
+    cache::{Entry, Front, Key, Life},
     dns::{ExtendedError, HEADER_BYTES, Name, Query, Question, Rcode, Reject, RrType, Transport},
-    policy::{Asking, Foreseen, Needs, Pause, Policy},
-    resolve::{NameServersWanted, Security},
+    policy::{Asking, Foreseen, Needs, Policy},
+    resolve::Security,
     response::{self, Age, Blocked, Reply},
 };
-use arc_swap::Guard;
 use std::{
     net::{IpAddr, Ipv4Addr},
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -27,19 +27,6 @@ use tokio::sync::OwnedSemaphorePermit;
 
 /// Packets that are foreseen together at most: what is asked of memory for more falls out of the processor's cache again.
 pub const FORESEEN_MAX: usize = 32;
-
-/// What holds for all packets that are answered in one go: one policy, one time.
-pub struct Turn {
-    pub(super) policy: Guard<Option<Arc<Policy>>>,
-    pub(super) terms: Guard<Arc<Terms>>,
-    pub(super) pauses: Guard<Arc<Vec<Pause>>>,
-    /// Seconds since 1970 (UTC).
-    pub(super) now: i64,
-    /// The time by the cache's clock.
-    pub(super) seconds: Seconds,
-    /// `Finder::landings` as it began.
-    pub(super) landings: u64,
-}
 
 /// A packet that was read: who asks what. A place to be filled again and again.
 pub struct Asked {
@@ -54,18 +41,6 @@ pub struct Asked {
     /// What its answer is found by.
     hash: u64,
     foreseen: Foreseen,
-}
-
-/// What became of a packet at once.
-pub enum Now {
-    /// It is no query, and gets no answer.
-    Silent,
-    /// It gets no answer because a program says so.
-    Dropped,
-    /// The response is in the buffer.
-    Answered,
-    /// The answer must be looked for; its record is made then.
-    Later(Box<Pending>),
 }
 
 impl Default for Asked {
@@ -102,18 +77,6 @@ impl Asked {
 }
 
 impl Pipeline {
-    /// What holds for packets that are answered now.
-    pub fn turn(&self) -> Turn {
-        Turn {
-            policy: self.policy.load(),
-            terms: self.terms.load(),
-            pauses: self.pauses.current(),
-            now: (self.surroundings.now)(),
-            seconds: self.finder.seconds(),
-            landings: self.finder.landings(),
-        }
-    }
-
     /// What one of so many workers keeps for itself, to be handed in with each packet.
     pub fn front(&self, workers: usize) -> Front {
         self.finder.cache.front(workers)
@@ -241,7 +204,7 @@ impl Pipeline {
             {
                 return now;
             }
-            let sought = sought(query, query.question.name, wanted);
+            let sought = Sought::by(query, query.question.name, wanted);
             let looked = Looked { sought, entry: found.cloned(), landings: turn.landings };
             Elsewhere { aliases: Vec::new(), looked }
         };
@@ -331,12 +294,6 @@ impl Pipeline {
 fn key(query: &Query) -> Key<'_> {
     let Question { name, rr_type, .. } = &query.question;
     Key { name: name.as_wire(), rr_type: *rr_type, dnssec_ok: query.wants_dnssec(), cd: query.cd }
-}
-
-/// What a query asks for, of its own name or of one that this leads to.
-pub(super) fn sought(query: &Query, name: Name, name_servers: NameServersWanted) -> Sought {
-    let rr_type = query.question.rr_type;
-    Sought { name, rr_type, dnssec_ok: query.wants_dnssec(), cd: query.cd, name_servers }
 }
 
 /// Whether any rule of the policy looks at anything that a kept answer leads to. Found out once for each policy: the

@@ -3,7 +3,7 @@
 use super::CacheUse;
 use crate::{
     cache::{Entry, Key, Life},
-    dns::{Name, Record, RrType},
+    dns::{Name, Query, Record, RrType},
     resolve::{NameServersWanted, Resolution},
     response,
 };
@@ -44,6 +44,12 @@ pub struct Found {
 }
 
 impl Sought {
+    /// What a query asks for, of its own name or of one that this leads to.
+    pub fn by(query: &Query, name: Name, name_servers: NameServersWanted) -> Self {
+        let rr_type = query.question.rr_type;
+        Self { name, rr_type, dnssec_ok: query.wants_dnssec(), cd: query.cd, name_servers }
+    }
+
     pub fn key(&self) -> Key<'_> {
         Key { name: self.name.as_wire(), rr_type: self.rr_type, dnssec_ok: self.dnssec_ok, cd: self.cd }
     }

@@ -5,13 +5,14 @@
 //! triggers too, then over programs; what is still of fewer than k clients is left out. Days with fewer than k clients
 //! have no denominators, and are in none. `config/EXPORT.md` has the columns.
 //!
-//! What this can't do: hide that somebody is among k, or undo what the numbers of several exports tell together.
+//! Each day stands for itself, and what is told of the whole is a sum over days that are told: so an export of several
+//! days is that of each of them, and two that differ by a day tell no more than that day's. Of a program alone there is
+//! nothing in an export that isn't in that of all.
+//!
+//! What this can't do: hide that somebody is among k, or undo what exports by another k or of other servers tell
+//! together.
 
-use super::{
-    Context, Moment, Tally, csv, registrable,
-    tally::{Day, JudgedKey},
-    words::DAY,
-};
+use super::{Context, Moment, Tally, csv, registrable, tally::JudgedKey, words::DAY};
 use foldhash::{HashMap, HashMapExt as _, HashSet};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -19,7 +20,7 @@ use std::collections::BTreeMap;
 /// Clients that an aggregate has at least, if nothing else is said.
 pub const CLIENTS_MIN: u64 = 5;
 /// Raised when a column changes its meaning or goes.
-const SCHEMA: &str = "cleandns.export/1";
+const SCHEMA: &str = "cleandns.export/2";
 /// What stands for a value that is merged away.
 const MERGED: &str = "(fewer than k clients)";
 /// How often an aggregate is merged: once a level of [`Key::merged`].
@@ -38,7 +39,7 @@ pub struct Export {
     pub aggregates: Vec<Aggregate>,
 }
 
-/// What it is, and the denominators of the whole: 0 all of them if there are fewer than k clients.
+/// What it is, and sums over the days that are told.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Header {
     pub schema: &'static str,
@@ -51,15 +52,9 @@ pub struct Header {
     pub k: u64,
     /// How much of clients was kept: what a client is. Empty if that isn't known.
     pub privacy: Vec<String>,
-    /// Of the days with at least k clients: nobody can work out those of another.
     pub queries: u64,
-    pub names: u64,
-    pub clients: u64,
-    pub domains: u64,
-    /// Verdicts that are in no aggregate, because too few clients have a part in them even when merged. `None` if those
-    /// are fewer than k clients in all.
+    /// `None` if that of some day is.
     pub left_out: Option<u64>,
-    /// Queries that are in no aggregate, because there are too many names, clients or rules; they are in the denominators.
     pub without_room: u64,
 }
 
@@ -68,7 +63,18 @@ pub struct Header {
 pub struct DayTotals {
     pub day: String,
     pub queries: u64,
+    /// Asked for; `None`: there were too many in all to count them.
+    pub names: Option<u64>,
     pub clients: u64,
+    /// Registrable ones of these names.
+    pub domains: Option<u64>,
+    /// Verdicts that are in no aggregate, because too few clients have a part in them even when merged. `None` if those
+    /// are fewer than k clients in all, or if it is an export of one program: beside that of all it would tell what of
+    /// that program is merged with others.
+    pub left_out: Option<u64>,
+    /// Queries that are in no aggregate, because there are too many names, clients or rules; they are in the
+    /// denominators.
+    pub without_room: u64,
 }
 
 /// Verdicts with everything in common.
@@ -153,13 +159,12 @@ impl Tally {
             }
             open = small;
         }
-        let mut rest = Group::default();
-        open.into_values().for_each(|group| rest.absorb(group));
-        let is_told = rest.queries == 0 || rest.clients.len() as u64 >= k;
-        let left_out = is_told.then_some(rest.queries);
+        let mut rest: BTreeMap<i64, Group> = BTreeMap::new();
+        open.into_iter().for_each(|(key, group)| rest.entry(key.day).or_default().absorb(group));
+        let days = self.day_totals(k, &rest);
         Export {
-            header: self.header(context, k, left_out),
-            days: self.day_totals(k),
+            header: self.header(context, k, &days),
+            days,
             aggregates: kept.into_iter().map(|(key, group)| aggregate(key, &group)).collect(),
         }
     }
@@ -187,15 +192,7 @@ impl Tally {
         groups
     }
 
-    fn header(&self, context: &Context, k: u64, left_out: Option<u64>) -> Header {
-        let asked: HashSet<u32> = {
-            let judged = self.judged.keys().map(|key| key.name);
-            let asked = self.passed.keys().map(|(name, _)| *name).chain(judged);
-            asked.filter(|name| !self.names.text(*name).is_empty()).collect()
-        };
-        let domains: HashSet<&str> = asked.iter().map(|name| registrable(self.names.text(*name))).collect();
-        let clients = self.clients.texts().iter().filter(|client| !client.is_empty()).count() as u64;
-        let told = |number: u64| if clients >= k { number } else { 0 };
+    fn header(&self, context: &Context, k: u64, days: &[DayTotals]) -> Header {
         Header {
             schema: SCHEMA,
             from: Moment(context.from),
@@ -203,24 +200,49 @@ impl Tally {
             made_at: Moment(context.made_at),
             k,
             privacy: context.privacy.clone(),
-            queries: if k == 0 { self.sums.queries } else { self.days_of(k).map(|(_, day)| day.queries).sum() },
-            names: told(asked.len() as u64),
-            clients: told(clients),
-            domains: told(domains.len() as u64),
-            left_out,
-            without_room: told(self.beyond.queries),
+            queries: days.iter().map(|day| day.queries).sum(),
+            left_out: days.iter().map(|day| day.left_out).sum(),
+            without_room: days.iter().map(|day| day.without_room).sum(),
         }
     }
 
-    fn days_of(&self, k: u64) -> impl Iterator<Item = (&i64, &Day)> {
-        self.days.iter().filter(move |(_, day)| day.clients >= k)
-    }
-
-    fn day_totals(&self, k: u64) -> Vec<DayTotals> {
-        self.days_of(k)
-            .map(|(number, day)| DayTotals { day: shown_day(*number), queries: day.queries, clients: day.clients })
+    /// `rest`: what of each day is in no aggregate.
+    fn day_totals(&self, k: u64, rest: &BTreeMap<i64, Group>) -> Vec<DayTotals> {
+        let Some(days) = &self.days else { return Vec::new() };
+        let asked = days.names().map(|names| {
+            let mut domains: Vec<(i64, &str)> =
+                names.map(|(day, name)| (day, registrable(self.names.text(name)))).collect();
+            let names = by_day(&domains);
+            domains.sort_unstable();
+            domains.dedup();
+            (names, by_day(&domains))
+        });
+        let is_of_one = self.filter.program.is_some() && k > 1;
+        let left_out = |day: i64| match rest.get(&day) {
+            _ if is_of_one => None,
+            None => Some(0),
+            Some(rest) => Some(rest.queries).filter(|_| rest.clients.len() as u64 >= k),
+        };
+        let of = |counts: &BTreeMap<i64, u64>, day: i64| counts.get(&day).copied().unwrap_or(0);
+        days.of(k)
+            .map(|(number, day)| DayTotals {
+                day: shown_day(number),
+                queries: day.queries,
+                names: asked.as_ref().map(|(names, _)| of(names, number)),
+                clients: day.clients,
+                domains: asked.as_ref().map(|(_, domains)| of(domains, number)),
+                left_out: left_out(number),
+                without_room: day.without_room,
+            })
             .collect()
     }
+}
+
+/// How many of them each day has.
+fn by_day<T>(all: &[(i64, T)]) -> BTreeMap<i64, u64> {
+    let mut counts = BTreeMap::new();
+    all.iter().for_each(|(day, _)| *counts.entry(*day).or_default() += 1);
+    counts
 }
 
 fn shown_day(day: i64) -> String {
@@ -251,22 +273,24 @@ impl Export {
         text
     }
 
-    /// The same as CSV (RFC 4180), guarded against formulas; what only the header has stands in `note`.
+    /// The same as CSV (RFC 4180), guarded against formulas; what has no column stands in `note`.
     pub fn csv(&self) -> String {
-        let Header { schema, from, to, made_at, k, privacy, domains, without_room, .. } = &self.header;
-        let left_out = self.header.left_out.map_or_else(|| "fewer than k clients".to_owned(), |left| left.to_string());
+        let shown = |number: Option<u64>| number.map_or_else(String::new, |number| number.to_string());
+        let left = |left_out: Option<u64>| left_out.map_or_else(|| "not told".to_owned(), |left| left.to_string());
+        let Header { schema, from, to, made_at, k, privacy, queries, left_out, without_room } = &self.header;
         let note = format!(
-            "schema={schema}; from={from}; to={to}; made_at={made_at}; k={k}; privacy={}; domains={domains}; \
-             left_out={left_out}; without_room={without_room}",
-            privacy.join(" ")
+            "schema={schema}; from={from}; to={to}; made_at={made_at}; k={k}; privacy={}; left_out={}; \
+             without_room={without_room}",
+            privacy.join(" "),
+            left(*left_out)
         );
-        let numbers = [self.header.queries, self.header.names, self.header.clients].map(|number| number.to_string());
-        let [queries, names, clients] = &numbers;
         let mut text = csv::record(COLUMNS);
-        text += &csv::record(["header", "", "", "", "", "", "", "", queries, names, clients, &note]);
-        for DayTotals { day, queries, clients } in &self.days {
-            let [queries, clients] = [queries, clients].map(u64::to_string);
-            text += &csv::record(["day", day, "", "", "", "", "", "", &queries, "", &clients, ""]);
+        text += &csv::record(["header", "", "", "", "", "", "", "", &queries.to_string(), "", "", &note]);
+        for DayTotals { day, queries, names, clients, domains, left_out, without_room } in &self.days {
+            let domains = domains.map_or_else(|| "not counted".to_owned(), |domains| domains.to_string());
+            let note = format!("domains={domains}; left_out={}; without_room={without_room}", left(*left_out));
+            let [queries, names, clients] = [Some(*queries), *names, Some(*clients)].map(shown);
+            text += &csv::record(["day", day, "", "", "", "", "", "", &queries, &names, &clients, &note]);
         }
         for row in &self.aggregates {
             let [queries, names, clients] = [row.queries, row.names, row.clients].map(|number| number.to_string());

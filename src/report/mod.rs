@@ -6,7 +6,7 @@
 //!              └ tops → Tops: the first rows alone, for pages
 //! ```
 //!
-//! - `tally` collects; `time_line` what was when; `intern` makes texts numbers.
+//! - `tally` collects; `time_line` what was when, `days` what each day had; `intern` makes texts numbers.
 //! - `kinds` counts by group, type and transport; `never` names rules that never hit.
 //! - `breakdown` groups cells by program, service, list, rule, domain and client; `finish` makes rows of the groups.
 //! - `collateral`: what shares aliases and addresses with names that are hit; retries.
@@ -17,6 +17,7 @@
 mod breakdown;
 mod collateral;
 mod csv;
+mod days;
 mod export;
 mod finish;
 pub mod form;

@@ -3,6 +3,7 @@
 
 use super::{
     collateral::{Answers, Retries},
+    days::Days,
     intern::Interner,
     kinds,
     time_line::Minutes,
@@ -13,8 +14,8 @@ use crate::{
     query::CacheUse,
     query_log::{Fate, Lead, Row, Said, Seen, Verdicts},
 };
-use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
-use std::{collections::BTreeMap, hash::Hash, sync::Arc};
+use foldhash::{HashMap, HashMapExt as _};
+use std::{hash::Hash, sync::Arc};
 
 /// Names kept at most, each about a hundred octets.
 const NAMES_MAX: usize = 1_500_000;
@@ -29,10 +30,6 @@ const VERDICTS_MAX: usize = 500_000;
 const PASSED_CELLS_MAX: usize = 3_000_000;
 /// The same with day and verdicts, of queries that somebody said something of.
 const JUDGED_CELLS_MAX: usize = 1_000_000;
-/// Days counted by themselves at most: ten years.
-const DAYS_MAX: usize = 3660;
-/// Pairs of day and client kept at most.
-const DAY_CLIENTS_MAX: usize = 2_000_000;
 
 /// Which queries a report is about, of those that it is given.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -43,7 +40,8 @@ pub struct Filter {
     pub client: Option<String>,
 }
 
-/// Counts rows; [`finish`](Self::finish) makes a report of them and [`export`](Self::export) an export.
+/// Counts rows; [`finish`](Self::finish) makes a report of them, and [`export`](Self::export) an export of one that
+/// counts [by day](Self::by_day) too.
 pub struct Tally {
     pub(super) filter: Filter,
     /// Names asked, and aliases that they lead to.
@@ -54,8 +52,7 @@ pub struct Tally {
     pub(super) passed: HashMap<(u32, u32), Cell>,
     pub(super) judged: HashMap<JudgedKey, Cell>,
     pub(super) minutes: Minutes,
-    pub(super) days: BTreeMap<i64, Day>,
-    day_clients: HashSet<(i64, u32)>,
+    pub(super) days: Option<Days>,
     pub(super) sums: Sums,
     pub(super) kinds: kinds::Counts,
     pub(super) answers: Answers,
@@ -84,13 +81,6 @@ pub(super) struct Cell {
     pub last: i64,
 }
 
-/// A day's denominators.
-#[derive(Default)]
-pub(super) struct Day {
-    pub queries: u64,
-    pub clients: u64,
-}
-
 /// Sums over all queries.
 #[derive(Default)]
 pub(super) struct Sums {
@@ -109,7 +99,6 @@ pub(super) struct Sums {
 #[derive(Default)]
 pub(super) struct Beyond {
     pub queries: u64,
-    pub day_clients: u64,
 }
 
 /// All different verdicts.
@@ -134,14 +123,18 @@ impl Tally {
             passed: HashMap::new(),
             judged: HashMap::new(),
             minutes: Minutes::new(),
-            days: BTreeMap::new(),
-            day_clients: HashSet::new(),
+            days: None,
             sums: Sums::default(),
             kinds: kinds::Counts::default(),
             answers: Answers::new(),
             retries: Retries::new(),
             beyond: Beyond::default(),
         }
+    }
+
+    /// One for an export.
+    pub fn by_day(filter: Filter) -> Self {
+        Self { days: Some(Days::new()), ..Self::new(filter) }
     }
 
     /// Counts a row. Those of one client have to come in the order of time, or retries are missed.
@@ -158,8 +151,11 @@ impl Tally {
         self.sums.add(row, fate, dropped, count);
         self.minutes.add(first, seen.last, fate, count);
         self.kinds.add(seen, fate);
-        if self.keep(seen, fate, opinion).is_none() {
+        let day = first.div_euclid(DAY);
+        let has_day = self.days.as_mut().is_none_or(|days| days.add(day, count));
+        if !has_day || self.keep(seen, day, fate, opinion).is_none() {
             self.beyond.queries += count;
+            self.days.iter_mut().for_each(|days| days.lack_room(day, count));
         }
     }
 
@@ -179,13 +175,15 @@ impl Tally {
     }
 
     /// Puts a row into its cell; `None` if there is no room.
-    fn keep(&mut self, seen: &Seen<'_>, fate: Fate, opinion: Option<u32>) -> Option<()> {
+    fn keep(&mut self, seen: &Seen<'_>, day: i64, fate: Fate, opinion: Option<u32>) -> Option<()> {
         let Seen { row, count, first, last, .. } = *seen;
         let names_max = if fate == Fate::Passed { NAMES_PASSED_MAX } else { NAMES_MAX };
         let name = self.names.id(&row.name, names_max)?;
         let client = self.clients.id(&row.client, CLIENTS_MAX)?;
-        let day = first.div_euclid(DAY);
-        self.count_day(day, client, count)?;
+        if let Some(days) = &mut self.days {
+            let known = |id: u32, text: &str| Some(id).filter(|_| !text.is_empty());
+            days.note(day, known(client, &row.client), known(name, &row.name));
+        }
         let bypass = if row.bypass { count } else { 0 };
         let cell = Cell { queries: count, bypass, first, last: last.max(first) };
         // An exception that nothing is blocked without has matched all the same.
@@ -198,21 +196,6 @@ impl Tally {
         self.answers.add(name, &row.aliases, &row.addresses, &mut self.names);
         if fate == Fate::Blocked {
             self.retries.add((client, name, row.rr_type), seen);
-        }
-        Some(())
-    }
-
-    fn count_day(&mut self, day: i64, client: u32, count: u64) -> Option<()> {
-        if self.days.len() >= DAYS_MAX && !self.days.contains_key(&day) {
-            return None;
-        }
-        let counts = self.days.entry(day).or_default();
-        counts.queries += count;
-        if self.day_clients.len() < DAY_CLIENTS_MAX {
-            counts.clients +=
-                u64::from(!self.clients.text(client).is_empty() && self.day_clients.insert((day, client)));
-        } else if !self.day_clients.contains(&(day, client)) {
-            self.beyond.day_clients += 1;
         }
         Some(())
     }

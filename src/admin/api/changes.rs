@@ -17,7 +17,7 @@ use super::{
     asked::{Body, Nothing, Number, Query, Try},
     openapi::{self, Operation, change},
 };
-use crate::config::overlay::{OwnBlock, OwnException};
+use crate::config::overlay::{Numbered, OwnBlock, OwnException};
 use axum::{
     Json, Router,
     extract::{Path, State},
@@ -38,9 +38,9 @@ pub fn routes() -> Router<AdminState> {
         .route("/api/v1/modes", put(put_mode).delete(unset_mode))
         .route("/api/v1/schedules", put(set_schedule))
         .route("/api/v1/exceptions", get(exceptions).post(except))
-        .route("/api/v1/exceptions/{id}", patch(change_exception).delete(remove_exception))
+        .route("/api/v1/exceptions/{id}", patch(change_exception).delete(remove::<OwnException>))
         .route("/api/v1/blocks", get(blocks).post(block))
-        .route("/api/v1/blocks/{id}", patch(change_block).delete(remove_block))
+        .route("/api/v1/blocks/{id}", patch(change_block).delete(remove::<OwnBlock>))
         .route("/api/v1/changes/{change}/undo", post(undo_change))
         .route("/api/v1/overlay", get(overlay))
 }
@@ -271,13 +271,14 @@ async fn change_exception(
     told(state.desk.except(&who, Some(&id), asked, dry_run).await, dry_run, false)
 }
 
-async fn remove_exception(
+/// Removes something that is called by a number.
+pub async fn remove<T: Numbered>(
     State(state): State<AdminState>,
     Operator(who): Operator,
     Path(id): Path<String>,
     Query(Try { dry_run }): Query<Try>,
 ) -> Response {
-    told(state.desk.remove::<OwnException>(&who, &id, dry_run).await, dry_run, false)
+    told(state.desk.remove::<T>(&who, &id, dry_run).await, dry_run, false)
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -306,15 +307,6 @@ async fn change_block(
     Body(asked): Body<BlockAsked>,
 ) -> Response {
     told(state.desk.block(&who, Some(&id), asked, dry_run).await, dry_run, false)
-}
-
-async fn remove_block(
-    State(state): State<AdminState>,
-    Operator(who): Operator,
-    Path(id): Path<String>,
-    Query(Try { dry_run }): Query<Try>,
-) -> Response {
-    told(state.desk.remove::<OwnBlock>(&who, &id, dry_run).await, dry_run, false)
 }
 
 #[derive(Deserialize, JsonSchema)]

@@ -14,7 +14,7 @@ use super::super::{
 };
 use super::{
     asked::{Body, Nothing, Query, Try},
-    changes::{MADE, lasting, told},
+    changes::{MADE, lasting, remove, told},
     openapi::{self, Operation},
 };
 use crate::config::overlay::OwnLetThrough;
@@ -34,7 +34,7 @@ pub fn routes() -> Router<AdminState> {
         .route("/api/v1/lists/{program}/{list}/diff", get(the_diff))
         .route("/api/v1/lists/{program}/{list}/held", get(the_held))
         .route("/api/v1/let-through", get(all_let_through).post(let_rules_through))
-        .route("/api/v1/let-through/{id}", delete(hold_back_again))
+        .route("/api/v1/let-through/{id}", delete(remove::<OwnLetThrough>))
         .route("/api/v1/lists/rollback", post(roll_list_back))
         .route("/api/v1/lists/release", post(release_list))
 }
@@ -159,15 +159,6 @@ async fn let_rules_through(
     Body(asked): Body<LetThroughAsked>,
 ) -> Response {
     told(let_through(&state, &who, &asked, dry_run).await, dry_run, true)
-}
-
-async fn hold_back_again(
-    State(state): State<AdminState>,
-    Operator(who): Operator,
-    Path(id): Path<String>,
-    Query(Try { dry_run }): Query<Try>,
-) -> Response {
-    told(state.desk.remove::<OwnLetThrough>(&who, &id, dry_run).await, dry_run, false)
 }
 
 async fn roll_list_back(

@@ -7,13 +7,15 @@
 mod comparing;
 pub mod csrf;
 mod limits;
+mod role;
 pub mod sessions;
 pub mod token;
 pub mod users;
 pub mod who;
 
 pub use limits::network;
-pub use who::{By, Operator, Reader, Role, Who};
+pub use role::Role;
+pub use who::{By, Operator, Reader, Who};
 
 use crate::config::Admin;
 use arc_swap::ArcSwap;

@@ -5,7 +5,7 @@ use super::{
         AdminState,
         auth::Who,
         problem::{Kind, Refusal},
-        view::{diff::named, list::of_state},
+        view::{diff::named, lists::of_state},
     },
     desk::{Done, Target, Wish},
 };

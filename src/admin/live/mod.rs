@@ -8,5 +8,6 @@ mod tail;
 
 pub use minutes::{DAY_SECONDS, Minutes, time_line};
 pub use names::Names;
-pub use recorded::{Recorded, Unread};
+pub use recorded::Recorded;
+pub use reports::Unread;
 pub use tail::{Tail, Tails, Told};

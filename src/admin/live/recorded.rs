@@ -1,6 +1,6 @@
 //! The database of queries, for whoever looks: opened for each look, and by few at once.
 
-use super::reports::{Reports, Wanted};
+use super::reports::{Reports, Unread, Wanted};
 use crate::{
     query_log::sqlite::{ReadError, Reader},
     report::{Filter, Tally, Tops},
@@ -27,28 +27,6 @@ pub struct Recorded {
     settings: Arc<Settings>,
     looks: Arc<Semaphore>,
     reports: Reports,
-}
-
-/// Why nothing can be read.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum Unread {
-    #[error("nothing is recorded: [query_log] is off, or there is no state folder")]
-    Nowhere,
-    #[error("nothing is recorded yet")]
-    NotYet,
-    #[error("it takes long to count; look again in a minute")]
-    Coming,
-    #[error("{0}")]
-    Fault(String),
-}
-
-impl From<ReadError> for Unread {
-    fn from(error: ReadError) -> Self {
-        match error {
-            ReadError::None(_) => Self::NotYet,
-            other => Self::Fault(other.to_string()),
-        }
-    }
 }
 
 impl Recorded {

@@ -1,7 +1,7 @@
 //! What is counted over all that is recorded, kept for a while: who looks again sees the same numbers, and to look again
 //! and again costs no more than to look once.
 
-use super::Unread;
+use crate::query_log::sqlite::ReadError;
 use std::{
     any::Any,
     collections::BTreeSet,
@@ -55,6 +55,28 @@ pub struct Wanted {
     pub fresh_for: Duration,
     /// How long one waits for it if there is none.
     pub within: Duration,
+}
+
+/// Why nothing can be read.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Unread {
+    #[error("nothing is recorded: [query_log] is off, or there is no state folder")]
+    Nowhere,
+    #[error("nothing is recorded yet")]
+    NotYet,
+    #[error("it takes long to count; look again in a minute")]
+    Coming,
+    #[error("{0}")]
+    Fault(String),
+}
+
+impl From<ReadError> for Unread {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::None(_) => Self::NotYet,
+            other => Self::Fault(other.to_string()),
+        }
+    }
 }
 
 impl Reports {

@@ -147,7 +147,7 @@ pub async fn one(
 pub async fn again(state: &AdminState, reader: Reader, list: &str, refusal: Refusal, beside: Beside) -> Response {
     let status = refusal.kind.status();
     let list = list.split_once('/').unwrap_or((list, ""));
-    let is_there = super::super::view::list::of_state(state, list.0, list.1, |_| ()).is_some();
+    let is_there = super::super::view::lists::of_state(state, list.0, list.1, |_| ()).is_some();
     if !is_there {
         return refusal.into_response();
     }

@@ -2,7 +2,7 @@
 
 use super::{
     super::{AdminState, live::Unread},
-    list::of_state,
+    lists::of_state,
     moment, recorded_until,
     tried::Tried,
 };

@@ -4,7 +4,7 @@
 use super::{
     super::AdminState,
     diff::{AskedView, DiffError, Measured, ONE_AT_A_TIME, SideView, hours_of, measured, told_max},
-    list::of_state,
+    lists::of_state,
 };
 use crate::{
     config::{

@@ -3,12 +3,12 @@
 use super::{
     super::AdminState,
     held::{LetThroughView, let_through},
-    lists::{DAY_HOURS, Decided, ListView, WEEK_HOURS, one as one_list},
+    lists::{DAY_HOURS, Decided, ListView, WEEK_HOURS, of_state, one as one_list},
     moment,
     tops::counts,
 };
 use crate::{
-    lists::{Kept, ListState, kept, shown_version},
+    lists::{Kept, kept, shown_version},
     policy::Policy,
     report::{self, Moment, QuietRule, Tops},
 };
@@ -99,12 +99,6 @@ pub async fn whole(state: &AdminState, program: &str, name: &str) -> Option<Whol
         WholeList { list, hits, never_hit, versions, let_through }
     });
     looking.await.ok()
-}
-
-/// Something of the state of a list.
-pub fn of_state<T>(state: &AdminState, program: &str, name: &str, what: impl FnOnce(&ListState) -> T) -> Option<T> {
-    let status = state.health.published.status.load();
-    status.lists.iter().find(|own| own.program == program && own.name == name).map(what)
 }
 
 /// The texts of a list, the last that came first. It reads a folder.

@@ -184,6 +184,12 @@ pub fn with_hits(state: &AdminState) -> (ListsView, Vec<Hits>) {
     (view, hits)
 }
 
+/// Something of the state of a list.
+pub fn of_state<T>(state: &AdminState, program: &str, name: &str, what: impl FnOnce(&ListState) -> T) -> Option<T> {
+    let status = state.health.published.status.load();
+    status.lists.iter().find(|own| own.program == program && own.name == name).map(what)
+}
+
 /// The list of a program by its name, if there is one. Names are unique within a program.
 pub fn one(state: &AdminState, program: &str, name: &str) -> Option<OneList> {
     let (view, hits) = with_hits(state);

@@ -2,7 +2,8 @@
 
 use super::{
     super::{
-        Config, DEFAULT_GROUP, Exception, Group, LetThrough, ListSource, Location, Pin, Problem, Problems, Program,
+        Config, DEFAULT_GROUP, Exception, Group, LetThrough, ListName, ListSource, Location, Pin, Problem, Problems,
+        Program,
         file::text::{end_of_day, exception_name, name, schedule},
     },
     Entry, FILE_NAME, Key, Overlay, OwnBlock, OwnException, OwnLetThrough, OwnPin,
@@ -164,9 +165,8 @@ impl<'a> Laying<'a> {
         if self.program(program).is_none() {
             return self.rest(key, "program", program);
         }
-        let (program, list) = (program.to_owned(), list.to_owned());
-        let pin = Pin { program, list, version: own.number(), reason: own.reason.clone(), place: place(key) };
-        self.config.pins.push(pin);
+        let list = ListName { program: program.to_owned(), list: list.to_owned() };
+        self.config.pins.push(Pin { list, version: own.number(), reason: own.reason.clone(), place: place(key) });
     }
 
     /// Likewise.
@@ -178,8 +178,7 @@ impl<'a> Laying<'a> {
         }
         let names: Result<Vec<_>, String> = own.names.iter().map(|own| name(own)).collect();
         self.config.let_through.push(LetThrough {
-            program: program.to_owned(),
-            list: list.to_owned(),
+            list: ListName { program: program.to_owned(), list: list.to_owned() },
             names: names.map_err(|message| problem(key, message))?,
             place: place(key),
         });

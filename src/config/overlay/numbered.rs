@@ -3,7 +3,7 @@
 use super::{Entry, Key, OwnBlock, OwnException, OwnLetThrough};
 
 /// An entry that is called by a number: `e7`, `b7`, `l7`.
-pub trait Numbered: Sized + Clone {
+pub trait Numbered: Sized + Clone + Send + 'static {
     /// The word for it, also in the audit log and in keys.
     const WORD: &'static str;
     /// Before its number.

@@ -169,10 +169,7 @@ fn rules_are_let_through_in_a_list() {
     assert_eq!(Overlay::read(&own.to_string()), Ok(own.clone()));
     let applied = own.apply(config(), 0).unwrap();
     let laid = &applied.config.let_through[0];
-    assert_eq!(
-        (applied.config.let_through.len(), laid.program.as_str(), laid.list.as_str()),
-        (1, "b", "folder/b.list")
-    );
+    assert_eq!((applied.config.let_through.len(), laid.list.to_string()), (1, "b/folder/b.list".to_owned()));
     assert_eq!(laid.names, ["zip", "co.uk"].map(|name| name.parse::<Name>().unwrap()));
     assert_eq!(laid.place, "overlay.toml:l2");
     assert_eq!(resting(&applied), ["overlay.toml:l3: there is no program z"]);
@@ -194,7 +191,7 @@ fn a_list_is_pinned_at_a_version() {
     }
     let Applied { config, resting, .. } = applied(text);
     let pin = &config.pins[0];
-    assert_eq!((config.pins.len(), pin.program.as_str(), pin.list.as_str()), (1, "b", "folder/b.list"));
+    assert_eq!((config.pins.len(), pin.list.to_string()), (1, "b/folder/b.list".to_owned()));
     assert_eq!((pin.version, pin.reason.as_str()), (0x77ae_1290_c3d4_e5f6, "rolled \"back\""));
     assert_eq!(pin.place, "overlay.toml: pin/b/folder/b.list");
     assert_eq!(resting[0].why, "overlay.toml: pin/z/z.list: there is no program z");

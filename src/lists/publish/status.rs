@@ -2,7 +2,7 @@
 
 use super::Lists;
 use crate::{
-    config::Config,
+    config::{Config, ListName},
     lists::{
         catalog::{Entry, ListPath, Manner, Pinned},
         spec,
@@ -167,9 +167,9 @@ impl Lists {
 
     /// What configuration and pages call each list of the catalog: its program and its name. `None`: it is of an exception of the
     /// owner's.
-    pub(super) fn called<'c>(&self, config: &'c Config) -> Vec<Option<(&'c str, String)>> {
-        let called = |(entry, name): (&Entry, String)| match entry.role {
-            Role::Program(program) => Some((config.programs[program].name.as_str(), name)),
+    pub(super) fn called(&self) -> Vec<Option<ListName>> {
+        let called = |(entry, list): (&Entry, String)| match entry.role {
+            Role::Program(program) => Some(ListName { program: self.config.programs[program].name.clone(), list }),
             Role::Owner(_) => None,
         };
         self.catalog.entries().iter().zip(self.names()).map(called).collect()
@@ -237,13 +237,11 @@ impl Lists {
         if pins.is_empty() && let_through.is_empty() {
             return Vec::new();
         }
-        let called = self.called(&self.config);
-        let is_there =
-            |program: &str, list: &str| called.iter().flatten().any(|(own, name)| *own == program && name == list);
-        let pins = pins.iter().map(|own| (&own.place, &own.program, &own.list));
-        let let_through = let_through.iter().map(|own| (&own.place, &own.program, &own.list));
-        let gone = pins.chain(let_through).filter(|(_, program, list)| !is_there(program, list));
-        gone.map(|(place, program, list)| (place.clone(), format!("{program}/{list}"))).collect()
+        let called = self.called();
+        let pins = pins.iter().map(|own| (&own.place, &own.list));
+        let let_through = let_through.iter().map(|own| (&own.place, &own.list));
+        let gone = pins.chain(let_through).filter(|(_, list)| !called.iter().flatten().any(|own| own == *list));
+        gone.map(|(place, list)| (place.clone(), list.to_string())).collect()
     }
 
     pub(super) fn unknown_services(&self) -> Vec<String> {

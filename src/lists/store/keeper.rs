@@ -3,6 +3,7 @@
 use super::{
     super::read::{ReadFailure, Reading, read},
     Download, Held, Job, Keeping, TextAt,
+    pinned::pinned_now,
     places::{DOWNLOAD_ENDING, beside, place_of_embedded, place_of_file},
     versions,
 };
@@ -87,7 +88,8 @@ impl Keeper {
             Err(error) if error.kind() == io::ErrorKind::NotFound => false,
             kept => kept?,
         };
-        if is_new { versions::evict(&place, &self.held) } else { Ok(()) }
+        let pinned = || self.folder.parent().map(pinned_now).unwrap_or_default();
+        if is_new { versions::evict(&place, &self.held, &pinned) } else { Ok(()) }
     }
 
     /// Makes a copy of the list at `path`.

@@ -123,11 +123,12 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
     to.sync_all()
 }
 
-/// Removes what is too much of the list whose copy lies at `place`, and of all.
-pub(super) fn evict(place: &Path, held: &Held) -> io::Result<()> {
+/// Removes what is too much of the list whose copy lies at `place`, and of all. `pinned`: the versions that any list is
+/// to be held at right now, as far as it is written down; asked when something is about to go.
+pub(super) fn evict(place: &Path, held: &Held, pinned: &dyn Fn() -> HashSet<u64>) -> io::Result<()> {
     let may_go = |kept: &Kept| !held.contains(&(place.to_owned(), kept.version));
     for old in kept(place).into_iter().skip(VERSIONS_MAX).filter(may_go) {
-        fs::remove_file(old.path)?;
+        remove(&old, pinned)?;
     }
     let Some(folder) = place.parent() else { return Ok(()) };
     let mut all = all_kept(folder, |_| true)?;
@@ -146,17 +147,37 @@ pub(super) fn evict(place: &Path, held: &Held) -> io::Result<()> {
         if bytes <= VERSIONS_BYTES_MAX {
             break;
         }
-        fs::remove_file(&old.path)?;
-        bytes -= old.bytes;
+        if remove(old, pinned)? {
+            bytes -= old.bytes;
+        }
     }
     Ok(())
+}
+
+/// Removes a text, unless a list is to be held at it since a moment ago. True if it is gone.
+fn remove(old: &Kept, pinned: &dyn Fn() -> HashSet<u64>) -> io::Result<bool> {
+    if pinned().contains(&old.version) {
+        return Ok(false);
+    }
+    let aside = whole::unfinished(&old.path);
+    match fs::rename(&old.path, &aside) {
+        // The other process that runs on this folder has removed it.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+        renamed => renamed?,
+    }
+    // Who wrote it down before it went out of sight has it back. Who did after that finds that it isn't kept.
+    match pinned().contains(&old.version) {
+        true => fs::rename(&aside, &old.path)?,
+        false => fs::remove_file(&aside)?,
+    }
+    Ok(!old.path.exists())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::lists::read::version_of;
-    use std::time::Duration;
+    use std::{cell::Cell, time::Duration};
 
     /// Has a text kept that came so many seconds after 1970.
     fn keep_text(place: &Path, text: &str, rules: usize, second: u64) -> u64 {
@@ -215,10 +236,36 @@ mod tests {
         let all: Vec<u64> =
             (0..8).map(|number| keep_text(&place, &format!("text {number}"), 1, 100 + number)).collect();
         let held = Held::from([(place.clone(), all[1])]);
-        evict(&place, &held).unwrap();
+        evict(&place, &held, &HashSet::new).unwrap();
         assert_eq!(versions(&place), [all[7], all[6], all[5], all[4], all[3], all[1]]);
-        evict(&place, &Held::new()).unwrap();
+        evict(&place, &Held::new(), &HashSet::new).unwrap();
         assert_eq!(versions(&place).len(), VERSIONS_MAX);
+    }
+
+    /// Another process pins a text that this one doesn't know to be held: before it is looked at, or when it has just
+    /// gone out of sight.
+    #[test]
+    fn a_text_that_is_pinned_meanwhile_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("a.list.0011223344556677.last-good");
+        for pinned_at_look in 0..2 {
+            let first = 10 * pinned_at_look;
+            let all: Vec<u64> = (first..first + 7)
+                .map(|number| keep_text(&place, &format!("text {number}"), 1, 100 + number))
+                .collect();
+            let looks = Cell::new(0);
+            let pinned = || -> HashSet<u64> {
+                let pinned = if looks.get() >= pinned_at_look { vec![all[1]] } else { vec![] };
+                looks.set(looks.get() + 1);
+                HashSet::from_iter(pinned)
+            };
+            evict(&place, &Held::new(), &pinned).unwrap();
+            assert_eq!(versions(&place), [all[6], all[5], all[4], all[3], all[2], all[1]], "{pinned_at_look}");
+            evict(&place, &Held::new(), &HashSet::new).unwrap();
+            assert_eq!(versions(&place).len(), VERSIONS_MAX);
+            let names = fs::read_dir(folder.path()).unwrap().map(|item| item.unwrap().path());
+            assert!(names.into_iter().all(|path| !whole::is_unfinished(&path)), "nothing is left aside");
+        }
     }
 
     #[test]
@@ -237,7 +284,7 @@ mod tests {
         for (place, version) in [(&b, 1), (&a, 1), (&a, 2), (&a, 3), (&a, 4)] {
             put(place, version);
         }
-        evict(&a, &Held::from([(a.clone(), 1)])).unwrap();
+        evict(&a, &Held::from([(a.clone(), 1)]), &HashSet::new).unwrap();
         assert_eq!((versions(&a), versions(&b)), (vec![4, 1], vec![1]), "the last of each list, and what is held");
     }
 

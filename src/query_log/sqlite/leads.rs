@@ -1,6 +1,6 @@
 //! Where names led, as far as it is kept: in pieces, in the order of names.
 
-use super::upkeep::PIECE_ROWS;
+use super::PIECE_ROWS;
 use rusqlite::{Connection, Transaction, TransactionBehavior::Immediate, params};
 
 /// Leads that are looked at in one transaction.

@@ -33,6 +33,8 @@ const SCHEMA_VERSION: i64 = 3;
 const WITHOUT_PARTS: i64 = 2;
 /// How many numbers of `parts` an hour has.
 const HOUR_PARTS: i64 = 1 << 31;
+/// Rows that go in one transaction.
+const PIECE_ROWS: i64 = 5_000;
 /// How long one waits for another that writes.
 const BUSY_WITHIN: Duration = Duration::from_secs(10);
 /// Files that can't be used and are kept.

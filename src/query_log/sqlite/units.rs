@@ -2,7 +2,7 @@
 //!
 //! All of it goes in pieces, each in a transaction of its own. While a part of an hour or day is gone, nobody reads the rest.
 
-use super::{HOUR_PARTS, upkeep::PIECE_ROWS};
+use super::{HOUR_PARTS, PIECE_ROWS};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior::Immediate, params};
 
 /// No hour is so late, and its parts have numbers yet.

@@ -8,7 +8,7 @@
 //! hundredths of a second.
 
 use super::{
-    DAY_MICROS, HOUR_MICROS, Limits, MINUTE_MICROS,
+    DAY_MICROS, HOUR_MICROS, Limits, MINUTE_MICROS, PIECE_ROWS,
     bounds::used,
     fold, leads, sieve,
     sums::{Sums, merge, roll},
@@ -17,8 +17,6 @@ use super::{
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior::Immediate, params};
 use std::time::Duration;
 
-/// Rows that go in one transaction.
-pub(super) const PIECE_ROWS: i64 = 5_000;
 /// What rows take at least before sums go, as a part of the octets allowed, and what one takes.
 const ROWS_PART: u64 = 4;
 const ROW_BYTES: u64 = 150;

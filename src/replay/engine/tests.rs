@@ -9,7 +9,7 @@ use crate::{
         parse::{Options, parse},
     },
     query_log::Privacy,
-    replay::input::{Around, DNS_PORT, Opened, Place, open},
+    replay::input::{Around, Opened, Place, open},
 };
 use proptest::prelude::*;
 use std::{borrow::Cow, collections::BTreeMap, io::Cursor};
@@ -233,7 +233,7 @@ fn the_first_rows_and_the_first_reasons() {
     (0..40).for_each(|at| text.push_str(&format!("n{at}.b.example A\n").repeat(at + 1)));
     (0..30).for_each(|at| text.push_str(&format!("{}\n", "x".repeat(at + 1))));
     text.push_str("a..b A\n");
-    let clock = Around { now: NOW, zone: crate::policy::Zone::utc(), dns_port: DNS_PORT };
+    let clock = Around::utc(NOW);
     let Opened { mut source, format, .. } = open(Cursor::new(text), None, None, &clock).unwrap();
     let mut comparison = Comparison::new(Before::Nothing, policy(&[(Mode::Enforce, "b.example")], vec![]), NOW);
     comparison.run(&mut *source, &mut |_| {}).unwrap();
@@ -353,7 +353,7 @@ proptest! {
         }).collect();
         let judge = || policy(&programs, owner.clone());
         let log: String = queries.iter().map(|query| logged(&judge(), query, &privacy)).collect();
-        let clock = Around { now: NOW, zone: crate::policy::Zone::utc(), dns_port: DNS_PORT };
+        let clock = Around::utc(NOW);
         for before in [Before::Recorded, Before::Policy(judge())] {
             let Opened { mut source, format, .. } = open(Cursor::new(log.clone()), None, None, &clock).unwrap();
             prop_assert_eq!(format, Format::Ours);

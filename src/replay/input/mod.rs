@@ -267,6 +267,14 @@ pub struct Around {
     pub dns_port: u16,
 }
 
+#[cfg(test)]
+impl Around {
+    /// As tests mostly have it.
+    pub fn utc(now: i64) -> Self {
+        Self { now, zone: Zone::utc(), dns_port: DNS_PORT }
+    }
+}
+
 /// A file that can be read.
 pub struct Opened {
     pub format: Format,

@@ -110,9 +110,8 @@ mod tests {
     use super::*;
     use crate::{
         dns::{RrType, Transport},
-        policy::Zone,
         query_log::{JsonRow, Said, Verdicts},
-        replay::input::{Around, DNS_PORT, Opened, open},
+        replay::input::{Around, Opened, open},
     };
     use std::{io::Cursor, sync::Arc};
 
@@ -160,7 +159,7 @@ mod tests {
         }
         for row in rows {
             let line = serde_json::to_vec(&JsonRow::of(&row, "here")).unwrap();
-            let clock = Around { now: 0, zone: Zone::utc(), dns_port: DNS_PORT };
+            let clock = Around::utc(0);
             let Opened { mut source, .. } = open(Cursor::new(line), None, None, &clock).unwrap();
             let (mut of_line, mut of_row) = (Asked::default(), Asked::default());
             let step = source.advance(&mut of_line).unwrap();

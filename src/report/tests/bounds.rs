@@ -9,7 +9,7 @@ use crate::{
 #[test]
 fn numbers_of_any_size_do_no_harm() {
     let rows = traffic(67, 50, 3);
-    let mut tally = Tally::new(Filter::default());
+    let mut tally = Tally::by_day(Filter::default());
     for (row, (first, last)) in
         rows.iter().zip([(i64::MIN, i64::MAX), (i64::MAX, i64::MIN), (0, 0), (-1, 1)].iter().cycle())
     {

@@ -114,7 +114,7 @@ pub(super) fn report(rows: &[Row]) -> Report {
 }
 
 pub(super) fn tally(rows: &[Row], filter: Filter) -> Tally {
-    let mut tally = Tally::new(filter);
+    let mut tally = Tally::by_day(filter);
     rows.iter().for_each(|row| tally.add(&Seen::one(row)));
     tally
 }

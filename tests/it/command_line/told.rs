@@ -141,3 +141,58 @@ fn what_lies_in_the_state_folder_is_sent_only_if_it_is_a_token_of_the_folders_ow
     assert_eq!(place.run(&["lists", "status"]).code, Some(1));
     has(&listening.heard(), &[&format!("authorization: bearer {SECRET}")]);
 }
+
+#[test]
+fn a_database_that_the_server_alone_names_is_read_only_if_it_is_its_own() {
+    let place = Place::new("");
+    fs::create_dir(place.path("state")).unwrap();
+    fs::write(place.path("state/own.db"), "").unwrap();
+    symlink(place.path("state/own.db"), place.path("state/link")).unwrap();
+    nix::unistd::mkfifo(&place.path("state/pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let running = place.path("state/running.json");
+    let tell = |name: &str| {
+        let (config, dns, database) = (place.path("cleandns.toml"), [place.dns], place.path(name));
+        let told =
+            serde_json::json!({ "start": "1", "config": config, "dns": dns, "http": null, "database": database });
+        fs::write(&running, told.to_string()).unwrap();
+    };
+    let report = |more: &[&str], why: &str| {
+        for command in [&["report", "--json"][..], &["lists", "diff", "lists", "lists", "--asked", "1d"]] {
+            let ended = place.run(&[command, more].concat());
+            assert_eq!(ended.code, Some(1), "{ended:?}");
+            has(&ended.stderr, &[why]);
+        }
+    };
+    // As far as to the file itself.
+    let there_is_none = "there is no query log at ";
+    for name in ["state/own.db", "state/none.db"] {
+        tell(name);
+        report(&[], there_is_none);
+    }
+    for (name, why) in [
+        (
+            "state/link",
+            "state/link isn't read: it is a link, which could lead to any file; if it is meant, name it by --source",
+        ),
+        ("state/pipe", "state/pipe isn't read: it is no plain file"),
+        ("lists", "lists isn't read: it is no plain file"),
+    ] {
+        tell(name);
+        report(&[], why);
+    }
+    // Root alone can give what is told to another user.
+    if running.metadata().unwrap().uid() == 0 {
+        tell("state/own.db");
+        chown(&running, Some(65_533), None).unwrap();
+        report(&[], "state/own.db isn't read: it is root (0)'s, and what names it is user 65533's");
+        chown(place.path("state/own.db"), Some(65_533), None).unwrap();
+        report(&[], there_is_none);
+    }
+    // What the configuration names, or who asks, is their own choice.
+    tell("state/link");
+    let text = fs::read_to_string(place.path("cleandns.toml")).unwrap();
+    fs::write(place.path("cleandns.toml"), format!("{text}\n[query_log]\npath = \"state/link\"\n")).unwrap();
+    report(&[], there_is_none);
+    tell("state/pipe");
+    assert_eq!(place.run(&["report", "--source", "state/link"]).code, Some(0));
+}

@@ -2,9 +2,9 @@
 
 use super::{
     super::{
+        PIECE_ROWS,
         fold::fold,
         sums::{RUN_PARTS, merge},
-        upkeep::PIECE_ROWS,
     },
     *,
 };

@@ -2,8 +2,7 @@
 
 use crate::{
     dns::Name,
-    policy::Zone,
-    replay::input::{Around, Asked, DNS_PORT, Place, Step, open, tests::steps},
+    replay::input::{Around, Asked, Place, Step, open, tests::steps},
 };
 use etherparse::PacketBuilder;
 use std::io::Cursor;
@@ -96,7 +95,7 @@ pub(in super::super) fn file_of_blocks() -> Vec<u8> {
 #[test]
 fn what_describes_packets_is_none() {
     for file in [pcap(false, false, &[udp(&query("a.example"))]), file_of_blocks()] {
-        let clock = Around { now: 0, zone: Zone::utc(), dns_port: DNS_PORT };
+        let clock = Around::utc(0);
         let mut source = open(Cursor::new(file), None, None, &clock).unwrap().source;
         let mut asked = Asked::default();
         assert_eq!(source.advance(&mut asked).unwrap(), Step::Asked);

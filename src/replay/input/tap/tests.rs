@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     dns::{Class, ExtendedError, MessageWriter, Rcode, Record, RrType},
     query_log::dnstap::{encode, frames},
-    replay::input::{open, tests::steps},
+    replay::input::{Around, open, tests::steps},
 };
 use frames::{Control, put_data};
 use std::io::Cursor;
@@ -171,8 +171,7 @@ fn a_query_is_one_with_its_response() {
 fn what_stands_beside_a_message_tells_of_the_client() {
     let with = |extra: &str, own: &[u8]| {
         let event = Event { extra: extra.as_bytes().to_vec().into(), ..query(7, "a.example") };
-        let clock =
-            crate::replay::Around { now: 0, zone: crate::policy::Zone::utc(), dns_port: crate::replay::DNS_PORT };
+        let clock = Around::utc(0);
         let mut source = open(Cursor::new(stream(own, &[event])), None, None, &clock).unwrap().source;
         let mut asked = Asked::default();
         assert_eq!(source.advance(&mut asked).unwrap(), Step::Asked);
@@ -211,8 +210,7 @@ fn files_of_other_programs() {
     ] {
         let file = stream(b"other 1.0", &events);
         assert_eq!(steps(&file, None), expected);
-        let clock =
-            crate::replay::Around { now: 0, zone: crate::policy::Zone::utc(), dns_port: crate::replay::DNS_PORT };
+        let clock = Around::utc(0);
         assert!(!open(Cursor::new(file), None, None, &clock).unwrap().tells_verdicts);
     }
 }
