@@ -37,7 +37,7 @@ impl Trial {
         for diff in diffs {
             for (rules, is_added) in [(&diff.added, true), (&diff.removed, false)] {
                 let text = format!("#! cleandns\n{}\n", rules.join("\n"));
-                let options = Options { format: Format::Ours, extent: Extent::Exact, admit: None };
+                let options = Options { format: Format::Ours, ..Options::default() };
                 // As they were shown, so they can be read.
                 let Ok(parsed) = parse(text.as_bytes(), &options) else { continue };
                 programs.push(ProgramSpec {
