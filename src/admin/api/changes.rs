@@ -14,7 +14,7 @@ use super::super::{
     },
 };
 use super::{
-    asked::{Body, Nothing, Number, Query, Try},
+    asked::{Body, MayBody, Nothing, Number, Query, Try},
     openapi::{self, Operation, change},
 };
 use crate::config::overlay::{OwnBlock, OwnException};
@@ -110,8 +110,9 @@ pub const OPERATIONS: &[Operation] = &[
         Kind::ChangedSince,
     ]),
     lasting("post", "/api/v1/changes/{change}/undo", "Undo a change, if nobody has changed it since")
-        .more("Where that makes something `enforce`, or lets rules through, it takes `confirmed`.")
-        .asks::<UndoAsked>()
+        .more("Where that makes something `enforce`, or lets rules through, it takes `confirmed`, in its body or its query.")
+        .asks::<UndoTried>()
+        .may_take::<UndoAsked>()
         .refuses(&[Kind::NoSuchThing, Kind::Confirm, Kind::ChangedSince, Kind::Invalid, Kind::NoOverlay]),
     openapi::get("/api/v1/overlay", "The file of what was changed here, as it is in force")
         .asks::<Nothing>()
@@ -319,10 +320,18 @@ async fn remove_block(
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct UndoAsked {
+struct UndoTried {
     /// It is checked and told, and nothing is changed.
     #[serde(default)]
     dry_run: bool,
+    /// As in the body.
+    #[serde(default)]
+    confirmed: bool,
+}
+
+#[derive(Deserialize, JsonSchema, Default)]
+#[serde(deny_unknown_fields)]
+struct UndoAsked {
     /// Whoever asks for it has seen what it will block.
     #[serde(default)]
     confirmed: bool,
@@ -332,8 +341,10 @@ async fn undo_change(
     State(state): State<AdminState>,
     Operator(who): Operator,
     Number(change): Number<u64>,
-    Query(UndoAsked { dry_run, confirmed }): Query<UndoAsked>,
+    Query(tried): Query<UndoTried>,
+    MayBody(asked): MayBody<UndoAsked>,
 ) -> Response {
+    let (confirmed, dry_run) = (tried.confirmed || asked.confirmed, tried.dry_run);
     told(undo(&state, &who, change, confirmed, dry_run).await, dry_run, false)
 }
 
