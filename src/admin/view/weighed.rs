@@ -99,7 +99,11 @@ impl Weighing<'_> {
             Some(until) if asking.now >= until => "it has ended".to_owned(),
             _ => {
                 let groups: Vec<&str> = exception.groups.iter().map(|group| policy.group_name(*group)).collect();
-                format!("it is for {}, and this client is in {}", groups.join(", "), policy.group_name(verdict.group))
+                let own = match verdict.group {
+                    0 => "no group".to_owned(),
+                    group => policy.group_name(group).to_owned(),
+                };
+                format!("it is for {}, and this client is in {own}", groups.join(", "))
             }
         })
     }
@@ -212,5 +216,191 @@ impl Weighing<'_> {
             Trigger::Client => self.asking.client.address.to_string(),
             _ => self.links.get(usize::from(cause.link)).map(|link| link.what.to_string()).unwrap_or_default(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        admin::view::explain::explained,
+        dns::{Name, RrType},
+        lists::ListStatus,
+        policy::{
+            Client, ListSpec, PolicySpec, ProgramSpec, Scope,
+            parse::{Options, parse},
+        },
+        query::Explanation,
+    };
+    use std::sync::Arc;
+
+    /// What is said of the exceptions that match `www.a.example`, which leads to `cdn.b.example`. `p` enforces, `w` is in
+    /// shadow, `q` enforces; of the owner's is told whom they are for, which programs, and whether they ended.
+    fn told(p: &str, w: &str, q: &str, owner: &[(&str, Option<u16>, Option<usize>, bool)]) -> Vec<String> {
+        let list = |(program, (service, rules)): (usize, (&str, &str))| {
+            let text = format!("#! cleandns\n{}\n", rules.replace(' ', "\n"));
+            let rules = parse(text.as_bytes(), &Options::default()).unwrap().rules;
+            ListSpec::of_program(program, service, &format!("{service}.list"), rules)
+        };
+        let lists = [("p", p), ("w", w), ("q", q)].into_iter().enumerate();
+        let lists = lists.filter(|(_, (_, rules))| !rules.is_empty()).map(list).collect();
+        let shadow = ProgramSpec { mode: Mode::Shadow, ..ProgramSpec::enforced("w") };
+        let programs = vec![ProgramSpec::enforced("p"), shadow, ProgramSpec::enforced("q")];
+        let exceptions = owner.iter().map(|(name, group, program, ended)| OwnerException {
+            names: vec![(name.parse().unwrap(), Scope::Subtree)],
+            programs: program.iter().copied().collect(),
+            groups: group.iter().copied().collect(),
+            until: ended.then_some(50),
+            reason: "why".into(),
+            place: "here".into(),
+        });
+        let spec = PolicySpec { owner_exceptions: exceptions.collect(), ..PolicySpec::of(programs, lists) };
+        let policy = Arc::new(Policy::build(spec).unwrap());
+        let (name, alias): (Name, Name) = ("www.a.example".parse().unwrap(), "cdn.b.example".parse().unwrap());
+        let client = Client { address: [192, 0, 2, 1].into(), id: None, mac: None, tcp: false, group: None };
+        let asking = Asking { name: &name, rr_type: RrType::A, client, now: 100, pauses: &[] };
+        let question = policy.on_question(&asking);
+        let verdict = policy.on_answer(&question, &asking, &[Link::name(alias, Trigger::Cname)]);
+        let links = vec![Link::name(name, Trigger::Qname), Link::name(alias, Trigger::Cname)];
+        let (now, pauses) = (100, Arc::default());
+        let (resolution, own_answer) = (None, None);
+        let explanation = Explanation { policy, verdict, links, mac: None, now, pauses, resolution, own_answer };
+        let view = explained(&explanation, RrType::A, client, true, &ListStatus::default());
+        let counts = |own: &Weighed| if own.counts { "+" } else { "-" };
+        view.exceptions.iter().map(|own| format!("{}{}: {}", counts(own), own.rule.name, own.why)).collect()
+    }
+
+    #[test]
+    fn each_exception_says_why_it_counts_or_does_not() {
+        for (p, w, q, owner, expected) in [
+            ("a.example", "", "", &[][..], &[][..]),
+            (
+                "a.example @www.a.example",
+                "",
+                "",
+                &[],
+                &["+www.a.example: p lets it pass by this; but for this, p/p (p.list line 2) would block it"],
+            ),
+            (
+                "@www.a.example",
+                "",
+                "",
+                &[],
+                &["+www.a.example: p lets it pass by this; nothing would block it without this"],
+            ),
+            // One program's is no other's.
+            (
+                "@www.a.example",
+                "",
+                "a.example",
+                &[],
+                &[
+                    "+www.a.example: p lets it pass by this; nothing would block it without this; q/q (q.list line 2) blocks \
+                   it all the same, and an exception of p is for no other program",
+                ],
+            ),
+            // Of another name in the chain.
+            (
+                "a.example @cdn.b.example",
+                "",
+                "",
+                &[],
+                &["-cdn.b.example: the question itself is blocked, so nobody looks where it leads"],
+            ),
+            (
+                "@www.a.example b.example",
+                "",
+                "",
+                &[],
+                &["+www.a.example: p lets it pass by this; but for this, p/p (p.list line 3) would block it"],
+            ),
+            (
+                "@a.example @=www.a.example a.example",
+                "",
+                "",
+                &[],
+                &[
+                    "+www.a.example: p lets it pass by this; but for this, p/p (p.list line 4) would block it",
+                    "+a.example: it holds, beside p/p (p.list line 3), which comes first",
+                ],
+            ),
+            (
+                "@@||a.example^ ||a.example^$important",
+                "",
+                "",
+                &[],
+                &[
+                    "-a.example: p/p (p.list line 3) blocks it, and is important: only an important exception is stronger",
+                ],
+            ),
+            // In shadow.
+            (
+                "",
+                "a.example @www.a.example",
+                "",
+                &[],
+                &[
+                    "+www.a.example: w lets it pass by this, in shadow; but for this, w/w (w.list line 2) would count it as one to block",
+                ],
+            ),
+            // The owner's.
+            ("a.example", "", "", &[("a.example", None, None, true)], &["-a.example: it has ended"]),
+            (
+                "a.example",
+                "",
+                "",
+                &[("a.example", None, None, false)],
+                &["+a.example: it lets the whole answer pass; but for this, p/p (p.list line 2) would block it"],
+            ),
+            (
+                "a.example @www.a.example",
+                "",
+                "",
+                &[("a.example", None, None, false)],
+                &[
+                    "-www.a.example: your exception at here lets pass whatever p says",
+                    "+a.example: it lets the whole answer pass; but for this, p/p (p.list line 2) would block it",
+                ],
+            ),
+            (
+                "a.example",
+                "",
+                "a.example",
+                &[("a.example", None, Some(0), false)],
+                &[
+                    "+a.example: it lets pass whatever p says; but for this, p/p (p.list line 2) would block it; it isn't for q, of \
+                   which q/q (q.list line 2) blocks it",
+                ],
+            ),
+            (
+                "b.example",
+                "",
+                "",
+                &[("b.example", None, None, false)],
+                &["+b.example: it lets the whole answer pass; but for this, p/p (p.list line 2) would block it"],
+            ),
+            (
+                "a.example",
+                "",
+                "",
+                &[("b.example", None, None, false)],
+                &["-b.example: the question itself is blocked, so nobody looks where it leads"],
+            ),
+            (
+                "",
+                "",
+                "",
+                &[("a.example", None, None, false)],
+                &["+a.example: it lets the whole answer pass; nothing would block it without this"],
+            ),
+        ] {
+            assert_eq!(told(p, w, q, owner), expected, "{p} | {w} | {q} | {owner:?}");
+        }
+        // An alias that is excepted, and another that isn't.
+        let mut told = told("b.example @cdn.b.example", "", "", &[]);
+        assert_eq!(
+            told.pop().unwrap(),
+            "+cdn.b.example: p lets it pass by this; but for this, p/p (p.list line 2) would block it"
+        );
     }
 }
