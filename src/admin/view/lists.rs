@@ -107,7 +107,8 @@ pub struct PinnedView {
     pub waiting_rules: Option<usize>,
 }
 
-/// Queries by what a list made of them.
+/// Queries by what a list made of them. `excepted` are those that its own exceptions let pass, needed or not; of a day and a
+/// week also those that it would have blocked, or counted as such, but for an exception of the owner's.
 #[derive(Serialize, Clone, Copy, PartialEq, Eq, Default, Debug, JsonSchema)]
 pub struct Decided {
     pub blocked: u64,
