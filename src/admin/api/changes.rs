@@ -8,7 +8,7 @@ use super::super::{
     view::{
         clients::{ClientsAsked, ClientsView, GroupView, clients, groups},
         exceptions::{BlockView, ExceptionView, ListExceptions, Own, own, own_with_hits},
-        preview::{Preview, PreviewAsked, preview},
+        preview::{Preview, PreviewAsked, preview, sought},
         programs::{Programs, ScheduleView, Scheduled, programs, schedule_of},
         tops::API_WITHIN,
     },
@@ -57,7 +57,7 @@ pub const OPERATIONS: &[Operation] = &[
     )
     .asks::<PreviewAsked>()
     .gives::<Preview>(200, "What it hit, or would have, in the last day and week.")
-    .refuses(&[Kind::NoSuchThing]),
+    .refuses(&[Kind::NoSuchThing, Kind::Invalid]),
     openapi::get("/api/v1/clients", "Who asked of late")
         .asks::<ClientsAsked>()
         .gives::<ClientsView>(200, "Those that asked most."),
@@ -168,7 +168,10 @@ async fn the_preview(
 ) -> Result<Json<Preview>, Refusal> {
     let asked = PreviewAsked { program, ..asked };
     let none = || Refusal::new(Kind::NoSuchThing, "there is no such program, service or group");
-    preview(&state, &asked).await.map(Json).ok_or_else(none)
+    let sought = sought(&state, &asked).ok_or_else(none)?;
+    // As a change to it would be refused.
+    let modes = state.desk.modes_with(sought.key.clone(), sought.entry.clone()).await?;
+    Ok(Json(preview(&state, sought, &modes).await))
 }
 
 async fn all_clients(State(state): State<AdminState>, Query(asked): Query<ClientsAsked>) -> Json<ClientsView> {
