@@ -235,7 +235,8 @@ mod tests {
     use std::sync::Arc;
 
     /// What is said of the exceptions that match `www.a.example`, which leads to `cdn.b.example` and `edge.c.example`, in
-    /// order. `p` enforces, `w` is in shadow, `q` enforces; of the owner's is told whom they are for, which programs, and whether they ended.
+    /// order. `p` enforces, `w` is in shadow, `q` enforces; of the owner's is told which group they are for, which program,
+    /// and whether they ended.
     fn told(p: &str, w: &str, q: &str, owner: &[(&str, Option<u16>, Option<usize>, bool)]) -> Vec<String> {
         let list = |(program, (service, rules)): (usize, (&str, &str))| {
             let text = format!("#! cleandns\n{}\n", rules.replace(' ', "\n"));
