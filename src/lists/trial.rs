@@ -6,7 +6,7 @@ use crate::{
     policy::{
         Asking, BlockAnswer, BuildError, Client, Geo, Link, ListSpec, Mode, Policy, PolicySpec, ProgramSpec, Role,
         Trigger,
-        parse::{Extent, Format, Options, parse},
+        parse::{Format, Options, parse},
     },
 };
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};

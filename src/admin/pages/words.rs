@@ -115,8 +115,8 @@ pub fn matched(word: &str) -> &str {
 }
 
 /// The letter of an exception's colour and shape, whose it is and whether it counts, and its line with the reason.
-pub fn weighed(own: impl Borrow<Weighed>) -> (&'static str, String, String) {
-    let Weighed { rule, reason, counts, why } = own.borrow();
+pub fn weighed(own: &Weighed) -> (&'static str, String, String) {
+    let Weighed { rule, reason, counts, why } = own;
     let (letter, counts) = if *counts { ("e", "counts") } else { ("p", "doesn't count") };
     let (whose, text) = match rule.program.as_str() {
         "" => (format!("your exception at {}", rule.path), &rule.name),
