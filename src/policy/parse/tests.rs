@@ -100,7 +100,11 @@ fn when_a_list_was_changed_by_its_own_word() {
         ("! Last modified: 19 Nov 2026 00:00 UTC\n||a.example^\n", Some(DAY), None),
         ("# Last updated: 2026-11-19\n0.0.0.0 a.example\n", Some(DAY), None),
         ("# Last updated: 2026-11-19\naddress=/a.example/\n", Some(DAY), None),
-        ("; Last modified: 2026-11-19\n$TTL 1\n@ SOA a. b. 1 1 1 1 1\na.example CNAME .\n", Some(DAY), None),
+        (
+            "; Last modified: 2026-11-19\n$TTL 1\n$ORIGIN rpz.x.\n@ SOA l. r.l. 1 2 3 4 5\na.example CNAME .\n",
+            Some(DAY),
+            None,
+        ),
         ("# Last updated: 2027-11-19\n# Date: 2026-11-19\n0.0.0.0 a.example\n", Some(DAY), None),
         ("# Last updated: soon\n0.0.0.0 a.example\n", None, None),
         (&format!("{comments}# Last updated: 2026-11-19\n0.0.0.0 a.example\n"), None, None),
