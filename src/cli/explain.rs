@@ -97,6 +97,8 @@ fn for_a_person(view: &Explained) -> String {
         view.verdicts.iter().map(|said| (said.rule.path.as_str(), said.rule.line)).collect();
     for other in view.considered.iter().filter(|other| !decisive.contains(&(other.path.as_str(), other.line))) {
         line("considered", &format!("{}: {}", rule(other), other.text));
+        let is_it = |own: &Rule| (&own.path, own.line, &own.matched) == (&other.path, other.line, &other.matched);
+        view.exceptions.iter().filter(|own| is_it(&own.rule)).for_each(|own| line("", &own.why));
     }
     text
 }

@@ -36,7 +36,7 @@ use std::{
     collections::{BTreeSet, HashSet},
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 /// How long a file of a folder must be gone before it counts as deleted: editors and tools delete and recreate.
@@ -384,12 +384,15 @@ impl Entry {
         self.remote.as_ref()?.confirmed_at()
     }
 
-    /// When the content in force last changed, as far as it is known: as its server says, or when it came, of a list with a
-    /// url; else when its file was written. `None`: it is as old as this program, or nothing is in force.
+    /// When the content in force last changed, as far as it is known: as it says itself; else as its server says, or when it
+    /// came, of a list with a url; else when its file was written. `None`: it is as old as this program, or nothing is in
+    /// force.
     pub fn changed_at(&self) -> Option<SystemTime> {
         let loaded = self.in_force()?;
-        let of_download = self.remote.as_ref().and_then(|remote| remote.changed_at(loaded.version));
-        of_download.or(loaded.written_at)
+        let said = loaded.header.updated.and_then(|seconds| u64::try_from(seconds).ok());
+        let said = said.and_then(|seconds| UNIX_EPOCH.checked_add(Duration::from_secs(seconds)));
+        let of_download = || self.remote.as_ref().and_then(|remote| remote.changed_at(loaded.version));
+        said.or_else(of_download).or(loaded.written_at)
     }
 
     /// True if the last good text is the one of this version.

@@ -115,7 +115,7 @@ fn load(path: &Path, format: Format, extent: Extent) -> Result<BTreeMap<String, 
     let mut by_service: BTreeMap<String, Vec<RuleSet>> = BTreeMap::new();
     for file in files {
         let text = fs::read(&file).map_err(at_fault(&file))?;
-        let parsed = parse(&text, &Options { format, extent, admit: None })
+        let parsed = parse(&text, &Options { format, extent, ..Options::default() })
             .map_err(|error| DiffError::Unusable(file.clone(), error))?;
         let stem = || file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         by_service.entry(parsed.header.service.clone().unwrap_or_else(stem)).or_default().push(parsed.rules);

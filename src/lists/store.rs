@@ -13,7 +13,7 @@ mod places;
 mod versions;
 
 pub use places::{folder_in, place_of_url};
-pub use versions::{Held, Kept, VERSIONS_MAX, kept, kept_text};
+pub use versions::{Held, Kept, VERSIONS_MAX, kept, kept_since, kept_text};
 
 use crate::{background::make_way, whole};
 use keeper::Keeper;

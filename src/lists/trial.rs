@@ -6,7 +6,7 @@ use crate::{
     policy::{
         Asking, BlockAnswer, BuildError, Client, Geo, Link, ListSpec, Mode, Policy, PolicySpec, ProgramSpec, Role,
         Trigger,
-        parse::{Extent, Format, Options, parse},
+        parse::{Format, Options, parse},
     },
 };
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
@@ -37,7 +37,7 @@ impl Trial {
         for diff in diffs {
             for (rules, is_added) in [(&diff.added, true), (&diff.removed, false)] {
                 let text = format!("#! cleandns\n{}\n", rules.join("\n"));
-                let options = Options { format: Format::Ours, extent: Extent::Exact, admit: None };
+                let options = Options { format: Format::Ours, ..Options::default() };
                 // As they were shown, so they can be read.
                 let Ok(parsed) = parse(text.as_bytes(), &options) else { continue };
                 programs.push(ProgramSpec {

@@ -1,6 +1,7 @@
 //! Which mode a list has for whom, and why it isn't the one that was written.
 
 use super::{GroupSpec, ListSpec, Mode, Pause, Policy, PolicySpec, ProgramSpec};
+use std::sync::Arc;
 
 /// Modes as they may be written: those of a policy, or others.
 #[derive(Clone, Debug)]
@@ -94,6 +95,27 @@ impl Policy {
         let mut act = self.would_act(modes);
         act.retain(|&(list, group)| self.list_standing(list, group).in_force != Mode::Enforce);
         act
+    }
+
+    /// The groups for whose clients a list of a program's service would act that isn't there yet, and of which it isn't known
+    /// what it says of itself.
+    pub fn would_act_once_there(&self, modes: &Modes, program: &str, service: &str) -> Vec<u16> {
+        let Some(at) = modes.programs.iter().position(|own| own.name == program) else { return Vec::new() };
+        let list = ListSpec::of_program(at, service, "", Arc::default());
+        let groups = 0..=u16::try_from(self.spec.groups.len()).unwrap_or(u16::MAX);
+        let acts = |group: &u16| {
+            let named = |own: &GroupSpec| modes.groups.iter().find(|other| other.name == own.name);
+            let own = match self.group(*group) {
+                None => None,
+                // It is gone; its clients are as others.
+                Some(own) => match named(own) {
+                    None => return false,
+                    found => found,
+                },
+            };
+            wanted_from(modes.ceiling, &modes.programs, at, &list, own).mode() == Mode::Enforce
+        };
+        groups.filter(acts).collect()
     }
 
     /// The mode that a list has for clients of a group at a time, schedules and pauses counted.
@@ -193,7 +215,7 @@ mod tests {
         dns::RrType,
         policy::{Asking, Client, ProgramSpec, Schedule, Zone},
     };
-    use std::{collections::BTreeMap, sync::Arc};
+    use std::collections::BTreeMap;
 
     /// A policy of one program with one list and one group, by the modes of all.
     fn policy(ceiling: Mode, program: Mode, service: Mode, of_group: Option<Mode>, never_acts: bool) -> Policy {

@@ -12,7 +12,25 @@ use crate::{
     policy::{Asking, Client, Link, Pause, Policy, Trigger, Verdict},
     resolve::Resolution,
 };
-use std::{sync::Arc, time::Instant};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+    time::Instant,
+};
+
+/// A question that was recorded, as far as that is known.
+pub struct Recalled<'r> {
+    pub name: Name,
+    pub rr_type: RrType,
+    /// `None`: it wasn't kept.
+    pub client: Option<IpAddr>,
+    /// What the client's group was called; empty if that wasn't kept.
+    pub group: &'r str,
+    /// It came over TCP.
+    pub tcp: bool,
+    /// What its answer led to.
+    pub led_to: Vec<Link>,
+}
 
 /// What would become of a question, and why; for people who ask.
 pub struct Explanation {
@@ -64,7 +82,38 @@ impl Pipeline {
         rr_type: RrType,
         client: Client<'_>,
     ) -> Option<(Vec<Record>, Explanation)> {
+        Some(self.question_by(self.policy.load_full()?, name, rr_type, client))
+    }
+
+    /// What the policy of now says of a question that was recorded, and of what its answer led to then: nothing is
+    /// resolved. Who asked is told by the group of then where the address isn't known, or doesn't tell it. With whom it
+    /// took for that.
+    pub fn explain_again(&self, recalled: Recalled<'_>) -> Option<(Client<'static>, Explanation)> {
+        let Recalled { name, rr_type, client, group, tcp, led_to } = recalled;
         let policy = self.policy.load_full()?;
+        let told = policy.group_named(group).filter(|group| client.is_none() || policy.is_told_by_more(*group));
+        let group = told.or_else(|| client.is_none().then_some(0));
+        let address = client.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        let client = Client { address, id: None, mac: None, tcp, group };
+        let (_, mut again) = self.question_by(policy, name, rr_type, client);
+        let Explanation { policy, verdict, mac, now, pauses, .. } = &again;
+        let asking = Asking { name: &name, rr_type, client: Client { mac: *mac, ..client }, now: *now, pauses };
+        // By the same steps: what isn't resolved leads nowhere.
+        if again.own_answer.is_none() && verdict.block().is_none() {
+            again.verdict = policy.on_answer(verdict, &asking, &led_to);
+            again.verdict.answer_seen &= !led_to.is_empty();
+        }
+        again.links.extend(led_to);
+        Some((client, again))
+    }
+
+    fn question_by(
+        &self,
+        policy: Arc<Policy>,
+        name: Name,
+        rr_type: RrType,
+        client: Client<'_>,
+    ) -> (Vec<Record>, Explanation) {
         let (now, pauses) = ((self.surroundings.now)(), self.pauses.current().clone());
         let mac = client.mac.or_else(|| self.mac(client.address, &policy, &pauses, now));
         let asking = Asking { name: &name, rr_type, client: Client { mac, ..client }, now, pauses: &pauses };
@@ -87,6 +136,6 @@ impl Pipeline {
             _ => None,
         };
         let links = vec![Link::name(name, Trigger::Qname)];
-        Some((own_aliases, Explanation { policy, verdict, links, mac, now, pauses, resolution: None, own_answer }))
+        (own_aliases, Explanation { policy, verdict, links, mac, now, pauses, resolution: None, own_answer })
     }
 }

@@ -27,7 +27,7 @@ mod turn;
 pub use access::AccessList;
 pub use answering::Now;
 pub use check::{CHECK_PREFIX, CHECK_ZONE, Check, Checks, HEALTH_NAME};
-pub use explain::Explanation;
+pub use explain::{Explanation, Recalled};
 pub use finder::{Finder, Keeping};
 pub use hosts::{HostsFile, read_hosts};
 pub use later::Pending;

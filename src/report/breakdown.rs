@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     policy::{Outcome, Trigger},
-    query_log::Fate,
+    query_log::{Fate, Said},
 };
 use foldhash::{HashMap, HashMapExt as _, HashSet};
 use std::{hash::Hash, sync::Arc};
@@ -34,6 +34,8 @@ pub(super) struct Group {
     pub last: Option<i64>,
     /// In order of appearance.
     pub triggers: Vec<(Outcome, Trigger, u64)>,
+    /// Of the queries excepted, those that the owner's exceptions let pass what this would have blocked.
+    pub beaten: u64,
 }
 
 /// Groups by something, numbered.
@@ -102,6 +104,8 @@ struct SaidAt {
     rule: usize,
     outcome: Outcome,
     trigger: Trigger,
+    /// The owner's exception let pass what it would have blocked.
+    is_beaten: bool,
 }
 
 impl Kind {
@@ -155,6 +159,7 @@ impl Group {
 
     fn add_said(&mut self, said: &SaidAt, name: Option<u32>, client: Option<u32>, cell: &Cell) {
         self.add(Kind::of_outcome(said.outcome), name, client, cell);
+        self.beaten += if said.is_beaten { cell.queries } else { 0 };
         let kept =
             self.triggers.iter_mut().find(|(outcome, trigger, _)| (*outcome, *trigger) == (said.outcome, said.trigger));
         match kept {
@@ -223,8 +228,16 @@ impl<'t> Breakdown<'t> {
 
     /// Where the verdicts of an opinion count.
     fn places(&mut self, opinion: &'t Opinion) -> Vec<SaidAt> {
+        let verdicts = &opinion.verdicts;
+        // What the owner let pass, and no exception of the program's own, is excepted where the rule stands that was beaten.
+        let is_told = |lost: &Said| verdicts.said.iter().any(|said| said.program == lost.program);
+        let beaten = verdicts
+            .overruled
+            .iter()
+            .filter(|lost| verdicts.owner.is_some() && lost.outcome != Outcome::Except && !is_told(lost));
+        let all = verdicts.said.iter().map(|said| (said, said.outcome, false));
         let mut places = Vec::new();
-        for said in &opinion.verdicts.said {
+        for (said, outcome, is_beaten) in all.chain(beaten.map(|lost| (lost, Outcome::Except, true))) {
             let (program, service) = (&*said.program, &*said.service);
             let list = self.lists.at((program, service, &said.list, &said.version));
             places.push(SaidAt {
@@ -232,8 +245,9 @@ impl<'t> Breakdown<'t> {
                 service: self.services.at((program, service)),
                 list,
                 rule: self.rules.at((list, said.line, &said.rule)),
-                outcome: said.outcome,
+                outcome,
                 trigger: said.trigger,
+                is_beaten,
             });
         }
         places

@@ -169,7 +169,7 @@ pub(super) fn decision(report: &Report, row: &ProgramRow) -> Vec<String> {
     lines.push(causes(row));
     lines.push(shared(row));
     if hits.excepted > 0 {
-        lines.push(format!("Exceptions in its lists let {} pass.", queries(hits.excepted)));
+        lines.push(format!("Exceptions, yours or of its lists, let {} pass.", queries(hits.excepted)));
     }
     if row.names_retried > 0 {
         let names = counted(row.names_retried, "blocked name was", "blocked names were");

@@ -133,13 +133,18 @@ impl Tally {
     /// Exceptions of lists that matched something.
     fn excepting(all: &Breakdown<'_>) -> BTreeMap<ListRule, u64> {
         let mut excepting = BTreeMap::new();
-        for ((list, _, rule), group) in all.rules.rows.iter().filter(|(_, group)| group.counts.excepted() > 0) {
+        for ((list, _, rule), group) in &all.rules.rows {
+            // Rules that an exception of the owner's beat are none.
+            let queries = group.counts.excepted() - group.beaten;
+            if queries == 0 {
+                continue;
+            }
             let (program, _, list, _) = all.lists.rows[*list].0;
             let [program, list, rule] = [program, list, rule].map(str::to_owned);
             let rule = ListRule { program, list, rule };
             if excepting.len() < EXCEPTIONS_MAX || excepting.contains_key(&rule) {
                 // A list that changed has it perhaps in another line.
-                *excepting.entry(rule).or_default() += group.counts.excepted();
+                *excepting.entry(rule).or_default() += queries;
             }
         }
         excepting

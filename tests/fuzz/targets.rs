@@ -62,7 +62,7 @@ pub fn unbound(data: &[u8]) {
 
 /// A list reads the same in pieces as at once, and what came of it is sound.
 fn list(format: Format, data: &[u8]) {
-    let options = Options { format, extent: Extent::Subtree, admit: None };
+    let options = Options { format, extent: Extent::Subtree, ..Options::default() };
     let at_once = parse(data, &options);
     let size = 1 + data.iter().map(|&octet| usize::from(octet)).sum::<usize>() % 97;
     let mut parser = Parser::new(&options, 0);

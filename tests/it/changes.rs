@@ -132,15 +132,26 @@ async fn a_mode_counts_for_the_next_query_and_an_undo_takes_it_back() {
     let programs = server.json("/api/v1/programs").await;
     assert_eq!(programs["programs"][0]["mode"]["mode"], "shadow");
     assert_eq!(programs["programs"][0]["changed"], true);
-    let undo = format!("POST /api/v1/changes/{change}/undo?confirmed=true");
-    let undone = done(&server, &undo, json!({})).await;
+    let undo = format!("POST /api/v1/changes/{change}/undo");
+    // The body is read as that of any other change.
+    for (body, expected) in
+        [(json!({ "confirmed": "yes" }), (422, "invalid")), (json!({ "confirm": true }), (422, "invalid"))]
+    {
+        let (status, kind, told) = refused(&server, &undo, body).await;
+        assert_eq!((status, kind.as_str()), expected, "{told}");
+    }
+    let (status, kind, _) = refused(&server, &undo, json!({})).await;
+    assert_eq!((status, kind.as_str()), (409, "confirm"));
+    let undone = done(&server, &undo, json!({ "confirmed": true })).await;
     assert!(is_blocked(&server, "blocked.example").await);
     assert_eq!(file(&server), "", "nothing is left of it");
     assert_eq!(audit(&server).pop().unwrap()["undoes"], change);
     // What isn't as the change left it isn't undone; an undo can be.
-    let (status, kind, _) = refused(&server, &undo, json!({})).await;
+    let (status, kind, _) = refused(&server, &format!("{undo}?confirmed=true"), json!({})).await;
     assert_eq!((status, kind.as_str()), (409, "changed_since"));
-    done(&server, &format!("POST /api/v1/changes/{}/undo", undone["change"]), json!({})).await;
+    // Nothing of it need be said where nothing has to be confirmed.
+    let (status, told) = send(&server, &format!("POST /api/v1/changes/{}/undo", undone["change"]), "", None).await;
+    assert_eq!(status, 200, "{told}");
     assert!(!is_blocked(&server, "blocked.example").await);
     let (status, _, _) = refused(&server, "POST /api/v1/changes/999/undo", json!({})).await;
     assert_eq!(status, 404);

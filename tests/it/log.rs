@@ -167,6 +167,89 @@ async fn a_row_tells_which_exceptions_were_considered() {
     server.running.stop().await;
 }
 
+/// An opened row says what the policy of now says to it, and why each exception that it considers counts or doesn't, from
+/// what is kept: nothing is asked of anybody.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_tells_what_the_policy_of_now_says() {
+    let more = r#"
+[[policy.exception]]
+names = ["a.blocked.example"]
+groups = ["guests"]
+reason = "<b>guests"
+[[policy.exception]]
+names = ["a.blocked.example"]
+until = "2020-01-31"
+"#;
+    let server = serve(more).await;
+    ask(&server).await;
+    let row = async |name: &str| server.json(&format!("/api/v1/log?name=%3D{name}")).await["rows"][0].clone();
+    let opened = async |row: &Value| server.json(&format!("/api/v1/log/{}", row["id"])).await["as_of_now"].clone();
+    let told = |now: &Value| -> Vec<(bool, String)> {
+        let all = now["exceptions"].as_array().unwrap().iter();
+        all.map(|own| (own["counts"].as_bool().unwrap(), own["why"].as_str().unwrap().to_owned())).collect()
+    };
+    let blocked = row("a.blocked.example").await;
+    let now = opened(&blocked).await;
+    assert_eq!((&now["action"], &now["client"], &now["type"]), (&json!("block"), &json!("127.0.0.1"), &json!("AAAA")));
+    let expected =
+        [(false, "it is for guests, and this client is in no group".to_owned()), (false, "it has ended".to_owned())];
+    assert_eq!(told(&now), expected, "{now}");
+    assert_eq!((&now["exceptions"][0]["reason"], now.get("answer")), (&json!("<b>guests"), Some(&Value::Null)));
+    assert_eq!(now["unknown"], json!([]), "of a blocked question nothing leads anywhere");
+    let (_, page) = server.get(&format!("/log/{}", blocked["id"])).await;
+    for part in [
+        "By the policy of now",
+        "a.blocked.example is blocked by strict/shop",
+        "doesn't count",
+        "(&#60;b&#62;guests): it is for guests, and this client is in no group.",
+        "it has ended.",
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    // The same words as of the function that explains.
+    let explained = server.json("/api/v1/explain?name=a.blocked.example&type=AAAA&client=127.0.0.1").await;
+    assert_eq!((&explained["exceptions"], &explained["summary"]), (&now["exceptions"], &now["summary"]));
+    let (_, page) = server.get("/explain?name=a.blocked.example&type=AAAA&client=127.0.0.1").await;
+    assert!(page.contains("it is for guests, and this client is in no group."), "{page}");
+    // One program's exception is no other's, and what isn't kept isn't made up.
+    let pass = opened(&row("pass.blocked.example").await).await;
+    let all = told(&pass);
+    assert_eq!(all.len(), 1, "{pass}");
+    assert!(all[0].0 && all[0].1.ends_with("an exception of strict is for no other program"), "{all:?}");
+    assert!(pass["unknown"][0].as_str().unwrap().starts_with("The log doesn't have where the name led"), "{pass}");
+    // It is of now: what was blocked passes by an exception made since.
+    let made = json!({ "names": ["=a.blocked.example"], "reason": "since" }).to_string();
+    assert_eq!(server.post("/api/v1/exceptions", &made).await.0, 201);
+    let now = opened(&blocked).await;
+    assert_eq!((&now["action"], &blocked["fate"]), (&json!("pass"), &json!("blocked")));
+    assert!(
+        told(&now).iter().any(|(counts, why)| *counts && why.starts_with("it lets the whole answer pass")),
+        "{now}"
+    );
+    server.running.stop().await;
+}
+
+/// Where privacy keeps no address the group of then stands for who asked, and that is said.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_without_its_client_is_judged_for_its_group() {
+    for (privacy, group, action) in [("hashed", "guests", "pass"), ("prefix", "guests", "pass"), ("none", "", "block")]
+    {
+        let more = format!(
+            "[query_log]\nprivacy = \"{privacy}\"\n[[policy.exception]]\nnames = [\"b.blocked.example\"]\ngroups = [\"guests\"]\n"
+        );
+        let server = serve(&more).await;
+        ask(&server).await;
+        let row = server.json("/api/v1/log?name=%3Db.blocked.example").await["rows"][0].clone();
+        let now = server.json(&format!("/api/v1/log/{}", row["id"])).await["as_of_now"].clone();
+        assert_eq!(now["action"], action, "{privacy}: {now}");
+        assert_eq!(now["client"], row["client"].as_str().unwrap_or_default(), "nobody is made up");
+        let told = now["unknown"][0].as_str().unwrap();
+        let who = if group.is_empty() { "somebody in no group" } else { "somebody in the group guests" };
+        assert!(told.starts_with("Who asked isn't kept as an address") && told.contains(who), "{privacy}: {told}");
+        server.running.stop().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_looked_for_is_a_problem() {
     let server = serve("").await;

@@ -280,11 +280,11 @@ fn every_line_is_a_rule() {
 
 #[test]
 fn every_header_tells_what_it_is() {
-    let known = ["service", "title", "default", "runs", "breaks", "sources", "since", "note"];
+    let known = ["service", "title", "default", "runs", "breaks", "sources", "updated", "since", "note"];
     for list in shipped() {
         let (header, file) = (&list.parsed.header, list.path.display());
         assert_eq!(header.service.as_deref(), Some(list.stem()), "{file}");
-        for key in ["title", "runs", "breaks", "sources", "since"] {
+        for key in ["title", "runs", "breaks", "sources", "updated", "since"] {
             let mut values = header.fields.iter().filter(|(own, _)| own == key);
             assert!(values.next().is_some_and(|(_, value)| value.len() > 2), "{file}: no {key}");
             assert!(values.next().is_none(), "{file}: {key} twice");
@@ -292,6 +292,12 @@ fn every_header_tells_what_it_is() {
         for (key, _) in &header.fields {
             assert!(known.contains(&key.as_str()), "{file}: {key}");
         }
+        // A list that is new, or whose rules change, says when: by that people see whether anybody looks after it.
+        let day = header.fields.iter().find(|(own, _)| own == "updated").map(|(_, value)| value.as_str());
+        assert!(
+            day.is_some_and(|day| ("2026-11-23".."2100").contains(&day)) && header.updated.is_some(),
+            "{file}: {day:?}"
+        );
         // What a person reads first: the header stands before the rules.
         let first_rule = list.rules().map(|rule| rule.line).min().unwrap();
         let last_header =

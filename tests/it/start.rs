@@ -313,6 +313,72 @@ async fn reasons(server: &Server, list: &str) -> Vec<String> {
     of_list
 }
 
+/// A list is as old as it says itself, whatever became of its file; one that says nothing doesn't grow young over a
+/// restart because its file was touched.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_is_as_old_as_it_says_and_touching_its_file_changes_nothing() {
+    let mut folder = folder();
+    let [says, silent, third] = ["says.list", "silent.list", "third.list"].map(|name| folder.path().join(name));
+    write_list(&says, &["#: updated: 2026-01-01", "a.example"]);
+    write_list(&silent, &["#: updated: 2999-01-01", "#: updated: soon", "b.example"]);
+    const NEW_YEAR: u64 = 1_767_225_600;
+    let touch = |path: &Path, at: SystemTime| {
+        fs::File::options().append(true).open(path).unwrap().set_modified(at).unwrap();
+    };
+    let seconds = |at: SystemTime| at.duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let program = r#"
+[[program]]
+name = "p"
+lists = [{ path = "says.list" }, { path = "silent.list" }, { path = "third.list" }]
+"#;
+    for run in 0..2 {
+        write_list(&third, &["c.example"]);
+        let server = start(folder, None, program).await;
+        let ages = async || {
+            let lists = server.json("/api/v1/lists").await["lists"].clone();
+            (lists[0]["changed_at"].as_u64().unwrap(), lists[1]["changed_at"].as_u64().unwrap(), lists)
+        };
+        let (first, second, lists) = ages().await;
+        assert_eq!(first, NEW_YEAR, "{lists}");
+        assert!(second <= seconds(SystemTime::now()), "run {run}: the file's own age, not one still to come: {lists}");
+        let told: Vec<&str> =
+            lists[1]["skipped"].as_array().unwrap().iter().map(|told| told[1].as_str().unwrap()).collect();
+        assert_eq!(
+            told,
+            [
+                "bad header line: `2999-01-01` is still to come",
+                "bad header line: `soon` is no date; write one as 2026-11-19"
+            ]
+        );
+        // Touched while it runs: the same text is as old as before.
+        let later = SystemTime::now() + Duration::from_secs(3000);
+        [&says, &silent].into_iter().for_each(|path| touch(path, later));
+        let epoch = server.epoch();
+        write_list(&third, &["c.example", "d.example"]);
+        eventually("a look at the files", async || server.epoch() > epoch).await;
+        assert_eq!((ages().await.0, ages().await.1), (NEW_YEAR, second), "run {run}");
+        folder = stop(server).await;
+    }
+}
+
+/// With the lists inside the program the first page says how old they are.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lists_inside_the_program_have_an_age() {
+    let server = start(folder(), None, "").await;
+    let lists = server.json("/api/v1/lists").await["lists"].clone();
+    let lists = lists.as_array().unwrap();
+    assert!(lists.len() > 100 && lists.iter().all(|list| list["changed_at"].is_u64()), "{lists:?}");
+    let overview = server.json("/api/v1/overview").await["lists"].clone();
+    assert!(overview["newest_change_seconds"].is_u64() && overview["oldest_change_seconds"].is_u64(), "{overview}");
+    let (_, text) = server.get("/").await;
+    assert!(text.contains("lists changed "), "{text}");
+    let (_, text) = server.get("/lists").await;
+    assert!(!text.contains("with this program"), "{text}");
+    let (_, text) = server.get("/metrics").await;
+    let ages = text.lines().filter(|line| line.starts_with("cleandns_list_age_seconds{")).count();
+    assert_eq!(ages, lists.len());
+}
+
 /// The age of a list is that of its content, and a restart doesn't make it young.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_list_is_as_old_as_its_file_over_a_restart() {

@@ -37,6 +37,9 @@ pub struct Try {
 /// A body of JSON, an object. Each `B` refuses fields that it doesn't know.
 pub struct Body<B>(pub B);
 
+/// The same, of which nothing need be said: an empty body is one without fields.
+pub struct MayBody<B>(pub B);
+
 /// A number in a path: another word there names nothing.
 pub struct Number<N>(pub N);
 
@@ -58,28 +61,46 @@ impl<B: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<B> {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
-        if !is_json(request.headers()) {
-            let advice = "send the body as JSON, with `Content-Type: application/json`";
-            return Err(Refusal::new(Kind::NotJson, advice));
-        }
-        let body = Bytes::from_request(request, state).await;
-        let body = body.map_err(|error| Refusal::new(Kind::of(error.status()), error.body_text()))?;
-        // A list would be read too, as fields in their order, which nobody is to rely on.
-        let is_object = body.iter().find(|octet| !octet.is_ascii_whitespace()).is_none_or(|octet| *octet == b'{');
-        let no_json =
-            |error: &dyn std::fmt::Display| Refusal::new(Kind::BadRequest, format!("the body is no JSON: {error}"));
-        if !is_object {
-            let is_json = serde_json::from_slice::<serde_json::Value>(&body);
-            return Err(match is_json {
-                Ok(_) => Refusal::new(Kind::Invalid, "the body: write an object, `{...}`"),
-                Err(error) => no_json(&error),
-            });
-        }
-        match axum::Json::<B>::from_bytes(&body) {
-            Ok(axum::Json(body)) => Ok(Self(body)),
-            Err(JsonRejection::JsonDataError(error)) => Err(unfit(Kind::Invalid, "the body", &error)),
-            Err(error) => Err(no_json(&reason(&error))),
-        }
+        read(&octets(request, state).await?).map(Self)
+    }
+}
+
+impl<B: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for MayBody<B> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+        let body = octets(request, state).await?;
+        if body.is_empty() { Ok(Self(B::default())) } else { read(&body).map(Self) }
+    }
+}
+
+/// A body that is said to be JSON.
+async fn octets<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Refusal> {
+    if !is_json(request.headers()) {
+        let advice = "send the body as JSON, with `Content-Type: application/json`";
+        return Err(Refusal::new(Kind::NotJson, advice));
+    }
+    let body = Bytes::from_request(request, state).await;
+    body.map_err(|error| Refusal::new(Kind::of(error.status()), error.body_text()))
+}
+
+/// An object, with the fields of a `B`.
+fn read<B: DeserializeOwned>(body: &[u8]) -> Result<B, Refusal> {
+    // A list would be read too, as fields in their order, which nobody is to rely on.
+    let is_object = body.iter().find(|octet| !octet.is_ascii_whitespace()).is_none_or(|octet| *octet == b'{');
+    let no_json =
+        |error: &dyn std::fmt::Display| Refusal::new(Kind::BadRequest, format!("the body is no JSON: {error}"));
+    if !is_object {
+        let is_json = serde_json::from_slice::<serde_json::Value>(body);
+        return Err(match is_json {
+            Ok(_) => Refusal::new(Kind::Invalid, "the body: write an object, `{...}`"),
+            Err(error) => no_json(&error),
+        });
+    }
+    match axum::Json::<B>::from_bytes(body) {
+        Ok(axum::Json(body)) => Ok(body),
+        Err(JsonRejection::JsonDataError(error)) => Err(unfit(Kind::Invalid, "the body", &error)),
+        Err(error) => Err(no_json(&reason(&error))),
     }
 }
 

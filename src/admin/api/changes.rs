@@ -8,13 +8,13 @@ use super::super::{
     view::{
         clients::{ClientsAsked, ClientsView, GroupView, clients, groups},
         exceptions::{BlockView, ExceptionView, ListExceptions, Own, own, own_with_hits},
-        preview::{Preview, PreviewAsked, preview},
+        preview::{Preview, PreviewAsked, preview, sought},
         programs::{Programs, ScheduleView, Scheduled, programs, schedule_of},
         tops::API_WITHIN,
     },
 };
 use super::{
-    asked::{Body, Nothing, Number, Query, Try},
+    asked::{Body, MayBody, Nothing, Number, Query, Try},
     openapi::{self, Operation, change},
 };
 use crate::config::overlay::{Numbered, OwnBlock, OwnException};
@@ -57,7 +57,7 @@ pub const OPERATIONS: &[Operation] = &[
     )
     .asks::<PreviewAsked>()
     .gives::<Preview>(200, "What it hit, or would have, in the last day and week.")
-    .refuses(&[Kind::NoSuchThing]),
+    .refuses(&[Kind::NoSuchThing, Kind::Invalid]),
     openapi::get("/api/v1/clients", "Who asked of late")
         .asks::<ClientsAsked>()
         .gives::<ClientsView>(200, "Those that asked most."),
@@ -110,8 +110,9 @@ pub const OPERATIONS: &[Operation] = &[
         Kind::ChangedSince,
     ]),
     lasting("post", "/api/v1/changes/{change}/undo", "Undo a change, if nobody has changed it since")
-        .more("Where that makes something `enforce`, or lets rules through, it takes `confirmed`.")
-        .asks::<UndoAsked>()
+        .more("Where that makes something `enforce`, or lets rules through, it takes `confirmed`, in its body or its query.")
+        .asks::<UndoTried>()
+        .may_take::<UndoAsked>()
         .refuses(&[Kind::NoSuchThing, Kind::Confirm, Kind::ChangedSince, Kind::Invalid, Kind::NoOverlay]),
     openapi::get("/api/v1/overlay", "The file of what was changed here, as it is in force")
         .asks::<Nothing>()
@@ -167,7 +168,10 @@ async fn the_preview(
 ) -> Result<Json<Preview>, Refusal> {
     let asked = PreviewAsked { program, ..asked };
     let none = || Refusal::new(Kind::NoSuchThing, "there is no such program, service or group");
-    preview(&state, &asked).await.map(Json).ok_or_else(none)
+    let sought = sought(&state, &asked).ok_or_else(none)?;
+    // As a change to it would be refused.
+    let modes = state.desk.modes_with(sought.key.clone(), sought.entry.clone()).await?;
+    Ok(Json(preview(&state, sought, &modes).await))
 }
 
 async fn all_clients(State(state): State<AdminState>, Query(asked): Query<ClientsAsked>) -> Json<ClientsView> {
@@ -311,10 +315,18 @@ async fn change_block(
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct UndoAsked {
+struct UndoTried {
     /// It is checked and told, and nothing is changed.
     #[serde(default)]
     dry_run: bool,
+    /// As in the body.
+    #[serde(default)]
+    confirmed: bool,
+}
+
+#[derive(Deserialize, JsonSchema, Default)]
+#[serde(deny_unknown_fields)]
+struct UndoAsked {
     /// Whoever asks for it has seen what it will block.
     #[serde(default)]
     confirmed: bool,
@@ -324,8 +336,10 @@ async fn undo_change(
     State(state): State<AdminState>,
     Operator(who): Operator,
     Number(change): Number<u64>,
-    Query(UndoAsked { dry_run, confirmed }): Query<UndoAsked>,
+    Query(tried): Query<UndoTried>,
+    MayBody(asked): MayBody<UndoAsked>,
 ) -> Response {
+    let (confirmed, dry_run) = (tried.confirmed || asked.confirmed, tried.dry_run);
     told(undo(&state, &who, change, confirmed, dry_run).await, dry_run, false)
 }
 

@@ -9,7 +9,10 @@ use super::super::{
         steps::{Step, is_bogus, steps},
     },
 };
-use super::{Shell, show, words::matched};
+use super::{
+    Shell, show,
+    words::{matched, weighed},
+};
 use crate::policy::Outcome;
 use askama::Template;
 use axum::{

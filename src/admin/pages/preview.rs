@@ -6,7 +6,7 @@ use super::super::{
     change::{Undoing, what_it_undoes},
     problem::{Kind, Refusal},
     view::{
-        preview::{CONFIGURED, Hit, Measured, Preview, PreviewAsked, preview},
+        preview::{CONFIGURED, Hit, Measured, Preview, PreviewAsked, preview, sought},
         programs::ModeView,
     },
 };
@@ -63,15 +63,18 @@ pub async fn page(State(state): State<AdminState>, reader: Reader, Query(wanted)
         },
     };
     let configured = asked.mode == CONFIGURED;
-    match preview(&state, &asked).await {
-        Some(view) => {
-            let title =
-                if configured { format!("{} as configured", what(&view)) } else { format!("Enforce {}", what(&view)) };
-            let shell = Shell::new(&state, reader, "/programs", title);
-            show(Page { shell, view, configured, undo })
-        }
-        None => (StatusCode::NOT_FOUND, "there is no such program, service or group\n").into_response(),
-    }
+    let Some(sought) = sought(&state, &asked) else {
+        return (StatusCode::NOT_FOUND, "there is no such program, service or group\n").into_response();
+    };
+    let modes = match state.desk.modes_with(sought.key.clone(), sought.entry.clone()).await {
+        Ok(modes) => modes,
+        // As a change to it would be refused.
+        Err(refusal) => return refusal.into_response(),
+    };
+    let view = preview(&state, sought, &modes).await;
+    let title = if configured { format!("{} as configured", what(&view)) } else { format!("Enforce {}", what(&view)) };
+    let shell = Shell::new(&state, reader, "/programs", title);
+    show(Page { shell, view, configured, undo })
 }
 
 /// What the undo of a change would do to a mode.

@@ -8,7 +8,7 @@ use super::super::{
 };
 use super::{
     Shell, show,
-    words::{ede, fate, micros, ms, trigger},
+    words::{ede, fate, micros, ms, trigger, weighed},
 };
 use crate::{
     policy::Outcome,

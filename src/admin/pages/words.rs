@@ -3,6 +3,7 @@
 pub use super::super::address::encoded;
 
 use crate::{
+    admin::view::weighed::Weighed,
     policy::Trigger,
     query_log::{Fate, shown_micros},
     report::{self, Moment, span},
@@ -111,6 +112,18 @@ pub fn trigger(trigger: impl Borrow<Trigger>) -> &'static str {
 pub fn matched(word: &str) -> &str {
     let found = Trigger::ALL.into_iter().find(|own| own.word() == word);
     found.map(trigger).unwrap_or(word)
+}
+
+/// The letter of an exception's colour and shape, whose it is and whether it counts, and its line with the reason.
+pub fn weighed(own: &Weighed) -> (&'static str, String, String) {
+    let Weighed { rule, reason, counts, why } = own;
+    let (letter, counts) = if *counts { ("e", "counts") } else { ("p", "doesn't count") };
+    let (whose, text) = match rule.program.as_str() {
+        "" => (format!("your exception at {}", rule.path), &rule.name),
+        program => (format!("{program}/{}, {} line {}", rule.service, rule.list, rule.line), &rule.text),
+    };
+    let because = if reason.is_empty() { String::new() } else { format!(" ({reason})") };
+    (letter, format!("{whose} {counts}"), format!("{text}{because}: {why}."))
 }
 
 /// What an Extended DNS Error code means (RFC 8914 §5.2).

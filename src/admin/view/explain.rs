@@ -1,6 +1,10 @@
 //! An explanation as data: the same for the API, the command line and, offline, for lists compiled from files.
 
-use super::{super::AdminState, excepted::Excepted};
+use super::{
+    super::AdminState,
+    excepted::Excepted,
+    weighed::{Weighed, Weighing},
+};
 use crate::{
     dns::{Name, RrType},
     lists::{ListPath, ListState, ListStatus, kept_text, line_of, version_of},
@@ -50,6 +54,9 @@ pub struct Explained {
     /// Every rule that matched a name of the chain, decisive or not; `off` is the mode of one that is off for this client
     /// or hour. The owner's exceptions stand among them with `holds`, `ended` or `other groups` as their mode.
     pub considered: Vec<Rule>,
+    /// The exceptions among them, and why each counts or doesn't.
+    #[serde(default)]
+    pub exceptions: Vec<Weighed>,
     /// `None`: nothing was resolved.
     pub answer: Option<Answer>,
     /// Number of the policy that decided.
@@ -66,7 +73,7 @@ pub struct Said {
 }
 
 /// A rule and what it matched.
-#[derive(Serialize, Deserialize, JsonSchema, Debug)]
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug)]
 pub struct Rule {
     pub program: String,
     pub service: String,
@@ -195,6 +202,17 @@ pub fn explained(
     });
     let is_blocked = verdict.block().is_some();
     let is_bogus = resolution.as_ref().is_some_and(|resolution| resolution.security == Security::Bogus);
+    let exceptions = Weighing {
+        policy,
+        asking: &asking,
+        verdict,
+        links,
+        matched: &matched,
+        considered: &considered,
+        before_policy: own_answer.filter(|_| verdict.is_pass()),
+        is_bogus,
+    };
+    let exceptions = exceptions.weighed();
     let summary = match own_answer {
         Some(why) => format!("{}: {why}", name),
         None if is_bogus => {
@@ -221,6 +239,7 @@ pub fn explained(
         chain: links.iter().map(|link| (link.what.to_string(), link.trigger.word().to_owned())).collect(),
         paused,
         considered,
+        exceptions,
         answer: resolution.as_ref().map(|resolution| Answer {
             rcode: resolution.rcode.to_string(),
             security: resolution.security.word().to_owned(),

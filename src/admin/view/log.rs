@@ -3,13 +3,15 @@
 use super::{
     super::{AdminState, live::Unread},
     called::{Called, NameBy, by_name, called},
-    explain::{earlier_line, rule_line},
+    explain::{Explained, earlier_line, explained, rule_line},
     search::{Asked, Invalid},
 };
 use crate::{
     config,
+    dns::{Name, Transport},
     lists::ListStatus,
-    policy::Zone,
+    policy::{Link, Trigger, Zone},
+    query::{Explanation, Recalled},
     query_log::{
         JsonRow, Row, Said, Search, shown_micros,
         sqlite::{Found, Page},
@@ -17,7 +19,10 @@ use crate::{
 };
 use schemars::JsonSchema;
 use serde::Serialize;
-use std::time::{Duration, Instant};
+use std::{
+    net::IpAddr,
+    time::{Duration, Instant},
+};
 
 /// How long one page looks: who looks for something rare goes on from where it ended.
 const LOOK_WITHIN: Duration = Duration::from_millis(200);
@@ -73,6 +78,18 @@ pub struct Why {
     /// As many as there are verdicts, and then as many as were overruled.
     pub lines: Vec<Line>,
     pub called: Called,
+    /// `None`: it couldn't be understood, or there is no policy.
+    pub as_of_now: Option<AsOfNow>,
+}
+
+/// What the policy of now says to a question that was recorded.
+#[derive(Serialize, JsonSchema, Debug)]
+pub struct AsOfNow {
+    /// As `GET /api/v1/explain` tells it; but nothing was resolved for it: `chain` is what its answer led to then.
+    #[serde(flatten)]
+    pub explained: Explained,
+    /// What isn't known of it any more, and so isn't counted in.
+    pub unknown: Vec<String>,
 }
 
 /// A line of a list, as it said something.
@@ -95,6 +112,9 @@ pub struct WhyView<'r> {
     pub row: LogRow<'r>,
     /// Of each of `verdicts`, and then of each of `overruled`.
     pub lines: &'r [Line],
+    /// What the policy of now says to the same question, with the exceptions that it considers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub as_of_now: Option<&'r AsOfNow>,
 }
 
 /// Why there is no log to show.
@@ -126,7 +146,8 @@ impl<'r> LogRow<'r> {
 
 impl Why {
     pub fn view(&self) -> WhyView<'_> {
-        WhyView { row: LogRow::of(self.id, &self.row, self.called.clone()), lines: &self.lines }
+        let Self { id, row, lines, called, as_of_now } = self;
+        WhyView { row: LogRow::of(*id, row, called.clone()), lines, as_of_now: as_of_now.as_ref() }
     }
 }
 
@@ -161,10 +182,64 @@ pub async fn why(state: &AdminState, id: i64) -> Result<Option<Why>, Unread> {
             (all.map(|said| line(said, &status)).collect(), row)
         }))
     });
-    match found.await {
-        Err(Unread::NotYet) => Ok(None),
-        found => Ok(found?.map(|(lines, row)| Why { id, lines, called: called(state, &row.client), row })),
-    }
+    let (lines, row) = match found.await {
+        Err(Unread::NotYet) | Ok(None) => return Ok(None),
+        Ok(Some(found)) => found,
+        Err(error) => return Err(error),
+    };
+    let as_of_now = as_of_now(state, &row).await;
+    Ok(Some(Why { id, lines, called: called(state, &row.client), row, as_of_now }))
+}
+
+/// What the policy of now says to a question that was recorded.
+async fn as_of_now(state: &AdminState, row: &Row) -> Option<AsOfNow> {
+    let name: Name = row.name.parse().ok()?;
+    let address: Option<IpAddr> = row.client.parse().ok();
+    let aliases = row.aliases.iter().filter_map(|alias| alias.parse().ok());
+    // What kind of alias it was isn't kept, and makes no difference to what rules match.
+    let aliases = aliases.map(|alias| Link::name(alias, Trigger::Cname));
+    let led_to = aliases.chain(row.addresses.iter().map(|address| Link::address(*address, Trigger::Address)));
+    let tcp = row.transport == Transport::Tcp;
+    let (rr_type, led_to) = (row.rr_type, led_to.collect());
+    let recalled = Recalled { name, rr_type, client: address, group: &row.group, tcp, led_to };
+    let (client, explanation) = state.pipeline.explain_again(recalled)?;
+    let unknown = unknown(row, address, &explanation);
+    let admitted = address.is_none_or(|address| state.pipeline.admits(address));
+    let published = state.health.published.clone();
+    // Rules are read back from their files.
+    let view = tokio::task::spawn_blocking(move || {
+        explained(&explanation, rr_type, client, admitted, &published.status.load())
+    });
+    // Whoever wasn't kept is nobody, and not the address that stands for that.
+    Some(AsOfNow { explained: Explained { client: row.client.clone(), ..view.await.ok()? }, unknown })
+}
+
+/// What isn't known of a question that was recorded, in sentences.
+fn unknown(row: &Row, address: Option<IpAddr>, explanation: &Explanation) -> Vec<String> {
+    let Explanation { policy, verdict, own_answer, .. } = explanation;
+    let group = match row.group.as_ref() {
+        "" => "somebody in no group".to_owned(),
+        group if policy.group_named(group).is_none() => format!("somebody in no group, since there is no {group} now"),
+        group => format!("somebody in the group {group}"),
+    };
+    let nobody = || {
+        format!(
+            "Who asked isn't kept as an address. It is taken for {group}, and what rules and pauses say of single clients isn't \
+             known."
+        )
+    };
+    // Of a question that is blocked, or answered here, nothing leads anywhere.
+    let leads = verdict.block().is_none_or(|_| verdict.answer_seen) && own_answer.is_none();
+    let led = match (row.aliases.is_empty(), row.addresses.is_empty()) {
+        _ if !leads => None,
+        (true, true) => Some("The log doesn't have where the name led, so rules on that aren't counted in."),
+        (false, true) => Some("The log has no addresses of its answer, so rules on those aren't counted in."),
+        (_, false) => None,
+    };
+    let servers = (leads && policy.looks_at_name_servers())
+        .then_some("Name servers aren't in the log, so rules on those aren't counted in.");
+    let led = led.into_iter().chain(servers).map(str::to_owned);
+    address.is_none().then(nobody).into_iter().chain(led).collect()
 }
 
 /// The number of a query that was seen as it came: by its time as it was told, its name, and what was told of its client.

@@ -20,6 +20,7 @@ pub mod setup;
 pub mod steps;
 pub mod tops;
 pub mod tried;
+pub mod weighed;
 
 use crate::report::Moment;
 use std::time::{SystemTime, UNIX_EPOCH};

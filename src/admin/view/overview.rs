@@ -109,7 +109,7 @@ pub struct ListsShare {
     /// Of which something else is in force than what is meant.
     pub held: usize,
     /// How long ago the content of the list changed that changed last, and of the one longest unchanged; as far as they are
-    /// known, which they aren't of lists inside the program.
+    /// known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub newest_change_seconds: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -112,8 +112,21 @@ pub struct Hit {
     pub called: Called,
 }
 
-/// Looks at what was recorded. `None`: there is no such thing.
-pub async fn preview(state: &AdminState, asked: &PreviewAsked) -> Option<Preview> {
+/// What is to be looked at.
+pub struct Sought {
+    policy: Arc<Policy>,
+    program: Program,
+    service: Option<String>,
+    group: String,
+    /// What holds now.
+    now: ModeView,
+    /// What would be set, and to what.
+    pub key: Key,
+    pub entry: Option<Entry>,
+}
+
+/// Finds what is asked for. `None`: there is no such thing.
+pub fn sought(state: &AdminState, asked: &PreviewAsked) -> Option<Sought> {
     let entry = match asked.mode.as_str() {
         "" | "enforce" => Some(Entry::Mode(Mode::Enforce)),
         CONFIGURED => None,
@@ -122,19 +135,28 @@ pub async fn preview(state: &AdminState, asked: &PreviewAsked) -> Option<Preview
     let policy = state.health.published.policy.load_full()?;
     let all = programs(state, &asked.group)?;
     let program = all.programs.into_iter().find(|own| own.name == asked.program)?;
-    let service = Some(asked.service.as_str()).filter(|service| !service.is_empty());
-    let now = match service {
-        None => program.mode.clone(),
-        Some(name) => program.services.iter().find(|own| own.name == name)?.modes.first()?.clone(),
-    };
     let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+    let service = some(&asked.service);
+    let now = match &service {
+        None => program.mode.clone(),
+        Some(name) => program.services.iter().find(|own| own.name == *name)?.modes.first()?.clone(),
+    };
     let group = some(&asked.group).filter(|group| group != DEFAULT_GROUP);
-    let key = Key::Mode { group, program: program.name.clone(), service: some(&asked.service) };
-    let modes = state.desk.modes_with(key, entry).await.ok()?;
-    let enforced = enforced(&policy, &modes, &program, service, &asked.group);
-    let (mut seen, mut caveats) = (Vec::new(), caveats(state, &program, service, &enforced, &asked.group));
-    for hours in SPANS {
-        match measured(state, &policy, &program.name, &enforced, &asked.group, hours).await {
+    let key = Key::Mode { group, program: program.name.clone(), service: service.clone() };
+    Some(Sought { policy, program, service, group: asked.group.clone(), now, key, entry })
+}
+
+/// Looks at what was recorded. `modes`: how far everything would go.
+pub async fn preview(state: &AdminState, sought: Sought, modes: &Modes) -> Preview {
+    let Sought { policy, program, service, group, now, .. } = sought;
+    let enforced = enforced(&policy, modes, &program, service.as_deref(), &group);
+    let missing = missing(state, &policy, modes, &program, service.as_deref(), &group);
+    let mut caveats = caveats(state, &program, service.as_deref(), &enforced, &missing, &group);
+    let mut seen = Vec::new();
+    // Of lists that aren't here nothing was recorded, which says nothing of what they will block.
+    let spans = if enforced.is_empty() && !missing.is_empty() { &[][..] } else { &SPANS[..] };
+    for hours in spans {
+        match measured(state, &policy, &program.name, &enforced, &group, *hours).await {
             Ok(measured) => seen.push(measured),
             Err(why) => {
                 caveats.push(format!("What it would have blocked isn't known: {why}."));
@@ -145,20 +167,43 @@ pub async fn preview(state: &AdminState, asked: &PreviewAsked) -> Option<Preview
     if let Some(since) = seen.last().and_then(|longest| longest.recorded_since.filter(|since| *since > longest.from)) {
         caveats.push(format!("It is recorded only since {} UTC.", since.minute()));
     }
-    let breaks = program.services.iter().filter(|own| enforced.contains(&own.name)).filter_map(|own| {
+    let is_meant = |own: &&Service| enforced.contains(&own.name) || missing.contains_key(&own.name);
+    let breaks = program.services.iter().filter(is_meant).filter_map(|own| {
         let title = own.title.clone().unwrap_or_else(|| own.name.clone());
         Some((title, own.breaks.clone()?))
     });
-    Some(Preview {
+    Preview {
         breaks: breaks.collect(),
-        text: seen.iter().map(|measured| sentence(measured, &asked.group)).collect(),
+        text: seen.iter().map(|measured| sentence(measured, &group)).collect(),
         program: program.name,
-        service: service.map(str::to_owned),
-        group: asked.group.clone(),
+        service,
+        group,
         now,
         seen,
         caveats,
-    })
+    }
+}
+
+/// Lists that would be enforced and aren't here, for clients of a group, or without one of any: by service, each with what
+/// is the matter.
+fn missing(
+    state: &AdminState,
+    policy: &Policy,
+    modes: &Modes,
+    program: &Program,
+    service: Option<&str>,
+    group: &str,
+) -> BTreeMap<String, Vec<(String, Option<String>)>> {
+    let mut missing: BTreeMap<String, Vec<_>> = BTreeMap::new();
+    let status = state.health.published.status.load();
+    let own = status.lists.iter().filter(|list| list.program == program.name && list.since.is_none());
+    for list in own.filter(|list| service.is_none_or(|service| service == list.service)) {
+        let acts = policy.would_act_once_there(modes, &program.name, &list.service);
+        if acts.iter().any(|own| group.is_empty() || policy.group_name(*own) == group) {
+            missing.entry(list.service.clone()).or_default().push((list.name.clone(), list.trouble.clone()));
+        }
+    }
+    missing
 }
 
 /// The services that would be enforced, for clients of a group; without one: of any.
@@ -178,20 +223,28 @@ fn caveats(
     program: &Program,
     service: Option<&str>,
     enforced: &BTreeSet<String>,
+    missing: &BTreeMap<String, Vec<(String, Option<String>)>>,
     group: &str,
 ) -> Vec<String> {
     let mut caveats = Vec::new();
+    for (list, trouble) in missing.values().flatten() {
+        let why = trouble.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
+        caveats.push(format!(
+            "Nothing of {list} is here yet{why}, so it isn't known what it would block. It blocks as soon as it is here."
+        ));
+    }
     let names = |is: &dyn Fn(&Service) -> bool| -> Vec<&str> {
         program.services.iter().filter(|own| is(own)).map(|own| own.name.as_str()).collect()
     };
-    if enforced.is_empty() {
+    if enforced.is_empty() && missing.is_empty() {
         caveats.push(match service {
             Some(_) => format!("Nothing would be blocked yet: {} holds its services down.", program.name),
             None => "Nothing would be blocked yet: [policy] mode, or its services, are less.".to_owned(),
         });
     }
-    let staying = names(&|own| !enforced.contains(&own.name) && own.modes.iter().any(|mode| mode.mode != Mode::Off));
-    if service.is_none() && !enforced.is_empty() && !staying.is_empty() {
+    let stays = |own: &Service| !enforced.contains(&own.name) && !missing.contains_key(&own.name);
+    let staying = names(&|own| stays(own) && own.modes.iter().any(|mode| mode.mode != Mode::Off));
+    if service.is_none() && !(enforced.is_empty() && missing.is_empty()) && !staying.is_empty() {
         caveats.push(format!("These stay as they are until they are set by themselves: {}.", staying.join(", ")));
     }
     let unseen = names(&|own| enforced.contains(&own.name) && own.modes.iter().all(|mode| mode.mode == Mode::Off));

@@ -2,7 +2,7 @@
 
 use super::{
     super::{
-        Admin, AdminTls, ClientNames, TOKEN_FILE_NAME,
+        Admin, AdminTls, ClientNames, TOKEN_FILE_NAME, rights,
         token::{self, Known},
     },
     reader::{Table, Value},
@@ -58,6 +58,19 @@ impl Reading<'_> {
             read_token_file.as_ref().and_then(|value| value.parse("", |path| self.token_if_readable(path)));
         let read_token = read_token.flatten();
         let users = users_file.as_ref().and_then(|value| value.parse("", |path| self.base.find_file(path)));
+        let of_reading = read_token_file.as_ref().and_then(|value| self.base.find_file(value.text("")?).ok());
+        let secrets = [
+            ("token_file", named.as_ref(), known.file.as_deref()),
+            ("read_token_file", read_token_file.as_ref(), of_reading.as_deref()),
+            ("users_file", users_file.as_ref(), users.as_deref()),
+        ];
+        for (key, value, file) in secrets {
+            let Some(why) = file.and_then(rights::open_to_all) else { continue };
+            match value {
+                Some(value) => value.warn(why),
+                None => table.warn(key, why),
+            }
+        }
         let names = table.value("names").map(|value| value.parse_list("\"dns.corp.example\"", host_name));
         let names: Vec<String> = names.into_iter().flatten().map(|(_, name)| name).collect();
         if names.len() > HOSTS_MAX {

@@ -273,6 +273,11 @@ impl<'a> Table<'a> {
         self.report.missing(self.at.clone(), &self.dotted(key), message);
     }
 
+    /// Notes of a key, set or not, what is allowed and yet perhaps not meant.
+    pub fn warn(&self, key: &str, message: impl Into<String>) {
+        self.report.warn(self.at.clone(), &self.dotted(key), message);
+    }
+
     /// `file:line` of the table.
     pub fn place(&self) -> String {
         self.report.place(self.at.start)

@@ -7,7 +7,7 @@ use crate::{
     lists::{
         read::{ReadFailure, Reading, read, shown_version, version_of},
         spec,
-        store::{Kept, TextAt, kept_text},
+        store::{Kept, TextAt, kept_since, kept_text},
     },
     policy::{
         Broad, Canaries, Gate, RuleSet, change_too_large,
@@ -15,7 +15,11 @@ use crate::{
     },
     watch::Stamp,
 };
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 /// How the texts of one list are read, wherever they lie.
 #[derive(Clone)]
@@ -87,7 +91,8 @@ impl Manner {
 
     fn options<'a>(&self, gate: Option<&'a Gate>) -> Options<'a> {
         let Self { spec, .. } = self;
-        Options { format: spec.format, extent: spec.extent, admit: gate.map(|gate| gate as &dyn Admit) }
+        let admit = gate.map(|gate| gate as &dyn Admit);
+        Options { format: spec.format, extent: spec.extent, admit, now: believed_now() }
     }
 
     /// The gate that the rules pass. Who wrote a list decides unless the configuration does: strangers' mistakes are held
@@ -153,12 +158,25 @@ impl Catalog {
             Ok(_) if entry.is_in_force(reading.version) => entry.is_well(findings),
             Ok(parsed) => {
                 let change = self.too_large_a_change(entry, &parsed);
+                let is_first = entry.loaded.is_none();
                 entry.put_in_force(parsed, &reading, change, findings);
+                if is_first {
+                    self.date_back(entry, path);
+                }
                 entry.have_kept(TextAt::File(path.to_owned()), findings);
             }
             Err(unusable) => self.fail(entry, unusable.to_string(), findings),
         }
         Ok(())
+    }
+
+    /// A file that was only touched since an earlier run took its text in is no younger for it.
+    fn date_back(&self, entry: &mut Entry, path: &Path) {
+        let place = self.store.as_ref().and_then(|store| store.place_of_file(path));
+        if let (Some(place), Some(loaded)) = (place, &mut entry.loaded) {
+            let came = kept_since(&place, loaded.version, loaded.rules.len());
+            loaded.written_at = loaded.written_at.into_iter().chain(came).min();
+        }
     }
 
     pub(super) fn take_embedded(&self, entry: &mut Entry, text: &[u8], findings: &mut Findings) {
@@ -228,4 +246,11 @@ impl Catalog {
             }
         }
     }
+}
+
+/// Seconds since 1970, by a clock that isn't known to be wrong: one that was never set stands before this was built.
+fn believed_now() -> Option<i64> {
+    let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs()).ok()?;
+    let built_at = env!("CLEANDNS_BUILT_AT").parse().unwrap_or(0);
+    Some(now).filter(|now| *now >= built_at)
 }

@@ -66,7 +66,7 @@ pub struct ListState {
     pub version: u64,
     /// When this process took it in.
     pub since: Option<SystemTime>,
-    /// When its content last changed; `None`: it is as old as this program, or nothing is in force.
+    /// When its content last changed; `None`: that isn't known, or nothing is in force.
     pub changed_at: Option<SystemTime>,
     /// Seconds since 1970 when the server of a list with a url last gave it or said that it is still the same.
     pub confirmed_at: Option<u64>,

@@ -52,6 +52,17 @@ pub fn kept_text(place: &Path, version: u64) -> Option<Kept> {
     kept(place).into_iter().find(|kept| kept.version == version)
 }
 
+/// When the text of one version came, if it is kept and had as many rules. It costs one look, at one file.
+pub fn kept_since(place: &Path, version: u64, rules: usize) -> Option<SystemTime> {
+    named(place, version, rules)?.metadata().ok()?.modified().ok()
+}
+
+/// Where a kept text lies.
+fn named(place: &Path, version: u64, rules: usize) -> Option<PathBuf> {
+    let stem = stem(place)?;
+    Some(place.with_file_name(format!("{stem}.{}.{rules}.{KEPT_ENDING}", shown_version(version))))
+}
+
 /// What all files of one list have in common, from the name of one of them.
 pub(super) fn stem_of(name: &str) -> Option<&str> {
     let of_copy = |ending: &str| name.strip_suffix(ending)?.strip_suffix('.');
@@ -103,8 +114,7 @@ pub(super) fn keep(from: &Path, place: &Path, version: u64, rules: usize) -> io:
         }
         return Ok(false);
     }
-    let Some(stem) = stem(place) else { return Ok(false) };
-    let own = place.with_file_name(format!("{stem}.{}.{rules}.{KEPT_ENDING}", shown_version(version)));
+    let Some(own) = named(place, version, rules) else { return Ok(false) };
     let unfinished = whole::unfinished(&own);
     // Texts are only ever put in their places whole, so that one file may have two names.
     let linked = fs::hard_link(from, &unfinished).or_else(|_| copy(from, &unfinished));

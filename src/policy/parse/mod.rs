@@ -17,6 +17,7 @@ mod output;
 mod rpz;
 mod text;
 mod unbound;
+mod updated;
 
 use super::{Effect, Mode, Rule, RuleSet, Scope};
 use crate::dns::{Name, zonefile::RECORD_BYTES_MAX};
@@ -115,6 +116,8 @@ pub struct Options<'a> {
     pub extent: Extent,
     /// The safety gate; `None`: every rule is taken.
     pub admit: Option<&'a dyn Admit>,
+    /// Seconds since 1970, for dates that are still to come; `None`: no clock that is believed says it.
+    pub now: Option<i64>,
 }
 
 /// Asked before a rule is taken.
@@ -158,6 +161,8 @@ pub enum Admission {
 pub struct Header {
     pub service: Option<String>,
     pub default: Option<Mode>,
+    /// Seconds since 1970 when it was last changed; of somebody else's list by a comment at its beginning.
+    pub updated: Option<i64>,
     /// Every `key: value` in order, those above included.
     pub fields: Vec<(String, String)>,
 }
@@ -249,6 +254,8 @@ pub struct Parser<'a> {
     line: u32,
     /// Something other than white space was seen.
     has_text: bool,
+    /// When it was last changed, by a comment.
+    updated: Option<i64>,
     output: Output<'a>,
 }
 
@@ -274,6 +281,7 @@ impl<'a> Parser<'a> {
             after_cr: false,
             line: 0,
             has_text: false,
+            updated: None,
             output: Output::new(options.admit, text_bytes),
         }
     }
@@ -310,7 +318,7 @@ impl<'a> Parser<'a> {
             return Err(Unusable::Empty);
         }
         let Some(reader) = self.reader else { return Err(Unusable::Empty) };
-        let (format, header) = match reader {
+        let (format, mut header) = match reader {
             Reader::Text(text) => text.finish(&mut self.output),
             Reader::Rpz(mut zone) => {
                 zone.finish(&mut self.output);
@@ -324,6 +332,8 @@ impl<'a> Parser<'a> {
                 (Format::Unbound, Header::default())
             }
         };
+        // What is ours has a header line for it.
+        header.updated = header.updated.or(self.updated.filter(|_| format != Format::Ours));
         self.output.finish(format, header, self.line)
     }
 
@@ -343,7 +353,7 @@ impl<'a> Parser<'a> {
             Format::Rpz => Reader::Rpz(Box::new(rpz::RpzReader::new())),
             Format::Dnsmasq => Reader::Dnsmasq,
             Format::Unbound => Reader::Unbound(unbound::UnboundReader::new()),
-            format => Reader::Text(TextReader::new(format, self.options.extent)),
+            format => Reader::Text(TextReader::new(format, &self.options)),
         });
         self.ends_in_cr = memchr::memchr(b'\n', text).is_none() && memchr::memchr(b'\r', text).is_some();
         self.lines(text);
@@ -408,6 +418,10 @@ impl<'a> Parser<'a> {
         let (number, output) = (self.line, &mut self.output);
         let trimmed = line.trim_ascii();
         self.has_text |= !trimmed.is_empty();
+        if number <= updated::COMMENT_LINES && self.updated.is_none() && begins_comment(trimmed) {
+            let said = std::str::from_utf8(trimmed).ok().and_then(updated::in_comment);
+            self.updated = said.filter(|said| !is_to_come(*said, self.options.now));
+        }
         let Some(reader) = &mut self.reader else { return };
         if let Reader::Rpz(zone) = reader {
             // White space at the start means something in a zone file.
@@ -450,6 +464,11 @@ fn readable(line: &[u8]) -> Result<Cow<'_, str>, &'static str> {
 /// True for what begins a comment in every format but for rare rules that begin alike.
 fn begins_comment(line: &[u8]) -> bool {
     matches!(line.first(), Some(b'#' | b'!' | b';'))
+}
+
+/// True for a time that can't be one at which something was changed.
+fn is_to_come(time: i64, now: Option<i64>) -> bool {
+    now.is_some_and(|now| time > now.saturating_add(updated::AHEAD_MAX))
 }
 
 /// Where the readers put what they find.

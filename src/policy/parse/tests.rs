@@ -41,7 +41,7 @@ pub fn read(format: &str, line: &str) -> Kept {
             reader.line(line, 1, &mut kept);
             reader.finish(&mut kept);
         }
-        format => TextReader::new(format, Extent::Exact).line(line, 1, &mut kept),
+        format => TextReader::new(format, &Options::default()).line(line, 1, &mut kept),
     }
     kept
 }
@@ -62,12 +62,61 @@ pub fn skips(format: &str, line: &str) {
 }
 
 fn whole(text: &str, format: Format, extent: Extent) -> Result<Parsed, Unusable> {
-    parse(text.as_bytes(), &Options { format, extent, admit: None })
+    parse(text.as_bytes(), &Options { format, extent, ..Options::default() })
 }
 
 /// Rules of a set as text, with their lines.
 fn rules_of(parsed: &Parsed) -> Vec<String> {
     parsed.rules.iter().map(|(_, rule)| format!("{}:{}", rule.head.line, rule.unpack())).collect()
+}
+
+/// A date that is none, or still to come, is told and skipped; the rules stand. Of somebody else's list it is passed over.
+#[test]
+fn when_a_list_was_changed_by_its_own_word() {
+    const DAY: i64 = 1_795_046_400; // 2026-11-19
+    let comments = "# a\n".repeat(50);
+    for (text, expected, skipped) in [
+        ("#! cleandns\n#: updated: 2026-11-19\na.example\n", Some(DAY), None),
+        ("#! cleandns\n#: updated: 2026-11-19T01:00:00Z\na.example\n", Some(DAY + 3600), None),
+        // It is that day somewhere already.
+        ("#! cleandns\n#: updated: 2026-11-20\na.example\n", Some(DAY + 86_400), None),
+        (
+            "#! cleandns\n#: updated: 2026-11-21\na.example\n",
+            None,
+            Some("bad header line: `2026-11-21` is still to come"),
+        ),
+        (
+            "#! cleandns\n#: updated: 19.11.2026\na.example\n",
+            None,
+            Some("bad header line: `19.11.2026` is no date; write one as 2026-11-19"),
+        ),
+        (
+            "#! cleandns\n#: updated:\na.example\n",
+            None,
+            Some("bad header line: `` is no date; write one as 2026-11-19"),
+        ),
+        ("#! cleandns\n# Last modified: 19 Nov 2026\na.example\n", None, None),
+        ("a.example\n#: updated: 2026-11-19\n", None, None),
+        ("! Last modified: 19 Nov 2026 00:00 UTC\n||a.example^\n", Some(DAY), None),
+        ("# Last updated: 2026-11-19\n0.0.0.0 a.example\n", Some(DAY), None),
+        ("# Last updated: 2026-11-19\naddress=/a.example/\n", Some(DAY), None),
+        (
+            "; Last modified: 2026-11-19\n$TTL 1\n$ORIGIN rpz.x.\n@ SOA l. r.l. 1 2 3 4 5\na.example CNAME .\n",
+            Some(DAY),
+            None,
+        ),
+        ("# Last updated: 2027-11-19\n# Date: 2026-11-19\n0.0.0.0 a.example\n", Some(DAY), None),
+        ("# Last updated: soon\n0.0.0.0 a.example\n", None, None),
+        (&format!("{comments}# Last updated: 2026-11-19\n0.0.0.0 a.example\n"), None, None),
+    ] {
+        let parsed = parse(text.as_bytes(), &Options { now: Some(DAY + 3600), ..Options::default() }).unwrap();
+        let told: Vec<&str> = parsed.skipped.first.iter().map(|told| told.reason.as_str()).collect();
+        assert_eq!((parsed.header.updated, told), (expected, Vec::from_iter(skipped)), "{text}");
+        assert_eq!(parsed.rules.len(), 1, "{text}");
+    }
+    // Without a clock that is believed nothing is still to come.
+    let parsed = parse(b"#! cleandns\n#: updated: 2100-01-01\na.example\n", &Options::default()).unwrap();
+    assert!(parsed.header.updated.is_some() && parsed.skipped.count == 0);
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! Lines of the text formats, each read as what it unmistakably is.
 
 use super::{
-    Extent, Format, Header, Sink, adblock,
+    Extent, Format, Header, Options, Sink, adblock, is_to_come,
     name::{NOT_A_NAME, read_name, shown},
     ours::{self, network},
     output::Output,
+    updated,
 };
 use crate::{
     dns::Name,
@@ -41,6 +42,7 @@ const HEADER_FIELDS_MAX: usize = 1000;
 pub struct TextReader {
     format: Format,
     extent: Extent,
+    now: Option<i64>,
     header: Header,
     /// How many `!#if` lines are open: what stands inside depends on what can't be known here.
     if_depth: u32,
@@ -51,8 +53,10 @@ pub struct TextReader {
 }
 
 impl TextReader {
-    pub fn new(format: Format, extent: Extent) -> Self {
-        Self { format, extent, header: Header::default(), if_depth: 0, if_lines: 0, name: Name::ROOT }
+    /// `format`: what was found out if the options leave that open.
+    pub fn new(format: Format, options: &Options<'_>) -> Self {
+        let Options { extent, now, .. } = *options;
+        Self { format, extent, now, header: Header::default(), if_depth: 0, if_lines: 0, name: Name::ROOT }
     }
 
     pub fn finish(self, _output: &mut Output<'_>) -> (Format, Header) {
@@ -183,7 +187,8 @@ impl TextReader {
             // It begins like a comment, which may hold anything.
             let field = field.replace('\t', " ");
             let is_text = !field.contains(char::is_control);
-            let read = if is_text { self.header.read(&field) } else { Err("it has control characters".to_owned()) };
+            let control = || Err("it has control characters".to_owned());
+            let read = if is_text { self.header.read(&field, self.now) } else { control() };
             if let Err(reason) = read {
                 sink.skip(number, "bad header line", reason);
             }
@@ -217,13 +222,21 @@ impl TextReader {
 
 impl Header {
     /// Reads the rest of a `#:` line: `key: value`.
-    fn read(&mut self, field: &str) -> Result<(), String> {
+    fn read(&mut self, field: &str, now: Option<i64>) -> Result<(), String> {
         let (key, value) = field.split_once(':').ok_or("it has no `key: value`")?;
         let (key, value) = (key.trim(), value.trim());
         match key {
             "service" => self.service = Some(value.to_owned()),
             "default" => {
                 self.default = Some(value.parse().map_err(|error: crate::policy::UnknownWord| error.to_string())?);
+            }
+            "updated" => {
+                let time = updated::read(value)
+                    .ok_or_else(|| format!("`{}` is no date; write one as 2026-11-19", shown(value)))?;
+                if is_to_come(time, now) {
+                    return Err(format!("`{}` is still to come", shown(value)));
+                }
+                self.updated = Some(time);
             }
             _ => {}
         }

@@ -119,6 +119,15 @@ pub(super) fn tally(rows: &[Row], filter: Filter) -> Tally {
     tally
 }
 
+/// What counts for a program, service, list and rule, and as what.
+pub(super) fn counted(row: &Row) -> impl Iterator<Item = (&Said, Outcome)> {
+    let Verdicts { owner, said, overruled, .. } = &*row.verdicts;
+    let beaten = overruled.iter().filter(move |lost| {
+        owner.is_some() && lost.outcome != Outcome::Except && said.iter().all(|said| said.program != lost.program)
+    });
+    said.iter().map(|said| (said, said.outcome)).chain(beaten.map(|lost| (lost, Outcome::Except)))
+}
+
 /// A week of a household or office, in the order of time.
 pub(super) fn traffic(seed: u64, queries: u64, clients: u64) -> Vec<Row> {
     let mut dice = Dice(seed);
@@ -200,7 +209,11 @@ fn cloud(dice: &mut Dice, client: &str, time: i64) -> Row {
     row.addresses = vec![address(number % 50)];
     let trigger = [Trigger::Address, Trigger::Cname, Trigger::Qname][dice.below(3) as usize];
     row.verdicts = if dice.once_in(15) {
-        Arc::new(Verdicts { owner: Some("cleandns.toml:12".into()), ..Verdicts::default() })
+        let rule = ("clean-cloud/alibaba-hosting", (number as u32 % 7 + 1, ""));
+        let beaten = said(rule.0, rule.1, trigger, Outcome::WouldBlock);
+        let of_store = said("clean-store/wechat", (5, "rule5.example"), Trigger::Qname, Outcome::Block);
+        let overruled = vec![beaten].into_iter().chain(dice.once_in(3).then_some(of_store)).collect();
+        Arc::new(Verdicts::new(Some("cleandns.toml:12".into()), Vec::new(), overruled))
     } else {
         let line = number as u32 % 7 + 1;
         verdicts([said("clean-cloud/alibaba-hosting", (line, ""), trigger, Outcome::WouldBlock)])

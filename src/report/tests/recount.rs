@@ -1,6 +1,6 @@
 //! Every number of a report, counted again in the plainest way.
 
-use super::made::{context, report, tally, traffic};
+use super::made::{context, counted, report, tally, traffic};
 use crate::{
     dns::Rcode,
     policy::Outcome,
@@ -50,8 +50,8 @@ fn kind(outcome: Outcome) -> usize {
 fn by<'r, K: Ord>(rows: &'r [Row], key: impl Fn(&'r Row, &'r Said) -> K) -> BTreeMap<K, Plain<'r>> {
     let mut groups: BTreeMap<K, Plain<'r>> = BTreeMap::new();
     for row in rows {
-        for said in &row.verdicts.said {
-            groups.entry(key(row, said)).or_default().add(row, kind(said.outcome));
+        for (said, outcome) in counted(row) {
+            groups.entry(key(row, said)).or_default().add(row, kind(outcome));
         }
     }
     groups
@@ -134,11 +134,10 @@ fn programs_services_lists_and_rules() {
         let domains: BTreeSet<&str> = plain.names.iter().map(|name| registrable(name)).collect();
         assert_eq!(row.domains_hit, Share::new(domains.len() as u64, report.totals.domains));
         for at in &row.triggers {
-            let is_it = |said: &&Said| {
-                (&*said.program, said.trigger.word(), said.outcome.word())
-                    == (row.program.as_str(), at.trigger, at.outcome)
+            let is_it = |(said, outcome): &(&Said, Outcome)| {
+                (&*said.program, said.trigger.word(), outcome.word()) == (row.program.as_str(), at.trigger, at.outcome)
             };
-            assert_eq!(at.queries, rows.iter().flat_map(|row| &row.verdicts.said).filter(is_it).count() as u64);
+            assert_eq!(at.queries, rows.iter().flat_map(counted).filter(is_it).count() as u64);
         }
         assert_eq!(row.triggers.iter().map(|at| at.queries).sum::<u64>(), plain.counts.iter().sum::<u64>());
         for at in &row.domains {
@@ -162,7 +161,7 @@ fn programs_services_lists_and_rules() {
     assert_eq!(report.lists.len(), lists.len());
     for row in &report.lists {
         lists[&(&*row.list, &*row.version)].is(&row.hits, &report, &row.list);
-        let rules = rows.iter().flat_map(|row| &row.verdicts.said).filter(|said| *said.list == row.list);
+        let rules = rows.iter().flat_map(counted).map(|(said, _)| said).filter(|said| *said.list == row.list);
         let rules = rules.map(|said| (said.line, &*said.rule)).collect::<BTreeSet<_>>();
         let (are_named, rules) = (rules.iter().all(|(_, rule)| !rule.is_empty()), rules.len() as u64);
         let known = context().lists.into_iter().find(|known| known.list == row.list).unwrap().rules;

@@ -1,6 +1,6 @@
 //! The first rows are those of the whole report, and of a plain count.
 
-use super::made::{context, tally, traffic};
+use super::made::{context, counted, tally, traffic};
 use crate::{
     policy::Outcome,
     query_log::Fate,
@@ -60,7 +60,7 @@ fn tops_say_what_the_report_says() {
         let counts = [hits.blocked, hits.would_block, hits.excepted];
         lists.insert([&row.program, &row.service, &row.list, &row.version], (counts, BTreeSet::new()));
     }
-    for said in rows.iter().flat_map(|row| &row.verdicts.said) {
+    for (said, _) in rows.iter().flat_map(counted) {
         if let Some((_, rules)) = lists.get_mut(&[&*said.program, &said.service, &said.list, &said.version]) {
             rules.insert((said.line, &said.rule));
         }

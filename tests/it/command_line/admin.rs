@@ -213,6 +213,56 @@ fn a_server_that_others_reach_says_how_to_guard_it() {
     has(&ended.stderr, &["users:1: a line is name:role"]);
 }
 
+/// A start goes on, and so does a check; both say what to do.
+#[test]
+fn a_secret_that_everybody_can_read_is_warned_of() {
+    let place = Place::new("");
+    let open = fs::read_to_string(place.path("cleandns.toml")).unwrap();
+    let named = "[admin]\ntoken_file = \"token\"\nread_token_file = \"read\"\nusers_file = \"users\"\n";
+    fs::write(place.path("cleandns.toml"), open.replace("[admin]\n", named)).unwrap();
+    fs::write(place.path("token"), "s3cret-of-the-owner\n").unwrap();
+    fs::write(place.path("read"), "l00k-and-no-more-than-that\n").unwrap();
+    run_with(&place, &["admin", "user", "add", "anna", "--file", "users"], "correct horse\n");
+    let set = |name: &str, mode| {
+        fs::set_permissions(place.path(name), fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let told = |text: &str| text.lines().filter(|line| line.contains("by every user of this machine")).count();
+    // Into a folder of one's own nobody else may look.
+    ["token", "read", "users"].into_iter().for_each(|name| set(name, 0o644));
+    assert_eq!(told(&place.run(&["check"]).stdout), 0);
+    set("", 0o755);
+    let ended = place.run(&["check"]);
+    assert_eq!((ended.code, told(&ended.stdout)), (Some(0), 3), "{ended:?}");
+    for (option, name) in [("token_file", "token"), ("read_token_file", "read"), ("users_file", "users")] {
+        has(&ended.stdout, &[&format!(" admin.{option}: "), &format!("`chmod o-rwx {}`", place.path(name).display())]);
+    }
+    let serving = Serving::start(place.command(&["serve"])).expect("it doesn't start");
+    until("three warnings", || told(&serving.stderr.text()) == 3);
+    drop(serving);
+    ["token", "read"].into_iter().for_each(|name| set(name, 0o640));
+    set("users", 0o600);
+    let ended = place.run(&["check"]);
+    assert_eq!((ended.code, told(&ended.stdout)), (Some(0), 0), "{ended:?}");
+}
+
+/// The same of a token that nobody named.
+#[test]
+fn a_token_in_the_state_folder_that_everybody_can_read_is_warned_of() {
+    let place = Place::new("");
+    opened(&place);
+    fs::create_dir(place.path("state")).unwrap();
+    fs::write(place.path("state/token"), "s3cret-of-the-owner\n").unwrap();
+    for name in ["", "state"] {
+        fs::set_permissions(place.path(name), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    for (mode, warns) in [(0o644, true), (0o640, false)] {
+        fs::set_permissions(place.path("state/token"), fs::Permissions::from_mode(mode)).unwrap();
+        let ended = place.run(&["check"]);
+        let is_told = ended.stdout.contains("admin.token_file: ") && ended.stdout.contains("`chmod o-rwx ");
+        assert_eq!((ended.code, is_told), (Some(0), warns), "{ended:?}");
+    }
+}
+
 /// What root writes for a server is that server's.
 #[test]
 fn a_token_that_root_writes_is_the_servers() {

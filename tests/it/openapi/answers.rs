@@ -82,7 +82,8 @@ fn examples() -> Vec<(&'static str, &'static str, Value, u16)> {
         ("DELETE /api/v1/modes", "/api/v1/modes", json!({ "program": "watching" }), 200),
         ("POST /api/v1/changes/{change}/undo", "/api/v1/changes/{change}/undo?dry_run=true", json!({}), 200),
         ("POST /api/v1/changes/{change}/undo", "/api/v1/changes/{change}/undo", json!({}), 409),
-        ("POST /api/v1/changes/{change}/undo", "/api/v1/changes/{change}/undo?confirmed=true", json!({}), 200),
+        ("POST /api/v1/changes/{change}/undo", "/api/v1/changes/{change}/undo", json!({ "confirmed": false }), 409),
+        ("POST /api/v1/changes/{change}/undo", "/api/v1/changes/{change}/undo", json!({ "confirmed": true }), 200),
         (
             "PUT /api/v1/schedules",
             "/api/v1/schedules",

@@ -95,8 +95,9 @@ impl Parts {
         }
         if let Some(body) = operation.body {
             let schema = self.schemas.read(body);
+            let is_required = !operation.body_is_optional;
             described["requestBody"] =
-                json!({ "required": true, "content": { "application/json": { "schema": schema } } });
+                json!({ "required": is_required, "content": { "application/json": { "schema": schema } } });
         }
         described
     }

@@ -22,6 +22,8 @@ pub struct Operation {
     pub who: Who,
     pub query: Option<Made>,
     pub body: Option<Made>,
+    /// It may be left out.
+    pub body_is_optional: bool,
     pub answers: [Option<Answer>; ANSWERS_MAX],
     /// Beside those that all operations of its kind share.
     pub problems: &'static [Kind],
@@ -65,6 +67,7 @@ pub const fn get(path: &'static str, summary: &'static str) -> Operation {
         who: Who::Reader,
         query: None,
         body: None,
+        body_is_optional: false,
         answers: [None; ANSWERS_MAX],
         problems: &[],
     }
@@ -94,6 +97,11 @@ impl Operation {
     /// Its body is a `B` as JSON.
     pub const fn takes<B: JsonSchema>(self) -> Self {
         Self { body: Some(part::<B>), ..self }
+    }
+
+    /// The same, or none.
+    pub const fn may_take<B: JsonSchema>(self) -> Self {
+        Self { body_is_optional: true, ..self.takes::<B>() }
     }
 
     /// It can be tried.
