@@ -13,7 +13,7 @@ use std::{
 /// Reads a plain file of at most `bytes_max` octets, and whose it is. `owners`: whose it has to be; `None`: anybody's.
 /// The error says which file and why.
 pub fn read(path: &Path, bytes_max: u64, owners: Option<&[u32]>) -> Result<(Vec<u8>, u32), String> {
-    let (file, owner) = open(path, owners)?;
+    let (file, owner) = open_plain(path, owners)?;
     let mut octets = Vec::new();
     file.take(bytes_max + 1).read_to_end(&mut octets).map_err(|error| rights::unreadable(path, &error))?;
     match octets.len() as u64 > bytes_max {
@@ -25,11 +25,11 @@ pub fn read(path: &Path, bytes_max: u64, owners: Option<&[u32]>) -> Result<(Vec<
 /// Whether it would be read. For what others open by its name: so nobody is sent to a file of somebody else's, unless
 /// it is another one a moment later.
 pub fn check(path: &Path, owners: Option<&[u32]>) -> Result<(), String> {
-    open(path, owners).map(drop)
+    open_plain(path, owners).map(drop)
 }
 
 /// Opens a plain file, and tells whose it is.
-fn open(path: &Path, owners: Option<&[u32]>) -> Result<(File, u32), String> {
+fn open_plain(path: &Path, owners: Option<&[u32]>) -> Result<(File, u32), String> {
     let failed = |error: io::Error| match path.is_symlink() {
         true => unfit(path, "it is a link, which could lead to any file"),
         false => rights::unreadable(path, &error),
