@@ -115,7 +115,7 @@ fn run_asking(args: Args, unseen: &Cell<Option<String>>) -> Outcome {
     let running = || find().map(|asked| asked.config);
     // And whoever reads what it records, which it says too, unless they name a source.
     let recording = |source: Option<&Path>| match source {
-        None => find()?.to_read(),
+        None => find()?.into_readable(),
         Some(_) => running(),
     };
     match args.command.unwrap_or(Command::Serve { take_over: false }) {

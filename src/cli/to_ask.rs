@@ -33,7 +33,7 @@ pub struct Asked {
 impl Asked {
     /// The configuration, for whoever reads what is recorded where that says. What the server's user names may be any
     /// file of this machine; root's word is as good as the configuration's.
-    pub fn to_read(self) -> Result<Config, Failure> {
+    pub fn into_readable(self) -> Result<Config, Failure> {
         if let (Some(owner), Some(path)) = (self.names_database, &self.config.query_log.database)
             && path.symlink_metadata().is_ok()
         {

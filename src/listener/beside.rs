@@ -5,8 +5,6 @@
 //! that it was asked at. A resolver that only passes questions on doesn't, not even to a cleandns.
 
 use super::{
-    advice,
-    bind::{BindError, Held, OPTION, reachable},
     holder,
     proxied::{FOR_ITSELF, Proxies},
 };
@@ -42,21 +40,38 @@ enum Answers {
     Nobody,
 }
 
+/// Somebody else who answers.
+#[derive(Debug)]
+pub struct Stranger {
+    /// The address that is about to be shared.
+    pub address: SocketAddr,
+    /// Where it was asked.
+    pub at: SocketAddr,
+    pub says: String,
+}
+
 /// Finds somebody else who answers where these addresses are. Blocks for a second or two at most, where somebody is silent.
-pub fn strangers(addresses: &[SocketAddr], proxies: Option<&Proxies>) -> Result<(), BindError> {
+pub fn stranger(addresses: &[SocketAddr], proxies: Option<&Proxies>) -> Option<Stranger> {
     let all = addresses.iter().filter(|address| address.port() != 0);
     let asked: Vec<(SocketAddr, SocketAddr)> = all.flat_map(|&own| places(own).map(move |at| (own, at))).collect();
     let found = thread::scope(|scope| {
         let asking: Vec<_> = asked.iter().map(|&(_, at)| scope.spawn(move || who(at, proxies, WITHIN))).collect();
         asking.into_iter().map(|one| one.join().unwrap_or(Answers::Nobody)).collect::<Vec<_>>()
     });
-    let stranger = asked.into_iter().zip(found).find_map(|((own, at), answers)| match answers {
-        Answers::Another(says) => Some((own, at, says)),
+    asked.into_iter().zip(found).find_map(|((address, at), answers)| match answers {
+        Answers::Another(says) => Some(Stranger { address, at, says }),
         Answers::Cleandns | Answers::Nobody => None,
-    });
-    let Some((address, at, says)) = stranger else { return Ok(()) };
-    let why = advice::answered_by_another(OPTION, at, &says);
-    Err(BindError { option: OPTION, address, protocol: "UDP", why, held: Some(Held::ByAnother) })
+    })
+}
+
+/// The address at which a listener is reached from this machine: a wildcard stands for loopback.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        _ => return address,
+    };
+    SocketAddr::new(ip, address.port())
 }
 
 /// Where it is asked who has an address: there, and where sockets are that would share it.
@@ -201,16 +216,16 @@ mod tests {
     /// One of several sockets at an address is enough.
     #[test]
     fn a_stranger_is_heard_behind_a_header_too() {
-        let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let address = stranger.local_addr().unwrap();
+        let other = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = other.local_addr().unwrap();
         let (asked, all) = channel();
         thread::spawn(move || {
             let mut octets = [0; 512];
-            while let Ok((length, client)) = stranger.recv_from(&mut octets) {
+            while let Ok((length, client)) = other.recv_from(&mut octets) {
                 let is_header = octets[..length].starts_with(FOR_ITSELF);
                 let _ = asked.send(is_header);
                 if !is_header {
-                    let _ = stranger.send_to(&answer(Rcode::NXDOMAIN, None, None), client);
+                    let _ = other.send_to(&answer(Rcode::NXDOMAIN, None, None), client);
                 }
             }
         });
@@ -218,10 +233,7 @@ mod tests {
         let short = Duration::from_millis(200);
         assert_eq!(who(address, proxies.as_ref(), short), Answers::Another("NXDOMAIN".to_owned()));
         assert!(all.try_iter().any(|is_header| is_header));
-        let error = strangers(&[address], None).unwrap_err().to_string();
-        for part in ["listen.do53: can't listen on", &address.to_string(), "NXDOMAIN", "--take-over is for a cleandns"]
-        {
-            assert!(error.contains(part), "no `{part}` in {error}");
-        }
+        let found = stranger(&[address], None).unwrap();
+        assert_eq!((found.address, found.at, found.says.as_str()), (address, address, "NXDOMAIN"));
     }
 }

@@ -2,13 +2,14 @@
 
 use super::{
     advice::{self, Known},
-    beside, holder,
+    beside::{self, Stranger},
+    holder,
     proxied::Proxies,
 };
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 use std::{
     io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket},
+    net::{SocketAddr, TcpListener, UdpSocket},
 };
 
 /// Octets asked for as a UDP socket's buffers: some ten milliseconds of packets at full speed. The kernel gives what
@@ -108,16 +109,6 @@ pub enum Start {
     TakeOver,
 }
 
-/// The address at which a listener is reached from this machine: a wildcard stands for loopback.
-pub(super) fn reachable(address: SocketAddr) -> SocketAddr {
-    let ip = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        _ => return address,
-    };
-    SocketAddr::new(ip, address.port())
-}
-
 /// Binds every address for UDP, once for each of `workers`, and for TCP. `proxies`: those that are spoken through. To take
 /// over blocks for as long as somebody may take to say who they are.
 pub fn bind(
@@ -128,7 +119,10 @@ pub fn bind(
 ) -> Result<Sockets, BindError> {
     if start == Start::TakeOver {
         // Before the first is bound: who asks would hear nothing from a socket of its own.
-        beside::strangers(addresses, proxies)?;
+        if let Some(Stranger { address, at, says }) = beside::stranger(addresses, proxies) {
+            let why = advice::answered_by_another(OPTION, at, &says);
+            return Err(BindError { option: OPTION, address, protocol: "UDP", why, held: Some(Held::ByAnother) });
+        }
     }
     let mut sockets = Sockets { udp: Vec::new(), tcp: Vec::new(), addresses: Vec::new(), passed: false };
     for &asked in addresses {

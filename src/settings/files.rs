@@ -15,7 +15,7 @@ use std::{
         mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     },
     thread::JoinHandle,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 /// How often the files are looked at without being told, for file systems without events.
@@ -26,6 +26,8 @@ const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(250);
 const GONE_AFTER: Duration = Duration::from_secs(2);
 /// How often a configuration that is of no use is tried again: a list that it names may come later.
 const TRY_AGAIN_AFTER: Duration = Duration::from_secs(60);
+/// By how much the time of a file may lag: file systems go by the kernel's ticks.
+const CLOCK_STEP: Duration = Duration::from_millis(10);
 /// Problems told in the log and kept for whoever asks how it goes.
 const TOLD_MAX: usize = 20;
 
@@ -194,10 +196,13 @@ impl Watcher {
         (self.candidate, self.gone_since) = (None, None);
         let is_changed = now != self.seen;
         self.seen = now;
+        let began = SystemTime::now().checked_sub(CLOCK_STEP).unwrap_or(UNIX_EPOCH);
         self.read(is_changed);
-        // It may have changed while it was read, and other files may belong to it now.
+        // It may have changed while it was read, and other files may belong to it now, written since who knows when.
         let after = self.now();
-        let is_same = self.seen.iter().all(|(path, stamp)| after.get(path) == Some(stamp));
+        let is_new = |path: &PathBuf, stamp: &Stamp| !self.seen.contains_key(path) && stamp.changed() >= began;
+        let is_same = self.seen.iter().all(|(path, stamp)| after.get(path) == Some(stamp))
+            && !after.iter().any(|(path, stamp)| stamp.is_some_and(|stamp| is_new(path, &stamp)));
         if is_same {
             self.seen = after;
         }

@@ -31,7 +31,15 @@ impl Stamp {
 
     /// When the file was written.
     pub fn modified(&self) -> SystemTime {
-        let (seconds, nanos) = self.modified;
+        Self::time(self.modified)
+    }
+
+    /// When it was written, or came to where it is, by the file system's own clock: nobody sets this.
+    pub fn changed(&self) -> SystemTime {
+        Self::time(self.changed)
+    }
+
+    fn time((seconds, nanos): (i64, i64)) -> SystemTime {
         let nanos = Duration::from_nanos(u64::try_from(nanos).unwrap_or(0));
         let whole = Duration::from_secs(seconds.unsigned_abs());
         let time = if seconds < 0 { UNIX_EPOCH.checked_sub(whole) } else { UNIX_EPOCH.checked_add(whole) };

@@ -1,5 +1,7 @@
 //! An explanation as data: the same for the API, the command line and, offline, for lists compiled from files.
 
+pub use super::weighed::Rule;
+
 use super::{
     super::AdminState,
     excepted::Excepted,
@@ -70,26 +72,6 @@ pub struct Said {
     #[schemars(extend("enum" = ["block", "would-block", "except"]))]
     pub outcome: String,
     pub rule: Rule,
-}
-
-/// A rule and what it matched.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug)]
-pub struct Rule {
-    pub program: String,
-    pub service: String,
-    pub list: String,
-    pub path: String,
-    pub line: u32,
-    /// The line itself, read back from the list; or why it can't be shown.
-    pub text: String,
-    pub mode: String,
-    pub effect: String,
-    /// What of the query it matched: qname, cname, dname, svcb-target, address, address-hint, ns-name, ns-address, client.
-    pub trigger: String,
-    /// The name or address it matched.
-    pub matched: String,
-    /// The rule in our own format, or AdBlock's where ours can't say it.
-    pub name: String,
 }
 
 /// What resolution brought.

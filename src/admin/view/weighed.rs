@@ -1,12 +1,31 @@
 //! The exceptions that match something of a question, and why each of them counts or doesn't.
 
-use super::explain::Rule;
 use crate::policy::{
     Asking, Cause, Effect, Link, MatchedRule, Mode, Outcome, OwnerException, Policy, ProgramVerdict, Role, Trigger,
     Verdict,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+/// A rule and what it matched.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug)]
+pub struct Rule {
+    pub program: String,
+    pub service: String,
+    pub list: String,
+    pub path: String,
+    pub line: u32,
+    /// The line itself, read back from the list; or why it can't be shown.
+    pub text: String,
+    pub mode: String,
+    pub effect: String,
+    /// What of the query it matched: qname, cname, dname, svcb-target, address, address-hint, ns-name, ns-address, client.
+    pub trigger: String,
+    /// The name or address it matched.
+    pub matched: String,
+    /// The rule in our own format, or AdBlock's where ours can't say it.
+    pub name: String,
+}
 
 /// An exception that matches something of a question.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug)]

@@ -92,7 +92,7 @@ fn a_server_that_others_reach_makes_a_token() {
     let file = place.path("state/token");
     let ended = place.run(&["check"]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    has(&ended.stdout, &["state/token isn't there; the next start makes it"]);
+    has(&ended.stdout, &["state/token isn't there; a start with these surroundings makes it"]);
     assert!(!file.exists(), "to look is to leave no trace");
     let ended = place.run(&["admin", "token", "show"]);
     assert_eq!(ended.code, Some(1), "{ended:?}");
@@ -229,6 +229,7 @@ fn a_secret_that_everybody_can_read_is_warned_of() {
     let told = |text: &str| text.lines().filter(|line| line.contains("by every user of this machine")).count();
     // Into a folder of one's own nobody else may look.
     ["token", "read", "users"].into_iter().for_each(|name| set(name, 0o644));
+    set("", 0o700);
     assert_eq!(told(&place.run(&["check"]).stdout), 0);
     set("", 0o755);
     let ended = place.run(&["check"]);
@@ -249,7 +250,7 @@ fn a_secret_that_everybody_can_read_is_warned_of() {
 #[test]
 fn a_token_in_the_state_folder_that_everybody_can_read_is_warned_of() {
     let place = Place::new("");
-    opened(&place);
+    fs::write(place.path("cleandns.toml"), opened(&place)).unwrap();
     fs::create_dir(place.path("state")).unwrap();
     fs::write(place.path("state/token"), "s3cret-of-the-owner\n").unwrap();
     for name in ["", "state"] {
