@@ -186,7 +186,7 @@ impl Owner {
     }
 }
 
-/// What stands for a rule on a client's address that privacy withholds.
+/// What stands for a rule that looks at who asks, where privacy withholds it.
 pub const RULE_WITHHELD: &str = "(client)";
 
 /// What one program said.

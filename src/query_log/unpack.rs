@@ -119,7 +119,7 @@ pub struct Unpacker {
 
 impl Unpacker {
     /// `upstreams`: what the numbers of upstreams mean. `tells_of_clients`: rules that look at who asks are told as others
-    /// are; else neither what such a rule says of clients nor where it stands.
+    /// are; else neither what such a rule says nor where it stands.
     pub fn new(upstreams: Arc<Upstreams>, tells_of_clients: bool) -> Self {
         Self {
             tells_of_clients,
@@ -263,7 +263,7 @@ impl Unpacker {
                 0 => {
                     let length = usize::from(texts.octet()?);
                     let text = String::from_utf8_lossy(texts.take(length)?);
-                    if is_withheld && trigger == Trigger::Client { RULE_WITHHELD.into() } else { text.into() }
+                    text.into()
                 }
                 _ => {
                     let scope = [Scope::Exact, Scope::Subtree, Scope::Below].into_iter().nth(usize::from(scope))?;
@@ -276,9 +276,9 @@ impl Unpacker {
                 service: of(|list| &list.service),
                 list: of(|list| &list.list),
                 version: of(|list| &list.version),
-                // Whoever has the list finds by it what is withheld.
+                // Whoever has the list finds by either what is withheld.
                 line: if is_withheld { 0 } else { line },
-                rule,
+                rule: if is_withheld { RULE_WITHHELD.into() } else { rule },
                 trigger,
                 outcome: *Outcome::ALL.get(usize::from(outcome))?,
                 acted: bits & said_bits::ACTED != 0,

@@ -136,7 +136,8 @@ impl Retries {
 
     /// Notes a blocked question by client, name and type: clients ask for several types at once, which is no retry. So
     /// nothing can be told of alike queries put together whose types are gone. Of others put together the times are
-    /// thought to lie evenly between the first and the last.
+    /// thought to lie evenly between the first and the last. Not all that is read stands in order of time to the
+    /// millisecond: a question from a little before the last one goes on with it too.
     pub(super) fn add(&mut self, (client, name, rr_type): (u32, u32, RrType), seen: &Seen<'_>) {
         let key = (client, name, rr_type);
         let is_of_any_type = seen.count > 1 && rr_type == RrType(0);
@@ -148,12 +149,15 @@ impl Retries {
         let gap = last.saturating_sub(first).max(0) / i64::try_from(count.max(2) - 1).unwrap_or(i64::MAX);
         let known = self.watched.contains_key(&key);
         let watched = self.watched.entry(key).or_insert(Watched { last: first, again: 0 });
-        let since_last = known.then(|| (first.saturating_sub(watched.last), 1));
+        let since = first.saturating_sub(watched.last);
+        let since_last = known.then_some((since, 1));
         let within = (count > 1).then(|| (gap, count - 1));
-        watched.last = last.max(first);
+        // From long before: what is read begins anew.
+        let latest = if since < -RETRY_MICROS { first } else { watched.last };
+        watched.last = latest.max(last).max(first);
         for (gap, times) in [since_last, within].into_iter().flatten() {
             let before = watched.again;
-            watched.again = if (0..=RETRY_MICROS).contains(&gap) { before + times } else { 0 };
+            watched.again = if (-RETRY_MICROS..=RETRY_MICROS).contains(&gap) { before + times } else { 0 };
             if watched.again < RETRIES_MIN {
                 continue;
             }

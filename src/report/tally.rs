@@ -137,7 +137,8 @@ impl Tally {
         Self { days: Some(Days::new()), ..Self::new(filter) }
     }
 
-    /// Counts a row. Those of one client have to come in the order of time, or retries are missed.
+    /// Counts a row. Those of one client have to come in the order of time, but for some seconds, or retries
+    /// are missed.
     pub fn add(&mut self, seen: &Seen<'_>) {
         let Seen { row, count, first, .. } = *seen;
         if count == 0 || self.filter.client.as_ref().is_some_and(|only| *only != row.client) {

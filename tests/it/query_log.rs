@@ -225,17 +225,19 @@ async fn who_looks_for_a_way_round_is_told_as_far_as_privacy_goes() {
     }
 }
 
-/// A rule on a client's address tells it, and its line does to whoever has the list.
+/// A rule on a client's address tells it, and the text and the line of any that holds for some clients only do to whoever
+/// has the list.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rules_on_clients_are_recorded_only_where_clients_are() {
     for (privacy, expected) in [
         ("full", [("client:127.0.0.9/32", 2), ("typed.example", 3)]),
-        ("prefix", [("(client)", 0), ("typed.example", 0)]),
-        ("hashed", [("(client)", 0), ("typed.example", 0)]),
-        ("none", [("(client)", 0), ("typed.example", 0)]),
+        ("prefix", [("(client)", 0), ("(client)", 0)]),
+        ("hashed", [("(client)", 0), ("(client)", 0)]),
+        ("none", [("(client)", 0), ("(client)", 0)]),
     ] {
         let folder = folder();
-        write_list(&folder.path().join("own.list"), &["client:127.0.0.9/32", "||typed.example^$client=127.0.0.8"]);
+        let list = ["client:127.0.0.9/32", "||typed.example^$client=127.0.0.8"];
+        write_list(&folder.path().join("own.list"), &list);
         let tap = folder.path().join("queries.dnstap").display().to_string();
         let toml = format!(
             "[query_log]\nprivacy = \"{privacy}\"\n[query_log.json]\nto = \"queries.json\"\n[query_log.dnstap]\n\
@@ -264,6 +266,9 @@ async fn rules_on_clients_are_recorded_only_where_clients_are() {
                 // The database has line and list apart.
                 let is_told = privacy == "full" && (!told.starts_with("own") || file == "queries.dnstap");
                 assert_eq!(text.contains(told), is_told, "{privacy} {file}: {told}");
+            }
+            for rule in ["\"rule\":\"typed.example\"", "0 typed.example", "0:typed.example"] {
+                assert!(privacy == "full" || !text.contains(rule), "{privacy} {file}: {rule}");
             }
         }
         drop(kept);

@@ -13,7 +13,7 @@ use super::{
     upkeep::Upkeep,
 };
 use crate::config::DEFAULT_GROUP;
-use rusqlite::{Connection, Transaction, TransactionBehavior::Immediate, params};
+use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior::Immediate, params};
 use std::{
     borrow::Cow,
     fs,
@@ -131,7 +131,7 @@ impl Writer {
         let now = self.clock.now(wall, self.began.elapsed());
         self.connection()?;
         self.look_at_room()?;
-        let has_room = self.has_room();
+        let has_room = self.has_room().is_ok();
         let Self { path, connection: Some(connection), sums, within, upkeep, .. } = self else { return Ok(()) };
         // While somebody reads, all that is removed and moved makes the journal longer.
         let mut may_go_on = || has_room && journal_octets(path) <= within.journal_bytes() && may_go_on();
@@ -173,20 +173,28 @@ impl Writer {
     }
 
     /// Whether the journal has room. It is emptied only when nobody reads: who reads for long, as a backup does, would have
-    /// it grow without an end.
-    fn has_room(&mut self) -> bool {
+    /// it grow without an end. If it has none, why.
+    fn has_room(&mut self) -> Result<(), String> {
+        const READ: &str =
+            "somebody has been reading it for so long that its journal is full; end that, or set a larger size";
         let most = self.within.journal_bytes();
         if journal_octets(&self.path) <= most {
-            return true;
+            return Ok(());
         }
+        let mut why = READ.to_owned();
         if let Some(connection) = &self.connection {
             // It isn't waited for: rows wait in front of this thread meanwhile.
             let emptied = connection
                 .busy_timeout(Duration::ZERO)
                 .and_then(|()| connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())));
-            let _ = emptied.and_then(|()| connection.busy_timeout(BUSY_WITHIN));
+            let is_read = |code| matches!(code, Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked));
+            // As a rule it is no error that somebody reads.
+            if let Some(error) = emptied.err().filter(|error| !is_read(error.sqlite_error_code())) {
+                why = format!("its journal is full and can't be emptied: {error}");
+            }
+            let _ = connection.busy_timeout(BUSY_WITHIN);
         }
-        journal_octets(&self.path) <= most
+        if journal_octets(&self.path) <= most { Ok(()) } else { Err(why) }
     }
 
     fn tell(&mut self, what: &str, why: &dyn std::fmt::Display) {
@@ -212,11 +220,8 @@ impl Sink for Writer {
         if !rows.is_sorted_by_key(|full| full.row.time) {
             rows.sort_by_key(|full| full.row.time);
         }
-        if !self.has_room() {
-            self.tell(
-                "questions can't be recorded, and are dropped",
-                &"somebody has been reading it for so long that its journal is full; end that, or set a larger size",
-            );
+        if let Err(why) = self.has_room() {
+            self.tell("questions can't be recorded, and are dropped", &why);
             return rows.len() as u64;
         }
         // Numbers that were given in a transaction that failed are numbers no more.

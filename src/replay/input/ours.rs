@@ -2,7 +2,12 @@
 //!
 //! Only what replaying takes is read; what a later version adds is passed over.
 
-use super::{Asked, Step, json::parse, micros_of, recorded::was_judged};
+use super::{
+    Asked, Step,
+    json::parse,
+    micros_of,
+    recorded::{told, was_judged},
+};
 use crate::policy::{Outcome, Trigger};
 use serde::Deserialize;
 use std::{borrow::Cow, net::IpAddr};
@@ -70,7 +75,7 @@ pub(super) fn read_line(line: &[u8], asked: &mut Asked) -> Result<Step, String> 
         let trigger = Trigger::ALL.into_iter().find(|trigger| trigger.word() == said.trigger);
         let trigger = trigger.ok_or_else(|| format!("trigger: `{}` is no trigger", said.trigger))?;
         let rule = format_args!("{}:{}", said.list, said.line);
-        asked.take_said((&said.program, &said.service), rule, trigger, outcome);
+        asked.take_said((&said.program, &said.service), rule, told(trigger, said.line), outcome);
     }
     Ok(Step::Asked)
 }

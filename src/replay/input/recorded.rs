@@ -17,6 +17,11 @@ pub(super) fn was_judged(name: &str, ede: Option<u16>) -> bool {
     !name.is_empty() && ede != Some(PROHIBITED)
 }
 
+/// What a rule looked at; `None` where privacy withholds the rule, and so its line, since it looks at who asks.
+pub(super) fn told(trigger: Trigger, line: u32) -> Option<Trigger> {
+    (line > 0).then_some(trigger)
+}
+
 /// Takes over a row of the log.
 pub(super) fn take_row(row: &Row, asked: &mut Asked) -> Result<Step, String> {
     asked.clear();
@@ -33,7 +38,7 @@ pub(super) fn take_row(row: &Row, asked: &mut Asked) -> Result<Step, String> {
     asked.begin_verdict(row.verdicts.owner.as_ref().map(|owner| &*owner.place));
     for said in &row.verdicts.said {
         let rule = format_args!("{}:{}", said.list, said.line);
-        asked.take_said((&said.program, &said.service), rule, said.trigger, said.outcome);
+        asked.take_said((&said.program, &said.service), rule, told(said.trigger, said.line), said.outcome);
     }
     Ok(Step::Asked)
 }
@@ -68,15 +73,16 @@ impl Asked {
     }
 
     /// Adds what a program said, as `Verdicts::fate` sums it up. Left out is what can't be asked again, since the file
-    /// doesn't tell what the rule looked at. What the answer led to must be there already.
+    /// doesn't tell what the rule looked at, or (`trigger` is `None`) withholds it. What the answer led to must be there
+    /// already.
     pub(super) fn take_said(
         &mut self,
         (program, service): (&str, &str),
         rule: impl fmt::Display,
-        trigger: Trigger,
+        trigger: Option<Trigger>,
         outcome: Outcome,
     ) {
-        if !self.can_be_asked(trigger) {
+        if !trigger.is_some_and(|trigger| self.can_be_asked(trigger)) {
             self.unaskable = true;
             return;
         }
@@ -157,6 +163,10 @@ mod tests {
                 rows.push(row);
             }
         }
+        let mut withheld = said(Trigger::Qname, Outcome::Block);
+        (withheld.line, withheld.rule) = (0, "(client)".into());
+        let verdicts = Arc::new(Verdicts { said: vec![withheld], ..Verdicts::default() });
+        rows.push(Row { client: String::new(), verdicts, ..bare.clone() });
         for row in rows {
             let line = serde_json::to_vec(&JsonRow::of(&row, "here")).unwrap();
             let clock = Around::utc(0);
@@ -166,6 +176,8 @@ mod tests {
             assert_eq!(take_row(&row, &mut of_row), Ok(step.clone()), "{row:?}");
             if step == Step::Asked {
                 assert_eq!(format!("{of_row:?}"), format!("{of_line:?}"));
+                let is_withheld = row.verdicts.said[0].line == 0;
+                assert!(!is_withheld || of_row.unaskable && of_row.recorded == Some(Fate::Passed), "{of_row:?}");
             }
         }
     }

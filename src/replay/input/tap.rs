@@ -5,7 +5,10 @@
 //! as long as no query was seen, since there are files that hold nothing but responses. What this resolver asked others
 //! is of no interest.
 
-use super::{Asked, NOT_JUDGED, OpenError, Place, Source, Step, recorded::PROHIBITED};
+use super::{
+    Asked, NOT_JUDGED, OpenError, Place, Source, Step,
+    recorded::{PROHIBITED, told},
+};
 use crate::{
     config::Privacy as Kept,
     dns::{HEADER_BYTES, Name, Query, Question, Reject, Section, Transport, extended_error, is_query, read_records},
@@ -294,7 +297,9 @@ fn take_policy(asked: &mut Asked, policy: Option<&PolicyApplied<'_>>) {
     if asked.recorded.is_none() {
         asked.recorded = Some(Fate::Passed);
     }
-    asked.take_said(program_service, without_rule(place), trigger, outcome(policy));
+    let place = without_rule(place);
+    let line = place.rsplit_once(':').and_then(|(_, line)| line.parse().ok());
+    asked.take_said(program_service, place, line.map_or(Some(trigger), |line| told(trigger, line)), outcome(policy));
 }
 
 /// What a rule on names matched: the name asked, or an alias. Which alias that was isn't told where answers aren't kept;

@@ -129,6 +129,25 @@ fn retries_are_rows_of_at_least_three_within_ten_seconds_each() {
     assert_eq!(retries(&two[..6]), (0, 0, 0), "two clients are no one client");
 }
 
+/// Lines of JSON stand in the order in which they were written, which is that of time but for some milliseconds.
+#[test]
+fn retries_are_the_same_in_whatever_order_some_milliseconds_are_read() {
+    let seconds = [0, 1, 2, 3, 4, 30, 31, 32, 33];
+    let blocked = |micros: i64| Row {
+        verdicts: verdicts([said("clean-store/tiktok", (1, "t.example"), Trigger::Qname, Outcome::Block)]),
+        ..row("c1", "t.example", START + micros)
+    };
+    let rows: Vec<Row> =
+        seconds.iter().flat_map(|second| [0, 4_000, 9_000].map(|own| blocked(second * SECOND + own))).collect();
+    let of = |rows: &[Row]| report(rows).collateral.names.rows[0].retries;
+    let expected = of(&rows);
+    assert_eq!((expected.rows, expected.queries), (2, 14 + 11));
+    for order in [[2, 1, 0], [1, 0, 2], [1, 2, 0]] {
+        let shuffled: Vec<Row> = rows.chunks(3).flat_map(|three| order.map(|at| three[at].clone())).collect();
+        assert_eq!(of(&shuffled), expected, "{order:?}");
+    }
+}
+
 #[test]
 fn other_types_and_shadow_are_no_retries() {
     let verdict = |outcome| verdicts([said("clean-store/tiktok", (1, "t.example"), Trigger::Qname, outcome)]);

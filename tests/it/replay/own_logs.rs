@@ -69,6 +69,33 @@ async fn nothing_changes_however_little_is_kept_of_clients() {
     }
 }
 
+/// Which rule that was would tell who asked, so it is told by nothing, and can't be asked again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_rule_on_clients_said_is_left_out_where_it_is_withheld() {
+    for (privacy, left_out) in [("full", 0), ("prefix", 2), ("hashed", 2), ("none", 2)] {
+        let folder = folder();
+        let list = ["||typed.example^$client=127.0.0.8", "client:127.0.0.9/32"];
+        write_list(&folder.path().join("own.list"), &list);
+        let to = folder.path().join("queries.dnstap").display().to_string();
+        let toml = format!(
+            "[query_log]\nprivacy = \"{privacy}\"\n[query_log.json]\nto = \"queries.json\"\n[query_log.dnstap]\n\
+             to = \"{to}\"\n[[program]]\nname = \"own\"\nlists = [{{ path = \"own.list\" }}]\n"
+        );
+        let server = start(folder, None, &toml).await;
+        for (client, name) in [("127.0.0.8", "typed.example"), ("127.0.0.9", "other.example")] {
+            server.ask_from(client, &Ask::new(name, RrType::A)).await;
+        }
+        let place = server.folder;
+        server.running.stop().await;
+        for file in ["state/queries.db", "queries.json", "queries.dnstap"] {
+            let told = replayed(place.path(), file);
+            let number = |pointer: &str| told.pointer(pointer).and_then(Value::as_u64).unwrap();
+            assert_eq!((number("/queries"), number("/changed")), (2, 0), "{privacy} {file}: {told:#}");
+            assert_eq!(number("/not_asked/verdicts_left_out"), left_out, "{privacy} {file}: {told:#}");
+        }
+    }
+}
+
 /// Then no group is kept either: it may be one person's.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_changes_only_because_nothing_is_kept_of_clients_is_told() {
