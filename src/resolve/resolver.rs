@@ -2,6 +2,7 @@
 
 use super::{
     NameServersWanted, Resolution, Resolve, Security, UpstreamCounters, Wanted,
+    afresh::{Afresh, Forgets},
     anchors::{Hints, TrustAnchorText},
     chase::{Source, Stopped, chase},
     cuts::ZoneCuts,
@@ -124,7 +125,11 @@ impl Resolver {
         self.forget_after_sleep();
         let begun = Instant::now();
         let current = self.current.load_full();
-        let link = match chase(&*current.routes, &name, rr_type, true).await {
+        let chased = match wanted.afresh {
+            false => chase(&*current.routes, &name, rr_type, true).await,
+            true => chase(&Afresh::new(&*current.routes), &name, rr_type, true).await,
+        };
+        let link = match chased {
             Ok(link) => link,
             // How far it came matters: an alias on the way may be blocked, whether or not its target can be reached.
             Err(Stopped { ede, answer }) => {
@@ -239,6 +244,12 @@ impl Routes {
         self.forwarders.iter().find(|forwarder| name.is_at_or_below(&forwarder.zone))
     }
 
+    /// Who is asked for one name and type, if it is a forwarder. DS records stand in the parent zone, so a forwarded
+    /// zone's are asked of whoever has the parent.
+    fn forwarder_of(&self, name: &Name, rr_type: RrType) -> Option<&Forwarder> {
+        self.forwarder(&if rr_type == RrType::DS { name.ancestor(1) } else { *name })
+    }
+
     fn validates(&self, name: &Name) -> bool {
         self.forwarder(name).map_or(self.validate, |forwarder| forwarder.validate)
     }
@@ -246,9 +257,7 @@ impl Routes {
 
 impl Source for Routes {
     async fn ask(&self, name: &Name, rr_type: RrType) -> LinkResult {
-        // DS records stand in the parent zone, so a forwarded zone's are asked of whoever has the parent.
-        let owner = if rr_type == RrType::DS { name.ancestor(1) } else { *name };
-        match self.forwarder(&owner) {
+        match self.forwarder_of(name, rr_type) {
             Some(forwarder) => forwarder.ask(name, rr_type).await,
             None => self.recursor.ask(name, rr_type).await,
         }
@@ -267,5 +276,23 @@ impl Source for Routes {
 
     fn forwarded_zone(&self, name: &Name) -> Option<Name> {
         self.forwarder(name).map(|forwarder| forwarder.zone)
+    }
+}
+
+impl Forgets for Routes {
+    fn forget_link(&self, name: &Name, rr_type: RrType) {
+        match self.forwarder_of(name, rr_type) {
+            Some(forwarder) => forwarder.forget_one(name, rr_type),
+            None => self.recursor.suspect(name),
+        }
+    }
+
+    fn forget_keys(&self, zone: &Name) {
+        for rr_type in [RrType::DS, RrType::DNSKEY] {
+            match self.forwarder_of(zone, rr_type) {
+                Some(forwarder) => forwarder.forget_one(zone, rr_type),
+                None => self.recursor.suspect_keys(zone),
+            }
+        }
     }
 }

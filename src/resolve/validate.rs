@@ -12,7 +12,7 @@ use domain::{
     dnssec::validator::context::{Config, ValidationContext, ValidationState},
     net::client::request::{ComposeRequest, Error, GetResponse, RequestMessage, SendRequest},
 };
-use std::{fmt, future::Future, pin::Pin, sync::Arc};
+use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 use tokio::task::JoinHandle;
 
 /// Octets that a cached node (a zone's or name's key state) takes: a guess on the safe side.
@@ -22,6 +22,10 @@ const NODES_MIN: u64 = 1_000;
 /// Records in the largest DS or DNSKEY RRset that is looked at: more would only be there to make us work (KeyTrap,
 /// CVE-2023-50387). The root has a handful even while it rolls its key.
 const KEY_RECORDS_MAX: usize = 48;
+
+/// How long keys that don't fit are taken as such: a little less than a failure is told, so that who asks again after one
+/// has them fetched again.
+const BOGUS_KEYS_LIFE: Duration = Duration::from_secs(4);
 
 /// Fetches DS and DNSKEY RRsets for the validator.
 pub type FetchKeys = Arc<dyn Fn(Name, RrType) -> Pin<Box<dyn Future<Output = LinkResult> + Send>> + Send + Sync>;
@@ -36,6 +40,7 @@ impl Validator {
     pub fn new(anchors: &TrustAnchorText, cache_bytes: u64, fetch: FetchKeys) -> Self {
         let nodes = (cache_bytes / 16 / NODE_BYTES).clamp(NODES_MIN, 1_000_000);
         let mut config = Config::new();
+        config.set_max_bogus_validity(BOGUS_KEYS_LIFE);
         config.set_max_node_cache(nodes);
         config.set_max_isig_cache(nodes * 2);
         config.set_max_usig_cache(nodes * 4);

@@ -146,6 +146,32 @@ async fn denials_and_failures_are_kept_each_for_its_time() {
     looked_up(&server, "miss", 4.0).await;
 }
 
+/// A forged answer, or a broken one, does no harm for longer than a failure is told, whatever TTL it has.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_bogus_is_asked_for_upstream_again() {
+    let internet = Internet::start().await;
+    // By recursion, and of the zone's own name server as forwarder.
+    let forward = "[[resolve.forward]]\nzone = \"signed.org\"\nservers = [\"185.49.140.2\"]\nvalidate = true\n";
+    for (toml, name) in ["", forward].into_iter().flat_map(|toml| ["www", "alias"].map(|label| (toml, label))) {
+        let name = format!("{name}.signed.org");
+        let server = serve(&internet, toml).await;
+        let ask = async || server.ask_with(&Ask { ad: true, ..Ask::new(&name, RrType::A) }).await;
+        internet.set_spoiling(true);
+        for _ in 0..3 {
+            let before = internet.asked(&name);
+            assert_eq!(ask().await.rcode, Rcode::SERVFAIL, "{toml}{name}");
+            assert!(internet.asked(&name) > before, "{toml}{name} was not asked for again");
+            // Once in the time of a failure.
+            let asked = internet.asked_total();
+            assert_eq!((ask().await.rcode, internet.asked_total()), (Rcode::SERVFAIL, asked), "{toml}{name}");
+            server.running.pipeline.finder().let_pass(6);
+        }
+        internet.set_spoiling(false);
+        let good = ask().await;
+        assert!(good.rcode == Rcode::NOERROR && good.ad, "{toml}{name}: {:?}", good.ede);
+    }
+}
+
 /// RFC 8767: when nobody answers, what was known is better than nothing; what is bogus is not.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_over_is_given_when_nobody_answers() {
