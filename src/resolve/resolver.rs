@@ -12,7 +12,7 @@ use super::{
     observed::{Observed, SharedCuts, Watch},
     recursor::Recursor,
     upstreams::Upstreams,
-    validate::{FetchKeys, Validator},
+    validate::{FetchKeys, KeysNotHad, Validator},
     wire::{PortMap, Wire},
 };
 use crate::{
@@ -142,10 +142,15 @@ impl Resolver {
             }
         };
         let search = Search::new(current.routes.clone(), current.cuts.clone(), begun);
-        let ((security, ede), delegations) = tokio::join!(
+        let (judged, delegations) = tokio::join!(
             self.judge(&current, &name, rr_type, &link, wanted),
             search.find(&name, rr_type, &link, wanted.name_servers)
         );
+        let (security, ede) = match judged {
+            Ok(judged) => judged,
+            // An answer that can't be told from a forged one is none: of it nothing is used.
+            Err(KeysNotHad(ede)) => return Resolution { delegations, ..Resolution::failed(ede) },
+        };
         let Link { rcode, answer, authority, server } = link;
         Resolution { rcode, answer, authority, security, ede, delegations, server }
     }
@@ -157,14 +162,14 @@ impl Resolver {
         rr_type: RrType,
         link: &Link,
         wanted: Wanted,
-    ) -> (Security, Option<ExtendedError>) {
+    ) -> Result<(Security, Option<ExtendedError>), KeysNotHad> {
         let Some(validator) = current.validator.as_ref().filter(|_| wanted.validated) else {
-            return (Security::Unchecked, None);
+            return Ok((Security::Unchecked, None));
         };
         // An answer is as good as the least of its sources: one that isn't to be validated makes the whole so.
         let owners = std::iter::once(name).chain(link.answer.iter().map(|record| &record.owner));
         if !{ owners }.all(|owner| current.routes.validates(owner)) {
-            return (Security::Unchecked, None);
+            return Ok((Security::Unchecked, None));
         }
         if self.clock_is_wrong() {
             if !self.clock_was_wrong.swap(true, Relaxed) {
@@ -173,7 +178,7 @@ impl Resolver {
                      validation until it is set"
                 );
             }
-            return (Security::Unchecked, None);
+            return Ok((Security::Unchecked, None));
         }
         if self.clock_was_wrong.swap(false, Relaxed) {
             tracing::info!("the system clock is set: answers are validated again");
@@ -230,6 +235,8 @@ impl Resolve for Resolver {
         let current = self.current.load();
         current.routes.recursor.forget();
         current.routes.forwarders.iter().for_each(Forwarder::forget);
+        current.validator.iter().for_each(|validator| validator.forget());
+        *current.cuts.lock() = ZoneCuts::new(&current.setup.hints.0, current.setup.cache_bytes);
     }
 }
 

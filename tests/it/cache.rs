@@ -207,6 +207,33 @@ async fn what_is_over_is_given_when_nobody_answers() {
     eventually("a fresh answer", || async { server.ask("www.signed.org", RrType::A).await.ede_code() == 0 }).await;
 }
 
+/// Who has no keys can't judge: what was known stands for it, as where nobody answers at all.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_over_is_given_when_nobody_gives_keys() {
+    let internet = Internet::start().await;
+    let server = serve(&internet, "[cache]\nstale = \"30d\"\n").await;
+    let ask = async || server.ask_with(&Ask { ad: true, ..Ask::new("www.signed.org", RrType::A) }).await;
+    assert!(ask().await.ad);
+    internet.set_keeping_keys(true);
+    server.running.pipeline.finder().let_pass(LONG);
+    // Keys go with all else that is forgotten, else the answer would be judged by them.
+    server.post("/api/v1/cache/flush", r#"{"name":"www.example.com"}"#).await;
+    assert_eq!((ask().await.ede_code(), ask().await.answer.len()), (3, 1));
+    eventually("the failure is known, and what was kept is given on", || async {
+        let asked = internet.asked_total();
+        let begun = std::time::Instant::now();
+        let given = ask().await;
+        assert_ne!(given.rcode, Rcode::SERVFAIL, "{:?}", given.ede);
+        given.ede_code() == 3 && internet.asked_total() == asked && begun.elapsed() < Duration::from_millis(1500)
+    })
+    .await;
+    // Nothing is kept of another name: that there are no keys is nobody's fault but the network's.
+    assert_eq!(server.ask("api.signed.org", RrType::A).await.ede_code(), 22);
+    internet.set_keeping_keys(false);
+    server.post("/api/v1/cache/flush", "{}").await;
+    assert!(ask().await.ad);
+}
+
 /// What was asked before a flush, and answered after it, isn't kept: the flush may have been meant for it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flush_holds_for_what_is_in_flight() {
