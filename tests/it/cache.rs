@@ -7,7 +7,9 @@ mod leaving;
 mod policies;
 
 use crate::{
-    harness::{Answer, Ask, DEADLINE, Server, eventually, folder, list_text, over_udp, start, write_list},
+    harness::{
+        Answer, Ask, DEADLINE, Server, eventually, folder, framed, list_text, over_udp, read_framed, start, write_list,
+    },
     internet::Internet,
 };
 use cleandns::{
@@ -16,6 +18,7 @@ use cleandns::{
     resolve::Resolve as _,
 };
 use std::{sync::atomic::Ordering, time::Duration};
+use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 /// A day and more: no answer of the miniature Internet lives longer.
 const LONG: u32 = 200_000;
@@ -232,6 +235,26 @@ async fn what_is_over_is_given_when_nobody_gives_keys() {
     internet.set_keeping_keys(false);
     server.post("/api/v1/cache/flush", "{}").await;
     assert!(ask().await.ad);
+}
+
+/// On one connection, what is kept is given while as many as may be are looked for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_kept_does_not_wait_behind_what_is_looked_for() {
+    let internet = Internet::start().await;
+    let server = serve(&internet, "").await;
+    server.ask("www.signed.org", RrType::A).await;
+    let mut stream = TcpStream::connect(server.dns()).await.unwrap();
+    // Of a zone whose servers are silent, and in the end one that is kept.
+    let misses: Vec<String> = (0..32).map(|number| format!("n{number}.dead.net")).collect();
+    let asked = misses.iter().map(String::as_str).chain(["www.signed.org"]);
+    let packets: Vec<u8> = asked.flat_map(|name| framed(&Ask::new(name, RrType::A).packet())).collect();
+    stream.write_all(&packets).await.unwrap();
+    let mut first = None;
+    for _ in 0..=misses.len() {
+        let answer = Answer::read(read_framed(&mut stream).await.expect("all are answered"));
+        first.get_or_insert(answer.rcode);
+    }
+    assert_eq!(first, Some(Rcode::NOERROR));
 }
 
 /// What was asked before a flush, and answered after it, isn't kept: the flush may have been meant for it.
