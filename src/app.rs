@@ -328,7 +328,7 @@ fn count_reloads(telemetry: &Arc<Telemetry>) -> OnPublish {
 async fn make_contact(health: Health) {
     let mut said = false;
     loop {
-        let wanted = Wanted { validated: false, name_servers: NameServersWanted::No };
+        let wanted = Wanted { validated: false, name_servers: NameServersWanted::No, afresh: false };
         let resolving = health.resolver.resolve(Name::ROOT, RrType::NS, wanted);
         let _ = tokio::time::timeout(Duration::from_secs(6), resolving).await;
         if health.counters.answered.load(std::sync::atomic::Ordering::Relaxed) > 0 {

@@ -94,7 +94,7 @@ pub(super) fn look_up_host(settings: &Arc<Settings>, resolver: &Resolver) -> Loo
         let answers = types.map(|rr_type| {
             let (resolver, (sender, received)) = (resolver.clone(), std::sync::mpsc::channel());
             runtime.spawn(async move {
-                let wanted = Wanted { validated: true, name_servers: NameServersWanted::No };
+                let wanted = Wanted { validated: true, name_servers: NameServersWanted::No, afresh: false };
                 let resolving = resolver.resolve(name, rr_type, wanted);
                 let _ = sender.send(tokio::time::timeout(LOOK_UP_WITHIN, resolving).await.ok());
             });

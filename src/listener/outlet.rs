@@ -10,8 +10,11 @@ use tokio::{
     time::timeout,
 };
 
-/// Responses of one connection that are in work or unread at once; reading stops until one is written.
+/// Responses of one connection that are looked for at once; at a further one, reading stops until one is ready.
 const PIPELINED_MAX: usize = 32;
+/// Responses of one connection that are in work or unread at once; reading stops until one is written. Twice as many, so
+/// that what is answered at once doesn't wait for what is looked for.
+const PLACES: usize = 2 * PIPELINED_MAX;
 /// Octets of one connection's responses that wait to be written; each response counts as no more than that, so the
 /// largest finds room when no other waits.
 const UNREAD_BYTES_MAX: usize = 32 << 10;
@@ -47,6 +50,7 @@ pub struct Unread {
 pub struct Outlet {
     places: mpsc::Sender<Unread>,
     room: Arc<Semaphore>,
+    looking: Arc<Semaphore>,
     overdue: Overdue,
 }
 
@@ -58,14 +62,20 @@ pub struct Delayed {
 
 /// The way out, and its end, from which responses are written.
 pub fn outlet(overdue: Overdue) -> (Outlet, mpsc::Receiver<Unread>) {
-    let (places, ready) = mpsc::channel(PIPELINED_MAX);
-    (Outlet { places, room: Arc::new(Semaphore::new(UNREAD_BYTES_MAX)), overdue }, ready)
+    let (places, ready) = mpsc::channel(PLACES);
+    let [room, looking] = [UNREAD_BYTES_MAX, PIPELINED_MAX].map(|most| Arc::new(Semaphore::new(most)));
+    (Outlet { places, room, looking, overdue }, ready)
 }
 
 impl Outlet {
     /// Waits for a place for a response; `None` once nobody writes any more.
     pub async fn place(&self) -> Option<Place> {
         self.places.clone().reserve_owned().await.ok()
+    }
+
+    /// Waits until one more response may be looked for.
+    pub async fn look(&self) -> Option<OwnedSemaphorePermit> {
+        self.looking.clone().acquire_owned().await.ok()
     }
 
     /// Hands a response over to be written, unless there is no room now.
@@ -91,7 +101,7 @@ impl Outlet {
         match self.overdue.0.clone().try_acquire_many_owned(delayed.response.len() as u32) {
             Ok(_held) => {
                 // Longer than that no client takes for what is before it.
-                let sending = timeout(WRITE_WITHIN * PIPELINED_MAX as u32, self.send_delayed(delayed));
+                let sending = timeout(WRITE_WITHIN * PLACES as u32, self.send_delayed(delayed));
                 sending.await.is_ok()
             }
             Err(_) => false,
@@ -149,10 +159,10 @@ mod tests {
 
     #[tokio::test]
     async fn unread_responses_are_bounded_by_number_and_octets() {
-        for (bytes, expected) in [(60, PIPELINED_MAX), (8 << 10, 4), (40_000, 1), (65_535, 1)] {
+        for (bytes, expected) in [(60, PLACES), (8 << 10, 4), (40_000, 1), (65_535, 1)] {
             let (outlet, _ready) = outlet(Overdue::default());
             let (sent, delayed) = fill(&outlet, bytes).await;
-            assert_eq!((sent, delayed.is_some()), (expected, expected < PIPELINED_MAX), "{bytes}");
+            assert_eq!((sent, delayed.is_some()), (expected, expected < PLACES), "{bytes}");
         }
     }
 

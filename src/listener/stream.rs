@@ -322,6 +322,9 @@ enum After {
     Read,
     /// Its response waits until the client has read others.
     Wait(Delayed),
+    /// Its response must be looked for, as one of the few for which that is done at once. With the packet, if somebody
+    /// wants to keep it.
+    Look(Box<Pending>, Option<Vec<u8>>, Place),
     End,
 }
 
@@ -357,6 +360,16 @@ async fn read(mut stream: BufReader<OwnedReadHalf>, ends: Ends, service: &Servic
                     return;
                 }
             }
+            After::Look(pending, query, place) => {
+                let Ok(Some(looking)) = timeout(IDLE, outlet.look()).await else {
+                    return;
+                };
+                let (service, outlet) = (service.clone(), outlet.clone());
+                tokio::spawn(async move {
+                    answer_later(pending, query, service, outlet, place).await;
+                    drop(looking);
+                });
+            }
             After::End => return,
         }
     }
@@ -389,7 +402,7 @@ fn answer(packet: &[u8], asked: &mut Asked, ends: Ends, service: &Service, outle
         }
         Some(Now::Later(pending)) => {
             let query = wants_packets.then(|| packet.to_vec());
-            tokio::spawn(answer_later(pending, query, service.clone(), outlet.clone(), place));
+            return After::Look(pending, query, place);
         }
     }
     After::Read

@@ -271,7 +271,8 @@ impl Finder {
                 return Joined::Flight(flight.clone());
             }
             if looks == LOOKS_MAX || !flights.has_landed_since(looked.landings, hash) {
-                return self.take_off(flights, looked.sought, hash).map_or(Joined::Full, Joined::Flight);
+                let was_bogus = looked.entry.as_ref().is_some_and(|entry| has_been_bogus(entry, now));
+                return self.take_off(flights, looked.sought, hash, was_bogus).map_or(Joined::Full, Joined::Flight);
             }
             // What has come since may be this. Nobody waits at the table until the cache has told; what lands meanwhile is
             // noticed by the next round.
@@ -285,14 +286,14 @@ impl Finder {
     }
 
     /// Begins a resolution that there is none of yet; `None` if there are too many.
-    fn take_off(self: &Arc<Self>, flights: Held<'_>, sought: Sought, hash: u64) -> Option<Flight> {
+    fn take_off(self: &Arc<Self>, flights: Held<'_>, sought: Sought, hash: u64, afresh: bool) -> Option<Flight> {
         // Of its own: it may go on after all who wait for it were answered.
         let permit = self.flying.clone().try_acquire_owned().ok()?;
         let (sender, landed) = watch::channel(None);
         let flight = Flight { begun: Instant::now(), landed };
         flights.begin(sought, hash, flight.clone());
         let landing = Landing { finder: self.clone(), sought, generation: self.cache.generation() };
-        let wanted = Wanted { validated: !sought.cd, name_servers: sought.name_servers };
+        let wanted = Wanted { validated: !sought.cd, name_servers: sought.name_servers, afresh };
         let resolving = self.resolver.resolve(sought.name, sought.rr_type, wanted);
         // A task of its own: a client that goes away, or is told that time is up, stops nothing that another may wait for.
         tokio::spawn(async move {
@@ -364,6 +365,11 @@ fn is_about(entry: &Entry, name: &Name, subtree: bool) -> bool {
         false => kept == name,
         true => kept.is_at_or_below(name),
     })
+}
+
+/// Whether the answer before broke DNSSEC, and that has been told for as long as a failure is.
+fn has_been_bogus(entry: &Entry, now: Seconds) -> bool {
+    entry.is_failure() && entry.security() == Security::Bogus && matches!(entry.life(now), Life::Over { .. })
 }
 
 /// True if nobody gave an answer. One that breaks DNSSEC is an answer, and what was kept before must not stand for it.

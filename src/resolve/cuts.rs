@@ -4,10 +4,9 @@
 //! holds it responsible for that name. Nothing else in a response is looked at, so nobody can speak for a stranger's
 //! zone. A zone's own servers may add to what its parent says of it, never take away, and never prolong it.
 
-use super::{Delegation, NameServer};
+use super::{Delegation, NameServer, remembered::Remembered};
 use crate::dns::{LABELS_MAX, Name};
 use std::{
-    collections::HashMap,
     net::IpAddr,
     time::{Duration, Instant},
 };
@@ -276,58 +275,6 @@ impl Host {
 
 fn life(ttl: u32) -> Duration {
     Duration::from_secs(u64::from(ttl)).clamp(LIFE_MIN, LIFE_MAX)
-}
-
-/// A bounded map by name that forgets what was not looked at for long. It has two halves: when the young one is full,
-/// the old one is dropped and the young one grows old; what is looked at becomes young again.
-struct Remembered<V> {
-    young: HashMap<Box<[u8]>, V>,
-    old: HashMap<Box<[u8]>, V>,
-    half: usize,
-}
-
-impl<V> Remembered<V> {
-    fn new(entries_max: usize) -> Self {
-        Self { young: HashMap::new(), old: HashMap::new(), half: (entries_max / 2).max(1) }
-    }
-
-    fn get(&mut self, key: &[u8]) -> Option<&mut V> {
-        if !self.young.contains_key(key) {
-            let (key, value) = self.old.remove_entry(key)?;
-            self.add(key, value);
-        }
-        self.young.get_mut(key)
-    }
-
-    fn get_or_default(&mut self, key: &[u8]) -> &mut V
-    where
-        V: Default,
-    {
-        if self.get(key).is_none() {
-            self.add(key.into(), V::default());
-        }
-        self.young.get_mut(key).expect("it is there, or was just put there")
-    }
-
-    fn insert(&mut self, key: &[u8], value: V) {
-        match self.get(key) {
-            Some(known) => *known = value,
-            None => self.add(key.into(), value),
-        }
-    }
-
-    fn remove(&mut self, key: &[u8]) {
-        self.young.remove(key);
-        self.old.remove(key);
-    }
-
-    /// Adds what is in neither half.
-    fn add(&mut self, key: Box<[u8]>, value: V) {
-        if self.young.len() >= self.half {
-            self.old = std::mem::take(&mut self.young);
-        }
-        self.young.insert(key, value);
-    }
 }
 
 #[cfg(test)]

@@ -69,6 +69,16 @@ impl Forwarder {
         self.cache.store(Arc::new(ResponseCache::new(self.entries, kept::bounds())));
     }
 
+    /// Forgets the answer for one name and type, so that the servers are asked for it next.
+    pub fn forget_one(&self, name: &Name, rr_type: RrType) {
+        let query = Query::query(to_hickory(name), to_hickory_type(rr_type));
+        let cache = self.cache.load();
+        // Nothing can be taken out, but be replaced by what is over.
+        if cache.get(&query, kept::now()).is_some() {
+            cache.insert(query, Ok(Message::query()), kept::now());
+        }
+    }
+
     /// Asks for one name and type. The answer holds the whole alias chain that the server gave.
     pub async fn ask(&self, name: &Name, rr_type: RrType) -> LinkResult {
         let query = Query::query(to_hickory(name), to_hickory_type(rr_type));

@@ -5,6 +5,7 @@
 //!    └ chase    follows aliases link by link over `Link`s, so that no link's proof is lost
 //!        ├ recursor   hickory's Recursor, validation off
 //!        └ forwarder  hickory's name server pools
+//!        (afresh: past what is kept, where that broke DNSSEC)
 //!        (kept: how long hickory remembers what it heard)
 //!        (heard: from which server a response came)
 //!    └ validate NLnet Labs' validator over the rebuilt message
@@ -15,6 +16,7 @@
 //! hickory's own validation refuses every alias into a signed zone whose target lacks the type asked, and signed
 //! wildcards and DNAMEs besides; hence the pair. No other module names hickory_resolver or domain.
 
+mod afresh;
 mod anchors;
 mod chase;
 mod cuts;
@@ -25,6 +27,7 @@ mod link;
 mod name_servers;
 mod observed;
 mod recursor;
+mod remembered;
 mod resolver;
 mod upstreams;
 mod validate;
@@ -69,6 +72,9 @@ pub struct Wanted {
     /// False for a client that set CD: it validates by itself.
     pub validated: bool,
     pub name_servers: NameServersWanted,
+    /// True where the answer before broke DNSSEC and its time as a failure is over: what resolution keeps of the name, and
+    /// of keys above it, is asked for again.
+    pub afresh: bool,
 }
 
 /// How much is wanted of the zones behind an answer.

@@ -2,6 +2,7 @@
 
 use super::{
     NameServersWanted, Resolution, Resolve, Security, UpstreamCounters, Wanted,
+    afresh::{Afresh, Forgets},
     anchors::{Hints, TrustAnchorText},
     chase::{Source, Stopped, chase},
     cuts::ZoneCuts,
@@ -11,7 +12,7 @@ use super::{
     observed::{Observed, SharedCuts, Watch},
     recursor::Recursor,
     upstreams::Upstreams,
-    validate::{FetchKeys, Validator},
+    validate::{FetchKeys, KeysNotHad, Validator},
     wire::{PortMap, Wire},
 };
 use crate::{
@@ -124,7 +125,11 @@ impl Resolver {
         self.forget_after_sleep();
         let begun = Instant::now();
         let current = self.current.load_full();
-        let link = match chase(&*current.routes, &name, rr_type, true).await {
+        let chased = match wanted.afresh {
+            false => chase(&*current.routes, &name, rr_type, true).await,
+            true => chase(&Afresh::new(&*current.routes), &name, rr_type, true).await,
+        };
+        let link = match chased {
             Ok(link) => link,
             // How far it came matters: an alias on the way may be blocked, whether or not its target can be reached.
             Err(Stopped { ede, answer }) => {
@@ -137,10 +142,15 @@ impl Resolver {
             }
         };
         let search = Search::new(current.routes.clone(), current.cuts.clone(), begun);
-        let ((security, ede), delegations) = tokio::join!(
+        let (judged, delegations) = tokio::join!(
             self.judge(&current, &name, rr_type, &link, wanted),
             search.find(&name, rr_type, &link, wanted.name_servers)
         );
+        let (security, ede) = match judged {
+            Ok(judged) => judged,
+            // An answer that can't be told from a forged one is none: of it nothing is used.
+            Err(KeysNotHad(ede)) => return Resolution { delegations, ..Resolution::failed(ede) },
+        };
         let Link { rcode, answer, authority, server } = link;
         Resolution { rcode, answer, authority, security, ede, delegations, server }
     }
@@ -152,14 +162,14 @@ impl Resolver {
         rr_type: RrType,
         link: &Link,
         wanted: Wanted,
-    ) -> (Security, Option<ExtendedError>) {
+    ) -> Result<(Security, Option<ExtendedError>), KeysNotHad> {
         let Some(validator) = current.validator.as_ref().filter(|_| wanted.validated) else {
-            return (Security::Unchecked, None);
+            return Ok((Security::Unchecked, None));
         };
         // An answer is as good as the least of its sources: one that isn't to be validated makes the whole so.
         let owners = std::iter::once(name).chain(link.answer.iter().map(|record| &record.owner));
         if !{ owners }.all(|owner| current.routes.validates(owner)) {
-            return (Security::Unchecked, None);
+            return Ok((Security::Unchecked, None));
         }
         if self.clock_is_wrong() {
             if !self.clock_was_wrong.swap(true, Relaxed) {
@@ -168,7 +178,7 @@ impl Resolver {
                      validation until it is set"
                 );
             }
-            return (Security::Unchecked, None);
+            return Ok((Security::Unchecked, None));
         }
         if self.clock_was_wrong.swap(false, Relaxed) {
             tracing::info!("the system clock is set: answers are validated again");
@@ -225,6 +235,8 @@ impl Resolve for Resolver {
         let current = self.current.load();
         current.routes.recursor.forget();
         current.routes.forwarders.iter().for_each(Forwarder::forget);
+        current.validator.iter().for_each(|validator| validator.forget());
+        *current.cuts.lock() = ZoneCuts::new(&current.setup.hints.0, current.setup.cache_bytes);
     }
 }
 
@@ -239,6 +251,12 @@ impl Routes {
         self.forwarders.iter().find(|forwarder| name.is_at_or_below(&forwarder.zone))
     }
 
+    /// Who is asked for one name and type, if it is a forwarder. DS records stand in the parent zone, so a forwarded
+    /// zone's are asked of whoever has the parent.
+    fn forwarder_of(&self, name: &Name, rr_type: RrType) -> Option<&Forwarder> {
+        self.forwarder(&if rr_type == RrType::DS { name.ancestor(1) } else { *name })
+    }
+
     fn validates(&self, name: &Name) -> bool {
         self.forwarder(name).map_or(self.validate, |forwarder| forwarder.validate)
     }
@@ -246,9 +264,7 @@ impl Routes {
 
 impl Source for Routes {
     async fn ask(&self, name: &Name, rr_type: RrType) -> LinkResult {
-        // DS records stand in the parent zone, so a forwarded zone's are asked of whoever has the parent.
-        let owner = if rr_type == RrType::DS { name.ancestor(1) } else { *name };
-        match self.forwarder(&owner) {
+        match self.forwarder_of(name, rr_type) {
             Some(forwarder) => forwarder.ask(name, rr_type).await,
             None => self.recursor.ask(name, rr_type).await,
         }
@@ -267,5 +283,23 @@ impl Source for Routes {
 
     fn forwarded_zone(&self, name: &Name) -> Option<Name> {
         self.forwarder(name).map(|forwarder| forwarder.zone)
+    }
+}
+
+impl Forgets for Routes {
+    fn forget_link(&self, name: &Name, rr_type: RrType) {
+        match self.forwarder_of(name, rr_type) {
+            Some(forwarder) => forwarder.forget_one(name, rr_type),
+            None => self.recursor.suspect(name),
+        }
+    }
+
+    fn forget_keys(&self, zone: &Name) {
+        for rr_type in [RrType::DS, RrType::DNSKEY] {
+            match self.forwarder_of(zone, rr_type) {
+                Some(forwarder) => forwarder.forget_one(zone, rr_type),
+                None => self.recursor.suspect_keys(zone),
+            }
+        }
     }
 }

@@ -6,13 +6,23 @@ use super::{
     link::{Link, LinkResult, to_wire},
 };
 use crate::dns::{ExtendedError, Name, Record, RrType};
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use domain::{
     base::{Message, name::ToName},
     dnssec::validator::context::{Config, ValidationContext, ValidationState},
     net::client::request::{ComposeRequest, Error, GetResponse, RequestMessage, SendRequest},
 };
-use std::{fmt, future::Future, pin::Pin, sync::Arc};
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 use tokio::task::JoinHandle;
 
 /// Octets that a cached node (a zone's or name's key state) takes: a guess on the safe side.
@@ -23,25 +33,42 @@ const NODES_MIN: u64 = 1_000;
 /// CVE-2023-50387). The root has a handful even while it rolls its key.
 const KEY_RECORDS_MAX: usize = 48;
 
+/// How long keys that don't fit are taken as such: a little less than a failure is told, so that who asks again after one
+/// has them fetched again.
+const BOGUS_KEYS_LIFE: Duration = Duration::from_secs(4);
+
+/// The validator's own words where it got no answer.
+const NOT_FETCHED: &str = "request for DS or DNSKEY failed";
+/// The same for a trust anchor, or an answer without keys.
+const NO_ROOT_KEYS: &str = "No DNSKEY RRset for trust anchor";
+
 /// Fetches DS and DNSKEY RRsets for the validator.
 pub type FetchKeys = Arc<dyn Fn(Name, RrType) -> Pin<Box<dyn Future<Output = LinkResult> + Send>> + Send + Sync>;
 
 /// Validates against one set of trust anchors, remembering what it learnt of keys and signatures.
 pub struct Validator {
-    context: ValidationContext<Upstream>,
-    fetch: FetchKeys,
+    context: ArcSwap<ValidationContext<Upstream>>,
+    anchors: TrustAnchorText,
+    /// Remembered at most.
+    nodes: u64,
+    upstream: Upstream,
 }
+
+/// Nobody gave the keys that an answer is to be judged by, so nothing is known of it.
+pub struct KeysNotHad(pub ExtendedError);
 
 impl Validator {
     pub fn new(anchors: &TrustAnchorText, cache_bytes: u64, fetch: FetchKeys) -> Self {
         let nodes = (cache_bytes / 16 / NODE_BYTES).clamp(NODES_MIN, 1_000_000);
-        let mut config = Config::new();
-        config.set_max_node_cache(nodes);
-        config.set_max_isig_cache(nodes * 2);
-        config.set_max_usig_cache(nodes * 4);
-        config.set_max_nsec3_cache(nodes);
-        let context = ValidationContext::with_config(anchors.parsed(), Upstream(fetch.clone()), config);
-        Self { context, fetch }
+        let upstream = Upstream { fetch, root_is_silent: Arc::default() };
+        let context = ArcSwap::from_pointee(cold(anchors, nodes, &upstream));
+        Self { context, anchors: anchors.clone(), nodes, upstream }
+    }
+
+    /// Forgets all keys and signatures. The validator's memory can't be emptied, nor looked through by name, so another takes
+    /// its place.
+    pub fn forget(&self) {
+        self.context.store(Arc::new(cold(&self.anchors, self.nodes, &self.upstream)));
     }
 
     /// Judges an answer. `now` is in seconds since 1970 (UTC) and only explains what is bogus: the validator reads
@@ -52,12 +79,13 @@ impl Validator {
         rr_type: RrType,
         link: &Link,
         now: u64,
-    ) -> (Security, Option<ExtendedError>) {
+    ) -> Result<(Security, Option<ExtendedError>), KeysNotHad> {
         let wire = to_wire(name, rr_type, link.rcode, &link.answer, &link.authority);
         let Ok(mut message) = Message::from_octets(wire) else {
-            return (Security::Bogus, Some(ExtendedError::new(ExtendedError::DNSSEC_BOGUS, "unreadable answer")));
+            return Ok((Security::Bogus, Some(ExtendedError::new(ExtendedError::DNSSEC_BOGUS, "unreadable answer"))));
         };
-        match self.context.validate_msg::<_, Vec<u8>>(&mut message).await {
+        let context = self.context.load_full();
+        Ok(match context.validate_msg::<_, Vec<u8>>(&mut message).await {
             Ok((ValidationState::Secure, _)) => (Security::Secure, None),
             Ok((ValidationState::Insecure | ValidationState::Indeterminate, _)) => (Security::Insecure, None),
             Ok((ValidationState::Bogus, said)) => {
@@ -67,6 +95,15 @@ impl Validator {
                         Err(octets) => String::from_utf8_lossy(octets).into_owned(),
                     })
                 });
+                let is_silence = |said: &str| match said {
+                    NOT_FETCHED => true,
+                    NO_ROOT_KEYS => self.upstream.root_is_silent.load(Relaxed),
+                    _ => false,
+                };
+                if said.as_deref().is_some_and(is_silence) {
+                    let text = format!("nobody gave the keys for {name}");
+                    return Err(KeysNotHad(ExtendedError::new(ExtendedError::NO_REACHABLE_AUTHORITY, text)));
+                }
                 (Security::Bogus, Some(self.explain(link, said.unwrap_or_default(), now).await))
             }
             Err(error) => {
@@ -74,7 +111,7 @@ impl Validator {
                 let text = format!("the keys for {name} could not be fetched");
                 (Security::Bogus, Some(ExtendedError::new(ExtendedError::DNSKEY_MISSING, text)))
             }
-        }
+        })
     }
 
     /// Which Extended DNS Error (RFC 8914 §4.7-4.13) a bogus answer deserves. The validator gives one code for all, so
@@ -101,7 +138,7 @@ impl Validator {
             return ExtendedError::new(ExtendedError::NSEC_MISSING, format!("{signer} denies without proof"));
         }
         // Already fetched for the validation, hence in the cache below.
-        match (self.fetch)(signer, RrType::DNSKEY).await {
+        match (self.upstream.fetch)(signer, RrType::DNSKEY).await {
             Ok(keys) if keys.answer.iter().any(|record| record.rr_type == RrType::DNSKEY) => {
                 if let Some(error) = outside_window(keys.answer.iter(), now) {
                     return error;
@@ -115,6 +152,17 @@ impl Validator {
         }
         ExtendedError::new(ExtendedError::DNSSEC_BOGUS, format!("{}: {said}", signer))
     }
+}
+
+/// A validator that knows nothing yet.
+fn cold(anchors: &TrustAnchorText, nodes: u64, upstream: &Upstream) -> ValidationContext<Upstream> {
+    let mut config = Config::new();
+    config.set_max_bogus_validity(BOGUS_KEYS_LIFE);
+    config.set_max_node_cache(nodes);
+    config.set_max_isig_cache(nodes * 2);
+    config.set_max_usig_cache(nodes * 4);
+    config.set_max_nsec3_cache(nodes);
+    ValidationContext::with_config(anchors.parsed(), upstream.clone(), config)
 }
 
 /// Signature expired, or not yet valid, if one of the records is a signature that is so (RFC 4034 §3.1.5).
@@ -146,7 +194,12 @@ fn signer_name(record: &Record) -> Option<Name> {
 }
 
 /// The validator's way to ask for keys.
-struct Upstream(FetchKeys);
+#[derive(Clone)]
+struct Upstream {
+    fetch: FetchKeys,
+    /// Whether nobody answered when the root's keys were asked for last.
+    root_is_silent: Arc<AtomicBool>,
+}
 
 impl SendRequest<RequestMessage<Vec<u8>>> for Upstream {
     fn send_request(&self, request: RequestMessage<Vec<u8>>) -> Box<dyn GetResponse + Send + Sync> {
@@ -155,12 +208,17 @@ impl SendRequest<RequestMessage<Vec<u8>>> for Upstream {
             let name = Name::from_wire(question.qname().to_bytes().as_slice()).ok()?;
             Some((name, RrType(question.qtype().to_int())))
         });
-        let fetch = self.0.clone();
+        let Self { fetch, root_is_silent } = self.clone();
         Box::new(Fetching(tokio::spawn(async move {
             let (name, rr_type) = asked?;
-            let link = fetch(name, rr_type).await.ok()?;
+            let link = fetch(name, rr_type).await;
+            if name == Name::ROOT {
+                root_is_silent.store(link.is_err(), Relaxed);
+            }
+            let mut link = link.ok()?;
+            // An answer with none, which is no proof.
             if link.answer.len() > KEY_RECORDS_MAX {
-                return None;
+                (link.answer, link.authority) = (Vec::new(), Vec::new());
             }
             Some(Bytes::from(to_wire(&name, rr_type, link.rcode, &link.answer, &link.authority)))
         })))

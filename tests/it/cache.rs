@@ -7,7 +7,9 @@ mod leaving;
 mod policies;
 
 use crate::{
-    harness::{Answer, Ask, DEADLINE, Server, eventually, folder, list_text, over_udp, start, write_list},
+    harness::{
+        Answer, Ask, DEADLINE, Server, eventually, folder, framed, list_text, over_udp, read_framed, start, write_list,
+    },
     internet::Internet,
 };
 use cleandns::{
@@ -16,6 +18,7 @@ use cleandns::{
     resolve::Resolve as _,
 };
 use std::{sync::atomic::Ordering, time::Duration};
+use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 /// A day and more: no answer of the miniature Internet lives longer.
 const LONG: u32 = 200_000;
@@ -146,6 +149,32 @@ async fn denials_and_failures_are_kept_each_for_its_time() {
     looked_up(&server, "miss", 4.0).await;
 }
 
+/// A forged answer, or a broken one, does no harm for longer than a failure is told, whatever TTL it has.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_bogus_is_asked_for_upstream_again() {
+    let internet = Internet::start().await;
+    // By recursion, and of the zone's own name server as forwarder.
+    let forward = "[[resolve.forward]]\nzone = \"signed.org\"\nservers = [\"185.49.140.2\"]\nvalidate = true\n";
+    for (toml, name) in ["", forward].into_iter().flat_map(|toml| ["www", "alias"].map(|label| (toml, label))) {
+        let name = format!("{name}.signed.org");
+        let server = serve(&internet, toml).await;
+        let ask = async || server.ask_with(&Ask { ad: true, ..Ask::new(&name, RrType::A) }).await;
+        internet.set_spoiling(true);
+        for _ in 0..3 {
+            let before = internet.asked(&name);
+            assert_eq!(ask().await.rcode, Rcode::SERVFAIL, "{toml}{name}");
+            assert!(internet.asked(&name) > before, "{toml}{name} was not asked for again");
+            // Once in the time of a failure.
+            let asked = internet.asked_total();
+            assert_eq!((ask().await.rcode, internet.asked_total()), (Rcode::SERVFAIL, asked), "{toml}{name}");
+            server.running.pipeline.finder().let_pass(6);
+        }
+        internet.set_spoiling(false);
+        let good = ask().await;
+        assert!(good.rcode == Rcode::NOERROR && good.ad, "{toml}{name}: {:?}", good.ede);
+    }
+}
+
 /// RFC 8767: when nobody answers, what was known is better than nothing; what is bogus is not.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_over_is_given_when_nobody_answers() {
@@ -179,6 +208,53 @@ async fn what_is_over_is_given_when_nobody_answers() {
     internet.set_silent(false);
     finder.let_pass(31);
     eventually("a fresh answer", || async { server.ask("www.signed.org", RrType::A).await.ede_code() == 0 }).await;
+}
+
+/// Who has no keys can't judge: what was known stands for it, as where nobody answers at all.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_over_is_given_when_nobody_gives_keys() {
+    let internet = Internet::start().await;
+    let server = serve(&internet, "[cache]\nstale = \"30d\"\n").await;
+    let ask = async || server.ask_with(&Ask { ad: true, ..Ask::new("www.signed.org", RrType::A) }).await;
+    assert!(ask().await.ad);
+    internet.set_keeping_keys(true);
+    server.running.pipeline.finder().let_pass(LONG);
+    // Keys go with all else that is forgotten, else the answer would be judged by them.
+    server.post("/api/v1/cache/flush", r#"{"name":"www.example.com"}"#).await;
+    assert_eq!((ask().await.ede_code(), ask().await.answer.len()), (3, 1));
+    eventually("the failure is known, and what was kept is given on", || async {
+        let asked = internet.asked_total();
+        let begun = std::time::Instant::now();
+        let given = ask().await;
+        assert_ne!(given.rcode, Rcode::SERVFAIL, "{:?}", given.ede);
+        given.ede_code() == 3 && internet.asked_total() == asked && begun.elapsed() < Duration::from_millis(1500)
+    })
+    .await;
+    // Nothing is kept of another name: that there are no keys is nobody's fault but the network's.
+    assert_eq!(server.ask("api.signed.org", RrType::A).await.ede_code(), 22);
+    internet.set_keeping_keys(false);
+    server.post("/api/v1/cache/flush", "{}").await;
+    assert!(ask().await.ad);
+}
+
+/// On one connection, what is kept is given while as many as may be are looked for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_kept_does_not_wait_behind_what_is_looked_for() {
+    let internet = Internet::start().await;
+    let server = serve(&internet, "").await;
+    server.ask("www.signed.org", RrType::A).await;
+    let mut stream = TcpStream::connect(server.dns()).await.unwrap();
+    // Of a zone whose servers are silent, and in the end one that is kept.
+    let misses: Vec<String> = (0..32).map(|number| format!("n{number}.dead.net")).collect();
+    let asked = misses.iter().map(String::as_str).chain(["www.signed.org"]);
+    let packets: Vec<u8> = asked.flat_map(|name| framed(&Ask::new(name, RrType::A).packet())).collect();
+    stream.write_all(&packets).await.unwrap();
+    let mut first = None;
+    for _ in 0..=misses.len() {
+        let answer = Answer::read(read_framed(&mut stream).await.expect("all are answered"));
+        first.get_or_insert(answer.rcode);
+    }
+    assert_eq!(first, Some(Rcode::NOERROR));
 }
 
 /// What was asked before a flush, and answered after it, isn't kept: the flush may have been meant for it.

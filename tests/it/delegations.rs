@@ -67,7 +67,7 @@ impl Resolving {
     }
 
     async fn resolve(&self, asked: &str, rr_type: RrType, name_servers: NameServersWanted) -> Resolution {
-        let wanted = Wanted { validated: false, name_servers };
+        let wanted = Wanted { validated: false, name_servers, afresh: false };
         self.resolver.resolve(name(asked), rr_type, wanted).await
     }
 

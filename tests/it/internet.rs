@@ -23,11 +23,11 @@ use self::{
 };
 use hickory_resolver::proto::{
     op::{Edns, Message, OpCode, Query, ResponseCode},
-    rr::{DNSClass, RecordType},
+    rr::{DNSClass, RData, RecordType},
 };
 use std::{
     collections::HashMap,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -57,6 +57,8 @@ pub struct Internet {
 #[derive(Default)]
 struct Weather {
     silent: AtomicBool,
+    spoils: AtomicBool,
+    keeps_keys: AtomicBool,
     delay_milliseconds: AtomicU64,
     /// Questions by name, see [`key`].
     asked: Mutex<HashMap<String, usize>>,
@@ -138,6 +140,16 @@ impl Internet {
         self.weather.silent.store(silent, Ordering::Relaxed);
     }
 
+    /// Spoils the addresses of all hosts `www`, so that signatures don't fit them, or no longer.
+    pub fn set_spoiling(&self, spoils: bool) {
+        self.weather.spoils.store(spoils, Ordering::Relaxed);
+    }
+
+    /// Makes all servers silent to questions for keys (DS and DNSKEY), or no longer.
+    pub fn set_keeping_keys(&self, keeps_keys: bool) {
+        self.weather.keeps_keys.store(keeps_keys, Ordering::Relaxed);
+    }
+
     /// Delays each answer to a question that comes from now on.
     pub fn set_delay(&self, delay: Duration) {
         let milliseconds = u64::try_from(delay.as_millis()).expect("a delay tests can wait for");
@@ -191,8 +203,20 @@ impl Weather {
             }
             *self.asked().entry(name).or_default() += 1;
         }
-        let silent = self.silent.load(Ordering::Relaxed);
-        Reaction { answer: (!silent).then(|| authoritative(zones, question)), delay }
+        let is_for_keys = |query: &Query| matches!(query.query_type(), RecordType::DS | RecordType::DNSKEY);
+        let keeps = self.keeps_keys.load(Ordering::Relaxed) && question.queries.iter().any(is_for_keys);
+        let silent = keeps || self.silent.load(Ordering::Relaxed);
+        let mut answer = (!silent).then(|| authoritative(zones, question));
+        let spoils = self.spoils.load(Ordering::Relaxed);
+        for record in answer.iter_mut().flat_map(|answer| &mut answer.answers).filter(|_| spoils) {
+            let is_www = record.name.to_ascii().starts_with("www.");
+            if let RData::A(address) = &mut record.data
+                && is_www
+            {
+                address.0 = Ipv4Addr::from_bits(address.0.to_bits() ^ 1);
+            }
+        }
+        Reaction { answer, delay }
     }
 
     /// The counts.

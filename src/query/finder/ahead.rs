@@ -56,7 +56,7 @@ impl Finder {
             let hash = self.hash(&sought);
             let flights = self.flights.hold();
             if flights.find(&sought).is_none() {
-                self.take_off(flights, sought, hash);
+                self.take_off(flights, sought, hash, false);
             }
         }
     }
