@@ -160,7 +160,7 @@ for host in device guest; do
 done
 # As OpenWrt's script has it: the first two once more, in a firewall that is empty again.
 on router nft delete table inet cleandns
-sed -n '/^```sh not run: it changes the firewall/,/^```$/p' "$here/../config/ROUTER.md" | grep '^nft' | sed "s|/etc/cleandns|$PWD|" >script
+sed -n "s|^nft -f /etc/cleandns|nft -f $PWD|p" "$here/../config/ROUTER.md" >script
 expect "ROUTER.md has lines for OpenWrt" cat script -- "$PWD/bypass.nft" "$PWD/router.nft"
 succeeds "which load the rules" on router sh -eu script
 expect "and have it led to the router" on router nft list chain inet cleandns lead -- "redirect to :53"
