@@ -119,8 +119,8 @@ pub enum PauseError {
 }
 
 impl Pauses {
-    /// Reads what was kept, of which that counts which isn't over at `now`. A file that can't be read is as good as none, and
-    /// said so.
+    /// Reads what was kept, of which that counts which isn't over at `now`. A file that can't be read is as good as none,
+    /// and said so.
     pub fn load(state_dir: Option<&Path>, now: i64) -> Self {
         let file = state_dir.map(|folder| folder.join(FILE_NAME));
         let kept = file.as_deref().map_or_else(Vec::new, |file| fit(read(file), now, file));
@@ -175,8 +175,8 @@ impl Pauses {
         }
     }
 
-    /// Pauses everybody, one group or one client until a time, in place of an earlier pause of the same; a time that is over ends
-    /// it. Writes a file, so it may block.
+    /// Pauses everybody, one group or one client until a time, in place of an earlier pause of the same; a time that is
+    /// over ends it. Writes a file, so it may block.
     pub fn set(&self, pause: Kept, now: i64, is_group: impl Fn(&str) -> bool) -> Result<(), PauseError> {
         let _alone = self.changing.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         self.check(&pause, now, is_group)?;

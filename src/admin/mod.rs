@@ -48,10 +48,11 @@ pub use serve::Leaving;
 pub use tls::Tls;
 pub use view::{
     called::names,
-    explain::{Explained, Rule, explained},
+    explain::{Explained, explained},
     list::{VersionView, WholeList},
     lists::{ListView, ListsView, PinnedView, lists},
     tried::Tried,
+    weighed::Rule,
 };
 
 use crate::{

@@ -1,6 +1,6 @@
 //! Asks the running server over HTTP, as the configuration says where it is.
 
-use super::{Failure, wire_client};
+use super::Failure;
 use crate::config::{Admin, Config, rights};
 use serde::Serialize;
 use std::{fmt, time::Duration};
@@ -32,7 +32,7 @@ fn agent(within: Duration) -> ureq::Agent {
 /// Scheme and address of the running server.
 fn server(admin: &Admin) -> String {
     let scheme = if admin.tls.is_some() { "https" } else { "http" };
-    format!("{scheme}://{}", wire_client::reachable(admin.listen))
+    format!("{scheme}://{}", crate::listener::reachable(admin.listen))
 }
 
 /// What a server says of itself.

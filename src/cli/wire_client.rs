@@ -3,6 +3,7 @@
 use crate::{
     config::Config,
     dns::{Class, MessageWriter, Name, Rcode, RrType},
+    listener::{FOR_ITSELF, reachable},
 };
 use ipnet::IpNet;
 use std::{
@@ -13,8 +14,6 @@ use std::{
 
 /// How long an answer is waited for: the server's own deadline and a little.
 pub const WAIT: Duration = Duration::from_secs(5);
-/// A header of the PROXY protocol by which a proxy asks for itself (version 2, LOCAL).
-const FOR_ITSELF: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
 
 /// Where a question is sent.
 pub struct Server {
@@ -31,16 +30,6 @@ pub struct Asking {
     pub rr_type: RrType,
     pub dnssec: bool,
     pub cd: bool,
-}
-
-/// The address at which a listener is reached from this machine: a wildcard stands for loopback.
-pub fn reachable(address: SocketAddr) -> SocketAddr {
-    let ip = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, address.port())
 }
 
 impl Server {

@@ -38,8 +38,9 @@ pub fn user(id: u32) -> String {
     name_of(Uid::from_raw(id)).map_or_else(|| format!("user {id}"), |name| format!("{name} ({id})"))
 }
 
-/// What to say of a secret that every user of this machine can read or change, if they can: one that lies in a folder into which
-/// others may not is safe there. What Kubernetes mounts is left alone: it has modes of its own, and nobody else is in there.
+/// What to say of a secret that every user of this machine can read or change, if they can: one that lies in a folder
+/// into which others may not is safe there. What Kubernetes mounts is left alone: it has modes of its own, and nobody
+/// else is in there.
 pub fn open_to_all(path: &Path) -> Option<String> {
     let about = path.metadata().ok().filter(|about| about.mode() & 0o006 != 0)?;
     if fs::read_link(path).is_ok_and(|target| target.starts_with(MOUNTED_BY_KUBERNETES)) {

@@ -5,6 +5,7 @@
 //! that it was asked at. A resolver that only passes questions on doesn't, not even to a cleandns.
 
 use super::{
+    endpoint::reachable,
     holder,
     proxied::{FOR_ITSELF, Proxies},
 };
@@ -62,16 +63,6 @@ pub fn stranger(addresses: &[SocketAddr], proxies: Option<&Proxies>) -> Option<S
         Answers::Another(says) => Some(Stranger { address, at, says }),
         Answers::Cleandns | Answers::Nobody => None,
     })
-}
-
-/// The address at which a listener is reached from this machine: a wildcard stands for loopback.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    let ip = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        _ => return address,
-    };
-    SocketAddr::new(ip, address.port())
 }
 
 /// Where it is asked who has an address: there, and where sockets are that would share it.

@@ -100,14 +100,9 @@ impl Endpoint {
     /// Takes no more packets than have come, of which `receive` then gives the rest without waiting: a socket that is
     /// connected hears its peer alone, and among several at one address the kernel passes it over.
     pub fn leave(&self) -> io::Result<()> {
-        let nobody = match self.address.ip() {
-            IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::from(Ipv4Addr::LOCALHOST),
-            IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::from(Ipv6Addr::LOCALHOST),
-            ip => ip,
-        };
         // The discard service, from which no answer comes.
         self.socket.set_nonblocking(true)?;
-        self.socket.connect((nobody, 9))
+        self.socket.connect((reachable(self.address).ip(), 9))
     }
 
     /// Waits for a packet, at most as long as the socket's read time-out, and takes all that have come.
@@ -209,6 +204,16 @@ impl Batch {
 
 /// What sending by the batch needs.
 pub struct Outbox(MultiHeaders<SockaddrStorage>);
+
+/// The address at which a listener is reached from this machine: a wildcard stands for loopback.
+pub fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
 
 /// The address that a packet came to.
 fn asked_address(messages: nix::Result<impl Iterator<Item = ControlMessageOwned>>) -> Asked {

@@ -17,9 +17,10 @@ mod udp;
 
 pub use bind::{BindError, Held, Sockets, Start, bind, obstacles};
 pub use drops::Drops;
+pub use endpoint::reachable;
 pub use holder::{collide, is_shared};
 pub use passed::{PassedError, adopt};
-pub use proxied::Proxies;
+pub use proxied::{FOR_ITSELF, Proxies};
 pub use stream::LIFETIME;
 pub use udp::Beat;
 

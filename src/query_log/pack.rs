@@ -1,8 +1,8 @@
 //! Queries as octets, for the short way from whoever answers to whoever writes. Only this process reads them: `unpack`.
 //!
-//! Numbers are little-endian. A piece is its length (4), what it is (1), then fixed fields; of a query then the name in wire
-//! form, what programs said and what of that was overruled, the rules that aren't on names as texts, what the answer led to, and, if asked for, the
-//! packets.
+//! Numbers are little-endian. A piece is its length (4), what it is (1), then fixed fields; of a query then the name in
+//! wire form, what programs said and what of that was overruled, the rules that aren't on names as texts, what the answer
+//! led to, and, if asked for, the packets.
 
 use crate::{
     dns::{Name, Question, Transport},

@@ -130,8 +130,8 @@ pub struct Recorder<'t> {
 }
 
 impl Recorder<'_> {
-    /// Counts a query, after its answer went out, and keeps it, unless it is a probe. `packets`: the query and its response, if they are at
-    /// hand.
+    /// Counts a query, after its answer went out, and keeps it, unless it is a probe. `packets`: the query and its
+    /// response, if they are at hand.
     pub fn record(&mut self, record: &QueryRecord<'_>, packets: Option<(&[u8], &[u8])>) {
         let counters = &self.counters;
         if record.dropped {

@@ -15,6 +15,7 @@ use std::{
     },
     thread,
 };
+use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -130,13 +131,17 @@ async fn a_cleandns_is_taken_over_from_whomever_it_answers() {
     }
 }
 
+/// A configuration's state folder.
+fn state_in(folder: &TempDir) -> String {
+    format!("[state]\ndir = \"{}\"\n", folder.path().display())
+}
+
 /// What one keeps the other may lose: whoever comes second to a state folder says so, but for who takes over from the first.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_servers_with_one_state_folder_are_told() {
     let internet = Internet::start().await;
     let state = folder();
-    let own = format!("[state]\ndir = \"{}\"\n", state.path().display());
-    let told = format!("another server keeps its state in {} too", state.path().display());
+    let (own, told) = (state_in(&state), format!("another server keeps its state in {} too", state.path().display()));
     let is_told = async |server: &Server| server.get("/readyz").await.1.contains(&told);
     let first = start(folder(), Some(&internet), &own).await;
     let second = start(folder(), Some(&internet), &own).await;
@@ -159,8 +164,7 @@ async fn two_servers_with_one_state_folder_are_told() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_takes_over_elsewhere_is_told_of_a_shared_state_folder() {
     let state = folder();
-    let own = format!("[state]\ndir = \"{}\"\n", state.path().display());
-    let told = format!("another server keeps its state in {} too", state.path().display());
+    let (own, told) = (state_in(&state), format!("another server keeps its state in {} too", state.path().display()));
     let first = start(folder(), None, &own).await;
     let elsewhere = (free_address(), free_address());
     let second = try_take_over(folder(), None, elsewhere, &own).await;
@@ -176,7 +180,7 @@ async fn who_takes_over_elsewhere_is_told_of_a_shared_state_folder() {
 async fn who_stays_is_found_again() {
     let internet = Internet::start().await;
     let state = folder();
-    let own = format!("[state]\ndir = \"{}\"\n", state.path().display());
+    let own = state_in(&state);
     let first = start(folder(), Some(&internet), &own).await;
     let file = state.path().join("running.json");
     let told = fs::read(&file).unwrap();

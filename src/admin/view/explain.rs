@@ -1,11 +1,9 @@
 //! An explanation as data: the same for the API, the command line and, offline, for lists compiled from files.
 
-pub use super::weighed::Rule;
-
 use super::{
     super::AdminState,
     excepted::Excepted,
-    weighed::{Weighed, Weighing},
+    weighed::{Rule, Weighed, Weighing},
 };
 use crate::{
     dns::{Name, RrType},

@@ -64,8 +64,8 @@ pub struct ListView {
     /// Seconds since 1970 when this process took the text in that is in force.
     pub since: Option<u64>,
     /// Seconds since 1970 when that text last changed: as it says itself (`#: updated: 2026-11-19`, or a comment such as
-    /// `! Last modified: …`); else when its file was written, and of a list with a url what its server says (`Last-Modified`)
-    /// or when it came. Left out of a list inside the program that doesn't say it.
+    /// `! Last modified: …`); else when its file was written, and of a list with a url what its server says
+    /// (`Last-Modified`) or when it came. Left out of a list inside the program that doesn't say it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changed_at: Option<u64>,
     pub from_store: bool,
@@ -107,8 +107,8 @@ pub struct PinnedView {
     pub waiting_rules: Option<usize>,
 }
 
-/// Queries by what a list made of them. `excepted` are those that its own exceptions let pass, needed or not; of a day and a
-/// week also those that it would have blocked, or counted as such, but for an exception of the owner's.
+/// Queries by what a list made of them. `excepted` are those that its own exceptions let pass, needed or not; of a day
+/// and a week also those that it would have blocked, or counted as such, but for an exception of the owner's.
 #[derive(Serialize, Clone, Copy, PartialEq, Eq, Default, Debug, JsonSchema)]
 pub struct Decided {
     pub blocked: u64,

@@ -1,6 +1,6 @@
 //! An explanation as the steps that were taken, in the order of precedence.
 
-use super::explain::{Explained, Rule};
+use super::{explain::Explained, weighed::Rule};
 use crate::{
     policy::{Mode, Outcome},
     resolve::Security,

@@ -165,8 +165,8 @@ impl Lists {
         self.catalog.entries().iter().map(name).collect()
     }
 
-    /// What configuration and pages call each list of the catalog: its program and its name. `None`: it is of an exception of the
-    /// owner's.
+    /// What configuration and pages call each list of the catalog: its program and its name. `None`: it is of an
+    /// exception of the owner's.
     pub(super) fn called(&self) -> Vec<Option<ListName>> {
         let called = |(entry, list): (&Entry, String)| match entry.role {
             Role::Program(program) => Some(ListName { program: self.config.programs[program].name.clone(), list }),

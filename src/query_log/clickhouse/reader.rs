@@ -119,8 +119,9 @@ impl ClickHouseReader {
     }
 
     /// Calls `each` for all queries from one time until before another, of one server or of all: those of an hour that
-    /// are alike are summed up, and come in the order of their first ones. A sum's `micros` are the mean, and its aliases and addresses those of one of its queries;
-    /// for all of them see `leads`. Returns the times that were looked at, which are those asked for.
+    /// are alike are summed up, and come in the order of their first ones. A sum's `micros` are the mean, and its aliases
+    /// and addresses those of one of its queries; for all of them see `leads`. Returns the times that were looked at,
+    /// which are those asked for.
     pub fn for_each(
         &self,
         from: i64,

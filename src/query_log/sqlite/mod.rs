@@ -1,8 +1,9 @@
 //! The embedded query log: one SQLite database, written by one thread, read by whoever asks.
 //!
-//! Rows are only appended, with numbers that never come again; sums by minute and hour of what was appended since the last
-//! time are added in one transaction with the note of how far that was. So they are right after any end of the process,
-//! and if two processes write at once while one takes over from the other. Sums of a day whose hours are too old become its own.
+//! Rows are only appended, with numbers that never come again; sums by minute and hour of what was appended since the
+//! last time are added in one transaction with the note of how far that was. So they are right after any end of the
+//! process, and if two processes write at once while one takes over from the other. Sums of a day whose hours are too old
+//! become its own.
 
 mod bounds;
 mod fold;
@@ -43,7 +44,8 @@ const ASIDE_MAX: u32 = 5;
 const MINUTE_MICROS: i64 = 60 * 1_000_000;
 const HOUR_MICROS: i64 = 60 * MINUTE_MICROS;
 const DAY_MICROS: i64 = 24 * HOUR_MICROS;
-/// A row is written so many minutes after the first of a later minute at most, when its thread's turn came, and not that late.
+/// A row is written so many minutes after the first of a later minute at most, when its thread's turn came, and not that
+/// late.
 const LATE_MINUTES: i64 = 2;
 
 /// What the fate is multiplied by in the column `kind`, which has the bits of `row::kind` besides.

@@ -1,8 +1,8 @@
 //! Which names some rows are for, in ten bits a name: a Bloom filter.
 //!
 //! Sums of an hour with very many names stand in no order, so nothing leads from a name to its rows but a look at all of
-//! them. A sieve keeps that look away from rows that the name isn't among: of a hundred runs of rows without it, it lets one
-//! pass, and none with it is ever held back.
+//! them. A sieve keeps that look away from rows that the name isn't among: of a hundred runs of rows without it, it lets
+//! one pass, and none with it is ever held back.
 //!
 //! What it is made of stays in databases, so neither the hash nor the numbers below change without a table of another name.
 
@@ -61,7 +61,8 @@ fn hash(name: &[u8]) -> u64 {
 pub(super) type Stretch = (i64, i64);
 
 /// Leaves of the rows between two those that may be for a name, in their order, as pairs of rows around each stretch; and
-/// between which two nothing was looked at yet, if there is something left. `is_back`: the last ones come first to be looked at.
+/// between which two nothing was looked at yet, if there is something left. `is_back`: the last ones come first to be
+/// looked at.
 pub(super) fn sift(
     connection: &Connection,
     name: &str,

@@ -1,7 +1,8 @@
 //! Recorded packets, as tcpdump and Wireshark write them: pcap and pcapng.
 //!
-//! Queries over UDP are datagrams to the port of DNS, 53 unless somebody says another. Over TCP they are read where a segment holds whole messages, which is so for
-//! nearly all; what lies across segments is counted as skipped. A packet that was captured twice is asked twice.
+//! Queries over UDP are datagrams to the port of DNS, 53 unless somebody says another. Over TCP they are read where a
+//! segment holds whole messages, which is so for nearly all; what lies across segments is counted as skipped. A packet
+//! that was captured twice is asked twice.
 //!
 //! A capture on a resolver holds what it asks name servers, too. That is told by RD, which is not set there; where a
 //! resolver asks another for recursion, nothing tells its queries from a client's.

@@ -228,8 +228,8 @@ impl Reader {
     }
 }
 
-/// The same stretches, the latest first, without what is in two of them: hours overlap, and stand in no order where a clock was
-/// set back.
+/// The same stretches, the latest first, without what is in two of them: hours overlap, and stand in no order where a
+/// clock was set back.
 fn disjoint(mut stretches: Vec<Stretch>) -> Vec<Stretch> {
     stretches.sort_unstable();
     let mut all: Vec<Stretch> = Vec::new();
