@@ -43,7 +43,7 @@ use crate::{
     warm::Warm,
 };
 pub use crate::{
-    listener::{BindError, Held, Start},
+    listener::{BindError, FOR_ITSELF, Held, Start, reachable},
     systemd::Passed,
 };
 use anyhow::Context;

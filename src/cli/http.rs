@@ -32,7 +32,7 @@ fn agent(within: Duration) -> ureq::Agent {
 /// Scheme and address of the running server.
 fn server(admin: &Admin) -> String {
     let scheme = if admin.tls.is_some() { "https" } else { "http" };
-    format!("{scheme}://{}", crate::listener::reachable(admin.listen))
+    format!("{scheme}://{}", crate::app::reachable(admin.listen))
 }
 
 /// What a server says of itself.

@@ -302,7 +302,7 @@ fn greeting(running: &Running) -> String {
         let _ = writeln!(text, "  ! {}/{}: {}: {why}", list.program, list.service, list.path);
     }
     if let Some(address) = running.dns.first() {
-        let address = crate::listener::reachable(*address);
+        let address = app::reachable(*address);
         let at = format!("@{} -p {}", address.ip(), address.port());
         let _ = writeln!(text, "\nTry it:\n  dig {at} www.tiktok.com\n  dig {at} example.com");
         let _ = writeln!(text, "  cleandns explain www.tiktok.com\n");

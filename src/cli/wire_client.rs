@@ -1,9 +1,9 @@
 //! One DNS question to one server, over UDP or TCP.
 
 use crate::{
+    app::{FOR_ITSELF, reachable},
     config::Config,
     dns::{Class, MessageWriter, Name, Rcode, RrType},
-    listener::{FOR_ITSELF, reachable},
 };
 use ipnet::IpNet;
 use std::{
