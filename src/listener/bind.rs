@@ -15,7 +15,7 @@ use std::{
 /// Octets asked for as a UDP socket's buffers: some ten milliseconds of packets at full speed. The kernel gives what
 /// it allows (net.core.rmem_max).
 const UDP_BUFFER_BYTES: usize = 4 << 20;
-/// How many free TCP ports are tried, when any will do, until one is free for UDP as well.
+/// How many ports that are free for TCP are tried, where any will do, until one is free for UDP as well.
 const FREE_PORT_TRIES_MAX: usize = 32;
 /// The option that names the addresses.
 pub(super) const OPTION: &str = "listen.do53";
@@ -89,12 +89,10 @@ pub fn obstacles(option: &'static str, addresses: &[SocketAddr], is_http: bool) 
     let obstacle = |&address: &SocketAddr| {
         let both_families = serves_both_families(address, addresses);
         let free = match is_http {
-            true => free_for_tcp(address, both_families)
-                .map(drop)
-                .map_err(|error| BindError::new(option, address, "HTTP", &error)),
-            false => free(address, both_families).map(drop),
+            true => free_for_tcp(address, both_families).map(drop).map_err(|error| ("HTTP", error)),
+            false => free(address, both_families),
         };
-        free.err()
+        free.err().map(|(protocol, error)| BindError::new(option, address, protocol, &error))
     };
     wanted.filter_map(obstacle).collect()
 }
@@ -127,37 +125,54 @@ pub fn bind(
     let mut sockets = Sockets { udp: Vec::new(), tcp: Vec::new(), addresses: Vec::new(), passed: false };
     for &asked in addresses {
         let both_families = serves_both_families(asked, addresses);
-        let address = match start {
-            Start::Alone => free(asked, both_families)?,
-            Start::TakeOver => asked,
+        let mut tries_left = if asked.port() == 0 { FREE_PORT_TRIES_MAX } else { 1 };
+        let (tcp, udp, address) = loop {
+            tries_left -= 1;
+            match open(asked, both_families, workers, start) {
+                Ok(opened) => break opened,
+                // Somebody was quicker: another port will do as well.
+                Err((_, error)) if tries_left > 0 && error.kind() == io::ErrorKind::AddrInUse => {}
+                Err((protocol, error)) => return Err(BindError::new(OPTION, asked, protocol, &error)),
+            }
         };
-        let fail = |protocol: &'static str| move |error: io::Error| BindError::new(OPTION, asked, protocol, &error);
-        let tcp = tcp_listener(address, both_families).map_err(fail("TCP"))?;
-        let address = tcp.local_addr().map_err(fail("TCP"))?;
-        for _ in 0..workers.max(1) {
-            sockets.udp.push(udp_socket(address, both_families, true).map_err(fail("UDP"))?);
-        }
         sockets.tcp.push(tcp);
+        sockets.udp.extend(udp);
         sockets.addresses.push(address);
     }
     Ok(sockets)
 }
 
-/// Makes sure that nobody has the address; returns it with a port that is free, where any will do. Workers share a port
-/// among themselves, and the kernel would let another process of the same user share it, too, and take half the queries.
-fn free(asked: SocketAddr, both_families: bool) -> Result<SocketAddr, BindError> {
-    let fail = |protocol: &'static str| move |error: io::Error| BindError::new(OPTION, asked, protocol, &error);
-    let mut tries_left = if asked.port() == 0 { FREE_PORT_TRIES_MAX } else { 1 };
-    loop {
-        let tcp = free_for_tcp(asked, both_families).map_err(fail("TCP"))?;
-        let address = tcp.local_addr().map_err(fail("TCP"))?;
-        tries_left -= 1;
-        match udp_socket(address, both_families, false) {
-            Ok(_) => return Ok(address),
-            Err(error) if tries_left == 0 => return Err(fail("UDP")(error)),
-            Err(_) => {}
-        }
+/// The protocol that an address can't be had for, and what the system says.
+type Refused = (&'static str, io::Error);
+
+/// Takes an address for TCP and, once for each of `workers`, for UDP; any port that is free for both, where port 0 is asked
+/// for. Returns the address that it became.
+fn open(
+    asked: SocketAddr,
+    both_families: bool,
+    workers: usize,
+    start: Start,
+) -> Result<(TcpListener, Vec<UdpSocket>, SocketAddr), Refused> {
+    let by = |protocol: &'static str| move |error: io::Error| (protocol, error);
+    if start == Start::Alone && asked.port() != 0 {
+        free(asked, both_families)?;
     }
+    let tcp = tcp_listener(asked, both_families).map_err(by("TCP"))?;
+    let address = tcp.local_addr().map_err(by("TCP"))?;
+    if asked.port() == 0 {
+        // The kernel gives no port twice for TCP; for UDP somebody may share it.
+        udp_socket(address, both_families, false).map_err(by("UDP"))?;
+    }
+    let udp = (0..workers.max(1)).map(|_| udp_socket(address, both_families, true));
+    Ok((tcp, udp.collect::<io::Result<_>>().map_err(by("UDP"))?, address))
+}
+
+/// Makes sure that nobody has the address. Workers share a port among themselves, and the kernel would let another process
+/// of the same user share it, too, and take half the queries.
+fn free(asked: SocketAddr, both_families: bool) -> Result<(), Refused> {
+    free_for_tcp(asked, both_families).map_err(|error| ("TCP", error))?;
+    udp_socket(asked, both_families, false).map_err(|error| ("UDP", error))?;
+    Ok(())
 }
 
 /// Takes an address for TCP that nobody has.
@@ -209,4 +224,23 @@ fn new_socket(address: SocketAddr, both_families: bool, kind: Type, protocol: Pr
         socket.set_only_v6(!both_families)?;
     }
     Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread;
+
+    /// Servers that each want any port, and clients that get theirs from the same range.
+    #[test]
+    fn any_port_is_found_however_many_look_for_one() {
+        let rounds = || {
+            for _ in 0..100 {
+                let sockets = bind(&["127.0.0.1:0".parse().unwrap()], 2, Start::Alone, None).unwrap();
+                assert_eq!(sockets.tcp[0].local_addr().unwrap(), sockets.addresses[0]);
+                assert!(sockets.udp.iter().all(|socket| socket.local_addr().unwrap() == sockets.addresses[0]));
+            }
+        };
+        thread::scope(|scope| (0..8).for_each(|_| drop(scope.spawn(rounds))));
+    }
 }
