@@ -5,7 +5,7 @@ use super::{Failure, progress::Progress};
 use crate::{
     config::{ClickHouse, Config},
     query_log::{
-        JsonRow, Lead, Seen,
+        JsonRow, Lead, Row, Seen,
         clickhouse::{self, ClickHouseReader},
         sqlite::{Origin, ReadError, Reader},
     },
@@ -124,10 +124,18 @@ impl Records {
         read
     }
 
-    /// Calls `each` for each name and each alias or address that it led to in a time, where that is kept beside sums.
+    /// Calls `each` for each name and each alias or address that it led to in a time: as it is kept beside sums, or as lines
+    /// tell it, perhaps more than once.
     pub fn leads(&self, (from, to): (i64, i64), each: &mut dyn FnMut(&str, Lead<'_>)) -> Result<(), Failure> {
         match &self.source {
-            Source::Lines(_) => Ok(()),
+            Source::Lines(path) => {
+                let mut of_row = |seen: &Seen<'_>| {
+                    let Row { name, aliases, addresses, .. } = seen.row;
+                    aliases.iter().for_each(|alias| each(name, Lead::Alias(alias)));
+                    addresses.iter().for_each(|&address| each(name, Lead::Address(address)));
+                };
+                read_lines(path, self.instance.as_deref(), (from, to), &mut of_row).map(drop)
+            }
             Source::Database { reader, .. } => reader.leads(from, each).map_err(other),
             Source::ClickHouse { reader, .. } => reader.leads(from, to, self.instance.as_deref(), each).map_err(other),
         }

@@ -1,8 +1,9 @@
 //! Asks two policies, by batches, and counts where they differ.
 
 use super::{
+    answers::Answers,
     count::{Counts, NO_REASON},
-    input::{Asked, Format, Source, Step},
+    input::{Answer, Asked, Format, Source, Step},
     summary::{self, Skips, Summary},
 };
 use crate::{
@@ -68,6 +69,9 @@ pub struct Comparison {
     /// Seconds since 1970 (UTC) for queries without a time.
     now: i64,
     batch: Vec<Asked>,
+    /// How much of the batch is filled.
+    filled: usize,
+    answers: Answers,
     foreseen: [Vec<Foreseen>; 2],
     tally: Tally,
 }
@@ -86,6 +90,9 @@ pub(super) struct Tally {
     /// Queries without a client's address, with something of their answers, with a verdict that can't be asked again.
     pub(super) without_client: u64,
     pub(super) with_answer: u64,
+    /// Queries answered from the cache: where that led is known from another, or not at all.
+    pub(super) remembered: u64,
+    pub(super) without_answer: u64,
     pub(super) unaskable: u64,
     /// Queries whose group the file names, those of which nothing tells it, and those of the latter that changed.
     pub(super) recorded_group: u64,
@@ -229,6 +236,8 @@ impl Comparison {
             after,
             now,
             batch: vec![Asked::default(); FORESEEN_MAX],
+            filled: 0,
+            answers: Answers::default(),
             foreseen: [vec![Foreseen::NOTHING; FORESEEN_MAX], vec![Foreseen::NOTHING; FORESEEN_MAX]],
             tally: Tally::default(),
         }
@@ -236,15 +245,20 @@ impl Comparison {
 
     /// Asks everything that a file holds. `tick` is told now and then how many queries that were.
     pub fn run(&mut self, source: &mut dyn Source, tick: &mut dyn FnMut(u64)) -> io::Result<()> {
-        let (mut filled, mut steps) = (0, 0u64);
+        let (mut freed, mut steps) = (Vec::new(), 0u64);
         loop {
-            let step = source.advance(&mut self.batch[filled])?;
+            let step = source.advance(&mut self.batch[self.filled])?;
             steps += 1;
             if steps.is_multiple_of(TICK_STEPS) {
                 tick(self.tally.counts.queries);
             }
             match step {
-                Step::Asked => filled += 1,
+                Step::Asked => {
+                    if self.answers.complete(&mut self.batch[self.filled], &mut freed) {
+                        self.filled();
+                    }
+                    self.take(&mut freed);
+                }
                 Step::Ignored => self.tally.ignored += 1,
                 Step::BetweenServers => self.tally.between_servers += 1,
                 Step::Skipped(reason) => self.tally.skips.add(source.place(), reason),
@@ -254,19 +268,33 @@ impl Comparison {
                 }
                 Step::End => break,
             }
-            if filled == FORESEEN_MAX {
-                self.decide(filled);
-                filled = 0;
-            }
         }
-        self.decide(filled);
+        self.answers.end(&mut freed);
+        self.take(&mut freed);
+        self.decide();
         Ok(())
     }
 
-    /// Decides on the first queries of the batch.
-    fn decide(&mut self, filled: usize) {
-        let Self { before, after, now, batch, foreseen: [foreseen_before, foreseen_after], tally } = self;
-        let batch = &batch[..filled];
+    /// Takes queries into the batch that had been put aside.
+    fn take(&mut self, freed: &mut Vec<Asked>) {
+        for asked in freed.drain(..) {
+            self.batch[self.filled] = asked;
+            self.filled();
+        }
+    }
+
+    /// One more place of the batch is filled.
+    fn filled(&mut self) {
+        self.filled += 1;
+        if self.filled == FORESEEN_MAX {
+            self.decide();
+        }
+    }
+
+    /// Decides on the queries of the batch, and empties it.
+    fn decide(&mut self) {
+        let Self { before, after, now, batch, filled, foreseen: [foreseen_before, foreseen_after], tally, .. } = self;
+        let batch = &batch[..std::mem::take(filled)];
         after.foresee(batch, foreseen_after);
         if let Before::Policy(judge) = before {
             judge.foresee(batch, foreseen_before);
@@ -330,6 +358,8 @@ impl Tally {
     fn note(&mut self, asked: &Asked) {
         self.without_client += u64::from(asked.client.is_none());
         self.with_answer += u64::from(!asked.links.is_empty());
+        self.remembered += u64::from(asked.answer == Answer::Remembered);
+        self.without_answer += u64::from(asked.answer == Answer::FromCache && asked.links.is_empty());
         self.unaskable += u64::from(asked.unaskable);
         if let Some(time) = asked.time {
             let (first, last) = self.times.unwrap_or((time, time));

@@ -6,8 +6,10 @@
 //! ```
 //!
 //! It opens no file but a database, resolves nothing and prints nothing: readers and policies are handed to it. Rules
-//! on a question are asked; rules on an answer only where the file tells what the answer led to.
+//! on a question are asked; rules on an answer only where the file tells what the answer led to (`answers`: also before, or
+//! a little later, of the query whose answer this one got from the cache).
 
+mod answers;
 mod count;
 mod engine;
 pub mod input;

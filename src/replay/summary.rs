@@ -126,8 +126,14 @@ pub struct NotAsked {
     /// aliases, are asked only where the file tells what the answer led to, and never about name servers.
     pub answer_rules_before: u64,
     pub answer_rules_after: u64,
-    /// Queries of which the file tells something of the answer.
+    /// Queries of which something is known of where the answer led: the file tells it of them, or of those whose answers
+    /// they got from the cache.
     pub queries_with_answer: u64,
+    /// Queries answered from the cache that lead where a query did for which the same was resolved.
+    pub queries_with_remembered_answer: u64,
+    /// Queries answered from the cache of which nothing in the file tells where they led: what rules on answers match in
+    /// them isn't counted.
+    pub queries_without_answer: u64,
     /// Queries with a recorded verdict that was left out, because what its rule looked at isn't recorded.
     pub verdicts_left_out: u64,
     /// Queries without a client's whole address: rules by client don't hold for them.
@@ -217,6 +223,8 @@ pub(super) fn summarize(tally: &Tally, format: Format, top: usize, answer_rules:
             answer_rules_before: answer_rules.0,
             answer_rules_after: answer_rules.1,
             queries_with_answer: tally.with_answer,
+            queries_with_remembered_answer: tally.remembered,
+            queries_without_answer: tally.without_answer,
             verdicts_left_out: tally.unaskable,
             queries_without_client: tally.without_client,
             queries_by_recorded_group: tally.recorded_group,

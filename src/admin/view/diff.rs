@@ -98,6 +98,9 @@ pub struct AskedView {
     pub queries: u64,
     /// Of them, those of which only sums are left: they don't tell the type asked for.
     pub without_type: u64,
+    /// Of them, those answered from the cache of which nothing tells where they led: what rules on aliases and addresses
+    /// match is a lower bound.
+    pub without_answer: u64,
 }
 
 /// Why nothing can be compared.
@@ -196,6 +199,7 @@ pub(super) async fn measured(state: &AdminState, name: &str, differing: TextDiff
             since: *since,
             queries: tried.queries,
             without_type: tried.without_type,
+            without_answer: tried.without_answer,
         }),
         why_not,
     }

@@ -1,8 +1,9 @@
 //! Whom rules that differ would have hit: they are tried on queries that were recorded.
 
 use crate::{
-    dns::{Name, RrType},
+    dns::{Name, Rcode, RrType},
     lists::{Before, Trial},
+    query::CacheUse,
     query_log::{Lead, Seen},
 };
 use std::{
@@ -20,7 +21,12 @@ pub struct Tried {
     pub queries: u64,
     /// Of them, those of which only sums are left: they don't tell the type asked for.
     pub without_type: u64,
+    /// Of them, those that were answered from the cache, and nothing tells where they led.
+    pub without_answer: u64,
 }
+
+/// Names of which it is kept where they led: some hundred megabytes at most.
+const LEADS_MAX: usize = 1 << 20;
 
 /// Whom some rules would have hit.
 #[derive(Default)]
@@ -39,16 +45,25 @@ struct Led {
 
 impl Tried {
     pub fn new(trial: Trial) -> Self {
-        Self { trial, leads: HashMap::new(), found: BTreeMap::new(), queries: 0, without_type: 0 }
+        Self { trial, leads: HashMap::new(), found: BTreeMap::new(), queries: 0, without_type: 0, without_answer: 0 }
     }
 
-    /// Notes where a name led. Sums don't say where each of their queries did; that is kept beside them. All of it comes
-    /// before the queries.
+    /// Notes where a name led. Sums don't say where each of their queries did, nor do queries answered from the cache. All
+    /// of it comes before the queries.
     pub fn add_lead(&mut self, name: &str, lead: Lead<'_>) {
-        let led = self.leads.entry(name.to_owned()).or_default();
+        if !self.leads.contains_key(name) {
+            if self.leads.len() == LEADS_MAX {
+                return;
+            }
+            self.leads.insert(name.to_owned(), Led::default());
+        }
+        let Some(led) = self.leads.get_mut(name) else { return };
         match lead {
-            Lead::Address(address) => led.addresses.push(address),
-            Lead::Alias(alias) => led.aliases.extend(alias.parse::<Name>().ok()),
+            Lead::Address(address) if !led.addresses.contains(&address) => led.addresses.push(address),
+            Lead::Alias(alias) => {
+                led.aliases.extend(alias.parse::<Name>().ok().filter(|alias| !led.aliases.contains(alias)));
+            }
+            Lead::Address(_) => {}
         }
     }
 
@@ -60,15 +75,29 @@ impl Tried {
         let Ok(name) = row.name.parse::<Name>() else { return };
         let is_without_type = row.rr_type == RrType(0);
         self.without_type += if is_without_type { seen.count } else { 0 };
-        let led = leads.get(&row.name).filter(|_| is_without_type || seen.count > 1);
-        let own: Vec<Name> = match led {
-            Some(_) => Vec::new(),
-            None => row.aliases.iter().filter_map(|alias| alias.parse().ok()).collect(),
-        };
-        let (aliases, addresses) = led.map_or((&own, &row.addresses), |led| (&led.aliases, &led.addresses));
+        let is_sum = is_without_type || seen.count > 1;
+        let is_from_cache = matches!(row.cache, Some(CacheUse::Hit | CacheUse::Stale)) && row.rcode == Rcode::NOERROR;
+        let led = leads.get(&row.name).filter(|_| is_sum || is_from_cache);
+        let mut aliases: Vec<Name> = Vec::new();
+        let mut addresses = Vec::new();
+        if !is_sum || led.is_none() {
+            aliases.extend(row.aliases.iter().filter_map(|alias| alias.parse::<Name>().ok()));
+            addresses.extend_from_slice(&row.addresses);
+        }
+        let is_told = led.is_some() || !aliases.is_empty() || !addresses.is_empty();
+        self.without_answer += if is_from_cache && !is_told { seen.count } else { 0 };
+        // A rule may have looked at its aliases alone.
+        if let Some(led) = led {
+            if aliases.is_empty() {
+                aliases.extend_from_slice(&led.aliases);
+            }
+            if addresses.is_empty() {
+                addresses.extend(led.addresses.iter().filter(|address| is_sum || can_be(row.rr_type, address)));
+            }
+        }
         let client = row.client.parse().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         let (rr_type, time) = (row.rr_type, row.time / 1_000_000);
-        let before = Before { name: &name, rr_type, client, time, aliases, addresses };
+        let before = Before { name: &name, rr_type, client, time, aliases: &aliases, addresses: &addresses };
         trial.judge(&before, |service, is_added| {
             let hit = found.entry((service.to_owned(), is_added)).or_default();
             hit.queries += seen.count;
@@ -80,5 +109,15 @@ impl Tried {
     /// What the new or the old rules of a service hit; `None`: nothing.
     pub fn hit(&self, service: &str, is_added: bool) -> Option<&Hit> {
         self.found.get(&(service.to_owned(), is_added))
+    }
+}
+
+/// Whether an answer of that type may have such an address.
+fn can_be(rr_type: RrType, address: &IpAddr) -> bool {
+    match rr_type {
+        RrType::A => address.is_ipv4(),
+        RrType::AAAA => address.is_ipv6(),
+        RrType::HTTPS | RrType::SVCB => true,
+        _ => false,
     }
 }

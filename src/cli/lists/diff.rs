@@ -68,6 +68,8 @@ struct Asked {
     queries: u64,
     /// Of them, those of which only sums are left: they don't tell the type asked for.
     without_type: u64,
+    /// Of them, those that were answered from the cache, and nothing tells where they led.
+    without_answer: u64,
 }
 
 /// Compares two files or folders of lists. `asked`: where queries are recorded, and how far back they are looked at.
@@ -131,6 +133,13 @@ fn text(told: &Told) -> String {
             asked.without_type
         );
     }
+    if asked.without_answer > 0 {
+        text += &format!(
+            "{} of them were answered from the cache, and nothing tells where they led: what rules on aliases and addresses \
+             match is a lower bound\n",
+            asked.without_answer
+        );
+    }
     for Service { service, added, removed } in &told.services {
         for (side, what) in [(added, "new"), (removed, "removed")] {
             if let Some(Hits { queries, names, clients }) = side.hit.filter(|_| side.count > 0) {
@@ -153,6 +162,6 @@ fn hits(diffs: &[ServiceDiff], records: &mut Records, asked: Duration) -> Result
     // Sums may begin a day earlier.
     records.leads((from.saturating_sub(DAY_MICROS), to), &mut |name, lead| tried.add_lead(name, lead))?;
     let read = records.for_each((from, to), &mut |seen| tried.add(seen))?;
-    let (queries, without_type) = (tried.queries, tried.without_type);
-    Ok((tried, Asked { source: read.source, since: shown_micros(read.from), queries, without_type }))
+    let Tried { queries, without_type, without_answer, .. } = tried;
+    Ok((tried, Asked { source: read.source, since: shown_micros(read.from), queries, without_type, without_answer }))
 }

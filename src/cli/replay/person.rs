@@ -117,6 +117,19 @@ fn notes(summary: &Summary, file: &str) -> Vec<String> {
          before, {} after, and rules on names as aliases",
         not_asked.queries_with_answer, not_asked.answer_rules_before, not_asked.answer_rules_after
     ));
+    if not_asked.queries_with_remembered_answer > 0 {
+        notes.push(format!(
+            "{} queries were answered from the cache: they count as leading where the one did that it was resolved for",
+            not_asked.queries_with_remembered_answer
+        ));
+    }
+    if not_asked.queries_without_answer > 0 {
+        notes.push(format!(
+            "{} queries were answered from the cache, and nothing in the file tells where they led: what rules on aliases \
+             and addresses match is a lower bound",
+            not_asked.queries_without_answer
+        ));
+    }
     if not_asked.verdicts_left_out > 0 {
         notes.push(format!(
             "{} queries have a recorded verdict that was left out: the file doesn't tell what its rule looked at",

@@ -19,7 +19,7 @@ mod tap;
 
 use crate::{
     dns::{Name, RrType},
-    policy::{Link, Zone},
+    policy::{Link, Reached, Zone},
     query_log::Fate,
 };
 use detect::Detected;
@@ -60,12 +60,28 @@ pub struct Asked {
     pub rr_type: RrType,
     /// What the answer led to, as far as it was recorded.
     pub links: Vec<Link>,
+    /// Where that is from, or could be.
+    pub answer: Answer,
     /// What became of it, by rules that can be asked again; `None` if the file doesn't tell.
     pub recorded: Option<Fate>,
     /// Whose rule that was.
     pub told: Told,
     /// A verdict was recorded that can't be asked again: its rule looks at what the file doesn't tell.
     pub unaskable: bool,
+}
+
+/// What is known of where an answer led.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Answer {
+    /// What the file tells here, and there is no more to it.
+    #[default]
+    Told,
+    /// It was resolved for this query, so the file tells all of it.
+    Resolved,
+    /// It came from the cache, and the file doesn't tell all of it here.
+    FromCache,
+    /// It came from the cache, and where it led is known from another query.
+    Remembered,
 }
 
 /// The rule that a recorded verdict names. Empty texts: none, or not told.
@@ -89,6 +105,7 @@ impl Default for Asked {
             name: Name::ROOT,
             rr_type: RrType::A,
             links: Vec::new(),
+            answer: Answer::Told,
             recorded: None,
             told: Told::default(),
             unaskable: false,
@@ -104,7 +121,14 @@ impl Asked {
         self.client_id.clear();
         self.group.clear();
         self.links.clear();
+        self.answer = Answer::Told;
         self.told.clear();
+    }
+
+    /// Whether it leads to names, and to addresses, as far as is known.
+    pub(super) fn tells(&self) -> [bool; 2] {
+        let is_name = |link: &Link| matches!(link.what, Reached::Name(_));
+        [self.links.iter().any(is_name), self.links.iter().any(|link| !is_name(link))]
     }
 
     /// Takes what a file tells of a client: an address, or another text.

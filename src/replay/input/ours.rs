@@ -8,7 +8,10 @@ use super::{
     micros_of,
     recorded::{told, was_judged},
 };
-use crate::policy::{Outcome, Trigger};
+use crate::{
+    policy::{Outcome, Trigger},
+    query::CacheUse,
+};
 use serde::Deserialize;
 use std::{borrow::Cow, net::IpAddr};
 
@@ -27,8 +30,12 @@ struct Query<'a> {
     name: Cow<'a, str>,
     #[serde(borrow, default, rename = "type")]
     rr_type: Cow<'a, str>,
+    #[serde(borrow, default)]
+    rcode: Cow<'a, str>,
     #[serde(default)]
     ede: Option<u16>,
+    #[serde(borrow, default)]
+    cache: Cow<'a, str>,
     #[serde(borrow, default)]
     aliases: Vec<Cow<'a, str>>,
     #[serde(default)]
@@ -68,6 +75,8 @@ pub(super) fn read_line(line: &[u8], asked: &mut Asked) -> Result<Step, String> 
     asked.set_client(&query.client);
     asked.set_group(&query.group);
     asked.take_answer(query.aliases.iter().map(|alias| &**alias), query.addresses.iter().copied())?;
+    let cache = CacheUse::ALL.into_iter().find(|cache| cache.word() == query.cache);
+    asked.came_from(cache, matches!(&*query.rcode, "NOERROR" | "NXDOMAIN"));
     asked.begin_verdict(Some(&*query.owner).filter(|owner| !owner.is_empty()));
     for said in &query.verdicts {
         let outcome = Outcome::ALL.into_iter().find(|outcome| outcome.word() == said.outcome);

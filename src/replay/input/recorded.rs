@@ -1,8 +1,10 @@
 //! What our own log tells of a query, whichever form it has: the rules by which it becomes one to be asked.
 
-use super::{Asked, Step};
+use super::{Answer, Asked, Step};
 use crate::{
-    policy::{Link, Outcome, Reached, Trigger},
+    dns::Rcode,
+    policy::{Link, Outcome, Trigger},
+    query::CacheUse,
     query_log::{Fate, Row},
 };
 use std::{fmt, net::IpAddr};
@@ -35,6 +37,7 @@ pub(super) fn take_row(row: &Row, asked: &mut Asked) -> Result<Step, String> {
     asked.set_client(&row.client);
     asked.set_group(&row.group);
     asked.take_answer(row.aliases.iter().map(String::as_str), row.addresses.iter().copied())?;
+    asked.came_from(row.cache, matches!(row.rcode, Rcode::NOERROR | Rcode::NXDOMAIN));
     asked.begin_verdict(row.verdicts.owner.as_ref().map(|owner| &*owner.place));
     for said in &row.verdicts.said {
         let rule = format_args!("{}:{}", said.list, said.line);
@@ -60,6 +63,15 @@ impl Asked {
         }
         self.links.extend(addresses.take(LINKS_MAX).map(|address| Link::address(address, Trigger::Address)));
         Ok(())
+    }
+
+    /// Notes where the answer came from, after what it led to. `is_answer`: it was no failure.
+    pub(super) fn came_from(&mut self, cache: Option<CacheUse>, is_answer: bool) {
+        self.answer = match cache {
+            Some(CacheUse::Miss) if is_answer || !self.links.is_empty() => Answer::Resolved,
+            Some(CacheUse::Hit | CacheUse::Stale) if is_answer && self.tells() != [true, true] => Answer::FromCache,
+            _ => Answer::Told,
+        };
     }
 
     /// Begins with what no program said: it passed, or an exception of the owner's, at this place, matched,
@@ -100,12 +112,12 @@ impl Asked {
 
     /// True if the file tells what such a rule looked at.
     fn can_be_asked(&self, trigger: Trigger) -> bool {
-        let leads_to = |of_name| self.links.iter().any(|link| matches!(link.what, Reached::Name(_)) == of_name);
+        let [leads_to_names, leads_to_addresses] = self.tells();
         match trigger {
             Trigger::Qname => true,
             Trigger::Client => self.client.is_some(),
-            Trigger::Cname | Trigger::Dname | Trigger::SvcbTarget => leads_to(true),
-            Trigger::Address | Trigger::Hint => leads_to(false),
+            Trigger::Cname | Trigger::Dname | Trigger::SvcbTarget => leads_to_names,
+            Trigger::Address | Trigger::Hint => leads_to_addresses,
             Trigger::NsName | Trigger::NsAddress => false,
         }
     }

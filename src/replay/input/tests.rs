@@ -46,7 +46,7 @@ fn steps_of(Opened { mut source, .. }: Opened) -> Vec<String> {
 }
 
 fn shown(asked: &Asked) -> String {
-    let Asked { time, client, client_text, client_id, group: _, tcp, name, rr_type, links, recorded, told, unaskable } =
+    let Asked { time, client, client_text, client_id, tcp, name, rr_type, links, recorded, told, unaskable, .. } =
         asked;
     let mut text = format!("{name} {rr_type}");
     let mut add = |part: String| text.push_str(&format!(" {part}"));

@@ -129,3 +129,47 @@ async fn packets_tell_what_rules_on_answers_looked_at() {
     assert_eq!(fates[0], 1, "a name is blocked by itself: {told:#}");
     assert!(fates[1].as_u64() >= Some(4), "guests' answers would have been blocked: {told:#}");
 }
+
+/// What came from the cache leads where the query did that was resolved, so a candidate's rules on aliases and addresses
+/// match all of them, in every form of the log; and a list's new rules, tried on it, too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_came_from_the_cache_is_counted_by_rules_on_answers() {
+    const TIMES: usize = 7;
+    let internet = Internet::start().await;
+    let folder = folder();
+    let to = folder.path().join("queries.dnstap").display().to_string();
+    let toml = format!("[query_log.json]\nto = \"queries.json\"\n[query_log.dnstap]\nto = \"{to}\"\n");
+    let server = start(folder, Some(&internet), &toml).await;
+    for name in ["www.example.com", "alias.example.com"].repeat(TIMES) {
+        server.ask(name, RrType::A).await;
+    }
+    let place = server.folder;
+    server.running.stop().await;
+    let path = |name: &str| place.path().join(name);
+    write_list(&path("empty.list"), &["never.example.net"]);
+    write_list(&path("new.list"), &["203.0.113.0/24"]);
+    write_list(&path("aliases.list"), &["=www.example.com"]);
+    for (list, newly) in [("new.list", 2 * TIMES), ("aliases.list", 2 * TIMES)] {
+        let candidate = format!("[[program]]\nname = \"new\"\nlists = [{{ path = \"{list}\" }}]\n");
+        fs::write(path("new.toml"), candidate).unwrap();
+        for file in ["state/queries.db", "queries.json", "queries.dnstap"] {
+            let (code, text, errors) = run(place.path(), &[file, "--against", "new.toml", "--json"]);
+            assert_eq!(code, Some(0), "{file}: {errors}");
+            let told: Value = serde_json::from_str(&text).unwrap();
+            assert_eq!(told["newly_blocked"], newly, "{list} {file}: {told:#}");
+            assert_eq!(told["not_asked"]["queries_without_answer"], 0, "{list} {file}: {told:#}");
+            if file.ends_with("dnstap") {
+                continue;
+            }
+            let mut command = Command::new(env!("CARGO_BIN_EXE_cleandns"));
+            let diff = ["lists", "diff", "empty.list", list, "--asked", "1d", "--source", file, "--json"];
+            let (code, text, errors) = super::told(command.current_dir(place.path()).args(diff).output().unwrap());
+            assert_eq!(code, Some(0), "{file}: {errors}");
+            let told: Value = serde_json::from_str(&text).unwrap();
+            let hits =
+                told["services"].as_array().unwrap().iter().filter_map(|it| it["added"]["hit"]["queries"].as_u64());
+            assert_eq!(hits.sum::<u64>(), newly as u64, "{list} {file}: {told:#}");
+            assert_eq!(told["asked"]["without_answer"], 0, "{list} {file}: {told:#}");
+        }
+    }
+}
