@@ -150,27 +150,41 @@ impl Rotated {
 
     /// Says how many octets were written, and why not all.
     fn write(&mut self, lines: &[u8], now: Instant) -> (usize, io::Result<()>) {
+        let mut count = 0;
+        while let Some(rest) = lines.get(count..).filter(|rest| !rest.is_empty()) {
+            let (written, result) = match self.room_for(rest, now) {
+                Ok((file, fits)) => file.append(&rest[..fits]),
+                Err(error) => (0, Err(error)),
+            };
+            count += written;
+            if result.is_err() {
+                self.file = None;
+                return (count, result);
+            }
+        }
+        (count, Ok(()))
+    }
+
+    /// The file that is to be written to, and how many octets of the lines, one at least: whole lines, as many as it has room
+    /// for; another, if it has none.
+    fn room_for(&mut self, lines: &[u8], now: Instant) -> io::Result<(&mut Opened, usize)> {
         let bytes = self.bytes;
-        let is_full = match self.open() {
-            Ok(file) => file.is_plain && file.written > 0 && file.written + lines.len() as u64 > bytes,
-            Err(error) => return (0, Err(error)),
-        };
-        // A file that is too large is better than none.
-        if is_full
-            && let Err(error) = self.put_aside()
-            && self.told.is_due(now)
-        {
-            let file = self.path.display();
-            tracing::warn!(%file, %error, "query_log.json: the full file can't be put aside, and goes on");
+        let mut fits = self.open()?.fits(lines, bytes);
+        if fits == 0 {
+            match self.put_aside() {
+                // A line that is longer than a file may be has one to itself.
+                Ok(()) => fits = self.open()?.fits(lines, bytes).max(first_line(lines)),
+                // A file that is too large is better than none.
+                Err(error) => {
+                    if self.told.is_due(now) {
+                        let file = self.path.display();
+                        tracing::warn!(%file, %error, "query_log.json: the full file can't be put aside, and goes on");
+                    }
+                    fits = lines.len();
+                }
+            }
         }
-        let (written, result) = match self.open() {
-            Ok(file) => file.append(lines),
-            Err(error) => (0, Err(error)),
-        };
-        if result.is_err() {
-            self.file = None;
-        }
-        (written, result)
+        Ok((self.open()?, fits))
     }
 
     /// The file becomes the first that was put aside, that the second, and the last is gone. If that fails, it is still
@@ -191,6 +205,11 @@ impl Rotated {
     }
 }
 
+/// Octets of the first line, with its end.
+fn first_line(lines: &[u8]) -> usize {
+    lines.iter().position(|octet| *octet == b'\n').map_or(lines.len(), |end| end + 1)
+}
+
 impl Opened {
     /// Opens what is there, or a new file. Of a pipe without a reader, that is an error at once.
     fn open(path: &Path) -> io::Result<Self> {
@@ -205,6 +224,16 @@ impl Opened {
         }
         let is_torn = is_plain && !ends_with_a_line(path, written);
         Ok(Self { file, is_plain, is_torn, written, identity: Identity::of(&metadata) })
+    }
+
+    /// How many octets of the lines there is room for: whole lines; if the file is empty, the first at least.
+    fn fits(&self, lines: &[u8], bytes: u64) -> usize {
+        let room = usize::try_from(bytes.saturating_sub(self.written)).unwrap_or(usize::MAX);
+        if !self.is_plain || lines.len() <= room {
+            return lines.len();
+        }
+        let whole = lines[..room].iter().rposition(|octet| *octet == b'\n').map_or(0, |end| end + 1);
+        if self.written == 0 { whole.max(first_line(lines)) } else { whole }
     }
 
     fn append(&mut self, lines: &[u8]) -> (usize, io::Result<()>) {
@@ -293,6 +322,30 @@ mod tests {
         assert_eq!(write(&mut sink, "e"), 0);
         assert_eq!(content(&path), ["e"]);
         assert_eq!(content(&numbered(&path, 1)), ["b", "c", "d"]);
+    }
+
+    /// However many rows are written at once; but for a line that is longer, which has a file to itself.
+    #[test]
+    fn no_file_is_larger_than_it_may_be() {
+        const BYTES: u64 = 1000;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.json");
+        let mut sink = sink(&path, BYTES, 100);
+        let long = "x".repeat(2000);
+        let wanted: Vec<String> =
+            (0..40).map(|number| if number == 20 { long.clone() } else { number.to_string() }).collect();
+        for part in wanted.chunks(16) {
+            let rows = part.iter().map(|name| Full::bare(Row { name: name.clone(), ..Row::default() }));
+            assert_eq!(sink.write(rows.collect()), 0);
+        }
+        let files: Vec<PathBuf> = (1..100).rev().map(|number| numbered(&path, number)).chain([path.clone()]).collect();
+        let mut found = Vec::new();
+        for file in files.iter().filter(|file| file.exists()) {
+            let (octets, names) = (fs::metadata(file).unwrap().len(), content(file));
+            assert!(octets <= BYTES || names == [long.as_str()], "{octets} octets: {names:?}");
+            found.extend(names);
+        }
+        assert_eq!(found, wanted);
     }
 
     #[test]
