@@ -276,6 +276,13 @@ impl Verdicts {
         Fate::from_said(self.said.iter().map(|said| said.outcome), excepted)
     }
 
+    /// What the owner let pass, and no exception of the program's own: it is excepted where the rule stands that was beaten.
+    pub fn beaten(&self) -> impl Iterator<Item = &Said> {
+        let is_told = |lost: &Said| self.said.iter().any(|said| said.program == lost.program);
+        let lost = self.overruled.iter().filter(|_| self.owner.is_some());
+        lost.filter(move |lost| lost.outcome != Outcome::Except && !is_told(lost))
+    }
+
     /// Which of what was said decided that: what acted, else the first that says the same.
     pub fn decisive(&self) -> Option<usize> {
         let outcome = match self.fate() {

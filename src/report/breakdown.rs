@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     policy::{Outcome, Trigger},
-    query_log::{Fate, Said},
+    query_log::Fate,
 };
 use foldhash::{HashMap, HashMapExt as _, HashSet};
 use std::{hash::Hash, sync::Arc};
@@ -229,15 +229,9 @@ impl<'t> Breakdown<'t> {
     /// Where the verdicts of an opinion count.
     fn places(&mut self, opinion: &'t Opinion) -> Vec<SaidAt> {
         let verdicts = &opinion.verdicts;
-        // What the owner let pass, and no exception of the program's own, is excepted where the rule stands that was beaten.
-        let is_told = |lost: &Said| verdicts.said.iter().any(|said| said.program == lost.program);
-        let beaten = verdicts
-            .overruled
-            .iter()
-            .filter(|lost| verdicts.owner.is_some() && lost.outcome != Outcome::Except && !is_told(lost));
         let all = verdicts.said.iter().map(|said| (said, said.outcome, false));
         let mut places = Vec::new();
-        for (said, outcome, is_beaten) in all.chain(beaten.map(|lost| (lost, Outcome::Except, true))) {
+        for (said, outcome, is_beaten) in all.chain(verdicts.beaten().map(|lost| (lost, Outcome::Except, true))) {
             let (program, service) = (&*said.program, &*said.service);
             let list = self.lists.at((program, service, &said.list, &said.version));
             places.push(SaidAt {

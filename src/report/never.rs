@@ -1,7 +1,7 @@
 //! Rules that never decided anything, by name.
 
 use super::Tally;
-use crate::policy::RuleView;
+use crate::{policy::RuleView, query_log::Verdicts};
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::{HashMap, HashSet};
@@ -81,13 +81,15 @@ pub(super) fn others<T: FnOnce() -> String>(
 impl Tally {
     /// The rules of a list of which nothing that was counted tells. `rules`: all of them. `None` if the list never hit at
     /// all, which is told as one thing, or if all of its rules did. Rules of which the log wouldn't tell are left out.
-    pub fn never_hit<T: FnOnce() -> String>(
-        &self,
+    pub fn never_hit<'t, T: FnOnce() -> String>(
+        &'t self,
         list: ListText<'_>,
         rules: impl Iterator<Item = Candidate<T>>,
     ) -> Option<NeverHit> {
         let mut hit: HashMap<u32, HashSet<&str>> = HashMap::new();
-        let said = self.opinions.kept.iter().flat_map(|opinion| &opinion.verdicts.said);
+        // What the owner's exceptions beat would have decided.
+        let said_by = |verdicts: &'t Verdicts| verdicts.said.iter().chain(verdicts.beaten());
+        let said = self.opinions.kept.iter().flat_map(|opinion| said_by(&opinion.verdicts));
         for said in said.filter(|said| {
             (&*said.program, &*said.service, &*said.list, &*said.version)
                 == (list.program, list.service, list.list, list.version)

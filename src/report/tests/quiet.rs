@@ -4,10 +4,10 @@ use super::made::{START, context, known, report, row, said, tally, traffic, verd
 use crate::{
     dns::{RrType, Transport},
     policy::{Outcome, Trigger},
-    query_log::{Fate, Row, Seen},
+    query_log::{Fate, Row, Seen, Verdicts},
     report::{Candidate, Context, Filter, KindRow, ListText, QuietRule, Tally, Unread, csv, html, text},
 };
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// Traffic of three groups, three types and both transports.
 fn mixed() -> Vec<Row> {
@@ -108,6 +108,13 @@ fn rules_that_never_hit_are_named() {
     let many: Vec<(u32, &str)> = (2..5000).map(|line| (line, "x.example")).collect();
     let (there_are, named) = quiet(&tally, LIST, &many).unwrap();
     assert_eq!((there_are, named.len(), named[0].0), (4998, 100, 2), "of lines 3 and 5 other rules hit");
+
+    // Nor is a rule quiet that an exception of the owner's beats each time.
+    let beaten = vec![said("p/s", (9, "192.0.2.0/24"), Trigger::Address, Outcome::Block)];
+    let verdicts = Verdicts { owner: Some("c:1".into()), overruled: beaten, ..Verdicts::default() };
+    let excepted = Row { verdicts: Arc::new(verdicts), ..row("192.168.1.5", "b.example", START) };
+    let beaten_too = self::tally(&[hit(3, "a.example"), excepted], Filter::default());
+    assert_eq!(quiet(&beaten_too, LIST, &rules).unwrap().1.last(), Some(&(5, "b.example".to_owned())));
 
     let mut told = tally.finish(&context());
     told.rules_never_hit = vec![tally.never_hit(LIST, candidates(&rules)).unwrap()];
