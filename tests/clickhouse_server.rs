@@ -7,9 +7,10 @@ use cleandns::{
     policy::{Outcome, Trigger},
     query::CacheUse,
     query_log::{
-        Row, Said, Seen, Sink, Verdicts,
+        Fate, Owner, Row, Said, Seen, Sink, Verdicts,
         clickhouse::{ClickHouseReader, ClickHouseSink, ReadError},
     },
+    report::{Context, Filter, Tally},
 };
 use std::{collections::BTreeMap, env, fs, sync::Arc};
 
@@ -39,7 +40,16 @@ fn varied(count: usize) -> Vec<Row> {
             said: vec![said("clean-cloud", 9, Outcome::WouldBlock), said("clean-path", 1, Outcome::Except)],
             ..Verdicts::default()
         }),
-        Arc::new(Verdicts { owner: Some("cleandns.toml:7".into()), ..Verdicts::default() }),
+        Arc::new(Verdicts::new(
+            Some(Owner { place: "it's.toml:7".into(), rule: "=n.example".into(), reason: "we\\need it".into() }),
+            Vec::new(),
+            vec![Said { acted: false, ..said("clean-store", 8, Outcome::Block) }],
+        )),
+        Arc::new(Verdicts::new(
+            None,
+            vec![said("clean-path", 2, Outcome::Except)],
+            vec![Said { acted: false, ..said("clean-path", 3, Outcome::WouldBlock) }],
+        )),
     ];
     let one = |index: usize| Row {
         client: format!("192.0.2.{}", index % 3),
@@ -49,7 +59,7 @@ fn varied(count: usize) -> Vec<Row> {
         cache: (!index.is_multiple_of(3)).then_some(CacheUse::Stale),
         upstream: index.is_multiple_of(4).then(|| "forward corp.example".into()),
         bypass: index.is_multiple_of(13),
-        verdicts: verdicts[index % 4].clone(),
+        verdicts: verdicts[index % 5].clone(),
         aliases: if index.is_multiple_of(2) { vec![r"al\032ias.example".into()] } else { Vec::new() },
         addresses: if index.is_multiple_of(2) { vec!["2001:db8::1".parse().unwrap()] } else { Vec::new() },
         // Over the end of a month.
@@ -61,8 +71,11 @@ fn varied(count: usize) -> Vec<Row> {
     (0..count).map(one).collect()
 }
 
-/// What is alike in rows that are summed up.
+/// What is alike in rows that are summed up; blocked ones come by themselves.
 fn key(row: &Row) -> String {
+    if row.verdicts.fate() == Fate::Blocked {
+        return format!("{} {:?}", row.time, Row { aliases: Vec::new(), addresses: Vec::new(), ..row.clone() });
+    }
     let alike = Row { time: 0, aliases: Vec::new(), addresses: Vec::new(), ..row.clone() };
     format!("{} {alike:?}", row.time.div_euclid(3_600_000_000))
 }
@@ -77,17 +90,60 @@ fn sums(rows: &[Row]) -> BTreeMap<String, (u64, i64, i64)> {
     sums
 }
 
-#[test]
-fn a_server_gives_back_what_it_was_given() {
+/// A database of its own for a test.
+fn config(test: &str) -> ClickHouse {
     let url = env::var("CLEANDNS_CLICKHOUSE").expect("tests/clickhouse.sh starts a server and runs this against it");
     let text = |name: &str| env::var(name).unwrap_or_default();
-    let config = ClickHouse {
+    ClickHouse {
         url,
-        database: format!("cleandns_test_{}", std::process::id()),
+        database: format!("cleandns_{test}_{}", std::process::id()),
         user: text("CLEANDNS_CLICKHOUSE_USER"),
         password: text("CLEANDNS_CLICKHOUSE_PASSWORD"),
         spill_bytes: 1 << 20,
+    }
+}
+
+/// Every number: what is read as sums makes the report that the rows themselves make, with what owner's exceptions beat, and
+/// who asked again after a block.
+#[test]
+fn a_report_is_the_one_of_the_rows() {
+    let config = config("report");
+    let mut rows = varied(3000);
+    let again = |at: i64, name: &str, step: i64| Row {
+        time: NEW_YEAR + at * step,
+        client: "192.0.2.1".into(),
+        name: name.into(),
+        verdicts: Arc::new(Verdicts { said: vec![said("clean-store", 7, Outcome::Block)], ..Verdicts::default() }),
+        ..Row::default()
     };
+    // One that asks every two seconds, one that comes back after a quarter of an hour, as two apps do.
+    rows.extend((0..6).map(|at| again(at, "often.example", 2_000_000)));
+    rows.extend((0..6).map(|at| again(at, "seldom.example", 900_000_000)));
+    rows.extend((0..5).map(|at| again(at + 1000, "often.example", 2_000_000)));
+    rows.sort_by_key(|row| row.time);
+    let mut sink = ClickHouseSink::new(&config, "one", None);
+    assert_eq!((sink.write_rows(rows.clone()), sink.finish()), (0, 0));
+
+    let context = Context { from: 0, to: i64::MAX, ..Context::default() };
+    let report = |tally: &Tally| serde_json::to_value(tally.finish(&context)).unwrap();
+    let mut of_rows = Tally::new(Filter::default());
+    rows.iter().for_each(|row| of_rows.add(&Seen::one(row)));
+    let reader = ClickHouseReader::new(&config);
+    let mut read = Tally::new(Filter::default());
+    reader.for_each(0, i64::MAX, None, |seen| read.add(&seen)).unwrap();
+    reader.leads(0, i64::MAX, None, |name, lead| read.add_lead(name, lead)).unwrap();
+    let (expected, read) = (report(&of_rows), report(&read));
+    for (part, expected) in expected.as_object().unwrap() {
+        assert_eq!(&read[part], expected, "{part}");
+    }
+    let names = expected["collateral"]["names"]["rows"].as_array().unwrap();
+    let retried = names.iter().find(|row| row["name"] == "often.example").unwrap();
+    assert_eq!((&retried["retries"]["rows"], &retried["retries"]["queries"]), (&2.into(), &9.into()), "{retried}");
+}
+
+#[test]
+fn a_server_gives_back_what_it_was_given() {
+    let config = config("test");
     let reader = ClickHouseReader::new(&config);
     assert!(matches!(reader.first(None), Err(ReadError::None { .. })));
     let rows = varied(2000);

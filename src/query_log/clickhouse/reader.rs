@@ -1,7 +1,7 @@
 //! Reads what many servers wrote: sums by hour of queries that are alike, made by ClickHouse, row by row as they come.
 
 use super::{
-    super::row::{Fate, Lead, Row, Said, Seen, Verdicts, kind},
+    super::row::{Fate, Lead, Owner, Row, Said, Seen, Verdicts, kind},
     server::{Failure, Server, code},
 };
 use crate::{
@@ -29,15 +29,28 @@ const TOLD_BYTES_MAX: usize = 300;
 const VERDICTS_MAX: usize = 1 << 16;
 
 const HOUR_MICROS: i64 = 3600 * 1_000_000;
+/// Blocked queries of which each comes by itself, with the time at which it was asked, so that questions asked again are
+/// seen: half a gigabyte of lines at most. If there are more, they are summed up too.
+const BLOCKED_MAX: u64 = 1_000_000;
 /// What is alike in queries that are summed up.
 const ALIKE: &str = "client, client_group, transport, name, type, rcode, ede, cache, security, upstream, kind, fate, owner, \
-                     program, service, list, version, line, rule, trigger, outcome, acted";
+                     owner_rule, owner_reason, program, service, list, version, line, rule, trigger, outcome, acted, \
+                     overruled_program, overruled_service, overruled_list, overruled_version, overruled_line, \
+                     overruled_rule, overruled_trigger, overruled_outcome";
+/// A column of the newest file of tables, and what ClickHouse says of columns that aren't there.
+const NEWEST_COLUMN: &str = "overruled_program";
+const UNKNOWN_COLUMN: u32 = 47;
 
 /// Why nothing can be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     #[error("ClickHouse at {url} has no query log in its database {database}; has a server written to it since?")]
     None { url: String, database: String },
+    #[error(
+        "the query log of ClickHouse at {url} was made by an older version, and lacks columns: let a server of this version \
+         write to it, or apply config/clickhouse/002-overruled.sql by hand (config/clickhouse/README.md)"
+    )]
+    Old { url: String },
     #[error("the query log can't be read from ClickHouse at {url}: {why}")]
     Failed { url: String, why: String },
     #[error("ClickHouse at {url} gave a row that can't be understood ({why}): {row}")]
@@ -72,6 +85,8 @@ struct Sum<'a> {
     kind: u8,
     fate: Cow<'a, str>,
     owner: Cow<'a, str>,
+    owner_rule: Cow<'a, str>,
+    owner_reason: Cow<'a, str>,
     program: Vec<Cow<'a, str>>,
     service: Vec<Cow<'a, str>>,
     list: Vec<Cow<'a, str>>,
@@ -81,6 +96,14 @@ struct Sum<'a> {
     trigger: Vec<Cow<'a, str>>,
     outcome: Vec<Cow<'a, str>>,
     acted: Vec<u8>,
+    overruled_program: Vec<Cow<'a, str>>,
+    overruled_service: Vec<Cow<'a, str>>,
+    overruled_list: Vec<Cow<'a, str>>,
+    overruled_version: Vec<Cow<'a, str>>,
+    overruled_line: Vec<u32>,
+    overruled_rule: Vec<Cow<'a, str>>,
+    overruled_trigger: Vec<Cow<'a, str>>,
+    overruled_outcome: Vec<Cow<'a, str>>,
 }
 
 /// The first query.
@@ -88,6 +111,12 @@ struct Sum<'a> {
 struct First<'a> {
     queries: Cow<'a, str>,
     first_micros: Cow<'a, str>,
+}
+
+/// How many are blocked.
+#[derive(Deserialize)]
+struct Blocked<'a> {
+    queries: Cow<'a, str>,
 }
 
 /// Where a name led to.
@@ -119,7 +148,8 @@ impl ClickHouseReader {
     }
 
     /// Calls `each` for all queries from one time until before another, of one server or of all: those of an hour that
-    /// are alike are summed up, and come in the order of their first ones. A sum's `micros` are the mean, and its aliases
+    /// are alike are summed up, but for blocked ones of which there are not too many, and come in the order of their first
+    /// ones. A sum's `micros` are the mean, and its aliases
     /// and addresses those of one of its queries; for all of them see `leads`. Returns the times that were looked at,
     /// which are those asked for.
     pub fn for_each(
@@ -129,11 +159,13 @@ impl ClickHouseReader {
         instance: Option<&str>,
         mut each: impl FnMut(Seen<'_>),
     ) -> Result<(i64, i64), ReadError> {
+        let is_few = self.count_blocked(from, to, instance)? <= BLOCKED_MAX;
+        let alone = if is_few { "if(fate = 'blocked', time_micros, 0), " } else { "" };
         let statement = format!(
             "SELECT {ALIKE}, toString(count()) AS queries, toString(min(time_micros)) AS first_micros, \
              toString(max(time_micros)) AS last_micros, toUInt32(avg(micros)) AS mean_micros, \
              anyIf(aliases, notEmpty(aliases)) AS some_aliases, anyIf(addresses, notEmpty(addresses)) AS some_addresses \
-             FROM queries FINAL WHERE {}{} GROUP BY intDiv(time_micros, {HOUR_MICROS}), {ALIKE} \
+             FROM queries FINAL WHERE {}{} GROUP BY intDiv(time_micros, {HOUR_MICROS}), {alone}{ALIKE} \
              ORDER BY min(time_micros) FORMAT JSONEachRow",
             between(from, to),
             of(instance)
@@ -147,6 +179,20 @@ impl ClickHouseReader {
             Ok(())
         })?;
         Ok((from, to))
+    }
+
+    fn count_blocked(&self, from: i64, to: i64, instance: Option<&str>) -> Result<u64, ReadError> {
+        let statement = format!(
+            "SELECT toString(count()) AS queries FROM queries FINAL WHERE fate = 'blocked' AND {}{} FORMAT JSONEachRow",
+            between(from, to),
+            of(instance)
+        );
+        let mut count = 0;
+        self.rows(&statement, |line| {
+            count = number(&parse::<Blocked<'_>>(line)?.queries)?;
+            Ok(())
+        })?;
+        Ok(count)
     }
 
     /// Calls `each` for each name and each alias or address that it led to from one time until before another, by what
@@ -177,6 +223,9 @@ impl ClickHouseReader {
         let failed = |why: String| ReadError::Failed { url: url(), why };
         let body = self.server.read(statement).map_err(|failure| match failure {
             Failure::Absent(_) => ReadError::None { url: url(), database: self.server.database().to_owned() },
+            Failure::Refused(why) if code(&why) == Some(UNKNOWN_COLUMN) && why.contains(NEWEST_COLUMN) => {
+                ReadError::Old { url: url() }
+            }
             other => failed(other.to_string()),
         })?;
         let (mut body, mut octets) = (BufReader::new(body), Vec::new());
@@ -226,25 +275,67 @@ impl Sum<'_> {
         })
     }
 
-    /// What stands at one place of all arrays is what one program said.
     fn verdicts(&self) -> Result<Verdicts, String> {
+        let said = Columns {
+            program: &self.program,
+            service: &self.service,
+            list: &self.list,
+            version: &self.version,
+            line: &self.line,
+            rule: &self.rule,
+            trigger: &self.trigger,
+            outcome: &self.outcome,
+        };
+        let overruled = Columns {
+            program: &self.overruled_program,
+            service: &self.overruled_service,
+            list: &self.overruled_list,
+            version: &self.overruled_version,
+            line: &self.overruled_line,
+            rule: &self.overruled_rule,
+            trigger: &self.overruled_trigger,
+            outcome: &self.overruled_outcome,
+        };
+        let owner = (!self.owner.is_empty()).then(|| Owner {
+            place: (&*self.owner).into(),
+            rule: (&*self.owner_rule).into(),
+            reason: (&*self.owner_reason).into(),
+        });
+        let (said, overruled) = said.all(Some(&self.acted)).zip(overruled.all(None)).ok_or("verdicts")?;
+        Ok(Verdicts::told(owner, said, overruled, word(&Fate::ALL, Fate::word, &self.fate)))
+    }
+}
+
+/// Arrays of one length: what stands at one place in all of them is what one program said.
+struct Columns<'c, 'a> {
+    program: &'c [Cow<'a, str>],
+    service: &'c [Cow<'a, str>],
+    list: &'c [Cow<'a, str>],
+    version: &'c [Cow<'a, str>],
+    line: &'c [u32],
+    rule: &'c [Cow<'a, str>],
+    trigger: &'c [Cow<'a, str>],
+    outcome: &'c [Cow<'a, str>],
+}
+
+impl Columns<'_, '_> {
+    /// All of it; `None` if something is missing or unknown. `acted`: which decided, if any may have.
+    fn all(&self, acted: Option<&[u8]>) -> Option<Vec<Said>> {
         let said = |place: usize| -> Option<Said> {
             let text = |texts: &[Cow<'_, str>]| texts.get(place).map(|text| Arc::from(&**text));
             Some(Said {
-                program: text(&self.program)?,
-                service: text(&self.service)?,
-                list: text(&self.list)?,
-                version: text(&self.version)?,
+                program: text(self.program)?,
+                service: text(self.service)?,
+                list: text(self.list)?,
+                version: text(self.version)?,
                 line: *self.line.get(place)?,
-                rule: text(&self.rule)?,
+                rule: text(self.rule)?,
                 trigger: word(&Trigger::ALL, Trigger::word, self.trigger.get(place)?)?,
                 outcome: word(&Outcome::ALL, Outcome::word, self.outcome.get(place)?)?,
-                acted: *self.acted.get(place)? != 0,
+                acted: acted.map_or(Some(false), |acted| acted.get(place).map(|acted| *acted != 0))?,
             })
         };
-        let said: Option<Vec<Said>> = (0..self.program.len()).map(said).collect();
-        let owner = (!self.owner.is_empty()).then(|| (&*self.owner).into());
-        Ok(Verdicts::told(owner, said.ok_or("verdicts")?, Vec::new(), word(&Fate::ALL, Fate::word, &self.fate)))
+        (0..self.program.len()).map(said).collect()
     }
 }
 

@@ -407,11 +407,16 @@ fn reports_are_read_line_by_line() {
     let server = Scripted::start();
     let reader = ClickHouseReader::new(&config(&server.url));
     let sum = r#"{"client":"192.0.2.7","client_group":"guests","transport":"tcp","name":"a.example","type":"AAAA",
-        "rcode":"SERVFAIL","ede":15,"cache":"","security":"bogus","upstream":"forward x","kind":5,"fate":"blocked","owner":"",
+        "rcode":"SERVFAIL","ede":15,"cache":"","security":"bogus","upstream":"forward x","kind":5,"fate":"blocked","owner":"c:1",
+        "owner_rule":"=a.example","owner_reason":"we need it","overruled_program":["r"],"overruled_service":["t"],
+        "overruled_list":["n"],"overruled_version":["x"],"overruled_line":[3],"overruled_rule":["o"],
+        "overruled_trigger":["address"],"overruled_outcome":["except"],
         "program":["p","q"],"service":["s","t"],"list":["l","m"],"version":["v","w"],"line":[1,2],"rule":["r",""],
         "trigger":["qname","cname"],"outcome":["block","would-block"],"acted":[1,0],"queries":"18446744073709551615",
         "some_aliases":["b.example"],"some_addresses":["::1"],"first_micros":"1767225600000001","last_micros":"1767225600000009","mean_micros":7}"#;
     let sum = sum.replace("\n", "");
+    let few = "{\"queries\":\"2\"}\n";
+    server.reply(200, few);
     server.reply(200, &format!("{sum}\n{sum}\n"));
     let mut seen = Vec::new();
     let all = reader
@@ -429,11 +434,27 @@ fn reports_are_read_line_by_line() {
     assert!(Arc::ptr_eq(&row.verdicts, &seen[1].0.verdicts));
     let statement = server.statements().pop().unwrap();
     assert!(statement.contains(r"AND instance = 'it\'s\\'"), "{statement}");
+    assert!(statement.contains("if(fate = 'blocked', time_micros, 0), client"), "{statement}");
+    let owner = row.verdicts.owner.as_ref().unwrap();
+    assert_eq!((&*owner.place, &*owner.rule, &*owner.reason), ("c:1", "=a.example", "we need it"));
+    let overruled = &row.verdicts.overruled[0];
+    assert_eq!((&*overruled.program, overruled.line, overruled.trigger), ("r", 3, Trigger::Address));
+    server.reply(200, "{\"queries\":\"1000001\"}\n");
+    server.reply(200, "");
+    reader.for_each(0, 1, None, |_| ()).unwrap();
+    let statement = server.statements().pop().unwrap();
+    assert!(!statement.contains("if(fate"), "too many to come one by one: {statement}");
+    server
+        .reply(400, "Code: 47, e.displayText() = DB::Exception: Missing columns: 'overruled_program' while processing");
+    let error = reader.for_each(0, 1, None, |_| ()).unwrap_err();
+    assert!(matches!(error, ReadError::Old { .. }), "{error}");
 
+    server.reply(200, few);
     server.reply(200, &format!("{sum}\nCode: 395, e.displayText() = DB::Exception: no more\n"));
     let mut count = 0;
     let error = reader.for_each(0, 1, None, |_| count += 1).unwrap_err();
     assert!(count == 1 && matches!(&error, ReadError::Failed { why, .. } if why.contains("no more")), "{error}");
+    server.reply(200, few);
     server.reply(200, &sum[..sum.len() / 2]);
     assert!(matches!(reader.for_each(0, 1, None, |_| ()), Err(ReadError::Row { .. })));
     server.reply(404, "Code: 60, e.displayText() = DB::Exception: Table cleandns.queries doesn't exist.");
