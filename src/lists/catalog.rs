@@ -46,6 +46,10 @@ const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(250);
 /// How long a list may be held by its writer before that is worth telling.
 const UNFINISHED_IS_TROUBLE_AFTER: Duration = Duration::from_secs(10);
 
+/// What is wrong with a folder of lists that has none.
+const NO_LISTS: &str = "the folder has no lists (*.list, *.txt, *.hosts, *.rpz, *.zone); what it had stays in force; put them \
+                        back, or take the folder out of the configuration, or write allow_empty = true there";
+
 /// The files inside the binary, behind plain functions so that this module need not know how they got there.
 #[derive(Clone, Copy)]
 pub struct Embedded {
@@ -167,7 +171,9 @@ impl Catalog {
         let mut old = std::mem::take(&mut self.entries);
         let mut taken_paths = HashSet::new();
         for index in 0..self.sources.len() {
-            let (found, trouble) = self.paths_of(index);
+            let (mut own, others): (Vec<_>, Vec<_>) = old.into_iter().partition(|entry| entry.source == index);
+            old = others;
+            let (found, trouble) = self.paths_of(index, &own);
             let source = &mut self.sources[index];
             if trouble.is_some() && source.trouble != trouble {
                 let reason = trouble.clone().unwrap_or_default();
@@ -177,8 +183,6 @@ impl Catalog {
             let folder_is_gone = trouble.is_some();
             source.trouble = trouble;
             let role = source.role;
-            let (mut own, others): (Vec<_>, Vec<_>) = old.into_iter().partition(|entry| entry.source == index);
-            old = others;
             let mut paths: BTreeSet<ListPath> = found.into_iter().collect();
             own.retain_mut(|entry| {
                 // Something else in its place, such as a folder, is a list that can't be read, not one that is gone.
@@ -201,14 +205,17 @@ impl Catalog {
             });
             own.extend(paths.into_iter().map(|path| Entry::new(index, role, path)));
             own.sort_by(|a, b| a.path.cmp(&b.path));
+            if let (Location::Folder(folder), false) = (&source.spec.location, folder_is_gone) {
+                findings.listed.push((folder.clone(), own.iter().filter_map(|entry| file_name(&entry.path)).collect()));
+            }
             // A file that two sources of one program name is one list: the first source's.
             own.retain(|entry| taken_paths.insert((role, entry.path.clone())));
             self.entries.append(&mut own);
         }
     }
 
-    /// The lists of a source as they are now, and what is wrong with the source as a whole.
-    fn paths_of(&self, source: usize) -> (Vec<ListPath>, Option<String>) {
+    /// The lists of a source as they are now, and what is wrong with the source as a whole. `own`: those that it had.
+    fn paths_of(&self, source: usize, own: &[Entry]) -> (Vec<ListPath>, Option<String>) {
         match &self.sources[source].spec.location {
             // A file that the configuration names is a list even while it isn't there.
             Location::File(path) => (vec![ListPath::File(path.clone())], None),
@@ -224,11 +231,27 @@ impl Catalog {
                 };
                 ((self.embedded.paths)().into_iter().filter(inside).map(ListPath::Embedded).collect(), None)
             }
-            Location::Folder(folder) => match list_files(folder) {
-                Ok(paths) => (paths.into_iter().map(ListPath::File).collect(), None),
-                Err(error) => (vec![], Some(format!("the folder can't be read: {error}"))),
-            },
+            Location::Folder(folder) => {
+                let had = || match own.is_empty() {
+                    true => self.listed_before(folder),
+                    false => own.iter().map(|entry| entry.path.clone()).collect(),
+                };
+                match list_files(folder) {
+                    Ok(paths) if !paths.is_empty() || self.sources[source].spec.allow_empty => {
+                        (paths.into_iter().map(ListPath::File).collect(), None)
+                    }
+                    // A share that isn't there leaves an empty folder behind.
+                    Ok(_) => (had(), Some(NO_LISTS.to_owned())),
+                    Err(error) => (had(), Some(format!("the folder can't be read: {error}"))),
+                }
+            }
         }
+    }
+
+    /// The lists that a folder had when a process before this one saw it last.
+    fn listed_before(&self, folder: &Path) -> Vec<ListPath> {
+        let names = self.store.as_ref().map(|store| store.listed(folder)).unwrap_or_default();
+        names.into_iter().filter(|name| is_list_name(name)).map(|name| ListPath::File(folder.join(name))).collect()
     }
 
     fn refresh_entry(&self, entry: &mut Entry, occasion: &Occasion, now: Instant, findings: &mut Findings) {
@@ -293,6 +316,7 @@ impl Catalog {
             return;
         };
         findings.deleted.iter().for_each(|path| store.forget(path.clone()));
+        findings.listed.into_iter().for_each(|(folder, names)| store.note_listed(folder, names));
         findings.to_store.into_iter().for_each(|keeping| store.keep(keeping));
     }
 
@@ -301,7 +325,8 @@ impl Catalog {
         let Some(store) = &self.store else {
             return;
         };
-        store.tidy(self.entries.iter().filter_map(|entry| self.place_of(entry)).collect());
+        let lists = self.entries.iter().filter_map(|entry| self.place_of(entry));
+        store.tidy(lists.chain(self.folders().filter_map(|folder| store.place_of_file(folder))).collect());
     }
 
     /// Where the copies of a list lie, if any are kept.
@@ -344,12 +369,17 @@ impl Catalog {
         paths.filter_map(|path| Some((path.clone(), certificates(path).err()?)))
     }
 
-    /// True if an entry's text must be there for the program to start.
+    /// What must be there for the program to start and isn't, with reasons: lists, and folders without any.
     pub fn missing_required(&self) -> Vec<(String, String)> {
         let lacks =
             |entry: &&Entry| entry.in_force().is_none() && self.spec(entry).required && !self.is_out_of_reach(entry);
         let entries = self.entries.iter().filter(lacks);
-        entries.map(|entry| (entry.path.to_string(), entry.trouble.clone().unwrap_or_default())).collect()
+        let lists = entries.map(|entry| (entry.path.to_string(), entry.trouble.clone().unwrap_or_default()));
+        let is_without = |at: usize| self.entries.iter().all(|entry| entry.source != at);
+        let folders = self.sources.iter().enumerate().filter(|(at, source)| source.spec.required && is_without(*at));
+        let folders =
+            folders.filter_map(|(_, source)| Some((location(&source.spec.location), source.trouble.clone()?)));
+        lists.chain(folders).collect()
     }
 }
 
@@ -454,6 +484,11 @@ impl Loaded {
             from_store: false,
         }
     }
+}
+
+fn file_name(path: &ListPath) -> Option<String> {
+    let ListPath::File(path) = path else { return None };
+    path.file_name().and_then(|name| name.to_str()).map(str::to_owned)
 }
 
 fn location(location: &Location) -> String {

@@ -32,6 +32,8 @@ use std::{
 
 /// Octets of what is known of a download: a few short lines.
 const DOWNLOAD_BYTES_MAX: u64 = 16 << 10;
+/// Octets of the names of a folder's lists: some ten thousand.
+const LISTED_BYTES_MAX: u64 = 1 << 20;
 /// Tries for a temporary folder of a new name.
 const TEMPORARY_TRIES: u32 = 100;
 
@@ -94,6 +96,7 @@ enum Job {
     Hold(Held),
     Forget(PathBuf),
     Note { place: PathBuf, download: Download },
+    Listed { folder: PathBuf, names: Vec<String> },
     Tidy { used: HashSet<PathBuf> },
 }
 
@@ -170,6 +173,18 @@ impl Store {
         self.send(Job::Note { place, download });
     }
 
+    /// Has it written down which lists a folder has.
+    pub fn note_listed(&self, folder: PathBuf, names: Vec<String>) {
+        if !self.is_temporary {
+            self.send(Job::Listed { folder, names });
+        }
+    }
+
+    /// Which lists a folder had when that was written down; none if it never was.
+    pub fn listed(&self, folder: &Path) -> Vec<String> {
+        if self.is_temporary { Vec::new() } else { listed(&self.folder, folder) }
+    }
+
     /// Whether texts are kept over this run.
     pub fn keeps_versions(&self) -> bool {
         !self.is_temporary
@@ -191,9 +206,7 @@ impl Store {
 
     /// What is known of the download at `place`, if anything is.
     pub fn download(&self, place: &Path) -> Option<Download> {
-        let mut text = Vec::new();
-        File::open(beside(place, DOWNLOAD_ENDING)).ok()?.take(DOWNLOAD_BYTES_MAX).read_to_end(&mut text).ok()?;
-        serde_json::from_slice(&text).ok()
+        serde_json::from_slice(&read_beside(place, DOWNLOAD_BYTES_MAX)?).ok()
     }
 
     /// A new file's path, for what is to be renamed to `place` once it is whole.
@@ -220,6 +233,19 @@ impl Drop for Store {
             let _ = fs::remove_dir_all(&self.folder);
         }
     }
+}
+
+/// Which lists a folder had, by what stands in the folder of copies.
+fn listed(copies: &Path, folder: &Path) -> Vec<String> {
+    let text = read_beside(&place_of_file(copies, folder), LISTED_BYTES_MAX);
+    text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
+}
+
+/// What is known of a copy, as it stands beside it.
+fn read_beside(place: &Path, bytes_max: u64) -> Option<Vec<u8>> {
+    let mut text = Vec::new();
+    File::open(beside(place, DOWNLOAD_ENDING)).ok()?.take(bytes_max).read_to_end(&mut text).ok()?;
+    Some(text)
 }
 
 fn is_taken(error: &io::Error) -> bool {

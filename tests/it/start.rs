@@ -139,6 +139,37 @@ async fn without_a_required_list_it_does_not_start() {
     server.running.stop().await;
 }
 
+/// As the place of a share that isn't there, while a server runs and when it starts.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_a_folder_that_has_become_empty() {
+    const FOLDER: &str = "[[program]]\nname = \"p\"\nlists = [{ path = \"lists\", required = true }]\n";
+    let folder = folder();
+    let place = folder.path().join("lists");
+    fs::create_dir(&place).unwrap();
+    let error = refused(&folder, FOLDER).await;
+    assert!(error.contains("lists") && error.contains("the folder has no lists"), "{error}");
+    write_list(&place.join("a.list"), &["a.example"]);
+    write_list(&place.join("b.list"), &["b.example"]);
+    let server = start(folder, None, FOLDER).await;
+    fs::remove_file(place.join("a.list")).unwrap();
+    eventually("one of several to count as deleted", || async { !is_blocked(&server, "a.example").await }).await;
+    fs::remove_file(place.join("b.list")).unwrap();
+    let told = |said: &Vec<String>| said.iter().any(|said| said.contains("the folder has no lists"));
+    eventually("it to be told", || async { told(&reasons(&server, "folder").await) }).await;
+    assert!(is_blocked(&server, "b.example").await);
+    let server = start(stop(server).await, None, FOLDER).await;
+    assert!(is_blocked(&server, "b.example").await && !is_blocked(&server, "a.example").await);
+    assert!(told(&reasons(&server, "folder").await));
+    write_list(&place.join("c.list"), &["c.example"]);
+    eventually("what is there to count again", || is_blocked(&server, "c.example")).await;
+    eventually("what isn't to be gone", || async { !is_blocked(&server, "b.example").await }).await;
+    assert!(!told(&reasons(&server, "folder").await));
+    let server = start(stop(server).await, None, &FOLDER.replace("required", "allow_empty")).await;
+    fs::remove_file(place.join("c.list")).unwrap();
+    eventually("an empty one that is meant", || async { !is_blocked(&server, "c.example").await }).await;
+    server.running.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_usable_state_folder() {
     // A file stands where the folder, or the folder in it, should be made.

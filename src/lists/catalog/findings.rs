@@ -57,6 +57,8 @@ pub struct Findings {
     pub to_fetch: Vec<Order>,
     /// Lists that were deleted.
     pub deleted: Vec<PathBuf>,
+    /// Folders that are well, with the names of their lists.
+    pub listed: Vec<(PathBuf, Vec<String>)>,
     /// Something besides the lists changed that the policy depends on.
     pub others_changed: bool,
     /// A list could not be read because it changed meanwhile.
@@ -84,6 +86,7 @@ impl Findings {
         self.to_store.extend(later.to_store);
         self.to_fetch.extend(later.to_fetch);
         self.deleted.extend(later.deleted);
+        self.listed = later.listed;
         self.told |= later.told;
         self.others_changed |= later.others_changed;
         (self.changing, self.look_again) = (later.changing, later.look_again);

@@ -17,7 +17,7 @@ pub struct Source {
     pub spec: Arc<ListSource>,
     /// Every rule of it is an exception.
     pub exceptions: bool,
-    /// Why the folder can't be read, if it can't.
+    /// Why the folder isn't used as it is, if it isn't.
     pub trouble: Option<String>,
 }
 

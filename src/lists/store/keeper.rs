@@ -2,7 +2,7 @@
 
 use super::{
     super::read::{ReadFailure, Reading, read},
-    Download, Held, Job, Keeping, TextAt,
+    Held, Job, Keeping, TextAt, listed,
     pinned::pinned_now,
     places::{DOWNLOAD_ENDING, beside, place_of_embedded, place_of_file},
     versions,
@@ -11,6 +11,7 @@ use crate::{
     background::aside,
     whole::{self, Whole},
 };
+use serde::Serialize;
 use std::{
     collections::{HashMap, HashSet},
     fs,
@@ -56,6 +57,8 @@ impl Keeper {
                 Ok(())
             }
             Job::Note { place, download } => note(&place, &download),
+            Job::Listed { folder, names } if listed(&self.folder, &folder) == names => Ok(()),
+            Job::Listed { folder, names } => note(&place_of_file(&self.folder, &folder), &names),
             Job::Tidy { used } => self.tidy(&used),
         }
     }
@@ -144,9 +147,9 @@ impl Keeper {
     }
 }
 
-/// Writes what is known of a download beside it.
-fn note(place: &Path, download: &Download) -> io::Result<()> {
-    let text = serde_json::to_vec_pretty(download).map_err(io::Error::other)?;
+/// Writes what is known of a download beside it, or of a folder's lists.
+fn note(place: &Path, known: &impl Serialize) -> io::Result<()> {
+    let text = serde_json::to_vec_pretty(known).map_err(io::Error::other)?;
     whole::write(&beside(place, DOWNLOAD_ENDING), &text, whole::USUAL)
 }
 
