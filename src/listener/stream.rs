@@ -381,6 +381,8 @@ fn answer(packet: &[u8], asked: &mut Asked, ends: Ends, service: &Service, outle
     let mut response = Vec::new();
     let received = Instant::now();
     service.read(asked, packet, ends, Transport::Tcp, received);
+    // Whatever is looked for, what comes behind it doesn't wait: the newest that would be looked for too is refused.
+    asked.at_once(outlet.is_full());
     let Some(turn) = service.turn() else { return After::End };
     service.foresee(&turn, std::slice::from_mut(asked), None);
     let mut record = service.pipeline.record(asked);
