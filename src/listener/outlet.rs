@@ -87,6 +87,11 @@ impl Outlet {
         self.looking.available_permits() == 0
     }
 
+    /// Whether nothing is looked for, and all that was found is written.
+    pub fn is_idle(&self) -> bool {
+        self.looking.available_permits() == LOOKED_FOR_MAX && self.room.available_permits() == UNREAD_BYTES_MAX
+    }
+
     /// Waits until one more response may be looked for.
     pub async fn look(&self) -> Option<OwnedSemaphorePermit> {
         self.looking.clone().acquire_owned().await.ok()
