@@ -51,7 +51,8 @@ pub struct Entry {
     dnssec_ok: bool,
     cd: bool,
     security: Security,
-    /// How much is known of the name servers behind it.
+    /// How much was wanted to be known of the name servers behind it, and how much is.
+    name_servers_wanted: NameServersWanted,
     name_servers: NameServersWanted,
     rr_type: RrType,
     rcode: Rcode,
@@ -93,7 +94,7 @@ impl Entry {
     pub fn new(
         question: &Question,
         (dnssec_ok, cd): (bool, bool),
-        name_servers: NameServersWanted,
+        name_servers_wanted: NameServersWanted,
         resolution: &Resolution,
         stored: Seconds,
     ) -> Self {
@@ -136,7 +137,8 @@ impl Entry {
             dnssec_ok,
             cd,
             security: resolution.security,
-            name_servers,
+            name_servers_wanted,
+            name_servers: if resolution.unheard { NameServersWanted::No } else { name_servers_wanted },
             rr_type: question.rr_type,
             rcode: if is_failure { Rcode::SERVFAIL } else { resolution.rcode },
             counts,
@@ -211,8 +213,9 @@ impl Entry {
         self.rcode == Rcode::SERVFAIL
     }
 
-    pub fn name_servers(&self) -> NameServersWanted {
-        self.name_servers
+    /// How much was wanted to be known of the name servers behind it, by who had it looked for.
+    pub fn name_servers_wanted(&self) -> NameServersWanted {
+        self.name_servers_wanted
     }
 
     /// Whether as much is known of the name servers behind it as is wanted.
@@ -242,6 +245,11 @@ impl Entry {
     /// Notes that nobody need be asked before that time, because nobody answered.
     pub fn failed(&self, retry: Seconds) {
         self.retry.store(retry, Relaxed);
+    }
+
+    /// True once nobody answered, be it long ago.
+    pub fn has_failed(&self) -> bool {
+        self.retry.load(Relaxed) > 0
     }
 
     /// True while nobody need be asked.
@@ -292,6 +300,7 @@ impl Entry {
             security: self.security,
             ede: rare.and_then(|rare| rare.ede.clone()),
             delegations: rare.map_or_else(Vec::new, |rare| rare.delegations.clone()),
+            unheard: self.name_servers < self.name_servers_wanted,
             server: None,
         }
     }
@@ -409,7 +418,7 @@ mod tests {
 
     fn resolution(rcode: Rcode, answer: Vec<Record>, authority: Vec<Record>) -> Resolution {
         let security = Security::Secure;
-        Resolution { rcode, answer, authority, security, ede: None, delegations: vec![], server: None }
+        Resolution { rcode, answer, authority, security, ede: None, delegations: vec![], unheard: false, server: None }
     }
 
     fn entry(dnssec_ok: bool, resolution: &Resolution, now: i64) -> Entry {

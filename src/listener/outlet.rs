@@ -3,6 +3,7 @@
 //! A client that asks for large answers and doesn't read them would have them pile up here, thousands of times its
 //! question's octets. So its next question waits as soon as one answer or some octets of several do.
 
+use crate::query::MISSES_MAX;
 use std::{sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncWrite, AsyncWriteExt},
@@ -10,17 +11,23 @@ use tokio::{
     time::timeout,
 };
 
-/// Responses of one connection that are looked for at once; at a further one, reading stops until one is ready.
-const PIPELINED_MAX: usize = 32;
-/// Responses of one connection that are in work or unread at once; reading stops until one is written. Twice as many, so
-/// that what is answered at once doesn't wait for what is looked for.
-const PLACES: usize = 2 * PIPELINED_MAX;
+/// Responses of one connection that are looked for at once; a further question is answered at once, if only with an error.
+/// An eighth of all that may be: other resolvers pipeline hundreds of questions on one connection.
+const LOOKED_FOR_MAX: usize = MISSES_MAX / 8;
+/// Responses of one connection that wait to be written; reading stops until one is.
+const UNREAD_MAX: usize = 64;
+/// Responses of one connection that are in work or unread at once: what is answered at once never waits for what is looked
+/// for.
+const PLACES: usize = LOOKED_FOR_MAX + UNREAD_MAX;
 /// Octets of one connection's responses that wait to be written; each response counts as no more than that, so the
-/// largest finds room when no other waits.
+/// largest finds room when no other waits, and as no less than its part of it.
 const UNREAD_BYTES_MAX: usize = 32 << 10;
+const UNREAD_BYTES_MIN: usize = UNREAD_BYTES_MAX / UNREAD_MAX;
 /// Octets of responses, over all connections, that were looked for and found no room when they were ready. What is beyond
 /// is lost, and counted, for a client that reads no answers.
 const OVERDUE_BYTES_MAX: usize = 16 << 20;
+/// The same of one connection, so that one client alone leaves room for others.
+const OVERDUE_BYTES_OWN_MAX: usize = OVERDUE_BYTES_MAX / 4;
 /// Octets that are gathered for one call, at most one response more. A call costs as much as many responses.
 const GATHERED_BYTES_MAX: usize = 4 << 10;
 /// How long a client may take to read what is written in one call.
@@ -52,6 +59,7 @@ pub struct Outlet {
     room: Arc<Semaphore>,
     looking: Arc<Semaphore>,
     overdue: Overdue,
+    overdue_own: Arc<Semaphore>,
 }
 
 /// A response for which there was no room when it was ready.
@@ -63,14 +71,25 @@ pub struct Delayed {
 /// The way out, and its end, from which responses are written.
 pub fn outlet(overdue: Overdue) -> (Outlet, mpsc::Receiver<Unread>) {
     let (places, ready) = mpsc::channel(PLACES);
-    let [room, looking] = [UNREAD_BYTES_MAX, PIPELINED_MAX].map(|most| Arc::new(Semaphore::new(most)));
-    (Outlet { places, room, looking, overdue }, ready)
+    let bounds = [UNREAD_BYTES_MAX, LOOKED_FOR_MAX, OVERDUE_BYTES_OWN_MAX];
+    let [room, looking, overdue_own] = bounds.map(|most| Arc::new(Semaphore::new(most)));
+    (Outlet { places, room, looking, overdue, overdue_own }, ready)
 }
 
 impl Outlet {
     /// Waits for a place for a response; `None` once nobody writes any more.
     pub async fn place(&self) -> Option<Place> {
         self.places.clone().reserve_owned().await.ok()
+    }
+
+    /// Whether as many responses are looked for as may be.
+    pub fn is_full(&self) -> bool {
+        self.looking.available_permits() == 0
+    }
+
+    /// Whether nothing is looked for, and all that was found is written.
+    pub fn is_idle(&self) -> bool {
+        self.looking.available_permits() == LOOKED_FOR_MAX && self.room.available_permits() == UNREAD_BYTES_MAX
     }
 
     /// Waits until one more response may be looked for.
@@ -98,19 +117,20 @@ impl Outlet {
 
     /// The same for a response that was looked for, of which many may be ready at once; false if it is lost.
     pub async fn send_overdue(&self, delayed: Delayed) -> bool {
-        match self.overdue.0.clone().try_acquire_many_owned(delayed.response.len() as u32) {
-            Ok(_held) => {
+        let take = |of: &Arc<Semaphore>| of.clone().try_acquire_many_owned(delayed.response.len() as u32);
+        match (take(&self.overdue_own), take(&self.overdue.0)) {
+            (Ok(_own), Ok(_held)) => {
                 // Longer than that no client takes for what is before it.
                 let sending = timeout(WRITE_WITHIN * PLACES as u32, self.send_delayed(delayed));
                 sending.await.is_ok()
             }
-            Err(_) => false,
+            _ => false,
         }
     }
 }
 
 fn room_for(response: &[u8]) -> u32 {
-    response.len().min(UNREAD_BYTES_MAX) as u32
+    response.len().clamp(UNREAD_BYTES_MIN, UNREAD_BYTES_MAX) as u32
 }
 
 /// Writes responses in the order in which they become ready, those that are ready together by one call. Ends when
@@ -159,11 +179,23 @@ mod tests {
 
     #[tokio::test]
     async fn unread_responses_are_bounded_by_number_and_octets() {
-        for (bytes, expected) in [(60, PLACES), (8 << 10, 4), (40_000, 1), (65_535, 1)] {
+        for (bytes, expected) in [(60, UNREAD_MAX), (8 << 10, 4), (40_000, 1), (65_535, 1)] {
             let (outlet, _ready) = outlet(Overdue::default());
             let (sent, delayed) = fill(&outlet, bytes).await;
-            assert_eq!((sent, delayed.is_some()), (expected, expected < PLACES), "{bytes}");
+            assert_eq!((sent, delayed.is_some()), (expected, true), "{bytes}");
         }
+    }
+
+    /// Whatever is looked for, as much as ever may wait to be written.
+    #[tokio::test]
+    async fn what_is_looked_for_takes_no_place_of_what_is_answered_at_once() {
+        let (outlet, _ready) = outlet(Overdue::default());
+        let mut looked_for = Vec::new();
+        while !outlet.is_full() {
+            looked_for.push((outlet.look().await.unwrap(), outlet.place().await.unwrap()));
+        }
+        assert_eq!(looked_for.len(), LOOKED_FOR_MAX);
+        assert_eq!(fill(&outlet, 60).await.0, UNREAD_MAX);
     }
 
     #[tokio::test]

@@ -12,11 +12,14 @@ use crate::{
 use std::{
     collections::{HashMap, VecDeque},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 use tokio::{
-    io::{AsyncReadExt, BufReader},
+    io::{AsyncBufReadExt, AsyncReadExt, BufReader},
     net::{TcpListener, TcpStream, tcp::OwnedReadHalf},
     sync::oneshot,
     time::timeout,
@@ -38,8 +41,15 @@ const IDLE: Duration = Duration::from_secs(10);
 const QUERY_WITHIN: Duration = Duration::from_secs(5);
 /// How long a connection usually may live in all, busy or not.
 pub const LIFETIME: Duration = Duration::from_secs(600);
-/// How long, when it is time to leave, queries are still read from connections.
+/// How long, when it is time to leave, connections are still accepted, and nothing must come on one for it to end.
 const LAST_QUERIES_WITHIN: Duration = Duration::from_millis(100);
+/// How long, then, queries are read from connections on which they never cease to come. What is read last may take as long
+/// as any answer, and all of it must be over when the process ends.
+const LAST_QUERIES_BUSY: Duration = Duration::from_secs(1);
+/// How long a client may take to end a connection that has ended here, while it goes on sending.
+const LINGER_WITHIN: Duration = Duration::from_millis(500);
+/// How long a connection may live on in all once its time is over: for its last queries, their answers and its end.
+const END_WITHIN: Duration = Duration::from_secs(10);
 /// How long nobody connects before it is taken that nobody will.
 const LEAVING: Duration = Duration::from_millis(10);
 /// Octets of the longest query read. A legitimate one has a few hundred; the connection ends at a longer one.
@@ -258,26 +268,56 @@ async fn connection(
     let (reading, writing) = stream.into_split();
     let mut reading = BufReader::with_capacity(READ_BYTES, reading);
     let (outlet, ready) = outlet(overdue);
-    let mut stopping = service.stopping.clone();
-    // When it is time to leave, a little more is read: who connected just before has not asked yet. What was read is
-    // answered.
-    let reading = async {
-        tokio::select! {
-            () = async {
-                if let Some(ends) = whom_for(&mut reading, ends, &service, &mut slot, makes_way).await {
-                    read(reading, ends, &service, outlet).await;
-                }
-            } => {}
-            () = async {
-                let _ = stopping.wait_for(|&stopping| stopping).await;
-                tokio::time::sleep(LAST_QUERIES_WITHIN).await;
-            } => {}
-        }
-    };
+    let (watched, steps) = (outlet.clone(), Steps::default());
     let life = async {
-        tokio::join!(reading, write(writing, ready));
+        let asking = async {
+            let watched = watched;
+            tokio::select! {
+                () = async {
+                    if let Some(ends) = whom_for(&mut reading, ends, &service, &mut slot, makes_way).await {
+                        read(&mut reading, ends, &service, outlet, &steps).await;
+                    }
+                } => {}
+                () = time_to_end(&service, &watched, &steps) => {}
+            }
+        };
+        tokio::join!(asking, write(writing, ready));
+        linger(&mut reading).await;
     };
-    let _ = timeout(service.lifetime, life).await;
+    let _ = timeout(service.lifetime + END_WITHIN, life).await;
+}
+
+/// Counts the beginnings and the ends of queries that are read: odd in the midst of one.
+#[derive(Default)]
+struct Steps(AtomicU64);
+
+/// Waits until a connection should end: it is time to leave, or its own time is over, and its client pauses. Whoever never
+/// does is read from for a while, for all that is on its way when the connection ends must be sent again (RFC 7766 §6.2.4).
+async fn time_to_end(service: &Service, outlet: &Outlet, Steps(steps): &Steps) {
+    let mut stopping = service.stopping.clone();
+    // Time is over without a sign as well, and if nobody is left to give one.
+    let _ = timeout(service.lifetime, stopping.wait_for(|&stopping| stopping)).await;
+    let until = Instant::now() + LAST_QUERIES_BUSY;
+    let mut pauses = false;
+    while !pauses && Instant::now() < until {
+        let before = steps.load(Relaxed);
+        // Who connected just before has not asked yet, and gets as long for it.
+        tokio::time::sleep(LAST_QUERIES_WITHIN).await;
+        pauses = steps.load(Relaxed) == before && before.is_multiple_of(2) && outlet.is_idle();
+    }
+}
+
+/// Reads past what the client still sends, until it ends the connection too, or pauses: to close a socket in which
+/// something is unread takes away what was written last, if the client hasn't it yet (RFC 1122 §4.2.2.13).
+async fn linger(stream: &mut BufReader<OwnedReadHalf>) {
+    let until = Instant::now() + LINGER_WITHIN;
+    while Instant::now() < until
+        && let Ok(Ok(octets)) = timeout(LAST_QUERIES_WITHIN, stream.fill_buf()).await
+        && !octets.is_empty()
+    {
+        let count = octets.len();
+        stream.consume(count);
+    }
 }
 
 /// Whom a connection is for, if they may have one more. A proxy says so at its beginning.
@@ -330,7 +370,13 @@ enum After {
 
 /// Reads queries and has them answered; ends when the client does, or breaks a bound. `ends`: the client's address, and
 /// that of this machine.
-async fn read(mut stream: BufReader<OwnedReadHalf>, ends: Ends, service: &Service, outlet: Outlet) {
+async fn read(
+    stream: &mut BufReader<OwnedReadHalf>,
+    ends: Ends,
+    service: &Service,
+    outlet: Outlet,
+    Steps(steps): &Steps,
+) {
     let (mut packet, mut asked) = (Vec::new(), Asked::default());
     loop {
         // A place for the response first: a client that doesn't read its answers can't ask more.
@@ -341,6 +387,7 @@ async fn read(mut stream: BufReader<OwnedReadHalf>, ends: Ends, service: &Servic
         let Ok(Ok(_)) = timeout(IDLE, stream.read_exact(&mut length[..1])).await else {
             return;
         };
+        steps.fetch_add(1, Relaxed);
         let query = async {
             stream.read_exact(&mut length[1..]).await?;
             let length = usize::from(u16::from_be_bytes(length));
@@ -353,6 +400,7 @@ async fn read(mut stream: BufReader<OwnedReadHalf>, ends: Ends, service: &Servic
         let Ok(Ok(_)) = timeout(QUERY_WITHIN, query).await else {
             return;
         };
+        steps.fetch_add(1, Relaxed);
         match answer(&packet, &mut asked, ends, service, &outlet, place) {
             After::Read => {}
             After::Wait(delayed) => {
@@ -381,6 +429,8 @@ fn answer(packet: &[u8], asked: &mut Asked, ends: Ends, service: &Service, outle
     let mut response = Vec::new();
     let received = Instant::now();
     service.read(asked, packet, ends, Transport::Tcp, received);
+    // Whatever is looked for, what comes behind it doesn't wait: the newest that would be looked for too is refused.
+    asked.at_once(outlet.is_full());
     let Some(turn) = service.turn() else { return After::End };
     service.foresee(&turn, std::slice::from_mut(asked), None);
     let mut record = service.pipeline.record(asked);

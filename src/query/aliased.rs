@@ -1,7 +1,7 @@
 //! What aliases lead to, the owner's and those that lists give, as far as it is known at once.
 
 use super::{
-    Pipeline, TOO_MANY,
+    Pipeline,
     answering::{Answering, Now},
     later::{Later, behind, conclude},
     links::name_servers_wanted,
@@ -11,7 +11,7 @@ use super::{
     turn::Turn,
 };
 use crate::{
-    dns::{ExtendedError, Name, Question, Rcode, Record, RrType},
+    dns::{Name, Question, Rcode, Record, RrType},
     policy::{Asking, Policy, Verdict},
     resolve::Resolution,
     response,
@@ -106,10 +106,10 @@ impl Pipeline {
         if let Some(now) = give(&mut answering, false) {
             return now;
         }
-        let Some(permit) = self.permit(&elsewhere.looked.sought) else {
+        let Some(permit) = self.permit(&answering, &elsewhere.looked.sought) else {
             return give(&mut answering, true).unwrap_or_else(|| {
                 answering.record.decided(policy, verdict, Vec::new());
-                answering.refuse(Rcode::SERVFAIL, &ExtendedError::new(0, TOO_MANY))
+                answering.refuse_one_more()
             });
         };
         answering.later(policy, Later::new(turn, verdict, None, elsewhere, client), permit)

@@ -1,7 +1,7 @@
 //! A query while it is being answered at once: how its answer can end.
 
 use super::{
-    CacheUse, QueryRecord,
+    CacheUse, QueryRecord, TOO_MANY, TOO_MANY_OF_ONE,
     later::{Later, Pending, write_followed},
     turn::Turn,
 };
@@ -22,6 +22,8 @@ pub(super) struct Answering<'q, 'a> {
     pub(super) query: &'q Query,
     pub(super) packet: &'a [u8],
     pub(super) reply: Reply<'a>,
+    /// It may not wait.
+    pub(super) at_once: bool,
     pub(super) record: &'a mut QueryRecord<'q>,
     pub(super) out: &'a mut Vec<u8>,
 }
@@ -55,6 +57,12 @@ impl<'q> Answering<'q, '_> {
     pub(super) fn refuse(&mut self, rcode: Rcode, ede: &ExtendedError) -> Now {
         self.reply.bare(rcode, Some(ede), self.out);
         self.end(rcode, Some(ede.code))
+    }
+
+    /// Answers that too many wait already.
+    pub(super) fn refuse_one_more(&mut self) -> Now {
+        let why = if self.at_once { TOO_MANY_OF_ONE } else { TOO_MANY };
+        self.refuse(Rcode::SERVFAIL, &ExtendedError::new(0, why))
     }
 
     /// The answer that a list gives in the form of an alias is written, with what that leads to.

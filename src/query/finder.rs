@@ -1,6 +1,7 @@
 //! Finds answers: those that are kept, else by resolving, once for all who ask the same at the same time.
 
 mod ahead;
+mod silence;
 
 use super::{
     CacheUse, MISSES_MAX, RESOLVE_WITHIN, TOO_MANY,
@@ -14,6 +15,7 @@ use crate::{
     uptime::Uptime,
 };
 use ahead::REFRESHES_MAX;
+use silence::Silence;
 use std::{
     sync::{
         Arc,
@@ -29,6 +31,11 @@ use tokio::{
 /// How long a new answer is waited for where an old one is kept past its time (RFC 8767 §5), counted from when it was first
 /// asked for: once that was in vain, nobody else who asks meanwhile waits as long again.
 const STALE_AFTER: Duration = Duration::from_millis(1800);
+/// How long a kept answer that holds waits for the name servers behind it, where rules look at them and it tells none:
+/// counted from when they were first looked for, and long enough for those that are well.
+const NAME_SERVERS_WITHIN: Duration = Duration::from_millis(300);
+/// How long it waits where that was in vain before: for what is known without asking anybody.
+const AT_HAND_WITHIN: Duration = Duration::from_millis(10);
 /// Seconds in which nobody is asked again for what is kept past its time, once that was in vain (RFC 8767 §5).
 const RETRY_AFTER: Seconds = 30;
 /// How often the cache is asked once more for what others brought meanwhile. If it came and went that often, nothing of it
@@ -62,6 +69,7 @@ pub struct Finder {
     /// Resolutions in flight.
     flying: Arc<Semaphore>,
     refreshes: Arc<Semaphore>,
+    silence: Silence,
     uptime: Uptime,
     /// The cache's clock begins here.
     started: Duration,
@@ -87,6 +95,7 @@ impl Finder {
             refreshes_popular: AtomicBool::new(keeping.refresh),
             flying: Arc::new(Semaphore::new(MISSES_MAX)),
             refreshes: Arc::new(Semaphore::new(REFRESHES_MAX)),
+            silence: Silence::default(),
             started: uptime(),
             uptime,
             ahead: AtomicU32::new(STARTED),
@@ -130,7 +139,7 @@ impl Finder {
     /// Whether an entry tells as much of the name servers as is wanted, or there is no use in asking for more.
     #[inline]
     pub fn suffices(&self, entry: &Entry, wanted: NameServersWanted, now: Seconds) -> bool {
-        entry.tells(wanted) || entry.is_hopeless(now)
+        entry.tells(wanted) || entry.is_hopeless(now) || !self.resolver.tells_name_servers()
     }
 
     /// How old an entry is that may be given for want of a better one: its time is over, or it tells too little of the name
@@ -206,13 +215,25 @@ impl Finder {
                 None => Found { resolution: Arc::new(too_many()), cache: CacheUse::Miss },
             };
         };
-        let patience = if spare.is_some() { deadline.min(begun + STALE_AFTER) } else { deadline };
+        let heard = self.resolver.heard();
+        let (patience, is_brief) = match &spare {
+            None => (deadline, false),
+            Some((_, Life::Over { .. })) => (begun + STALE_AFTER, false),
+            Some((entry, Life::Fresh { .. })) if self.is_in_vain(entry) => (Instant::now() + AT_HAND_WITHIN, true),
+            Some((_, Life::Fresh { .. })) => (begun + NAME_SERVERS_WITHIN, false),
+        };
+        let patience = patience.min(deadline);
         let landed = tokio::time::timeout_at(patience.into(), landed.wait_for(Option::is_some)).await;
         let resolution = match landed {
             Ok(Ok(resolution)) => resolution.clone(),
             // It broke off.
             Ok(Err(_)) => Some(Arc::new(Resolution::failed(ExtendedError::new(0, "internal error")))),
-            Err(_) => None,
+            Err(_) => {
+                if !is_brief {
+                    self.silence.note(heard);
+                }
+                None
+            }
         };
         match (resolution, spare) {
             (Some(resolution), None) => Found { resolution, cache: CacheUse::Miss },
@@ -220,6 +241,12 @@ impl Finder {
             (_, Some((entry, life))) => Found::kept(&entry, life),
             (None, None) => Found { resolution: Arc::new(no_answer(&looked.sought.name)), cache: CacheUse::Miss },
         }
+    }
+
+    /// Whether there is no use in waiting for the name servers behind a kept answer: that was in vain before, or was just
+    /// now for another, and nobody has answered since. They are looked for all the same, behind the answer.
+    fn is_in_vain(&self, entry: &Entry) -> bool {
+        entry.has_failed() || self.silence.lasts(self.resolver.heard())
     }
 
     /// Whether it may be given now, if only for want of a better one.
@@ -271,6 +298,13 @@ impl Finder {
                 return Joined::Flight(flight.clone());
             }
             if looks == LOOKS_MAX || !flights.has_landed_since(looked.landings, hash) {
+                // Nobody waits for it: clients that do go first.
+                let holds = looked.entry.as_ref().is_some_and(|entry| {
+                    matches!(self.spare(entry, now), Some(Life::Fresh { .. })) && self.is_in_vain(entry)
+                });
+                if holds && self.flying.available_permits() <= MISSES_MAX / 2 {
+                    return Joined::Full;
+                }
                 let was_bogus = looked.entry.as_ref().is_some_and(|entry| has_been_bogus(entry, now));
                 return self.take_off(flights, looked.sought, hash, was_bogus).map_or(Joined::Full, Joined::Flight);
             }
@@ -318,6 +352,12 @@ impl Finder {
         let question = Question { name: sought.name, rr_type: sought.rr_type, class: Class::IN };
         let forms = (sought.dnssec_ok, sought.cd);
         let entry = Entry::new(&question, forms, sought.name_servers, resolution, now);
+        if let Life::Fresh { age, life } = entry.life(now)
+            && resolution.unheard
+        {
+            // Nor does anybody wait for them again meanwhile.
+            entry.failed(now + RETRY_AFTER.min(life - age));
+        }
         let before = self.cache.find_by_key(&sought.key()).filter(|before| !before.is_failure());
         let holds =
             |before: &Entry| matches!(before.life(now), Life::Fresh { .. }) && before.tells(sought.name_servers);

@@ -121,6 +121,7 @@ impl Terms {
                 security: Security::Insecure,
                 ede: None,
                 delegations: Vec::new(),
+                unheard: false,
                 server: None,
             }),
             Own::Leads(aliases, name) => {

@@ -171,6 +171,7 @@ mod tests {
             security: Security::Insecure,
             ede: None,
             delegations: vec![delegation],
+            unheard: false,
             server: None,
         };
         let show = |needs| {

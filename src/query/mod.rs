@@ -63,6 +63,8 @@ pub const MISSES_MAX: usize = 2048;
 const JOINING_MAX: usize = 1024;
 /// What a client is told beyond that.
 const TOO_MANY: &str = "too many questions are being resolved";
+/// The same where they are all of its own connection.
+const TOO_MANY_OF_ONE: &str = "too many questions of this connection are being resolved";
 /// Octets that every client takes over UDP (RFC 1035 §2.3.4).
 const UDP_BYTES_MIN: usize = 512;
 

@@ -1,7 +1,7 @@
 //! The fast half of the flow: what is answered at once.
 
 use super::{
-    Pipeline, QueryRecord, TOO_MANY,
+    Pipeline, QueryRecord,
     answering::{Answering, Now},
     check,
     later::{Later, judge},
@@ -36,6 +36,8 @@ pub struct Asked {
     transport: Transport,
     received: Instant,
     read: Result<(), Reject>,
+    /// It gets what there is at once: it may not wait.
+    at_once: bool,
     /// Of use if `read` is fine.
     query: Query,
     /// What its answer is found by.
@@ -51,6 +53,7 @@ impl Default for Asked {
             transport: Transport::Udp,
             received: Instant::now(),
             read: Err(Reject::Silent),
+            at_once: false,
             query: Query::BLANK,
             hash: 0,
             foreseen: Foreseen::NOTHING,
@@ -68,6 +71,11 @@ impl Asked {
     /// Notes at which address of this machine it was asked.
     pub fn came_to(&mut self, address: IpAddr) {
         self.at = Some(address).filter(|address| !address.is_unspecified());
+    }
+
+    /// Notes whether its connection has as many queries waiting as one may have: then it isn't to wait too.
+    pub fn at_once(&mut self, at_once: bool) {
+        self.at_once = at_once;
     }
 
     /// Takes the packet for none, after a fault in reading it.
@@ -120,7 +128,7 @@ impl Pipeline {
         record: &mut QueryRecord<'q>,
         out: &mut Vec<u8>,
     ) -> Now {
-        let Asked { client, at, transport, read, query, hash, foreseen, .. } = asked;
+        let Asked { client, at, transport, read, at_once, query, hash, foreseen, .. } = asked;
         match read {
             Ok(()) => {}
             Err(Reject::Silent) => return Now::Silent,
@@ -138,7 +146,7 @@ impl Pipeline {
         }
         record.question = Some(&query.question);
         let reply = Reply::to(query, packet, response_bytes_max(*transport, query.udp_size()));
-        let mut answering = Answering { turn, query, packet, reply, record, out };
+        let mut answering = Answering { turn, query, packet, reply, at_once: *at_once, record, out };
         if !turn.terms.access.allows(*client) {
             return answering.refuse(Rcode::REFUSED, &access_refusal(*client));
         }
@@ -209,7 +217,7 @@ impl Pipeline {
             Elsewhere { aliases: Vec::new(), looked }
         };
         let looked = &elsewhere.looked;
-        let Some(permit) = self.permit(&looked.sought) else {
+        let Some(permit) = self.permit(&answering, &looked.sought) else {
             // What is past its time, or leads to what is, is better than nothing (RFC 8767 §5).
             let kept = looked.entry.as_ref();
             let kept = kept.and_then(|entry| Some((entry, self.finder.life(entry, wanted, turn.seconds, true)?)));
@@ -221,15 +229,18 @@ impl Pipeline {
                 (None, Some((entry, life))) => self.give(&mut answering, policy, &asking, entry, life, true),
                 (None, None) => None,
             };
-            return given.unwrap_or_else(|| answering.refuse(Rcode::SERVFAIL, &ExtendedError::new(0, TOO_MANY)));
+            return given.unwrap_or_else(|| answering.refuse_one_more());
         };
         let verdict = std::mem::take(&mut answering.record.verdict);
         answering.later(policy, Later::new(turn, verdict, follow, elsewhere, client), permit)
     }
 
-    /// Room for a query to wait for what it seeks: among all, or else among those that wait for what others began to look
-    /// for, which costs no further resolution.
-    pub(super) fn permit(&self, sought: &Sought) -> Option<OwnedSemaphorePermit> {
+    /// Room for a query to wait for what it seeks, if it may: among all, or else among those that wait for what others began
+    /// to look for, which costs no further resolution.
+    pub(super) fn permit(&self, answering: &Answering<'_, '_>, sought: &Sought) -> Option<OwnedSemaphorePermit> {
+        if answering.at_once {
+            return None;
+        }
         let among_all = self.misses.clone().try_acquire_owned().ok();
         among_all.or_else(|| {
             // Of a flood, next to nobody: it waits for no lock here, and counts nothing up and down.

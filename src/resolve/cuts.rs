@@ -34,8 +34,9 @@ const ZONES_MAX: u64 = 65_536;
 pub struct ZoneCuts {
     zones: Remembered<Zone>,
     hosts: Remembered<Host>,
-    /// Names of which was asked whether a zone begins there, and none does; until when that holds.
-    no_cuts: Remembered<Instant>,
+    /// Names of which was asked whether a zone begins there, and none does, or nobody answered (then false); until when
+    /// that holds.
+    no_cuts: Remembered<(Instant, bool)>,
     /// Addresses of the root's servers, for whom there is no parent to say them.
     roots: Vec<IpAddr>,
 }
@@ -62,6 +63,8 @@ pub enum Cut {
     Stale,
     /// None does.
     None,
+    /// Nobody answered just now.
+    Silent,
     Unknown,
 }
 
@@ -160,19 +163,27 @@ impl ZoneCuts {
             self.zones.remove(name.as_wire());
         }
         let life = if answered { NOTHING_LIFE } else { SILENCE_LIFE };
-        self.no_cuts.insert(name.as_wire(), now + life);
+        self.no_cuts.insert(name.as_wire(), (now + life, answered));
+    }
+
+    /// Whether nobody answered just now who was asked for a zone at `name`.
+    pub fn is_silent(&mut self, name: &Name, now: Instant) -> bool {
+        self.no_cuts.get(name.as_wire()).is_some_and(|&mut (until, answered)| until > now && !answered)
     }
 
     /// Whether a zone begins at `name`.
     pub fn cut(&mut self, name: &Name, now: Instant) -> Cut {
-        let is_none = self.no_cuts.get(name.as_wire()).is_some_and(|until| *until > now);
+        let asked = self.no_cuts.get(name.as_wire()).filter(|(until, _)| *until > now).map(|(_, answered)| *answered);
         match self.zones.get(name.as_wire()) {
             Some(zone) if zone.expires > now => Cut::Zone,
             // Nobody answered just now, so what is known must do.
-            Some(_) if is_none => Cut::Zone,
+            Some(_) if asked.is_some() => Cut::Zone,
             Some(_) => Cut::Stale,
-            None if is_none => Cut::None,
-            None => Cut::Unknown,
+            None => match asked {
+                Some(true) => Cut::None,
+                Some(false) => Cut::Silent,
+                None => Cut::Unknown,
+            },
         }
     }
 

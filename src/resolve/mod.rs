@@ -64,6 +64,16 @@ pub trait Resolve: Send + Sync {
     fn answers_last(&self) -> bool {
         true
     }
+
+    /// False where no name server is ever told, whatever is wanted.
+    fn tells_name_servers(&self) -> bool {
+        true
+    }
+
+    /// How often anybody who was asked has answered: while it stays the same, nobody has been heard.
+    fn heard(&self) -> u64 {
+        0
+    }
 }
 
 /// What a client wants of an answer besides its data.
@@ -103,6 +113,8 @@ pub struct Resolution {
     /// The deepest zone at or above the name asked, then that of each alias followed; no zone twice. Empty unless
     /// wanted; may lack a zone whose name servers could not be learnt in time.
     pub delegations: Vec<Delegation>,
+    /// True if it lacks one, for somebody gave no answer: another time it may be told.
+    pub unheard: bool,
     /// The server that gave the last link of the answer: a forwarder, or one of the zone's. `None` if that isn't known.
     pub server: Option<SocketAddr>,
 }
@@ -156,6 +168,7 @@ impl Resolution {
             security: Security::Unchecked,
             ede: Some(ede),
             delegations: Vec::new(),
+            unheard: false,
             server: None,
         }
     }

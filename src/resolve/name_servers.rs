@@ -39,26 +39,39 @@ impl<S: Source + Send + Sync + 'static> Search<S> {
         Self { source, cuts, deadline }
     }
 
-    /// The zones of the name asked and of each alias followed, with what is wanted of them.
-    pub async fn find(&self, qname: &Name, rr_type: RrType, link: &Link, wanted: NameServersWanted) -> Vec<Delegation> {
+    /// The zones of the name asked and of each alias followed, with what is wanted of them; and whether some of that is
+    /// not known because somebody gave no answer.
+    pub async fn find(
+        &self,
+        qname: &Name,
+        rr_type: RrType,
+        link: &Link,
+        wanted: NameServersWanted,
+    ) -> (Vec<Delegation>, bool) {
         let mut zones = Vec::new();
         if wanted == NameServersWanted::No {
-            return Vec::new();
+            return (Vec::new(), false);
         }
+        let mut unheard = false;
         let names = names(qname, rr_type, link);
         for (index, name) in names.iter().enumerate() {
             let is_last = index + 1 == names.len();
-            let zone = self.zone(name, !is_last, soa(link, name).filter(|_| is_last)).await;
+            let (zone, is_sure) = self.zone(name, !is_last, soa(link, name).filter(|_| is_last)).await;
+            unheard |= !is_sure;
             zones.extend(zone.filter(|zone| !zones.contains(zone)));
         }
         if wanted == NameServersWanted::Addresses {
             self.find_addresses(&zones).await;
         }
-        delegations(&mut self.cuts.lock(), zones)
+        let delegations = delegations(&mut self.cuts.lock(), zones);
+        let has_none = |delegation: &Delegation| delegation.servers.iter().all(|server| server.addresses.is_empty());
+        unheard |= wanted == NameServersWanted::Addresses && delegations.iter().any(has_none);
+        (delegations, unheard)
     }
 
-    /// The deepest zone at or above `name`. `soa` is the owner of the SOA record that came with a negative answer.
-    async fn zone(&self, name: &Name, is_alias: bool, soa: Option<Name>) -> Option<Name> {
+    /// The deepest zone at or above `name`, and whether none that is deeper may have been missed for want of an answer.
+    /// `soa` is the owner of the SOA record that came with a negative answer.
+    async fn zone(&self, name: &Name, is_alias: bool, soa: Option<Name>) -> (Option<Name>, bool) {
         let forwarded = self.source.forwarded_zone(name);
         let floor = forwarded.unwrap_or(Name::ROOT);
         let mut at = match self.heard(name, soa).filter(|_| forwarded.is_none()) {
@@ -67,24 +80,51 @@ impl<S: Source + Send + Sync + 'static> Search<S> {
             None if is_alias && *name != floor => name.ancestor(1),
             None => *name,
         };
-        let mut questions = 0;
+        let (mut questions, mut is_sure) = (0, true);
         while at.is_at_or_below(&floor) {
             let mut next = None;
             let mut cut = self.cuts.lock().cut(&at, Instant::now());
-            if matches!(cut, Cut::Unknown | Cut::Stale) && questions < ZONE_QUESTIONS_MAX {
+            let is_open = matches!(cut, Cut::Unknown | Cut::Stale);
+            let is_silent = is_open && self.is_silent(&at, forwarded.as_ref());
+            if is_open && !is_silent && questions < ZONE_QUESTIONS_MAX {
                 questions += 1;
                 next = self.ask_for_zone(&at).await;
-                cut = self.cuts.lock().cut(&at, Instant::now());
+                let (mut cuts, now) = (self.cuts.lock(), Instant::now());
+                if let Some(zone) = forwarded.filter(|_| self.deadline <= now.into()) {
+                    cuts.note_no_cut(&zone, false, now);
+                }
+                cut = cuts.cut(&at, now);
             }
-            if cut == Cut::Zone {
-                return Some(at);
+            // What is known must do where nobody answers.
+            if cut == Cut::Zone || cut == Cut::Stale && is_silent {
+                // As where it was heard: nobody looks for a deeper one then.
+                return (Some(at), is_sure || at.label_count() > 1);
             }
+            is_sure &= cut == Cut::None;
             if at.is_root() {
                 break;
             }
             at = next.unwrap_or_else(|| at.ancestor(1));
         }
-        self.cuts.lock().closest(name).filter(|zone| zone.is_at_or_below(&floor))
+        (self.cuts.lock().closest(name).filter(|zone| zone.is_at_or_below(&floor)), is_sure)
+    }
+
+    /// Whether there is no use in asking for `name`: whoever was asked for one above it gave no answer just now. Those
+    /// above a zone that is known are others; a forwarder has all names of its zone.
+    fn is_silent(&self, name: &Name, forwarded: Option<&Name>) -> bool {
+        let (mut cuts, now) = (self.cuts.lock(), Instant::now());
+        let floor = forwarded.unwrap_or(&Name::ROOT);
+        let mut at = *name;
+        while at != *floor {
+            at = at.ancestor(1);
+            if cuts.is_silent(&at, now) {
+                return true;
+            }
+            if forwarded.is_none() && cuts.cut(&at, now) == Cut::Zone {
+                return false;
+            }
+        }
+        false
     }
 
     /// The zone of a name that was recursed for, as far as it was heard. The root and the zones below it are known
@@ -295,14 +335,15 @@ mod tests {
             }
             let search = Search::new(self.world.clone(), self.cuts.clone(), Instant::now());
             let mut text = String::new();
-            for delegation in search.find(&name(asked), RrType::A, &whole, wanted).await {
+            let (found, unheard) = search.find(&name(asked), RrType::A, &whole, wanted).await;
+            for delegation in found {
                 text += &format!("{}", delegation.zone);
                 for server in delegation.servers {
                     text += &format!(" {} {:?}", server.name, server.addresses);
                 }
                 text += "; ";
             }
-            text
+            if unheard { text + "unheard" } else { text }
         }
 
         /// What was asked since the last time.
@@ -346,7 +387,7 @@ mod tests {
             (
                 "a.b.c.d.e.f.g.org",
                 &[],
-                "",
+                "unheard",
                 "a.b.c.d.e.f.g.org NS, b.c.d.e.f.g.org NS, c.d.e.f.g.org NS, d.e.f.g.org NS",
             ),
         ] {
@@ -396,7 +437,7 @@ mod tests {
     async fn a_forwarders_zone_ends_the_way_up() {
         let searching = Searching::new(ANSWERS, Some("lan.shop.com"));
         searching.heard("shop.com", "ns.shop.com", JUST_NOW);
-        assert_eq!(searching.find("nas.lan.shop.com", &[], NameServersWanted::Names).await, "");
+        assert_eq!(searching.find("nas.lan.shop.com", &[], NameServersWanted::Names).await, "unheard");
         assert_eq!(searching.asked(), "nas.lan.shop.com NS, lan.shop.com NS");
     }
 
@@ -408,7 +449,7 @@ mod tests {
         let begun = Instant::now();
         for _ in 0..2 {
             let found = searching.find("silent.com", &[], NameServersWanted::Addresses).await;
-            assert_eq!(found, "silent.com ns.silent.com []; ");
+            assert_eq!(found, "silent.com ns.silent.com []; unheard");
         }
         assert!(begun.elapsed() < WITHIN * 2);
         // Nothing at all, where the answer itself took too long.
@@ -416,7 +457,32 @@ mod tests {
         let searching = Searching::new(&["www.slow.com NS nobody"], None);
         let search = Search::new(searching.world.clone(), searching.cuts.clone(), begun);
         let link = Link { rcode: Rcode::NOERROR, answer: vec![], authority: vec![], server: None };
-        let found = search.find(&name("www.slow.com"), RrType::A, &link, NameServersWanted::Names).await;
-        assert!(found.is_empty() && begun.elapsed() < NOT_AFTER + WITHIN);
+        let (found, unheard) = search.find(&name("www.slow.com"), RrType::A, &link, NameServersWanted::Names).await;
+        assert!(found.is_empty() && unheard && begun.elapsed() < NOT_AFTER + WITHIN);
+    }
+
+    /// Once nobody answered for one name of a zone, nobody is asked for another meanwhile.
+    #[tokio::test]
+    async fn silence_is_waited_for_once_in_a_zone() {
+        const SILENT: &[&str] = &["a.dead.com NS nobody", "b.dead.com NS nobody", "www.shop.com NS SOA shop.com"];
+        for (forwarded, asked) in [(None, "a.dead.com NS, dead.com NS"), (Some("dead.com"), "a.dead.com NS")] {
+            let searching = Searching::new(SILENT, forwarded);
+            searching.heard("com", "a.gtld.net", JUST_NOW);
+            let begun = Instant::now();
+            for name in ["a.dead.com", "b.dead.com", "x.y.dead.com"] {
+                let found = searching.find(name, &[], NameServersWanted::Names).await;
+                assert!(found.ends_with("unheard"), "{name}: {found}");
+            }
+            assert!(begun.elapsed() < WITHIN * 2);
+            let told = searching.asked();
+            assert!(told.starts_with(asked) && !told.contains("b.dead.com") && !told.contains("x.y"), "{told}");
+        }
+        // Others of the zone above are asked for.
+        let searching = Searching::new(SILENT, None);
+        searching.heard("com", "a.gtld.net", JUST_NOW);
+        searching.find("a.dead.com", &[], NameServersWanted::Names).await;
+        searching.asked();
+        searching.find("www.shop.com", &[], NameServersWanted::Names).await;
+        assert!(searching.asked().starts_with("www.shop.com NS"));
     }
 }

@@ -125,6 +125,8 @@ impl Resolver {
         self.forget_after_sleep();
         let begun = Instant::now();
         let current = self.current.load_full();
+        // Whoever is asked for everything tells of nobody's name servers.
+        let name_servers = if current.tells_name_servers() { wanted.name_servers } else { NameServersWanted::No };
         let chased = match wanted.afresh {
             false => chase(&*current.routes, &name, rr_type, true).await,
             true => chase(&Afresh::new(&*current.routes), &name, rr_type, true).await,
@@ -134,7 +136,7 @@ impl Resolver {
             // How far it came matters: an alias on the way may be blocked, whether or not its target can be reached.
             Err(Stopped { ede, answer }) => {
                 let link = Link { rcode: Rcode::SERVFAIL, answer, authority: Vec::new(), server: None };
-                let delegations = match wanted.name_servers {
+                let delegations = match name_servers {
                     NameServersWanted::No => Vec::new(),
                     _ => known(&current.cuts, &name, rr_type, &link),
                 };
@@ -142,9 +144,9 @@ impl Resolver {
             }
         };
         let search = Search::new(current.routes.clone(), current.cuts.clone(), begun);
-        let (judged, delegations) = tokio::join!(
+        let (judged, (delegations, unheard)) = tokio::join!(
             self.judge(&current, &name, rr_type, &link, wanted),
-            search.find(&name, rr_type, &link, wanted.name_servers)
+            search.find(&name, rr_type, &link, name_servers)
         );
         let (security, ede) = match judged {
             Ok(judged) => judged,
@@ -152,7 +154,7 @@ impl Resolver {
             Err(KeysNotHad(ede)) => return Resolution { delegations, ..Resolution::failed(ede) },
         };
         let Link { rcode, answer, authority, server } = link;
-        Resolution { rcode, answer, authority, security, ede, delegations, server }
+        Resolution { rcode, answer, authority, security, ede, delegations, unheard, server }
     }
 
     async fn judge(
@@ -213,6 +215,11 @@ impl Current {
         let numbers = routes.forwarders.iter().map(|forwarder| setup.upstreams.forward(&forwarder.zone)).collect();
         Ok(Self { setup, routes, cuts, validator, numbers })
     }
+
+    /// Unless every name is forwarded.
+    fn tells_name_servers(&self) -> bool {
+        self.routes.forwarder(&Name::ROOT).is_none()
+    }
 }
 
 impl Resolve for Resolver {
@@ -223,6 +230,14 @@ impl Resolve for Resolver {
     /// Not before the clock is set: then answers are validated.
     fn answers_last(&self) -> bool {
         !self.clock_is_wrong()
+    }
+
+    fn tells_name_servers(&self) -> bool {
+        self.current.load().tells_name_servers()
+    }
+
+    fn heard(&self) -> u64 {
+        self.current.load().setup.counters.answered.load(Relaxed)
     }
 
     fn upstream(&self, name: &Name) -> u8 {

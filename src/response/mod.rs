@@ -292,6 +292,7 @@ mod tests {
             security: Security::Secure,
             ede: Some(ExtendedError::new(3, "text")),
             delegations: vec![],
+            unheard: false,
             server: None,
         };
         let mut out = Vec::new();

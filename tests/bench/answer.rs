@@ -208,6 +208,7 @@ fn resolution(name: &Name) -> Resolution {
         security: Security::Insecure,
         ede: None,
         delegations: vec![],
+        unheard: false,
         server: None,
     }
 }

@@ -124,7 +124,9 @@ impl Resolve for Found {
             Record { owner: name, rr_type, class: cleandns::dns::Class::IN, ttl: 3600, data: vec![192, 0, 2, 1] };
         let (rcode, security) = (Rcode::NOERROR, Security::Insecure);
         let (answer, authority, delegations) = (vec![record], vec![], vec![]);
-        Box::pin(async move { Resolution { rcode, answer, authority, security, ede: None, delegations, server: None } })
+        Box::pin(async move {
+            Resolution { rcode, answer, authority, security, ede: None, delegations, unheard: false, server: None }
+        })
     }
 }
 

@@ -167,6 +167,7 @@ fn entry(name: &str, extra: usize) -> Arc<Entry> {
         security: Security::Insecure,
         ede: None,
         delegations: vec![],
+        unheard: false,
         server: None,
     };
     Arc::new(Entry::new(&question, (false, false), NameServersWanted::No, &resolution, 0))
@@ -230,6 +231,7 @@ fn a_denied_name_is_denied_for_all_types() {
             security: Security::Insecure,
             ede: None,
             delegations: vec![],
+            unheard: false,
             server: None,
         };
         let question = Question { name, rr_type, class: Class::IN };

@@ -321,6 +321,7 @@ impl Resolve for Reverses {
             security: Security::Insecure,
             ede: None,
             delegations: Vec::new(),
+            unheard: false,
             server: None,
         };
         match name.labels().next() {

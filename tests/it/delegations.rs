@@ -261,21 +261,32 @@ async fn forwarder() -> (SocketAddr, Arc<AtomicU64>) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn forwarders_are_asked_if_somebody_wants_to_know() {
     let internet = Internet::start().await;
-    for zone in ["corp.example", "."] {
-        let (address, asked) = forwarder().await;
-        let toml =
-            forward(zone, &[format!("udp://{address}")]) + &forward("host.example", &[format!("udp://{address}")]);
-        let resolving = Resolving::new(&internet, &[], &toml);
-        assert_eq!(resolving.zones("www.corp.example", No).await, "");
-        assert_eq!(asked.load(Relaxed), 1, "one question for an answer");
-        let expected = "corp.example ns.host.example=203.0.113.53";
-        assert_eq!(resolving.zones("www.corp.example", Addresses).await, expected);
-        // www's name servers, corp.example's, two kinds of address
-        assert_eq!(asked.load(Relaxed), 5);
-        assert_eq!(resolving.zones("www.corp.example", Addresses).await, expected);
-        assert_eq!(asked.load(Relaxed), 5, "then it is known");
-        assert_eq!(resolving.zones("a.b.sub.corp.example", Names).await, "sub.corp.example ns.sub.corp.example=");
+    let (address, asked) = forwarder().await;
+    let zones = ["corp.example", "host.example"];
+    let toml: String = zones.map(|zone| forward(zone, &[format!("udp://{address}")])).concat();
+    let resolving = Resolving::new(&internet, &[], &toml);
+    assert_eq!(resolving.zones("www.corp.example", No).await, "");
+    assert_eq!(asked.load(Relaxed), 1, "one question for an answer");
+    let expected = "corp.example ns.host.example=203.0.113.53";
+    assert_eq!(resolving.zones("www.corp.example", Addresses).await, expected);
+    // www's name servers, corp.example's, two kinds of address
+    assert_eq!(asked.load(Relaxed), 5);
+    assert_eq!(resolving.zones("www.corp.example", Addresses).await, expected);
+    assert_eq!(asked.load(Relaxed), 5, "then it is known");
+    assert_eq!(resolving.zones("a.b.sub.corp.example", Names).await, "sub.corp.example ns.sub.corp.example=");
+}
+
+/// Where every name is forwarded, rules on name servers rest: nobody is asked for what they would look at.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_forwarder_of_every_name_is_not_asked() {
+    let internet = Internet::start().await;
+    let (address, asked) = forwarder().await;
+    let toml: String = [".", "host.example"].map(|zone| forward(zone, &[format!("udp://{address}")])).concat();
+    let resolving = Resolving::new(&internet, &[], &toml);
+    for name in ["www.corp.example", "ns.host.example"] {
+        assert_eq!(resolving.zones(name, Addresses).await, "");
     }
+    assert_eq!(asked.load(Relaxed), 2, "one question for an answer");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

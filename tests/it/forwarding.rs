@@ -2,7 +2,7 @@
 //! it is not there.
 
 use crate::{
-    harness::{Answer, Ask, Server, eventually, folder, start, start_near},
+    harness::{Answer, Ask, Server, eventually, folder, start, start_near, write_list},
     internet::{Internet, answer_to, scripted},
     recursion::{AT_ONCE, BOGUS, PROMISE, outcome, wrong_answers},
 };
@@ -224,6 +224,35 @@ async fn everything_goes_to_a_forwarder_for_the_root() {
     // A special-use name stays here: the root doesn't count as its zone.
     assert_eq!(server.ask("x.invalid", RrType::A).await.rcode, Rcode::NXDOMAIN);
     assert_eq!(asked.of("x.invalid. A"), 0);
+}
+
+/// Where every name is forwarded, a rule on name servers rests: nothing is asked for it, nor does a kept answer wait.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rule_on_name_servers_costs_nothing_where_every_name_is_forwarded() {
+    let (address, asked) = forwarder().await;
+    let folder = folder();
+    let list = folder.path().join("mine.list");
+    write_list(&list, &["elsewhere.example"]);
+    let toml = forward(".", &[address.to_string()])
+        + "validate = false\n[[program]]\nname = \"mine\"\nlists = [{ path = \"mine.list\" }]\n";
+    let server = start_near(folder, None, &[address], &toml).await;
+    assert_eq!(server.ask("host.corp.example", RrType::A).await.rcode, Rcode::NOERROR);
+    let before = server.epoch();
+    write_list(&list, &["ns:ns.elsewhere.example", "ns:192.0.2.0/24"]);
+    server.running.reload();
+    eventually("the reload", || async { server.epoch() > before }).await;
+    for name in ["host.corp.example", "corp.example", "corp.example"] {
+        assert_eq!(server.ask(name, RrType::A).await.rcode, Rcode::NOERROR);
+    }
+    for (key, times) in [("host.corp.example. A", 1), ("corp.example. A", 1)] {
+        assert_eq!(asked.of(key), times, "{key}");
+    }
+    for zone in ["host.corp.example.", "corp.example.", "example."] {
+        assert_eq!(asked.of(&format!("{zone} NS")), 0, "{zone}");
+    }
+    let label = ["state=\"hit\""];
+    let hits = || server.metric("cleandns_cache_lookups_total", &label);
+    eventually("two of kept answers", || async { hits().await == 2.0 }).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -335,6 +335,56 @@ async fn pipelined_queries_are_answered_as_they_become_ready() {
     assert_eq!(order, (0..20).collect::<Vec<u16>>());
 }
 
+/// What is kept or blocked waits for nothing that is looked for on the same connection, however much that is: what is too
+/// much is refused, and the newest of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn misses_hold_up_nothing_behind_them() {
+    /// As `listener::outlet` bounds what is looked for.
+    const LOOKED_FOR_MAX: u16 = 256;
+    const MISSES: u16 = LOOKED_FOR_MAX + 20;
+    let internet = Internet::start().await;
+    let server = start(folder(), Some(&internet), "").await;
+    server.ask("www.signed.org", RrType::A).await;
+    internet.set_silent(true);
+    let mut all = Vec::new();
+    for id in 0..MISSES + 2 {
+        let name = match id {
+            MISSES => "www.signed.org".to_owned(),
+            id if id > MISSES => "www.tiktok.com".to_owned(),
+            id => format!("n{id}.signed.org"),
+        };
+        let mut query = Ask::new(&name, RrType::A).packet();
+        query[..2].copy_from_slice(&id.to_be_bytes());
+        all.extend(framed(&query));
+    }
+    let mut stream = TcpStream::connect(server.dns()).await.unwrap();
+    let begun = Instant::now();
+    stream.write_all(&all).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let (mut order, mut refused) = (Vec::new(), Vec::new());
+    while let Some(octets) = read_framed(&mut stream).await {
+        let id = u16::from_be_bytes([octets[0], octets[1]]);
+        let answer = Answer::read(octets);
+        let expected = match id {
+            MISSES => Rcode::NOERROR,
+            id if id > MISSES => Rcode::NXDOMAIN,
+            _ => Rcode::SERVFAIL,
+        };
+        assert_eq!(answer.rcode, expected, "{id}");
+        if answer.ede.is_some_and(|ede| ede.text.contains("too many questions of this connection")) {
+            refused.push(id);
+        }
+        order.push(id);
+    }
+    assert!(begun.elapsed() < PROMISE + Duration::from_secs(2), "{:?}", begun.elapsed());
+    // By then none had been given up that was looked for.
+    let early: Vec<u16> = order.iter().copied().take_while(|id| *id <= MISSES).collect();
+    assert_eq!(early, (LOOKED_FOR_MAX..=MISSES).collect::<Vec<_>>());
+    assert_eq!(refused, (LOOKED_FOR_MAX..MISSES).collect::<Vec<_>>());
+    order.sort_unstable();
+    assert_eq!(order, (0..MISSES + 2).collect::<Vec<_>>());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bad_lengths_end_their_connection_and_no_other() {
     let server = start(folder(), None, "").await;
@@ -406,6 +456,7 @@ async fn who_reads_late_gets_every_answer() {
     const QUESTIONS: usize = 300;
     let internet = Internet::start().await;
     let server = start(folder(), Some(&internet), "").await;
+    server.ask_with(&Ask { tcp: true, ..Ask::new("big.signed.org", RrType::TXT) }).await;
     let packets: Vec<u8> = (0..QUESTIONS)
         .flat_map(|number| {
             // Some must be looked for, most are kept.

@@ -1,7 +1,9 @@
 //! A new process beside the old: no query is lost while one leaves and the other stays.
 
 use crate::{
-    harness::{Ask, Server, eventually, folder, free_address, over_tcp, over_udp, start, take_over, try_take_over},
+    harness::{
+        Ask, Server, eventually, folder, framed, free_address, over_tcp, over_udp, start, take_over, try_take_over,
+    },
     internet::Internet,
 };
 use cleandns::{app::AppError, dns::RrType};
@@ -14,6 +16,7 @@ use std::{
         atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
     thread,
+    time::{Duration, Instant},
 };
 use tempfile::TempDir;
 use tokio::{
@@ -65,6 +68,43 @@ async fn a_new_process_takes_over_without_a_lost_query() {
         lost += client.await.unwrap();
     }
     assert_eq!(lost, 0, "of {}", asked.load(Relaxed));
+}
+
+/// A connection that is busy when its server leaves gets all its answers if its client pauses meanwhile; else it ends in
+/// order, with answers to all that was read.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_busy_connection_loses_nothing_if_it_pauses_while_its_server_leaves() {
+    /// Questions under way at any time.
+    const OPEN: usize = 20;
+    let query = framed(&Ask::new("www.tiktok.com", RrType::A).packet());
+    for (busy, most_lost) in [(Duration::from_millis(400), 0), (Duration::from_secs(20), OPEN)] {
+        let server = start(folder(), None, "").await;
+        let mut stream = TcpStream::connect(server.dns()).await.unwrap();
+        stream.write_all(&query.repeat(OPEN)).await.unwrap();
+        let Server { running, folder: _kept, .. } = server;
+        let mut stopping = running.health.stopping.clone();
+        let stopped = tokio::spawn(running.stop());
+        stopping.wait_for(|&stopping| stopping).await.unwrap();
+        let (begun, mut open) = (Instant::now(), OPEN);
+        let end = loop {
+            match stream.read_u16().await {
+                Ok(length) => {
+                    stream.read_exact(&mut vec![0; usize::from(length)]).await.unwrap();
+                    open -= 1;
+                }
+                Err(error) => break error,
+            }
+            if begun.elapsed() < busy {
+                stream.write_all(&query).await.unwrap();
+                open += 1;
+            }
+        };
+        assert_eq!(end.kind(), std::io::ErrorKind::UnexpectedEof, "{end}, {open} open");
+        assert!(open <= most_lost, "{open} lost of a client that was busy for {busy:?}");
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+        drop(stream);
+        stopped.await.unwrap();
+    }
 }
 
 /// A socket that others of the same user may have the address of, too.

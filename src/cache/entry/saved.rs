@@ -67,6 +67,7 @@ impl Entry {
             cd: forms & CD != 0,
             security,
             // Zones and their servers change places: they are asked for again by who wants to know.
+            name_servers_wanted: NameServersWanted::No,
             name_servers: NameServersWanted::No,
             rr_type: RrType(short(2)),
             rcode: Rcode(short(4)),

@@ -33,7 +33,7 @@ impl Finder {
         let Some(runtime) = &self.runtime else { return };
         let Ok(place) = self.refreshes.clone().try_acquire_owned() else { return };
         let key = entry.key();
-        let (dnssec_ok, cd, name_servers) = (key.dnssec_ok, key.cd, entry.name_servers());
+        let (dnssec_ok, cd, name_servers) = (key.dnssec_ok, key.cd, entry.name_servers_wanted());
         let sought = Sought { name: entry.name(), rr_type: entry.rr_type(), dnssec_ok, cd, name_servers };
         let finder = self.clone();
         runtime.spawn(async move {

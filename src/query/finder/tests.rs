@@ -63,6 +63,7 @@ fn answer(name: Name, rr_type: RrType) -> Resolution {
         security: Security::Insecure,
         ede: None,
         delegations: Vec::new(),
+        unheard: false,
         server: None,
     }
 }

@@ -188,10 +188,11 @@ fn lives_are_clamped() {
 fn it_is_remembered_where_no_zone_begins() {
     let mut world = World::new();
     let www = name("www.example.com");
-    for (answered, seconds) in [(true, 60), (false, 10)] {
+    for (answered, seconds, expected) in [(true, 60, Cut::None), (false, 10, Cut::Silent)] {
         assert_eq!(world.cut("www.example.com"), Cut::Unknown);
         world.cuts.note_no_cut(&www, answered, world.now);
-        assert_eq!(world.cut("www.example.com"), Cut::None);
+        assert_eq!(world.cut("www.example.com"), expected);
+        assert_eq!(world.cuts.is_silent(&www, world.now), !answered);
         world.later(seconds);
     }
     // A zone that is there no more is forgotten if that was the answer, and kept if there was none.

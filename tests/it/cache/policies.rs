@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::harness::{config_text, start_following};
+use std::time::Instant;
 
 /// A program `mine` with its list, and what else is given.
 fn program(more: &str) -> String {
@@ -107,6 +108,56 @@ async fn a_rule_on_name_servers_takes_nothing_away_while_nobody_answers() {
     internet.set_silent(false);
     finder.let_pass(31);
     eventually("the rule holds", || async { ask().await.ede_code() == 15 }).await;
+}
+
+/// Has a rule on a name server come in force in place of another, and the resolver forget what it heard of zones.
+async fn rule_on(server: &Server, name_server: &str) {
+    let epoch = || server.running.published.policy.load().as_ref().unwrap().epoch();
+    let before = epoch();
+    write_list(&server.path("mine.list"), &[&format!("ns:{name_server}")]);
+    server.running.reload();
+    eventually("the reload", || async { epoch() > before }).await;
+    server.running.health.resolver.forget();
+}
+
+/// While nobody answers, a rule that comes in force has kept answers wait once, not each.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rule_on_name_servers_slows_no_kept_answers() {
+    let internet = Internet::start().await;
+    let folder = folder();
+    write_list(&folder.path().join("mine.list"), &["elsewhere.example"]);
+    let server = start(folder, Some(&internet), &program("")).await;
+    let names = ["www.plain.test", "www.example.com", "www.signed.org", "www.child.signed.org", "nx.com", "nx.org"];
+    for name in names {
+        server.ask(name, RrType::A).await;
+    }
+    internet.set_silent(true);
+    rule_on(&server, "ns1.plain.test").await;
+    let begun = Instant::now();
+    for name in names {
+        assert_ne!(server.ask(name, RrType::A).await.rcode, Rcode::SERVFAIL, "{name}");
+    }
+    // 300 milliseconds for the first, next to nothing for the others.
+    assert!(begun.elapsed() < Duration::from_millis(800), "{:?}", begun.elapsed());
+    internet.set_silent(false);
+    server.running.pipeline.finder().let_pass(31);
+    eventually("the rule holds", || async { server.ask(names[0], RrType::A).await.ede_code() == 15 }).await;
+}
+
+/// While others answer, what a rule that comes in force looks at is looked for before a kept answer is given.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rule_on_name_servers_holds_for_kept_answers() {
+    let internet = Internet::start().await;
+    let folder = folder();
+    write_list(&folder.path().join("mine.list"), &["elsewhere.example"]);
+    let server = start(folder, Some(&internet), &program("")).await;
+    server.ask("www.plain.test", RrType::A).await;
+    rule_on(&server, "ns1.plain.test").await;
+    let begun = Instant::now();
+    let answer = server.ask("www.plain.test", RrType::A).await;
+    // A machine that is so busy answers late, like a server far away.
+    assert!(answer.ede_code() == 15 || begun.elapsed() > Duration::from_millis(250), "{:?}", begun.elapsed());
+    eventually("the rule holds", || async { server.ask("www.plain.test", RrType::A).await.ede_code() == 15 }).await;
 }
 
 /// Who reads in the log what answers led to reads it of kept ones too, though no rule looks at that.
