@@ -21,8 +21,10 @@ use hickory_resolver::{
 };
 use std::{sync::Arc, time::Duration};
 
-/// How long one server is waited for; two are asked at a time, so that a dead one costs nothing.
-const SERVER_TIMEOUT: Duration = Duration::from_millis(2500);
+/// How long one server is waited for, where `Wire` isn't done with it before.
+const SERVER_TIMEOUT: Duration = Duration::from_secs(4);
+/// So many servers are asked at a time, so that a dead one costs nothing.
+const ASKED_AT_A_TIME: usize = 2;
 /// Largest UDP answer asked for (DNS flag day 2020).
 const UDP_PAYLOAD_BYTES: u16 = 1232;
 /// Octets that a cached response of hickory's takes, as in `recursor`.
@@ -38,7 +40,8 @@ pub struct Forwarder {
 }
 
 impl Forwarder {
-    pub fn new(forward: &Forward, cache_bytes: u64, wire: Observed) -> Result<Self, NetError> {
+    /// `wire`: makes connections, with more patience if it is told that nobody else is left to be asked.
+    pub fn new(forward: &Forward, cache_bytes: u64, wire: impl FnOnce(bool) -> Observed) -> Result<Self, NetError> {
         let servers = forward.servers.iter().map(|server| {
             let connection = |mut connection: ConnectionConfig| {
                 connection.port = server.address.port();
@@ -53,6 +56,8 @@ impl Forwarder {
         });
         let mut options = ResolverOpts::default();
         options.timeout = SERVER_TIMEOUT;
+        options.num_concurrent_reqs = ASKED_AT_A_TIME;
+        let wire = wire(forward.servers.len() <= ASKED_AT_A_TIME);
         let context = Arc::new(PoolContext::new(options, TlsConfig::new()?));
         let entries = (cache_bytes / CACHED_RESPONSE_BYTES).max(1);
         Ok(Self {

@@ -196,7 +196,11 @@ impl Current {
         let mut forwarders = Vec::new();
         for forward in &setup.config.forwards {
             let share = setup.cache_bytes / (setup.config.forwards.len() as u64 + 1);
-            forwarders.push(Forwarder::new(forward, share, Observed::new(wire.clone(), None, setup.watch.clone()))?);
+            let wire = |is_last: bool| {
+                let wire = wire.clone();
+                Observed::new(if is_last { wire.patient() } else { wire }, None, setup.watch.clone())
+            };
+            forwarders.push(Forwarder::new(forward, share, wire)?);
         }
         forwarders.sort_by_key(|forwarder: &Forwarder| deepest_first(&forwarder.zone));
         let cuts = SharedCuts::new(ZoneCuts::new(&setup.hints.0, setup.cache_bytes));

@@ -43,11 +43,17 @@ pub struct Wire {
     ipv4: bool,
     ipv6: bool,
     counters: Arc<UpstreamCounters>,
+    patience: Duration,
 }
 
 impl Wire {
     pub fn new(ipv4: bool, ipv6: bool, map: Option<Arc<PortMap>>, counters: Arc<UpstreamCounters>) -> Self {
-        Self { inner: TokioRuntimeProvider::new(), map, ipv4, ipv6, counters }
+        Self { inner: TokioRuntimeProvider::new(), map, ipv4, ipv6, counters, patience: PATIENCE }
+    }
+
+    /// The same, for servers that all are asked at once, so that nobody else could be turned to meanwhile.
+    pub fn patient(self) -> Self {
+        Self { patience: PATIENCE_WITH_THE_LAST, ..self }
     }
 
     fn real(&self, server: SocketAddr) -> io::Result<SocketAddr> {
@@ -69,6 +75,9 @@ impl Wire {
 /// time by a socket of its own, and would give it five seconds before it turns to the next; by then the client is gone.
 /// The first socket's error ends all three.
 const PATIENCE: Duration = Duration::from_millis(1200);
+/// The same where nobody else is left to be asked: a forwarder that resolves by itself may take as long as that, above all
+/// when its own cache is cold. Most stub resolvers wait for five seconds.
+const PATIENCE_WITH_THE_LAST: Duration = Duration::from_millis(2400);
 
 /// When a socket's error is first looked for; later looks follow at three times the distance each.
 const ERROR_LOOK_FIRST: Duration = Duration::from_millis(3);
@@ -98,10 +107,10 @@ struct Waiting {
 }
 
 impl Waiting {
-    fn begin() -> Self {
+    fn begin(patience: Duration) -> Self {
         let now = Instant::now();
         let sleep = Box::pin(tokio::time::sleep_until(now + ERROR_LOOK_FIRST));
-        Self { sleep, look_after: ERROR_LOOK_FIRST, ends: now + PATIENCE }
+        Self { sleep, look_after: ERROR_LOOK_FIRST, ends: now + patience }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>, socket: &UdpSocket) -> Poll<io::Error> {
@@ -194,12 +203,12 @@ impl RuntimeProvider for Wire {
     ) -> Pin<Box<dyn Send + Future<Output = io::Result<ConnectedUdp>>>> {
         // hickory opens a socket for each question, so this counts those that got no further, too.
         self.counters.asked.fetch_add(1, Relaxed);
-        let (real, counters) = (self.real(server), self.counters.clone());
+        let (real, counters, patience) = (self.real(server), self.counters.clone(), self.patience);
         Box::pin(async move {
             let real = real?;
             let socket = UdpSocket::bind(local).await?;
             socket.connect(real).await?;
-            let waiting = Mutex::new(Waiting::begin());
+            let waiting = Mutex::new(Waiting::begin(patience));
             let question_id = AtomicU32::new(u32::MAX);
             Ok(ConnectedUdp { socket, known_as: server, counters, question_id, waiting })
         })

@@ -3,7 +3,7 @@
 
 use crate::{
     harness::{Answer, Ask, Server, eventually, folder, start, start_near, write_list},
-    internet::{Internet, answer_to, scripted},
+    internet::{Internet, answer_to, scripted, scripted_late},
     recursion::{AT_ONCE, BOGUS, PROMISE, outcome, wrong_answers},
 };
 use cleandns::dns::{Rcode, RrType};
@@ -325,6 +325,19 @@ async fn a_forwarder_that_is_not_there_fails_at_once_or_in_time() {
         }
     }
     asking.join_all().await;
+}
+
+/// One that resolves by itself, with a cold cache, may take as long as that: nobody else could be asked meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_forwarder_is_waited_for_where_there_is_no_other() {
+    let (slow, _) = scripted_late(Duration::from_millis(1800), script).await;
+    for others in [&[][..], &[DEAD]] {
+        let servers: Vec<String> = others.iter().map(|&it| it.to_owned()).chain([format!("udp://{slow}")]).collect();
+        let internet = Internet::start().await;
+        let server = start_near(folder(), Some(&internet), &[slow], &forward("corp.example", &servers)).await;
+        let answer = server.ask("host.corp.example", RrType::A).await;
+        assert_eq!(answer.rcode, Rcode::NOERROR, "{servers:?}: {:?}", answer.ede);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -164,6 +164,14 @@ impl Internet {
 pub async fn scripted(
     answers: impl Fn(&Message) -> Option<Message> + Send + Sync + 'static,
 ) -> (SocketAddr, JoinHandle<()>) {
+    scripted_late(Duration::ZERO, answers).await
+}
+
+/// The same, so much later.
+pub async fn scripted_late(
+    delay: Duration,
+    answers: impl Fn(&Message) -> Option<Message> + Send + Sync + 'static,
+) -> (SocketAddr, JoinHandle<()>) {
     let sockets = Sockets::bind().await;
     let address = sockets.address();
     let react = move |question: &Message| {
@@ -174,7 +182,7 @@ pub async fn scripted(
             }
             answer
         });
-        Reaction { answer, delay: Duration::ZERO }
+        Reaction { answer, delay }
     };
     (address, tokio::spawn(sockets.serve(Arc::new(react))))
 }
