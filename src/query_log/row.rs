@@ -2,7 +2,7 @@
 
 use crate::{
     config::DEFAULT_GROUP,
-    dns::{Rcode, RrType, Transport},
+    dns::{ExtendedError, Rcode, RrType, Transport},
     policy::{Outcome, Trigger, Verdict},
     query::CacheUse,
     resolve::Security,
@@ -63,6 +63,11 @@ pub mod kind {
 }
 
 impl Row {
+    /// The access list refused it (RFC 8914 §4.19), so no list was asked about it.
+    pub fn is_refused(&self) -> bool {
+        self.ede == Some(ExtendedError::PROHIBITED)
+    }
+
     /// Its bits of `kind`.
     pub fn kind(&self) -> u8 {
         let set = |is_set: bool, bit: u8| if is_set { bit } else { 0 };

@@ -229,6 +229,23 @@ until = "2020-01-31"
     server.running.stop().await;
 }
 
+/// It is no answer, though no list said anything against it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_may_not_ask_is_told_as_refused() {
+    let server = serve("[access]\nallow = [\"127.0.0.1\"]\n").await;
+    server.ask_from("127.0.0.9", &Ask::new("a.blocked.example", RrType::A)).await;
+    eventually("it to be recorded", || async { server.get("/log/1").await.0 == 200 }).await;
+    let (_, page) = server.get("/log/1").await;
+    for part in [">refused</span>", "Refused: 127.0.0.9 is outside [access] allow, so no list was asked."] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    let (_, page) = server.get("/log").await;
+    assert!(page.contains("refused</span>") && !page.contains("passed</span>"), "{page}");
+    let (_, page) = server.get("/explain?name=a.blocked.example&client=127.0.0.9").await;
+    assert!(page.contains("Refused") && !page.contains("Blocked"), "{page}");
+    server.running.stop().await;
+}
+
 /// Where privacy keeps no address the group of then stands for who asked, and that is said.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_row_without_its_client_is_judged_for_its_group() {

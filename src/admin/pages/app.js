@@ -148,7 +148,7 @@
     const rowOf = (told) => {
       const row = blank.cloneNode(true);
       const [time, name, verdict, by, client, answer] = row.cells;
-      const [letter, word] = FATES[told.fate] ?? ["p", told.fate];
+      const [letter, word] = told.ede === 18 ? ["p", "refused"] : FATES[told.fate] ?? ["p", told.fate];
       time.firstElementChild.dateTime = told.time;
       const link = name.querySelector("a");
       link.textContent = told.name || "(not understood)";

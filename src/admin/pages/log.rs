@@ -64,7 +64,8 @@ struct Line {
     client: String,
     /// What that is called; empty if it isn't known.
     called: String,
-    fate: Fate,
+    /// What became of it: a letter and a word.
+    fate: (&'static str, &'static str),
     /// Who said it, `program/service`, and how many others said something.
     said: Option<(String, usize)>,
     answer: String,
@@ -80,7 +81,7 @@ impl Line {
             id,
             time: Moment(row.time),
             rr_type: if row.name.is_empty() { String::new() } else { row.rr_type.to_string() },
-            fate: row.verdicts.fate(),
+            fate: fate(&row),
             said: said(&row.verdicts),
             is_fine: row.rcode == Rcode::NOERROR && !row.dropped,
             answer,

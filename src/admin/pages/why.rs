@@ -89,6 +89,9 @@ impl Page {
             (Fate::Passed, Some(owner)) => {
                 format!("Nothing would block it; your exception at {} is for it too.", owner.place)
             }
+            (Fate::Passed, None) if self.row().is_refused() => {
+                format!("Refused: {} is outside [access] allow, so no list was asked.", self.row().client)
+            }
             (Fate::Passed, None) => match who(Outcome::Except).as_str() {
                 "" => "No list says anything of it.".to_owned(),
                 who => format!("Nothing would block it; an exception of {who} is for it."),

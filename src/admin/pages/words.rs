@@ -5,7 +5,7 @@ pub use super::super::address::encoded;
 use crate::{
     admin::view::weighed::Weighed,
     policy::Trigger,
-    query_log::{Fate, shown_micros},
+    query_log::{Fate, Row, shown_micros},
     report::{self, Moment, span},
 };
 use std::borrow::Borrow;
@@ -79,8 +79,9 @@ pub fn ms(micros: impl Borrow<u32>) -> String {
 }
 
 /// The letter of what became of a query, for its colour and shape, and its word.
-pub fn fate(fate: impl Borrow<Fate>) -> (&'static str, &'static str) {
-    match fate.borrow() {
+pub fn fate(row: &Row) -> (&'static str, &'static str) {
+    match row.verdicts.fate() {
+        _ if row.is_refused() => ("p", "refused"),
         Fate::Blocked => ("b", "blocked"),
         Fate::WouldBlock => ("w", "would be"),
         Fate::Excepted => ("e", "excepted"),
