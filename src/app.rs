@@ -91,7 +91,8 @@ pub async fn start(config: Config, mut outside: Outside) -> Result<Running, AppE
     };
     let hold = Arc::new(Hold::take(config.state_dir.as_deref(), &taken_over));
     hold.shared().iter().for_each(|told| tracing::warn!("{told}; give each a [state] dir of its own"));
-    let state_shared = hold.clone();
+    hold.unusable().iter().for_each(|told| tracing::warn!("{told}; nothing is kept that should outlive this process"));
+    let (state_shared, state_unusable) = (hold.clone(), hold.unusable());
     let (clock, chance, limits) = (outside.clock.clone(), outside.chance(), outside.fetch.clone());
     let (seed, start_mode, awake) = (outside.seed, outside.start, outside.awake.clone());
     let passed = std::mem::take(&mut outside.passed);
@@ -161,6 +162,7 @@ pub async fn start(config: Config, mut outside: Outside) -> Result<Running, AppE
         losing: told_of(&query_log, QueryLog::losing),
         file_gone: told_of(&query_log, QueryLog::file_gone),
         state_shared: Arc::new(move || state_shared.shared()),
+        state_unusable,
         clock,
         started,
         stopping: stopping.clone(),
@@ -181,7 +183,7 @@ pub async fn start(config: Config, mut outside: Outside) -> Result<Running, AppE
                 lists: lists.control(),
                 dns: dns.as_slice().into(),
                 settings: settings.clone(),
-                recorded: Recorded::new(settings.clone()),
+                recorded: Recorded::new(settings.clone(), health.losing.clone()),
                 minutes: Arc::default(),
                 tails,
                 names: admin::names(&pipeline, &settings),

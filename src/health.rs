@@ -146,6 +146,8 @@ pub struct Health {
     pub file_gone: Arc<dyn Fn() -> Vec<&'static str> + Send + Sync>,
     /// That another server keeps its state where this one does, in words.
     pub state_shared: Arc<dyn Fn() -> Option<String> + Send + Sync>,
+    /// That nothing can be kept there, in words.
+    pub state_unusable: Option<String>,
     /// What pages and API changed.
     pub overlay: Arc<OverlayFile>,
     /// Seconds since 1970 (UTC).
@@ -197,6 +199,13 @@ impl Health {
             Concern::new(Code::Overlay, why).meanwhile(self.overlay.in_its_place()).mended_by(
                 "Mend overlay.toml in the state folder, or delete it to undo all changes; it is read again by itself.",
             )
+        }));
+        reasons.extend(self.state_unusable.as_ref().map(|told| {
+            Concern::new(Code::State, told)
+                .meanwhile("changes, pauses, the query log and copies of lists aren't kept")
+                .mended_by(
+                    "Give the folder to the user whom this runs as, or set another [state] dir; then restart it.",
+                )
         }));
         reasons.extend((self.state_shared)().map(|told| {
             Concern::new(Code::State, told)

@@ -14,9 +14,15 @@ use std::{
 const FILE_NAME: &str = "running.lock";
 
 /// A server's hold of its state folder.
-pub(super) struct Hold(Option<Held>);
+pub(super) enum Hold {
+    /// There is none.
+    Nothing,
+    Ours(Held),
+    /// It can't be used; why.
+    Unusable(String),
+}
 
-struct Held {
+pub(super) struct Held {
     folder: PathBuf,
     file: File,
     is_ours: AtomicBool,
@@ -30,13 +36,17 @@ impl Hold {
     /// Takes hold of a folder, if nobody has it and it can be written to. Nobody else is kept from anything. `taken_over`:
     /// the addresses that are taken over, if any are, from whoever has them.
     pub(super) fn take(folder: Option<&Path>, taken_over: &[SocketAddr]) -> Self {
-        let Some(folder) = folder else { return Self(None) };
+        let Some(folder) = folder else { return Self::Nothing };
         let open = || -> io::Result<File> {
             create_dir_all(folder)?;
             File::options().create(true).append(true).open(folder.join(FILE_NAME))
         };
-        // That it can't be written to is told where it matters.
-        let Ok(file) = open() else { return Self(None) };
+        let file = match open() {
+            Ok(file) => file,
+            Err(error) => {
+                return Self::Unusable(format!("the state folder {} can't be written to: {error}", folder.display()));
+            }
+        };
         let others = Whereabouts::in_folder(folder).map(|told| told.dns).unwrap_or_default();
         // Who answers elsewhere is somebody else, who stays. Where that isn't known, it is taken for who leaves.
         let is_left = |own: &SocketAddr| others.is_empty() || others.iter().any(|other| collide(*own, *other));
@@ -50,18 +60,27 @@ impl Hold {
         };
         let held = Held { folder: folder.to_owned(), file, is_ours: AtomicBool::new(false), is_taken_over, other };
         held.try_again();
-        Self(Some(held))
+        Self::Ours(held)
     }
 
     /// That another server keeps its state there, in words.
     pub(super) fn shared(&self) -> Option<String> {
-        let held = self.0.as_ref().filter(|held| !held.try_again() && !held.is_taken_over)?;
+        let held = self.held().filter(|held| !held.try_again() && !held.is_taken_over)?;
         Some(format!("another server keeps its state in {} too{}", held.folder.display(), held.other))
+    }
+
+    /// That nothing can be kept there, in words.
+    pub(super) fn unusable(&self) -> Option<String> {
+        if let Self::Unusable(why) = self { Some(why.clone()) } else { None }
+    }
+
+    fn held(&self) -> Option<&Held> {
+        if let Self::Ours(held) = self { Some(held) } else { None }
     }
 
     /// Leaves it to the next.
     pub(super) fn let_go(&self) {
-        let ours = self.0.as_ref().filter(|held| held.is_ours.swap(false, Relaxed));
+        let ours = self.held().filter(|held| held.is_ours.swap(false, Relaxed));
         ours.into_iter().for_each(|held| drop(held.file.unlock()));
     }
 }
@@ -99,6 +118,10 @@ mod tests {
         // Who goes without a word leaves nothing behind either.
         drop(second);
         assert_eq!(take(false).shared(), None);
-        assert_eq!(Hold::take(None, &[]).shared(), None);
+        assert_eq!((Hold::take(None, &[]).shared(), Hold::take(None, &[]).unusable()), (None, None));
+        let hold = Hold::take(Some(Path::new("/dev/null/state")), &[]);
+        assert_eq!(hold.shared(), None);
+        let told = hold.unusable().unwrap();
+        assert!(told.starts_with("the state folder /dev/null/state can't be written to: "), "{told}");
     }
 }

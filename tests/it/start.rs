@@ -180,6 +180,14 @@ async fn without_a_usable_state_folder() {
         fs::write(folder.path().join(file), "not a folder").unwrap();
         let server = start(folder, None, &format!("[state]\ndir = \"{state}\"\n{PROGRAM}")).await;
         assert!(is_blocked(&server, "good.example").await && is_blocked(&server, "bad.example").await);
+        if state == "blocked/state" {
+            let said = reasons(&server, "the state folder").await;
+            assert!(said.iter().any(|said| said.contains("can't be written to")), "{said:?}");
+            // What can't be recorded isn't told as nothing.
+            eventually("it to be lost", || async { !reasons(&server, "sqlite loses queries").await.is_empty() }).await;
+            let (status, programs) = server.get("/programs").await;
+            assert!(status == 200 && !programs.contains("the last 24 hours"), "{programs}");
+        }
         write_list(&server.path("bad.list"), &["other.example"]);
         eventually("a reload all the same", || is_blocked(&server, "other.example")).await;
         server.running.stop().await;

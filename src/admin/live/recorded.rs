@@ -27,11 +27,15 @@ pub struct Recorded {
     settings: Arc<Settings>,
     looks: Arc<Semaphore>,
     reports: Reports,
+    /// The sinks that lose what comes to them.
+    losing: Losing,
 }
 
+pub type Losing = Arc<dyn Fn() -> Vec<&'static str> + Send + Sync>;
+
 impl Recorded {
-    pub fn new(settings: Arc<Settings>) -> Self {
-        Self { settings, looks: Arc::new(Semaphore::new(LOOKS_MAX)), reports: Reports::default() }
+    pub fn new(settings: Arc<Settings>, losing: Losing) -> Self {
+        Self { settings, looks: Arc::new(Semaphore::new(LOOKS_MAX)), reports: Reports::default(), losing }
     }
 
     fn database(&self) -> Option<PathBuf> {
@@ -46,7 +50,8 @@ impl Recorded {
     /// What was blocked most in the last so many hours. `None`: it is being counted.
     pub async fn tops(&self, hours: u32, within: Duration) -> Result<Option<Arc<Tops>>, Unread> {
         let wanted = Wanted { what: format!("tops {hours}"), fresh_for: TOPS_FRESH_FOR, within };
-        self.count(wanted, move |reader| tops(reader, hours)).await
+        let is_lost = !(self.losing)().is_empty();
+        self.count(wanted, move |reader| tops(reader, hours, is_lost)).await
     }
 
     /// What is counted over all that is recorded, if it wasn't counted just now; `what` tells it from other counts. `None`:
@@ -89,8 +94,8 @@ impl Recorded {
     }
 }
 
-/// Counts the last hours.
-fn tops(reader: Result<Reader, ReadError>, hours: u32) -> Result<Tops, ReadError> {
+/// Counts the last hours. `is_lost`: where there is no database, that isn't because nobody asked anything yet.
+fn tops(reader: Result<Reader, ReadError>, hours: u32, is_lost: bool) -> Result<Tops, ReadError> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as i64;
     let mut tally = Tally::new(Filter::default());
     let from = now - i64::from(hours) * 3_600_000_000;
@@ -98,7 +103,7 @@ fn tops(reader: Result<Reader, ReadError>, hours: u32) -> Result<Tops, ReadError
     match read {
         Ok(between) => Ok(tally.tops(between, now)),
         // Before the first query nothing is blocked.
-        Err(ReadError::None(_)) => Ok(tally.tops((from, now), now)),
+        Err(ReadError::None(_)) if !is_lost => Ok(tally.tops((from, now), now)),
         Err(error) => Err(error),
     }
 }
