@@ -243,6 +243,16 @@ impl ListPage {
     }
 }
 
+/// What a list's being pinned at a version is, on a button.
+fn choice(version: &VersionView) -> &'static str {
+    if version.in_force || version.newest { "Pin this one" } else { "Roll back to this" }
+}
+
+/// Rules held back, after they were named.
+fn them(held: &HeldView) -> &'static str {
+    if held.rules.count == 1 { "it" } else { "them" }
+}
+
 /// What a version is, in words.
 fn standing(version: &VersionView) -> Vec<&'static str> {
     let words = [
