@@ -466,6 +466,7 @@ async fn errors_of_the_api_are_problems() {
         ("POST /api/v1/pause", "Content-Length: 2\r\n", "{}", 422, "invalid"),
         ("POST /api/v1/pause", "Content-Length: 1\r\n", "{", 400, "bad_request"),
         ("POST /api/v1/pause", "Content-Length: 65537\r\n", "", 413, "too_large"),
+        ("GET /api/v1/changes?before=x", "", "", 400, "bad_request"),
         ("GET /api/v1/lists", "Host: evil.example\r\n", "", 421, "other_host"),
     ] {
         let host = if headers.contains("Host") { "" } else { "Host: localhost\r\nAccept: text/html\r\n" };
@@ -482,6 +483,10 @@ async fn errors_of_the_api_are_problems() {
     }
     let response = request(&server, "PUT /api/v1/lists", "Host: localhost\r\n", "").await;
     assert_eq!(response.header("allow"), "GET,HEAD");
+    // What can't be read is told in our words on pages too.
+    let page = get(&server, "/changes?before=x").await;
+    assert_eq!(page.status, 400);
+    assert!(text(&page.body).contains("before: write a whole number"), "{}", page.body);
     // Elsewhere browsers get a page, and others a line.
     let page = get(&server, "/nothing").await;
     assert_eq!((page.status, page.header("content-type")), (404, "text/html; charset=utf-8"));

@@ -2,6 +2,7 @@
 
 use super::super::{
     AdminState,
+    api::asked::Query,
     audit::Outcome,
     auth::Reader,
     view::changes::{Change, ChangesView, changes},
@@ -9,7 +10,7 @@ use super::super::{
 use super::{Shell, show};
 use askama::Template;
 use axum::{
-    extract::{Query, State},
+    extract::State,
     http::StatusCode,
     response::{IntoResponse, Response},
 };

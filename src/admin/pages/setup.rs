@@ -2,6 +2,7 @@
 
 use super::super::{
     AdminState,
+    api::asked::Query,
     auth::Reader,
     guard::AlsoAsks,
     serve::{Peer, Reached},
@@ -18,7 +19,7 @@ use crate::report::Moment;
 use askama::Template;
 use axum::{
     Extension,
-    extract::{Query, State},
+    extract::State,
     http::{HeaderMap, header},
     response::{IntoResponse, Response},
 };
