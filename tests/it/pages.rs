@@ -309,6 +309,18 @@ async fn a_question_is_explained() {
         far.contains("192.0.2.1 is refused: it is outside [access] allow. Were it admitted: This decides."),
         "{far}"
     );
+    // Pasted, as people have it.
+    for pasted in ["https%3A%2F%2Fx.blocked.example%2Fx", "x.blocked.example%3A443", "x.blocked.example%2F"] {
+        let told = explained(&format!("name={pasted}")).await;
+        assert!(told.contains("Blocked x.blocked.example is blocked by") && told.contains("The host of "), "{told}");
+    }
+    assert!(explained("name=b%C3%BCcher.example").await.contains("xn--bcher-kva.example passes"));
+    for (typed, told) in [
+        ("name=a.example&client=laptop.lan", "client: write an address, such as 192.168.1.7"),
+        ("name=a%20b", "there is a space in it"),
+    ] {
+        assert!(explained(typed).await.contains(told), "{typed}");
+    }
     for wrong in ["name=a..example", "name=a.example&type=NONSENSE", "name=a.example&client=me"] {
         let response = get(&server, &format!("/explain?{wrong}")).await;
         assert_eq!(response.status, 422, "{wrong}");
