@@ -132,7 +132,17 @@ pub fn undo(state: &AdminState, who: &Who, line: &Line, dry_run: bool) -> Result
         (false, true) => format!("ended the pause of {whom}"),
     };
     let policy = state.health.published.status.load().epoch;
-    let done = Done { change: None, summary, key: line.key.clone(), id: None, policy, in_force: !dry_run, undo: None };
+    let done = Done {
+        change: None,
+        summary,
+        key: line.key.clone(),
+        id: None,
+        policy,
+        in_force: !dry_run,
+        to_confirm: None,
+        note: None,
+        undo: None,
+    };
     if dry_run || !undoing.is_open(all, now) {
         return Ok(done);
     }

@@ -74,6 +74,11 @@ pub fn one(state: &AdminState, number: u64) -> Option<Change> {
     state.changes.audit.find(number).map(|line| change(state, line))
 }
 
+/// Any that is still kept. It may read files.
+pub fn one_of_all(state: &AdminState, number: u64) -> Option<Change> {
+    state.changes.audit.find_in_files(number).map(|line| change(state, line))
+}
+
 fn change(state: &AdminState, line: Line) -> Change {
     let summary = summary(&line, &state.zone());
     let now = state.pipeline.now();
