@@ -437,13 +437,23 @@ async fn every_response_tells_browsers_what_they_may_do() {
         for (name, value) in [
             ("x-content-type-options", "nosniff"),
             ("referrer-policy", "same-origin"),
-            ("cross-origin-opener-policy", "same-origin"),
             ("cross-origin-resource-policy", "same-origin"),
             ("cache-control", "no-store"),
         ] {
             assert_eq!(response.header(name), value, "{line} {status}: {name}");
         }
         assert!(!response.headers.contains_key("access-control-allow-origin"));
+    }
+    // Browsers heed it of servers that they trust, and complain of it elsewhere.
+    for (host, policy) in [
+        ("localhost:8053", "same-origin"),
+        ("127.0.0.1", "same-origin"),
+        ("[::1]:8053", "same-origin"),
+        ("192.168.1.2:8053", ""),
+        ("192.168.1.2\r\nSec-Fetch-Site: none", "same-origin"),
+    ] {
+        let response = request(&server, "GET /sign-in", &format!("Host: {host}\r\n"), "").await;
+        assert_eq!((response.status, response.header("cross-origin-opener-policy")), (200, policy), "{host}");
     }
     // A browser without the token is sent to a page where one signs in, with its style.
     let response = get(&server, "/").await;
