@@ -216,7 +216,10 @@ impl Desk {
         if let Some((change, expected)) = &wish.undoes
             && was != *expected
         {
-            let what = format!("{key} was changed again after change {change}; undo the later change first");
+            let what = match self.changes.audit.later_at(&key.to_string(), *change) {
+                Some(later) => format!("{key} was changed again by change {later}; undo that first"),
+                None => format!("{key} isn't as change {change} left it, so there is nothing to undo"),
+            };
             return Err(Refusal::new(Kind::ChangedSince, what));
         }
         let forgotten = self.file.now().saturating_sub(KEPT_SECONDS);

@@ -76,6 +76,10 @@ pub fn pause(state: &AdminState, who: &Who, asked: &PauseAsked, dry_run: bool) -
         pauses.extend((now < pause.until).then_some(pause));
         return Ok(PausesView { now, pauses, warning: None, change: None });
     }
+    // Who ends what isn't there changes nothing.
+    if pause.until <= now && all.of_same(&pause, now).is_none() {
+        return Ok(pauses(state));
+    }
     let (change, warning) = set(state, who, pause, None)?;
     Ok(PausesView { warning, change: Some(change), ..pauses(state) })
 }

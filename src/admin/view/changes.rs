@@ -85,6 +85,8 @@ fn change(state: &AdminState, line: Line) -> Change {
     let undoing = (line.what == "pause").then(|| Undoing::of(line.before.as_ref(), line.after.as_ref(), now)).flatten();
     let can_undo = match undoing {
         Some(undoing) => line.outcome == Outcome::Done && undoing.is_open(state.pipeline.pauses(), now),
+        // What came later may have left the same, and is what is to be undone first.
+        None if state.changes.audit.later_at(&line.key, line.change).is_some() => false,
         None => state.desk.can_keep() && can_undo(&line, &state.desk.overlay()),
     };
     let Line { change, time, who, role, by, from, what, key, before, after, undoes, policy, outcome } = line;
