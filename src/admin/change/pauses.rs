@@ -163,7 +163,10 @@ fn wanted(state: &AdminState, who: &Who, asked: &PauseAsked, now: i64) -> Result
             let until = config::moment(until, &state.zone()).map_err(|why| Refusal::field("until", why))?;
             let until = until.div_euclid(1_000_000);
             if until <= now {
-                return Err(Refusal::field("until", format!("is over; now it is {}", state.zone().shown(now))));
+                return Err(Refusal::field(
+                    "until",
+                    format!("that time is over; now it is {}", state.zone().shown(now)),
+                ));
             }
             until
         }
