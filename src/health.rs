@@ -268,7 +268,7 @@ fn capital(text: &str) -> String {
 
 /// What keeps the configuration as it is written from being in force.
 fn configuration_troubles(standing: &Standing) -> Vec<Concern> {
-    let refused = standing.refused.iter().map(|problem| {
+    let refused = told_once(&standing.refused).into_iter().map(|problem| {
         Concern::new(Code::Configuration, problem)
             .meanwhile("the configuration before stays in force")
             .mended_by("Mend what is written there; it is read again by itself.")
@@ -282,6 +282,23 @@ fn configuration_troubles(standing: &Standing) -> Vec<Concern> {
         .mended_by("Restart cleandns, or take the change back.")
     });
     refused.chain(waiting).collect()
+}
+
+/// Problems of a file, those alike as one: a slip may be met again at each line that it puts out of place.
+fn told_once(problems: &[String]) -> Vec<String> {
+    let text = |problem: &str| problem.split_once(": ").map_or(problem, |(_, text)| text).to_owned();
+    let mut told: Vec<(&String, usize)> = Vec::new();
+    for problem in problems {
+        match told.iter_mut().find(|(first, _)| text(first) == text(problem)) {
+            Some((_, more)) => *more += 1,
+            None => told.push((problem, 0)),
+        }
+    }
+    let worded = |(first, more): (&String, usize)| match more {
+        0 => first.clone(),
+        more => format!("{first} (and so at {more} more)"),
+    };
+    told.into_iter().map(worded).collect()
 }
 
 fn list_troubles(status: &ListStatus) -> Vec<Concern> {
@@ -358,6 +375,14 @@ fn lines_left_out(list: &ListState) -> Option<Concern> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// `[program]` for `[[program]]`, once.
+    #[test]
+    fn one_slip_is_one_thing_to_look_at() {
+        let again = |line: u32| format!("cleandns.toml:{line}:3: program is set a second time; keep one of the two");
+        let problems = ["cleandns.toml:201:1: program: expected tables".to_owned(), again(213), again(226), again(239)];
+        assert_eq!(told_once(&problems), [problems[0].clone(), format!("{} (and so at 2 more)", problems[1])]);
+    }
 
     #[test]
     fn sentences_are_made_of_their_parts() {

@@ -158,7 +158,14 @@ fn is_meant(state: &AdminState, headers: &HeaderMap, body: &Bytes, expected: &st
         return csrf::is_json(headers).then_some(()).ok_or_else(|| Refusal::new(Kind::NotJson, advice));
     }
     if !csrf::is_of_own_page(headers, auth.is_tls()) {
-        return Err(Refusal::new(Kind::Csrf, "A page of another server sent this. Use the pages of this one."));
+        let detail = match csrf::tells_where_from(headers) {
+            true => "A page of another server sent this. Use the pages of this one.",
+            false => {
+                "Nothing tells which page sent this. A program that comes with a session's cookie sends `Origin`, the \
+                 scheme and host that it asks, or shows a token instead of the cookie."
+            }
+        };
+        return Err(Refusal::new(Kind::Csrf, detail));
     }
     let is_shown = auth.shows_token(expected, headers, body);
     is_shown

@@ -264,6 +264,13 @@ impl Audit {
         self.find(change).or_else(in_files)
     }
 
+    /// The last change that was made at a key after another one, if it isn't long ago.
+    pub fn later_at(&self, key: &str, change: u64) -> Option<u64> {
+        let state = self.lock();
+        let mut later = state.at_hand.iter().rev().take_while(|line| line.change > change);
+        later.find(|line| line.key == key && line.outcome == Outcome::Done).map(|line| line.change)
+    }
+
     /// Lines before a change, newest first; and whether there are more. It may read files.
     pub fn before(&self, before: Option<u64>, limit: usize) -> (Vec<Line>, bool) {
         let is_wanted = |line: &Line| before.is_none_or(|before| line.change < before);

@@ -188,7 +188,9 @@ fn app(state: AdminState) -> Router {
         .layer(from_fn_with_state(state.clone(), admit::staying))
         .layer(from_fn_with_state(state.clone(), pages::as_pages))
         .layer(from_fn(problem::as_problems));
-    api::open().merge(named).layer(from_fn(guard::with_headers)).with_state(state)
+    let tls = state.tls.clone();
+    let is_tls: guard::IsTls = Arc::new(move || tls.load().is_some());
+    api::open().merge(named).layer(from_fn_with_state(is_tls, guard::with_headers)).with_state(state)
 }
 
 /// Whether a name is one by which this server is asked, as it is configured now.

@@ -77,9 +77,9 @@ impl Kind {
     fn parts(self) -> (&'static str, StatusCode, &'static str) {
         match self {
             Self::BadRequest => ("bad_request", StatusCode::BAD_REQUEST, "The request can't be read"),
-            Self::NotSignedIn => ("not_signed_in", StatusCode::UNAUTHORIZED, "A token is needed"),
+            Self::NotSignedIn => ("not_signed_in", StatusCode::UNAUTHORIZED, "Nobody is signed in by that"),
             Self::ReadOnly => ("read_only", StatusCode::FORBIDDEN, "You can look, and change nothing"),
-            Self::Csrf => ("csrf", StatusCode::FORBIDDEN, "The token of the page is missing"),
+            Self::Csrf => ("csrf", StatusCode::FORBIDDEN, "It doesn't show that you meant it"),
             Self::NoSuchThing => ("no_such_thing", StatusCode::NOT_FOUND, "There is no such thing"),
             Self::Method => ("method", StatusCode::METHOD_NOT_ALLOWED, "That can't be done to it"),
             Self::TooSlow => ("too_slow", StatusCode::REQUEST_TIMEOUT, "It took too long to send"),

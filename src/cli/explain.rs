@@ -4,7 +4,7 @@ use super::{Failure, Outcome, fetch, overlay, say, say_json};
 use crate::{
     admin::{Explained, Rule, explained},
     app,
-    config::Config,
+    config::{Config, asked_name},
     dns::{Name, RrType},
     lists::Lists,
     policy::Client,
@@ -26,15 +26,17 @@ pub struct Asked {
 pub fn explain(config: Config, asked: &Asked) -> Outcome {
     let usage =
         |what: &str, text: &str, error: &dyn std::fmt::Display| Failure::Usage(format!("{what} `{text}`: {error}"));
-    let name: Name = asked.name.parse().map_err(|error| usage("NAME", &asked.name, &error))?;
+    let name = asked_name(asked.name.trim()).map_err(|error| Failure::Usage(format!("NAME: {error}")))?;
+    let (name, is_part) = name;
     let rr_type: RrType = asked.rr_type.parse().map_err(|error| usage("--type", &asked.rr_type, &error))?;
-    let view = if asked.offline {
+    let view: Explained = if asked.offline {
         let config = if asked.no_overlay { config } else { overlay::laid(config) };
         offline(config, name, rr_type, asked.client)?
     } else {
         let (name, rr_type, client) = (name.to_string(), rr_type.to_string(), asked.client.to_string());
         fetch(&config, "/api/v1/explain", &[("name", &name), ("type", &rr_type), ("client", &client)])?
     };
+    let view = Explained { host_of: is_part.then(|| asked.name.clone()), ..view };
     if asked.json {
         return say_json(&view);
     }
@@ -66,6 +68,7 @@ fn for_a_person(view: &Explained) -> String {
         let _ = writeln!(text, "  {label:<12} {value}");
     };
     line("question", &format!("{} {} from {}", view.name, view.r#type, view.client));
+    view.host_of.iter().for_each(|whole| line("host of", whole));
     if !view.admitted {
         line("access", "this client is outside [access] allow and is refused, whatever follows");
     }

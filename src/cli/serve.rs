@@ -273,8 +273,12 @@ fn greeting(running: &Running) -> String {
     if let (Some(address), Some(admin)) = (running.admin, &config.admin) {
         let scheme = if admin.tls.is_some() { "https" } else { "http" };
         let _ = writeln!(text, "  web          {scheme}://{address}");
+        let by_name = if admin.users_file.is_some() { "by name and password, or " } else { "" };
         if admin.token_file.is_some() {
-            let _ = writeln!(text, "  sign in      with a token; {}", first_token::how_to_see(&config));
+            let how = first_token::how_to_see(&config);
+            let _ = writeln!(text, "  sign in      {by_name}with a token; {how}");
+        } else if admin.users_file.is_some() {
+            let _ = writeln!(text, "  sign in      by name and password");
         }
     }
     let _ = match &config.origin {

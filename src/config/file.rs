@@ -26,7 +26,7 @@ mod world;
 pub use self::{
     parts::{ConfigFiles, files_of, folder_of, is_part},
     show::{Shown, defaults, show},
-    text::{WORD_BYTES_MAX, duration, end_of_day, exception_name, name},
+    text::{WORD_BYTES_MAX, asked_name, duration, end_of_day, exception_name, name},
     to_ask::{ToAsk, to_ask},
     world::{CONFIG_PATH, Embedded, World},
 };

@@ -202,8 +202,7 @@ impl Gate {
         }
         Some(match canaries {
             _ if name.is_root() => Hit::Whole("covers every name".to_owned(), Vec::new()),
-            _ if is_suffix && name.label_count() == 1 => Hit::Whole(format!("covers all of .{name}"), vec![*name]),
-            _ if is_suffix => Hit::Whole(format!("covers all of {name}, which is a public suffix"), vec![*name]),
+            _ if is_suffix => Hit::Whole(suffix_told(name), vec![*name]),
             canaries => Hit::Canaries(canaries?.to_vec()),
         })
     }
@@ -314,6 +313,18 @@ pub fn change_too_large(before: usize, after: usize, percent: u8) -> Option<Stri
     }
     let (share, word) = (hundredfold / before as u128, if after < before { "fewer" } else { "more" });
     Some(format!("it has {after} rules, {share} % {word} than the {before} before; {percent} % are allowed at once"))
+}
+
+/// Why a name with all below it is more than anybody owns, if it is: a public suffix.
+pub fn whole_suffix(name: &Name) -> Option<String> {
+    is_public_suffix(name).then(|| suffix_told(name))
+}
+
+fn suffix_told(suffix: &Name) -> String {
+    match suffix.label_count() {
+        1 => format!("covers all of .{suffix}"),
+        _ => format!("covers all of {suffix}, which is a public suffix"),
+    }
 }
 
 /// The name that a pattern is told of by, if it has one: `zip` in `*.zip`.

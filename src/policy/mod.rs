@@ -37,7 +37,7 @@ pub use build::{
     BuildError, GroupSpec, ListSpec, OwnerException, PROGRAMS_MAX, Pause, Policy, PolicySpec, ProgramSpec, Role,
 };
 pub use decide::{Asking, MatchedRule};
-pub use gate::{Broad, Canaries, Gate, change_too_large};
+pub use gate::{Broad, Canaries, Gate, change_too_large, whole_suffix};
 pub use geo::{Database, DatabaseError, Geo};
 pub use groups::{CLIENTS_MAX, Client, ClientKey, ClientKeyError, GROUPS_MAX, Groups};
 pub use mode::{BlockAnswer, Mode, UnknownWord};

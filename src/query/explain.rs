@@ -18,6 +18,10 @@ use std::{
     time::Instant,
 };
 
+/// Why some names have nothing to do with any policy.
+const LOCAL: &str = "a name of your own ([local]), answered here before any policy";
+const SPECIAL: &str = "a special-use name, answered here before any policy";
+
 /// A question that was recorded, as far as that is known.
 pub struct Recalled<'r> {
     pub name: Name,
@@ -74,6 +78,14 @@ impl Pipeline {
         Some(Explanation { policy, verdict, links, mac, now, pauses, resolution, own_answer: None })
     }
 
+    /// Why blocks and exceptions change nothing for a name, if they don't: it is answered here before them.
+    pub fn answered_before_policy(&self, name: &Name) -> Option<&'static str> {
+        let terms = self.terms.load();
+        let is_local = terms.local.find(name, RrType::A).is_some();
+        let special = || terms.special.find(name).map(|_| SPECIAL);
+        if is_local { Some(LOCAL) } else { special() }
+    }
+
     /// The part of an explanation that takes no resolution, and the owner's aliases that lead from the name asked to
     /// the one that would be resolved.
     pub fn explain_question(
@@ -127,10 +139,8 @@ impl Pipeline {
         let verdict = if is_local || is_special { own() } else { policy.on_question(&asking) };
         let own_answer = match rr_type {
             _ if verdict.block().is_some() => None,
-            _ if is_local && own_aliases.is_empty() => {
-                Some("a name of your own ([local]), answered here before any policy")
-            }
-            _ if is_special => Some("a special-use name, answered here before any policy"),
+            _ if is_local && own_aliases.is_empty() => Some(LOCAL),
+            _ if is_special => Some(SPECIAL),
             RrType::ANY => Some("questions for ANY get the minimal answer of RFC 8482"),
             RrType::AXFR | RrType::IXFR => Some("zone transfers are refused"),
             _ => None,

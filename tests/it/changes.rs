@@ -406,6 +406,9 @@ async fn a_pause_is_undone_and_so_is_its_end() {
         assert_eq!(status, 200, "{told}");
         told
     };
+    // Who ends what isn't there changes nothing.
+    let (status, told) = send(&server, "POST /api/v1/pause", "", Some(&json!({ "seconds": 0, "reason": "x" }))).await;
+    assert_eq!((status, told.get("change")), (200, None), "{told}");
     let begun = pause(json!({ "seconds": 600, "reason": "guests" })).await;
     assert!(!is_blocked(&server, "blocked.example").await);
     let can_undo = |all: &Value| -> Vec<bool> {

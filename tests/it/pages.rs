@@ -309,6 +309,18 @@ async fn a_question_is_explained() {
         far.contains("192.0.2.1 is refused: it is outside [access] allow. Were it admitted: This decides."),
         "{far}"
     );
+    // Pasted, as people have it.
+    for pasted in ["https%3A%2F%2Fx.blocked.example%2Fx", "x.blocked.example%3A443", "x.blocked.example%2F"] {
+        let told = explained(&format!("name={pasted}")).await;
+        assert!(told.contains("Blocked x.blocked.example is blocked by") && told.contains("The host of "), "{told}");
+    }
+    assert!(explained("name=b%C3%BCcher.example").await.contains("xn--bcher-kva.example passes"));
+    for (typed, told) in [
+        ("name=a.example&client=laptop.lan", "client: write an address, such as 192.168.1.7"),
+        ("name=a%20b", "there is a space in it"),
+    ] {
+        assert!(explained(typed).await.contains(told), "{typed}");
+    }
     for wrong in ["name=a..example", "name=a.example&type=NONSENSE", "name=a.example&client=me"] {
         let response = get(&server, &format!("/explain?{wrong}")).await;
         assert_eq!(response.status, 422, "{wrong}");
@@ -425,13 +437,23 @@ async fn every_response_tells_browsers_what_they_may_do() {
         for (name, value) in [
             ("x-content-type-options", "nosniff"),
             ("referrer-policy", "same-origin"),
-            ("cross-origin-opener-policy", "same-origin"),
             ("cross-origin-resource-policy", "same-origin"),
             ("cache-control", "no-store"),
         ] {
             assert_eq!(response.header(name), value, "{line} {status}: {name}");
         }
         assert!(!response.headers.contains_key("access-control-allow-origin"));
+    }
+    // Browsers heed it of servers that they trust, and complain of it elsewhere.
+    for (host, policy) in [
+        ("localhost:8053", "same-origin"),
+        ("127.0.0.1", "same-origin"),
+        ("[::1]:8053", "same-origin"),
+        ("192.168.1.2:8053", ""),
+        ("192.168.1.2\r\nSec-Fetch-Site: none", "same-origin"),
+    ] {
+        let response = request(&server, "GET /sign-in", &format!("Host: {host}\r\n"), "").await;
+        assert_eq!((response.status, response.header("cross-origin-opener-policy")), (200, policy), "{host}");
     }
     // A browser without the token is sent to a page where one signs in, with its style.
     let response = get(&server, "/").await;
@@ -445,6 +467,17 @@ async fn every_response_tells_browsers_what_they_may_do() {
     let style = get(&server, style).await;
     assert_eq!((style.status, style.header("cache-control")), (200, "public, max-age=31536000, immutable"));
     assert_eq!(get(&server, "/style.css?v=0").await.header("cache-control"), "no-store");
+    assert_eq!((style.header("vary"), style.header("content-encoding")), ("accept-encoding", ""));
+    for (takes, encoding) in
+        [("gzip, deflate, br", "gzip"), ("br;q=1, GZIP;q=0.5", "gzip"), ("gzip;q=0", ""), ("br", "")]
+    {
+        let head = request(&server, "HEAD /style.css", &format!("{host}Accept-Encoding: {takes}\r\n"), "").await;
+        assert_eq!((head.header("content-encoding"), head.header("vary")), (encoding, "accept-encoding"), "{takes}");
+        assert_eq!(
+            head.header("content-length").parse::<usize>().unwrap() < style.body.len() / 2,
+            !encoding.is_empty()
+        );
+    }
     server.running.stop().await;
 }
 
@@ -466,6 +499,7 @@ async fn errors_of_the_api_are_problems() {
         ("POST /api/v1/pause", "Content-Length: 2\r\n", "{}", 422, "invalid"),
         ("POST /api/v1/pause", "Content-Length: 1\r\n", "{", 400, "bad_request"),
         ("POST /api/v1/pause", "Content-Length: 65537\r\n", "", 413, "too_large"),
+        ("GET /api/v1/changes?before=x", "", "", 400, "bad_request"),
         ("GET /api/v1/lists", "Host: evil.example\r\n", "", 421, "other_host"),
     ] {
         let host = if headers.contains("Host") { "" } else { "Host: localhost\r\nAccept: text/html\r\n" };
@@ -482,6 +516,10 @@ async fn errors_of_the_api_are_problems() {
     }
     let response = request(&server, "PUT /api/v1/lists", "Host: localhost\r\n", "").await;
     assert_eq!(response.header("allow"), "GET,HEAD");
+    // What can't be read is told in our words on pages too.
+    let page = get(&server, "/changes?before=x").await;
+    assert_eq!(page.status, 400);
+    assert!(text(&page.body).contains("before: write a whole number"), "{}", page.body);
     // Elsewhere browsers get a page, and others a line.
     let page = get(&server, "/nothing").await;
     assert_eq!((page.status, page.header("content-type")), (404, "text/html; charset=utf-8"));
@@ -528,6 +566,56 @@ async fn the_shipped_programs_are_a_small_page() {
     assert!(switches > 110 && switches == chosen, "{switches} and {chosen}");
     assert!(body.len() < 100_000, "{}", body.len());
     server.running.stop().await;
+}
+
+/// What a browser loads for the longest page there can be of what comes with the program.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_longest_page_is_loaded_soon() {
+    let lists = Path::new(env!("CARGO_MANIFEST_DIR")).join("blocklists");
+    let folders = fs::read_dir(&lists).unwrap().map(|item| item.unwrap().path()).filter(|path| path.is_dir());
+    let program = |path: std::path::PathBuf| {
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        format!("[[program]]\nname = \"{name}\"\nmode = \"shadow\"\nlists = [{{ path = \"{}\" }}]\n", path.display())
+    };
+    let programs: Vec<String> = folders.map(program).collect();
+    assert!(programs.len() >= 8, "{programs:?}");
+    let server = start(folder(), None, &programs.concat()).await;
+    let page = get(&server, "/programs").await.body;
+    let mut octets = page.len();
+    for named in attributes(&page, "href").into_iter().chain(attributes(&page, "src")).collect::<BTreeSet<_>>() {
+        if named.contains("?v=") {
+            let line = format!("HEAD {named}");
+            let head = request(&server, &line, "Host: localhost\r\nAccept-Encoding: gzip\r\n", "").await;
+            octets += head.header("content-length").parse::<usize>().unwrap();
+        }
+    }
+    assert!(octets < 150_000, "{octets}, the page {}", page.len());
+    server.running.stop().await;
+}
+
+/// Who types a reason and presses Enter has chosen nothing yet: where there are several things to choose, none is done.
+#[test]
+fn enter_chooses_nothing_among_several() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/admin/pages/templates");
+    let mut guarded = 0;
+    for item in fs::read_dir(folder).unwrap() {
+        let path = item.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap();
+        for form in text.split("<form ").skip(1).filter_map(|rest| rest.split_once("</form>")).map(|(form, _)| form) {
+            // Buttons that stand elsewhere belong to a form by its id.
+            let id =
+                form.split(" id=\"").nth(1).or_else(|| form.strip_prefix("id=\"")).and_then(|id| id.split('"').next());
+            let elsewhere = id.map_or(0, |id| text.matches(&format!("<button form=\"{id}\"")).count());
+            let choices = form.matches("<button name=\"").count() + elsewhere;
+            let is_typed = form.contains("name=\"reason\"") || form.contains("type=\"text\"");
+            if is_typed && choices > 0 {
+                let first = form.split("<button").nth(1).unwrap();
+                assert!(first.starts_with(" disabled hidden>"), "{}: {form}", path.display());
+                guarded += 1;
+            }
+        }
+    }
+    assert_eq!(guarded, 2, "the versions of a list, and the pause");
 }
 
 /// They are loaded by every device on a slow network too.

@@ -130,7 +130,9 @@ fn unfit(kind: Kind, of: &str, error: &dyn Error) -> Refusal {
 
 /// What is wrong, without the framework's sentence around it.
 fn reason(error: &dyn Error) -> String {
-    error.source().map_or_else(|| error.to_string(), ToString::to_string)
+    let said = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+    // The language's own words for it.
+    said.replace("invalid digit found in string", "write a whole number")
 }
 
 /// The field that is missing, or that is there twice.

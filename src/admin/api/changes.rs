@@ -3,7 +3,7 @@
 use super::super::{
     AdminState,
     auth::Operator,
-    change::{BlockAsked, Done, ExceptionAsked, ModeAsked, ScheduleAsked, set_mode, undo},
+    change::{self, BlockAsked, Done, ExceptionAsked, ModeAsked, ScheduleAsked, set_mode, undo},
     problem::{Kind, Refusal},
     view::{
         clients::{ClientsAsked, ClientsView, GroupView, clients, groups},
@@ -15,7 +15,7 @@ use super::super::{
 };
 use super::{
     asked::{Body, MayBody, Nothing, Number, Query, Try},
-    openapi::{self, Operation, change},
+    openapi::{self, Operation, change as changing},
 };
 use crate::config::overlay::{Numbered, OwnBlock, OwnException};
 use axum::{
@@ -70,7 +70,7 @@ pub const OPERATIONS: &[Operation] = &[
         .more("Where that makes something `enforce` it takes `confirmed`, as to set it does.")
         .takes::<ModeAsked>()
         .refuses(&[Kind::Confirm, Kind::NoOverlay, Kind::NotYet, Kind::ChangedSince]),
-    change("put", "/api/v1/schedules", "Set when a program, or a group's own modes, hold")
+    changing("put", "/api/v1/schedules", "Set when a program, or a group's own modes, hold")
         .tried()
         .takes::<ScheduleAsked>()
         .gives::<ScheduleDone>(200, IN_FORCE)
@@ -80,13 +80,14 @@ pub const OPERATIONS: &[Operation] = &[
         .asks::<Nothing>()
         .gives::<ExceptionsView>(200, "The exceptions."),
     lasting("post", "/api/v1/exceptions", "Make an exception")
+        .more(SUFFIX)
         .takes::<ExceptionAsked>()
         .gives::<Done>(201, MADE)
-        .refuses(&[Kind::NoOverlay, Kind::ChangedSince]),
+        .refuses(&[Kind::Confirm, Kind::NoOverlay, Kind::ChangedSince]),
     lasting("patch", "/api/v1/exceptions/{id}", "Change an exception that was made here")
-        .more("What is left out stays.")
+        .more(STAYS)
         .takes::<ExceptionAsked>()
-        .refuses(&[Kind::NoSuchThing, Kind::NoOverlay, Kind::ChangedSince]),
+        .refuses(&[Kind::NoSuchThing, Kind::Confirm, Kind::NoOverlay, Kind::ChangedSince]),
     lasting("delete", "/api/v1/exceptions/{id}", "Remove an exception that was made here").refuses(&[
         Kind::NoSuchThing,
         Kind::NoOverlay,
@@ -95,22 +96,22 @@ pub const OPERATIONS: &[Operation] = &[
     openapi::get("/api/v1/blocks", "The blocks that were made here")
         .asks::<Nothing>()
         .gives::<BlocksView>(200, "The blocks."),
-    lasting("post", "/api/v1/blocks", "Block a name").takes::<BlockAsked>().gives::<Done>(201, MADE).refuses(&[
-        Kind::Excepted,
-        Kind::NoOverlay,
-        Kind::ChangedSince,
-    ]),
-    lasting("patch", "/api/v1/blocks/{id}", "Change a block that was made here")
-        .more("What is left out stays.")
+    lasting("post", "/api/v1/blocks", "Block a name")
+        .more(SUFFIX)
         .takes::<BlockAsked>()
-        .refuses(&[Kind::NoSuchThing, Kind::Excepted, Kind::NoOverlay, Kind::ChangedSince]),
+        .gives::<Done>(201, MADE)
+        .refuses(&[Kind::Excepted, Kind::Confirm, Kind::NoOverlay, Kind::ChangedSince]),
+    lasting("patch", "/api/v1/blocks/{id}", "Change a block that was made here")
+        .more(STAYS)
+        .takes::<BlockAsked>()
+        .refuses(&[Kind::NoSuchThing, Kind::Excepted, Kind::Confirm, Kind::NoOverlay, Kind::ChangedSince]),
     lasting("delete", "/api/v1/blocks/{id}", "Remove a block that was made here").refuses(&[
         Kind::NoSuchThing,
         Kind::NoOverlay,
         Kind::ChangedSince,
     ]),
     lasting("post", "/api/v1/changes/{change}/undo", "Undo a change, if nobody has changed it since")
-        .more("Where that makes something `enforce`, or lets rules through, it takes `confirmed`, in its body or its query.")
+        .more("Where what it puts back would take `confirmed`, so does it: in its body or its query.")
         .asks::<UndoTried>()
         .may_take::<UndoAsked>()
         .refuses(&[Kind::NoSuchThing, Kind::Confirm, Kind::ChangedSince, Kind::Invalid, Kind::NoOverlay]),
@@ -118,6 +119,12 @@ pub const OPERATIONS: &[Operation] = &[
         .asks::<Nothing>()
         .gives_text("text/plain", "TOML; empty if nothing was changed."),
 ];
+
+/// What is said of names that are blocked or excepted.
+const SUFFIX: &str = "A public suffix with all below it, such as `com`, takes `confirmed`.";
+
+/// The same of what is there.
+const STAYS: &str = "What is left out stays. A public suffix with all below it, such as `com`, takes `confirmed`.";
 
 /// What is said of something new.
 pub const MADE: &str = "It is made, and in force.";
@@ -130,7 +137,7 @@ const NOT_YET: &str = "It is kept, and not in force yet.";
 
 /// A change that lasts: it is in force, or soon will be.
 pub const fn lasting(method: &'static str, path: &'static str, summary: &'static str) -> Operation {
-    change(method, path, summary).tried().gives::<Done>(200, IN_FORCE).gives::<Done>(202, NOT_YET)
+    changing(method, path, summary).tried().gives::<Done>(200, IN_FORCE).gives::<Done>(202, NOT_YET)
 }
 
 /// What became of a change: 200 once it is in force, 202 while it isn't.
@@ -300,7 +307,7 @@ async fn block(
     Query(Try { dry_run }): Query<Try>,
     Body(asked): Body<BlockAsked>,
 ) -> Response {
-    told(state.desk.block(&who, None, asked, dry_run).await, dry_run, true)
+    told(change::block(&state, &who, None, asked, dry_run).await, dry_run, true)
 }
 
 async fn change_block(
@@ -310,7 +317,7 @@ async fn change_block(
     Query(Try { dry_run }): Query<Try>,
     Body(asked): Body<BlockAsked>,
 ) -> Response {
-    told(state.desk.block(&who, Some(&id), asked, dry_run).await, dry_run, false)
+    told(change::block(&state, &who, Some(&id), asked, dry_run).await, dry_run, false)
 }
 
 #[derive(Deserialize, JsonSchema)]

@@ -1,6 +1,6 @@
 //! Routes for programs. Each takes its request apart, calls a view or a change, and gives JSON.
 
-mod asked;
+pub mod asked;
 mod changes;
 pub mod control;
 mod lists;

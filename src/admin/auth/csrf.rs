@@ -45,6 +45,11 @@ pub fn is_of_browser(headers: &HeaderMap) -> bool {
     headers.contains_key(header::COOKIE) || headers.contains_key(header::ORIGIN) || headers.contains_key(SITE)
 }
 
+/// Whether it says what page sends it.
+pub fn tells_where_from(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::ORIGIN) || headers.contains_key(SITE)
+}
+
 /// Whether the page that sends it is one of ours. Browsers tell the site only to servers they trust (https, loopback), and
 /// the origin with every request that isn't GET or HEAD.
 pub fn is_of_own_page(headers: &HeaderMap, is_tls: bool) -> bool {

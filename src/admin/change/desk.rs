@@ -87,6 +87,12 @@ pub struct Done {
     pub policy: u64,
     /// Whether the next query is answered by it.
     pub in_force: bool,
+    /// Why it takes `confirmed`, where it was only tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to_confirm: Option<String>,
+    /// Why it doesn't do all that one may think.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
     /// Where it is undone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undo: Option<String>,
@@ -175,15 +181,18 @@ impl Desk {
             id: is_new.then(|| checked.key.id()),
             policy: self.epoch(),
             in_force: false,
+            to_confirm: None,
+            note: None,
             undo: None,
         };
-        if dry_run || checked.was == checked.entry {
+        if checked.was == checked.entry {
             return Ok(Done { in_force: !dry_run, ..done });
         }
-        if !wish.confirmed
-            && let Some(why) = self.to_confirm(&checked)
-        {
-            return Err(Refusal::new(Kind::Confirm, why));
+        let to_confirm = Some(&checked).filter(|_| !wish.confirmed).and_then(|checked| self.to_confirm(checked));
+        match to_confirm {
+            to_confirm if dry_run => return Ok(Done { to_confirm, ..done }),
+            Some(why) => return Err(Refusal::new(Kind::Confirm, why)),
+            None => {}
         }
         let line = self.line(who, &wish, &checked);
         let (change, before) = self.keep(line.clone(), checked.overlay).await?;
@@ -207,7 +216,10 @@ impl Desk {
         if let Some((change, expected)) = &wish.undoes
             && was != *expected
         {
-            let what = format!("{key} was changed again after change {change}; undo the later change first");
+            let what = match self.changes.audit.later_at(&key.to_string(), *change) {
+                Some(later) => format!("{key} was changed again by change {later}; undo that first"),
+                None => format!("{key} isn't as change {change} left it, so there is nothing to undo"),
+            };
             return Err(Refusal::new(Kind::ChangedSince, what));
         }
         let forgotten = self.file.now().saturating_sub(KEPT_SECONDS);
@@ -228,10 +240,11 @@ impl Desk {
     }
 
     /// Why it takes somebody who has seen what it will block, if it does.
-    fn to_confirm(&self, checked: &Checked) -> Option<&'static str> {
+    fn to_confirm(&self, checked: &Checked) -> Option<String> {
         let policy = self.published.policy.load();
         let modes = || lists::modes(&checked.config);
-        to_confirm::to_confirm(policy.as_ref()?, &checked.key, checked.entry.as_ref(), modes)
+        let (was, entry) = (checked.was.as_ref(), checked.entry.as_ref());
+        to_confirm::to_confirm(policy.as_ref()?, &checked.key, was, entry, modes)
     }
 
     /// What the audit log is to have of a wish.

@@ -2,15 +2,17 @@
 
 use super::{
     super::{
+        AdminState,
         auth::Who,
         problem::{Kind, Refusal},
+        view::exceptions::{one, still_answered},
     },
     desk::{Desk, Done, Target, Wish},
 };
 use crate::{
     config::{
         self, Config, DEFAULT_GROUP, Exception,
-        overlay::{Key, Numbered, OWN_PROGRAM, OwnBlock, OwnException},
+        overlay::{Entry, Key, Numbered, OWN_PROGRAM, OwnBlock, OwnException},
         unknown,
     },
     dns::Name,
@@ -37,6 +39,9 @@ pub struct ExceptionAsked {
     /// The last day; empty or `null`: for good.
     #[serde(default, deserialize_with = "given")]
     pub until: Option<String>,
+    /// A whole public suffix is meant, such as `com`.
+    #[serde(default)]
+    pub confirmed: bool,
 }
 
 /// A block that is asked for, or what is to be changed of one.
@@ -53,11 +58,31 @@ pub struct BlockAsked {
     pub reason: Option<String>,
     #[serde(default, deserialize_with = "given")]
     pub until: Option<String>,
+    /// A whole public suffix is meant, such as `com`.
+    #[serde(default)]
+    pub confirmed: bool,
 }
 
 /// `null` is said, and means that there is no end.
 fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     Ok(Some(Option::<String>::deserialize(deserializer)?.unwrap_or_default()))
+}
+
+/// Blocks a name, or changes the block of that id, and says where that does nothing.
+pub async fn block(
+    state: &AdminState,
+    who: &Who,
+    id: Option<&str>,
+    asked: BlockAsked,
+    dry_run: bool,
+) -> Result<Done, Refusal> {
+    let before = id.and_then(|id| match one(state, id) {
+        Some(Entry::Block(own)) => Some(own.name),
+        _ => None,
+    });
+    let name = asked.name.clone().or(before).unwrap_or_default();
+    let done = state.desk.block(who, id, asked, dry_run).await?;
+    Ok(Done { note: still_answered(state, name.trim()), ..done })
 }
 
 impl Desk {
@@ -74,6 +99,7 @@ impl Desk {
         let files = self.files().await;
         self.not_over(asked.until.as_deref(), &files)?;
         let names = asked.names.map(|names| names.iter().map(|name| with_extent(name, exact)).collect());
+        let names: Option<Vec<String>> = names.transpose()?;
         let own = OwnException {
             names: names.unwrap_or(before.names),
             programs: asked.programs.unwrap_or(before.programs),
@@ -82,7 +108,7 @@ impl Desk {
             until: asked.until.unwrap_or(before.until),
         };
         self.those_there(&files, &own.programs, &own.groups)?;
-        let wish = Wish::new(OwnException::WORD, target, Some(own.entry()));
+        let wish = Wish { confirmed: asked.confirmed, ..Wish::new(OwnException::WORD, target, Some(own.entry())) };
         self.change(who, wish, dry_run).await
     }
 
@@ -117,18 +143,19 @@ impl Desk {
         let files = self.files().await;
         self.not_over(asked.until.as_deref(), &files)?;
         let own = OwnBlock {
-            name: asked.name.map(|name| with_extent(&name, exact)).unwrap_or(before.name),
+            name: asked.name.map(|name| with_extent(&name, exact)).transpose()?.unwrap_or(before.name),
             groups: asked.groups.unwrap_or(before.groups),
             reason: asked.reason.unwrap_or(before.reason),
             until: asked.until.unwrap_or(before.until),
         };
         self.those_there(&files, &[], &own.groups)?;
+        self.not_twice(id, &own, &files)?;
         if let Some(exception) = self.passing(&own, files)? {
             let detail =
                 format!("{} passes it, and exceptions are stronger than blocks; remove it first", exception.place);
             return Err(Refusal::new(Kind::Excepted, detail));
         }
-        let wish = Wish::new(OwnBlock::WORD, target, Some(own.entry()));
+        let wish = Wish { confirmed: asked.confirmed, ..Wish::new(OwnBlock::WORD, target, Some(own.entry())) };
         self.change(who, wish, dry_run).await
     }
 
@@ -147,6 +174,23 @@ impl Desk {
                 && exception.names.iter().any(|own| covers(own, &name))
         };
         Ok(whole.exceptions.iter().find(passes).cloned())
+    }
+
+    /// Refuses a block that is there already for the same whom and just as long: which of both to remove would be a riddle.
+    fn not_twice(&self, id: Option<&str>, block: &OwnBlock, files: &Config) -> Result<(), Refusal> {
+        let written = |name: &str| config::exception_name(name).ok();
+        let is_same = |own: &OwnBlock| {
+            let is_over = config::end_of_day(&own.until, &files.policy.time_zone).is_ok_and(|end| end <= self.now());
+            (&own.groups, own.until.trim(), written(&own.name))
+                == (&block.groups, block.until.trim(), written(&block.name))
+                && !is_over
+        };
+        let overlay = self.overlay();
+        let mut others = overlay.entries().filter(|(key, _)| id != Some(key.id().as_str()));
+        let same = others.find(|(_, entry)| OwnBlock::of(entry).is_some_and(is_same));
+        same.map_or(Ok(()), |(key, _)| {
+            Err(Refusal::field("name", format!("it is blocked so already, by {}", key.id())))
+        })
     }
 
     /// Refuses a last day that is over, by which nothing would be changed. What is no day is told by who reads it.
@@ -184,16 +228,24 @@ fn covers(own: &(Name, Extent), name: &(Name, Extent)) -> bool {
     }
 }
 
-fn is_exact(given: Option<&str>) -> Result<bool, Refusal> {
+/// What names are said to mean; `None`: nothing is said of it.
+fn is_exact(given: Option<&str>) -> Result<Option<bool>, Refusal> {
     match given {
-        None | Some("" | "subtree") => Ok(false),
-        Some("exact") => Ok(true),
+        None | Some("") => Ok(None),
+        Some("subtree") => Ok(Some(false)),
+        Some("exact") => Ok(Some(true)),
         Some(_) => Err(Refusal::field("match", "write exact or subtree")),
     }
 }
 
 /// A name as the overlay has it.
-fn with_extent(name: &str, exact: bool) -> String {
+fn with_extent(name: &str, exact: Option<bool>) -> Result<String, Refusal> {
     let name = name.trim();
-    if exact && !name.starts_with('=') { format!("={name}") } else { name.to_owned() }
+    match (exact, name.starts_with('=')) {
+        (Some(false), true) => {
+            Err(Refusal::field("match", format!("{name} is one name, and no subtree; leave out its `=`, or this")))
+        }
+        (Some(true), false) => Ok(format!("={name}")),
+        _ => Ok(name.to_owned()),
+    }
 }

@@ -17,7 +17,7 @@ mod to_confirm;
 mod undo;
 
 pub use desk::{Desk, Done};
-pub use exceptions::{BlockAsked, ExceptionAsked};
+pub use exceptions::{BlockAsked, ExceptionAsked, block};
 pub use let_through::{LetThroughAsked, let_through};
 pub use modes::{ModeAsked, set_mode};
 pub use pins::{ReleaseAsked, RollbackAsked, release, roll_back};

@@ -76,6 +76,10 @@ pub fn pause(state: &AdminState, who: &Who, asked: &PauseAsked, dry_run: bool) -
         pauses.extend((now < pause.until).then_some(pause));
         return Ok(PausesView { now, pauses, warning: None, change: None });
     }
+    // Who ends what isn't there changes nothing.
+    if pause.until <= now && all.of_same(&pause, now).is_none() {
+        return Ok(pauses(state));
+    }
     let (change, warning) = set(state, who, pause, None)?;
     Ok(PausesView { warning, change: Some(change), ..pauses(state) })
 }
@@ -132,7 +136,17 @@ pub fn undo(state: &AdminState, who: &Who, line: &Line, dry_run: bool) -> Result
         (false, true) => format!("ended the pause of {whom}"),
     };
     let policy = state.health.published.status.load().epoch;
-    let done = Done { change: None, summary, key: line.key.clone(), id: None, policy, in_force: !dry_run, undo: None };
+    let done = Done {
+        change: None,
+        summary,
+        key: line.key.clone(),
+        id: None,
+        policy,
+        in_force: !dry_run,
+        to_confirm: None,
+        note: None,
+        undo: None,
+    };
     if dry_run || !undoing.is_open(all, now) {
         return Ok(done);
     }
@@ -149,7 +163,10 @@ fn wanted(state: &AdminState, who: &Who, asked: &PauseAsked, now: i64) -> Result
             let until = config::moment(until, &state.zone()).map_err(|why| Refusal::field("until", why))?;
             let until = until.div_euclid(1_000_000);
             if until <= now {
-                return Err(Refusal::field("until", format!("is over; now it is {}", state.zone().shown(now))));
+                return Err(Refusal::field(
+                    "until",
+                    format!("that time is over; now it is {}", state.zone().shown(now)),
+                ));
             }
             until
         }

@@ -1,8 +1,11 @@
 //! Which changes take somebody who has seen what they will block.
 
 use crate::{
-    config::overlay::{Entry, Key},
-    policy::{GroupSpec, Mode, Modes, Policy, ProgramSpec},
+    config::{
+        exception_name,
+        overlay::{Entry, Key},
+    },
+    policy::{GroupSpec, Mode, Modes, Policy, ProgramSpec, parse::Extent, whole_suffix},
 };
 
 /// What is said of modes.
@@ -17,22 +20,49 @@ const LET_THROUGH: &str = "rules are held back because they cover so much: look 
 pub fn to_confirm(
     policy: &Policy,
     key: &Key,
+    was: Option<&Entry>,
     entry: Option<&Entry>,
     modes: impl Fn() -> Modes,
-) -> Option<&'static str> {
+) -> Option<String> {
     let now = Said { programs: policy.programs(), groups: policy.groups() };
     match (key, entry) {
         // Also where something holds it down for now.
-        (Key::Mode { .. }, Some(Entry::Mode(Mode::Enforce))) => (now.at(key) != Some(Mode::Enforce)).then_some(MODE),
+        (Key::Mode { .. }, Some(Entry::Mode(Mode::Enforce))) => {
+            (now.at(key) != Some(Mode::Enforce)).then(|| MODE.into())
+        }
         // What is given back to the configuration may be more than it was, also for lists that are still to come.
         (Key::Mode { .. }, None) => {
             let modes = modes();
             let then = Said { programs: &modes.programs, groups: &modes.groups };
             let becomes = then.reach(key) == Some(Mode::Enforce) && now.reach(key) != Some(Mode::Enforce);
-            (becomes || !policy.would_newly_act(&modes).is_empty()).then_some(MODE)
+            (becomes || !policy.would_newly_act(&modes).is_empty()).then(|| MODE.into())
         }
-        (Key::LetThrough(_), Some(_)) => Some(LET_THROUGH),
+        (Key::LetThrough(_), Some(_)) => Some(LET_THROUGH.into()),
+        // What the safety gate would hold back in a list.
+        (Key::Block(_) | Key::Exception(_), Some(entry)) => {
+            let known = was.map(names).unwrap_or_default();
+            let mut new = names(entry).iter().filter(|name| !known.contains(name));
+            let (name, broad) = new.find_map(|name| Some((name, broad(name)?)))?;
+            Some(format!("{name} {broad}; if every name below it is meant, ask again with confirmed"))
+        }
         // The rest changes no mode: it is as far as the owner says in so many words, or less.
+        _ => None,
+    }
+}
+
+/// The names that are blocked or excepted by hand, as they are written.
+fn names(entry: &Entry) -> &[String] {
+    match entry {
+        Entry::Block(own) => std::slice::from_ref(&own.name),
+        Entry::Exception(own) => &own.names,
+        Entry::Mode(_) | Entry::Schedule(_) | Entry::Pin(_) | Entry::LetThrough(_) => &[],
+    }
+}
+
+/// Why a written name is more than anybody owns, if it is.
+fn broad(written: &str) -> Option<String> {
+    match exception_name(written) {
+        Ok((name, Extent::Subtree)) => whole_suffix(&name),
         _ => None,
     }
 }

@@ -53,11 +53,7 @@ fn asked_by(headers: &HeaderMap, Hosts { is_name, check_zone }: &Hosts) -> Optio
     let mut all = headers.get_all(header::HOST).into_iter();
     let (Some(host), None) = (all.next(), all.next()) else { return None };
     let host = host.to_str().unwrap_or("?");
-    let without_port = match host.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) && !host.ends_with(':') => host,
-        _ => host,
-    };
-    let bare = without_port.trim_start_matches('[').trim_end_matches(']');
+    let bare = host_alone(host);
     let is_named = bare.eq_ignore_ascii_case("localhost") || is_name(bare);
     if is_named || bare.parse::<IpAddr>().is_ok() {
         return Some(By::Own);
@@ -65,6 +61,15 @@ fn asked_by(headers: &HeaderMap, Hosts { is_name, check_zone }: &Hosts) -> Optio
     let bare = bare.trim_end_matches('.').to_ascii_lowercase();
     let is_check = bare.strip_suffix(check_zone).is_some_and(|below| below.ends_with('.'));
     Some(if is_check { By::Check } else { By::Other })
+}
+
+/// A Host header's name or address, without its port.
+pub fn host_alone(host: &str) -> &str {
+    let without_port = match host.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) && !host.ends_with(':') => host,
+        _ => host,
+    };
+    without_port.trim_start_matches('[').trim_end_matches(']')
 }
 
 #[cfg(test)]

@@ -2,14 +2,15 @@
 
 use super::super::{
     AdminState,
+    api::asked::Query,
     audit::Outcome,
     auth::Reader,
-    view::changes::{Change, ChangesView, changes},
+    view::changes::{Change, ChangesView, changes, one_of_all},
 };
 use super::{Shell, show};
 use askama::Template;
 use axum::{
-    extract::{Query, State},
+    extract::State,
     http::StatusCode,
     response::{IntoResponse, Response},
 };
@@ -20,19 +21,27 @@ use serde::Deserialize;
 struct Page {
     shell: Shell,
     view: ChangesView,
+    /// The one that is to be undone, if whoever asks confirms it.
+    undo: Option<Change>,
 }
 
 #[derive(Deserialize)]
 pub struct Wanted {
     before: Option<u64>,
+    undo: Option<u64>,
 }
 
 pub async fn page(State(state): State<AdminState>, reader: Reader, Query(wanted): Query<Wanted>) -> Response {
     let work = state.clone();
-    match tokio::task::spawn_blocking(move || changes(&work, wanted.before)).await {
-        Ok(view) => show(Page { shell: Shell::new(&state, reader, "/changes", "Changes"), view }),
+    match tokio::task::spawn_blocking(move || read(&work, &wanted)).await {
+        Ok((view, undo)) => show(Page { shell: Shell::new(&state, reader, "/changes", "Changes"), view, undo }),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
     }
+}
+
+fn read(state: &AdminState, wanted: &Wanted) -> (ChangesView, Option<Change>) {
+    let undo = wanted.undo.and_then(|change| one_of_all(state, change)).filter(|change| change.can_undo);
+    (changes(state, wanted.before), undo)
 }
 
 /// What is to be said of how it went, if it didn't go well.

@@ -2,6 +2,7 @@
 
 use super::super::{
     AdminState,
+    api::asked::Query,
     auth::Reader,
     problem::Refusal,
     view::clients::{ClientView, ClientsAsked, ClientsView, GroupView, clients, groups},
@@ -15,7 +16,7 @@ use super::{
 use crate::report::Moment;
 use askama::Template;
 use axum::{
-    extract::{Query, State},
+    extract::State,
     response::{IntoResponse, Response},
 };
 use serde::Deserialize;

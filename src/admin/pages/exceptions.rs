@@ -2,8 +2,9 @@
 
 use super::super::{
     AdminState,
+    api::asked::Query,
     auth::Reader,
-    problem::Refusal,
+    problem::{Kind, Refusal},
     view::{
         exceptions::{ExceptionHits, ListException, Own, one, own_with_hits},
         tops::PAGE_WITHIN,
@@ -19,7 +20,7 @@ use crate::config::{
 };
 use askama::Template;
 use axum::{
-    extract::{Query, State},
+    extract::State,
     response::{IntoResponse, Response},
 };
 use serde::Deserialize;
@@ -101,6 +102,11 @@ impl Form {
 
     fn problem_of(&self, field: &str) -> Option<&str> {
         self.problem.as_ref().and_then(|refusal| refusal.of_field(field))
+    }
+
+    /// What is typed covers so much that it has to be confirmed.
+    fn is_broad(&self) -> bool {
+        self.problem.as_ref().is_some_and(|refusal| refusal.kind == Kind::Confirm)
     }
 
     /// What is told above the form: what is told at no field.

@@ -2,6 +2,7 @@
 
 use super::super::{
     AdminState,
+    api::asked::Query,
     auth::Reader,
     serve::Peer,
     view::{
@@ -17,7 +18,7 @@ use crate::policy::Outcome;
 use askama::Template;
 use axum::{
     Extension,
-    extract::{Query, State},
+    extract::State,
     http::StatusCode,
     response::{IntoResponse, Response},
 };

@@ -2,6 +2,7 @@
 
 use super::super::{
     AdminState,
+    api::asked::Query,
     auth::Reader,
     problem::Refusal,
     view::{
@@ -18,7 +19,7 @@ use super::{
 use crate::report::Moment;
 use askama::Template;
 use axum::{
-    extract::{Path, Query, State},
+    extract::{Path, State},
     http::StatusCode,
     response::{IntoResponse, Response},
 };
@@ -241,6 +242,16 @@ impl ListPage {
     fn can_pin(&self) -> bool {
         self.can_keep && self.shell.may_change() && !self.list().program.starts_with("exception ")
     }
+}
+
+/// What a list's being pinned at a version is, on a button.
+fn choice(version: &VersionView) -> &'static str {
+    if version.in_force || version.newest { "Pin this one" } else { "Roll back to this" }
+}
+
+/// Rules held back, after they were named.
+fn them(held: &HeldView) -> &'static str {
+    if held.rules.count == 1 { "it" } else { "them" }
 }
 
 /// What a version is, in words.

@@ -94,7 +94,7 @@ impl Page {
         if now.0.saturating_sub(since.0) >= DAY_MICROS {
             "Last 24 hours".to_owned()
         } else {
-            "Since the start".to_owned()
+            if self.is_recorded { "What is recorded so far" } else { "Since this process started" }.to_owned()
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::super::{
     AdminState,
+    api::asked::Query,
     auth::Reader,
     problem::Refusal,
     view::{
@@ -24,7 +25,7 @@ use crate::{
 };
 use askama::Template;
 use axum::{
-    extract::{Query, State},
+    extract::State,
     http::StatusCode,
     response::{IntoResponse, Response},
 };

@@ -2,6 +2,7 @@
 
 use super::super::{
     AdminState,
+    api::asked::Query,
     auth::Reader,
     guard::AlsoAsks,
     serve::{Peer, Reached},
@@ -18,7 +19,7 @@ use crate::report::Moment;
 use askama::Template;
 use axum::{
     Extension,
-    extract::{Query, State},
+    extract::State,
     http::{HeaderMap, header},
     response::{IntoResponse, Response},
 };
@@ -92,6 +93,12 @@ impl Page {
         self.view.to_change.as_ref().filter(|change| change.why == why)
     }
 
+    /// The addresses that devices are told, IPv4 first: not every device takes another.
+    fn servers(&self) -> Vec<IpAddr> {
+        let (ipv4, ipv6) = (self.view.ipv4.map(IpAddr::V4), self.view.ipv6.map(IpAddr::V6));
+        ipv4.into_iter().chain(ipv6).collect()
+    }
+
     /// Values as the configuration has them, or else some that stand for them.
     fn toml(values: &[String], or: &str) -> String {
         if values.is_empty() {
@@ -129,6 +136,11 @@ impl Page {
             },
         }
     }
+}
+
+/// What NetworkManager calls addresses of a kind.
+fn family(address: &IpAddr) -> &'static str {
+    if address.is_ipv4() { "ipv4" } else { "ipv6" }
 }
 
 #[cfg(test)]

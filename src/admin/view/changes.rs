@@ -74,12 +74,19 @@ pub fn one(state: &AdminState, number: u64) -> Option<Change> {
     state.changes.audit.find(number).map(|line| change(state, line))
 }
 
+/// Any that is still kept. It may read files.
+pub fn one_of_all(state: &AdminState, number: u64) -> Option<Change> {
+    state.changes.audit.find_in_files(number).map(|line| change(state, line))
+}
+
 fn change(state: &AdminState, line: Line) -> Change {
     let summary = summary(&line, &state.zone());
     let now = state.pipeline.now();
     let undoing = (line.what == "pause").then(|| Undoing::of(line.before.as_ref(), line.after.as_ref(), now)).flatten();
     let can_undo = match undoing {
         Some(undoing) => line.outcome == Outcome::Done && undoing.is_open(state.pipeline.pauses(), now),
+        // What came later may have left the same, and is what is to be undone first.
+        None if state.changes.audit.later_at(&line.key, line.change).is_some() => false,
         None => state.desk.can_keep() && can_undo(&line, &state.desk.overlay()),
     };
     let Line { change, time, who, role, by, from, what, key, before, after, undoes, policy, outcome } = line;

@@ -97,6 +97,9 @@ pub struct BlockView {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<String>,
     pub holds: bool,
+    /// Why its name resolves all the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 fn is_zero(number: &usize) -> bool {
@@ -153,6 +156,7 @@ pub fn own(state: &AdminState) -> Own {
                 groups: own.groups.clone(),
                 reason: own.reason.clone(),
                 until: day(&own.until),
+                note: still_answered(state, &own.name),
                 holds: !is_over(&own.until, &config.policy.time_zone, now),
             }),
             Entry::Mode(_) | Entry::Schedule(_) | Entry::Pin(_) | Entry::LetThrough(_) => {}
@@ -213,6 +217,12 @@ fn of_list(program: &str, list: &ListSpec, known: Option<&[Arc<Tops>; 2]>) -> Op
     rules.truncate(RULES_MAX);
     let (program, there_are) = (program.to_owned(), list.rules.exceptions());
     Some(ListExceptions { program, list: list.name.clone(), there_are, used_7d, rules })
+}
+
+/// Why a name resolves though a block of it is in force, if it does.
+pub fn still_answered(state: &AdminState, written: &str) -> Option<String> {
+    let (name, _) = crate::config::exception_name(written).ok()?;
+    state.pipeline.answered_before_policy(&name).map(|why| format!("{name} still resolves: it is {why}"))
 }
 
 /// The one that was made here under an id, to be changed.

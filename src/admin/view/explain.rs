@@ -6,7 +6,8 @@ use super::{
     weighed::{Rule, Weighed, Weighing},
 };
 use crate::{
-    dns::{Name, RrType},
+    config::asked_name,
+    dns::RrType,
     lists::{ListPath, ListState, ListStatus, kept_text, line_of, version_of},
     pause::minutes_left,
     policy::{Asking, Cause, Client, ClientKey, Link, MatchedRule, Outcome, OwnerException, Policy, Reached, Role},
@@ -21,6 +22,9 @@ use std::net::IpAddr;
 #[derive(Serialize, Deserialize, JsonSchema, Debug)]
 pub struct Explained {
     pub name: String,
+    /// What the name was taken out of, if a URL was given, or a host with its port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_of: Option<String>,
     pub r#type: String,
     pub client: String,
     /// The client's group.
@@ -113,11 +117,12 @@ pub enum ExplainError {
 /// Explains what was typed; `client`: who is meant if nobody is named.
 pub async fn explain(state: &AdminState, asked: Asked, client: IpAddr) -> Result<Explained, ExplainError> {
     let unreadable = ExplainError::Unreadable;
-    let name: Name = asked.name.parse().map_err(|error| unreadable(format!("name `{}`: {error}", asked.name)))?;
+    let (name, is_part) = asked_name(asked.name.trim()).map_err(|error| unreadable(format!("name: {error}")))?;
     let rr_type = asked.r#type.as_deref().unwrap_or("A").parse();
     let rr_type: RrType = rr_type.map_err(|error| unreadable(format!("type: {error}")))?;
     let address = asked.client.as_deref().map_or(Ok(client), str::parse::<IpAddr>);
-    let address = address.map_err(|error| unreadable(format!("client: {error}")))?.to_canonical();
+    let no_address = |_| unreadable("client: write an address, such as 192.168.1.7".to_owned());
+    let address = address.map_err(no_address)?.to_canonical();
     let mac = asked.mac.as_deref().map(mac_of);
     if mac == Some(None) {
         return Err(unreadable("mac: write it as aa:bb:cc:dd:ee:ff".to_owned()));
@@ -132,7 +137,8 @@ pub async fn explain(state: &AdminState, asked: Asked, client: IpAddr) -> Result
         let client = Client { address, id: id.as_deref(), mac, tcp: false, group: None };
         explained(&explanation, rr_type, client, admitted, &published.status.load())
     });
-    view.await.map_err(|error| ExplainError::Fault(error.to_string()))
+    let view = view.await.map_err(|error| ExplainError::Fault(error.to_string()))?;
+    Ok(Explained { host_of: is_part.then_some(asked.name), ..view })
 }
 
 /// A hardware address as people write it.
@@ -206,6 +212,7 @@ pub fn explained(
     };
     Explained {
         name: name.to_string(),
+        host_of: None,
         r#type: rr_type.to_string(),
         client: client.address.to_string(),
         group: policy.group_name(verdict.group).to_owned(),

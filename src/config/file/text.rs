@@ -4,11 +4,15 @@
 
 use super::super::{ForwardProtocol, ForwardServer, Override};
 use crate::{
-    dns::Name,
-    policy::{ClientKey, ClientKeyError, Schedule, Zone, parse::Extent},
+    dns::{Name, NameError},
+    policy::{
+        ClientKey, ClientKeyError, Schedule, Zone,
+        parse::{Extent, to_ascii},
+    },
 };
 use ipnet::IpNet;
 use std::{
+    borrow::Cow,
     net::{IpAddr, SocketAddr},
     time::Duration,
 };
@@ -257,13 +261,58 @@ pub fn name(text: &str) -> Result<Name, String> {
     if text.contains("://") {
         return no_name("a URL, not a name");
     }
-    let name = text.parse::<Name>().map_err(|error| format!("{} is not a name: {error}", shown(text)))?;
+    let ascii = a_labels(text)?;
     // Legal on the wire, a slip in a file; whoever means one of the others writes its escape.
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '\\');
-    match text.chars().find(|&c| !plain(c)) {
-        Some(odd) if !text.contains('\\') => no_name(&format!("not a name, because of its `{odd}`")),
-        _ => Ok(name),
+    match ascii.chars().find(|&c| !plain(c)) {
+        Some(' ') if !text.contains('\\') => no_name("not a name, because of the space in it"),
+        Some(odd) if !text.contains('\\') => no_name(&format!("not a name, because of its `{}`", odd.escape_debug())),
+        _ => ascii.parse().map_err(|error| format!("{} is not a name: {error}", shown(text))),
     }
+}
+
+/// A name as somebody types or pastes it to have it looked at, however odd: of a URL, or of what has a port or a path
+/// behind it, the host. True: it is such a part of the text.
+pub fn asked_name(text: &str) -> Result<(Name, bool), String> {
+    let host = host_of(text);
+    let own = host.unwrap_or(text);
+    if host.is_some() && (own.starts_with('[') || own.parse::<IpAddr>().is_ok()) {
+        return Err(format!("{} leads to an address, not to a name", shown(text)));
+    }
+    let is_spaced = own.contains(' ') && !own.contains('\\');
+    let name = match is_spaced {
+        true => Err("there is a space in it".to_owned()),
+        false => a_labels(own)?.parse().map_err(|error: NameError| error.to_string()),
+    };
+    name.map(|name| (name, host.is_some())).map_err(|why| format!("{} is not a name: {why}", shown(text)))
+}
+
+/// The host of what is more than a name.
+fn host_of(text: &str) -> Option<&str> {
+    // What is escaped is meant as it stands.
+    if text.contains('\\') {
+        return None;
+    }
+    let url = text.split_once("://").map(|(_, rest)| rest);
+    let rest = url.unwrap_or(text);
+    let mut host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    if url.is_some() {
+        host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+    }
+    let is_port = |port: &str| port.bytes().all(|octet| octet.is_ascii_digit());
+    let before_port = host.rsplit_once(':').filter(|(_, port)| is_port(port)).map(|(host, _)| host);
+    let own = before_port.unwrap_or(host);
+    // `0/25.2.0.192.in-addr.arpa` is a name (RFC 2317), and no path.
+    let has_more = before_port.is_some() || host.len() < rest.len() && host.contains('.');
+    (url.is_some() || has_more).then_some(own)
+}
+
+/// An internationalised name as the DNS has it, by the rules for names in lists.
+fn a_labels(text: &str) -> Result<Cow<'_, str>, String> {
+    if text.is_ascii() || text.contains('\\') {
+        return Ok(text.into());
+    }
+    to_ascii(text).map(Cow::Owned).map_err(|(why, _)| format!("{} is {why}", shown(text)))
 }
 
 /// `example.com` means it and all below it, `=example.com` itself alone.
@@ -499,6 +548,7 @@ mod tests {
             ("=example.com", "example.com", Extent::Exact),
             ("_dmarc.example", "_dmarc.example", Extent::Subtree),
             (r"a\.b.example", r"a\.b.example", Extent::Subtree),
+            ("=Bücher.example", "xn--bcher-kva.example", Extent::Exact),
         ] {
             assert_eq!(exception_name(text), Ok((expected.parse().unwrap(), extent)), "{text}");
         }
@@ -508,7 +558,9 @@ mod tests {
             ("example.com/path", "is not a name, because of its `/`"),
             ("ads.*.example", "is not a name, because of its `*`"),
             ("*.example", r#"write "example", which means it and all below it"#),
-            ("müller.example", "xn--"),
+            ("müller.\u{200d}", "can be written in A-labels (xn--…)"),
+            ("a b.example", "because of the space in it; write a name such as"),
+            ("a\u{7f}", "because of its `\\u{7f}`"),
             ("a..b", "empty label"),
             ("", "empty"),
             ("=", "empty"),
@@ -523,6 +575,40 @@ mod tests {
         }
         assert!(word(&"a".repeat(41)).is_err());
         assert!(title("My list").is_ok() && title(" ").is_err() && title("a\nb").is_err());
+    }
+
+    #[test]
+    fn the_host_of_what_is_pasted_is_looked_at() {
+        for (text, expected, is_part) in [
+            ("www.tiktok.com", "www.tiktok.com", false),
+            ("https://www.tiktok.com/x", "www.tiktok.com", true),
+            ("https://anna:secret@WWW.tiktok.com:443/x?y=a@b#z", "www.tiktok.com", true),
+            ("tiktok.com:443", "tiktok.com", true),
+            ("tiktok.com/", "tiktok.com", true),
+            ("tiktok.com?lang=de", "tiktok.com", true),
+            ("http://router", "router", true),
+            ("bücher.example", "xn--bcher-kva.example", false),
+            ("https://bücher.example/ä", "xn--bcher-kva.example", true),
+            // Odd names are asked for too.
+            ("0/25.2.0.192.in-addr.arpa", "0/25.2.0.192.in-addr.arpa", false),
+            ("a+b.example", "a+b.example", false),
+            (r"a\032b.example/x", r"a\032b.example/x", false),
+            ("192.0.2.1", "192.0.2.1", false),
+        ] {
+            let (name, part) = asked_name(text).unwrap();
+            assert_eq!((name.to_string(), part), (expected.to_owned(), is_part), "{text}");
+        }
+        for (text, error) in [
+            ("https://192.0.2.1/x", "leads to an address, not to a name"),
+            ("https://[2001:db8::1]:80/", "leads to an address, not to a name"),
+            ("https:///x", "the name is empty"),
+            ("a b", "there is a space in it"),
+            ("a..b", "empty label"),
+            ("", "empty"),
+        ] {
+            let given = asked_name(text).unwrap_err();
+            assert!(given.contains(error), "{text}: {given}");
+        }
     }
 
     #[test]

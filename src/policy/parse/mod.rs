@@ -21,6 +21,7 @@ mod updated;
 
 use super::{Effect, Mode, Rule, RuleSet, Scope};
 use crate::dns::{Name, zonefile::RECORD_BYTES_MAX};
+pub use name::to_ascii;
 use output::Output;
 use std::borrow::Cow;
 use text::TextReader;

@@ -100,7 +100,7 @@ fn read_ascii(text: &str) -> Result<Name, Problem> {
 
 /// The A-labels of an internationalised name (UTS 46, non-transitional). Underscores and odd hyphens are legal in the
 /// DNS, so neither is looked at.
-fn to_ascii(text: &str) -> Result<String, Problem> {
+pub fn to_ascii(text: &str) -> Result<String, Problem> {
     let converted = Uts46::new().to_ascii(text.as_bytes(), AsciiDenyList::EMPTY, Hyphens::Allow, DnsLength::Ignore);
     match converted {
         // What is still not ASCII was not understood, and would come back here for ever.

@@ -39,6 +39,24 @@ async fn an_edit_by_hand_is_taken_and_a_bad_one_never_replaces_a_good_one() {
     done(&server, "PUT /api/v1/modes", mode).await;
     fs::remove_file(&path).unwrap();
     eventually("all is undone", || async { is_blocked(&server, "ok.blocked.example").await }).await;
+    eventually("that is noted too", async || audit(&server).len() == 8).await;
+    // Only what was last done to each thing can be undone, and who wants more is told of what came later.
+    let changes = server.json("/api/v1/changes").await;
+    let mut undoable: Vec<&str> = Vec::new();
+    for change in changes["changes"].as_array().unwrap() {
+        match change["can_undo"] == true {
+            true => undoable.push(change["key"].as_str().unwrap()),
+            false => assert!(change["change"].as_u64().unwrap() < 6, "{change}"),
+        }
+    }
+    undoable.sort_unstable();
+    assert_eq!(undoable, ["exception/e5", "modes/everybody/strict", "modes/everybody/watching"], "{changes}");
+    let (_, kind, told) = refused(&server, "POST /api/v1/changes/2/undo", json!({})).await;
+    assert_eq!(kind, "changed_since", "{told}");
+    assert!(
+        told["detail"].as_str().unwrap().starts_with("modes/everybody/strict was changed again by change "),
+        "{told}"
+    );
     server.running.stop().await;
 }
 

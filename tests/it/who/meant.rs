@@ -38,6 +38,19 @@ async fn only_our_own_pages_change_something() {
         assert_eq!(response.status, expected, "{headers}{body}: {}", response.body);
         assert!(!response.headers.contains_key("access-control-allow-origin"));
     }
+    // A program with a session's cookie is told what it lacks.
+    let token = format!("X-CSRF-Token: {}\r\n", anna.csrf);
+    for (headers, status, told) in [
+        (format!("{cookie}{token}{JSON}"), 403, "A program that comes with a session's cookie sends `Origin`"),
+        (format!("{cookie}{JSON}{SAME}"), 403, "load the page again"),
+        (format!("{cookie}{token}{JSON}Origin: http://evil.example\r\n"), 403, "A page of another server sent this"),
+        (format!("{cookie}{token}{JSON}{SAME}"), 200, "pauses"),
+    ] {
+        let response = send(&server, "POST /api/v1/pause", &headers, r#"{"seconds": 60}"#).await;
+        assert_eq!(response.status, status, "{headers}: {}", response.body);
+        assert!(response.body.contains(told), "{}", response.body);
+        assert!(!response.body.contains("token of the page is missing"), "{}", response.body);
+    }
     // Nothing answers a browser that asks whether it may.
     let asks = "Origin: http://evil.example\r\nAccess-Control-Request-Method: POST\r\n";
     let response = send(&server, "OPTIONS /api/v1/pause", asks, "").await;

@@ -69,7 +69,7 @@ async fn what_does_not_fit_is_shown_again() {
     let anna = Browser::new(&server, "anna", "correct horse").await;
     for (fields, problem) in [
         ("group=kids&seconds=&until=&reason=guests", "until: say until when"),
-        ("group=kids&seconds=&until=2001-01-01T00:00&reason=guests", "until: is over; now it is "),
+        ("group=kids&seconds=&until=2001-01-01T00:00&reason=guests", "until: that time is over; now it is "),
         ("group=kids&seconds=&until=soon&reason=guests", "until: `soon` is no time; write a day as"),
         ("group=kids&seconds=-1&until=&reason=guests", "seconds: write a number"),
         ("group=kids&seconds=99999999&until=&reason=guests", "until: a pause takes at most 31 days"),

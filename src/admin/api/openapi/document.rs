@@ -16,8 +16,10 @@ const ABOUT: &str = "What cleandns shows, and what can be changed of it while it
                      none or empty is left out, unless its schema requires it. Unknown words in a query or a body are \
                      errors.\n\nWhoever asks shows a token, or comes with the cookie of a session. On loopback nobody has to \
                      show anything if neither tokens nor users are configured. A *read-only* role sees everything; changes \
-                     want an *operator*. Changes are sent as `application/json`; a browser shows the session's token as \
-                     `X-CSRF-Token` too.\n\nErrors are problems (RFC 9457); the last part of `type` is a word that stays.";
+                     want an *operator*. Changes are sent as `application/json`; whoever comes with a \
+                     session's cookie shows its token as `X-CSRF-Token` too, and says by `Origin` that a page of this server \
+                     sends it: the scheme and host that are asked, as in `http://192.168.1.2:8053`. Browsers do that by \
+                     themselves, or send `Sec-Fetch-Site: same-origin`.\n\nErrors are problems (RFC 9457); the last part of `type` is a word that stays.";
 
 /// What a path's variables are: name, what it is, whether it is a number.
 const VARIABLES: [(&str, &str, bool); 7] = [
@@ -55,7 +57,7 @@ pub fn document(is_tls: bool) -> Value {
             "securitySchemes": {
                 "token": { "type": "http", "scheme": "bearer", "description": "A token of `[admin] token_file`, or of `read_token_file`." },
                 "session": { "type": "apiKey", "in": "cookie", "name": cookie_name(is_tls), "description": "As `POST /api/v1/session` sets it." },
-                "csrf": { "type": "apiKey", "in": "header", "name": "X-CSRF-Token", "description": "`csrf` of `GET /api/v1/session`; browsers show it with every change." },
+                "csrf": { "type": "apiKey", "in": "header", "name": "X-CSRF-Token", "description": "`csrf` of `GET /api/v1/session`, with every change; beside it `Origin` (or `Sec-Fetch-Site`) has to name this server." },
             },
         },
     });

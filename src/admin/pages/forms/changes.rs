@@ -4,7 +4,10 @@ use super::super::{
     super::{
         AdminState,
         auth::{Operator, Reader},
-        change::{BlockAsked, Done, ExceptionAsked, ModeAsked, ScheduleAsked, Undoing, set_mode, undo, what_it_undoes},
+        change::{
+            BlockAsked, Done, ExceptionAsked, ModeAsked, ScheduleAsked, Undoing, block as block_name, set_mode, undo,
+            what_it_undoes,
+        },
         problem::{Kind, Refusal},
         view::preview::CONFIGURED,
     },
@@ -71,6 +74,7 @@ pub async fn except(
         groups: Some(typed.groups.clone()),
         reason: Some(typed.reason.clone()),
         until: Some(typed.until.clone()),
+        confirmed: is_confirmed(&fields, &typed),
     };
     match state.desk.except(&who, some(fields.one("id")).as_deref(), asked, false).await {
         Ok(done) => to("/except", &[told(&done)], ""),
@@ -95,8 +99,9 @@ pub async fn block(
         groups: Some(typed.groups.clone()),
         reason: Some(typed.reason.clone()),
         until: Some(typed.until.clone()),
+        confirmed: is_confirmed(&fields, &typed),
     };
-    match state.desk.block(&who, some(fields.one("id")).as_deref(), asked, false).await {
+    match block_name(&state, &who, some(fields.one("id")).as_deref(), asked, false).await {
         Ok(done) => to("/except", &[told(&done)], ""),
         Err(refusal) => exceptions::again(&state, reader, true, typed, refusal).await,
     }
@@ -141,8 +146,14 @@ async fn ask_before_undo(state: &AdminState, change: u64, refusal: Refusal) -> R
         Ok(Undoing { before: Some(Entry::LetThrough(own)), .. }) => {
             to(&page_of(&own.list), &[Some(("let_through", own.names.join(" ")))], "let-through")
         }
-        _ => refusal.into_response(),
+        Ok(_) => to("/changes", &[Some(("undo", change.to_string()))], ""),
+        Err(_) => refusal.into_response(),
     }
+}
+
+/// What is confirmed is names, so that others typed instead are asked about anew.
+fn is_confirmed(fields: &Fields, typed: &exceptions::Asked) -> bool {
+    !typed.names.is_empty() && fields.one("confirmed") == typed.names
 }
 
 fn typed(fields: &Fields, names: &str) -> exceptions::Asked {

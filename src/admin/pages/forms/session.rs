@@ -3,6 +3,7 @@
 use super::super::{
     super::{
         AdminState,
+        api::asked::Query,
         auth::{Reader, SignInError},
         change::sessions::{self, refusal},
         serve::Peer,
@@ -13,7 +14,7 @@ use super::{Fields, assets, own_path};
 use askama::Template;
 use axum::{
     Extension,
-    extract::{Query, State},
+    extract::State,
     http::{HeaderMap, header},
     response::{IntoResponse, Redirect, Response},
 };

@@ -113,7 +113,7 @@ impl Reader {
         match page {
             Page::Before(row) => {
                 found.older = going_on;
-                found.newer = (row < i64::MAX).then(|| newest.unwrap_or(row.saturating_sub(1)));
+                found.newer = (row < i64::MAX).then(|| newest.unwrap_or(row.saturating_sub(1).max(0)));
             }
             Page::After(row) => {
                 found.newer = going_on;

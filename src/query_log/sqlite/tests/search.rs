@@ -101,6 +101,8 @@ fn pages_lead_to_those_beside_them() {
     // Beyond both ends there is nothing, and a way back.
     let beyond = search(&mut reader, &Search::default(), Page::Before(1), 10);
     assert_eq!((ids(&beyond), beyond.older, beyond.newer), (vec![], None, Some(0)));
+    let beyond = search(&mut reader, &Search::default(), Page::Before(0), 10);
+    assert_eq!((ids(&beyond), beyond.newer), (vec![], Some(0)), "no row is asked for by less than nothing");
     let beyond = search(&mut reader, &Search::default(), Page::After(30), 10);
     assert_eq!((ids(&beyond), beyond.older, beyond.newer), (vec![], Some(31), None));
 }
