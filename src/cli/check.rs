@@ -127,9 +127,6 @@ fn look_at_files(config: &Config, is_whole: &dyn Fn(&[&str]) -> bool) -> (Vec<St
             Err(error) => problems.push(error.to_string()),
         }
     }
-    if is_whole(&["log"]) {
-        problems.extend(super::serve::filter(&config.log).err().map(|why| format!("log.filter: {why}")));
-    }
     (problems, of_names)
 }
 

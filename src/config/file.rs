@@ -10,6 +10,7 @@
 mod admin;
 mod groups;
 mod local;
+mod log;
 mod merge;
 mod parts;
 mod policy;
