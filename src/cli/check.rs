@@ -3,7 +3,7 @@
 use super::{Failure, Outcome, overlay, say, say_json};
 use crate::{
     admin::{self, ListsView},
-    app,
+    app::{self, Obstacles},
     config::{Config, Examined, Origin},
     lists::{ListPath, ListState, Lists, Published},
     policy::parse::Told,
@@ -78,7 +78,8 @@ fn look(found: Examined) -> Checked {
     if is_whole(&["listen", "admin"]) {
         // Addresses that a server could not have now are no error: a service may have rights that whoever checks has not,
         // and another program may be about to leave.
-        let (in_the_way, own) = app::obstacles(&config, &app::Passed::default());
+        let Obstacles { in_the_way, own, left_out } = app::obstacles(&config, &app::Passed::default());
+        checked.warnings.extend(left_out);
         checked.warnings.extend(in_the_way.iter().map(ToString::to_string));
         let own = own.iter().filter(|obstacle| obstacle.protocol != "HTTP");
         checked.running.extend(own.map(|own| format!("{}: a cleandns answers on {} now", own.option, own.address)));

@@ -5,7 +5,7 @@ mod status_line;
 
 use super::{Failure, Outcome, check};
 use crate::{
-    app::{self, AppError, BindError, FollowLog, Held, Outside, Passed, Running, Start},
+    app::{self, AppError, BindError, FollowLog, Held, Obstacles, Outside, Passed, Running, Start},
     config::{Config, JsonTarget, Loaded, Log, Origin},
     confine::{become_user, confine},
     health::{Health, UPSTREAM_SILENT},
@@ -81,7 +81,7 @@ pub fn serve(mut loaded: Loaded, read_again: ReadAgain, take_over: bool) -> Outc
 
 /// Ends what can't have its addresses, before anything else is done: later it might not be allowed to look at who has them.
 fn refuse_obstacles(config: &Config, passed: &Passed, take_over: bool) -> Outcome {
-    let (in_the_way, own) = app::obstacles(config, passed);
+    let Obstacles { in_the_way, own, .. } = app::obstacles(config, passed);
     let told: Vec<String> = match take_over {
         false => in_the_way.iter().chain(&own).map(ToString::to_string).collect(),
         true => in_the_way.iter().filter_map(refused_to_take_over).collect(),

@@ -128,6 +128,14 @@ pub fn not_permitted(option: &str, first_free: u16) -> String {
     )
 }
 
+/// That an address of IPv6 is not listened on, on a machine that has none.
+pub fn left_out(option: &str, asked: SocketAddr) -> String {
+    format!(
+        "{option}: {asked} is left out: this machine has no IPv6 (`sysctl net.ipv6.conf.lo.disable_ipv6` shows whether it is \
+         switched off); the other addresses are listened on"
+    )
+}
+
 /// What the system says of an address, in words that say what to do.
 pub fn on(option: &str, asked: SocketAddr, error: &io::Error, holder: Option<&Holder>, first_free: u16) -> String {
     match error.kind() {
