@@ -5,6 +5,7 @@ use crate::{
     admin::{self, ListsView},
     app::{self, Obstacles},
     config::{Config, Examined, Origin},
+    confine::{ConfineError, foresee},
     lists::{ListPath, ListState, Lists, Published},
     policy::parse::Told,
     query_log,
@@ -53,7 +54,7 @@ struct Sums {
 
 /// Reads all that a start would read, as far as it is known what that is.
 fn look(found: Examined) -> Checked {
-    let Examined { config, problems, warnings, sources } = found;
+    let Examined { config, problems, warnings, sources, places } = found;
     // What is wrong in one section is no reason not to look at what others name.
     let is_whole = |sections: &[&str]| {
         let is_of = |option: &str| sections.iter().any(|section| option.split('.').next() == Some(section));
@@ -72,6 +73,16 @@ fn look(found: Examined) -> Checked {
     let (problems_of_files, of_names) = look_at_files(&config, &is_whole);
     checked.problems.extend(problems_of_files);
     checked.warnings.extend(of_names);
+    if is_whole(&["process", "state"]) {
+        let placed = |found: ConfineError| match places.get(found.option()) {
+            Some(place) => format!("{place}: {found}"),
+            None => found.to_string(),
+        };
+        match foresee(&config) {
+            Ok(found) => checked.warnings.extend(found.map(placed)),
+            Err(found) => checked.problems.push(placed(found)),
+        }
+    }
     let to_make =
         config.admin.as_ref().filter(|_| is_whole(&["admin", "state"])).and_then(|admin| admin.token_to_make());
     checked.token_to_make = to_make.map(|file| file.display().to_string());
