@@ -21,6 +21,8 @@ pub struct Holder {
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Known {
     Cleandns,
+    /// The service manager itself, for a unit that sockets are passed to.
+    Systemd,
     /// systemd-resolved's stub listener.
     Resolved,
     Dnsmasq,
@@ -53,6 +55,7 @@ impl Holder {
         let by = |name: &str| KNOWN.into_iter().find(|(word, _)| name.starts_with(word)).map(|(_, known)| known);
         let stub = ["127.0.0.53", "127.0.0.54"].iter().any(|stub| self.address.ip().to_string() == *stub);
         match (&self.process, &self.user) {
+            (Some((_, name)), _) if name == "systemd" => Some(Known::Systemd),
             (Some((_, name)), _) => by(name),
             (None, _) if stub && self.address.port() == 53 => Some(Known::Resolved),
             (None, Some(user)) => by(user),
@@ -81,6 +84,13 @@ pub fn in_use(option: &str, asked: SocketAddr, holder: Option<&Holder>) -> Strin
              {option}"
         );
     };
+    if let (Some(Known::Systemd), Some((id, _))) = (holder.known(), &holder.process) {
+        return format!(
+            "systemd (PID {id}) has port {port} for a socket unit, which `systemctl list-sockets` shows; if that is \
+             cleandns.socket all is well: `systemctl start cleandns.service` starts the server with it; else stop that unit, \
+             or choose another port in {option}"
+        );
+    }
     let at = if holder.address == asked { String::new() } else { format!(", at {}", holder.address) };
     let what_to_do = match holder.known() {
         Some(Known::Cleandns) => format!(
@@ -101,8 +111,12 @@ pub fn in_use(option: &str, asked: SocketAddr, holder: Option<&Holder>) -> Strin
             "{name} answers there; to replace it, run `systemctl disable --now {unit}`, or choose another address or port \
              in {option}"
         ),
-        None if holder.process.is_some() => format!("stop it, or choose another port in {option}"),
-        None => format!("find it with `sudo ss -lpn sport = :{port}` and stop it, or choose another port in {option}"),
+        None | Some(Known::Systemd) if holder.process.is_some() => {
+            format!("stop it, or choose another port in {option}")
+        }
+        None | Some(Known::Systemd) => {
+            format!("find it with `sudo ss -lpn sport = :{port}` and stop it, or choose another port in {option}")
+        }
     };
     format!("another program has port {port}: {}{at}; {what_to_do}", holder.called())
 }
@@ -167,6 +181,10 @@ mod tests {
             (
                 told("0.0.0.0:53", "127.0.0.53:53", Some("systemd-resolve"), Some("systemd-resolve")),
                 &["another program has port 53: systemd-resolved (PID 7), at 127.0.0.53:53; ", "DNSStubListener=no"][..],
+            ),
+            (
+                told("0.0.0.0:53", "127.0.0.1:53", Some("systemd"), Some("root")),
+                &["systemd (PID 7) has port 53 for a socket unit", "`systemctl list-sockets`", "cleandns.socket"][..],
             ),
             // Who may not look at processes knows it by its address, or by its user.
             (

@@ -106,6 +106,7 @@ says_nothing "nothing was denied" inside bash -c "! grep -iE 'denied|not permitt
 inside kill -STOP "$(shown MainPID)"
 until_true "who gives no sign of life is started anew" shown NRestarts -- 1
 until_true "and answers" dig "${at[@]}" +tries=1 +time=1 blocked.example -- "status: NXDOMAIN"
+expect "systemd gives no socket to what runs" inside systemctl start cleandns.socket -- "Job failed"
 succeeds "it stops" inside systemctl stop cleandns.service
 expect "in order" shown Result -- success
 
@@ -114,6 +115,8 @@ succeeds "systemd has the sockets" inside systemctl start cleandns.socket
 expect "nobody runs yet" shown ActiveState -- inactive
 expect "the first question starts it" dig "${at[@]}" +tries=1 +time=10 blocked.example -- "own/own own.list:1"
 expect "over TCP too" dig "${at[@]}" +tcp blocked.example -- "own/own own.list:1"
+expect "a check says whose the port is" inside cleandns --config /etc/cleandns/cleandns.toml check -- \
+  "systemd (PID 1) has port 53 for a socket unit" "cleandns.socket all is well"
 : >asked
 (until [[ -e enough ]]; do
   dig "${at[@]}" +tries=1 +time=5 +noall +comments blocked.example >>asked 2>&1 || echo lost >>asked
