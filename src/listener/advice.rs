@@ -121,6 +121,21 @@ pub fn in_use(option: &str, asked: SocketAddr, holder: Option<&Holder>) -> Strin
     format!("another program has port {port}: {}{at}; {what_to_do}", holder.called())
 }
 
+/// Why an address isn't shared by who has it, though it is to be taken over.
+pub fn not_shared(option: &str, asked: SocketAddr, holder: Option<&Holder>, own: &str) -> String {
+    let port = asked.port();
+    let whose = match holder {
+        Some(holder) => format!("{} has it", holder.called()),
+        None => format!("`sudo ss -lpn sport = :{port}` shows who has it"),
+    };
+    let user = holder.and_then(|holder| holder.user.as_deref());
+    let user = user.map(|user| format!(" ({user})")).unwrap_or_default();
+    format!(
+        "port {port} can't be taken over: {whose}, and shares it only with processes of the same user{user}, where this one \
+         runs as {own}; start it as that user, or stop the other one first, or choose another port in {option}"
+    )
+}
+
 /// Who answers at an address that was to be taken over, and isn't cleandns, and what to do about it.
 pub fn answered_by_another(option: &str, at: SocketAddr, says: &str) -> String {
     let port = at.port();
@@ -173,6 +188,27 @@ mod tests {
         let process = process.map(|name| (7, name.to_owned()));
         let holder = Holder { address: address.parse().unwrap(), process, user: user.map(str::to_owned) };
         in_use("listen.do53", asked.parse().unwrap(), Some(&holder))
+    }
+
+    #[test]
+    fn who_takes_over_is_the_same_user() {
+        let holder = |process: Option<(u32, String)>| Holder {
+            address: "127.0.0.1:53".parse().unwrap(),
+            process,
+            user: Some("cleandns".to_owned()),
+        };
+        for (holder, part) in [
+            (
+                Some(holder(Some((7, "cleandns".to_owned())))),
+                "cleandns (PID 7) has it, and shares it only with processes of \
+                the same user (cleandns), where this one runs as root (0)",
+            ),
+            (Some(holder(None)), "a process of the user cleandns has it"),
+            (None, "`sudo ss -lpn sport = :53` shows who has it, and shares"),
+        ] {
+            let told = not_shared("listen.do53", "127.0.0.1:53".parse().unwrap(), holder.as_ref(), "root (0)");
+            assert!(told.starts_with("port 53 can't be taken over: ") && told.contains(part), "{told}");
+        }
     }
 
     #[test]

@@ -6,7 +6,8 @@ use super::{
     holder,
     proxied::Proxies,
 };
-use nix::libc;
+use crate::accounts;
+use nix::{libc, unistd::geteuid};
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 use std::{
     io,
@@ -76,6 +77,19 @@ impl BindError {
         };
         Self { option, address, protocol, why, held }
     }
+
+    /// Where whoever has an address doesn't share it with who takes it over.
+    fn not_shared(address: SocketAddr, protocol: &'static str) -> Self {
+        let holder = holder::of(address, protocol != "UDP");
+        let why = advice::not_shared(OPTION, address, holder.as_ref(), &own_user());
+        Self { option: OPTION, address, protocol, why, held: Some(Held::BySomebody) }
+    }
+}
+
+/// The user this process runs as, as people are told of one.
+fn own_user() -> String {
+    let own = geteuid();
+    accounts::user_of(own).map_or_else(|| own.to_string(), |user| format!("{} ({own})", user.name))
 }
 
 /// The first port that needs no privilege.
@@ -170,6 +184,9 @@ pub fn bind(
                 Ok(opened) => break opened,
                 // Somebody was quicker: another port will do as well.
                 Err((_, error)) if tries_left > 0 && error.kind() == io::ErrorKind::AddrInUse => {}
+                Err((protocol, error)) if start == Start::TakeOver && error.kind() == io::ErrorKind::AddrInUse => {
+                    return Err(BindError::not_shared(asked, protocol));
+                }
                 Err((protocol, error)) => return Err(BindError::new(OPTION, asked, protocol, &error)),
             }
         };
