@@ -202,3 +202,23 @@ expect "systemd-resolved is known" "$binary" --config wide.toml -- "port 53: sys
 kill -TERM "$server" && wait "$server" || true
 server=
 at=(@127.0.0.1 -p 5300)
+
+# A machine without IPv6, with the addresses that the package has: those of IPv4 are served, and the other one is told of.
+sed 's|^do53 = .*|do53 = ["127.0.0.1:53", "[::1]:53"]|' base.toml >both.toml
+start_without() {
+  exec unshare --net bash -c 'ip link set lo up
+    sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.lo.disable_ipv6=1
+    exec "$@"' without "$@"
+}
+without() { (start_without "$@"); }
+expect "a check without IPv6" without "$binary" --config both.toml check -- "warning: listen.do53: [::1]:53 is left out"
+start_without "$binary" --config both.toml >out 2>log &
+server=$!
+until_true "a start without IPv6" cat out -- "is ready"
+expect "says where it answers" cat out -- "answers      127.0.0.1:53 (UDP"
+expect "and what it leaves out" cat log -- "listen.do53: [::1]:53 is left out: this machine has no IPv6"
+expect "and is well" nsenter --target "$server" --net "$binary" --config both.toml health -- "127.0.0.1:53 answers"
+kill -TERM "$server" && wait "$server" || true
+server=
+sed -i 's|"127.0.0.1:53", ||' both.toml
+expect "IPv6 alone is an error" without "$binary" --config both.toml -- "can't listen on [::1]:53"
