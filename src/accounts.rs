@@ -1,7 +1,7 @@
 //! Users and groups by name. The C library asks whoever the machine names for them, such as a directory service; a program
 //! with that library inside can't, for those answer from libraries of their own, which end it. There the files are read.
 
-use nix::unistd::{Gid, Group, Uid, User, initgroups, setgroups};
+use nix::unistd::{Gid, Group, Uid, User, getgrouplist, initgroups, setgroups};
 use std::{ffi::CString, fs, str::FromStr};
 
 /// Whether the C library is inside the program.
@@ -47,8 +47,19 @@ pub fn group(name: &str) -> Option<Gid> {
 /// Gives this process the groups of a user, and one more.
 pub fn take_groups(user: &Account, group: Gid) -> nix::Result<()> {
     match IS_STATIC {
-        true => setgroups(&groups_of(&read(GROUPS), &user.name, group)),
+        true => setgroups(&groups_in(&read(GROUPS), &user.name, group)),
         false => initgroups(&CString::new(user.name.as_str()).map_err(|_| nix::Error::EINVAL)?, group),
+    }
+}
+
+/// The groups that a user is in, of which `group` is the first.
+pub fn groups_of(user: &Account, group: Gid) -> Vec<Gid> {
+    match IS_STATIC {
+        true => groups_in(&read(GROUPS), &user.name, group),
+        false => CString::new(user.name.as_str())
+            .ok()
+            .and_then(|name| getgrouplist(&name, group).ok())
+            .unwrap_or_else(|| vec![group]),
     }
 }
 
@@ -82,7 +93,7 @@ fn groups(text: &str) -> impl Iterator<Item = (&str, Gid, &str)> {
     })
 }
 
-fn groups_of(text: &str, name: &str, group: Gid) -> Vec<Gid> {
+fn groups_in(text: &str, name: &str, group: Gid) -> Vec<Gid> {
     let others = groups(text).filter(|(_, id, members)| *id != group && members.split(',').any(|own| own == name));
     std::iter::once(group).chain(others.map(|(_, id, _)| id)).collect()
 }
@@ -110,7 +121,7 @@ mod tests {
         let found: Vec<_> = users(text).map(|user| (user.name, user.id.as_raw(), user.group.as_raw())).collect();
         assert_eq!(found, [("#x".to_owned(), 1, 1), ("c".to_owned(), 3, 4)]);
         let text = "one:x:1:a,b\ntwo:x:2:\nthree:x:3:b\nodd:x:\nfour:x:4:ab,b";
-        let of = |name| groups_of(text, name, Gid::from_raw(3)).iter().map(|id| id.as_raw()).collect::<Vec<_>>();
+        let of = |name| groups_in(text, name, Gid::from_raw(3)).iter().map(|id| id.as_raw()).collect::<Vec<_>>();
         assert_eq!((of("b"), of("a"), of("nobody")), (vec![3, 1, 4], vec![3, 1], vec![3]));
     }
 }

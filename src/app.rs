@@ -15,7 +15,7 @@ pub use self::{
     offline::{check_admin, check_resolver, local_data, offline_pipeline},
     outside::{FollowLog, Outside},
     running::Running,
-    sockets::obstacles,
+    sockets::{Obstacles, heard, obstacles},
     whereabouts::Whereabouts,
 };
 

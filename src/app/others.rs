@@ -11,7 +11,7 @@ use crate::{
     config::{self, Config},
     dns::Name,
     query::{Keeping, Pipeline},
-    query_log::{Privacy, QueryLog, Shown, Writing},
+    query_log::{self, Privacy, QueryLog, Shown, Writing},
     resolve::{Resolver, Upstreams},
     telemetry::Telemetry,
     warm::Warm,
@@ -110,7 +110,10 @@ fn tell_what_is_recorded(config: &Config, log: &QueryLog) {
     match &config.query_log.database {
         Some(path) => {
             let days = config.query_log.keep.as_secs() / 86_400;
-            tracing::info!(file = %path.display(), days, "questions are recorded");
+            match query_log::check_database(path) {
+                Ok(()) => tracing::info!(file = %path.display(), days, "questions are recorded"),
+                Err(why) => tracing::warn!("questions are not recorded: {why}"),
+            }
         }
         None if !log.counts().is_empty() => {
             tracing::info!("there is no database of questions: [query_log] is off, or there is no state folder");

@@ -3,7 +3,7 @@
 use super::AppError;
 use crate::{
     config::{Config, open_to_the_internet},
-    listener::{self, BindError, Held, Sockets, Start},
+    listener::{self, BindError, Heard, Held, Sockets, Start},
     systemd::Passed,
 };
 use std::net::{SocketAddr, TcpListener, UdpSocket};
@@ -20,7 +20,9 @@ pub(super) fn open(config: &Config, passed: Passed, start: Start) -> Result<(Soc
     let Passed { udp, tcp, http } = passed;
     if udp.is_empty() && tcp.is_empty() {
         let proxies = listener::Proxies::new(config.listen.proxies.clone());
-        return Ok((listener::bind(&config.listen.do53, workers, start, proxies.as_ref())?, http));
+        let Heard { addresses, left_out } = heard(config);
+        left_out.iter().for_each(|left_out| tracing::warn!("{left_out}"));
+        return Ok((listener::bind(&addresses, workers, start, proxies.as_ref())?, http));
     }
     let at_fault = |error: listener::PassedError| AppError::Configuration(error.to_string());
     let sockets = listener::adopt(udp, tcp, workers).map_err(at_fault)?;
@@ -66,15 +68,33 @@ pub(super) fn may_serve_http(config: &Config, address: SocketAddr) -> Result<(),
     Err(format!("a socket for HTTP on {address} was passed, and {wrong}"))
 }
 
-/// What would keep a server from the configured addresses, but for those in whose place sockets were passed, in words that
-/// say what to do; a cleandns that has them isn't among it, and told of by the second list.
-pub fn obstacles(config: &Config, passed: &Passed) -> (Vec<BindError>, Vec<BindError>) {
-    let mut found = Vec::new();
+/// The configured addresses that are listened on, and those that are left out, since this machine has no IPv6.
+pub fn heard(config: &Config) -> Heard {
+    listener::heard("listen.do53", &config.listen.do53)
+}
+
+/// What there is to say of the configured addresses, in words that say what to do.
+#[derive(Default)]
+pub struct Obstacles {
+    /// What would keep a server from them.
+    pub in_the_way: Vec<BindError>,
+    /// Those that a cleandns has already.
+    pub own: Vec<BindError>,
+    /// Those that a start leaves out.
+    pub left_out: Vec<String>,
+}
+
+/// What would keep a server from the configured addresses, but for those in whose place sockets were passed.
+pub fn obstacles(config: &Config, passed: &Passed) -> Obstacles {
+    let (mut found, mut left_out) = (Vec::new(), Vec::new());
     if passed.is_empty() {
-        found.extend(listener::obstacles("listen.do53", &config.listen.do53, false));
+        let heard = heard(config);
+        found.extend(listener::obstacles("listen.do53", &heard.addresses, false));
+        left_out = heard.left_out;
     }
     if let Some(admin) = config.admin.as_ref().filter(|_| passed.http.is_none()) {
         found.extend(listener::obstacles("admin.listen", &[admin.listen], true));
     }
-    found.into_iter().partition(|obstacle| obstacle.held != Some(Held::ByCleandns))
+    let (own, in_the_way) = found.into_iter().partition(|obstacle| obstacle.held == Some(Held::ByCleandns));
+    Obstacles { in_the_way, own, left_out }
 }

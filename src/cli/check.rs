@@ -3,8 +3,9 @@
 use super::{Failure, Outcome, overlay, say, say_json};
 use crate::{
     admin::{self, ListsView},
-    app,
+    app::{self, Obstacles},
     config::{Config, Examined, Origin},
+    confine::{ConfineError, foresee},
     lists::{ListPath, ListState, Lists, Published},
     policy::parse::Told,
     query_log,
@@ -53,7 +54,7 @@ struct Sums {
 
 /// Reads all that a start would read, as far as it is known what that is.
 fn look(found: Examined) -> Checked {
-    let Examined { config, problems, warnings, sources } = found;
+    let Examined { config, problems, warnings, sources, places } = found;
     // What is wrong in one section is no reason not to look at what others name.
     let is_whole = |sections: &[&str]| {
         let is_of = |option: &str| sections.iter().any(|section| option.split('.').next() == Some(section));
@@ -72,13 +73,24 @@ fn look(found: Examined) -> Checked {
     let (problems_of_files, of_names) = look_at_files(&config, &is_whole);
     checked.problems.extend(problems_of_files);
     checked.warnings.extend(of_names);
+    if is_whole(&["process", "state"]) {
+        let placed = |found: ConfineError| match places.get(found.option()) {
+            Some(place) => format!("{place}: {found}"),
+            None => found.to_string(),
+        };
+        match foresee(&config) {
+            Ok(found) => checked.warnings.extend(found.map(placed)),
+            Err(found) => checked.problems.push(placed(found)),
+        }
+    }
     let to_make =
         config.admin.as_ref().filter(|_| is_whole(&["admin", "state"])).and_then(|admin| admin.token_to_make());
     checked.token_to_make = to_make.map(|file| file.display().to_string());
     if is_whole(&["listen", "admin"]) {
         // Addresses that a server could not have now are no error: a service may have rights that whoever checks has not,
         // and another program may be about to leave.
-        let (in_the_way, own) = app::obstacles(&config, &app::Passed::default());
+        let Obstacles { in_the_way, own, left_out } = app::obstacles(&config, &app::Passed::default());
+        checked.warnings.extend(left_out);
         checked.warnings.extend(in_the_way.iter().map(ToString::to_string));
         let own = own.iter().filter(|obstacle| obstacle.protocol != "HTTP");
         checked.running.extend(own.map(|own| format!("{}: a cleandns answers on {} now", own.option, own.address)));
@@ -126,9 +138,6 @@ fn look_at_files(config: &Config, is_whole: &dyn Fn(&[&str]) -> bool) -> (Vec<St
             Ok((_, told)) => of_names = told,
             Err(error) => problems.push(error.to_string()),
         }
-    }
-    if is_whole(&["log"]) {
-        problems.extend(super::serve::filter(&config.log).err().map(|why| format!("log.filter: {why}")));
     }
     (problems, of_names)
 }

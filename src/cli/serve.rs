@@ -5,8 +5,8 @@ mod status_line;
 
 use super::{Failure, Outcome, check};
 use crate::{
-    app::{self, AppError, BindError, FollowLog, Held, Outside, Passed, Running, Start},
-    config::{Config, JsonTarget, Loaded, Log, Origin, Problem, Problems},
+    app::{self, AppError, BindError, FollowLog, Held, Obstacles, Outside, Passed, Running, Start},
+    config::{Config, JsonTarget, Loaded, Log, Origin},
     confine::{become_user, confine},
     health::{Health, UPSTREAM_SILENT},
     lists::{ListPath, ListStatus},
@@ -67,7 +67,7 @@ pub fn serve(mut loaded: Loaded, read_again: ReadAgain, take_over: bool) -> Outc
     raise_file_limit();
     let start = if take_over { Start::TakeOver } else { Start::Alone };
     let reach = Arc::new(move |config: &Config| confined.reaches(config));
-    let read_again = Some(with_log(read_again));
+    let read_again = Some(read_again);
     let outside = Outside { start, passed, reach, read_again, follow_log, ..Outside::real() };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -81,7 +81,7 @@ pub fn serve(mut loaded: Loaded, read_again: ReadAgain, take_over: bool) -> Outc
 
 /// Ends what can't have its addresses, before anything else is done: later it might not be allowed to look at who has them.
 fn refuse_obstacles(config: &Config, passed: &Passed, take_over: bool) -> Outcome {
-    let (in_the_way, own) = app::obstacles(config, passed);
+    let Obstacles { in_the_way, own, .. } = app::obstacles(config, passed);
     let told: Vec<String> = match take_over {
         false => in_the_way.iter().chain(&own).map(ToString::to_string).collect(),
         true => in_the_way.iter().filter_map(refused_to_take_over).collect(),
@@ -215,25 +215,8 @@ async fn wait_for_silence(health: Health) {
 }
 
 /// What the log tells, as it is configured.
-pub(super) fn filter(log: &Log) -> Result<EnvFilter, String> {
+fn filter(log: &Log) -> Result<EnvFilter, String> {
     EnvFilter::try_new(&log.filter).map_err(|error| format!("`{}` can't be read: {error}", log.filter))
-}
-
-/// Refuses a configuration whose log nobody can write, too.
-fn with_log(read_again: ReadAgain) -> ReadAgain {
-    Arc::new(move || {
-        let loaded = read_again()?;
-        match filter(&loaded.config.log) {
-            Ok(_) => Ok(loaded),
-            Err(message) => {
-                let file = match &loaded.config.origin {
-                    Origin::File(path) => path.display().to_string(),
-                    Origin::Embedded => "built in".to_owned(),
-                };
-                Err(Problems(vec![Problem { file, line: 0, column: 0, option: "log.filter".to_owned(), message }]))
-            }
-        }
-    })
 }
 
 /// Sends the log to standard error through a bounded queue. What comes back besides has it follow the configuration.

@@ -3,7 +3,7 @@
 
 use super::{Failure, warn, with_world};
 use crate::{
-    app::Whereabouts,
+    app::{self, Whereabouts},
     config::{
         Admin, AdminTls, Config, Problem, Problems, TOKEN_FILE_NAME, ToAsk, foreign, to_ask,
         token::{self, Known},
@@ -58,6 +58,8 @@ pub fn find(file: Option<&Path>) -> Result<Asked, Failure> {
         warn("no server would start with the configuration as it is on disk; the one that runs is asked");
     }
     let Some(((told, owner), folder)) = told else {
+        // A server that nothing tells of would have left these out, too.
+        config.listen.do53 = app::heard(&config).addresses;
         look_for_token(&mut config);
         let usual = with_world(true, |world| Ok(world.state_folder())).ok().flatten();
         let user = env::var("SUDO_USER").ok().filter(|_| geteuid().is_root());

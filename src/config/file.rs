@@ -10,6 +10,7 @@
 mod admin;
 mod groups;
 mod local;
+mod log;
 mod merge;
 mod parts;
 mod policy;
@@ -40,6 +41,7 @@ use super::{
     rights,
 };
 use std::{
+    collections::BTreeMap,
     fs::File,
     io::{self, Read},
     path::{Path, PathBuf},
@@ -49,6 +51,8 @@ use std::{
 const CONFIG_BYTES_MAX: u64 = 1 << 20;
 /// What is wrong with a link whose target isn't there.
 const LINK_TO_NOTHING: &str = "is a link to nothing; correct it, or take it away";
+/// Options that say who a server becomes, and where it keeps things: whether it can is for the machine to say.
+const JUDGED_LATER: [&str; 3] = ["process.user", "process.group", "state.dir"];
 /// Files in `conf.d`: more is another folder.
 const FILES_MAX: usize = 200;
 
@@ -72,6 +76,8 @@ pub struct Examined {
     /// Told of one without problems.
     pub warnings: Vec<Problem>,
     pub sources: Vec<String>,
+    /// Where options stand that are judged later, by who looks at the machine: `file:line:column` by their dotted names.
+    pub places: BTreeMap<&'static str, String>,
 }
 
 /// Reads what [`load`] would, for whoever wants to know of all that is wrong and not only of what is wrong with the text.
@@ -79,7 +85,10 @@ pub fn examine(requested: Option<&Path>, world: &World<'_>) -> Examined {
     let read = find_config(requested, world).and_then(|origin| Ok((documents(&origin, world)?, origin)));
     match read {
         Ok((documents, origin)) => examine_all(&documents, origin, world),
-        Err(Problems(problems)) => Examined { config: None, problems, warnings: Vec::new(), sources: Vec::new() },
+        Err(Problems(problems)) => {
+            let (warnings, sources, places) = <_>::default();
+            Examined { config: None, problems, warnings, sources, places }
+        }
     }
 }
 
@@ -97,7 +106,7 @@ pub fn read(text: &str, origin: Origin, world: &World<'_>) -> Result<Loaded, Pro
 
 fn read_all(documents: &[Document], origin: Origin, world: &World<'_>) -> Result<Loaded, Problems> {
     match examine_all(documents, origin, world) {
-        Examined { config: Some(config), problems, warnings, sources } if problems.is_empty() => {
+        Examined { config: Some(config), problems, warnings, sources, .. } if problems.is_empty() => {
             Ok(Loaded { config, warnings, sources })
         }
         Examined { problems, .. } => Err(Problems(problems)),
@@ -109,12 +118,22 @@ fn examine_all(documents: &[Document], origin: Origin, world: &World<'_>) -> Exa
     let config = examine_report(&report, origin, world);
     let sources = documents.iter().map(|document| document.name.clone()).collect();
     let config = Some(config).filter(|_| !report.is_broken());
-    let unread = unread_variables(&report, world);
+    let (unread, places) = (unread_variables(&report, world), places(&report));
     let (problems, warnings) = match report.finish() {
         Ok(warnings) => (Vec::new(), warnings.into_iter().chain(unread).collect()),
         Err(Problems(problems)) => (problems, Vec::new()),
     };
-    Examined { config, problems, warnings, sources }
+    Examined { config, problems, warnings, sources, places }
+}
+
+/// Where those options stand that are judged later, as far as they are set.
+fn places(report: &Report<'_>) -> BTreeMap<&'static str, String> {
+    let whole = merge::tree(report, 0..report.sources().len());
+    let offset = |option: &str| {
+        let (section, key) = option.split_once('.')?;
+        Some(whole.get(section)?.get_ref().as_table()?.get(key)?.span().start)
+    };
+    JUDGED_LATER.iter().filter_map(|&option| Some((option, report.exact_place(offset(option)?)))).collect()
 }
 
 /// Variables of the environment that look as if they were meant to override an option, and don't. Others, such as those

@@ -76,6 +76,20 @@ pub fn open_to_the_internet(listen: &[SocketAddr], allow: &[IpNet]) -> Option<Op
     })
 }
 
+/// Which of these addresses stands for all of a family, or of both, and so for this one as well.
+pub fn covered_by(address: SocketAddr, all: &[SocketAddr]) -> Option<SocketAddr> {
+    let has_ipv4_too = |port: u16| all.iter().any(|other| other.is_ipv4() && other.port() == port);
+    let covers = |wide: &SocketAddr| match (wide, address) {
+        _ if !wide.ip().is_unspecified() || wide.port() != address.port() || *wide == address => false,
+        (SocketAddr::V4(_), _) => address.ip().to_canonical().is_ipv4(),
+        (SocketAddr::V6(_), SocketAddr::V6(_)) => true,
+        // It leaves IPv4 to what has sockets of its own there.
+        (SocketAddr::V6(_), SocketAddr::V4(_)) => !has_ipv4_too(wide.port()),
+    };
+    // Port 0 is a new port each time.
+    all.iter().copied().find(|wide| address.port() != 0 && covers(wide))
+}
+
 /// False for addresses that nobody on the Internet has.
 pub fn is_public(address: IpAddr) -> bool {
     !not_public().any(|network| network.contains(&address))
@@ -113,6 +127,28 @@ fn allows_many_ipv6(allow: &[IpNet]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_stands_for_another_address() {
+        let parse = |text: &str| text.parse::<SocketAddr>().unwrap();
+        for (address, all, wide) in [
+            ("127.0.0.1:53", "0.0.0.0:53 127.0.0.1:53", Some("0.0.0.0:53")),
+            ("127.0.0.1:53", "0.0.0.0:5300 127.0.0.1:53", None),
+            ("127.0.0.1:0", "0.0.0.0:0 127.0.0.1:0", None),
+            ("0.0.0.0:53", "0.0.0.0:53 127.0.0.1:53", None),
+            ("[::1]:53", "[::1]:53 [::]:53", Some("[::]:53")),
+            ("[::1]:53", "[::1]:53 0.0.0.0:53", None),
+            ("[::]:53", "[::]:53 0.0.0.0:53", None),
+            // `[::]` is for IPv6 alone then.
+            ("127.0.0.1:53", "[::]:53 127.0.0.1:53", None),
+            // Of another option.
+            ("127.0.0.1:8053", "[::]:8053", Some("[::]:8053")),
+            ("127.0.0.1:8053", "[::]:8053 192.168.1.2:8053", None),
+        ] {
+            let all: Vec<SocketAddr> = all.split(' ').map(parse).collect();
+            assert_eq!(covered_by(parse(address), &all), wide.map(parse), "{address} {all:?}");
+        }
+    }
 
     fn is_open(listen: &str, allow: &str) -> bool {
         let listen: Vec<SocketAddr> = listen.split(' ').map(|address| address.parse().unwrap()).collect();

@@ -210,6 +210,12 @@ impl<'a> Report<'a> {
         if line == 0 { source.to_owned() } else { format!("{source}:{line}") }
     }
 
+    /// `file:line:column` of an offset, as problems have it, or the name of what has no lines.
+    pub fn exact_place(&self, offset: usize) -> String {
+        let (source, line, column) = self.position(offset);
+        if line == 0 { source.to_owned() } else { format!("{source}:{line}:{column}") }
+    }
+
     /// The warnings, if there was no problem.
     pub fn finish(self) -> Result<Vec<Problem>, Problems> {
         let sorted = |problems: RefCell<Vec<(usize, Problem)>>| {

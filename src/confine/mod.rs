@@ -31,6 +31,28 @@ pub enum ConfineError {
          -R {user} {folder}` if there is something in it"
     )]
     State { folder: String, user: String, why: String },
+    #[error(
+        "state.dir: {folder} can't be made or written to: {why}; without such a folder nothing outlives a restart, and \
+         questions are not recorded; write another"
+    )]
+    NoState { folder: String, why: String },
+}
+
+impl ConfineError {
+    /// The option that is at fault.
+    pub fn option(&self) -> &'static str {
+        match self {
+            Self::Unknown("group", _) => "process.group",
+            Self::Unknown(..) | Self::NotRoot(_) | Self::Become(..) => "process.user",
+            Self::State { .. } | Self::NoState { .. } => "state.dir",
+        }
+    }
+}
+
+/// What a start would stumble over in becoming the user of the configuration, and in its state folder. What it would go on
+/// without, and say so, is the second one. Nothing is changed by asking.
+pub fn foresee(config: &Config) -> Result<Option<ConfineError>, ConfineError> {
+    user::foresee(config)
 }
 
 /// What holds from now on.

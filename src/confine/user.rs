@@ -12,7 +12,7 @@ use nix::{
 };
 use std::{
     fs::{self, DirBuilder},
-    os::unix::fs::DirBuilderExt,
+    os::unix::fs::{DirBuilderExt, MetadataExt},
     path::{Path, PathBuf},
 };
 
@@ -36,14 +36,9 @@ pub(super) fn own_id() -> u32 {
 /// Becomes the user of the configuration, for good. Returns who it became; `None` if it stayed who it was.
 pub(super) fn become_configured(config: &Config) -> Result<Option<String>, ConfineError> {
     let Some(name) = &config.process.user else { return Ok(None) };
-    let unknown = |kind| move || ConfineError::Unknown(kind, name.clone());
-    let user = accounts::user(name).ok_or_else(unknown("user"))?;
-    let group = match &config.process.group {
-        None => user.group,
-        Some(group) => accounts::group(group).ok_or_else(|| ConfineError::Unknown("group", group.clone()))?,
-    };
+    let (user, group) = configured(config, name)?;
     if geteuid() == user.id && !user.id.is_root() {
-        can_write_state(config, name)?;
+        can_write_state(config, name, &|path, flags| access(path, flags))?;
         return Ok(None);
     }
     if !is_root() {
@@ -51,8 +46,86 @@ pub(super) fn become_configured(config: &Config) -> Result<Option<String>, Confi
     }
     make_state_folder_of(config, user.id, group);
     become_user(&user, group).map_err(|why| ConfineError::Become(name.clone(), why))?;
-    can_write_state(config, name)?;
+    can_write_state(config, name, &|path, flags| access(path, flags))?;
     Ok(Some(format!("{name} ({})", user.id)))
+}
+
+/// The user of the configuration, and the group.
+fn configured(config: &Config, name: &str) -> Result<(Account, Gid), ConfineError> {
+    let user = accounts::user(name).ok_or_else(|| ConfineError::Unknown("user", name.to_owned()))?;
+    let group = match &config.process.group {
+        None => user.group,
+        Some(group) => accounts::group(group).ok_or_else(|| ConfineError::Unknown("group", group.clone()))?,
+    };
+    Ok((user, group))
+}
+
+/// What a start would stumble over here, of which nothing is done: nobody becomes anybody, and no folder is made. What it
+/// would go on without is the second one.
+pub(super) fn foresee(config: &Config) -> Result<Option<ConfineError>, ConfineError> {
+    let own = geteuid();
+    let Some(name) = &config.process.user else {
+        let name = accounts::user_of(own).map_or_else(|| own.to_string(), |user| user.name);
+        return Ok(foresee_state(config, &name, &|path, flags| access(path, flags)).err());
+    };
+    let (user, group) = configured(config, name)?;
+    match own == user.id {
+        true => foresee_state(config, name, &|path, flags| access(path, flags))?,
+        false if own.is_root() => {
+            let groups = accounts::groups_of(&user, group);
+            foresee_state(config, name, &|path, flags| may(path, flags, user.id, &groups))?;
+        }
+        // Whoever starts it has other rights than who asks now.
+        false => {}
+    }
+    Ok(None)
+}
+
+/// Whether the state folder can be had, and be written to by the user of the configuration. `may`: what that user may.
+fn foresee_state(
+    config: &Config,
+    user: &str,
+    may: &dyn Fn(&Path, AccessFlags) -> nix::Result<()>,
+) -> Result<(), ConfineError> {
+    let Some(folder) = &config.state_dir else { return Ok(()) };
+    let nowhere = |why: String| ConfineError::NoState { folder: folder.display().to_string(), why };
+    let there = folder.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
+    let is_kernels = there.canonicalize().is_ok_and(|real| ["/proc", "/sys"].iter().any(|of| real.starts_with(of)));
+    if is_kernels {
+        return Err(nowhere(format!("{} is the kernel's", there.display())));
+    }
+    if !there.is_dir() {
+        return Err(nowhere(format!("{} is no folder", there.display())));
+    }
+    // Whoever starts it makes the folder; what is there must be the user's own to write to.
+    match access(there, AccessFlags::W_OK | AccessFlags::X_OK) {
+        Err(nix::Error::EROFS) => Err(nowhere(format!("{} can't be written to by anybody", there.display()))),
+        Err(error) if there != folder => {
+            let why = format!("{}: {error}", there.display());
+            Err(ConfineError::State { folder: folder.display().to_string(), user: user.to_owned(), why })
+        }
+        _ if there != folder => Ok(()),
+        _ => can_write_state(config, user, may),
+    }
+}
+
+/// Whether a user may do that, as owner, group and mode of what is there say, and of all folders that it is in. What access
+/// lists say besides isn't known.
+fn may(path: &Path, flags: AccessFlags, user: Uid, groups: &[Gid]) -> nix::Result<()> {
+    let has = |path: &Path, wanted: u32| {
+        let about = path.metadata().map_err(|error| nix::Error::from_raw(error.raw_os_error().unwrap_or(0)))?;
+        let shift = match () {
+            () if about.uid() == user.as_raw() => 6,
+            () if groups.iter().any(|group| group.as_raw() == about.gid()) => 3,
+            () => 0,
+        };
+        let is_so = user.is_root() || about.mode() >> shift & wanted == wanted;
+        if is_so { Ok(()) } else { Err(nix::Error::EACCES) }
+    };
+    let real = path.canonicalize().map_err(|error| nix::Error::from_raw(error.raw_os_error().unwrap_or(0)))?;
+    real.ancestors().skip(1).try_for_each(|folder| has(folder, 1))?;
+    // As access(2) and modes number them: read 4, write 2, go through 1.
+    has(&real, flags.bits() as u32)
 }
 
 /// The order counts: what comes first needs rights that what comes later takes.
@@ -98,11 +171,16 @@ pub(super) fn make_state_folder(config: &Config) {
     let _ = DirBuilder::new().mode(STATE_MODE).create(folder);
 }
 
-/// Whether the user can write into the state folder, and to the files there, which may be root's from earlier starts.
-fn can_write_state(config: &Config, user: &str) -> Result<(), ConfineError> {
+/// Whether the user can write into the state folder, and to the files there, which may be root's from earlier starts. `may`:
+/// what that user may.
+fn can_write_state(
+    config: &Config,
+    user: &str,
+    may: &dyn Fn(&Path, AccessFlags) -> nix::Result<()>,
+) -> Result<(), ConfineError> {
     let Some(folder) = &config.state_dir else { return Ok(()) };
     let files = fs::read_dir(folder).into_iter().flatten().flatten().map(|item| item.path()).take(STATE_FILES_MAX);
-    let writable = |path: &Path, flags| access(path, flags).map_err(|error| format!("{}: {error}", path.display()));
+    let writable = |path: &Path, flags| may(path, flags).map_err(|error| format!("{}: {error}", path.display()));
     let all = writable(folder, AccessFlags::W_OK | AccessFlags::X_OK)
         .and_then(|()| files.into_iter().try_for_each(|file| writable(&file, AccessFlags::W_OK)));
     all.map_err(|why| ConfineError::State { folder: folder.display().to_string(), user: user.to_owned(), why })
@@ -116,4 +194,31 @@ pub(super) fn out_of_reach(secrets: &[PathBuf]) -> Vec<String> {
         Some(format!("no change of the configuration can be followed: {why}"))
     });
     told.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::unistd::getegid;
+    use std::os::unix::fs::PermissionsExt;
+
+    /// As the modes say it, for who asks and for others.
+    #[test]
+    fn what_a_user_may() {
+        let folder = tempfile::tempdir().unwrap();
+        let (own, groups, other) = (geteuid(), [getegid()], Uid::from_raw(65_533));
+        let set = |mode| fs::set_permissions(folder.path(), fs::Permissions::from_mode(mode)).unwrap();
+        let enters = AccessFlags::W_OK | AccessFlags::X_OK;
+        let is_open = |path: &Path| path.metadata().is_ok_and(|about| about.mode() & 0o001 != 0);
+        let is_reached = folder.path().canonicalize().unwrap().ancestors().skip(1).all(is_open);
+        set(0o700);
+        assert_eq!(may(folder.path(), enters, own, &groups), Ok(()));
+        assert_eq!(may(folder.path(), enters, other, &[]), Err(nix::Error::EACCES));
+        set(0o770);
+        assert_eq!(may(folder.path(), enters, other, &groups).is_ok(), is_reached);
+        assert_eq!(may(folder.path(), enters, other, &[]), Err(nix::Error::EACCES));
+        set(0o757);
+        assert_eq!(may(folder.path(), enters, other, &[]).is_ok(), is_reached);
+        assert_eq!(may(&folder.path().join("gone"), enters, own, &groups), Err(nix::Error::ENOENT));
+    }
 }

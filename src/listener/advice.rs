@@ -21,6 +21,8 @@ pub struct Holder {
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Known {
     Cleandns,
+    /// The service manager itself, for a unit that sockets are passed to.
+    Systemd,
     /// systemd-resolved's stub listener.
     Resolved,
     Dnsmasq,
@@ -53,6 +55,7 @@ impl Holder {
         let by = |name: &str| KNOWN.into_iter().find(|(word, _)| name.starts_with(word)).map(|(_, known)| known);
         let stub = ["127.0.0.53", "127.0.0.54"].iter().any(|stub| self.address.ip().to_string() == *stub);
         match (&self.process, &self.user) {
+            (Some((_, name)), _) if name == "systemd" => Some(Known::Systemd),
             (Some((_, name)), _) => by(name),
             (None, _) if stub && self.address.port() == 53 => Some(Known::Resolved),
             (None, Some(user)) => by(user),
@@ -81,6 +84,13 @@ pub fn in_use(option: &str, asked: SocketAddr, holder: Option<&Holder>) -> Strin
              {option}"
         );
     };
+    if let (Some(Known::Systemd), Some((id, _))) = (holder.known(), &holder.process) {
+        return format!(
+            "systemd (PID {id}) has port {port} for a socket unit, which `systemctl list-sockets` shows; if that is \
+             cleandns.socket all is well: `systemctl start cleandns.service` starts the server with it; else stop that unit, \
+             or choose another port in {option}"
+        );
+    }
     let at = if holder.address == asked { String::new() } else { format!(", at {}", holder.address) };
     let what_to_do = match holder.known() {
         Some(Known::Cleandns) => format!(
@@ -101,10 +111,29 @@ pub fn in_use(option: &str, asked: SocketAddr, holder: Option<&Holder>) -> Strin
             "{name} answers there; to replace it, run `systemctl disable --now {unit}`, or choose another address or port \
              in {option}"
         ),
-        None if holder.process.is_some() => format!("stop it, or choose another port in {option}"),
-        None => format!("find it with `sudo ss -lpn sport = :{port}` and stop it, or choose another port in {option}"),
+        None | Some(Known::Systemd) if holder.process.is_some() => {
+            format!("stop it, or choose another port in {option}")
+        }
+        None | Some(Known::Systemd) => {
+            format!("find it with `sudo ss -lpn sport = :{port}` and stop it, or choose another port in {option}")
+        }
     };
     format!("another program has port {port}: {}{at}; {what_to_do}", holder.called())
+}
+
+/// Why an address isn't shared by who has it, though it is to be taken over.
+pub fn not_shared(option: &str, asked: SocketAddr, holder: Option<&Holder>, own: &str) -> String {
+    let port = asked.port();
+    let whose = match holder {
+        Some(holder) => format!("{} has it", holder.called()),
+        None => format!("`sudo ss -lpn sport = :{port}` shows who has it"),
+    };
+    let user = holder.and_then(|holder| holder.user.as_deref());
+    let user = user.map(|user| format!(" ({user})")).unwrap_or_default();
+    format!(
+        "port {port} can't be taken over: {whose}, and shares it only with processes of the same user{user}, where this one \
+         runs as {own}; start it as that user, or stop the other one first, or choose another port in {option}"
+    )
 }
 
 /// Who answers at an address that was to be taken over, and isn't cleandns, and what to do about it.
@@ -125,6 +154,14 @@ pub fn not_permitted(option: &str, first_free: u16) -> String {
          its systemd unit, which has it (config/cleandns.service); or start it as root with [process] user set; or run \
          `sysctl -w net.ipv4.ip_unprivileged_port_start=53`, which lets every program have them; or choose a port from \
          {first_free} on in {option}"
+    )
+}
+
+/// That an address of IPv6 is not listened on, on a machine that has none.
+pub fn left_out(option: &str, asked: SocketAddr) -> String {
+    format!(
+        "{option}: {asked} is left out: this machine has no IPv6 (`sysctl net.ipv6.conf.lo.disable_ipv6` shows whether it is \
+         switched off); the other addresses are listened on"
     )
 }
 
@@ -154,11 +191,36 @@ mod tests {
     }
 
     #[test]
+    fn who_takes_over_is_the_same_user() {
+        let holder = |process: Option<(u32, String)>| Holder {
+            address: "127.0.0.1:53".parse().unwrap(),
+            process,
+            user: Some("cleandns".to_owned()),
+        };
+        for (holder, part) in [
+            (
+                Some(holder(Some((7, "cleandns".to_owned())))),
+                "cleandns (PID 7) has it, and shares it only with processes of \
+                the same user (cleandns), where this one runs as root (0)",
+            ),
+            (Some(holder(None)), "a process of the user cleandns has it"),
+            (None, "`sudo ss -lpn sport = :53` shows who has it, and shares"),
+        ] {
+            let told = not_shared("listen.do53", "127.0.0.1:53".parse().unwrap(), holder.as_ref(), "root (0)");
+            assert!(told.starts_with("port 53 can't be taken over: ") && told.contains(part), "{told}");
+        }
+    }
+
+    #[test]
     fn who_has_the_port_and_what_to_do() {
         for (told, parts) in [
             (
                 told("0.0.0.0:53", "127.0.0.53:53", Some("systemd-resolve"), Some("systemd-resolve")),
                 &["another program has port 53: systemd-resolved (PID 7), at 127.0.0.53:53; ", "DNSStubListener=no"][..],
+            ),
+            (
+                told("0.0.0.0:53", "127.0.0.1:53", Some("systemd"), Some("root")),
+                &["systemd (PID 7) has port 53 for a socket unit", "`systemctl list-sockets`", "cleandns.socket"][..],
             ),
             // Who may not look at processes knows it by its address, or by its user.
             (

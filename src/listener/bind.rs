@@ -6,10 +6,12 @@ use super::{
     holder,
     proxied::Proxies,
 };
+use crate::accounts;
+use nix::{libc, unistd::geteuid};
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 use std::{
     io,
-    net::{SocketAddr, TcpListener, UdpSocket},
+    net::{IpAddr, SocketAddr, TcpListener, UdpSocket},
 };
 
 /// Octets asked for as a UDP socket's buffers: some ten milliseconds of packets at full speed. The kernel gives what
@@ -75,12 +77,62 @@ impl BindError {
         };
         Self { option, address, protocol, why, held }
     }
+
+    /// Where whoever has an address doesn't share it with who takes it over.
+    fn not_shared(address: SocketAddr, protocol: &'static str) -> Self {
+        let holder = holder::of(address, protocol != "UDP");
+        let why = advice::not_shared(OPTION, address, holder.as_ref(), &own_user());
+        Self { option: OPTION, address, protocol, why, held: Some(Held::BySomebody) }
+    }
+}
+
+/// The user this process runs as, as people are told of one.
+fn own_user() -> String {
+    let own = geteuid();
+    accounts::user_of(own).map_or_else(|| own.to_string(), |user| format!("{} ({own})", user.name))
 }
 
 /// The first port that needs no privilege.
 fn first_free_port() -> u16 {
     let told = std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").ok();
     told.and_then(|text| text.trim().parse().ok()).unwrap_or(FIRST_FREE_PORT)
+}
+
+/// Addresses to listen on, as far as there is IPv6.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Heard {
+    /// Those that are listened on.
+    pub addresses: Vec<SocketAddr>,
+    /// What is left out, and why: a line each.
+    pub left_out: Vec<String>,
+}
+
+/// Leaves out what a machine without IPv6 can't have by any means, if there is another address: those that stand for this
+/// machine, or for all of its addresses. Any other that can't be had is a mistake, or not there yet.
+pub fn heard(option: &'static str, addresses: &[SocketAddr]) -> Heard {
+    let is_of_machine = |address: &SocketAddr| match address.ip() {
+        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unspecified(),
+        IpAddr::V4(_) => false,
+    };
+    leave_out(option, addresses, |address| is_of_machine(address) && lacks_ipv6(address.ip()))
+}
+
+/// The same where it is known which can't be had.
+fn leave_out(option: &'static str, addresses: &[SocketAddr], cannot: impl Fn(&SocketAddr) -> bool) -> Heard {
+    let (out, rest): (Vec<SocketAddr>, Vec<SocketAddr>) = addresses.iter().partition(|address| cannot(address));
+    match rest.is_empty() {
+        // Told of as of any other that can't be had.
+        true => Heard { addresses: out, left_out: Vec::new() },
+        false => Heard { addresses: rest, left_out: out.iter().map(|out| advice::left_out(option, *out)).collect() },
+    }
+}
+
+/// Whether the system has no such address, or no IPv6 at all. Any port will do to know.
+fn lacks_ipv6(ip: IpAddr) -> bool {
+    let lacks = |error: io::Error| {
+        error.kind() == io::ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(libc::EAFNOSUPPORT)
+    };
+    UdpSocket::bind(SocketAddr::new(ip, 0)).err().is_some_and(lacks)
 }
 
 /// What would keep these addresses from being listened on, for UDP and TCP or, for HTTP, TCP alone. Nothing is left behind.
@@ -132,6 +184,9 @@ pub fn bind(
                 Ok(opened) => break opened,
                 // Somebody was quicker: another port will do as well.
                 Err((_, error)) if tries_left > 0 && error.kind() == io::ErrorKind::AddrInUse => {}
+                Err((protocol, error)) if start == Start::TakeOver && error.kind() == io::ErrorKind::AddrInUse => {
+                    return Err(BindError::not_shared(asked, protocol));
+                }
                 Err((protocol, error)) => return Err(BindError::new(OPTION, asked, protocol, &error)),
             }
         };
@@ -230,6 +285,27 @@ fn new_socket(address: SocketAddr, both_families: bool, kind: Type, protocol: Pr
 mod tests {
     use super::*;
     use std::thread;
+
+    #[test]
+    fn without_ipv6_the_addresses_of_ipv4_are_heard() {
+        let parse = |all: &[&str]| all.iter().map(|address| address.parse().unwrap()).collect::<Vec<SocketAddr>>();
+        let both = parse(&["127.0.0.1:53", "[::1]:53"]);
+        let without = leave_out(OPTION, &both, |address| address.is_ipv6());
+        assert_eq!(without.addresses, parse(&["127.0.0.1:53"]));
+        let told = &without.left_out[..];
+        assert!(
+            matches!(told, [told] if told.starts_with("listen.do53: [::1]:53 is left out: this machine has no IPv6"))
+        );
+        // Where nothing else is left it is an error, which is told when it is bound.
+        let alone = parse(&["[::1]:53", "[::]:5300"]);
+        assert_eq!(
+            leave_out(OPTION, &alone, |address| address.is_ipv6()),
+            Heard { addresses: alone, ..Heard::default() }
+        );
+        // An address of one network may come yet, or be a mistake.
+        let of_network = parse(&["127.0.0.1:53", "[2001:db8::1]:53"]);
+        assert_eq!(heard(OPTION, &of_network), Heard { addresses: of_network, ..Heard::default() });
+    }
 
     /// Servers that each want any port, and clients that get theirs from the same range.
     #[test]

@@ -45,7 +45,7 @@ use nix::unistd::{AccessFlags, access};
 use rings::Rings;
 use sinks::Sinks;
 use std::{
-    io,
+    fs, io,
     path::Path,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock,
@@ -90,6 +90,12 @@ pub struct QueryLog {
 pub struct StartError {
     option: &'static str,
     why: String,
+}
+
+/// Why a database can't be written where it is to be. Its folder is made, as its writer does it.
+pub fn check_database(path: &Path) -> Result<(), String> {
+    let _ = path.parent().map(fs::create_dir_all);
+    judge(path, true)
 }
 
 /// Tells of a file that can't be written. `goes_on`: one that is there is written to.

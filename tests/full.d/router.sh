@@ -1,13 +1,14 @@
 # The rules of ROUTER.md on a router of its own: a device that asks elsewhere is led to cleandns, one that asks in secret
-# is refused. Hosts in namespaces: device, guest (of a second network) and resolver (the other machine that cleandns may run
-# on) - router - outside. What OpenWrt alone has, `uci` and its services, is not run here. Sourced by tests/full.
+# is refused. Hosts in namespaces: device, public (a device with an address of the Internet alone, beside its private IPv4
+# one), guest (of a second network) and resolver (the other machine that cleandns may run on) - router - outside. What
+# OpenWrt alone has, `uci` and its services, is not run here. Sourced by tests/full.
 
 mkdir "$work/router" && cd "$work/router"
 mkdir -p /run/netns && mount -t tmpfs none /run/netns
-hosts=(device guest resolver router outside)
+hosts=(device public guest resolver router outside)
 for host in "${hosts[@]}"; do ip netns add "$host"; done
 ip -n router link add br-lan type bridge
-for host in device resolver; do
+for host in device public resolver; do
   ip -n router link add "to-$host" master br-lan type veth peer name lan netns "$host"
   ip -n router link set "to-$host" up
 done
@@ -17,10 +18,13 @@ ip -n router link add wan type veth peer name wan netns outside
 on() { ip netns exec "$@"; }
 # start_on, in the background: the process itself, which can then be ended.
 start_on() { exec ip netns exec "$@"; }
+# The public addresses of a home come after its own, and are looked at first by who wants any.
 for part in "router br-lan 192.168.1.1/24" "device lan 192.168.1.7/24" "router wan 203.0.113.1/24" "outside wan 203.0.113.2/24" \
   "router br-lan fd00::1/64" "device lan fd00::7/64" "router wan 2001:db8::1/64" "outside wan 2001:db8::2/64" \
   "resolver lan 192.168.1.2/24" "resolver lan fd00::2/64" "resolver lan fd00::22/64" \
-  "router br-guest 192.168.2.1/24" "guest lan 192.168.2.7/24" "router br-guest fd01::1/64" "guest lan fd01::7/64"; do
+  "router br-guest 192.168.2.1/24" "guest lan 192.168.2.7/24" "router br-guest fd01::1/64" "guest lan fd01::7/64" \
+  "router br-lan 2001:db8:7::1/64" "public lan 2001:db8:7::7/64" "public lan 192.168.1.8/24" "resolver lan 2001:db8:7::2/64"; do
+
   read -r host link address <<<"$part"
   no_wait=
   [[ $address != *:* ]] || no_wait=nodad
@@ -28,10 +32,15 @@ for part in "router br-lan 192.168.1.1/24" "device lan 192.168.1.7/24" "router w
   ip -n "$host" link set "$link" up
   ip -n "$host" link set lo up
 done
+# By which announcements tell of the router.
+ip -n router address add fe80::1/64 dev br-lan nodad
 for host in device resolver; do
   ip -n "$host" route add default via 192.168.1.1
   ip -n "$host" -6 route add default via fd00::1
 done
+# As the router's announcements have it: who has no address in fd00::/64 goes there through the router all the same.
+ip -n public route add default via 192.168.1.1
+ip -n public -6 route add default via 2001:db8:7::1
 ip -n guest route add default via 192.168.2.1
 ip -n guest -6 route add default via fd01::1
 ip -n outside route add default via 203.0.113.1
@@ -55,7 +64,7 @@ cat >own.toml <<'TOML'
 [listen]
 do53 = ["192.168.1.1:53", "[fd00::1]:53"]
 [access]
-allow = ["192.168.1.0/24", "fd00::/64"]
+allow = ["192.168.1.0/24", "fd00::/64", "fe80::/10"]
 [[program]]
 name = "own"
 lists = [{ path = "own.list" }]
@@ -104,6 +113,21 @@ for server_of in 203.0.113.2 2001:db8::2; do
   expect "port 53 of $server_of leads to cleandns" on device dig @"$server_of" +tries=1 +time=2 blocked.example -- "own/own"
   expect "over TCP too" on device dig @"$server_of" +tcp +tries=1 +time=2 blocked.example -- "own/own"
 done
+# A public address of the home: led to where cleandns listens, and then a matter of [access].
+asks=(on public dig +tries=1 +time=2 blocked.example)
+for server_of in 203.0.113.2 2001:db8::2 2001:db8:7::1; do
+  for how in +notcp +tcp; do
+    [[ $server_of == 203.* ]] || expect "who isn't allowed is told so, $server_of $how" "${asks[@]}" @"$server_of" "$how" \
+      -- "REFUSED" "EDE: 18"
+  done
+done
+sed 's|^allow = \[|&"2001:db8:7::/64", |' own.toml >new && mv new own.toml
+until_true "the home's own prefix is allowed" "${asks[@]}" @2001:db8::2 -- "own/own"
+for server_of in 203.0.113.2 2001:db8::2 2001:db8:7::1 fd00::1 fe80::1%lan; do
+  for how in +notcp +tcp; do
+    expect "port 53 of $server_of leads a public address to cleandns, $how" "${asks[@]}" @"$server_of" "$how" -- "own/own"
+  done
+done
 expect "who asks it by itself is answered" on device dig @192.168.1.1 +tries=1 +time=2 blocked.example -- "own/own"
 for target in "203.0.113.8 443" "203.0.113.2 853" "203.0.113.9 443"; do
   expect "$target is refused at once" on device bash -c "https ${target% *} ${target#* }" -- "No route to host"
@@ -145,6 +169,7 @@ for server_of in 203.0.113.2 2001:db8::2; do
   for how in +notcp +tcp; do
     asks=(dig @"$server_of" "$how" +tries=1 +time=2)
     expect "$server_of by a device, $how" on device "${asks[@]}" blocked.example -- "led/own"
+    expect "$server_of by a public address, $how" on public "${asks[@]}" blocked.example -- "led/own"
     expect "$server_of by the machine of cleandns itself, $how" on resolver "${asks[@]}" nothing.example -- "outside/other"
     expect "$server_of by who isn't among the devices, $how" on guest "${asks[@]}" nothing.example -- "outside/other"
   done
@@ -163,7 +188,7 @@ on router nft delete table inet cleandns
 sed -n "s|^nft -f /etc/cleandns|nft -f $PWD|p" "$here/../config/ROUTER.md" >script
 expect "ROUTER.md has lines for OpenWrt" cat script -- "$PWD/bypass.nft" "$PWD/router.nft"
 succeeds "which load the rules" on router sh -eu script
-expect "and have it led to the router" on router nft list chain inet cleandns lead -- "redirect to :53"
+expect "and have it led to the router" on router nft list chain inet cleandns lead -- "dnat ip6 to fd00::1"
 
 end_both
 for host in "${hosts[@]}"; do ip netns delete "$host"; done

@@ -106,6 +106,7 @@ says_nothing "nothing was denied" inside bash -c "! grep -iE 'denied|not permitt
 inside kill -STOP "$(shown MainPID)"
 until_true "who gives no sign of life is started anew" shown NRestarts -- 1
 until_true "and answers" dig "${at[@]}" +tries=1 +time=1 blocked.example -- "status: NXDOMAIN"
+expect "systemd gives no socket to what runs" inside systemctl start cleandns.socket -- "Job failed"
 succeeds "it stops" inside systemctl stop cleandns.service
 expect "in order" shown Result -- success
 
@@ -114,6 +115,8 @@ succeeds "systemd has the sockets" inside systemctl start cleandns.socket
 expect "nobody runs yet" shown ActiveState -- inactive
 expect "the first question starts it" dig "${at[@]}" +tries=1 +time=10 blocked.example -- "own/own own.list:1"
 expect "over TCP too" dig "${at[@]}" +tcp blocked.example -- "own/own own.list:1"
+expect "a check says whose the port is" inside cleandns --config /etc/cleandns/cleandns.toml check -- \
+  "systemd (PID 1) has port 53 for a socket unit" "cleandns.socket all is well"
 : >asked
 (until [[ -e enough ]]; do
   dig "${at[@]}" +tries=1 +time=5 +noall +comments blocked.example >>asked 2>&1 || echo lost >>asked
@@ -199,3 +202,23 @@ expect "systemd-resolved is known" "$binary" --config wide.toml -- "port 53: sys
 kill -TERM "$server" && wait "$server" || true
 server=
 at=(@127.0.0.1 -p 5300)
+
+# A machine without IPv6, with the addresses that the package has: those of IPv4 are served, and the other one is told of.
+sed 's|^do53 = .*|do53 = ["127.0.0.1:53", "[::1]:53"]|' base.toml >both.toml
+start_without() {
+  exec unshare --net bash -c 'ip link set lo up
+    sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.lo.disable_ipv6=1
+    exec "$@"' without "$@"
+}
+without() { (start_without "$@"); }
+expect "a check without IPv6" without "$binary" --config both.toml check -- "warning: listen.do53: [::1]:53 is left out"
+start_without "$binary" --config both.toml >out 2>log &
+server=$!
+until_true "a start without IPv6" cat out -- "is ready"
+expect "says where it answers" cat out -- "answers      127.0.0.1:53 (UDP"
+expect "and what it leaves out" cat log -- "listen.do53: [::1]:53 is left out: this machine has no IPv6"
+expect "and is well" nsenter --target "$server" --net "$binary" --config both.toml health -- "127.0.0.1:53 answers"
+kill -TERM "$server" && wait "$server" || true
+server=
+sed -i 's|"127.0.0.1:53", ||' both.toml
+expect "IPv6 alone is an error" without "$binary" --config both.toml -- "can't listen on [::1]:53"

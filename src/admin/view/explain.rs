@@ -184,7 +184,8 @@ pub fn explained(
     let off = is_off.map(|(_, rule)| format!("{}/{}", rule.program, rule.service));
     let paused = policy.paused_until(&asking).map(|until| {
         let minutes = minutes_left(until, *now);
-        format!("nothing is blocked for another {minutes} minutes (`cleandns pause --end` ends it)")
+        let minutes = if minutes == 1 { "minute".to_owned() } else { format!("{minutes} minutes") };
+        format!("nothing is blocked for another {minutes} (`cleandns pause --end` ends it)")
     });
     let is_blocked = verdict.block().is_some();
     let is_bogus = resolution.as_ref().is_some_and(|resolution| resolution.security == Security::Bogus);

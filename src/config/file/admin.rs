@@ -2,7 +2,9 @@
 
 use super::{
     super::{
-        Admin, AdminTls, ClientNames, TOKEN_FILE_NAME, rights,
+        Admin, AdminTls, ClientNames, TOKEN_FILE_NAME,
+        reach::covered_by,
+        rights,
         token::{self, Known},
     },
     reader::{Table, Value},
@@ -97,12 +99,15 @@ impl Reading<'_> {
         if let Some(value) = value.as_ref().filter(|_| is_reachable && !is_guarded) {
             value.problem(unguarded(listen));
         }
+        let listens: Vec<SocketAddr> = do53.iter().map(|&(_, address)| address).collect();
         // Two can't listen at one place; port 0 is a new place each time.
         if listen.port() != 0
             && let Some((element, _)) = do53.iter().find(|(_, address)| *address == listen)
             && let Some(written) = element.as_ref().or(value.as_ref())
         {
             written.problem(format!("{listen} is both in listen.do53 and admin.listen; give one of them another port"));
+        } else if let (Some(value), Some(wide)) = (value.as_ref(), covered_by(listen, &listens)) {
+            value.problem(format!("{wide} in listen.do53 covers {listen} already; give one of them another port"));
         }
         let users_file = users;
         let secrets = Admin { read_token, users_file, ..Admin::plain(listen).with_token(known) };

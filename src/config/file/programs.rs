@@ -57,11 +57,33 @@ const SCHEDULE_EXAMPLE: &str = "Mon-Fri 08:00-17:00";
 impl Reading<'_> {
     /// Those that are named, or else the shipped ones.
     pub fn programs(&self, root: &Table<'_>, zone: &Zone) -> Vec<Program> {
-        let mut names = Vec::new();
-        match root.sections("program", |table| self.program(table, &mut names, zone)) {
+        let (mut names, mut places) = (Vec::new(), Vec::new());
+        let programs = root.sections("program", |table| {
+            places.push(table.of_later_file().filter(|_| table.value("lists").is_none()));
+            self.program(table, &mut names, zone)
+        });
+        let programs = match programs {
             Some(programs) if !programs.is_empty() => programs,
-            _ => SHIPPED_PROGRAMS.iter().map(|&(name, mode)| self.shipped_program(name, mode)).collect(),
+            _ => return SHIPPED_PROGRAMS.iter().map(|&(name, mode)| self.shipped_program(name, mode)).collect(),
+        };
+        // Who changes a shipped program from beside a file that names none has mostly not meant to do without the others.
+        let left_out = SHIPPED_PROGRAMS.iter().map(|(name, _)| *name);
+        let left_out: Vec<&str> =
+            left_out.filter(|name| !programs.iter().any(|program| program.name == *name)).collect();
+        if let (Some(places), false) = (places.into_iter().collect::<Option<Vec<_>>>(), left_out.is_empty())
+            && let Some(first) = places.into_iter().next()
+        {
+            root.warn_at(
+                first,
+                "program",
+                format!(
+                    "there are only the programs that are named, and the first file names none: {} are left out; name those \
+                     that you want, too, by [[program]] and name alone",
+                    left_out.join(", ")
+                ),
+            );
         }
+        programs
     }
 
     /// Reads a program, and adds its name to those there are.

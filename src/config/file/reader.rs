@@ -278,6 +278,17 @@ impl<'a> Table<'a> {
         self.report.warn(self.at.clone(), &self.dotted(key), message);
     }
 
+    /// Notes of a place what is allowed and yet perhaps not meant.
+    pub fn warn_at(&self, at: Range<usize>, key: &str, message: impl Into<String>) {
+        self.report.warn(at, &self.dotted(key), message);
+    }
+
+    /// Where the table is, if it isn't in the first of several files.
+    pub fn of_later_file(&self) -> Option<Range<usize>> {
+        let second = self.report.sources().get(1)?;
+        (self.at.start >= second.start).then(|| self.at.clone())
+    }
+
     /// `file:line` of the table.
     pub fn place(&self) -> String {
         self.report.place(self.at.start)

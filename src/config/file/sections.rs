@@ -5,10 +5,11 @@
 
 use super::{
     super::{
-        Cache, Config, Forward, ForwardServer, Listen, Log, Origin, Resolve,
-        reach::{NOT_PUBLIC, open_to_the_internet},
+        Cache, Config, Forward, ForwardServer, Listen, Origin, Resolve,
+        reach::{NOT_PUBLIC, covered_by, open_to_the_internet},
     },
     local::read_local,
+    log::read_log,
     reader::{Table, Value},
     text::{self, WrittenServer},
     world::{Base, World},
@@ -17,6 +18,7 @@ use ipnet::IpNet;
 use std::{
     cell::RefCell,
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    ops::RangeInclusive,
     path::PathBuf,
     time::Duration,
 };
@@ -31,7 +33,8 @@ const ACCESS: [&str; 7] =
 
 const LISTEN_DO53: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 5300);
 const CACHE_BYTES: u64 = 128 << 20;
-const LOG_FILTER: &str = "info,hickory_server=warn,hickory_resolver=error,hickory_net=error,hickory_proto=error";
+/// Room for some answers, and more than any machine it is meant for has: beyond both it is a slip of the pen.
+const CACHE_BYTES_RANGE: RangeInclusive<u64> = 64 << 10..=1 << 40;
 const CACHE_STALE: Duration = Duration::from_secs(86_400);
 
 const NETWORK_EXAMPLE: &str = "\"192.168.0.0/16\"";
@@ -131,13 +134,15 @@ fn read_listen<'a>(table: &Table<'a>) -> (Listen, Vec<(Option<Value<'a>>, Socket
         value.problem(format!("there is no address, so nobody could ask; write do53 = [\"{LISTEN_DO53}\"]"));
     }
     let addresses = value.parse_list("\"127.0.0.1:53\"", text::listen_address);
+    let do53: Vec<SocketAddr> = addresses.iter().map(|&(_, address)| address).collect();
     for (index, (element, address)) in addresses.iter().enumerate() {
         // Port 0 is a new port each time.
-        if address.port() != 0 && addresses[..index].iter().any(|(_, earlier)| earlier == address) {
+        if address.port() != 0 && do53[..index].contains(address) {
             element.problem(format!("{address} stands there twice; remove one"));
+        } else if let Some(wide) = covered_by(*address, &do53) {
+            element.problem(format!("{wide} covers {address} already; remove one"));
         }
     }
-    let do53 = addresses.iter().map(|&(_, address)| address).collect();
     (
         Listen { do53, workers, proxies },
         addresses.into_iter().map(|(element, address)| (Some(element), address)).collect(),
@@ -220,19 +225,18 @@ fn read_servers(table: &Table<'_>) -> Vec<ForwardServer> {
 }
 
 fn read_cache(table: &Table<'_>) -> Cache {
+    let bytes = table.value("size").and_then(|value| {
+        let bytes = value.size()?;
+        if !CACHE_BYTES_RANGE.contains(&bytes) {
+            value.problem("is out of range; write \"64 KiB\" to \"1 TiB\"");
+        }
+        Some(bytes)
+    });
     Cache {
-        bytes: table.size("size", CACHE_BYTES),
+        bytes: bytes.unwrap_or(CACHE_BYTES),
         stale: table.parse("stale", CACHE_STALE, "1d", text::duration),
         prefetch: table.boolean("prefetch", true),
         save: table.boolean("save", false),
-    }
-}
-
-fn read_log(table: &Table<'_>) -> Log {
-    Log {
-        filter: table.text("filter", LOG_FILTER),
-        json: table.boolean("json", false),
-        queries: table.boolean("queries", false),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What `cleandns check` says.
 
 use super::*;
+use std::os::unix::fs::PermissionsExt;
 
 #[test]
 fn check_of_what_is_right() {
@@ -107,8 +108,8 @@ fn check_reports_problems_of_all_kinds_at_once() {
     has(&ended.stdout, &["overlay.toml:2:16: modes.everybody.test-program: \"of\" is not one of"]);
     // A start ends with what it can be known to stumble over, all of it.
     let text = fs::read_to_string(place.path("cleandns.toml")).unwrap();
-    fs::write(place.path("cleandns.toml"), text.replace(wrong, "[log]\nfilter = \"in=fo=o\"\n")).unwrap();
-    let kinds_of_start = ["log.filter: ", "root.hints", "users:1: ", "query_log.json.to: ", "query_log.dnstap.to: "];
+    fs::write(place.path("cleandns.toml"), text.replace(wrong, "")).unwrap();
+    let kinds_of_start = ["root.hints", "users:1: ", "query_log.json.to: ", "query_log.dnstap.to: "];
     for args in [&[][..], &["check"]] {
         let ended = place.run(args);
         assert_eq!(ended.code, Some(78), "{args:?}: {ended:?}");
@@ -245,4 +246,47 @@ fn check_warns_of_services_that_no_list_has() {
     let ended = place.run(&["check"]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
     has(&ended.stdout, &["warning", "test-program/idel"]);
+}
+
+/// What a start would become, and where it would keep things, is looked at and left as it is.
+#[test]
+fn check_foresees_the_user_and_the_state_folder() {
+    let place = Place::new("[process]\nuser = \"no-such-user\"\n");
+    let ended = place.run(&["check"]);
+    assert_eq!(ended.code, Some(78), "{ended:?}");
+    let text = fs::read_to_string(place.path("cleandns.toml")).unwrap();
+    let line = 1 + text.lines().position(|line| line.starts_with("user = ")).unwrap();
+    has(&ended.stderr, &[&format!("cleandns.toml:{line}:8: process.user: there is no user no-such-user; make it")]);
+    assert!(!place.path("state").exists());
+
+    let with = |state: &str, more: &str| {
+        let text =
+            text.replace("[process]\nuser = \"no-such-user\"\n", more).replace("\"state\"", &format!("\"{state}\""));
+        fs::write(place.path("cleandns.toml"), text).unwrap();
+        place.run(&["check"])
+    };
+    let line = 1 + text.lines().position(|line| line.starts_with("dir = ")).unwrap();
+    let ended = with("/proc/x", "");
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let told = format!(
+        "warning: cleandns.toml:{line}:7: state.dir: /proc/x can't be made or written to: /proc is the kernel's"
+    );
+    assert!(
+        ended.stdout.replace(&format!("{}/", place.folder.path().display()), "").contains(&told),
+        "{}",
+        ended.stdout
+    );
+    let ended = with("state/inner", "");
+    assert_eq!((ended.code, ended.stdout.contains("state.dir")), (Some(0), false), "{ended:?}");
+    assert!(!place.path("state").exists());
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    // Root may do whatever it likes, and becomes somebody who may not.
+    fs::create_dir(place.path("state")).unwrap();
+    fs::set_permissions(place.path("state"), fs::Permissions::from_mode(0o700)).unwrap();
+    let ended = with("state", "[process]\nuser = \"nobody\"\n");
+    assert_eq!(ended.code, Some(78), "{ended:?}");
+    has(&ended.stderr, &[&format!(":{line}:7: state.dir: "), "can't be written to by nobody: ", "EACCES"]);
+    assert_eq!(fs::read_dir(place.path("state")).unwrap().count(), 0);
 }

@@ -80,6 +80,29 @@ fn tables_with_names_are_joined_and_values_are_replaced() {
     assert_eq!(config.resolve.forwards[0].servers[0].address.to_string(), "192.0.2.2:53");
 }
 
+/// There are exactly the programs that are named, wherever that is.
+#[test]
+fn a_part_that_alone_names_programs_leaves_the_others_out() {
+    let told = |main: &str, part: &str| {
+        let loaded = load_parts(main, &[("40.toml", part)], &[]).unwrap();
+        let warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
+        (loaded.config.programs.len(), warnings)
+    };
+    let one = "[[program]]\nname = 'clean-store'\nmode = 'shadow'\n";
+    let (programs, warnings) = told("[cache]\nprefetch = true\n", one);
+    assert_eq!(programs, 1);
+    assert!(
+        matches!(&warnings[..], [told] if told.starts_with("config/conf.d/40.toml:1:1: program: there are only the programs \
+            that are named, and the first file names none: clean-apps, ")),
+        "{warnings:?}"
+    );
+    // Named in the first file, or with lists of its own, it is meant.
+    assert_eq!(told("[[program]]\nname = 'clean-store'\n", one), (1, Vec::new()));
+    let own = "[[program]]\nname = 'a'\nlists = [{ path = 'own.list' }]\n";
+    assert_eq!(told("", own), (1, Vec::new()));
+    assert_eq!(told("", &format!("{own}{one}")), (2, Vec::new()));
+}
+
 #[test]
 fn every_problem_names_its_own_file() {
     bad_parts(

@@ -78,6 +78,17 @@ fn wrong_values_say_what_to_write() {
         &["1:28: listen.do53: 127.0.0.1:80 is both in listen.do53 and admin.listen; give one of them another port"],
     );
     bad(
+        "listen.do53 = ['0.0.0.0:53', '127.0.0.1:53', '[::1]:53', '[::]:53']",
+        &[
+            "1:30: listen.do53: 0.0.0.0:53 covers 127.0.0.1:53 already; remove one",
+            "1:46: listen.do53: [::]:53 covers [::1]:53 already; remove one",
+        ],
+    );
+    bad(
+        "listen.do53 = ['0.0.0.0:53']\nadmin.listen = '127.0.0.1:53'",
+        &["2:16: admin.listen: 0.0.0.0:53 in listen.do53 covers 127.0.0.1:53 already; give one of them another port"],
+    );
+    bad(
         "listen.do53 = ['127.0.0.1:8053']",
         &["1:16: listen.do53: 127.0.0.1:8053 is both in listen.do53 and admin.listen; give one of them another port"],
     );
@@ -97,11 +108,20 @@ fn wrong_values_say_what_to_write() {
         ],
     );
     bad(
-        "policy.block_ttl = '0s'\ncache.size = '128'\ncache.stale = 'x'\nquery_log.size = -1",
+        "policy.block_ttl = '0s'\ncache.size = '128 KiB'\ncache.stale = 'x'\nquery_log.size = -1",
         &[
             r#"1:20: policy.block_ttl: "0s" is out of range; write "1s" to "1d""#,
             r#"3:15: cache.stale: "x" is not a duration; write a whole number and s, m, h or d, such as "30s" or "1d""#,
             "4:18: query_log.size: -1 is out of range; write 0 to 9223372036854775807",
+        ],
+    );
+    for size in ["'0'", "0", "'9999999 GiB'"] {
+        bad(&format!("[cache]\nsize = {size}"), &[r#"2:8: cache.size: is out of range; write "64 KiB" to "1 TiB""#]);
+    }
+    bad(
+        "[log]\nfilter = 'warn,inffo'",
+        &[
+            r#"2:10: log.filter: "inffo" is no level; write off, error, warn, info, debug, trace, or whose level it is too, such as hickory_resolver=debug"#,
         ],
     );
     bad(
@@ -525,7 +545,7 @@ fn what_may_not_be_meant_is_a_warning() {
 /// An open resolver is one by decision, and not by mistake.
 #[test]
 fn an_open_resolver_needs_a_word() {
-    let open = "[listen]\ndo53 = ['127.0.0.1:53', '0.0.0.0:53']\n[access]\nallow = ['10.0.0.0/8', '0.0.0.0/0']\n";
+    let open = "[listen]\ndo53 = ['[::1]:53', '0.0.0.0:53']\n[access]\nallow = ['10.0.0.0/8', '0.0.0.0/0']\n";
     let told = "4:9: access.allow: strangers all over the Internet would be answered: 0.0.0.0:53 is all addresses of this \
                 machine, and [access] allow has more IPv4 networks than one owner can have. Such servers are used to attack \
                 others. Write the networks of your own clients, or listen on an inner address alone; if it is meant to be \
