@@ -7,8 +7,9 @@ use super::{
     summary::{self, Skips, Summary},
 };
 use crate::{
-    policy::{Asking, Client, Foreseen, Mode, OtherMatcher, Outcome, OwnerPass, Policy, Verdict},
-    query::{FORESEEN_MAX, LocalData, SpecialNames},
+    dns::{Name, Record},
+    policy::{Asking, Client, Foreseen, Link, Mode, OtherMatcher, Outcome, OwnerPass, Policy, Trigger, Verdict},
+    query::{FORESEEN_MAX, LocalAnswer, LocalData, LocalEnd, SpecialNames},
     query_log::Fate,
 };
 use foldhash::fast::RandomState;
@@ -51,6 +52,15 @@ enum GroupBy {
     Recorded,
     /// Nothing is told that would put it into one.
     Nothing,
+}
+
+/// What is known of a name before any policy is asked.
+enum Own {
+    Nothing,
+    /// It is answered here.
+    Answered,
+    /// The owner's aliases lead elsewhere: their targets that the file doesn't tell.
+    Leads(Vec<Link>),
 }
 
 /// What is compared with.
@@ -153,8 +163,8 @@ impl Judge {
     }
 
     fn judge(&self, asked: &Asked, foreseen: &Foreseen, now: i64) -> Judged {
-        let is_own = self.special.find(&asked.name).is_some() || self.local.find(&asked.name, asked.rr_type).is_some();
-        if is_own {
+        let own = self.own(asked);
+        if let Own::Answered = own {
             return Judged::PASSED;
         }
         let (group, group_by) = self.group(asked);
@@ -168,12 +178,40 @@ impl Judge {
         let now = asked.time.map_or(now, |micros| micros.div_euclid(1_000_000));
         let asking = Asking { name: &asked.name, rr_type: asked.rr_type, client, now, pauses: &[] };
         let mut verdict = Verdict::default();
-        self.policy.on_question_foreseen(&asking, foreseen, &mut verdict);
+        let behind;
+        let links = match own {
+            // Of the owner's own name no rule is asked, but of all that its aliases lead to.
+            Own::Leads(aliases) => {
+                verdict = Verdict::of_group(self.policy.group_of(&asking.client));
+                behind = [aliases, asked.links.clone()].concat();
+                &behind
+            }
+            Own::Nothing | Own::Answered => {
+                self.policy.on_question_foreseen(&asking, foreseen, &mut verdict);
+                &asked.links
+            }
+        };
         let looks_on = verdict.block().is_none() && !verdict.is_owners();
-        if looks_on && asked.links.iter().any(|link| self.policy.touches(link)) {
-            verdict = self.policy.on_answer(&verdict, &asking, &asked.links);
+        if looks_on && links.iter().any(|link| self.policy.touches(link)) {
+            verdict = self.policy.on_answer(&verdict, &asking, links);
         }
         Judged { group_by, ..judged(&verdict) }
+    }
+
+    /// What is known without the policy, as the server's flow has it: local data first, and what its aliases lead to.
+    fn own(&self, asked: &Asked) -> Own {
+        let is_special = |name: &Name| self.special.find(name).is_some();
+        match self.local.find(&asked.name, asked.rr_type) {
+            Some(LocalAnswer { records, name, end: LocalEnd::Elsewhere }) if !is_special(&name) => {
+                let targets = records.iter().filter_map(Record::target);
+                let links = targets.map(|target| Link::name(target, Trigger::Cname));
+                let is_new = |link: &Link| asked.links.iter().all(|told| told.what != link.what);
+                Own::Leads(links.filter(is_new).collect())
+            }
+            Some(_) => Own::Answered,
+            None if is_special(&asked.name) => Own::Answered,
+            None => Own::Nothing,
+        }
     }
 
     /// Program, service and place of what decided.

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     config::Privacy as Kept,
-    dns::{Name, RrType},
+    dns::{RrType, presentation},
     policy::{
         GroupSpec, Link, ListSpec, OwnerException, PolicySpec, ProgramSpec, Scope, Trigger,
         parse::{Options, parse},
@@ -225,6 +225,40 @@ fn names_that_no_policy_is_asked_about() {
     let after = policy(&[(Mode::Enforce, "localhost\nprinter.local\nin-addr.arpa\nb.example")], vec![]);
     let queries = ["localhost 10.0.0.1", "printer.local 10.0.0.1", "1.0.168.192.in-addr.arpa 10.0.0.1", "b.example"];
     assert_eq!(compare(Before::Nothing, after, &queries).changed, 1);
+}
+
+/// As the server judges it: the owner's own name by no rule, but what its alias leads to by all, whether or not the file
+/// tells it.
+#[test]
+fn what_is_behind_the_owners_alias_is_judged() {
+    let records = [
+        "shop.lan. CNAME www.blocked.example.",
+        "own.lan. CNAME fine.example.",
+        "here.lan. CNAME there.lan.",
+        "there.lan. A 192.0.2.1",
+        "self.lan. CNAME localhost.",
+    ];
+    let judge = |records: &[&str]| {
+        let records: Vec<_> = records.iter().map(|text| presentation::record(text).unwrap()).collect();
+        let rules = "blocked.example\nlan\nlocalhost\n192.0.2.0/24";
+        Judge { local: LocalData::new(&records), ..policy(&[(Mode::Enforce, rules)], vec![]) }
+    };
+    let queries = [
+        "shop.lan 10.0.0.1",
+        "shop.lan 10.0.0.1 >www.blocked.example",
+        // The group for which the program is off.
+        "shop.lan 192.168.7.1",
+        "own.lan 10.0.0.1",
+        "own.lan 10.0.0.1 =192.0.2.7",
+        "here.lan 10.0.0.1",
+        "self.lan 10.0.0.1",
+    ];
+    let summary = compare(Before::Nothing, judge(&records), &queries);
+    let expected =
+        ["passed > blocked: 3 2 1", "shop.lan 2 1 p0/s s.list:2 after", "own.lan 1 1 p0/s s.list:5 after"];
+    assert_eq!(shown(&summary)[..3], expected);
+    // Without those records all but the other group's, and `localhost`, are blocked by their names.
+    assert_eq!(compare(Before::Policy(judge(&records)), judge(&[]), &queries).newly_blocked, 3);
 }
 
 #[test]
