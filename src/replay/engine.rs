@@ -3,7 +3,7 @@
 use super::{
     answers::Answers,
     count::{Counts, NO_REASON},
-    input::{Answer, Asked, Format, Source, Step},
+    input::{Answer, Asked, Beaten, Format, Source, Step},
     summary::{self, Skips, Summary},
 };
 use crate::{
@@ -104,6 +104,8 @@ pub(super) struct Tally {
     pub(super) remembered: u64,
     pub(super) without_answer: u64,
     pub(super) unaskable: u64,
+    /// Queries of which the file tells too little to compare what it says of them.
+    pub(super) incomparable: u64,
     /// Queries whose group the file names, those of which nothing tells it, and those of the latter that changed.
     pub(super) recorded_group: u64,
     pub(super) without_group: u64,
@@ -115,6 +117,8 @@ struct Judged {
     fate: Fate,
     by: By,
     group_by: GroupBy,
+    /// An exception matched, and nothing would be blocked without it, as far as rules could be asked.
+    is_needless: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -191,7 +195,8 @@ impl Judge {
                 &asked.links
             }
         };
-        let looks_on = verdict.block().is_none() && !verdict.is_owners();
+        // What the owner lets pass is asked on as well: an exception counts only where something would be blocked without it.
+        let looks_on = verdict.block().is_none();
         if looks_on && links.iter().any(|link| self.policy.touches(link)) {
             verdict = self.policy.on_answer(&verdict, &asking, links);
         }
@@ -245,25 +250,36 @@ impl Judge {
 
 impl Judged {
     /// Nobody said anything, and nobody had to know who asked.
-    const PASSED: Self = Self { fate: Fate::Passed, by: By::Nothing, group_by: GroupBy::Address };
+    const PASSED: Self = Self { fate: Fate::Passed, by: By::Nothing, group_by: GroupBy::Address, is_needless: false };
 }
 
-/// A verdict in one word, as `Verdicts::fate` has it but for exceptions that nothing is blocked without, and the rule that gave
-/// it.
+/// A verdict in one word, and the rule that gave it.
 fn judged(verdict: &Verdict) -> Judged {
     let first = |outcome| verdict.programs.iter().find(|said| said.outcome == outcome);
     let by = |outcome| first(outcome).map(|said| By::Rule(said.cause.rule.list, said.cause.line));
-    if let Some(by) = by(Outcome::Block) {
-        return Judged { fate: Fate::Blocked, by, ..Judged::PASSED };
-    }
-    if let Some(by) = by(Outcome::WouldBlock) {
-        return Judged { fate: Fate::WouldBlock, by, ..Judged::PASSED };
-    }
+    let fate = Fate::of(verdict);
     let owner = verdict.owner.map(|OwnerPass { exception, .. }| By::Owner(exception));
-    match owner.or_else(|| by(Outcome::Except)) {
-        Some(by) => Judged { fate: Fate::Excepted, by, ..Judged::PASSED },
-        None => Judged::PASSED,
-    }
+    let excepts = owner.or_else(|| by(Outcome::Except));
+    let is_needless = fate == Fate::Passed && excepts.is_some();
+    let by = match fate {
+        Fate::Blocked => by(Outcome::Block),
+        Fate::WouldBlock => by(Outcome::WouldBlock),
+        Fate::Excepted => excepts,
+        Fate::Passed => None,
+    };
+    Judged { fate, by: by.unwrap_or(By::Nothing), is_needless, ..Judged::PASSED }
+}
+
+/// What the file says of a query. Where it tells too little to say whether that is what is said of it now, it is, and false
+/// is returned.
+fn recorded(asked: &Asked, is: &Judged) -> (Judged, bool) {
+    let recorded = asked.recorded.unwrap_or(Fate::Passed);
+    let strongest = asked.unaskable.map_or(recorded, |other| other.min(recorded));
+    // They are ordered from the strongest.
+    let may_be_left_out = (strongest..=recorded).contains(&is.fate);
+    let may_beat_nothing = recorded == Fate::Excepted && asked.beaten == Beaten::Untold && is.is_needless;
+    let fate = if may_be_left_out || may_beat_nothing { is.fate } else { recorded };
+    (Judged { fate, by: By::Told, ..Judged::PASSED }, fate == recorded)
 }
 
 impl Comparison {
@@ -338,14 +354,16 @@ impl Comparison {
             judge.foresee(batch, foreseen_before);
         }
         for (index, asked) in batch.iter().enumerate() {
+            let judged_after = after.judge(asked, &foreseen_after[index], *now);
             let judged_before = match before {
                 Before::Nothing => Judged::PASSED,
                 Before::Recorded => {
-                    Judged { fate: asked.recorded.unwrap_or(Fate::Passed), by: By::Told, ..Judged::PASSED }
+                    let (judged, is_comparable) = recorded(asked, &judged_after);
+                    tally.incomparable += u64::from(!is_comparable);
+                    judged
                 }
                 Before::Policy(judge) => judge.judge(asked, &foreseen_before[index], *now),
             };
-            let judged_after = after.judge(asked, &foreseen_after[index], *now);
             let fates = (judged_before.fate, judged_after.fate);
             tally.note(asked);
             tally.note_groups([judged_before.group_by, judged_after.group_by], fates.0 != fates.1);
@@ -398,7 +416,7 @@ impl Tally {
         self.with_answer += u64::from(!asked.links.is_empty());
         self.remembered += u64::from(asked.answer == Answer::Remembered);
         self.without_answer += u64::from(asked.answer == Answer::FromCache && asked.links.is_empty());
-        self.unaskable += u64::from(asked.unaskable);
+        self.unaskable += u64::from(asked.unaskable.is_some());
         if let Some(time) = asked.time {
             let (first, last) = self.times.unwrap_or((time, time));
             self.times = Some((first.min(time), last.max(time)));

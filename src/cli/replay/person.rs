@@ -136,6 +136,12 @@ fn notes(summary: &Summary, file: &str) -> Vec<String> {
             not_asked.verdicts_left_out
         ));
     }
+    if not_asked.queries_not_comparable > 0 {
+        notes.push(format!(
+            "{} queries count as unchanged, because the file doesn't tell enough to compare what it says of them",
+            not_asked.queries_not_comparable
+        ));
+    }
     if not_asked.queries_without_client > 0 {
         notes.push(format!(
             "{} queries tell no client's whole address: rules by client don't hold for them",
