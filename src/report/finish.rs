@@ -289,19 +289,34 @@ impl Maker<'_> {
     }
 
     fn rules(&self) -> Top<RuleRow> {
-        let rows = self.rows(&self.all.rules, |_, &(list, line, rule), group, hits| {
-            let (program, service, list, version) = self.all.lists.rows[list].0;
-            RuleRow {
-                program: program.to_owned(),
-                service: service.to_owned(),
-                list: list.to_owned(),
-                version: version.to_owned(),
-                line,
-                rule: rule.to_owned(),
-                hits,
-                triggers: triggers(group),
+        // A rule is the same wherever it stands in whichever text of its list; where its text isn't known its line tells it.
+        let mut merged: HashMap<(&str, &str, &str, &str, Option<(usize, u32)>), ((usize, u32), Group)> =
+            HashMap::default();
+        for ((list, line, rule), group) in self.all.rules.rows.iter().filter(|(_, group)| group.first.is_some()) {
+            let (list, line, rule) = (*list, *line, *rule);
+            let (program, service, name, _) = self.all.lists.rows[list].0;
+            let line_alone = rule.is_empty().then_some((list, line));
+            let (place, whole) = merged.entry((program, service, name, rule, line_alone)).or_default();
+            // The newest place is the one shown.
+            if group.last >= whole.last {
+                *place = (list, line);
             }
-        });
+            whole.merge(group);
+        }
+        let row = |((program, service, list, rule, _), ((text, line), group)): (
+            (&str, &str, &str, &str, _),
+            ((usize, u32), Group),
+        )| RuleRow {
+            program: program.to_owned(),
+            service: service.to_owned(),
+            list: list.to_owned(),
+            version: self.all.lists.rows[text].0.3.to_owned(),
+            line,
+            rule: rule.to_owned(),
+            hits: self.hits(&group),
+            triggers: triggers(&group),
+        };
+        let rows: Vec<RuleRow> = merged.into_iter().map(row).collect();
         let key = |row: &RuleRow| {
             (
                 row.program.clone(),
