@@ -32,7 +32,7 @@ pub use finder::{Finder, Keeping};
 pub use hosts::{HostsFile, read_hosts};
 pub use later::Pending;
 pub use links::answer_links;
-pub use local::LocalData;
+pub use local::{LocalAnswer, LocalData, LocalEnd};
 pub use now::{Asked, FORESEEN_MAX, NOT_ALLOWED};
 pub use record::{CacheUse, QueryRecord};
 pub use reverse::{Reverse, Unanswered};

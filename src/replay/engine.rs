@@ -3,12 +3,13 @@
 use super::{
     answers::Answers,
     count::{Counts, NO_REASON},
-    input::{Answer, Asked, Format, Source, Step},
+    input::{Answer, Asked, Beaten, Format, Source, Step},
     summary::{self, Skips, Summary},
 };
 use crate::{
-    policy::{Asking, Client, Foreseen, Mode, OtherMatcher, Outcome, OwnerPass, Policy, Verdict},
-    query::{FORESEEN_MAX, LocalData, SpecialNames},
+    dns::{Name, Record},
+    policy::{Asking, Client, Foreseen, Link, Mode, OtherMatcher, Outcome, OwnerPass, Policy, Trigger, Verdict},
+    query::{FORESEEN_MAX, LocalAnswer, LocalData, LocalEnd, SpecialNames},
     query_log::Fate,
 };
 use foldhash::fast::RandomState;
@@ -53,6 +54,15 @@ enum GroupBy {
     Nothing,
 }
 
+/// What is known of a name before any policy is asked.
+enum Own {
+    Nothing,
+    /// It is answered here.
+    Answered,
+    /// The owner's aliases lead elsewhere: their targets that the file doesn't tell.
+    Leads(Vec<Link>),
+}
+
 /// What is compared with.
 pub enum Before {
     /// No policy: everything passed.
@@ -84,6 +94,8 @@ pub(super) struct Tally {
     /// Lines and packets that hold no query.
     pub(super) ignored: u64,
     pub(super) between_servers: u64,
+    /// Queries of which only sums are left.
+    pub(super) only_sums: u64,
     pub(super) broken: Option<String>,
     /// Microseconds since 1970 of the first query and the last by time.
     pub(super) times: Option<(i64, i64)>,
@@ -94,6 +106,8 @@ pub(super) struct Tally {
     pub(super) remembered: u64,
     pub(super) without_answer: u64,
     pub(super) unaskable: u64,
+    /// Queries of which the file tells too little to compare what it says of them.
+    pub(super) incomparable: u64,
     /// Queries whose group the file names, those of which nothing tells it, and those of the latter that changed.
     pub(super) recorded_group: u64,
     pub(super) without_group: u64,
@@ -105,6 +119,8 @@ struct Judged {
     fate: Fate,
     by: By,
     group_by: GroupBy,
+    /// An exception matched, and nothing would be blocked without it, as far as rules could be asked.
+    is_needless: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -153,8 +169,8 @@ impl Judge {
     }
 
     fn judge(&self, asked: &Asked, foreseen: &Foreseen, now: i64) -> Judged {
-        let is_own = self.special.find(&asked.name).is_some() || self.local.find(&asked.name, asked.rr_type).is_some();
-        if is_own {
+        let own = self.own(asked);
+        if let Own::Answered = own {
             return Judged::PASSED;
         }
         let (group, group_by) = self.group(asked);
@@ -168,12 +184,41 @@ impl Judge {
         let now = asked.time.map_or(now, |micros| micros.div_euclid(1_000_000));
         let asking = Asking { name: &asked.name, rr_type: asked.rr_type, client, now, pauses: &[] };
         let mut verdict = Verdict::default();
-        self.policy.on_question_foreseen(&asking, foreseen, &mut verdict);
-        let looks_on = verdict.block().is_none() && !verdict.is_owners();
-        if looks_on && asked.links.iter().any(|link| self.policy.touches(link)) {
-            verdict = self.policy.on_answer(&verdict, &asking, &asked.links);
+        let behind;
+        let links = match own {
+            // Of the owner's own name no rule is asked, but of all that its aliases lead to.
+            Own::Leads(aliases) => {
+                verdict = Verdict::of_group(self.policy.group_of(&asking.client));
+                behind = [aliases, asked.links.clone()].concat();
+                &behind
+            }
+            Own::Nothing | Own::Answered => {
+                self.policy.on_question_foreseen(&asking, foreseen, &mut verdict);
+                &asked.links
+            }
+        };
+        // What the owner lets pass is asked on as well: an exception counts only where something would be blocked without it.
+        let looks_on = verdict.block().is_none();
+        if looks_on && links.iter().any(|link| self.policy.touches(link)) {
+            verdict = self.policy.on_answer(&verdict, &asking, links);
         }
         Judged { group_by, ..judged(&verdict) }
+    }
+
+    /// What is known without the policy, as the server's flow has it: local data first, and what its aliases lead to.
+    fn own(&self, asked: &Asked) -> Own {
+        let is_special = |name: &Name| self.special.find(name).is_some();
+        match self.local.find(&asked.name, asked.rr_type) {
+            Some(LocalAnswer { records, name, end: LocalEnd::Elsewhere }) if !is_special(&name) => {
+                let targets = records.iter().filter_map(Record::target);
+                let links = targets.map(|target| Link::name(target, Trigger::Cname));
+                let is_new = |link: &Link| asked.links.iter().all(|told| told.what != link.what);
+                Own::Leads(links.filter(is_new).collect())
+            }
+            Some(_) => Own::Answered,
+            None if is_special(&asked.name) => Own::Answered,
+            None => Own::Nothing,
+        }
     }
 
     /// Program, service and place of what decided.
@@ -207,25 +252,36 @@ impl Judge {
 
 impl Judged {
     /// Nobody said anything, and nobody had to know who asked.
-    const PASSED: Self = Self { fate: Fate::Passed, by: By::Nothing, group_by: GroupBy::Address };
+    const PASSED: Self = Self { fate: Fate::Passed, by: By::Nothing, group_by: GroupBy::Address, is_needless: false };
 }
 
-/// A verdict in one word, as `Verdicts::fate` has it but for exceptions that nothing is blocked without, and the rule that gave
-/// it.
+/// A verdict in one word, and the rule that gave it.
 fn judged(verdict: &Verdict) -> Judged {
     let first = |outcome| verdict.programs.iter().find(|said| said.outcome == outcome);
     let by = |outcome| first(outcome).map(|said| By::Rule(said.cause.rule.list, said.cause.line));
-    if let Some(by) = by(Outcome::Block) {
-        return Judged { fate: Fate::Blocked, by, ..Judged::PASSED };
-    }
-    if let Some(by) = by(Outcome::WouldBlock) {
-        return Judged { fate: Fate::WouldBlock, by, ..Judged::PASSED };
-    }
+    let fate = Fate::of(verdict);
     let owner = verdict.owner.map(|OwnerPass { exception, .. }| By::Owner(exception));
-    match owner.or_else(|| by(Outcome::Except)) {
-        Some(by) => Judged { fate: Fate::Excepted, by, ..Judged::PASSED },
-        None => Judged::PASSED,
-    }
+    let excepts = owner.or_else(|| by(Outcome::Except));
+    let is_needless = fate == Fate::Passed && excepts.is_some();
+    let by = match fate {
+        Fate::Blocked => by(Outcome::Block),
+        Fate::WouldBlock => by(Outcome::WouldBlock),
+        Fate::Excepted => excepts,
+        Fate::Passed => None,
+    };
+    Judged { fate, by: by.unwrap_or(By::Nothing), is_needless, ..Judged::PASSED }
+}
+
+/// What the file says of a query. Where it tells too little to say whether that is what is said of it now, it is, and false
+/// is returned.
+fn recorded(asked: &Asked, is: &Judged) -> (Judged, bool) {
+    let recorded = asked.recorded.unwrap_or(Fate::Passed);
+    let strongest = asked.unaskable.map_or(recorded, |other| other.min(recorded));
+    // They are ordered from the strongest.
+    let may_be_left_out = (strongest..=recorded).contains(&is.fate);
+    let may_beat_nothing = recorded == Fate::Excepted && asked.beaten == Beaten::Untold && is.is_needless;
+    let fate = if may_be_left_out || may_beat_nothing { is.fate } else { recorded };
+    (Judged { fate, by: By::Told, ..Judged::PASSED }, fate == recorded)
 }
 
 impl Comparison {
@@ -246,6 +302,7 @@ impl Comparison {
     /// Asks everything that a file holds. `tick` is told now and then how many queries that were.
     pub fn run(&mut self, source: &mut dyn Source, tick: &mut dyn FnMut(u64)) -> io::Result<()> {
         let (mut freed, mut steps) = (Vec::new(), 0u64);
+        self.tally.only_sums += source.only_sums();
         loop {
             let step = source.advance(&mut self.batch[self.filled])?;
             steps += 1;
@@ -300,14 +357,16 @@ impl Comparison {
             judge.foresee(batch, foreseen_before);
         }
         for (index, asked) in batch.iter().enumerate() {
+            let judged_after = after.judge(asked, &foreseen_after[index], *now);
             let judged_before = match before {
                 Before::Nothing => Judged::PASSED,
                 Before::Recorded => {
-                    Judged { fate: asked.recorded.unwrap_or(Fate::Passed), by: By::Told, ..Judged::PASSED }
+                    let (judged, is_comparable) = recorded(asked, &judged_after);
+                    tally.incomparable += u64::from(!is_comparable);
+                    judged
                 }
                 Before::Policy(judge) => judge.judge(asked, &foreseen_before[index], *now),
             };
-            let judged_after = after.judge(asked, &foreseen_after[index], *now);
             let fates = (judged_before.fate, judged_after.fate);
             tally.note(asked);
             tally.note_groups([judged_before.group_by, judged_after.group_by], fates.0 != fates.1);
@@ -360,7 +419,7 @@ impl Tally {
         self.with_answer += u64::from(!asked.links.is_empty());
         self.remembered += u64::from(asked.answer == Answer::Remembered);
         self.without_answer += u64::from(asked.answer == Answer::FromCache && asked.links.is_empty());
-        self.unaskable += u64::from(asked.unaskable);
+        self.unaskable += u64::from(asked.unaskable.is_some());
         if let Some(time) = asked.time {
             let (first, last) = self.times.unwrap_or((time, time));
             self.times = Some((first.min(time), last.max(time)));

@@ -122,6 +122,8 @@ pub struct ByService {
 /// What replaying can't see.
 #[derive(Serialize, Clone, Copy, Debug)]
 pub struct NotAsked {
+    /// Queries in the log of which only sums are left: they are in no number here.
+    pub only_sums: u64,
     /// Rules on addresses and name servers in answers, in force before and after. They, and rules on names as targets of
     /// aliases, are asked only where the file tells what the answer led to, and never about name servers.
     pub answer_rules_before: u64,
@@ -136,6 +138,9 @@ pub struct NotAsked {
     pub queries_without_answer: u64,
     /// Queries with a recorded verdict that was left out, because what its rule looked at isn't recorded.
     pub verdicts_left_out: u64,
+    /// Queries that count as unchanged, because what is recorded of them may be what is said now, and the file doesn't tell
+    /// whether it is: a verdict was left out, or what an exception beat isn't told.
+    pub queries_not_comparable: u64,
     /// Queries without a client's whole address: rules by client don't hold for them.
     pub queries_without_client: u64,
     /// Queries that were judged in the group that the file names, since their address doesn't tell it.
@@ -220,12 +225,14 @@ pub(super) fn summarize(tally: &Tally, format: Format, top: usize, answer_rules:
         changes: changes(counts, top),
         exact: counts.are_exact(),
         not_asked: NotAsked {
+            only_sums: tally.only_sums,
             answer_rules_before: answer_rules.0,
             answer_rules_after: answer_rules.1,
             queries_with_answer: tally.with_answer,
             queries_with_remembered_answer: tally.remembered,
             queries_without_answer: tally.without_answer,
             verdicts_left_out: tally.unaskable,
+            queries_not_comparable: tally.incomparable,
             queries_without_client: tally.without_client,
             queries_by_recorded_group: tally.recorded_group,
             queries_without_group: tally.without_group,

@@ -3,7 +3,7 @@
 mod clients;
 
 use super::{
-    Context, Moment, Share, Tally,
+    Context, Moment, Share, Tally, Varying,
     breakdown::{Breakdown, ClientFacts, Group, Grouped},
     collateral::Look,
     form::{
@@ -139,6 +139,8 @@ impl Maker<'_> {
             ProgramRow {
                 program: (*program).to_owned(),
                 modes: self.modes(program),
+                varies_by_group: self.varies(program).by_group,
+                varies_by_time: self.varies(program).by_time,
                 until_named,
                 would_block_until_named,
                 domains_hit: Share::new(self.program_domains(at).count() as u64, self.totals.domains),
@@ -166,6 +168,8 @@ impl Maker<'_> {
         ProgramRow {
             program: program.to_owned(),
             modes: self.modes(program),
+            varies_by_group: self.varies(program).by_group,
+            varies_by_time: self.varies(program).by_time,
             until_named: Vec::new(),
             would_block_until_named: 0,
             hits: self.hits(&Group::default()),
@@ -182,6 +186,10 @@ impl Maker<'_> {
     fn modes(&self, program: &str) -> Vec<String> {
         let has = |mode: &&str| self.context.lists.iter().any(|list| list.program == program && list.mode == **mode);
         ["enforce", "shadow", "off"].into_iter().filter(has).map(str::to_owned).collect()
+    }
+
+    fn varies(&self, program: &str) -> Varying {
+        self.context.varying.iter().find(|varying| varying.program == program).cloned().unwrap_or_default()
     }
 
     /// A program's services that would block something only if they were named, and how many queries these would.
@@ -281,19 +289,34 @@ impl Maker<'_> {
     }
 
     fn rules(&self) -> Top<RuleRow> {
-        let rows = self.rows(&self.all.rules, |_, &(list, line, rule), group, hits| {
-            let (program, service, list, version) = self.all.lists.rows[list].0;
-            RuleRow {
-                program: program.to_owned(),
-                service: service.to_owned(),
-                list: list.to_owned(),
-                version: version.to_owned(),
-                line,
-                rule: rule.to_owned(),
-                hits,
-                triggers: triggers(group),
+        // A rule is the same wherever it stands in whichever text of its list; where its text isn't known its line tells it.
+        let mut merged: HashMap<(&str, &str, &str, &str, Option<(usize, u32)>), ((usize, u32), Group)> =
+            HashMap::default();
+        for ((list, line, rule), group) in self.all.rules.rows.iter().filter(|(_, group)| group.first.is_some()) {
+            let (list, line, rule) = (*list, *line, *rule);
+            let (program, service, name, _) = self.all.lists.rows[list].0;
+            let line_alone = rule.is_empty().then_some((list, line));
+            let (place, whole) = merged.entry((program, service, name, rule, line_alone)).or_default();
+            // The newest place is the one shown.
+            if group.last >= whole.last {
+                *place = (list, line);
             }
-        });
+            whole.merge(group);
+        }
+        let row = |((program, service, list, rule, _), ((text, line), group)): (
+            (&str, &str, &str, &str, _),
+            ((usize, u32), Group),
+        )| RuleRow {
+            program: program.to_owned(),
+            service: service.to_owned(),
+            list: list.to_owned(),
+            version: self.all.lists.rows[text].0.3.to_owned(),
+            line,
+            rule: rule.to_owned(),
+            hits: self.hits(&group),
+            triggers: triggers(&group),
+        };
+        let rows: Vec<RuleRow> = merged.into_iter().map(row).collect();
         let key = |row: &RuleRow| {
             (
                 row.program.clone(),

@@ -112,6 +112,12 @@ fn table(numbers: &[&str], last: &str, rows: impl Iterator<Item = (Vec<u64>, Str
 fn notes(summary: &Summary, file: &str) -> Vec<String> {
     let mut notes = Vec::new();
     let not_asked = summary.not_asked;
+    if not_asked.only_sums > 0 {
+        notes.push(format!(
+            "of {} more queries only sums are left: they can't be asked again, and are in no number here",
+            not_asked.only_sums
+        ));
+    }
     notes.push(format!(
         "rules on answers were not asked, but for aliases and addresses that the file tells ({} queries): {} rules \
          before, {} after, and rules on names as aliases",
@@ -134,6 +140,12 @@ fn notes(summary: &Summary, file: &str) -> Vec<String> {
         notes.push(format!(
             "{} queries have a recorded verdict that was left out: the file doesn't tell what its rule looked at",
             not_asked.verdicts_left_out
+        ));
+    }
+    if not_asked.queries_not_comparable > 0 {
+        notes.push(format!(
+            "{} queries count as unchanged, because the file doesn't tell enough to compare what it says of them",
+            not_asked.queries_not_comparable
         ));
     }
     if not_asked.queries_without_client > 0 {

@@ -66,8 +66,23 @@ pub struct Asked {
     pub recorded: Option<Fate>,
     /// Whose rule that was.
     pub told: Told,
-    /// A verdict was recorded that can't be asked again: its rule looks at what the file doesn't tell.
-    pub unaskable: bool,
+    /// A verdict was recorded that can't be asked again, since its rule looks at what the file doesn't tell: the strongest
+    /// fate that it may have kept from being told.
+    pub unaskable: Option<Fate>,
+    /// What its exceptions beat.
+    pub beaten: Beaten,
+}
+
+/// What the file tells of rules that a query's exceptions were stronger than.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub enum Beaten {
+    /// Nothing: there may have been one.
+    #[default]
+    Untold,
+    /// There are some, and none can be asked again.
+    Unaskable,
+    /// One that can be asked again would block, or would if it were enforced.
+    Told,
 }
 
 /// What is known of where an answer led.
@@ -108,7 +123,8 @@ impl Default for Asked {
             answer: Answer::Told,
             recorded: None,
             told: Told::default(),
-            unaskable: false,
+            unaskable: None,
+            beaten: Beaten::Untold,
         }
     }
 }
@@ -116,7 +132,8 @@ impl Default for Asked {
 impl Asked {
     /// Forgets all but the name and the type, which are written over anyway.
     fn clear(&mut self) {
-        (self.time, self.client, self.tcp, self.recorded, self.unaskable) = (None, None, false, None, false);
+        (self.time, self.client, self.tcp, self.recorded) = (None, None, false, None);
+        (self.unaskable, self.beaten) = (None, Beaten::Untold);
         self.client_text.clear();
         self.client_id.clear();
         self.group.clear();
@@ -186,6 +203,11 @@ pub trait Source {
 
     /// Where that was.
     fn place(&self) -> Place;
+
+    /// Queries that the file tells of, but not one by one, so that they can't be asked: of these only sums are left.
+    fn only_sums(&self) -> u64 {
+        0
+    }
 }
 
 /// What that was.

@@ -11,6 +11,7 @@ use super::{
 use crate::{
     policy::{Outcome, Trigger},
     query::CacheUse,
+    query_log::Fate,
 };
 use serde::Deserialize;
 use std::{borrow::Cow, net::IpAddr};
@@ -44,6 +45,10 @@ struct Query<'a> {
     owner: Cow<'a, str>,
     #[serde(borrow, default)]
     verdicts: Vec<Said<'a>>,
+    #[serde(borrow, default)]
+    overruled: Vec<Said<'a>>,
+    #[serde(borrow, default)]
+    fate: Cow<'a, str>,
 }
 
 /// What one program said.
@@ -79,12 +84,26 @@ pub(super) fn read_line(line: &[u8], asked: &mut Asked) -> Result<Step, String> 
     asked.came_from(cache, matches!(&*query.rcode, "NOERROR" | "NXDOMAIN"));
     asked.begin_verdict(Some(&*query.owner).filter(|owner| !owner.is_empty()));
     for said in &query.verdicts {
-        let outcome = Outcome::ALL.into_iter().find(|outcome| outcome.word() == said.outcome);
-        let outcome = outcome.ok_or_else(|| format!("outcome: `{}` is no outcome", said.outcome))?;
-        let trigger = Trigger::ALL.into_iter().find(|trigger| trigger.word() == said.trigger);
-        let trigger = trigger.ok_or_else(|| format!("trigger: `{}` is no trigger", said.trigger))?;
+        let (trigger, outcome) = said.read()?;
         let rule = format_args!("{}:{}", said.list, said.line);
         asked.take_said((&said.program, &said.service), rule, told(trigger, said.line), outcome);
     }
+    for said in &query.overruled {
+        let (trigger, outcome) = said.read()?;
+        asked.take_overruled(told(trigger, said.line), outcome);
+    }
+    let fate = Fate::ALL.into_iter().find(|fate| fate.word() == query.fate);
+    // It isn't looked at where nothing was excepted.
+    asked.end_verdict(fate.unwrap_or(Fate::Excepted));
     Ok(Step::Asked)
+}
+
+impl Said<'_> {
+    fn read(&self) -> Result<(Trigger, Outcome), String> {
+        let outcome = Outcome::ALL.into_iter().find(|outcome| outcome.word() == self.outcome);
+        let outcome = outcome.ok_or_else(|| format!("outcome: `{}` is no outcome", self.outcome))?;
+        let trigger = Trigger::ALL.into_iter().find(|trigger| trigger.word() == self.trigger);
+        let trigger = trigger.ok_or_else(|| format!("trigger: `{}` is no trigger", self.trigger))?;
+        Ok((trigger, outcome))
+    }
 }

@@ -1,6 +1,6 @@
 //! What our own log tells of a query, whichever form it has: the rules by which it becomes one to be asked.
 
-use super::{Answer, Asked, Step};
+use super::{Answer, Asked, Beaten, Step};
 use crate::{
     dns::Rcode,
     policy::{Link, Outcome, Trigger},
@@ -43,6 +43,10 @@ pub(super) fn take_row(row: &Row, asked: &mut Asked) -> Result<Step, String> {
         let rule = format_args!("{}:{}", said.list, said.line);
         asked.take_said((&said.program, &said.service), rule, told(said.trigger, said.line), said.outcome);
     }
+    for said in &row.verdicts.overruled {
+        asked.take_overruled(told(said.trigger, said.line), said.outcome);
+    }
+    asked.end_verdict(row.verdicts.fate());
     Ok(Step::Asked)
 }
 
@@ -74,8 +78,7 @@ impl Asked {
         };
     }
 
-    /// Begins with what no program said: it passed, or an exception of the owner's, at this place, matched,
-    /// whether or not anything would be blocked without it: it is compared with another policy, of which that isn't told.
+    /// Begins with what no program said: it passed, or an exception of the owner's, at this place, matched.
     pub(super) fn begin_verdict(&mut self, owner: Option<&str>) {
         self.recorded = Some(Fate::Passed);
         if let Some(place) = owner {
@@ -94,19 +97,45 @@ impl Asked {
         trigger: Option<Trigger>,
         outcome: Outcome,
     ) {
-        if !trigger.is_some_and(|trigger| self.can_be_asked(trigger)) {
-            self.unaskable = true;
-            return;
-        }
         let fate = match outcome {
             Outcome::Block => Fate::Blocked,
             Outcome::WouldBlock => Fate::WouldBlock,
             Outcome::Except => Fate::Excepted,
         };
+        if !trigger.is_some_and(|trigger| self.can_be_asked(trigger)) {
+            // Without an exception anything may be.
+            let fate = if outcome == Outcome::Except { Fate::Blocked } else { fate };
+            self.unaskable = Some(self.unaskable.map_or(fate, |other| other.min(fate)));
+            return;
+        }
         // They are ordered from the strongest.
         if self.recorded.is_none_or(|recorded| fate < recorded) {
             self.recorded = Some(fate);
             self.told.set(program, service, rule);
+        }
+    }
+
+    /// Adds what lost against that.
+    pub(super) fn take_overruled(&mut self, trigger: Option<Trigger>, outcome: Outcome) {
+        if outcome != Outcome::Except {
+            let is_askable = trigger.is_some_and(|trigger| self.can_be_asked(trigger));
+            self.beaten = self.beaten.max(if is_askable { Beaten::Told } else { Beaten::Unaskable });
+        }
+    }
+
+    /// Ends with what became of it, as the file has it: exceptions count only where something would be blocked without
+    /// them.
+    pub(super) fn end_verdict(&mut self, fate: Fate) {
+        if self.recorded != Some(Fate::Excepted) {
+            return;
+        }
+        let is_needless = fate == Fate::Passed;
+        if !is_needless && self.beaten == Beaten::Unaskable {
+            self.unaskable = Some(self.unaskable.map_or(Fate::Excepted, |other| other.min(Fate::Excepted)));
+        }
+        if is_needless || self.beaten == Beaten::Unaskable {
+            self.recorded = Some(Fate::Passed);
+            self.told.clear();
         }
     }
 
@@ -175,6 +204,14 @@ mod tests {
                 rows.push(row);
             }
         }
+        for (trigger, outcome) in [(Trigger::Qname, Outcome::Except), (Trigger::NsName, Outcome::Block)] {
+            let verdicts = Verdicts::new(
+                Some("c:1".into()),
+                vec![said(Trigger::Qname, Outcome::Except)],
+                vec![said(trigger, outcome)],
+            );
+            rows.push(Row { verdicts: Arc::new(verdicts), ..bare.clone() });
+        }
         let mut withheld = said(Trigger::Qname, Outcome::Block);
         (withheld.line, withheld.rule) = (0, "(client)".into());
         let verdicts = Arc::new(Verdicts { said: vec![withheld], ..Verdicts::default() });
@@ -189,7 +226,10 @@ mod tests {
             if step == Step::Asked {
                 assert_eq!(format!("{of_row:?}"), format!("{of_line:?}"));
                 let is_withheld = row.verdicts.said[0].line == 0;
-                assert!(!is_withheld || of_row.unaskable && of_row.recorded == Some(Fate::Passed), "{of_row:?}");
+                assert!(
+                    !is_withheld || of_row.unaskable.is_some() && of_row.recorded == Some(Fate::Passed),
+                    "{of_row:?}"
+                );
             }
         }
     }

@@ -62,7 +62,7 @@ fn shown(asked: &Asked) -> String {
     if *told != Told::default() {
         add(format!("{}/{} {}", told.program, told.service, told.rule));
     }
-    unaskable.then(|| add("unaskable".to_owned()));
+    unaskable.iter().for_each(|_| add("unaskable".to_owned()));
     text
 }
 

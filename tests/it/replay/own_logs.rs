@@ -74,15 +74,19 @@ async fn nothing_changes_however_little_is_kept_of_clients() {
 async fn what_a_rule_on_clients_said_is_left_out_where_it_is_withheld() {
     for (privacy, left_out) in [("full", 0), ("prefix", 2), ("hashed", 2), ("none", 2)] {
         let folder = folder();
-        let list = ["||typed.example^$client=127.0.0.8", "client:127.0.0.9/32"];
+        let list = ["||typed.example^$client=127.0.0.8", "client:127.0.0.9/32", "@@||needless.example^"];
         write_list(&folder.path().join("own.list"), &list);
+        // What else was said of the same queries dnstap doesn't tell.
+        write_list(&folder.path().join("other.list"), &["typed.example", "other.example"]);
         let to = folder.path().join("queries.dnstap").display().to_string();
         let toml = format!(
             "[query_log]\nprivacy = \"{privacy}\"\n[query_log.json]\nto = \"queries.json\"\n[query_log.dnstap]\n\
-             to = \"{to}\"\n[[program]]\nname = \"own\"\nlists = [{{ path = \"own.list\" }}]\n"
+             to = \"{to}\"\n[[program]]\nname = \"own\"\nlists = [{{ path = \"own.list\" }}]\n\
+             [[program]]\nname = \"other\"\nmode = \"shadow\"\nlists = [{{ path = \"other.list\" }}]\n"
         );
         let server = start(folder, None, &toml).await;
-        for (client, name) in [("127.0.0.8", "typed.example"), ("127.0.0.9", "other.example")] {
+        let needless = ("127.0.0.10", "needless.example");
+        for (client, name) in [("127.0.0.8", "typed.example"), ("127.0.0.9", "other.example"), needless] {
             server.ask_from(client, &Ask::new(name, RrType::A)).await;
         }
         let place = server.folder;
@@ -90,7 +94,9 @@ async fn what_a_rule_on_clients_said_is_left_out_where_it_is_withheld() {
         for file in ["state/queries.db", "queries.json", "queries.dnstap"] {
             let told = replayed(place.path(), file);
             let number = |pointer: &str| told.pointer(pointer).and_then(Value::as_u64).unwrap();
-            assert_eq!((number("/queries"), number("/changed")), (2, 0), "{privacy} {file}: {told:#}");
+            assert_eq!((number("/queries"), number("/changed")), (3, 0), "{privacy} {file}: {told:#}");
+            let passed = told["fates"][3]["before"].as_u64();
+            assert!(passed >= Some(1) && told["fates"][2]["before"] == 0, "{privacy} {file}: {told:#}");
             assert_eq!(number("/not_asked/verdicts_left_out"), left_out, "{privacy} {file}: {told:#}");
         }
     }
