@@ -277,8 +277,9 @@ fn judged(verdict: &Verdict) -> Judged {
 fn recorded(asked: &Asked, is: &Judged) -> (Judged, bool) {
     let recorded = asked.recorded.unwrap_or(Fate::Passed);
     let strongest = asked.unaskable.map_or(recorded, |other| other.min(recorded));
-    // They are ordered from the strongest.
-    let may_be_left_out = (strongest..=recorded).contains(&is.fate);
+    // They are ordered from the strongest. What blocks leaves the answer unseen, and with it exceptions for what it leads to.
+    let may_have_hidden = strongest == Fate::Blocked && is.fate == Fate::Excepted;
+    let may_be_left_out = may_have_hidden || (strongest..=recorded).contains(&is.fate);
     let may_beat_nothing = recorded == Fate::Excepted && asked.beaten == Beaten::Untold && is.is_needless;
     let fate = if may_be_left_out || may_beat_nothing { is.fate } else { recorded };
     (Judged { fate, by: By::Told, ..Judged::PASSED }, fate == recorded)
