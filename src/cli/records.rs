@@ -7,7 +7,7 @@ use crate::{
     query_log::{
         JsonRow, Lead, Row, Seen,
         clickhouse::{self, ClickHouseReader},
-        sqlite::{Origin, ReadError, Reader},
+        sqlite::{COMMAND_ROWS_MAX, Origin, ReadError, Reader},
     },
     replay::{Step, input::Lines},
 };
@@ -98,7 +98,7 @@ impl Records {
             Source::Database { reader, path, origin } => {
                 let mut read = || -> Result<Read, ReadError> {
                     let first = reader.first()?;
-                    let (from, to) = reader.for_each(from, to, |seen| each(&seen))?;
+                    let (from, to) = reader.for_each_within(COMMAND_ROWS_MAX, from, to, |seen| each(&seen))?;
                     let (source, origin) = (path.display().to_string(), origin.clone());
                     Ok(Read { from, to, first, unreadable_lines: 0, several_servers: false, source, origin })
                 };

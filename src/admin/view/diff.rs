@@ -96,7 +96,8 @@ pub struct AskedView {
     pub hours: u32,
     pub since: Moment,
     pub queries: u64,
-    /// Of them, those of which only sums are left: they don't tell the type asked for.
+    /// Of them, those of which only sums are left: they don't tell the type asked for, nor where each of
+    /// them led: what rules on aliases and addresses match of them is an upper bound.
     pub without_type: u64,
     /// Of them, those answered from the cache of which nothing tells where they led: what rules on aliases and addresses
     /// match is a lower bound.

@@ -19,7 +19,8 @@ pub struct Tried {
     found: BTreeMap<(String, bool), Hit>,
     /// Queries that were looked at.
     pub queries: u64,
-    /// Of them, those of which only sums are left: they don't tell the type asked for.
+    /// Of them, those of which only sums are left: they don't tell the type asked for, nor where each of
+    /// them led: what rules on aliases and addresses match of them is an upper bound.
     pub without_type: u64,
     /// Of them, those that were answered from the cache, and nothing tells where they led.
     pub without_answer: u64,

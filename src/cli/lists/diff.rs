@@ -66,7 +66,8 @@ struct Asked {
     /// RFC 3339.
     since: String,
     queries: u64,
-    /// Of them, those of which only sums are left: they don't tell the type asked for.
+    /// Of them, those of which only sums are left: they don't tell the type asked for, nor where each of
+    /// them led: what rules on aliases and addresses match of them is an upper bound.
     without_type: u64,
     /// Of them, those that were answered from the cache, and nothing tells where they led.
     without_answer: u64,
@@ -128,8 +129,9 @@ fn text(told: &Told) -> String {
     text += &format!("of {} queries recorded since {}:\n", asked.queries, asked.since);
     if asked.without_type > 0 {
         text += &format!(
-            "of {} of them only sums are left, which don't tell the type asked for: rules for some types alone aren't tried \
-             on these\n",
+            "of {} of them only sums are left, which don't tell the type asked for, nor where each of them led: rules for \
+             some types alone aren't tried on these, and what rules on aliases and addresses match of them is an upper \
+             bound\n",
             asked.without_type
         );
     }

@@ -25,8 +25,10 @@ use std::{
     time::Duration,
 };
 
-/// Rows that are read one by one, rather than their sums: half a second's work.
+/// Rows that are read one by one, rather than their sums, by whoever waits for a page: half a second's work.
 const ROWS_MAX: i64 = 400_000;
+/// The same for a command, which tells of its progress: some seconds' work. A week of half a million queries a day.
+pub const COMMAND_ROWS_MAX: i64 = 4_000_000;
 /// Verdicts of one kind that are remembered.
 const VERDICTS_MAX: usize = 1 << 16;
 /// Stands for the table that a database of the version before has not.
@@ -95,32 +97,47 @@ impl Reader {
         self.connection.query_row(first, [HOUR_PARTS], |row| row.get(0)).map_err(|error| self.broken(error))
     }
 
-    /// Calls `each` for all queries from one time until before another: one by one if they are few and still there,
-    /// else summed up by hours, or days where no hours are left. Returns the times that were really looked at: sums begin
-    /// and end with whole hours, except at the end of what is recorded.
-    pub fn for_each(&mut self, from: i64, to: i64, mut each: impl FnMut(Seen<'_>)) -> Result<(i64, i64), ReadError> {
+    /// Calls `each` for all queries from one time until before another: one by one from when on all are still there, if these
+    /// are few; all others summed up by hours, or days where no hours are left. Returns the times that were really looked at:
+    /// sums begin and end with whole hours, except at the end of what is recorded.
+    pub fn for_each(&mut self, from: i64, to: i64, each: impl FnMut(Seen<'_>)) -> Result<(i64, i64), ReadError> {
+        self.for_each_within(ROWS_MAX, from, to, each)
+    }
+
+    /// The same with another bound of rows that are read one by one.
+    pub fn for_each_within(
+        &mut self,
+        rows_max: i64,
+        from: i64,
+        to: i64,
+        mut each: impl FnMut(Seen<'_>),
+    ) -> Result<(i64, i64), ReadError> {
         // What is read is of one moment, whatever is written meanwhile.
         self.connection.execute_batch("BEGIN").map_err(|error| self.broken(error))?;
-        let result = self.read(from, to, &mut each);
+        let result = self.read(rows_max, (from, to), &mut each);
         let _ = self.connection.execute_batch("COMMIT");
         result.map_err(|error| self.broken(error))
     }
 
-    fn read(&mut self, from: i64, to: i64, each: &mut dyn FnMut(Seen<'_>)) -> rusqlite::Result<(i64, i64)> {
+    fn read(
+        &mut self,
+        rows_max: i64,
+        (from, to): (i64, i64),
+        each: &mut dyn FnMut(Seen<'_>),
+    ) -> rusqlite::Result<(i64, i64)> {
         let rolled = self.rolled()?;
-        let (after, _) = Marks::read(&self.connection)?.between(Some(from), Some(to), rolled);
-        let (gone, rows): (i64, i64) = self.connection.query_row(
-            "SELECT (SELECT value FROM meta WHERE key = 'gone'), coalesce(max(id) - max(?1, min(id) - 1), 0)
-             FROM queries",
-            [after],
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )?;
-        if gone <= from && rows <= ROWS_MAX {
+        let whole = self.whole_from(from)?;
+        let (after, _) = Marks::read(&self.connection)?.between(Some(whole), Some(to), rolled);
+        let rows = "SELECT coalesce(max(id) - max(?1, min(id) - 1), 0) FROM queries";
+        let rows: i64 = self.connection.query_row(rows, [after], |row| row.get(0))?;
+        // Sums without any rows after them tell more than that there are none.
+        let by_rows = (whole < to && rows <= rows_max && (whole == from || rows > 0)).then_some(whole);
+        if by_rows == Some(from) {
             self.rows(after, from, to, each)?;
             return Ok((from, to));
         }
-        let (mut from_hour, mut to_hour) = (from.div_euclid(HOUR_MICROS), to.div_euclid(HOUR_MICROS));
-        to_hour += i64::from(to.rem_euclid(HOUR_MICROS) > 0);
+        let sums_to = by_rows.unwrap_or(to);
+        let (mut from_hour, mut to_hour) = (from.div_euclid(HOUR_MICROS), hour_from(sums_to));
         let (from_day, last_day) = (from_hour.div_euclid(24), (to_hour - 1).div_euclid(24));
         // Of a day that is summed up, all is told.
         if self.has_day(from_day)? {
@@ -136,7 +153,42 @@ impl Reader {
         // What isn't summed up yet.
         let (looked, end) = (from_hour.saturating_mul(HOUR_MICROS), to_hour.saturating_mul(HOUR_MICROS));
         self.rows(rolled, looked, end, each)?;
-        Ok((looked, end))
+        let Some(whole) = by_rows else { return Ok((looked, end)) };
+        self.rows(after, whole, to, each)?;
+        Ok((looked, to))
+    }
+
+    /// From when on all rows are there, if not from a time: with a whole hour of which nothing is in the sums of a day.
+    fn whole_from(&self, from: i64) -> rusqlite::Result<i64> {
+        let gone = "SELECT value FROM meta WHERE key = 'gone'";
+        let gone: i64 = self.connection.query_row(gone, [], |row| row.get(0))?;
+        if gone <= from {
+            return Ok(from);
+        }
+        let mut hour = hour_from(gone);
+        while self.has_day(hour.div_euclid(24))? {
+            hour = (hour.div_euclid(24) + 1) * 24;
+        }
+        Ok(hour.saturating_mul(HOUR_MICROS))
+    }
+
+    /// Of how many queries nothing but sums is left.
+    pub fn only_sums(&self) -> Result<u64, ReadError> {
+        let summed = "SELECT coalesce(sum(count), 0) FROM (
+                        SELECT count FROM days WHERE day IS NOT (SELECT value FROM meta WHERE key = 'days_going')
+                        UNION ALL SELECT count FROM hours
+                          WHERE hour IS NOT (SELECT value FROM meta WHERE key = 'hours_going')
+                        UNION ALL SELECT count FROM parts
+                          WHERE id / ? IS NOT (SELECT value FROM meta WHERE key = 'hours_going'))";
+        let rows = "SELECT count(*) FROM queries WHERE id <= (SELECT value FROM meta WHERE key = 'rolled')";
+        let count = || -> rusqlite::Result<i64> {
+            let summed: i64 = self.connection.query_row(summed, [HOUR_PARTS], |row| row.get(0))?;
+            let rows: i64 = self.connection.query_row(rows, [], |row| row.get(0))?;
+            Ok(summed - rows)
+        };
+        let only = count().map_err(|error| self.broken(error))?;
+        // Sums may be gone before their rows.
+        Ok(u64::try_from(only).unwrap_or(0))
     }
 
     fn has_day(&self, day: i64) -> rusqlite::Result<bool> {
@@ -247,6 +299,11 @@ impl Reader {
     fn broken(&self, error: rusqlite::Error) -> ReadError {
         ReadError::Broken { path: self.path.clone(), error }
     }
+}
+
+/// The first hour that doesn't begin before a time.
+fn hour_from(time: i64) -> i64 {
+    time.div_euclid(HOUR_MICROS) + i64::from(time.rem_euclid(HOUR_MICROS) > 0)
 }
 
 /// What `read_row` reads, in its order, and what may follow.

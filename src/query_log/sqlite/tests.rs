@@ -3,7 +3,7 @@
 use super::{
     super::{
         drain::Sink,
-        row::{Fate, Owner, Row, Said, Verdicts},
+        row::{Fate, Owner, Row, Said, Seen, Verdicts},
     },
     DAY_MICROS, HOUR_MICROS, Limits, MINUTE_MICROS, Origin, Reader, Writer, bounds, open,
     upkeep::Upkeep,
@@ -277,6 +277,50 @@ fn a_part_of_the_time_is_read_exactly_from_rows_and_by_whole_hours_from_sums() {
     assert!(looked.0 <= from && looked.1 >= to && looked.0 > from - HOUR_MICROS && looked.1 < to + HOUR_MICROS);
     let expected = rows.iter().filter(|row| (looked.0..looked.1).contains(&row.time)).count();
     assert_eq!(count, expected as u64);
+}
+
+/// Sums are read only of what is older than the rows, and a bound of rows is the reader's.
+#[test]
+fn what_is_older_than_the_rows_is_read_from_sums_and_all_else_from_rows() {
+    let (_folder, path) = place();
+    let rows = traffic(6_000, 6);
+    let mut writer = Writer::new(&path, LIMITS, origin());
+    write(&mut writer, &rows);
+    writer.finish();
+    let mut reader = Reader::open(&path).unwrap();
+    assert_eq!(reader.only_sums().unwrap(), 0);
+    let gone = rows[2_000].time;
+    let sql = format!("DELETE FROM queries WHERE time < {gone}; UPDATE meta SET value = {gone} WHERE key = 'gone'");
+    open(&path).unwrap().execute_batch(&sql).unwrap();
+    let to = now();
+    let read = |reader: &mut Reader, max: i64| {
+        let (mut all, mut by_rows, mut first_row) = (0, 0, i64::MAX);
+        let each = |seen: Seen<'_>| {
+            all += seen.count;
+            if seen.has_details {
+                by_rows += seen.count;
+                first_row = first_row.min(seen.first);
+            }
+        };
+        let looked = reader.for_each_within(max, rows[0].time, to, each).unwrap();
+        (all, by_rows, first_row, looked.1)
+    };
+    let (all, by_rows, first_row, end) = read(&mut reader, 4_000);
+    let hour = (gone / HOUR_MICROS + 1) * HOUR_MICROS;
+    let expected = rows.iter().filter(|row| row.time >= hour).count() as u64;
+    assert_eq!((all, by_rows, end), (6_000, expected, to));
+    assert!(first_row >= hour && expected > 3_900);
+    // Where there are too many rows, sums tell all of it.
+    let (all, by_rows, ..) = read(&mut reader, 1_000);
+    assert_eq!((all, by_rows), (6_000, 0));
+    assert_eq!(reader.only_sums().unwrap(), 2_000);
+    // Of a day that is summed up whole, no rows are read.
+    trim(&path, Limits { keep: Duration::from_micros((to - gone) as u64), ..LIMITS }, to);
+    assert!(count_of("days", &path) > 0);
+    let mut reader = Reader::open(&path).unwrap();
+    let (all, by_rows, _, end) = read(&mut reader, 4_000);
+    assert_eq!((all, by_rows, end), (6_000, expected, to));
+    assert_eq!(reader.only_sums().unwrap(), 2_000);
 }
 
 #[test]
