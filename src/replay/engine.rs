@@ -94,6 +94,8 @@ pub(super) struct Tally {
     /// Lines and packets that hold no query.
     pub(super) ignored: u64,
     pub(super) between_servers: u64,
+    /// Queries of which only sums are left.
+    pub(super) only_sums: u64,
     pub(super) broken: Option<String>,
     /// Microseconds since 1970 of the first query and the last by time.
     pub(super) times: Option<(i64, i64)>,
@@ -300,6 +302,7 @@ impl Comparison {
     /// Asks everything that a file holds. `tick` is told now and then how many queries that were.
     pub fn run(&mut self, source: &mut dyn Source, tick: &mut dyn FnMut(u64)) -> io::Result<()> {
         let (mut freed, mut steps) = (Vec::new(), 0u64);
+        self.tally.only_sums += source.only_sums();
         loop {
             let step = source.advance(&mut self.batch[self.filled])?;
             steps += 1;

@@ -122,6 +122,8 @@ pub struct ByService {
 /// What replaying can't see.
 #[derive(Serialize, Clone, Copy, Debug)]
 pub struct NotAsked {
+    /// Queries in the log of which only sums are left: they are in no number here.
+    pub only_sums: u64,
     /// Rules on addresses and name servers in answers, in force before and after. They, and rules on names as targets of
     /// aliases, are asked only where the file tells what the answer led to, and never about name servers.
     pub answer_rules_before: u64,
@@ -223,6 +225,7 @@ pub(super) fn summarize(tally: &Tally, format: Format, top: usize, answer_rules:
         changes: changes(counts, top),
         exact: counts.are_exact(),
         not_asked: NotAsked {
+            only_sums: tally.only_sums,
             answer_rules_before: answer_rules.0,
             answer_rules_after: answer_rules.1,
             queries_with_answer: tally.with_answer,

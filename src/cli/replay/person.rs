@@ -112,6 +112,12 @@ fn table(numbers: &[&str], last: &str, rows: impl Iterator<Item = (Vec<u64>, Str
 fn notes(summary: &Summary, file: &str) -> Vec<String> {
     let mut notes = Vec::new();
     let not_asked = summary.not_asked;
+    if not_asked.only_sums > 0 {
+        notes.push(format!(
+            "of {} more queries only sums are left: they can't be asked again, and are in no number here",
+            not_asked.only_sums
+        ));
+    }
     notes.push(format!(
         "rules on answers were not asked, but for aliases and addresses that the file tells ({} queries): {} rules \
          before, {} after, and rules on names as aliases",

@@ -26,7 +26,8 @@ pub(super) fn open(path: &Path) -> Result<Box<dyn Source>, OpenError> {
     let has = |wanted: &[&str]| wanted.iter().all(|name| columns.iter().any(|column| column == name));
     if has(&OURS) {
         let reader = Reader::open(path).map_err(|error| OpenError::Database(error.to_string()))?;
-        return Ok(Box::new(Pages::new(Ours(reader))));
+        let only_sums = reader.only_sums().map_err(|error| OpenError::Database(error.to_string()))?;
+        return Ok(Box::new(Pages { only_sums, ..Pages::new(Ours(reader)) }));
     }
     if has(&PIHOLE) {
         let tells_aliases = has(&["additional_info"]);
@@ -62,11 +63,12 @@ pub(super) struct Pages<P: Paged> {
     /// Why there is no further page.
     broken: Option<String>,
     is_over: bool,
+    only_sums: u64,
 }
 
 impl<P: Paged> Pages<P> {
     pub(super) fn new(database: P) -> Self {
-        Self { database, rows: VecDeque::new(), number: 0, broken: None, is_over: false }
+        Self { database, rows: VecDeque::new(), number: 0, broken: None, is_over: false, only_sums: 0 }
     }
 }
 
@@ -86,6 +88,10 @@ impl<P: Paged> Source for Pages<P> {
 
     fn place(&self) -> Place {
         Place::Row(self.number)
+    }
+
+    fn only_sums(&self) -> u64 {
+        self.only_sums
     }
 }
 

@@ -203,6 +203,11 @@ pub trait Source {
 
     /// Where that was.
     fn place(&self) -> Place;
+
+    /// Queries that the file tells of, but not one by one, so that they can't be asked: of these only sums are left.
+    fn only_sums(&self) -> u64 {
+        0
+    }
 }
 
 /// What that was.

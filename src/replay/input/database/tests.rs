@@ -44,6 +44,22 @@ fn our_log() {
     assert!(steps_at(&path)[0].contains("written by another version of this program"));
 }
 
+/// A query is in sums as long as it is recorded, and its row goes first.
+#[test]
+fn queries_of_which_only_sums_are_left_are_counted() {
+    let rows = "PRAGMA user_version = 2;
+        INSERT INTO queries (id, time, client, name, type, rcode, ede, micros, transport, kind, verdicts, rules, aliases)
+        VALUES (5, 1700000000000000, '10.0.0.7', 'a.example', 1, 0, NULL, 9, 0, 0, 0, '', NULL),
+               (6, 1700000000000000, '10.0.0.7', 'a.example', 1, 0, NULL, 9, 0, 0, 0, '', NULL),
+               (7, 1700000000000000, '10.0.0.7', 'a.example', 1, 0, NULL, 9, 0, 0, 0, '', NULL);
+        UPDATE meta SET value = 6 WHERE key = 'rolled';
+        INSERT INTO days VALUES (19000, 'a.example', '10.0.0.7', 0, '', 0, 40, 1, 2);
+        INSERT INTO hours VALUES (472222, 'a.example', '10.0.0.7', 0, '', 0, 6, 1700000000000000, 1700000000000000);";
+    let (_folder, path) = database(&format!("{}{rows}", include_str!("../../../query_log/sqlite/schema.sql")));
+    let source = super::open(&path).unwrap();
+    assert_eq!((source.only_sums(), steps_at(&path).len()), (44, 3));
+}
+
 /// What is asked in both of Pi-hole's forms, and what is read of it: type, status, name, client, what is read.
 const PIHOLE: [(i64, i64, &str, &str, &str); 19] = [
     (1, 2, "Www.Example.com", "192.168.1.7", "www.example.com A 192.168.1.7 T passed"),
