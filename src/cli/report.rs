@@ -4,10 +4,10 @@ use super::{Failure, Outcome, fetch, overlay, records::Records, say};
 use crate::{
     admin::{ListView, ListsView, lists},
     app,
-    config::{self, Config},
+    config::{self, Config, Group, Program},
     lists::{Lists, Published},
     policy::{ListSpec, Mode, Policy, Zone},
-    report::{self, Context, Filter, Held, KnownList, ListText, Moment, NeverHit, Report, Tally, Unread},
+    report::{self, Context, Filter, Held, KnownList, ListText, Moment, NeverHit, Report, Tally, Unread, Varying},
 };
 use ipnet::IpNet;
 use std::{
@@ -176,8 +176,23 @@ fn finish(config: &Config, tally: &Tally, context: Context) -> Report {
     let unread = Unread { lists: policy.as_deref().map_or_else(Vec::new, |policy| unread(policy, &lists)), all };
     Report {
         rules_never_hit: policy.as_ref().map_or_else(Vec::new, |policy| never_hit(policy, tally)),
-        ..tally.finish(&Context { lists, unread, ..context })
+        ..tally.finish(&Context { lists, unread, varying: varying(config), ..context })
     }
+}
+
+/// Programs whose modes aren't the same for all clients at all times.
+fn varying(config: &Config) -> Vec<Varying> {
+    let of_group = |program: &Program, group: &Group| {
+        let own = group.programs.get(&program.name).is_some_and(|mode| *mode != program.mode);
+        let mut services = group.services.iter().filter(|((of, _), _)| *of == program.name);
+        own || services.any(|((_, service), mode)| *mode != *program.services.get(service).unwrap_or(&program.mode))
+    };
+    let varying = config.programs.iter().map(|program| Varying {
+        program: program.name.clone(),
+        by_group: config.groups.iter().any(|group| of_group(program, group)),
+        by_time: program.schedule.is_some(),
+    });
+    varying.filter(|varying| varying.by_group || varying.by_time).collect()
 }
 
 /// Lists that aren't off, and whose text isn't here: those of a server that has others, or may read more.

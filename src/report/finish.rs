@@ -3,7 +3,7 @@
 mod clients;
 
 use super::{
-    Context, Moment, Share, Tally,
+    Context, Moment, Share, Tally, Varying,
     breakdown::{Breakdown, ClientFacts, Group, Grouped},
     collateral::Look,
     form::{
@@ -139,6 +139,8 @@ impl Maker<'_> {
             ProgramRow {
                 program: (*program).to_owned(),
                 modes: self.modes(program),
+                varies_by_group: self.varies(program).by_group,
+                varies_by_time: self.varies(program).by_time,
                 until_named,
                 would_block_until_named,
                 domains_hit: Share::new(self.program_domains(at).count() as u64, self.totals.domains),
@@ -166,6 +168,8 @@ impl Maker<'_> {
         ProgramRow {
             program: program.to_owned(),
             modes: self.modes(program),
+            varies_by_group: self.varies(program).by_group,
+            varies_by_time: self.varies(program).by_time,
             until_named: Vec::new(),
             would_block_until_named: 0,
             hits: self.hits(&Group::default()),
@@ -182,6 +186,10 @@ impl Maker<'_> {
     fn modes(&self, program: &str) -> Vec<String> {
         let has = |mode: &&str| self.context.lists.iter().any(|list| list.program == program && list.mode == **mode);
         ["enforce", "shadow", "off"].into_iter().filter(has).map(str::to_owned).collect()
+    }
+
+    fn varies(&self, program: &str) -> Varying {
+        self.context.varying.iter().find(|varying| varying.program == program).cloned().unwrap_or_default()
     }
 
     /// A program's services that would block something only if they were named, and how many queries these would.

@@ -164,8 +164,12 @@ pub struct TriggerRow {
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct ProgramRow {
     pub program: String,
-    /// Modes of its lists as they are now; none if it has none.
+    /// Modes of its lists as they are now, for clients in no group; none if it has none.
     pub modes: Vec<String>,
+    /// Some groups have another mode.
+    pub varies_by_group: bool,
+    /// It has a schedule, outside of which it is off.
+    pub varies_by_time: bool,
     #[serde(flatten)]
     pub hits: Hits,
     /// Services that stay in shadow until they are named in the configuration, of those that would block something.

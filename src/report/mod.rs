@@ -65,6 +65,8 @@ pub struct Context {
     pub privacy: Vec<String>,
     /// All lists as they are now.
     pub lists: Vec<KnownList>,
+    /// Programs whose modes aren't the same for all clients at all times.
+    pub varying: Vec<Varying>,
     pub unread: Unread,
     pub held: Held,
 }
@@ -92,6 +94,16 @@ pub struct KnownList {
     pub until_named: bool,
     /// Exceptions too.
     pub rules: u64,
+}
+
+/// A program whose mode isn't the same for all clients at all times.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Varying {
+    pub program: String,
+    /// Some groups have another mode.
+    pub by_group: bool,
+    /// It has a schedule.
+    pub by_time: bool,
 }
 
 /// What the source holds, whatever is asked for.

@@ -9,6 +9,11 @@ fn clients(number: u64) -> String {
     counted(number, "client", "clients")
 }
 
+/// False where nothing is kept of clients: a number of them would say nothing.
+fn knows_clients(report: &Report) -> bool {
+    report.totals.clients > 0
+}
+
 /// `3 of 12 clients`.
 fn of_clients(share: &Share) -> String {
     format!("{} of {}", count(share.part), clients(share.of))
@@ -23,13 +28,15 @@ pub(super) fn headline(report: &Report) -> Vec<String> {
         (None, Some(program)) => format!(" Of programs this is about {program} alone."),
         (None, None) => String::new(),
     };
+    let what = match (knows_clients(report), totals.queries) {
+        (false, 1..) => format!("{} came", queries(totals.queries)),
+        _ => format!("{} asked {}", clients(totals.clients), queries(totals.queries)),
+    };
     let mut lines = vec![format!(
-        "In the {} from {} to {} (UTC) {} asked {} for {} under {}.{scope}",
+        "In the {} from {} to {} (UTC) {what} for {} under {}.{scope}",
         span(report.to.0.saturating_sub(report.from.0)),
         report.from.minute(),
         report.to.minute(),
-        clients(totals.clients),
-        queries(totals.queries),
         counted(totals.names, "name", "names"),
         counted(totals.domains, "registrable domain", "registrable domains"),
     )];
@@ -41,7 +48,7 @@ pub(super) fn headline(report: &Report) -> Vec<String> {
         lines.push(format!("Exceptions let {} pass.", totals.excepted.told("query", "queries")));
     }
     if totals.bypass.part > 0 {
-        let who = of_clients(&totals.clients_with_bypass);
+        let who = if knows_clients(report) { of_clients(&totals.clients_with_bypass) } else { "Somebody".to_owned() };
         lines.push(format!("{who} looked for a way round this resolver, in {}.", queries(totals.bypass.part)));
     }
     lines.extend(caveats(report));
@@ -51,7 +58,7 @@ pub(super) fn headline(report: &Report) -> Vec<String> {
 /// What a program did, or would have done.
 fn program(report: &Report, row: &ProgramRow) -> String {
     let hits = &row.hits;
-    let who = of_clients(&hits.clients);
+    let who = if knows_clients(report) { of_clients(&hits.clients) } else { "Clients".to_owned() };
     let what = match (hits.blocked, hits.would_block) {
         (blocked, 0) => format!("asked {} for what {} blocks", times(blocked), row.program),
         (0, would) if row.would_block_until_named > 0 => {
@@ -155,7 +162,8 @@ pub(super) fn decision(report: &Report, row: &ProgramRow) -> Vec<String> {
     let names = hits.names.told("name", "names");
     let domains = counted(row.domains_hit.part, "registrable domain", "registrable domains");
     let all = hits.queries.told("query", "queries");
-    lines.push(format!("{verb} {all}, from {}, for {names} under {domains}.", of_clients(&hits.clients)));
+    let who = if knows_clients(report) { format!(", from {}", of_clients(&hits.clients)) } else { String::new() };
+    lines.push(format!("{verb} {all}{who}, for {names} under {domains}."));
     if row.would_block_until_named > 0 {
         lines.push(format!(
             "Of these {} are hit by services that stay in shadow until the configuration names them ({}): mode = \
@@ -165,11 +173,14 @@ pub(super) fn decision(report: &Report, row: &ProgramRow) -> Vec<String> {
             count(hits.queries.part.saturating_sub(row.would_block_until_named))
         ));
     }
-    lines.extend(most(row));
+    lines.extend(most(report, row));
     lines.push(causes(row));
-    lines.push(shared(row));
+    lines.push(shared(report, row));
     if hits.excepted > 0 {
-        lines.push(format!("Exceptions, yours or of its lists, let {} pass.", queries(hits.excepted)));
+        lines.push(format!(
+            "Exceptions, yours or of its lists, matched {}, with those that nothing would have blocked all the same.",
+            queries(hits.excepted)
+        ));
     }
     if row.names_retried > 0 {
         let names = counted(row.names_retried, "blocked name was", "blocked names were");
@@ -178,11 +189,29 @@ pub(super) fn decision(report: &Report, row: &ProgramRow) -> Vec<String> {
     lines
 }
 
+/// Its mode now, for whom and when it holds.
 fn mode(row: &ProgramRow) -> String {
     let program = &row.program;
+    let but = match (row.varies_by_group, row.varies_by_time) {
+        (false, false) => "",
+        (true, false) => " for clients in no group; some groups have another mode",
+        (false, true) => " at the times of its schedule, and off at all others",
+        (true, true) => {
+            " for clients in no group, at the times of its schedule; some groups have another mode, and at all other times \
+             it is off"
+        }
+    };
     match row.modes.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["shadow"] => format!("{program} is in shadow: it counts, and blocks nothing."),
-        ["enforce"] => format!("{program} is enforced."),
+        // Modes are as they are now, and may have been others.
+        ["shadow"] if but.is_empty() && row.hits.blocked > 0 => {
+            format!("{program} is in shadow now: it counts, and blocks nothing any more.")
+        }
+        ["shadow"] if but.is_empty() => format!("{program} is in shadow: it counts, and blocks nothing."),
+        ["shadow"] => format!("{program} is in shadow{but}."),
+        ["enforce"] => format!("{program} is enforced{but}."),
+        ["off"] if row.varies_by_group => {
+            format!("{program} is off for clients in no group; some groups have another mode.")
+        }
         ["off"] => format!("{program} is off now."),
         [] => format!("{program} has no list now."),
         _ => {
@@ -192,50 +221,59 @@ fn mode(row: &ProgramRow) -> String {
                 _ => "off",
             };
             let modes: Vec<&str> = row.modes.iter().map(word).collect();
-            format!("{program} has lists that are {}.", modes.join(", and some that are "))
+            format!("{program} has lists that are {}{but}.", modes.join(", and some that are "))
         }
     }
 }
 
 /// The domains with most of it.
-fn most(row: &ProgramRow) -> Option<String> {
-    let domain =
-        |at: &super::form::ProgramDomain| format!("{} ({} of {})", at.domain, queries(at.queries), clients(at.clients));
+fn most(report: &Report, row: &ProgramRow) -> Option<String> {
+    let domain = |at: &super::form::ProgramDomain| {
+        let of = if knows_clients(report) { format!(" of {}", clients(at.clients)) } else { String::new() };
+        format!("{} ({}{of})", at.domain, queries(at.queries))
+    };
     let told: Vec<String> = row.domains.iter().map(domain).collect();
     (!told.is_empty()).then(|| format!("Most of it: {}.", told.join(", ")))
 }
 
-/// What rules matched: the name asked, or where it leads.
+/// What rules matched: the name asked, who asks, or where the name leads.
 fn causes(row: &ProgramRow) -> String {
     let hits = row.triggers.iter().filter(|at| at.outcome != "except");
-    let (mut asked, mut led): (u64, Vec<(&str, u64)>) = (0, Vec::new());
+    let (mut asked, mut of_client, mut led): (u64, u64, Vec<(&str, u64)>) = (0, 0, Vec::new());
     for at in hits {
-        if at.trigger == "qname" {
-            asked += at.queries;
-        } else {
-            match led.iter_mut().find(|(trigger, _)| *trigger == at.trigger) {
+        match at.trigger {
+            "qname" => asked += at.queries,
+            "client" => of_client += at.queries,
+            trigger => match led.iter_mut().find(|(known, _)| *known == trigger) {
                 Some((_, queries)) => *queries += at.queries,
-                None => led.push((at.trigger, at.queries)),
-            }
+                None => led.push((trigger, at.queries)),
+            },
         }
     }
-    if led.is_empty() {
-        return "All of it because of the name asked; none because of where a name leads.".to_owned();
-    }
     let sum: u64 = led.iter().map(|(_, queries)| queries).sum();
+    let by_client = match (of_client, asked + sum) {
+        (0, _) => String::new(),
+        (_, 0) => return "All of it because of who asks, whatever the name.".to_owned(),
+        _ => format!("{} because of who asks, whatever the name. ", count(of_client)),
+    };
+    let all = if of_client == 0 { "All of it" } else { "All the rest" };
+    if led.is_empty() {
+        return format!("{by_client}{all} because of the name asked; none because of where a name leads.");
+    }
     let kinds: Vec<String> = led.iter().map(|(trigger, number)| format!("{trigger} {}", count(*number))).collect();
     let which = match asked {
-        0 => "All of it".to_owned(),
+        0 => all.to_owned(),
         _ => format!("{} because of the name asked itself; {}", count(asked), count(sum)),
     };
     let kinds = kinds.join(", ");
     format!(
-        "{which} only because of where the name leads ({kinds}): such names can belong to anybody who is hosted there."
+        "{by_client}{which} only because of where the name leads ({kinds}): such names can belong to anybody who is hosted \
+         there."
     )
 }
 
 /// What shares its infrastructure.
-fn shared(row: &ProgramRow) -> String {
+fn shared(report: &Report, row: &ProgramRow) -> String {
     let seen = &row.names_with_answer;
     if row.sharing.names == 0 {
         let why = if row.hits.blocked > 0 { "what is blocked isn't resolved" } else { "none of them had an answer" };
@@ -247,12 +285,12 @@ fn shared(row: &ProgramRow) -> String {
             ),
         };
     }
+    let of = if knows_clients(report) { format!(" of {}", clients(row.sharing.clients)) } else { String::new() };
     format!(
-        "{} an alias target or address with what it hits ({} of {}; the answers of {} of {} \
+        "{} an alias target or address with what it hits ({}{of}; the answers of {} of {} \
          names are known). Rules on names leave them alone; rules on that target or address would take them along.",
         counted(row.sharing.names, "name that nothing hits shares", "names that nothing hits share"),
         queries(row.sharing.queries),
-        clients(row.sharing.clients),
         count(seen.part),
         count(seen.of)
     )

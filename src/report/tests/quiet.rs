@@ -183,3 +183,85 @@ fn every_fate_has_its_place() {
     // Counts by fate are arrays in this order.
     assert_eq!(Fate::ALL.map(|fate| fate as usize), [0, 1, 2, 3]);
 }
+
+/// The page as one line.
+fn told(report: &crate::report::Report) -> String {
+    text(report).split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn modes_that_are_not_the_same_for_all_are_told_so() {
+    let blocked = verdicts([said("clean-cable/hmn", (1, "h.example"), Trigger::Qname, Outcome::Block)]);
+    let rows = [Row { verdicts: blocked, ..row("c1", "h.example", START) }];
+    let page = |varying: &[(&str, bool, bool)]| {
+        let varying = varying.iter().map(|&(program, by_group, by_time)| {
+            let program = program.to_owned();
+            crate::report::Varying { program, by_group, by_time }
+        });
+        told(&tally(&rows, Filter::default()).finish(&Context { varying: varying.collect(), ..context() }))
+    };
+    let page_of_all = page(&[]);
+    for part in ["clean-cable is in shadow now: it counts, and blocks nothing any more.", "clean-apps is enforced."] {
+        assert!(page_of_all.contains(part), "{part}: {page_of_all}");
+    }
+    let page = page(&[("clean-cable", true, false), ("clean-apps", false, true)]);
+    for part in [
+        "clean-cable is in shadow for clients in no group; some groups have another mode. It blocked 1 of 1 query",
+        "clean-apps is enforced at the times of its schedule, and off at all others. It hit none",
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+}
+
+#[test]
+fn rules_on_clients_are_about_who_asks() {
+    let said = |trigger| said("clean-store/tiktok", (1, "x"), trigger, Outcome::Block);
+    let page = |triggers: &[Trigger]| {
+        let rows = triggers
+            .iter()
+            .map(|&trigger| Row { verdicts: verdicts([said(trigger)]), ..row("c1", "a.example", START) });
+        told(&report(&rows.collect::<Vec<_>>()))
+    };
+    let (client, qname, address) = (Trigger::Client, Trigger::Qname, Trigger::Address);
+    for (triggers, expected) in [
+        (&[client][..], "All of it because of who asks, whatever the name. "),
+        (
+            &[client, qname],
+            "1 because of who asks, whatever the name. All the rest because of the name asked; none because",
+        ),
+        (
+            &[client, address],
+            "1 because of who asks, whatever the name. All the rest only because of where the name leads",
+        ),
+        (&[qname, address], " 1 because of the name asked itself; 1 only because of where the name leads (address 1)"),
+    ] {
+        assert!(page(triggers).contains(expected), "{expected}: {}", page(triggers));
+    }
+}
+
+#[test]
+fn where_nothing_is_kept_of_clients_none_are_counted_in_words() {
+    let said = said("clean-store/tiktok", (1, "t.example"), Trigger::Qname, Outcome::Block);
+    let page = told(&report(&[Row { verdicts: verdicts([said]), ..row("", "t.example", START) }]));
+    for part in ["1 query came for 1 name", "Clients asked 1 time for what clean-store blocks", "(1 query)."] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    let words = page.split("TOTALS").next().unwrap();
+    assert!(!words.contains("0 of 0") && !words.contains("of 0 clients"), "{words}");
+}
+
+/// What an exception matched isn't all that it let pass.
+#[test]
+fn exceptions_that_nothing_would_have_blocked_are_not_told_as_let_pass() {
+    let all = [
+        said("clean-store/tiktok", (1, "t.example"), Trigger::Qname, Outcome::Block),
+        said("clean-store/tiktok", (2, "u.example"), Trigger::Qname, Outcome::Except),
+    ];
+    let rows = all.map(|said| Row {
+        verdicts: Arc::new(Verdicts::new(None, vec![said], vec![])),
+        ..row("c1", "t.example", START)
+    });
+    let page = told(&report(&rows));
+    assert!(page.contains("matched 1 query, with those that nothing would have blocked all the same"), "{page}");
+    assert!(!page.contains("let 1"), "{page}");
+}
