@@ -157,14 +157,29 @@ impl Group {
         }
     }
 
+    /// Adds all that is in another, of other queries.
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.counts.0.iter_mut().zip(other.counts.0).for_each(|(own, more)| *own += more);
+        self.names.extend(&other.names);
+        self.clients.extend(&other.clients);
+        self.first = [self.first, other.first].into_iter().flatten().min();
+        self.last = self.last.max(other.last);
+        self.beaten += other.beaten;
+        for &(outcome, trigger, queries) in &other.triggers {
+            self.add_trigger(outcome, trigger, queries);
+        }
+    }
+
     fn add_said(&mut self, said: &SaidAt, name: Option<u32>, client: Option<u32>, cell: &Cell) {
         self.add(Kind::of_outcome(said.outcome), name, client, cell);
         self.beaten += if said.is_beaten { cell.queries } else { 0 };
-        let kept =
-            self.triggers.iter_mut().find(|(outcome, trigger, _)| (*outcome, *trigger) == (said.outcome, said.trigger));
-        match kept {
-            Some((.., queries)) => *queries += cell.queries,
-            None => self.triggers.push((said.outcome, said.trigger, cell.queries)),
+        self.add_trigger(said.outcome, said.trigger, cell.queries);
+    }
+
+    fn add_trigger(&mut self, outcome: Outcome, trigger: Trigger, queries: u64) {
+        match self.triggers.iter_mut().find(|(own, by, _)| (*own, *by) == (outcome, trigger)) {
+            Some((.., known)) => *known += queries,
+            None => self.triggers.push((outcome, trigger, queries)),
         }
     }
 }

@@ -104,6 +104,18 @@ fn totals(all: &Breakdown<'_>) -> Totals {
     }
 }
 
+/// A rule is the same wherever it stands in whichever text of its list: program, service, list, rule. Where its text isn't
+/// known, its list's text and its line tell it.
+type RuleKey<'t> = (&'t str, &'t str, &'t str, &'t str, Option<(usize, u32)>);
+
+/// What a rule said in all texts, with where it said something last: index of the list's text, and line.
+#[derive(Default)]
+struct WholeRule {
+    list: usize,
+    line: u32,
+    group: Group,
+}
+
 /// Makes rows of groups.
 struct Maker<'b> {
     all: &'b Breakdown<'b>,
@@ -289,19 +301,32 @@ impl Maker<'_> {
     }
 
     fn rules(&self) -> Top<RuleRow> {
-        let rows = self.rows(&self.all.rules, |_, &(list, line, rule), group, hits| {
-            let (program, service, list, version) = self.all.lists.rows[list].0;
+        let mut merged: HashMap<RuleKey<'_>, WholeRule> = HashMap::default();
+        for ((list, line, rule), group) in self.all.rules.rows.iter().filter(|(_, group)| group.first.is_some()) {
+            let (list, line, rule) = (*list, *line, *rule);
+            let (program, service, name, _) = self.all.lists.rows[list].0;
+            let line_alone = rule.is_empty().then_some((list, line));
+            let whole = merged.entry((program, service, name, rule, line_alone)).or_default();
+            // The newest place is the one shown.
+            if group.last >= whole.group.last {
+                (whole.list, whole.line) = (list, line);
+            }
+            whole.group.merge(group);
+        }
+        let row = |(key, whole): (RuleKey<'_>, WholeRule)| {
+            let (program, service, list, rule, _) = key;
             RuleRow {
                 program: program.to_owned(),
                 service: service.to_owned(),
                 list: list.to_owned(),
-                version: version.to_owned(),
-                line,
+                version: self.all.lists.rows[whole.list].0.3.to_owned(),
+                line: whole.line,
                 rule: rule.to_owned(),
-                hits,
-                triggers: triggers(group),
+                hits: self.hits(&whole.group),
+                triggers: triggers(&whole.group),
             }
-        });
+        };
+        let rows: Vec<RuleRow> = merged.into_iter().map(row).collect();
         let key = |row: &RuleRow| {
             (
                 row.program.clone(),

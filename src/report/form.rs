@@ -222,12 +222,13 @@ pub struct ListRow {
     pub rules_never_hit: Option<u64>,
 }
 
-/// What a rule said.
+/// What a rule said, in whichever texts of its list it stood.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct RuleRow {
     pub program: String,
     pub service: String,
     pub list: String,
+    /// The text in which it said something last, and its line there.
     pub version: String,
     pub line: u32,
     /// Empty if it wasn't kept.

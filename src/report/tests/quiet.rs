@@ -4,7 +4,7 @@ use super::made::{START, context, known, report, row, said, tally, traffic, verd
 use crate::{
     dns::{RrType, Transport},
     policy::{Outcome, Trigger},
-    query_log::{Fate, Row, Seen, Verdicts},
+    query_log::{Fate, Row, Said, Seen, Verdicts},
     report::{Candidate, Context, Filter, KindRow, ListText, QuietRule, Tally, Unread, csv, html, text},
 };
 use std::{collections::BTreeMap, sync::Arc};
@@ -264,4 +264,30 @@ fn exceptions_that_nothing_would_have_blocked_are_not_told_as_let_pass() {
     let page = told(&report(&rows));
     assert!(page.contains("matched 1 query, with those that nothing would have blocked all the same"), "{page}");
     assert!(!page.contains("let 1"), "{page}");
+}
+
+/// Its line moves, and its list's text changes with each download.
+#[test]
+fn a_rule_is_one_in_all_texts_of_its_list() {
+    let at = |version: &str, line, rule| Said {
+        version: version.into(),
+        ..said("clean-store/tiktok", (line, rule), Trigger::Qname, Outcome::Block)
+    };
+    let rows: Vec<Row> = [
+        ("c1", at("a", 1, "t.example"), 0),
+        ("c2", at("c", 9, "t.example"), 2),
+        ("c1", at("b", 5, "t.example"), 1),
+        // Which rule that is only its line tells.
+        ("c1", at("a", 3, ""), 0),
+        ("c1", at("a", 4, ""), 0),
+        ("c1", at("b", 3, ""), 1),
+    ]
+    .map(|(client, said, second)| Row { verdicts: verdicts([said]), ..row(client, "t.example", START + second) })
+    .into();
+    let rules = report(&rows).rules;
+    let first = &rules.rows[0];
+    assert_eq!((rules.there_are, first.hits.blocked, first.hits.clients.part), (4, 3, 2));
+    assert_eq!((&*first.rule, &*first.version, first.line), ("t.example", "c", 9));
+    assert_eq!(first.triggers.iter().map(|at| at.queries).sum::<u64>(), 3);
+    assert_eq!((first.hits.first.map(|at| at.0), first.hits.last.map(|at| at.0)), (Some(START), Some(START + 2)));
 }
