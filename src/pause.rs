@@ -230,9 +230,12 @@ mod as_text {
     }
 }
 
-/// Minutes until a pause ends, a begun one counted.
-pub fn minutes_left(until: i64, now: i64) -> i64 {
-    ((until - now).max(0) + 59) / 60
+/// For how long a pause holds yet, a begun minute counted: `another 30 minutes`, `another minute`.
+pub fn another(until: i64, now: i64) -> String {
+    match ((until - now).max(0) + 59) / 60 {
+        1 => "another minute".to_owned(),
+        minutes => format!("another {minutes} minutes"),
+    }
 }
 
 /// Those that hold at `now`, as few as may be set: the file may have been edited. Of several of the same clients the last
@@ -283,6 +286,14 @@ fn write(file: &Path, kept: &[Kept]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_minute_is_no_minutes() {
+        for (left, told) in [(1800, "30 minutes"), (61, "2 minutes"), (60, "minute"), (1, "minute"), (-5, "0 minutes")]
+        {
+            assert_eq!(another(1_000_000 + left, 1_000_000), format!("another {told}"));
+        }
+    }
 
     /// Each takes the place of an earlier one of the same group, and of no other's.
     #[test]

@@ -4,7 +4,7 @@ use super::{Failure, Outcome, ask_server, say, say_json};
 use crate::{
     admin::{PauseAsked, PausesView},
     config::Config,
-    pause::minutes_left,
+    pause::another,
 };
 use std::time::Duration;
 
@@ -42,9 +42,7 @@ pub fn pause(config: &Config, asked: &Asked) -> Outcome {
         say("nothing is paused\n");
     }
     for pause in &view.pauses {
-        let minutes = minutes_left(pause.until, view.now);
-        let who = pause.whom();
-        say(format!("{who}: nothing is blocked for another {minutes} minutes\n"));
+        say(format!("{}: nothing is blocked for {}\n", pause.whom(), another(pause.until, view.now)));
     }
     view.warning.iter().for_each(|warning| say(format!("! {warning}\n")));
     Ok(())

@@ -1,7 +1,7 @@
 //! The part of a page from which everything is paused for a while.
 
 use super::super::{AdminState, change::pauses::pauses};
-use crate::pause::minutes_left;
+use crate::pause::another;
 
 /// It.
 pub struct PauseCard {
@@ -43,9 +43,8 @@ impl PauseCard {
             let who = pause.whom();
             let by = pause.who.map(|who| format!(", by {who}")).unwrap_or_default();
             let reason = pause.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
-            let (left, until) = (minutes_left(pause.until, view.now), state.zone().shown(pause.until));
-            let minutes = if left == 1 { "minute" } else { "minutes" };
-            let text = format!("Nothing is blocked for {who} for another {left} {minutes}, until {until}{by}{reason}");
+            let (left, until) = (another(pause.until, view.now), state.zone().shown(pause.until));
+            let text = format!("Nothing is blocked for {who} for {left}, until {until}{by}{reason}");
             let client = pause.client.map(|client| client.to_string()).unwrap_or_default();
             Paused { group: pause.group.unwrap_or_default(), client, text }
         });

@@ -9,7 +9,7 @@ use crate::{
     config::asked_name,
     dns::RrType,
     lists::{ListPath, ListState, ListStatus, kept_text, line_of, version_of},
-    pause::minutes_left,
+    pause::another,
     policy::{Asking, Cause, Client, ClientKey, Link, MatchedRule, Outcome, OwnerException, Policy, Reached, Role},
     query::Explanation,
     resolve::Security,
@@ -182,11 +182,9 @@ pub fn explained(
         matched.mode == crate::policy::Mode::Off && matched.program.is_some() && rule.effect == "block"
     });
     let off = is_off.map(|(_, rule)| format!("{}/{}", rule.program, rule.service));
-    let paused = policy.paused_until(&asking).map(|until| {
-        let minutes = minutes_left(until, *now);
-        let minutes = if minutes == 1 { "minute".to_owned() } else { format!("{minutes} minutes") };
-        format!("nothing is blocked for another {minutes} (`cleandns pause --end` ends it)")
-    });
+    let paused = policy
+        .paused_until(&asking)
+        .map(|until| format!("nothing is blocked for {} (`cleandns pause --end` ends it)", another(until, *now)));
     let is_blocked = verdict.block().is_some();
     let is_bogus = resolution.as_ref().is_some_and(|resolution| resolution.security == Security::Bogus);
     let exceptions = Weighing {
