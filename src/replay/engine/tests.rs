@@ -222,6 +222,29 @@ fn a_verdict_that_can_not_be_asked_again_leaves_room() {
     }
 }
 
+/// A rule on clients that is withheld blocked it, so nobody looked at its alias then, which the owner lets pass.
+#[test]
+fn what_a_withheld_block_left_unseen_is_no_change() {
+    let except = OwnerException {
+        names: vec![("cdn.example".parse().unwrap(), Scope::Subtree)],
+        programs: vec![],
+        groups: vec![],
+        until: None,
+        reason: String::new(),
+        place: "cleandns.toml:1".to_owned(),
+    };
+    let judge = policy(&[(Mode::Shadow, "b.example")], vec![except]);
+    let query = Asked {
+        recorded: Some(Fate::WouldBlock),
+        unaskable: Some(Fate::Blocked),
+        ..asked("b.example 10.0.0.1 >cdn.example")
+    };
+    let mut comparison = Comparison::new(Before::Recorded, judge, NOW);
+    comparison.run(&mut Given(vec![query].into_iter()), &mut |_| {}).unwrap();
+    let summary = comparison.summary(Format::Ours, 10);
+    assert_eq!((summary.changed, summary.not_asked.queries_not_comparable), (0, 1));
+}
+
 #[test]
 fn what_the_file_tells_of_answers_is_judged_too() {
     let rules = "alias.example\n192.0.2.0/24\nns:dns.example";
