@@ -123,50 +123,38 @@ fn notes(summary: &Summary, file: &str) -> Vec<String> {
          before, {} after, and rules on names as aliases",
         not_asked.queries_with_answer, not_asked.answer_rules_before, not_asked.answer_rules_after
     ));
-    if not_asked.queries_with_remembered_answer > 0 {
-        notes.push(format!(
-            "{} queries were answered from the cache: they count as leading where the one did that it was resolved for",
-            not_asked.queries_with_remembered_answer
-        ));
-    }
-    if not_asked.queries_without_answer > 0 {
-        notes.push(format!(
-            "{} queries were answered from the cache, and nothing in the file tells where they led: what rules on aliases \
-             and addresses match is a lower bound",
-            not_asked.queries_without_answer
-        ));
-    }
-    if not_asked.verdicts_left_out > 0 {
-        notes.push(format!(
-            "{} queries have a recorded verdict that was left out: the file doesn't tell what its rule looked at",
-            not_asked.verdicts_left_out
-        ));
-    }
-    if not_asked.queries_not_comparable > 0 {
-        notes.push(format!(
-            "{} queries count as unchanged, because the file doesn't tell enough to compare what it says of them",
-            not_asked.queries_not_comparable
-        ));
-    }
-    if not_asked.queries_without_client > 0 {
-        notes.push(format!(
-            "{} queries tell no client's whole address: rules by client don't hold for them",
-            not_asked.queries_without_client
-        ));
-    }
-    if not_asked.queries_by_recorded_group > 0 {
-        notes.push(format!(
-            "{} queries were judged in the group that the file names, since their address doesn't tell it",
-            not_asked.queries_by_recorded_group
-        ));
-    }
-    if not_asked.queries_without_group > 0 {
-        notes.push(format!(
-            "{} queries were judged as in no group, since neither their address is told nor a group of that name is \
-             there; {} of them change, perhaps for that reason alone",
-            not_asked.queries_without_group, not_asked.changed_without_group
-        ));
-    }
+    let change_without_group = format!(
+        "were judged as in no group, since neither their address is told nor a group of that name is there; {} of them \
+         change, perhaps for that reason alone",
+        not_asked.changed_without_group
+    );
+    let counted = [
+        (
+            not_asked.queries_with_remembered_answer,
+            "were answered from the cache: they count as leading where the one did that it was resolved for",
+        ),
+        (
+            not_asked.queries_without_answer,
+            "were answered from the cache, and nothing in the file tells where they led: what rules on aliases and \
+             addresses match is a lower bound",
+        ),
+        (
+            not_asked.verdicts_left_out,
+            "have a recorded verdict that was left out: the file doesn't tell what its rule looked at",
+        ),
+        (
+            not_asked.queries_not_comparable,
+            "count as unchanged, because the file doesn't tell enough to compare what it says of them",
+        ),
+        (not_asked.queries_without_client, "tell no client's whole address: rules by client don't hold for them"),
+        (
+            not_asked.queries_by_recorded_group,
+            "were judged in the group that the file names, since their address doesn't tell it",
+        ),
+        (not_asked.queries_without_group, &*change_without_group),
+    ];
+    let told = counted.iter().filter(|(queries, _)| *queries > 0);
+    notes.extend(told.map(|(queries, what)| format!("{queries} queries {what}")));
     if !summary.exact {
         notes.push("there was more than can be counted: numbers of names and clients are lower bounds".to_owned());
     }

@@ -34,7 +34,7 @@ const ACCESS: [&str; 7] =
 const LISTEN_DO53: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 5300);
 const CACHE_BYTES: u64 = 128 << 20;
 /// Room for some answers, and more than any machine it is meant for has: beyond both it is a slip of the pen.
-const CACHE_BYTES_RANGE: RangeInclusive<u64> = 64 << 10..=1 << 40;
+const CACHE_BYTES_RANGE: RangeInclusive<u64> = 16 << 10..=1 << 40;
 const CACHE_STALE: Duration = Duration::from_secs(86_400);
 
 const NETWORK_EXAMPLE: &str = "\"192.168.0.0/16\"";
@@ -228,7 +228,7 @@ fn read_cache(table: &Table<'_>) -> Cache {
     let bytes = table.value("size").and_then(|value| {
         let bytes = value.size()?;
         if !CACHE_BYTES_RANGE.contains(&bytes) {
-            value.problem("is out of range; write \"64 KiB\" to \"1 TiB\"");
+            value.problem("is out of range; write \"16 KiB\" to \"1 TiB\"");
         }
         Some(bytes)
     });

@@ -137,8 +137,8 @@ async fn a_rule_on_name_servers_slows_no_kept_answers() {
     for name in names {
         assert_ne!(server.ask(name, RrType::A).await.rcode, Rcode::SERVFAIL, "{name}");
     }
-    // 300 milliseconds for the first, next to nothing for the others.
-    assert!(begun.elapsed() < Duration::from_millis(800), "{:?}", begun.elapsed());
+    // 300 milliseconds for the first, next to nothing for the others: far less than that for each of the six.
+    assert!(begun.elapsed() < Duration::from_millis(5 * 300), "{:?}", begun.elapsed());
     internet.set_silent(false);
     server.running.pipeline.finder().let_pass(31);
     eventually("the rule holds", || async { server.ask(names[0], RrType::A).await.ede_code() == 15 }).await;

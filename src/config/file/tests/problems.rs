@@ -116,7 +116,7 @@ fn wrong_values_say_what_to_write() {
         ],
     );
     for size in ["'0'", "0", "'9999999 GiB'"] {
-        bad(&format!("[cache]\nsize = {size}"), &[r#"2:8: cache.size: is out of range; write "64 KiB" to "1 TiB""#]);
+        bad(&format!("[cache]\nsize = {size}"), &[r#"2:8: cache.size: is out of range; write "16 KiB" to "1 TiB""#]);
     }
     bad(
         "[log]\nfilter = 'warn,inffo'",
