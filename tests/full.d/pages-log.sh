@@ -33,8 +33,9 @@ expect "no name became more than text" script \
 expect "as text it is there" script 'return document.querySelector("#rows").textContent' -- '\\<script\\>alert' 'onerror=alert'
 is "times are by this device's clock" 'return [...document.querySelectorAll("[data-zone]")].every((zone) => !zone.textContent)'
 is "it is live" 'return document.querySelector("#live [role=status]").textContent == "live"'
-# The page watches itself, so that no time is lost by asking.
-script 'window.seen = {}; new MutationObserver(() => { for (const link of document.querySelectorAll("#rows .new a")) seen[link.textContent] ??= Date.now() })
+# The page watches itself, so that no time is lost by asking. What is recorded at once may come with the look that the page takes
+# at the log when it has begun to listen.
+script 'window.seen = {}; new MutationObserver(() => { for (const link of document.querySelectorAll("#rows a")) seen[link.textContent] ??= Date.now() })
   .observe(document.querySelector("#rows"), { childList: true })' >/dev/null
 asked=$(date +%s%3N)
 dig "${at[@]}" new.blocked.example >/dev/null
