@@ -22,8 +22,11 @@ pub(super) struct Answers {
     recent: Half,
     /// What was recent before: what is looked for here is recent again, the rest goes.
     older: Half,
-    waiting: HashMap<Key, Vec<Asked>, RandomState>,
+    /// With how many had been put aside before each: they are judged in the order of the file, so that the same file gives the
+    /// same tables.
+    waiting: HashMap<Key, Vec<(u64, Asked)>, RandomState>,
     waiting_count: usize,
+    put_aside: u64,
     key: Vec<u8>,
 }
 
@@ -63,9 +66,10 @@ impl Answers {
         if self.recall(asked) || !asked.links.is_empty() {
             return true;
         }
-        // It is overwritten by the next.
-        self.waiting.entry(self.key.as_slice().into()).or_default().push(asked.clone());
-        self.waiting_count += 1;
+        // Its place is overwritten by the next.
+        let numbered = (self.put_aside, asked.clone());
+        self.waiting.entry(self.key.as_slice().into()).or_default().push(numbered);
+        (self.waiting_count, self.put_aside) = (self.waiting_count + 1, self.put_aside + 1);
         if self.waiting_count >= WAITING_MAX {
             self.end(freed);
         }
@@ -74,15 +78,17 @@ impl Answers {
 
     /// Nothing comes any more that somebody could wait for.
     pub fn end(&mut self, freed: &mut Vec<Asked>) {
-        freed.extend(mem::take(&mut self.waiting).into_values().flatten());
+        let mut all: Vec<(u64, Asked)> = mem::take(&mut self.waiting).into_values().flatten().collect();
+        all.sort_unstable_by_key(|(number, _)| *number);
+        freed.extend(all.into_iter().map(|(_, asked)| asked));
         self.waiting_count = 0;
     }
 
     fn wake(&mut self, led: &[Led], freed: &mut Vec<Asked>) {
         let Some(mut woken) = self.waiting.remove(self.key.as_slice()) else { return };
         self.waiting_count -= woken.len();
-        woken.iter_mut().for_each(|asked| add(led, asked));
-        freed.append(&mut woken);
+        woken.iter_mut().for_each(|(_, asked)| add(led, asked));
+        freed.extend(woken.into_iter().map(|(_, asked)| asked));
     }
 
     fn recall(&mut self, asked: &mut Asked) -> bool {
@@ -220,6 +226,8 @@ mod tests {
         }
         answers.end(&mut freed);
         assert_eq!((put_aside, freed.len()), (10_000, 10_000));
+        let is_in_order = |(number, asked): (usize, &Asked)| asked.name.to_string() == format!("n{number}.test");
+        assert!(freed.iter().enumerate().all(is_in_order), "in the order of the file");
         let long: Vec<String> = (0..100).map(|number| format!("{number}.{}.test", "a".repeat(60))).collect();
         let long: Vec<&str> = long.iter().map(String::as_str).collect();
         let first = "n0.test";
