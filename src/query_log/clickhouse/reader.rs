@@ -106,17 +106,11 @@ struct Sum<'a> {
     overruled_outcome: Vec<Cow<'a, str>>,
 }
 
-/// The first query.
+/// How many queries there are, and when the first was.
 #[derive(Deserialize)]
 struct First<'a> {
     queries: Cow<'a, str>,
     first_micros: Cow<'a, str>,
-}
-
-/// How many are blocked.
-#[derive(Deserialize)]
-struct Blocked<'a> {
-    queries: Cow<'a, str>,
 }
 
 /// Where a name led to.
@@ -133,25 +127,30 @@ impl ClickHouseReader {
 
     /// The time of the first query that is recorded, by one server or any.
     pub fn first(&self, instance: Option<&str>) -> Result<Option<i64>, ReadError> {
+        Ok(self.count("1", instance)?.1)
+    }
+
+    /// How many queries there are for which a condition holds, and the time of the first.
+    fn count(&self, condition: &str, instance: Option<&str>) -> Result<(u64, Option<i64>), ReadError> {
         let statement = format!(
-            "SELECT toString(count()) AS queries, toString(min(time_micros)) AS first_micros FROM queries \
-             WHERE 1{} FORMAT JSONEachRow",
+            "SELECT toString(count()) AS queries, toString(min(time_micros)) AS first_micros FROM queries FINAL \
+             WHERE {condition}{} FORMAT JSONEachRow",
             of(instance)
         );
-        let mut first = None;
+        let (mut count, mut first) = (0, None);
         self.rows(&statement, |line| {
             let found: First<'_> = parse(line)?;
-            first = (found.queries != "0").then_some(number(&found.first_micros)?);
+            count = number(&found.queries)?;
+            first = (count > 0).then(|| number(&found.first_micros)).transpose()?;
             Ok(())
         })?;
-        Ok(first)
+        Ok((count, first))
     }
 
     /// Calls `each` for all queries from one time until before another, of one server or of all: those of an hour that
     /// are alike are summed up, but for blocked ones of which there are not too many, and come in the order of their first
-    /// ones. A sum's `micros` are the mean, and its aliases
-    /// and addresses those of one of its queries; for all of them see `leads`. Returns the times that were looked at,
-    /// which are those asked for.
+    /// ones. A sum's `micros` are the mean, and its aliases and addresses those of one of its queries; for all of them see
+    /// `leads`. Returns the times that were looked at, which are those asked for.
     pub fn for_each(
         &self,
         from: i64,
@@ -159,8 +158,8 @@ impl ClickHouseReader {
         instance: Option<&str>,
         mut each: impl FnMut(Seen<'_>),
     ) -> Result<(i64, i64), ReadError> {
-        let is_few = self.count_blocked(from, to, instance)? <= BLOCKED_MAX;
-        let alone = if is_few { "if(fate = 'blocked', time_micros, 0), " } else { "" };
+        let (blocked, _) = self.count(&format!("fate = 'blocked' AND {}", between(from, to)), instance)?;
+        let alone = if blocked <= BLOCKED_MAX { "if(fate = 'blocked', time_micros, 0), " } else { "" };
         let statement = format!(
             "SELECT {ALIKE}, toString(count()) AS queries, toString(min(time_micros)) AS first_micros, \
              toString(max(time_micros)) AS last_micros, toUInt32(avg(micros)) AS mean_micros, \
@@ -179,20 +178,6 @@ impl ClickHouseReader {
             Ok(())
         })?;
         Ok((from, to))
-    }
-
-    fn count_blocked(&self, from: i64, to: i64, instance: Option<&str>) -> Result<u64, ReadError> {
-        let statement = format!(
-            "SELECT toString(count()) AS queries FROM queries FINAL WHERE fate = 'blocked' AND {}{} FORMAT JSONEachRow",
-            between(from, to),
-            of(instance)
-        );
-        let mut count = 0;
-        self.rows(&statement, |line| {
-            count = number(&parse::<Blocked<'_>>(line)?.queries)?;
-            Ok(())
-        })?;
-        Ok(count)
     }
 
     /// Calls `each` for each name and each alias or address that it led to from one time until before another, by what

@@ -415,7 +415,7 @@ fn reports_are_read_line_by_line() {
         "trigger":["qname","cname"],"outcome":["block","would-block"],"acted":[1,0],"queries":"18446744073709551615",
         "some_aliases":["b.example"],"some_addresses":["::1"],"first_micros":"1767225600000001","last_micros":"1767225600000009","mean_micros":7}"#;
     let sum = sum.replace("\n", "");
-    let few = "{\"queries\":\"2\"}\n";
+    let few = "{\"queries\":\"2\",\"first_micros\":\"1\"}\n";
     server.reply(200, few);
     server.reply(200, &format!("{sum}\n{sum}\n"));
     let mut seen = Vec::new();
@@ -439,7 +439,7 @@ fn reports_are_read_line_by_line() {
     assert_eq!((&*owner.place, &*owner.rule, &*owner.reason), ("c:1", "=a.example", "we need it"));
     let overruled = &row.verdicts.overruled[0];
     assert_eq!((&*overruled.program, overruled.line, overruled.trigger), ("r", 3, Trigger::Address));
-    server.reply(200, "{\"queries\":\"1000001\"}\n");
+    server.reply(200, "{\"queries\":\"1000001\",\"first_micros\":\"1\"}\n");
     server.reply(200, "");
     reader.for_each(0, 1, None, |_| ()).unwrap();
     let statement = server.statements().pop().unwrap();
