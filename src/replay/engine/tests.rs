@@ -150,14 +150,7 @@ fn what_is_newly_blocked_and_newly_passed() {
 
 #[test]
 fn shadow_and_the_owners_exceptions() {
-    let exception = OwnerException {
-        names: vec![("fine.example".parse().unwrap(), Scope::Subtree)],
-        programs: vec![],
-        groups: vec![],
-        until: None,
-        reason: "work".to_owned(),
-        place: "cleandns.toml:12".to_owned(),
-    };
+    let exception = OwnerException { place: "cleandns.toml:12".to_owned(), ..except("fine.example") };
     let before = policy(&[(Mode::Enforce, "a.example\nfine.example")], vec![]);
     let after = policy(&[(Mode::Shadow, "a.example"), (Mode::Enforce, "fine.example")], vec![exception]);
     let summary = compare(Before::Policy(before), after, &["a.example 10.0.0.1", "x.fine.example 10.0.0.1"]);
@@ -166,18 +159,23 @@ fn shadow_and_the_owners_exceptions() {
     assert_eq!(lines[4..6], ["blocked > excepted: 1 1 1", "x.fine.example 1 1 / exception cleandns.toml:12 after"]);
 }
 
-/// One definition, on both sides: `excepted` is what would be blocked otherwise, told or not.
-#[test]
-fn an_exception_counts_where_something_would_be_blocked_without_it() {
-    let rules = "a.example\n@fine.a.example\n@needless.example\n192.0.2.0/24";
-    let exception = OwnerException {
-        names: vec![("own.example".parse().unwrap(), Scope::Subtree)],
+/// An exception of the owner's for a name and all below it.
+fn except(name: &str) -> OwnerException {
+    OwnerException {
+        names: vec![(name.parse().unwrap(), Scope::Subtree)],
         programs: vec![],
         groups: vec![],
         until: None,
         reason: String::new(),
-        place: "cleandns.toml:12".to_owned(),
-    };
+        place: "cleandns.toml:1".to_owned(),
+    }
+}
+
+/// One definition, on both sides: `excepted` is what would be blocked otherwise, told or not.
+#[test]
+fn an_exception_counts_where_something_would_be_blocked_without_it() {
+    let rules = "a.example\n@fine.a.example\n@needless.example\n192.0.2.0/24";
+    let exception = except("own.example");
     let judge = || policy(&[(Mode::Enforce, rules)], vec![exception.clone()]);
     let queries = [
         "fine.a.example 10.0.0.1",
@@ -225,15 +223,7 @@ fn a_verdict_that_can_not_be_asked_again_leaves_room() {
 /// A rule on clients that is withheld blocked it, so nobody looked at its alias then, which the owner lets pass.
 #[test]
 fn what_a_withheld_block_left_unseen_is_no_change() {
-    let except = OwnerException {
-        names: vec![("cdn.example".parse().unwrap(), Scope::Subtree)],
-        programs: vec![],
-        groups: vec![],
-        until: None,
-        reason: String::new(),
-        place: "cleandns.toml:1".to_owned(),
-    };
-    let judge = policy(&[(Mode::Shadow, "b.example")], vec![except]);
+    let judge = policy(&[(Mode::Shadow, "b.example")], vec![except("cdn.example")]);
     let query = Asked {
         recorded: Some(Fate::WouldBlock),
         unaskable: Some(Fate::Blocked),
@@ -471,14 +461,7 @@ proptest! {
         prop_assume!(!programs.is_empty());
         let texts: Vec<(Mode, String)> = programs.into_iter().map(|(mode, rules)| (mode, rules.join("\n"))).collect();
         let programs: Vec<(Mode, &str)> = texts.iter().map(|(mode, rules)| (*mode, rules.as_str())).collect();
-        let owner: Vec<OwnerException> = excepted.into_iter().map(|name| OwnerException {
-            names: vec![(name.parse().unwrap(), Scope::Subtree)],
-            programs: vec![],
-            groups: vec![],
-            until: None,
-            reason: String::new(),
-            place: "cleandns.toml:1".to_owned(),
-        }).collect();
+        let owner: Vec<OwnerException> = excepted.iter().map(|name| except(name)).collect();
         let judge = || policy(&programs, owner.clone());
         let log: String = queries.iter().map(|query| logged(&judge(), query, &privacy)).collect();
         let clock = Around::utc(NOW);

@@ -9,6 +9,7 @@ use super::{
     recorded::{told, was_judged},
 };
 use crate::{
+    dns::Rcode,
     policy::{Outcome, Trigger},
     query::CacheUse,
     query_log::Fate,
@@ -81,7 +82,7 @@ pub(super) fn read_line(line: &[u8], asked: &mut Asked) -> Result<Step, String> 
     asked.set_group(&query.group);
     asked.take_answer(query.aliases.iter().map(|alias| &**alias), query.addresses.iter().copied())?;
     let cache = CacheUse::ALL.into_iter().find(|cache| cache.word() == query.cache);
-    asked.came_from(cache, matches!(&*query.rcode, "NOERROR" | "NXDOMAIN"));
+    asked.came_from(cache, query.rcode.parse().unwrap_or(Rcode::SERVFAIL));
     asked.begin_verdict(Some(&*query.owner).filter(|owner| !owner.is_empty()));
     for said in &query.verdicts {
         let (trigger, outcome) = said.read()?;

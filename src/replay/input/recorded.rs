@@ -2,21 +2,19 @@
 
 use super::{Answer, Asked, Beaten, Step};
 use crate::{
-    dns::Rcode,
+    dns::{ExtendedError, Rcode},
     policy::{Link, Outcome, Trigger},
     query::CacheUse,
     query_log::{Fate, Row},
 };
 use std::{fmt, net::IpAddr};
 
-/// The Extended DNS Error of a query that the access list refused.
-pub(super) const PROHIBITED: u16 = 18;
 /// Aliases and addresses looked at, as many as a server looks at.
 const LINKS_MAX: usize = 128;
 
 /// False for what couldn't be read and what the access list refused: no policy was asked about it.
 pub(super) fn was_judged(name: &str, ede: Option<u16>) -> bool {
-    !name.is_empty() && ede != Some(PROHIBITED)
+    !name.is_empty() && ede != Some(ExtendedError::PROHIBITED)
 }
 
 /// What a rule looked at; `None` where privacy withholds the rule, and so its line, since it looks at who asks.
@@ -37,7 +35,7 @@ pub(super) fn take_row(row: &Row, asked: &mut Asked) -> Result<Step, String> {
     asked.set_client(&row.client);
     asked.set_group(&row.group);
     asked.take_answer(row.aliases.iter().map(String::as_str), row.addresses.iter().copied())?;
-    asked.came_from(row.cache, matches!(row.rcode, Rcode::NOERROR | Rcode::NXDOMAIN));
+    asked.came_from(row.cache, row.rcode);
     asked.begin_verdict(row.verdicts.owner.as_ref().map(|owner| &*owner.place));
     for said in &row.verdicts.said {
         let rule = format_args!("{}:{}", said.list, said.line);
@@ -69,8 +67,9 @@ impl Asked {
         Ok(())
     }
 
-    /// Notes where the answer came from, after what it led to. `is_answer`: it was no failure.
-    pub(super) fn came_from(&mut self, cache: Option<CacheUse>, is_answer: bool) {
+    /// Notes where the answer came from, after what it led to. A failure leads nowhere.
+    pub(super) fn came_from(&mut self, cache: Option<CacheUse>, rcode: Rcode) {
+        let is_answer = matches!(rcode, Rcode::NOERROR | Rcode::NXDOMAIN);
         self.answer = match cache {
             Some(CacheUse::Miss) if is_answer || !self.links.is_empty() => Answer::Resolved,
             Some(CacheUse::Hit | CacheUse::Stale) if is_answer && self.tells() != [true, true] => Answer::FromCache,

@@ -5,13 +5,13 @@
 //! as long as no query was seen, since there are files that hold nothing but responses. What this resolver asked others
 //! is of no interest.
 
-use super::{
-    Asked, NOT_JUDGED, OpenError, Place, Source, Step,
-    recorded::{PROHIBITED, told},
-};
+use super::{Asked, NOT_JUDGED, OpenError, Place, Source, Step, recorded::told};
 use crate::{
     config::Privacy as Kept,
-    dns::{HEADER_BYTES, Name, Query, Question, Reject, Section, Transport, extended_error, is_query, read_records},
+    dns::{
+        ExtendedError, HEADER_BYTES, Name, Query, Question, Reject, Section, Transport, extended_error, is_query,
+        read_records,
+    },
     policy::{Link, Outcome, Reached, Scope, Trigger},
     query::answer_links,
     query_log::{
@@ -182,7 +182,7 @@ impl<R: Read> Taps<R> {
             None if self.has_queries => return Step::Ignored,
             None => begin(asked, &question, event, self.is_own),
         }
-        if extended_error(&event.response).is_some_and(|error| error.code == PROHIBITED) {
+        if extended_error(&event.response).is_some_and(|error| error.code == ExtendedError::PROHIBITED) {
             return Step::Ignored;
         }
         take_links(asked, &question, event);
