@@ -84,13 +84,6 @@ pub fn in_use(option: &str, asked: SocketAddr, holder: Option<&Holder>) -> Strin
              {option}"
         );
     };
-    if let (Some(Known::Systemd), Some((id, _))) = (holder.known(), &holder.process) {
-        return format!(
-            "systemd (PID {id}) has port {port} for a socket unit, which `systemctl list-sockets` shows; if that is \
-             cleandns.socket all is well: `systemctl start cleandns.service` starts the server with it; else stop that unit, \
-             or choose another port in {option}"
-        );
-    }
     let at = if holder.address == asked { String::new() } else { format!(", at {}", holder.address) };
     let what_to_do = match holder.known() {
         Some(Known::Cleandns) => format!(
@@ -111,12 +104,16 @@ pub fn in_use(option: &str, asked: SocketAddr, holder: Option<&Holder>) -> Strin
             "{name} answers there; to replace it, run `systemctl disable --now {unit}`, or choose another address or port \
              in {option}"
         ),
-        None | Some(Known::Systemd) if holder.process.is_some() => {
-            format!("stop it, or choose another port in {option}")
+        Some(Known::Systemd) => {
+            return format!(
+                "{} has port {port} for a socket unit, which `systemctl list-sockets` shows; if that is cleandns.socket all \
+                 is well: `systemctl start cleandns.service` starts the server with it; else stop that unit, or choose \
+                 another port in {option}",
+                holder.called()
+            );
         }
-        None | Some(Known::Systemd) => {
-            format!("find it with `sudo ss -lpn sport = :{port}` and stop it, or choose another port in {option}")
-        }
+        None if holder.process.is_some() => format!("stop it, or choose another port in {option}"),
+        None => format!("find it with `sudo ss -lpn sport = :{port}` and stop it, or choose another port in {option}"),
     };
     format!("another program has port {port}: {}{at}; {what_to_do}", holder.called())
 }

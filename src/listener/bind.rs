@@ -307,7 +307,7 @@ mod tests {
         assert_eq!(heard(OPTION, &of_network), Heard { addresses: of_network, ..Heard::default() });
     }
 
-    /// Servers that each want any port, and clients that get theirs from the same range.
+    /// Another server may take a port between two looks at it.
     #[test]
     fn any_port_is_found_however_many_look_for_one() {
         let rounds = || {

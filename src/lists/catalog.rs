@@ -47,8 +47,8 @@ const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(250);
 const UNFINISHED_IS_TROUBLE_AFTER: Duration = Duration::from_secs(10);
 
 /// What is wrong with a folder of lists that has none.
-const NO_LISTS: &str = "the folder has no lists (*.list, *.txt, *.hosts, *.rpz, *.zone); what it had stays in force; put them \
-                        back, or take the folder out of the configuration, or write allow_empty = true there";
+const NO_LISTS: &str = "the folder has no lists (*.list, *.txt, *.hosts, *.rpz, *.zone); what it had, if anything, stays in force; put \
+                        them back, or take the folder out of the configuration, or write allow_empty = true there";
 
 /// The files inside the binary, behind plain functions so that this module need not know how they got there.
 #[derive(Clone, Copy)]

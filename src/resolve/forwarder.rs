@@ -21,7 +21,7 @@ use hickory_resolver::{
 };
 use std::{sync::Arc, time::Duration};
 
-/// How long one server is waited for, where `Wire` isn't done with it before.
+/// How long all servers of a zone together are waited for; `Wire` gives each of them less.
 const SERVER_TIMEOUT: Duration = Duration::from_secs(4);
 /// So many servers are asked at a time, so that a dead one costs nothing.
 const ASKED_AT_A_TIME: usize = 2;
