@@ -106,7 +106,7 @@ fn wanted(config: &config::QueryLog, state_dir: Option<&Path>, is_shown: bool) -
 impl Wanted {
     fn name(&self) -> &'static str {
         match self.kind {
-            Kind::Sqlite { .. } => "sqlite",
+            Kind::Sqlite { .. } => sqlite::SINK,
             Kind::Json(_) => "json",
             Kind::Dnstap(_) => "dnstap",
             Kind::ClickHouse(_) => "clickhouse",

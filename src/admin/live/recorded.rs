@@ -2,7 +2,7 @@
 
 use super::reports::{Reports, Unread, Wanted};
 use crate::{
-    query_log::sqlite::{ReadError, Reader},
+    query_log::sqlite::{self, ReadError, Reader},
     report::{Filter, Tally, Tops},
     settings::Settings,
 };
@@ -50,7 +50,7 @@ impl Recorded {
     /// What was blocked most in the last so many hours. `None`: it is being counted.
     pub async fn tops(&self, hours: u32, within: Duration) -> Result<Option<Arc<Tops>>, Unread> {
         let wanted = Wanted { what: format!("tops {hours}"), fresh_for: TOPS_FRESH_FOR, within };
-        let is_lost = !(self.losing)().is_empty();
+        let is_lost = (self.losing)().contains(&sqlite::SINK);
         self.count(wanted, move |reader| tops(reader, hours, is_lost)).await
     }
 

@@ -29,6 +29,9 @@ use std::{
     time::Duration,
 };
 
+/// What the sink that writes it is called.
+pub const SINK: &str = "sqlite";
+
 /// Version of the tables. Those of the one before lack `parts`, and get it; a database of another one is put aside.
 const SCHEMA_VERSION: i64 = 3;
 const WITHOUT_PARTS: i64 = 2;
