@@ -1,7 +1,7 @@
 //! What is asked for: queries, bodies and variables of paths, read strictly. What can't be read is refused in words of
 //! ours, which name the field.
 
-use super::super::{
+use super::{
     auth::csrf::is_json,
     problem::{Kind, Refusal},
 };

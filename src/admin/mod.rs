@@ -14,6 +14,7 @@
 mod address;
 mod admit;
 mod api;
+mod asked;
 mod audit;
 mod auth;
 mod change;

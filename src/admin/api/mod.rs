@@ -1,6 +1,5 @@
 //! Routes for programs. Each takes its request apart, calls a view or a change, and gives JSON.
 
-pub mod asked;
 mod changes;
 pub mod control;
 mod lists;
@@ -9,6 +8,7 @@ mod openapi;
 mod session;
 mod setup;
 
+use super::asked::{self, Nothing, Query};
 use super::{
     AdminState,
     gauges::gauges,
@@ -21,7 +21,6 @@ use super::{
     },
 };
 use crate::{config, health::Readiness, policy::Zone, report::form::TimeLine, telemetry::render};
-use asked::{Nothing, Query};
 use axum::{
     Json, Router,
     extract::State,

@@ -2,7 +2,7 @@
 
 use super::super::{
     AdminState,
-    api::asked::Query,
+    asked::Query,
     audit::Outcome,
     auth::Reader,
     view::changes::{Change, ChangesView, changes, one_of_all},

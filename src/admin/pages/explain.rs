@@ -2,7 +2,7 @@
 
 use super::super::{
     AdminState,
-    api::asked::Query,
+    asked::Query,
     auth::Reader,
     serve::Peer,
     view::{

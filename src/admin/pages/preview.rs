@@ -2,7 +2,7 @@
 
 use super::super::{
     AdminState,
-    api::asked::Query,
+    asked::Query,
     auth::Reader,
     change::{Undoing, what_it_undoes},
     problem::{Kind, Refusal},

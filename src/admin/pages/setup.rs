@@ -2,7 +2,7 @@
 
 use super::super::{
     AdminState,
-    api::asked::Query,
+    asked::Query,
     auth::Reader,
     guard::AlsoAsks,
     serve::{Peer, Reached},

@@ -3,7 +3,7 @@
 use super::super::{
     super::{
         AdminState,
-        api::asked::Query,
+        asked::Query,
         auth::{Reader, SignInError},
         change::sessions::{self, refusal},
         serve::Peer,
