@@ -12,6 +12,7 @@ mod groups;
 mod local;
 mod log;
 mod merge;
+pub(super) mod names;
 mod parts;
 mod policy;
 mod process;
@@ -25,9 +26,10 @@ mod to_ask;
 mod world;
 
 pub use self::{
+    names::{asked_name, exception_name, name},
     parts::{ConfigFiles, files_of, folder_of, is_part},
     show::{Shown, defaults, show},
-    text::{WORD_BYTES_MAX, asked_name, duration, end_of_day, exception_name, name},
+    text::{WORD_BYTES_MAX, duration, end_of_day},
     to_ask::{ToAsk, to_ask},
     world::{CONFIG_PATH, Embedded, World},
 };

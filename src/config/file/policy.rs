@@ -2,6 +2,7 @@
 
 use super::{
     super::{DEFAULT_GROUP, Exception, Group, ListSource, Policy, Program},
+    names,
     reader::{Table, Value},
     sections::Reading,
     text::{self, nearest, shown},
@@ -55,7 +56,7 @@ impl Reading<'_> {
         if is_empty(&names) && is_empty(&lists) {
             table.missing("names", format!("an exception needs names or lists; write names = [{EXAMPLE}]"));
         }
-        let names = names.map(|value| value.parse_list(EXAMPLE, text::exception_name)).unwrap_or_default();
+        let names = names.map(|value| value.parse_list(EXAMPLE, names::exception_name)).unwrap_or_default();
         for (element, _) in names.iter().filter(|(_, (name, extent))| name.is_root() && *extent == Extent::Subtree) {
             element.warn("passes every name there is; [policy] mode = \"shadow\" does that and still records matches");
         }

@@ -2,6 +2,7 @@
 
 use super::{
     super::{Gate, ListSource, Location, Program},
+    names,
     policy::{read_block, read_mode},
     reader::{Table, Value},
     sections::Reading,
@@ -143,7 +144,7 @@ impl Reading<'_> {
             allow_empty: table.boolean("allow_empty", false),
             required: table.boolean("required", false),
             rpz_override: table.set_text("override", "nxdomain").and_then(|value| {
-                let given = value.parse("", text::rpz_override)?;
+                let given = value.parse("", names::rpz_override)?;
                 if given.is_some() && !matches!(format, Format::Auto | Format::Rpz) {
                     value.problem("only rpz lists have an override; remove it, or write format = \"rpz\"");
                 }
@@ -152,7 +153,7 @@ impl Reading<'_> {
             gate: table.value("gate").and_then(|value| value.choose(&GATES, "\"hold\"")),
             release: table
                 .value("release")
-                .map(|value| value.parse_list("\"zip\"", text::name).into_iter().map(|(_, name)| name).collect())
+                .map(|value| value.parse_list("\"zip\"", names::name).into_iter().map(|(_, name)| name).collect())
                 .unwrap_or_default(),
             refresh: table.parse("refresh", ListSource::REFRESH, "24h", read_refresh),
             change_max: table.parse("change_max", ListSource::CHANGE_MAX, "50%", text::percent),
@@ -165,7 +166,7 @@ impl Reading<'_> {
                 true => Err(format!("a URL is no path; write url = {}", shown(path))),
                 false => self.base.find(path),
             })?,
-            (None, url) => url?.parse("", |url| text::list_url(url).map(Location::Url))?,
+            (None, url) => url?.parse("", |url| names::list_url(url).map(Location::Url))?,
         };
         Some(ListSource { location, ..options })
     }

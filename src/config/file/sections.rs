@@ -1,7 +1,7 @@
 //! What each section of the configuration means: its options, their defaults, and what may stand in them.
 //!
 //! One function a section, in the order of the file; what decides on queries has files of its own: `policy`,
-//! `programs`, `groups`. They know the options; `reader` knows TOML, `text` the values.
+//! `programs`, `groups`. They know the options; `reader` knows TOML, `text` and `names` the values.
 
 use super::{
     super::{
@@ -10,6 +10,7 @@ use super::{
     },
     local::read_local,
     log::read_log,
+    names,
     reader::{Table, Value},
     text::{self, WrittenServer},
     world::{Base, World},
@@ -188,7 +189,7 @@ fn read_forwards(table: &Table<'_>, validate: bool) -> Vec<Forward> {
             table.missing("zone", "a forward needs a zone; write zone = \"corp.example\", or \".\" for every name");
         }
         let zone = zone.and_then(|value| {
-            let zone = value.parse("corp.example", text::name)?;
+            let zone = value.parse("corp.example", names::name)?;
             if zones.contains(&zone) {
                 value.problem(format!("{zone} is forwarded already; put all its servers into one [[resolve.forward]]"));
             }

@@ -4,7 +4,10 @@ use super::{
     super::{
         Config, DEFAULT_GROUP, Exception, Group, LetThrough, ListName, ListSource, Location, Pin, Problem, Problems,
         Program,
-        file::text::{end_of_day, exception_name, name, schedule},
+        file::{
+            names::{exception_name, name},
+            text::{end_of_day, schedule},
+        },
     },
     Entry, FILE_NAME, Key, Overlay, OwnBlock, OwnException, OwnLetThrough, OwnPin,
     text::place,

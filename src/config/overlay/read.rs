@@ -4,7 +4,7 @@ use super::{
     super::{
         Problem, Problems,
         file::{
-            read_mode,
+            names, read_mode,
             reader::{Table, Value, read_documents},
             text,
         },
@@ -172,7 +172,7 @@ fn read_exception(table: &Table<'_>) -> OwnException {
         }
         Some(_) => {}
     }
-    let read = names.map(|value| value.parse_list(NAME_EXAMPLE, text::exception_name)).unwrap_or_default();
+    let read = names.map(|value| value.parse_list(NAME_EXAMPLE, names::exception_name)).unwrap_or_default();
     if let Some((beyond, _)) = read.get(NAMES_MAX) {
         beyond.problem(format!("there are more than {NAMES_MAX} names; write another exception for the others"));
     }
@@ -196,7 +196,7 @@ fn read_block(table: &Table<'_>) -> OwnBlock {
         table.missing("name", format!("a block needs a name; write name = {NAME_EXAMPLE}"));
     }
     let name = name.and_then(|value: Value<'_>| {
-        let (name, extent) = value.parse("www.example.com", text::exception_name)?;
+        let (name, extent) = value.parse("www.example.com", names::exception_name)?;
         if name.is_root() {
             value.problem("blocks every name there is; write one of them");
         }
@@ -220,7 +220,7 @@ fn read_let_through(table: &Table<'_>) -> OwnLetThrough {
         Some(value) if value.is_empty_list() => value.problem("names are missing; write names = [\"zip\"]"),
         Some(_) => {}
     }
-    let read = names.map(|value| value.parse_list("\"zip\"", text::name)).unwrap_or_default();
+    let read = names.map(|value| value.parse_list("\"zip\"", names::name)).unwrap_or_default();
     if let Some((beyond, _)) = read.get(NAMES_MAX) {
         beyond.problem(format!("there are more than {NAMES_MAX} names; write another entry for the others"));
     }
