@@ -75,8 +75,9 @@ impl Trial {
         Ok(Self { policy, lists })
     }
 
-    /// Calls `each` for each service whose rules match a query: the service, and whether they are new.
-    pub fn judge(&self, before: &Before<'_>, mut each: impl FnMut(&str, bool)) {
+    /// Calls `each` for each service whose rules match a query: the service, whether they are new, and whether it is what the
+    /// answer led to that they match.
+    pub fn judge(&self, before: &Before<'_>, mut each: impl FnMut(&str, bool, bool)) {
         let client = Client { address: before.client, id: None, mac: None, tcp: false, group: None };
         let asking = Asking { name: before.name, rr_type: before.rr_type, client, now: before.time, pauses: &[] };
         let question = self.policy.on_question(&asking);
@@ -86,7 +87,7 @@ impl Trial {
         let verdict = if links.is_empty() { question } else { self.policy.on_answer(&question, &asking, &links) };
         for said in &verdict.programs {
             let (service, is_added) = &self.lists[said.cause.list()];
-            each(service, *is_added);
+            each(service, *is_added, !said.cause.trigger.is_of_question());
         }
     }
 }
@@ -112,9 +113,9 @@ mod tests {
             ("old.example", &[], None, "-shop"),
             ("www.old.example", &[], None, ""),
             ("other.example", &[], None, ""),
-            ("www.example", &["a.other.example"], None, "+other"),
-            ("www.example", &["a.example"], Some("192.0.2.7"), "+shop"),
-            ("a.other.example", &[], Some("192.0.2.7"), "+shop +other"),
+            ("www.example", &["a.other.example"], None, "+other>"),
+            ("www.example", &["a.example"], Some("192.0.2.7"), "+shop>"),
+            ("a.other.example", &[], Some("192.0.2.7"), "+shop> +other"),
         ] {
             let aliases: Vec<Name> = aliases.iter().map(|alias| alias.parse().unwrap()).collect();
             let addresses: Vec<IpAddr> = address.iter().map(|address: &&str| address.parse().unwrap()).collect();
@@ -122,8 +123,9 @@ mod tests {
             let (name, client): (Name, _) = (name.parse().unwrap(), "192.0.2.1".parse().unwrap());
             let before =
                 Before { name: &name, rr_type: RrType::A, client, time: 0, aliases: &aliases, addresses: &addresses };
-            trial.judge(&before, |service, is_added| {
-                found.push(format!("{}{service}", if is_added { "+" } else { "-" }))
+            trial.judge(&before, |service, is_added, by_answer| {
+                let [sign, led] = [if is_added { "+" } else { "-" }, if by_answer { ">" } else { "" }];
+                found.push(format!("{sign}{service}{led}"));
             });
             assert_eq!(found.join(" "), expected, "{name}");
         }

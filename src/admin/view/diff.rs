@@ -88,6 +88,8 @@ pub struct HitView {
     pub queries: u64,
     pub names: usize,
     pub clients: usize,
+    /// Some of them are sums, of which rules on aliases and addresses match what the name ever led to: there may be fewer.
+    pub upper_bound: bool,
 }
 
 /// What was looked at.
@@ -185,6 +187,7 @@ pub(super) async fn measured(state: &AdminState, name: &str, differing: TextDiff
             queries: hit.queries,
             names: hit.names.len(),
             clients: hit.clients.len(),
+            upper_bound: hit.is_upper_bound,
         }))
     };
     let side = |side: crate::lists::Side, is_added: bool| SideView {

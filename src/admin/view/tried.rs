@@ -35,6 +35,8 @@ pub struct Hit {
     pub queries: u64,
     pub names: HashSet<String>,
     pub clients: HashSet<String>,
+    /// Some are sums, of which rules on answers match what the name ever led to: there may be fewer.
+    pub is_upper_bound: bool,
 }
 
 /// Where a name led.
@@ -99,9 +101,10 @@ impl Tried {
         let client = row.client.parse().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         let (rr_type, time) = (row.rr_type, row.time / 1_000_000);
         let before = Before { name: &name, rr_type, client, time, aliases: &aliases, addresses: &addresses };
-        trial.judge(&before, |service, is_added| {
+        trial.judge(&before, |service, is_added, by_answer| {
             let hit = found.entry((service.to_owned(), is_added)).or_default();
             hit.queries += seen.count;
+            hit.is_upper_bound |= is_sum && by_answer;
             hit.names.insert(row.name.clone());
             hit.clients.extend(Some(row.client.clone()).filter(|client| !client.is_empty()));
         });
@@ -120,5 +123,33 @@ fn can_be(rr_type: RrType, address: &IpAddr) -> bool {
         RrType::AAAA => address.is_ipv6(),
         RrType::HTTPS | RrType::SVCB => true,
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{lists::ServiceDiff, query_log::Row};
+
+    /// Where a name ever led is not where each of its queries did.
+    #[test]
+    fn what_rules_on_answers_match_of_sums_is_an_upper_bound() {
+        let diff = |service: &str, rule: &str| ServiceDiff {
+            service: service.to_owned(),
+            added: vec![rule.to_owned()],
+            removed: vec![],
+        };
+        let trial = || Trial::new(&[diff("names", "a.example"), diff("addresses", "192.0.2.0/24")]).unwrap();
+        let row = |rr_type| Row { name: "a.example".to_owned(), rr_type, ..Row::default() };
+        let addresses = vec!["192.0.2.7".parse().unwrap()];
+        let (sum, one) = (row(RrType(0)), Row { addresses, ..row(RrType::A) });
+        for (row, is_upper_bound) in [(&sum, true), (&one, false)] {
+            let mut tried = Tried::new(trial());
+            tried.add_lead("a.example", Lead::Address("192.0.2.7".parse().unwrap()));
+            tried.add(&Seen::one(row));
+            let told = |service| tried.hit(service, true).map(|hit| (hit.queries, hit.is_upper_bound));
+            assert_eq!(told("addresses"), Some((1, is_upper_bound)));
+            assert_eq!(told("names"), Some((1, false)), "a rule on names looks at none");
+        }
     }
 }

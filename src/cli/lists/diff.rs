@@ -57,6 +57,8 @@ struct Hits {
     queries: u64,
     names: usize,
     clients: usize,
+    /// Some of them are sums, of which rules on aliases and addresses match what the name ever led to: there may be fewer.
+    upper_bound: bool,
 }
 
 /// What was looked at.
@@ -103,6 +105,7 @@ fn told(diffs: Vec<ServiceDiff>, count: bool, tried: Option<(Tried, Asked)>) -> 
                     queries: hit.queries,
                     names: hit.names.len(),
                     clients: hit.clients.len(),
+                    upper_bound: hit.is_upper_bound,
                 })
             });
             Side { count: rules.len(), rules: (!count).then_some(rules), hit }
@@ -144,9 +147,10 @@ fn text(told: &Told) -> String {
     }
     for Service { service, added, removed } in &told.services {
         for (side, what) in [(added, "new"), (removed, "removed")] {
-            if let Some(Hits { queries, names, clients }) = side.hit.filter(|_| side.count > 0) {
+            if let Some(Hits { queries, names, clients, upper_bound }) = side.hit.filter(|_| side.count > 0) {
+                let most = if upper_bound { "at most " } else { "" };
                 text += &format!(
-                    "{service}: {} {what} rules match {queries} queries for {names} names by {clients} clients\n",
+                    "{service}: {} {what} rules match {most}{queries} queries for {names} names by {clients} clients\n",
                     side.count
                 );
             }

@@ -49,6 +49,9 @@ struct Hits {
     queries: u64,
     names: usize,
     clients: usize,
+    /// A server of another version doesn't tell.
+    #[serde(default)]
+    upper_bound: bool,
 }
 
 #[derive(Deserialize)]
@@ -101,9 +104,12 @@ fn show_difference(told: Value) -> Outcome {
         say(format!("of {} queries recorded in the last {} hours:\n", asked.queries, asked.hours));
         for (what, side) in [("new", &added), ("removed", &removed)] {
             if let Some(hits) = side.would_hit.as_ref().filter(|_| side.count > 0) {
-                let Hits { queries, names, clients } = hits;
+                let Hits { queries, names, clients, upper_bound } = hits;
                 let count = side.count;
-                say(format!("{count} {what} rules match {queries} queries for {names} names by {clients} clients\n"));
+                let most = if *upper_bound { "at most " } else { "" };
+                say(format!(
+                    "{count} {what} rules match {most}{queries} queries for {names} names by {clients} clients\n"
+                ));
             }
         }
     }

@@ -171,7 +171,7 @@ async fn what_differs_is_told_and_whom_it_would_have_hit() {
     assert_eq!((&diff["from"]["version"], &diff["to"]["version"]), (&json!(kept[1]), &json!(kept[0])));
     assert_eq!(diff["added"]["rules"], json!(["second.example", "third.example", "@fine.example"]));
     assert_eq!((&diff["removed"]["rules"], &diff["removed"]["count"]), (&json!(["blocked.example"]), &json!(1)));
-    assert_eq!(hit(&diff, "removed"), json!({ "queries": 2, "names": 2, "clients": 1 }));
+    assert_eq!(hit(&diff, "removed"), json!({ "queries": 2, "names": 2, "clients": 1, "upper_bound": false }));
     assert_eq!(hit(&diff, "added")["names"], 1);
     let other = server.json(&format!("{LIST}/diff?from={}&to={}&hours=0", kept[0], &kept[1][..6])).await;
     assert_eq!((&other["added"]["rules"], hit(&other, "added")), (&json!(["blocked.example"]), Value::Null));
