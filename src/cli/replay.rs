@@ -99,9 +99,8 @@ pub fn replay(asked: &Asked) -> Outcome {
     let mut progress = Progress::of_this_terminal();
     let mut tick =
         |queries| progress.show(queries, &read.as_ref().map_or_else(String::new, |read| octets(read, bytes)));
-    let ran = comparison.run(&mut *source, &mut tick);
+    comparison.run(&mut *source, &mut tick);
     progress.clear();
-    ran.map_err(|error| Failure::Other(format!("{name}: {}: can't be read on: {error}", source.place())))?;
     let seconds = started.elapsed().as_secs_f64();
     let summary = comparison.summary(format, asked.top);
     if summary.queries == 0 {
@@ -110,11 +109,13 @@ pub fn replay(asked: &Asked) -> Outcome {
     let queries_per_second = (summary.queries as f64 / seconds.max(1e-6)) as u64;
     let (before, after) = (before.label.as_str(), after.label.as_str());
     let shown = Shown { file: name, before, after, summary: &summary, seconds, queries_per_second };
-    if asked.json {
-        return say_json(&shown);
+    match asked.json {
+        true => say_json(&shown)?,
+        false => say(person::page(&shown)),
     }
-    say(person::page(&shown));
-    Ok(())
+    // Whoever goes by the code alone doesn't take a part for the whole.
+    let broken = person::broken(&shown);
+    broken.map_or(Ok(()), |broken| Err(Failure::Other(broken)))
 }
 
 /// The file, and how many octets it has; 0 if that can't be told.

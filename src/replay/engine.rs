@@ -3,7 +3,7 @@
 use super::{
     answers::Answers,
     count::{Counts, NO_REASON},
-    input::{Answer, Asked, Beaten, Format, Source, Step},
+    input::{Answer, Asked, Beaten, Format, Place, Source, Step},
     summary::{self, Skips, Summary},
 };
 use crate::{
@@ -14,8 +14,8 @@ use crate::{
 };
 use foldhash::fast::RandomState;
 use std::{
+    borrow::Cow,
     collections::HashMap,
-    io,
     net::{IpAddr, Ipv4Addr},
     sync::Arc,
 };
@@ -121,6 +121,8 @@ struct Judged {
     group_by: GroupBy,
     /// An exception matched, and nothing would be blocked without it, as far as rules could be asked.
     is_needless: bool,
+    /// The question is blocked, and an exception of the owner's holds for what its answer led to.
+    is_owners_behind: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -202,7 +204,11 @@ impl Judge {
         if looks_on && links.iter().any(|link| self.policy.touches(link)) {
             verdict = self.policy.on_answer(&verdict, &asking, links);
         }
-        Judged { group_by, ..judged(&verdict) }
+        let is_owners_behind = !looks_on && may_hide_exception(asked) && {
+            let question = Verdict::of_group(self.policy.group_of(&asking.client));
+            self.policy.on_answer(&question, &asking, links).owner.is_some()
+        };
+        Judged { group_by, is_owners_behind, ..judged(&verdict) }
     }
 
     /// What is known without the policy, as the server's flow has it: local data first, and what its aliases lead to.
@@ -252,7 +258,13 @@ impl Judge {
 
 impl Judged {
     /// Nobody said anything, and nobody had to know who asked.
-    const PASSED: Self = Self { fate: Fate::Passed, by: By::Nothing, group_by: GroupBy::Address, is_needless: false };
+    const PASSED: Self = Self {
+        fate: Fate::Passed,
+        by: By::Nothing,
+        group_by: GroupBy::Address,
+        is_needless: false,
+        is_owners_behind: false,
+    };
 }
 
 /// A verdict in one word, and the rule that gave it.
@@ -272,6 +284,14 @@ fn judged(verdict: &Verdict) -> Judged {
     Judged { fate, by: by.unwrap_or(By::Nothing), is_needless, ..Judged::PASSED }
 }
 
+/// Whether a rule on clients, which is withheld, may have let the question pass before the owner's exception took the place of
+/// that for all that the file tells: of what lost against it only what would block is kept.
+fn may_hide_exception(asked: &Asked) -> bool {
+    // Where nothing was beaten, it is told as passed.
+    let is_untold = asked.beaten == Beaten::Untold && asked.recorded == Some(Fate::Excepted);
+    asked.client.is_none() && asked.by_owner && (asked.beat_on_question || is_untold)
+}
+
 /// What the file says of a query. Where it tells too little to say whether that is what is said of it now, it is, and false
 /// is returned.
 fn recorded(asked: &Asked, is: &Judged) -> (Judged, bool) {
@@ -281,7 +301,7 @@ fn recorded(asked: &Asked, is: &Judged) -> (Judged, bool) {
     let may_have_hidden = strongest == Fate::Blocked && is.fate == Fate::Excepted;
     let may_be_left_out = may_have_hidden || (strongest..=recorded).contains(&is.fate);
     let may_beat_nothing = recorded == Fate::Excepted && asked.beaten == Beaten::Untold && is.is_needless;
-    let fate = if may_be_left_out || may_beat_nothing { is.fate } else { recorded };
+    let fate = if may_be_left_out || may_beat_nothing || is.is_owners_behind { is.fate } else { recorded };
     (Judged { fate, by: By::Told, ..Judged::PASSED }, fate == recorded)
 }
 
@@ -300,17 +320,18 @@ impl Comparison {
         }
     }
 
-    /// Asks everything that a file holds. `tick` is told now and then how many queries that were.
-    pub fn run(&mut self, source: &mut dyn Source, tick: &mut dyn FnMut(u64)) -> io::Result<()> {
+    /// Asks everything that a file holds, as far as it can be read: the summary says where that ends. `tick` is told now and
+    /// then how many queries that were.
+    pub fn run(&mut self, source: &mut dyn Source, tick: &mut dyn FnMut(u64)) {
         let (mut freed, mut steps) = (Vec::new(), 0u64);
         self.tally.only_sums += source.only_sums();
         loop {
-            let step = source.advance(&mut self.batch[self.filled])?;
+            let step = source.advance(&mut self.batch[self.filled]);
             steps += 1;
             if steps.is_multiple_of(TICK_STEPS) {
                 tick(self.tally.counts.queries);
             }
-            match step {
+            match step.unwrap_or_else(|error| Step::Broken(format!("it can't be read on: {error}").into())) {
                 Step::Asked => {
                     if self.answers.complete(&mut self.batch[self.filled], &mut freed) {
                         self.filled();
@@ -319,9 +340,13 @@ impl Comparison {
                 }
                 Step::Ignored => self.tally.ignored += 1,
                 Step::BetweenServers => self.tally.between_servers += 1,
+                // What came before it may still be to come.
+                Step::Skipped(reason) if source.is_cut() => {
+                    self.tally.broken = Some(broken(source.place(), format!("the file ends in it: {reason}").into()));
+                }
                 Step::Skipped(reason) => self.tally.skips.add(source.place(), reason),
                 Step::Broken(reason) => {
-                    self.tally.broken = Some(format!("{}: {}", source.place(), summary::short(reason)));
+                    self.tally.broken = Some(broken(source.place(), reason));
                     break;
                 }
                 Step::End => break,
@@ -330,7 +355,6 @@ impl Comparison {
         self.answers.end(&mut freed);
         self.take(&mut freed);
         self.decide();
-        Ok(())
     }
 
     /// Takes queries into the batch that had been put aside.
@@ -389,6 +413,11 @@ impl Comparison {
         };
         summary::summarize(&self.tally, format, top, (before, rules(&self.after)))
     }
+}
+
+/// Where a file can't be read on, and why.
+fn broken(place: Place, reason: Cow<'static, str>) -> String {
+    format!("{place}: {}", summary::short(reason))
 }
 
 /// The number of the rule that explains a change: the one that decides now, else the one that no longer does.

@@ -170,26 +170,76 @@ fn without_options_the_shipped_programs_are_tried() {
     }
 }
 
+/// A question for fresh.example, with or without RD, from an address.
+fn packet(rd: u8, address: [u8; 4]) -> Vec<u8> {
+    let message = [&[0, 7, rd, 0, 0, 1, 0, 0, 0, 0, 0, 0][..], b"\x05fresh\x07example\0", &[0, 1, 0, 1]].concat();
+    let mut packet = Vec::new();
+    PacketBuilder::ipv4(address, [9, 9, 9, 9], 64).udp(4000, 53).write(&mut packet, &message).unwrap();
+    packet
+}
+
+fn capture(packets: &[Vec<u8>]) -> Vec<u8> {
+    // Raw IP (101), microseconds.
+    let mut file = [0xa1b2_c3d4_u32, 0x0002_0004, 0, 0, 65535, 101].map(u32::to_be_bytes).concat();
+    for packet in packets {
+        let length = packet.len() as u32;
+        file.extend([1_700_000_000, 0, length, length].map(u32::to_be_bytes).concat());
+        file.extend(packet);
+    }
+    file
+}
+
+/// Half a file is no whole one, whatever it is of: what can be read is told, where that ends, and the code says it too.
+#[test]
+fn a_file_that_was_cut_off() {
+    let place = place();
+    let line = |name: &str| format!(r#"{{"time":"2026-11-28T21:12:44Z","name":"{name}","type":"A","fate":"passed"}}"#);
+    let log = format!("{}\n{}", line("fresh.example"), line("a.example"));
+    let capture = capture(&[packet(1, [10, 0, 0, 7]), packet(1, [10, 0, 0, 8])]);
+    let database = place.path().join("queries.db");
+    let rows = "CREATE TABLE queries (id INTEGER PRIMARY KEY, timestamp, type, status, domain, client);
+                INSERT INTO queries VALUES (1, 1700000000, 1, 2, 'fresh.example', '10.0.0.7');
+                WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
+                INSERT INTO queries SELECT i, 1700000000, 1, 2, 'other.example', '10.0.0.7' FROM n";
+    rusqlite::Connection::open(&database).unwrap().execute_batch(rows).unwrap();
+    let database = fs::read(&database).unwrap();
+    let mut damaged = database.clone();
+    damaged[database.len() / 8192 * 4096..][..4096].fill(0xff);
+    let log = log.as_bytes();
+    for (name, whole, part, end) in [
+        ("log.json", log, &log[..log.len() - 9], "line 2: the file ends in it: the line is no query of our log"),
+        (
+            "queries.txt",
+            b"fresh.example A\nother.example A",
+            b"fresh.example A\nother",
+            "line 2: the file ends in it: ",
+        ),
+        ("a.pcap", &*capture, &capture[..capture.len() - 9], "packet 1: the file ends within a packet"),
+        // Of one that was cut off SQLite reads nothing at all.
+        ("a.db", &*database, &*damaged, "database disk image is malformed"),
+    ] {
+        for (octets, code, ends) in [(whole, 0, None), (part, 1, Some(end))] {
+            fs::write(place.path().join(name), octets).unwrap();
+            let args = [name, "--before", "old.toml", "--against", "new.toml"];
+            let (left, text, errors) = run(place.path(), &args);
+            assert_eq!(left, Some(code), "{name}: {errors}");
+            assert!(text.contains("fresh.example  p/blocking blocking.list:4"), "{name}: {text}");
+            assert_eq!(ends.map_or("", |_| errors.trim_end()).is_empty(), ends.is_none(), "{name}: {errors}");
+            for told in [&text, &errors] {
+                assert!(ends.is_none_or(|end| told.contains(end)), "{name}: {told}");
+            }
+            let (left, text, _) = run(place.path(), &[&args[..], &["--json"]].concat());
+            let json: Value = serde_json::from_str(&text).unwrap();
+            assert_eq!((left, json["newly_blocked"].as_u64().is_some_and(|some| some > 0)), (Some(code), true));
+            assert_eq!(json["broken"].as_str().is_some_and(|broken| broken.contains(end)), ends.is_some(), "{text}");
+        }
+    }
+}
+
 /// A capture on a resolver holds what it asks name servers, and that is nobody's query.
 #[test]
 fn a_capture_with_queries_between_servers() {
     let place = place();
-    let packet = |rd: u8, address: [u8; 4]| {
-        let message = [&[0, 7, rd, 0, 0, 1, 0, 0, 0, 0, 0, 0][..], b"\x05fresh\x07example\0", &[0, 1, 0, 1]].concat();
-        let mut packet = Vec::new();
-        PacketBuilder::ipv4(address, [9, 9, 9, 9], 64).udp(4000, 53).write(&mut packet, &message).unwrap();
-        packet
-    };
-    let capture = |packets: &[Vec<u8>]| {
-        // Raw IP (101), microseconds.
-        let mut file = [0xa1b2_c3d4_u32, 0x0002_0004, 0, 0, 65535, 101].map(u32::to_be_bytes).concat();
-        for packet in packets {
-            let length = packet.len() as u32;
-            file.extend([1_700_000_000, 0, length, length].map(u32::to_be_bytes).concat());
-            file.extend(packet);
-        }
-        file
-    };
     let (of_client, of_resolver) = (packet(1, [10, 0, 0, 7]), packet(0, [10, 0, 0, 53]));
     let both = capture(&[of_client, of_resolver.clone(), of_resolver.clone()]);
     fs::write(place.path().join("both.pcap"), both).unwrap();

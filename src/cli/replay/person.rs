@@ -45,6 +45,7 @@ pub(super) fn page(shown: &Shown<'_>) -> String {
     summary.changes.iter().for_each(|change| line(&shown_change(change)));
     line("");
     notes(summary, file).iter().for_each(|note| line(note));
+    broken(shown).iter().for_each(|broken| line(broken));
     line(&format!("{} queries a second, in {:.1} seconds", shown.queries_per_second, shown.seconds));
     text
 }
@@ -173,10 +174,13 @@ fn notes(summary: &Summary, file: &str) -> Vec<String> {
         };
         notes.extend(skipped.reasons.iter().map(reason));
     }
-    if let Some(broken) = &summary.broken {
-        notes.push(format!("{file}: {}; the numbers are of what stands before", visible(broken)));
-    }
     notes
+}
+
+/// Where the file could not be read on, if so.
+pub(super) fn broken(shown: &Shown<'_>) -> Option<String> {
+    let broken = shown.summary.broken.as_ref()?;
+    Some(format!("{}: {}; the numbers are of what stands before", shown.file, visible(broken)))
 }
 
 fn between_servers(count: u64) -> String {

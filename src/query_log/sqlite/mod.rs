@@ -16,7 +16,7 @@ mod units;
 mod upkeep;
 mod write;
 
-pub use read::{COMMAND_ROWS_MAX, Found, MinuteFates, Page, ReadError, Reader};
+pub use read::{Bare, COMMAND_ROWS_MAX, Found, MinuteFates, Page, ReadError, Reader};
 pub use write::Writer;
 
 #[cfg(test)]

@@ -1,8 +1,10 @@
 //! Reads what was recorded, while it goes on being recorded.
 
+mod bare;
 mod marks;
 mod search;
 
+pub use bare::Bare;
 pub use search::{Found, MinuteFates, Page};
 
 use super::{
@@ -16,6 +18,7 @@ use crate::{
     query::CacheUse,
     resolve::Security,
 };
+use foldhash::fast::RandomState;
 use marks::Marks;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use std::{
@@ -32,6 +35,8 @@ const ROWS_MAX: i64 = 400_000;
 pub const COMMAND_ROWS_MAX: i64 = 2_000_000;
 /// Verdicts of one kind that are remembered.
 const VERDICTS_MAX: usize = 1 << 16;
+/// The time before which rows may have been removed.
+const GONE: &str = "SELECT value FROM meta WHERE key = 'gone'";
 /// Stands for the table that a database of the version before has not.
 const NO_PARTS: &str = "CREATE TEMP VIEW parts AS
      SELECT NULL AS id, name, client, verdicts, rules, kind, count, first, last FROM hours WHERE 0";
@@ -87,6 +92,13 @@ impl Reader {
             instance: meta("instance")?.unwrap_or_default(),
             privacy: privacy.split_whitespace().map(str::to_owned).collect(),
         })
+    }
+
+    /// The time before which rows were removed for want of room, though they weren't too old: at most sums are left of them.
+    /// `None`: there was always room.
+    pub fn removed_early(&self) -> Result<Option<i64>, ReadError> {
+        let early = self.connection.query_row("SELECT value FROM meta WHERE key = 'early'", [], |row| row.get(0));
+        early.optional().map_err(|error| self.broken(error))
     }
 
     /// The time of the first query that is recorded, in sums at least.
@@ -161,8 +173,7 @@ impl Reader {
 
     /// From when on all rows are there, if not from a time: with a whole hour of which nothing is in the sums of a day.
     fn whole_from(&self, from: i64) -> rusqlite::Result<i64> {
-        let gone = "SELECT value FROM meta WHERE key = 'gone'";
-        let gone: i64 = self.connection.query_row(gone, [], |row| row.get(0))?;
+        let gone: i64 = self.connection.query_row(GONE, [], |row| row.get(0))?;
         if gone <= from {
             return Ok(from);
         }
@@ -173,18 +184,28 @@ impl Reader {
         Ok(hour.saturating_mul(HOUR_MICROS))
     }
 
-    /// Of how many queries nothing but sums is left.
+    /// Of how many queries nothing but sums is left. From when on all rows are there nothing is to be counted, so that this
+    /// doesn't read all rows and their sums; a row of a clock that was ahead, and is gone, isn't counted.
     pub fn only_sums(&self) -> Result<u64, ReadError> {
         let summed = "SELECT coalesce(sum(count), 0) FROM (
-                        SELECT count FROM days WHERE day IS NOT (SELECT value FROM meta WHERE key = 'days_going')
-                        UNION ALL SELECT count FROM hours
-                          WHERE hour IS NOT (SELECT value FROM meta WHERE key = 'hours_going')
-                        UNION ALL SELECT count FROM parts
-                          WHERE id / ? IS NOT (SELECT value FROM meta WHERE key = 'hours_going'))";
-        let rows = "SELECT count(*) FROM queries WHERE id <= (SELECT value FROM meta WHERE key = 'rolled')";
+                        SELECT count FROM days WHERE day < ?1 / 24
+                          AND day IS NOT (SELECT value FROM meta WHERE key = 'days_going')
+                        UNION ALL SELECT count FROM hours WHERE hour < ?1
+                          AND hour IS NOT (SELECT value FROM meta WHERE key = 'hours_going')
+                        UNION ALL SELECT count FROM parts WHERE id < ?1 * ?2
+                          AND id / ?2 IS NOT (SELECT value FROM meta WHERE key = 'hours_going'))";
+        let rows = "SELECT count(*) FROM queries WHERE id <= ?1 AND id < ?2 AND time < ?3";
         let count = || -> rusqlite::Result<i64> {
-            let summed: i64 = self.connection.query_row(summed, [HOUR_PARTS], |row| row.get(0))?;
-            let rows: i64 = self.connection.query_row(rows, [], |row| row.get(0))?;
+            let _of_one_moment = self.connection.unchecked_transaction()?;
+            let gone: i64 = self.connection.query_row(GONE, [], |row| row.get(0))?;
+            if gone == 0 {
+                return Ok(0);
+            }
+            let (whole, rolled) = (self.whole_from(i64::MIN)?, self.rolled()?);
+            let hour = whole.div_euclid(HOUR_MICROS);
+            let summed: i64 = self.connection.query_row(summed, [hour, HOUR_PARTS], |row| row.get(0))?;
+            let (_, before) = Marks::read(&self.connection)?.between(None, Some(whole), rolled);
+            let rows: i64 = self.connection.query_row(rows, [rolled, before, whole], |row| row.get(0))?;
             Ok(summed - rows)
         };
         let only = count().map_err(|error| self.broken(error))?;
@@ -199,25 +220,6 @@ impl Reader {
     /// The last row that is summed up.
     fn rolled(&self) -> rusqlite::Result<i64> {
         self.connection.query_row("SELECT value FROM meta WHERE key = 'rolled'", [], |row| row.get(0))
-    }
-
-    /// Calls `each` for the queries after a row, by its number, in the order in which they were written, and for so
-    /// many at most. Returns the number of the last one; `None` if there is none. Numbers begin with 1.
-    pub fn page(&mut self, after: i64, limit: usize, mut each: impl FnMut(i64, Row)) -> Result<Option<i64>, ReadError> {
-        let mut read = || -> rusqlite::Result<Option<i64>> {
-            let Self { connection, verdicts, default_group, .. } = &mut *self;
-            let mut statement = connection
-                .prepare_cached(&format!("SELECT {ROW_COLUMNS}, id FROM queries WHERE id > ? ORDER BY id LIMIT ?"))?;
-            let mut rows = statement.query(params![after, limit as i64])?;
-            let mut last = None;
-            while let Some(row) = rows.next()? {
-                let id = row.get(ID_COLUMN)?;
-                each(id, read_row(row, connection, verdicts, default_group)?);
-                last = Some(id);
-            }
-            Ok(last)
-        };
-        read().map_err(|error| self.broken(error))
     }
 
     fn rows(&mut self, after: i64, from: i64, to: i64, each: &mut dyn FnMut(Seen<'_>)) -> rusqlite::Result<()> {
@@ -307,10 +309,9 @@ fn hour_from(time: i64) -> i64 {
     time.div_euclid(HOUR_MICROS) + i64::from(time.rem_euclid(HOUR_MICROS) > 0)
 }
 
-/// What `read_row` reads, in its order, and what may follow.
+/// What `read_row` reads, in its order.
 const ROW_COLUMNS: &str = "time, client, name, type, rcode, ede, micros, cache, security, transport, kind, verdicts,
      client_group, upstream, aliases, addresses, rules";
-const ID_COLUMN: usize = 17;
 
 /// One row of `queries`.
 fn read_row(
@@ -360,33 +361,37 @@ fn read_row(
 #[derive(Default)]
 struct Known {
     /// Without lines and rules.
-    kinds: HashMap<i64, Verdicts>,
+    kinds: HashMap<i64, Arc<Verdicts>, RandomState>,
     /// By number, lines and rules.
-    whole: HashMap<i64, HashMap<String, Arc<Verdicts>, foldhash::fast::RandomState>>,
+    whole: HashMap<i64, HashMap<String, Arc<Verdicts>, RandomState>, RandomState>,
 }
 
 impl Known {
     fn find(&mut self, connection: &Connection, number: i64, rules: &str) -> rusqlite::Result<Arc<Verdicts>> {
-        let of_number = self.whole.entry(number).or_default();
-        if let Some(verdicts) = of_number.get(rules) {
+        if let Some(verdicts) = self.whole.get(&number).and_then(|of_number| of_number.get(rules)) {
             return Ok(verdicts.clone());
         }
-        let kind = match self.kinds.entry(number) {
-            Entry::Occupied(kind) => kind.into_mut(),
-            Entry::Vacant(place) if number == 0 => place.insert(Verdicts::default()),
-            Entry::Vacant(place) => place.insert(read_verdicts(connection, number)?),
-        };
-        let mut verdicts = kind.clone();
+        let mut verdicts = Verdicts::clone(self.kind(connection, number)?);
         for (said, rule) in verdicts.said.iter_mut().chain(&mut verdicts.overruled).zip(rules.split(' ')) {
             let (line, rule) = rule.split_once(':').unwrap_or_default();
             (said.line, said.rule) = (line.parse().unwrap_or_default(), rule.into());
         }
+        let of_number = self.whole.entry(number).or_default();
         if of_number.len() >= VERDICTS_MAX {
             of_number.clear();
         }
         let verdicts = Arc::new(verdicts);
         of_number.insert(rules.to_owned(), verdicts.clone());
         Ok(verdicts)
+    }
+
+    /// The same without lines and rules.
+    fn kind(&mut self, connection: &Connection, number: i64) -> rusqlite::Result<&Arc<Verdicts>> {
+        Ok(match self.kinds.entry(number) {
+            Entry::Occupied(kind) => kind.into_mut(),
+            Entry::Vacant(place) if number == 0 => place.insert(Arc::default()),
+            Entry::Vacant(place) => place.insert(Arc::new(read_verdicts(connection, number)?)),
+        })
     }
 }
 

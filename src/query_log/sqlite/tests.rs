@@ -5,7 +5,7 @@ use super::{
         drain::Sink,
         row::{Fate, Owner, Row, Said, Seen, Verdicts},
     },
-    DAY_MICROS, HOUR_MICROS, Limits, MINUTE_MICROS, Origin, Reader, Writer, bounds, open,
+    Bare, DAY_MICROS, HOUR_MICROS, Limits, MINUTE_MICROS, Origin, Reader, Writer, bounds, open,
     upkeep::Upkeep,
 };
 use crate::{
@@ -160,11 +160,21 @@ fn pages_are_what_there_is_in_order() {
     let rows = traffic(25, 1);
     assert_eq!(write(&mut writer, &rows), 0);
     let mut reader = Reader::open(&path).unwrap();
+    let rules = |verdicts: &Verdicts| {
+        let said = verdicts.said.iter().chain(&verdicts.overruled);
+        said.map(|said| format!("{}:{}", said.line, said.rule)).collect::<Vec<_>>().join(" ")
+    };
+    let own = |row: &Row| {
+        let (client, name, verdicts) = (row.client.clone(), row.name.clone(), &row.verdicts);
+        (row.time, client, name, row.rcode, row.cache, verdicts.fate(), rules(verdicts))
+    };
+    let rows: Vec<_> = rows.iter().map(own).collect();
     for limit in [1, 7, 25, 100] {
         let (mut all, mut ids, mut after) = (Vec::new(), Vec::new(), 0);
-        let mut take = |id, row| {
+        let mut take = |id, row: &Bare<'_>| {
+            let (client, name) = (row.client.to_owned(), row.name.to_owned());
             ids.push(id);
-            all.push(row);
+            all.push((row.time, client, name, row.rcode, row.cache, row.verdicts.fate(), row.rules.to_owned()));
         };
         while let Some(last) = reader.page(after, limit, &mut take).unwrap() {
             after = last;
@@ -321,6 +331,7 @@ fn what_is_older_than_the_rows_is_read_from_sums_and_all_else_from_rows() {
     let (all, by_rows, _, end) = read(&mut reader, 4_000);
     assert_eq!((all, by_rows, end), (6_000, expected, to));
     assert_eq!(reader.only_sums().unwrap(), 2_000);
+    assert_eq!(reader.removed_early().unwrap(), None, "what is too old has had its time");
 }
 
 #[test]

@@ -4,12 +4,19 @@
 //! for no longer than a page takes. Numbers begin with 1.
 
 use super::{Asked, OpenError, Place, Source, Step, pihole_database::PiholeDatabase, recorded::take_row};
-use crate::query_log::{Row, sqlite::Reader};
+use crate::{
+    dns::{Rcode, RrType, Transport},
+    query::CacheUse,
+    query_log::{
+        Verdicts,
+        sqlite::{Bare, Reader},
+    },
+};
 use rusqlite::{Connection, OpenFlags};
-use std::{collections::VecDeque, io, path::Path, time::Duration};
+use std::{collections::VecDeque, io, path::Path, sync::Arc, time::Duration};
 
-/// Rows of a page: some megabytes, and some milliseconds of reading.
-pub(super) const PAGE_ROWS: usize = 10_000;
+/// Rows of a page: some hundred kilobytes, which stay near the processor, and a millisecond of reading.
+pub(super) const PAGE_ROWS: usize = 1_000;
 /// How long one waits for another that writes.
 const BUSY_WITHIN: Duration = Duration::from_secs(5);
 /// Columns of `queries` by which the databases are known.
@@ -27,7 +34,7 @@ pub(super) fn open(path: &Path) -> Result<Box<dyn Source>, OpenError> {
     if has(&OURS) {
         let reader = Reader::open(path).map_err(|error| OpenError::Database(error.to_string()))?;
         let only_sums = reader.only_sums().map_err(|error| OpenError::Database(error.to_string()))?;
-        return Ok(Box::new(Pages { only_sums, ..Pages::new(Ours(reader)) }));
+        return Ok(Box::new(Pages { only_sums, ..Pages::new(Ours { reader, texts: String::new() }) }));
     }
     if has(&PIHOLE) {
         let tells_aliases = has(&["additional_info"]);
@@ -50,8 +57,8 @@ pub(super) trait Paged {
     /// error is good.
     fn page(&mut self, after: i64, rows: &mut VecDeque<(i64, Self::Row)>) -> Result<(), String>;
 
-    /// Fills a place with a row.
-    fn take(row: &Self::Row, asked: &mut Asked) -> Result<Step, String>;
+    /// Fills a place with a row of the last page.
+    fn take(&self, row: &Self::Row, asked: &mut Asked) -> Result<Step, String>;
 }
 
 /// The rows of a database, one after the other.
@@ -83,7 +90,7 @@ impl<P: Paged> Source for Pages<P> {
             return Ok(self.broken.take().map_or(Step::End, |reason| Step::Broken(reason.into())));
         };
         self.number = number;
-        Ok(P::take(&row, asked).unwrap_or_else(|reason| Step::Skipped(reason.into())))
+        Ok(self.database.take(&row, asked).unwrap_or_else(|reason| Step::Skipped(reason.into())))
     }
 
     fn place(&self) -> Place {
@@ -96,18 +103,65 @@ impl<P: Paged> Source for Pages<P> {
 }
 
 /// Our own query log.
-struct Ours(Reader);
+struct Ours {
+    reader: Reader,
+    /// All texts of a page, one behind the other: no row has memory of its own.
+    texts: String,
+}
+
+/// A row of a page.
+struct Packed {
+    time: i64,
+    transport: Transport,
+    rr_type: RrType,
+    rcode: Rcode,
+    ede: Option<u16>,
+    cache: Option<CacheUse>,
+    verdicts: Arc<Verdicts>,
+    /// Where its texts begin, and where each of them ends: client, group, name, rules, aliases, addresses.
+    begin: usize,
+    ends: [usize; 6],
+}
 
 impl Paged for Ours {
-    type Row = Row;
+    type Row = Packed;
 
-    fn page(&mut self, after: i64, rows: &mut VecDeque<(i64, Row)>) -> Result<(), String> {
-        let read = self.0.page(after, PAGE_ROWS, |id, row| rows.push_back((id, row)));
+    fn page(&mut self, after: i64, rows: &mut VecDeque<(i64, Packed)>) -> Result<(), String> {
+        let Self { reader, texts } = self;
+        texts.clear();
+        let read = reader.page(after, PAGE_ROWS, |id, row| {
+            let Bare { time, transport, rr_type, rcode, ede, cache, verdicts, .. } = *row;
+            let (begin, verdicts) = (texts.len(), verdicts.clone());
+            let ends = [row.client, row.group, row.name, row.rules, row.aliases, row.addresses].map(|text| {
+                texts.push_str(text);
+                texts.len()
+            });
+            rows.push_back((id, Packed { time, transport, rr_type, rcode, ede, cache, verdicts, begin, ends }));
+        });
         read.map(drop).map_err(|error| error.to_string())
     }
 
-    fn take(row: &Row, asked: &mut Asked) -> Result<Step, String> {
-        take_row(row, asked)
+    fn take(&self, row: &Packed, asked: &mut Asked) -> Result<Step, String> {
+        let Packed { time, transport, rr_type, rcode, ede, cache, ref verdicts, begin, ends } = *row;
+        let mut from = begin;
+        let [client, group, name, rules, aliases, addresses] =
+            ends.map(|end| &self.texts[std::mem::replace(&mut from, end)..end]);
+        let row = Bare {
+            time,
+            client,
+            group,
+            transport,
+            name,
+            rr_type,
+            rcode,
+            ede,
+            cache,
+            verdicts,
+            rules,
+            aliases,
+            addresses,
+        };
+        take_row(&row, asked)
     }
 }
 

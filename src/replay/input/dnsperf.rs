@@ -41,6 +41,10 @@ impl<R: BufRead> Source for Dnsperf<R> {
     fn place(&self) -> Place {
         Place::Line(self.0.number())
     }
+
+    fn is_cut(&self) -> bool {
+        self.0.is_cut()
+    }
 }
 
 pub(super) fn is_comment(line: &[u8]) -> bool {

@@ -32,6 +32,10 @@ impl<R: BufRead> Source for JsonLines<R> {
     fn place(&self) -> Place {
         Place::Line(self.lines.number())
     }
+
+    fn is_cut(&self) -> bool {
+        self.lines.is_cut()
+    }
 }
 
 /// A line as an object of somebody's log.

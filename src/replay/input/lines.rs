@@ -16,6 +16,8 @@ pub struct Lines<R> {
     /// A line that lay across the buffer's end.
     line: Vec<u8>,
     number: u64,
+    /// The last line ended with the file.
+    is_cut: bool,
 }
 
 /// A line that has something in it, or what comes of there being none.
@@ -23,12 +25,17 @@ pub type Line<'a> = Result<&'a [u8], Step>;
 
 impl<R: BufRead> Lines<R> {
     pub fn new(input: R) -> Self {
-        Self { input, taken: 0, line: Vec::new(), number: 0 }
+        Self { input, taken: 0, line: Vec::new(), number: 0, is_cut: false }
     }
 
     /// The number of the last line, from 1.
     pub fn number(&self) -> u64 {
         self.number
+    }
+
+    /// True if the last line has no end: if it can't be read, the file was cut off there.
+    pub fn is_cut(&self) -> bool {
+        self.is_cut
     }
 
     /// Goes on by a line. `Step::Ignored` is an empty one, `Step::Skipped` one that is too long. An error is one of
@@ -67,7 +74,7 @@ impl<R: BufRead> Lines<R> {
         if length == 0 {
             return Ok(Err(Step::End));
         }
-        self.number += 1;
+        (self.number, self.is_cut) = (self.number + 1, true);
         Ok(self.gathered(length))
     }
 

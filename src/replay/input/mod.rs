@@ -71,6 +71,10 @@ pub struct Asked {
     pub unaskable: Option<Fate>,
     /// What its exceptions beat.
     pub beaten: Beaten,
+    /// That would, or may, have blocked the question itself.
+    pub beat_on_question: bool,
+    /// One of the exceptions is the owner's.
+    pub by_owner: bool,
 }
 
 /// What the file tells of rules that a query's exceptions were stronger than.
@@ -125,6 +129,8 @@ impl Default for Asked {
             told: Told::default(),
             unaskable: None,
             beaten: Beaten::Untold,
+            beat_on_question: false,
+            by_owner: false,
         }
     }
 }
@@ -133,7 +139,7 @@ impl Asked {
     /// Forgets all but the name and the type, which are written over anyway.
     fn clear(&mut self) {
         (self.time, self.client, self.tcp, self.recorded) = (None, None, false, None);
-        (self.unaskable, self.beaten) = (None, Beaten::Untold);
+        (self.unaskable, self.beaten, self.beat_on_question, self.by_owner) = (None, Beaten::Untold, false, false);
         self.client_text.clear();
         self.client_id.clear();
         self.group.clear();
@@ -186,12 +192,18 @@ impl Told {
         self.rule.clear();
     }
 
-    fn set(&mut self, program: &str, service: &str, rule: impl fmt::Display) {
+    fn set(&mut self, program: &str, service: &str, rule: &str) {
         self.clear();
         Bounded(&mut self.program).push(program);
         Bounded(&mut self.service).push(service);
+        Bounded(&mut self.rule).push(rule);
+    }
+
+    /// The same of a rule that stands in some line of a list.
+    fn set_line(&mut self, program: &str, service: &str, list: &str, line: u32) {
+        self.set(program, service, list);
         // Writing to memory doesn't fail.
-        let _ = fmt::Write::write_fmt(&mut Bounded(&mut self.rule), format_args!("{rule}"));
+        let _ = fmt::Write::write_fmt(&mut Bounded(&mut self.rule), format_args!(":{line}"));
     }
 }
 
@@ -203,6 +215,11 @@ pub trait Source {
 
     /// Where that was.
     fn place(&self) -> Place;
+
+    /// True if the file ended before what was read last did. If that can't be read, the file was cut off in it.
+    fn is_cut(&self) -> bool {
+        false
+    }
 
     /// Queries that the file tells of, but not one by one, so that they can't be asked: of these only sums are left.
     fn only_sums(&self) -> u64 {
@@ -400,8 +417,34 @@ where
 
 /// Microseconds since 1970 of a time as RFC 3339 has it.
 fn micros_of(text: &str) -> Option<i64> {
-    text.parse().ok().map(jiff::Timestamp::as_microsecond)
+    utc_micros(text.as_bytes()).or_else(|| text.parse().ok().map(jiff::Timestamp::as_microsecond))
 }
+
+/// The same of `2026-11-28T21:12:44.123456Z`, as our log and others write it millions of times; `None`: it isn't just so.
+fn utc_micros(text: &[u8]) -> Option<i64> {
+    const FORM: [u8; 27] = *b"0000-00-00T00:00:00.000000Z";
+    let text: &[u8; FORM.len()] = text.try_into().ok()?;
+    let is_like = |(octet, form): (&u8, &u8)| if *form == b'0' { octet.is_ascii_digit() } else { octet == form };
+    let is_formed = text.iter().zip(&FORM).fold(true, |all, pair| all & is_like(pair));
+    let number = |at: std::ops::Range<usize>| text[at].iter().fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0'));
+    if !is_formed {
+        return None;
+    }
+    let (year, month, day) = (number(0..4), number(5..7), number(8..10));
+    let (hour, minute, second) = (number(11..13), number(14..16), number(17..19));
+    // The last days of a month, and leap seconds, are left to who knows them.
+    if year < 1970 || !(1..=12).contains(&month) || !(1..=28).contains(&day) || hour > 23 || minute > 59 || second > 59
+    {
+        return None;
+    }
+    // Years that begin in March have their odd day at the end, and months of 153 days in each five.
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let days = year * 365 + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1 - DAYS_TO_1970;
+    Some((((days * 24 + hour) * 60 + minute) * 60 + second) * 1_000_000 + number(20..26))
+}
+
+/// From the first of March of the year 0.
+const DAYS_TO_1970: i64 = 719_468;
 
 #[cfg(test)]
 mod tests;

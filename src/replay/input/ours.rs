@@ -2,6 +2,8 @@
 //!
 //! Only what replaying takes is read; what a later version adds is passed over.
 
+mod scan;
+
 use super::{
     Asked, Step,
     json::parse,
@@ -18,7 +20,7 @@ use serde::Deserialize;
 use std::{borrow::Cow, net::IpAddr};
 
 /// A line, as far as it is of interest.
-#[derive(Deserialize)]
+#[derive(Deserialize, PartialEq, Debug)]
 struct Query<'a> {
     #[serde(borrow)]
     time: Cow<'a, str>,
@@ -53,7 +55,7 @@ struct Query<'a> {
 }
 
 /// What one program said.
-#[derive(Deserialize)]
+#[derive(Deserialize, PartialEq, Debug)]
 struct Said<'a> {
     #[serde(borrow)]
     program: Cow<'a, str>,
@@ -70,7 +72,8 @@ struct Said<'a> {
 
 /// Reads a line of our log.
 pub(super) fn read_line(line: &[u8], asked: &mut Asked) -> Result<Step, String> {
-    let query: Query<'_> = parse(line, "our log")?;
+    let written = std::str::from_utf8(line).ok().and_then(scan::scan);
+    let query = written.map_or_else(|| parse(line, "our log"), Ok)?;
     if !was_judged(&query.name, query.ede) {
         return Ok(Step::Ignored);
     }
@@ -86,7 +89,7 @@ pub(super) fn read_line(line: &[u8], asked: &mut Asked) -> Result<Step, String> 
     asked.begin_verdict(Some(&*query.owner).filter(|owner| !owner.is_empty()));
     for said in &query.verdicts {
         let (trigger, outcome) = said.read()?;
-        let rule = format_args!("{}:{}", said.list, said.line);
+        let rule = (&*said.list, Some(said.line));
         asked.take_said((&said.program, &said.service), rule, told(trigger, said.line), outcome);
     }
     for said in &query.overruled {

@@ -129,6 +129,10 @@ impl<R: BufRead> Source for Pihole<R> {
     fn place(&self) -> Place {
         Place::Line(self.lines.number())
     }
+
+    fn is_cut(&self) -> bool {
+        self.lines.is_cut()
+    }
 }
 
 impl<R: BufRead> Pihole<R> {

@@ -138,7 +138,7 @@ impl Paged for PiholeDatabase {
         self.read(after, rows).map_err(|error| format!("the database can't be read on: {error}"))
     }
 
-    fn take(row: &Row, asked: &mut Asked) -> Result<Step, String> {
+    fn take(&self, row: &Row, asked: &mut Asked) -> Result<Step, String> {
         asked.clear();
         if row.domain == HIDDEN_NAME {
             return Err("Pi-hole's privacy level hid the name".to_owned());

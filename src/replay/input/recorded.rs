@@ -1,13 +1,13 @@
 //! What our own log tells of a query, whichever form it has: the rules by which it becomes one to be asked.
 
-use super::{Answer, Asked, Beaten, Step};
+use super::{Answer, Asked, Beaten, Bounded, Step};
 use crate::{
-    dns::{ExtendedError, Rcode},
+    dns::{ExtendedError, Rcode, Transport},
     policy::{Link, Outcome, Trigger},
     query::CacheUse,
-    query_log::{Fate, Row},
+    query_log::{Fate, sqlite::Bare},
 };
-use std::{fmt, net::IpAddr};
+use std::net::IpAddr;
 
 /// Aliases and addresses looked at, as many as a server looks at.
 const LINKS_MAX: usize = 128;
@@ -22,30 +22,35 @@ pub(super) fn told(trigger: Trigger, line: u32) -> Option<Trigger> {
     (line > 0).then_some(trigger)
 }
 
-/// Takes over a row of the log.
-pub(super) fn take_row(row: &Row, asked: &mut Asked) -> Result<Step, String> {
+/// Takes over a row of the database.
+pub(super) fn take_row(row: &Bare<'_>, asked: &mut Asked) -> Result<Step, String> {
     asked.clear();
-    if !was_judged(&row.name, row.ede) {
+    if !was_judged(row.name, row.ede) {
         return Ok(Step::Ignored);
     }
     asked.time = Some(row.time);
-    asked.set_name(&row.name)?;
+    asked.set_name(row.name)?;
     asked.rr_type = row.rr_type;
-    asked.tcp = row.transport == crate::dns::Transport::Tcp;
-    asked.set_client(&row.client);
-    asked.set_group(&row.group);
-    asked.take_answer(row.aliases.iter().map(String::as_str), row.addresses.iter().copied())?;
+    asked.tcp = row.transport == Transport::Tcp;
+    asked.set_client(row.client);
+    asked.set_group(row.group);
+    asked.take_answer(words(row.aliases), words(row.addresses).filter_map(|address| address.parse().ok()))?;
     asked.came_from(row.cache, row.rcode);
     asked.begin_verdict(row.verdicts.owner.as_ref().map(|owner| &*owner.place));
-    for said in &row.verdicts.said {
-        let rule = format_args!("{}:{}", said.list, said.line);
-        asked.take_said((&said.program, &said.service), rule, told(said.trigger, said.line), said.outcome);
+    let mut lines = row.lines();
+    for (said, line) in row.verdicts.said.iter().zip(&mut lines) {
+        let rule = (&*said.list, Some(line));
+        asked.take_said((&said.program, &said.service), rule, told(said.trigger, line), said.outcome);
     }
-    for said in &row.verdicts.overruled {
-        asked.take_overruled(told(said.trigger, said.line), said.outcome);
+    for (said, line) in row.verdicts.overruled.iter().zip(lines) {
+        asked.take_overruled(told(said.trigger, line), said.outcome);
     }
     asked.end_verdict(row.verdicts.fate());
     Ok(Step::Asked)
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(' ').filter(|word| !word.is_empty())
 }
 
 impl Asked {
@@ -81,18 +86,19 @@ impl Asked {
     pub(super) fn begin_verdict(&mut self, owner: Option<&str>) {
         self.recorded = Some(Fate::Passed);
         if let Some(place) = owner {
-            self.recorded = Some(Fate::Excepted);
-            self.told.set("", "", format_args!("exception {place}"));
+            (self.recorded, self.by_owner) = (Some(Fate::Excepted), true);
+            self.told.set("", "", "exception ");
+            Bounded(&mut self.told.rule).push(place);
         }
     }
 
     /// Adds what a program said, as `Verdicts::fate` sums it up. Left out is what can't be asked again, since the file
     /// doesn't tell what the rule looked at, or (`trigger` is `None`) withholds it. What the answer led to must be there
-    /// already.
+    /// already. `rule`: a list and the line, or a text that has both.
     pub(super) fn take_said(
         &mut self,
         (program, service): (&str, &str),
-        rule: impl fmt::Display,
+        (rule, line): (&str, Option<u32>),
         trigger: Option<Trigger>,
         outcome: Outcome,
     ) {
@@ -110,7 +116,10 @@ impl Asked {
         // They are ordered from the strongest.
         if self.recorded.is_none_or(|recorded| fate < recorded) {
             self.recorded = Some(fate);
-            self.told.set(program, service, rule);
+            match line {
+                Some(line) => self.told.set_line(program, service, rule, line),
+                None => self.told.set(program, service, rule),
+            }
         }
     }
 
@@ -119,6 +128,7 @@ impl Asked {
         if outcome != Outcome::Except {
             let is_askable = trigger.is_some_and(|trigger| self.can_be_asked(trigger));
             self.beaten = self.beaten.max(if is_askable { Beaten::Told } else { Beaten::Unaskable });
+            self.beat_on_question |= outcome == Outcome::Block && trigger.is_none_or(Trigger::is_of_question);
         }
     }
 
@@ -155,8 +165,8 @@ impl Asked {
 mod tests {
     use super::*;
     use crate::{
-        dns::{RrType, Transport},
-        query_log::{JsonRow, Said, Verdicts},
+        dns::RrType,
+        query_log::{JsonRow, Row, Said, Verdicts},
         replay::input::{Around, Opened, open},
     };
     use std::{io::Cursor, sync::Arc};
@@ -216,12 +226,30 @@ mod tests {
         let verdicts = Arc::new(Verdicts { said: vec![withheld], ..Verdicts::default() });
         rows.push(Row { client: String::new(), verdicts, ..bare.clone() });
         for row in rows {
+            let addresses = row.addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+            let said = row.verdicts.said.iter().chain(&row.verdicts.overruled);
+            let rules = said.map(|said| format!("{}:{}", said.line, said.rule)).collect::<Vec<_>>().join(" ");
+            let bare = Bare {
+                time: row.time,
+                client: &row.client,
+                group: &row.group,
+                transport: row.transport,
+                name: &row.name,
+                rr_type: row.rr_type,
+                rcode: row.rcode,
+                ede: row.ede,
+                cache: row.cache,
+                verdicts: &row.verdicts,
+                rules: &rules,
+                aliases: &row.aliases.join(" "),
+                addresses: &addresses,
+            };
             let line = serde_json::to_vec(&JsonRow::of(&row, "here")).unwrap();
             let clock = Around::utc(0);
             let Opened { mut source, .. } = open(Cursor::new(line), None, None, &clock).unwrap();
             let (mut of_line, mut of_row) = (Asked::default(), Asked::default());
             let step = source.advance(&mut of_line).unwrap();
-            assert_eq!(take_row(&row, &mut of_row), Ok(step.clone()), "{row:?}");
+            assert_eq!(take_row(&bare, &mut of_row), Ok(step.clone()), "{row:?}");
             if step == Step::Asked {
                 assert_eq!(format!("{of_row:?}"), format!("{of_line:?}"));
                 let is_withheld = row.verdicts.said[0].line == 0;

@@ -299,7 +299,8 @@ fn take_policy(asked: &mut Asked, policy: Option<&PolicyApplied<'_>>) {
     }
     let place = without_rule(place);
     let line = place.rsplit_once(':').and_then(|(_, line)| line.parse().ok());
-    asked.take_said(program_service, place, line.map_or(Some(trigger), |line| told(trigger, line)), outcome(policy));
+    let looked_at = line.map_or(Some(trigger), |line| told(trigger, line));
+    asked.take_said(program_service, (place, None), looked_at, outcome(policy));
 }
 
 /// What a rule on names matched: the name asked, or an alias. Which alias that was isn't told where answers aren't kept;

@@ -411,7 +411,34 @@ fn files_that_cannot_be_read() {
     }
 }
 
+#[test]
+fn times_that_are_left_to_who_knows_more() {
+    for (text, expected) in [
+        ("2026-11-28T21:12:44.123456Z", Some(1_795_900_364_123_456)),
+        ("2026-11-28T21:12:44Z", Some(1_795_900_364_000_000)),
+        ("2026-11-28T22:12:44.123456+01:00", Some(1_795_900_364_123_456)),
+        ("2028-02-29T00:00:00.000000Z", Some(1_835_395_200_000_000)),
+        ("2027-02-29T00:00:00.000000Z", None),
+        ("2026-13-28T21:12:44.123456Z", None),
+        ("2026-11-28T24:12:44.123456Z", None),
+        ("2026-11-28T21:12:4:.123456Z", None),
+        ("2026-11-28T21:12:44.12345xZ", None),
+        ("", None),
+    ] {
+        assert_eq!(micros_of(text), expected, "{text}");
+    }
+}
+
 proptest! {
+    /// However a time is read, it is the same.
+    #[test]
+    fn times_as_our_log_writes_them(micros in 0..253_402_300_799_999_999_i64) {
+        let text = crate::query_log::shown_micros(micros);
+        prop_assert_eq!(micros_of(&text), Some(micros), "{}", text);
+        prop_assert!(utc_micros(text.as_bytes()).is_none_or(|read| read == micros), "{}", text);
+        prop_assert!(utc_micros(text.as_bytes()).is_some() || text[8..10] > *"28", "{}", text);
+    }
+
     /// Whatever a file holds, it is read to some end.
     #[test]
     fn no_file_is_too_strange(

@@ -53,6 +53,7 @@ fn queries_of_which_only_sums_are_left_are_counted() {
                (6, 1700000000000000, '10.0.0.7', 'a.example', 1, 0, NULL, 9, 0, 0, 0, '', NULL),
                (7, 1700000000000000, '10.0.0.7', 'a.example', 1, 0, NULL, 9, 0, 0, 0, '', NULL);
         UPDATE meta SET value = 6 WHERE key = 'rolled';
+        UPDATE meta SET value = 1700000000000000 WHERE key = 'gone';
         INSERT INTO days VALUES (19000, 'a.example', '10.0.0.7', 0, '', 0, 40, 1, 2);
         INSERT INTO hours VALUES (472222, 'a.example', '10.0.0.7', 0, '', 0, 6, 1700000000000000, 1700000000000000);";
     let (_folder, path) = database(&format!("{}{rows}", include_str!("../../../query_log/sqlite/schema.sql")));
