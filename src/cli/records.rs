@@ -44,6 +44,8 @@ pub struct Read {
     pub from: i64,
     pub to: i64,
     pub first: Option<i64>,
+    /// The time before which single queries were removed though they weren't too old; `None`: none were, or it isn't known.
+    pub removed_early: Option<i64>,
     /// Lines that were no rows.
     pub unreadable_lines: u64,
     /// More than one server may have recorded it.
@@ -97,10 +99,19 @@ impl Records {
             Source::Lines(path) => read_lines(path, instance, (from, to), &mut each),
             Source::Database { reader, path, origin } => {
                 let mut read = || -> Result<Read, ReadError> {
-                    let first = reader.first()?;
+                    let (first, removed_early) = (reader.first()?, reader.removed_early()?);
                     let (from, to) = reader.for_each_within(COMMAND_ROWS_MAX, from, to, |seen| each(&seen))?;
                     let (source, origin) = (path.display().to_string(), origin.clone());
-                    Ok(Read { from, to, first, unreadable_lines: 0, several_servers: false, source, origin })
+                    Ok(Read {
+                        from,
+                        to,
+                        first,
+                        removed_early,
+                        unreadable_lines: 0,
+                        several_servers: false,
+                        source,
+                        origin,
+                    })
                 };
                 read().map_err(other)
             }
@@ -115,7 +126,8 @@ impl Records {
                         None => Origin { instance: "all servers".to_owned(), privacy: Vec::new() },
                     };
                     let (several_servers, source) = (instance.is_none(), shown.clone());
-                    Ok(Read { from, to, first, unreadable_lines: 0, several_servers, source, origin })
+                    let removed_early = None;
+                    Ok(Read { from, to, first, removed_early, unreadable_lines: 0, several_servers, source, origin })
                 };
                 read().map_err(other)
             }
@@ -216,7 +228,8 @@ pub(super) fn read_lines(
     let instance = if instance.is_empty() { "a server without a name".to_owned() } else { instance };
     // The lines don't say how clients were kept.
     let origin = Origin { instance, privacy: Vec::new() };
-    Ok(Read { from, to, first, unreadable_lines, several_servers, source: path.display().to_string(), origin })
+    let (removed_early, source) = (None, path.display().to_string());
+    Ok(Read { from, to, first, removed_early, unreadable_lines, several_servers, source, origin })
 }
 
 fn is_database(path: &Path) -> bool {

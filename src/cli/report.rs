@@ -116,6 +116,7 @@ pub fn report(config: &Config, asked: &Asked) -> Outcome {
         privacy: read.origin.privacy,
         held: Held {
             first: read.first.map(Moment),
+            removed_early: read.removed_early.map(Moment),
             unreadable_lines: read.unreadable_lines,
             several_servers: read.several_servers,
         },
@@ -174,10 +175,8 @@ fn finish(config: &Config, tally: &Tally, context: Context) -> Report {
         all.get_or_insert_with(|| "none of them is of use".to_owned());
     }
     let unread = Unread { lists: policy.as_deref().map_or_else(Vec::new, |policy| unread(policy, &lists)), all };
-    Report {
-        rules_never_hit: policy.as_ref().map_or_else(Vec::new, |policy| never_hit(policy, tally)),
-        ..tally.finish(&Context { lists, unread, varying: varying(config), ..context })
-    }
+    let never_hit = policy.as_ref().map_or_else(Vec::new, |policy| never_hit(policy, tally));
+    tally.finish(&Context { lists, unread, varying: varying(config), ..context }).with_never_hit(never_hit)
 }
 
 /// Programs whose modes aren't the same for all clients at all times.

@@ -207,6 +207,11 @@ impl<K: Clone + Eq + Hash> Grouped<K> {
         &mut self.rows[at].1
     }
 
+    /// Those that anything is in.
+    pub(super) fn told(&self) -> impl Iterator<Item = &(K, Group)> {
+        self.rows.iter().filter(|(_, group)| group.first.is_some())
+    }
+
     /// The group of a key, if anything is in it.
     pub(super) fn find(&self, key: &K) -> Option<&Group> {
         self.ids.get(key).map(|&at| &self.rows[at].1)

@@ -117,6 +117,7 @@ impl Sheet {
             self.line("report", &[], measure, value, "");
         }
         self.time("report", &[], "held_first", report.held.first);
+        self.time("report", &[], "removed_early", report.held.removed_early);
         self.count("report", &[], "unreadable_lines", report.held.unreadable_lines);
         self.count("report", &[], "several_servers", report.held.several_servers.into());
         self.count("report", &[], "known_lists", report.known_lists);
@@ -188,6 +189,7 @@ impl Sheet {
             let keys =
                 [("program", &*row.program), ("service", &row.service), ("list", &row.list), ("version", &row.version)];
             self.hits("list", &keys, &row.hits);
+            self.count("list", &keys, "versions", row.versions.there_are);
             self.line("list", &keys, "rules_hit", &row.rules_hit.to_string(), &or_empty(row.rules));
             self.line("list", &keys, "rules_never_hit", &or_empty(row.rules_never_hit), &or_empty(row.rules));
             self.triggers("list_trigger", &keys, &row.triggers);

@@ -16,6 +16,8 @@ use foldhash::{HashMap, HashSet};
 
 /// Rows of a table at most: what a person may still look through. Exports have all of it.
 const ROWS_MAX: usize = 500;
+/// Texts that are named of a list: one that is downloaded each hour has thousands.
+const VERSIONS_MAX: usize = 20;
 /// Registrable domains told of a program.
 const PROGRAM_DOMAINS: usize = 5;
 
@@ -114,6 +116,18 @@ struct WholeRule {
     list: usize,
     line: u32,
     group: Group,
+}
+
+/// What a list said, in all of its texts.
+#[derive(Default)]
+struct WholeList<'t> {
+    group: Group,
+    /// When each said something last.
+    texts: Vec<(Option<i64>, &'t str)>,
+    /// As in [`RuleKey`].
+    rules: HashSet<(&'t str, Option<(usize, u32)>)>,
+    /// Some rules aren't named.
+    has_nameless: bool,
 }
 
 /// Makes rows of groups.
@@ -253,44 +267,54 @@ impl Maker<'_> {
         rows
     }
 
+    /// By list, whatever its text was when it said something: that changes with each download.
     fn lists(&self) -> Vec<ListRow> {
-        let (mut rules_hit, mut nameless): (HashMap<usize, u64>, HashSet<usize>) = Default::default();
-        for ((list, line, rule), _) in self.all.rules.rows.iter().filter(|(_, group)| group.first.is_some()) {
-            *rules_hit.entry(*list).or_default() += 1;
-            if *line == 0 || rule.is_empty() {
-                nameless.insert(*list);
-            }
+        let mut merged: HashMap<(&str, &str, &str), WholeList<'_>> = HashMap::default();
+        for ((program, service, list, version), group) in self.all.lists.told() {
+            let whole = merged.entry((*program, *service, *list)).or_default();
+            whole.texts.push((group.last, *version));
+            whole.group.merge(group);
         }
-        let mut rows = self.rows(&self.all.lists, |at, &(program, service, list, version), group, hits| {
-            let is_known = |known: &&super::KnownList| {
-                (&*known.program, &*known.service, &*known.list, &*known.version) == (program, service, list, version)
-            };
-            let rules = self.context.lists.iter().find(is_known).map(|known| known.rules);
-            let rules_hit = rules_hit.get(&at).copied().unwrap_or(0);
-            // Where rows don't name their rules, several may be one.
-            let are_named = !nameless.contains(&at);
-            ListRow {
-                program: program.to_owned(),
-                service: service.to_owned(),
-                list: list.to_owned(),
-                version: version.to_owned(),
-                hits,
-                triggers: triggers(group),
-                rules_hit,
-                rules,
-                rules_never_hit: rules.filter(|_| are_named).map(|rules| rules.saturating_sub(rules_hit)),
-            }
-        });
-        let key = |row: &ListRow| (row.program.clone(), row.service.clone(), row.list.clone(), row.version.clone());
+        for ((at, line, rule), _) in self.all.rules.told() {
+            let (program, service, list, _) = self.all.lists.rows[*at].0;
+            let whole = merged.entry((program, service, list)).or_default();
+            whole.rules.insert((*rule, rule.is_empty().then_some((*at, *line))));
+            whole.has_nameless |= *line == 0 || rule.is_empty();
+        }
+        let mut rows: Vec<ListRow> = merged.into_iter().map(|(key, whole)| self.list(key, whole)).collect();
+        let key = |row: &ListRow| (row.program.clone(), row.service.clone(), row.list.clone());
         rows.sort_by(|a, b| order(&a.hits, &b.hits).then_with(|| key(a).cmp(&key(b))));
         rows
     }
 
-    fn lists_never_hit(&self) -> Vec<super::KnownList> {
-        let spoke: HashSet<(&str, &str, &str)> = {
-            let rows = self.all.lists.rows.iter().filter(|(_, group)| group.first.is_some());
-            rows.map(|((program, service, list, _), _)| (*program, *service, *list)).collect()
+    fn list(&self, (program, service, list): (&str, &str, &str), mut whole: WholeList<'_>) -> ListRow {
+        whole.texts.sort_unstable_by(|a, b| b.cmp(a));
+        let is_known =
+            |known: &&super::KnownList| (&*known.program, &*known.service, &*known.list) == (program, service, list);
+        let known = self.context.lists.iter().find(is_known);
+        let rules_hit = whole.rules.len() as u64;
+        // Where rows don't name their rules, several may be one; and a rule of another text may be none of this one.
+        let are_of_it = |known: &&super::KnownList| {
+            !whole.has_nameless && whole.texts.iter().all(|(_, version)| *version == known.version)
         };
+        let versions = whole.texts.iter().take(VERSIONS_MAX).map(|(_, version)| (*version).to_owned()).collect();
+        ListRow {
+            program: program.to_owned(),
+            service: service.to_owned(),
+            list: list.to_owned(),
+            version: whole.texts.first().map_or("", |(_, version)| *version).to_owned(),
+            versions: Top { there_are: whole.texts.len() as u64, rows: versions },
+            hits: self.hits(&whole.group),
+            triggers: triggers(&whole.group),
+            rules_hit,
+            rules: known.map(|known| known.rules),
+            rules_never_hit: known.filter(are_of_it).map(|known| known.rules.saturating_sub(rules_hit)),
+        }
+    }
+
+    fn lists_never_hit(&self) -> Vec<super::KnownList> {
+        let spoke: HashSet<(&str, &str, &str)> =
+            self.all.lists.told().map(|((program, service, list, _), _)| (*program, *service, *list)).collect();
         let only = self.all.tally.filter.program.as_deref();
         let is_silent = |list: &&super::KnownList| {
             list.mode != "off"
@@ -302,7 +326,7 @@ impl Maker<'_> {
 
     fn rules(&self) -> Top<RuleRow> {
         let mut merged: HashMap<RuleKey<'_>, WholeRule> = HashMap::default();
-        for ((list, line, rule), group) in self.all.rules.rows.iter().filter(|(_, group)| group.first.is_some()) {
+        for ((list, line, rule), group) in self.all.rules.told() {
             let (list, line, rule) = (*list, *line, *rule);
             let (program, service, name, _) = self.all.lists.rows[list].0;
             let line_alone = rule.is_empty().then_some((list, line));

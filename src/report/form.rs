@@ -206,19 +206,24 @@ pub struct ServiceRow {
     pub hits: Hits,
 }
 
-/// What a text of a list said.
+/// What a list said, in whichever texts.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct ListRow {
     pub program: String,
     pub service: String,
     pub list: String,
+    /// The text that said something last.
     pub version: String,
+    /// All that did, from the last.
+    pub versions: Top<String>,
     #[serde(flatten)]
     pub hits: Hits,
     pub triggers: Vec<TriggerRow>,
+    /// A rule is one in all texts.
     pub rules_hit: u64,
-    /// Rules of this text; `None` for one that is no longer in force.
+    /// Rules of the text in force; `None` for a list that there isn't any more.
     pub rules: Option<u64>,
+    /// Of these; `None` if that isn't known.
     pub rules_never_hit: Option<u64>,
 }
 
@@ -394,6 +399,17 @@ pub struct Limits {
 }
 
 impl Report {
+    /// The same with the rules that never hit, which say of lists that had several texts how many these are.
+    pub fn with_never_hit(mut self, never_hit: Vec<NeverHit>) -> Self {
+        for row in self.lists.iter_mut().filter(|row| row.versions.there_are > 1 && row.rules.is_some()) {
+            let is_of_it =
+                |of: &&NeverHit| (&of.program, &of.service, &of.list) == (&row.program, &row.service, &row.list);
+            let quiet = never_hit.iter().find(is_of_it).map(|quiet| quiet.there_are);
+            row.rules_never_hit = row.rules_never_hit.or(quiet);
+        }
+        Self { rules_never_hit: never_hit, ..self }
+    }
+
     /// Takes over what was filtered by.
     pub(super) fn only(&mut self, filter: &Filter) {
         self.only_program.clone_from(&filter.program);

@@ -110,6 +110,9 @@ pub struct Varying {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct Held {
     pub first: Option<Moment>,
+    /// Before this time single queries were removed for want of room, earlier than `keep` says: at most sums of them are left.
+    /// `None`: none were, or the source doesn't tell.
+    pub removed_early: Option<Moment>,
     /// Lines of the source that are no query.
     pub unreadable_lines: u64,
     /// It may be of several servers, at which an address may be that of different clients.

@@ -52,9 +52,11 @@ pub struct ListText<'l> {
     pub version: &'l str,
 }
 
-/// Those of some rules that aren't among those that hit, by line: how many, and the first of them.
+/// Those of some rules that aren't among those that hit, by line, and in other texts of the list: how many, and the first of
+/// them.
 pub(super) fn others<T: FnOnce() -> String>(
     hit: &HashMap<u32, HashSet<&str>>,
+    elsewhere: &HashSet<&str>,
     rules: impl Iterator<Item = Candidate<T>>,
 ) -> (u64, Vec<QuietRule>) {
     // Those that look at who asks have no lines where privacy keeps them out.
@@ -64,12 +66,12 @@ pub(super) fn others<T: FnOnce() -> String>(
         let rule = match hit.get(&line) {
             // Which of the line's rules it was isn't known.
             Some(texts) if texts.contains("") => continue,
+            None if elsewhere.is_empty() => (quiet.len() < RULES_MAX).then(text),
             // Of a line that names several, only some may have hit.
-            Some(texts) => match text() {
-                rule if texts.contains(&*rule) => continue,
+            texts => match text() {
+                rule if texts.is_some_and(|texts| texts.contains(&*rule)) || elsewhere.contains(&*rule) => continue,
                 rule => (quiet.len() < RULES_MAX).then_some(rule),
             },
-            None => (quiet.len() < RULES_MAX).then(text),
         };
         there_are += 1;
         quiet.extend(rule.map(|rule| QuietRule { line, rule }));
@@ -79,27 +81,31 @@ pub(super) fn others<T: FnOnce() -> String>(
 }
 
 impl Tally {
-    /// The rules of a list of which nothing that was counted tells. `rules`: all of them. `None` if the list never hit at
-    /// all, which is told as one thing, or if all of its rules did. Rules of which the log wouldn't tell are left out.
+    /// The rules of a list of which nothing that was counted tells, whatever its text was then. `rules`: all of them. `None` if
+    /// the list never hit at all, which is told as one thing, if all of its rules did, or if those of another text aren't named.
+    /// Rules of which the log wouldn't tell are left out.
     pub fn never_hit<'t, T: FnOnce() -> String>(
         &'t self,
         list: ListText<'_>,
         rules: impl Iterator<Item = Candidate<T>>,
     ) -> Option<NeverHit> {
-        let mut hit: HashMap<u32, HashSet<&str>> = HashMap::new();
+        let (mut hit, mut elsewhere): (HashMap<u32, HashSet<&str>>, HashSet<&str>) = Default::default();
         // What the owner's exceptions beat would have decided.
         let said_by = |verdicts: &'t Verdicts| verdicts.said.iter().chain(verdicts.beaten());
         let said = self.opinions.kept.iter().flat_map(|opinion| said_by(&opinion.verdicts));
-        for said in said.filter(|said| {
-            (&*said.program, &*said.service, &*said.list, &*said.version)
-                == (list.program, list.service, list.list, list.version)
-        }) {
-            hit.entry(said.line).or_default().insert(&said.rule);
+        for said in
+            said.filter(|said| (&*said.program, &*said.service, &*said.list) == (list.program, list.service, list.list))
+        {
+            if *said.version == *list.version || said.line == 0 {
+                hit.entry(said.line).or_default().insert(&said.rule);
+            } else {
+                elsewhere.insert(&said.rule);
+            }
         }
-        if hit.is_empty() {
+        if hit.is_empty() && elsewhere.is_empty() || elsewhere.contains("") {
             return None;
         }
-        let (there_are, quiet) = others(&hit, rules);
+        let (there_are, quiet) = others(&hit, &elsewhere, rules);
         let ListText { program, service, list, version } = list;
         let [program, service, list, version] = [program, service, list, version].map(str::to_owned);
         (there_are > 0).then_some(NeverHit { program, service, list, version, there_are, rules: quiet })

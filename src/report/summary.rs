@@ -92,6 +92,13 @@ fn caveats(report: &Report) -> Vec<String> {
     if let Some(first) = report.held.first.filter(|first| *first > report.from) {
         lines.push(format!("The record begins only on {}.", first.minute()));
     }
+    if let Some(early) = report.held.removed_early.filter(|early| *early > report.from) {
+        lines.push(format!(
+            "There was no room for all single queries as long as they were to be kept: of those until {} at most sums are left. \
+             [query_log] size sets the room, if the disk has it.",
+            early.minute()
+        ));
+    }
     if report.held.unreadable_lines > 0 {
         let lines_there = counted(report.held.unreadable_lines, "line", "lines");
         lines.push(format!("Of the file {lines_there} could not be read as queries, and are in no number here."));

@@ -200,12 +200,20 @@ pub(super) fn lists(report: &Report) -> Table {
         ("lists", "By list", format!("{} {note}", denominators(report))),
         (&report.lists, report.lists.len() as u64),
         (&[text("list"), text("version")], &|row| {
-            vec![format!("{}/{} {}", row.program, row.service, row.list), start(&row.version)]
+            let others = match row.versions.there_are {
+                ..2 => String::new(),
+                all => format!(", {}", counted(all - 1, "other", "others")),
+            };
+            vec![format!("{}/{} {}", row.program, row.service, row.list), start(&row.version) + &others]
         }),
         &|row| &row.hits,
         (&[number("rules hit"), number("rules never hit"), text("matched")], &|row| {
             let of = row.rules.map_or("?".to_owned(), count);
-            let unknown = if row.rules.is_none() { "? (older text)" } else { "? (not named in the log)" };
+            let unknown = match (row.rules, row.versions.there_are) {
+                (None, _) => "? (not there now)",
+                (_, 2..) => "? (several texts)",
+                _ => "? (not named in the log)",
+            };
             let never = row.rules_never_hit.map_or(unknown.to_owned(), count);
             vec![format!("{} of {of}", count(row.rules_hit)), never, trigger_words(&row.triggers)]
         }),

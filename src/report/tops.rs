@@ -76,7 +76,7 @@ impl ListHits {
         for (line, rule) in self.rules.as_ref()? {
             hit.entry(*line).or_default().insert(rule);
         }
-        Some(others(&hit, rules))
+        Some(others(&hit, &collections::HashSet::new(), rules))
     }
 }
 

@@ -1,6 +1,6 @@
 -- The embedded query log. Times are microseconds since 1970 (UTC). Whoever reads by hand finds words in the view "log".
 
--- rolled: the last row that is in the sums; gone: rows before this time may have been removed; hours_going, days_going: the hour or day of which a part was removed already;
+-- rolled: the last row that is in the sums; gone: rows before this time may have been removed; early: those before this one were for want of room, though not too old; hours_going, days_going: the hour or day of which a part was removed already;
 -- instance: the server's name; privacy: how much of clients was kept, all words that were in force, in their order.
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 

@@ -29,6 +29,8 @@ pub(super) struct Upkeep {
     /// Octets that were in use the last time, or those allowed if they were fewer: beyond them room is made, however long
     /// that takes.
     octets: u64,
+    /// The time before which rows are too old, the last time.
+    oldest: i64,
     /// Of which minute rows were removed, and which one is looked at next; `None`: all were.
     removed: (i64, Option<i64>),
     /// Where leads are thinned out next.
@@ -39,7 +41,13 @@ pub(super) struct Upkeep {
 
 impl Default for Upkeep {
     fn default() -> Self {
-        Self { octets: u64::MAX, removed: (i64::MIN, None), thin: Default::default(), swept: (i64::MIN, None) }
+        Self {
+            octets: u64::MAX,
+            oldest: i64::MIN,
+            removed: (i64::MIN, None),
+            thin: Default::default(),
+            swept: (i64::MIN, None),
+        }
     }
 }
 
@@ -59,6 +67,7 @@ impl Upkeep {
     ) -> rusqlite::Result<bool> {
         let before = |age: Duration| now.saturating_sub(i64::try_from(age.as_micros()).unwrap_or(i64::MAX)).max(0);
         let (oldest, hour) = (before(limits.keep), now.div_euclid(HOUR_MICROS));
+        self.oldest = oldest;
         let (first_day, first_sums) = (oldest.div_euclid(DAY_MICROS), before(limits.keep_sums).div_euclid(DAY_MICROS));
         // Room is made in any case, and before all else that takes long.
         let is_done = self.make_room(connection, sums, limits, now, may_go_on)?
@@ -159,7 +168,8 @@ impl Upkeep {
         leads: &mut Option<u64>,
     ) -> rusqlite::Result<bool> {
         let rows_least = (allowed / ROWS_PART / ROW_BYTES) as i64;
-        if remove_first_rows(connection, sums, rows_least, now)?
+        let oldest = self.oldest;
+        if remove_first_rows(connection, sums, rows_least, (now, oldest))?
             || self.remove_leads(connection, leads, allowed / LEADS_PART / LEAD_BYTES)?
         {
             return Ok(true);
@@ -174,7 +184,7 @@ impl Upkeep {
         }
         Ok(remove_day(connection, i64::MAX)?
             || remove_hour(connection, newest)?
-            || remove_first_rows(connection, sums, 0, now)?
+            || remove_first_rows(connection, sums, 0, (now, oldest))?
             || self.remove_leads(connection, leads, 0)?
             || remove_of_newest(connection, newest)?)
     }
@@ -226,8 +236,13 @@ fn go_on(may_go_on: MayGoOn<'_>, mut piece: impl FnMut() -> rusqlite::Result<boo
     Ok(false)
 }
 
-/// Removes a piece of the first rows, if there are more than so many.
-fn remove_first_rows(connection: &mut Connection, sums: &mut Sums, least: i64, now: i64) -> rusqlite::Result<bool> {
+/// Removes a piece of the first rows, if there are more than so many. `oldest`: before that they are too old all the same.
+fn remove_first_rows(
+    connection: &mut Connection,
+    sums: &mut Sums,
+    least: i64,
+    (now, oldest): (i64, i64),
+) -> rusqlite::Result<bool> {
     let transaction = connection.transaction_with_behavior(Immediate)?;
     let rows = "SELECT coalesce(max(id) - min(id) + 1, 0) FROM queries";
     if transaction.prepare_cached(rows)?.query_row([], |row| row.get::<_, i64>(0))? <= least {
@@ -236,7 +251,11 @@ fn remove_first_rows(connection: &mut Connection, sums: &mut Sums, least: i64, n
     roll(&transaction, sums)?;
     let last = "SELECT max(time) FROM queries WHERE id < (SELECT min(id) FROM queries) + ?";
     let last: Option<i64> = transaction.prepare_cached(last)?.query_row([PIECE_ROWS], |row| row.get(0))?;
-    note_gone(&transaction, last.unwrap_or(0).min(now) + 1)?;
+    let gone = last.unwrap_or(0).min(now) + 1;
+    note_gone(&transaction, gone)?;
+    if gone > oldest {
+        note_early(&transaction, gone)?;
+    }
     let removed = transaction
         .prepare_cached("DELETE FROM queries WHERE id < (SELECT min(id) FROM queries) + ?")?
         .execute([PIECE_ROWS])?;
@@ -259,6 +278,14 @@ fn trim_marks(connection: &mut Connection, minute: i64) -> rusqlite::Result<()> 
     transaction.prepare_cached(moved)?.execute(params![first, minute, begins])?;
     transaction.prepare_cached("DELETE FROM marks WHERE id < ?")?.execute([first])?;
     transaction.commit()
+}
+
+/// Notes that rows before a time are gone for want of room, though they weren't too old. Versions without this note mind neither
+/// that it is there nor that it isn't.
+fn note_early(transaction: &Transaction<'_>, before: i64) -> rusqlite::Result<()> {
+    let note = "INSERT INTO meta VALUES ('early', ?) ON CONFLICT DO UPDATE SET value = max(value, excluded.value)";
+    transaction.prepare_cached(note)?.execute([before])?;
+    Ok(())
 }
 
 /// Notes that rows before a time may be gone.

@@ -102,9 +102,14 @@ fn rules_that_never_hit_are_named() {
         [(2, "quiet.example"), (5, "=c.example"), (9, "192.0.2.0/24")].map(|(at, rule)| (at, rule.to_owned()));
     assert_eq!(quiet(&tally, LIST, &rules), Some((3, expected.into())));
     assert_eq!(quiet(&tally, LIST, &rules[1..3]), None, "all of them hit");
-    // A list that never hit is told as one thing, and an older text says nothing of this one.
+    // A list that never hit is told as one thing.
     assert_eq!(quiet(&tally, ListText { service: "other", ..LIST }, &rules), None);
-    assert_eq!(quiet(&tally, ListText { version: "another", ..LIST }, &rules), None);
+    // What an older text says it says of rules, wherever they stood, and of those that it doesn't name nobody knows.
+    let another = ListText { version: "another", ..LIST };
+    let moved = [(2, "b.example"), (3, "quiet.example"), (5, "fresh.example"), (6, "a.example")];
+    let fresh = [(3, "quiet.example"), (5, "fresh.example")].map(|(at, rule)| (at, rule.to_owned()));
+    assert_eq!(quiet(&tally, another, &moved), Some((2, fresh.into())));
+    assert_eq!(quiet(&self::tally(&[hit(3, "")], Filter::default()), another, &moved), None);
     let many: Vec<(u32, &str)> = (2..5000).map(|line| (line, "x.example")).collect();
     let (there_are, named) = quiet(&tally, LIST, &many).unwrap();
     assert_eq!((there_are, named.len(), named[0].0), (4998, 100, 2), "of lines 3 and 5 other rules hit");
@@ -264,6 +269,38 @@ fn exceptions_that_nothing_would_have_blocked_are_not_told_as_let_pass() {
     let page = told(&report(&rows));
     assert!(page.contains("matched 1 query, with those that nothing would have blocked all the same"), "{page}");
     assert!(!page.contains("let 1"), "{page}");
+}
+
+/// A list that is downloaded again and again is one, with all that its texts said.
+#[test]
+fn a_list_is_one_in_all_its_texts() {
+    let at = |version: &str, rule| Said {
+        version: version.into(),
+        ..said("p/s", (1, rule), Trigger::Qname, Outcome::Block)
+    };
+    let hit = |client, said, second| Row { verdicts: verdicts([said]), ..row(client, "a.example", START + second) };
+    let rows = [
+        hit("c1", at("a", "a.example"), 0),
+        hit("c2", at("c", "a.example"), 2),
+        hit("c1", at("b", "b.example"), 1),
+        hit("c1", at("b", "b.example"), 1),
+    ];
+    let tally = tally(&rows, Filter::default());
+    let lists = vec![crate::report::KnownList { version: "c".into(), ..known("p/s", "enforce", 4) }];
+    let report = tally.finish(&Context { lists, ..context() });
+    let one = &report.lists[0];
+    assert_eq!((report.lists.len(), one.hits.blocked, one.hits.clients.part), (1, 4, 2));
+    assert_eq!((&*one.version, one.versions.there_are, one.versions.rows.join(" ")), ("c", 3, "c b a".to_owned()));
+    assert_eq!((one.rules_hit, one.rules, one.rules_never_hit), (2, Some(4), None), "one may have been removed");
+    assert_eq!((one.hits.first.map(|at| at.0), one.hits.last.map(|at| at.0)), (Some(START), Some(START + 2)));
+    // Whoever has its text knows which.
+    let text_in_force = ListText { version: "c", ..LIST };
+    let rules = [(1, "a.example"), (2, "c.example"), (3, "d.example"), (4, "e.example")];
+    let report = report.with_never_hit(vec![tally.never_hit(text_in_force, candidates(&rules)).unwrap()]);
+    assert_eq!(report.lists[0].rules_never_hit, Some(3));
+    let page = text(&report).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(page.contains("c, 2 others"), "{page}");
+    assert!(csv(&report).contains(",versions,3,"), "{}", csv(&report));
 }
 
 /// Its line moves, and its list's text changes with each download.

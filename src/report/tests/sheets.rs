@@ -4,7 +4,7 @@ use super::made::{SECOND, START, context, known, report, row, said, tally, traff
 use crate::{
     policy::{Outcome, Trigger},
     query_log::{Row, Verdicts},
-    report::{Filter, Report, csv, text},
+    report::{Filter, Moment, Report, csv, html, text},
 };
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -153,4 +153,28 @@ fn json_has_every_share_with_its_parts() {
     assert_eq!((&share["part"], &share["of"], &share["share"]), (&6.into(), &13.into(), &0.461538.into()));
     let keys: Vec<&String> = json.as_object().unwrap().keys().collect();
     assert!(keys.iter().all(|key| key.bytes().all(|octet| octet.is_ascii_lowercase() || octet == b'_')));
+}
+
+/// Where there was no room for all, whoever reads a report learns of it, in whichever form.
+#[test]
+fn that_queries_were_removed_early_is_told() {
+    let rows = [row("192.168.1.5", "a.example", START + SECOND)];
+    let told = |removed_early: Option<i64>| {
+        let mut context = context();
+        context.held.removed_early = removed_early.map(Moment);
+        let report = tally(&rows, Filter::default()).finish(&context);
+        let page = text(&report).split_whitespace().collect::<Vec<_>>().join(" ");
+        [page, html(&report), csv(&report), serde_json::to_string(&report).unwrap()]
+    };
+    let early = context().from + SECOND;
+    let minute = Moment(early).minute();
+    let sentence = format!("of those until {minute} at most sums are left");
+    let [page, html, csv, json] = told(Some(early));
+    assert!(page.contains(&sentence) && html.contains(&sentence), "{page}");
+    assert!(csv.contains(&format!(",removed_early,{},", Moment(early))), "{csv}");
+    let as_json = serde_json::to_string(&Moment(early)).unwrap();
+    assert!(json.contains(&format!("\"removed_early\":{as_json}")), "{json}");
+    let before = told(Some(context().from));
+    assert!(before.iter().all(|page| !page.contains("at most sums")), "of what nobody asks for nothing is said");
+    assert!(told(None)[3].contains("\"removed_early\":null"));
 }

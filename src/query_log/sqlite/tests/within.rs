@@ -57,6 +57,10 @@ fn it_takes_so_many_octets_and_has_something_of_everything() {
     for table in ["queries", "sums", "leads"] {
         assert!(count_of(table, &path) > 5_000, "{} {table}", count_of(table, &path));
     }
+    // Nothing is too old, so it is known that room was wanting, and for which rows.
+    let early = Reader::open(&path).unwrap().removed_early().unwrap().unwrap();
+    let first: i64 = open(&path).unwrap().query_row("SELECT min(time) FROM queries", [], |row| row.get(0)).unwrap();
+    assert!(early > start && early <= first, "{start} {early} {first}");
 }
 
 #[test]
