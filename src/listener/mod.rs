@@ -11,6 +11,7 @@ mod endpoint;
 mod holder;
 mod outlet;
 mod passed;
+mod places;
 mod proxied;
 mod stream;
 mod udp;
