@@ -15,7 +15,7 @@
 //!
 //! - [`listener`] UDP workers and TCP connections: bytes in, bytes out, every bound of the network side; whom a load
 //!   balancer asks for (`proxied`); who has an address that can't be had, and who answers at one that is taken over
-//!   (`beside`).
+//!   (`beside`); who takes TCP connections over (`succession`).
 //! - [`dns`] the shared vocabulary: names, questions, records, wire form and zone files. Plain values.
 //! - [`query`] the flow: `now` at once and by the batch, in one `turn`, `later` for what must be resolved, `explain` for
 //!   people. In its order: `access`; `own`, which is `local` (the owner's names, with `hosts`) and `special` (names that never leave

@@ -53,7 +53,8 @@ fn enforce(places: &Places) -> Result<RestrictionStatus, RulesetError> {
     let reading = AccessFs::ReadFile | AccessFs::ReadDir;
     Ruleset::default()
         .handle_access(AccessFs::from_all(RULES))?
-        // Signals to other processes; its own threads hear each other.
+        // Signals to other processes; its own threads hear each other. Sockets without files stay, for the process that takes
+        // over.
         .scope(Scope::Signal)?
         .create()?
         .add_rules(path_beneath_rules(&places.read, reading))?

@@ -36,6 +36,8 @@ pub struct Sockets {
     pub addresses: Vec<SocketAddr>,
     /// Somebody else has them too, and hears on when this process leaves.
     pub passed: bool,
+    /// Whether they are taken over.
+    pub start: Start,
 }
 
 /// Why an address can't be listened on.
@@ -174,7 +176,7 @@ pub fn bind(
             return Err(BindError { option: OPTION, address, protocol: "UDP", why, held: Some(Held::ByAnother) });
         }
     }
-    let mut sockets = Sockets { udp: Vec::new(), tcp: Vec::new(), addresses: Vec::new(), passed: false };
+    let mut sockets = Sockets { udp: Vec::new(), tcp: Vec::new(), addresses: Vec::new(), passed: false, start };
     for &asked in addresses {
         let both_families = serves_both_families(asked, addresses);
         let mut tries_left = if asked.port() == 0 { FREE_PORT_TRIES_MAX } else { 1 };

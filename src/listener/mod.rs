@@ -2,17 +2,36 @@
 //!
 //! TCP is our own as well as UDP: hickory-server answers one query at a time on a connection, has no cap on
 //! connections, and can't send a response that is already in wire form.
+//!
+//! ```text
+//! bind · passed ─► udp (endpoint, drops)                      a thread and a socket each
+//!               └► stream ─► places · proxied · outlet        a connection: its place, whom it is for, its way out
+//!                     └─► ending ─► line ─► another process   or its end, in order
+//! succession ─► line, stream                                  who takes over from whom
+//! ```
+//!
+//! A process that takes over has the same addresses (SO_REUSEPORT), and who leaves answers all that came to it. Of UDP that is
+//! enough. A TCP connection is one process's, so it is handed over: `succession` finds out to whom, `ending` stops reading
+//! at any octet, waits until all that was asked is answered and written, and sends the descriptor with the octets that were
+//! read and not used; `line` carries it. What the client sends meanwhile waits in the kernel. Idle connections go over as
+//! well, since a query may be on its way. Where that can't be, a connection ends in order, and its client asks again what was
+//! on its way.
 
 mod advice;
 mod beside;
 mod bind;
+mod connections;
 mod drops;
+mod ending;
 mod endpoint;
 mod holder;
+mod line;
 mod outlet;
 mod passed;
+mod places;
 mod proxied;
 mod stream;
+mod succession;
 mod udp;
 
 pub use bind::{BindError, Heard, Held, Sockets, Start, bind, heard, obstacles};
@@ -30,12 +49,16 @@ use crate::{
     query::{Asked, Now, Pipeline, QueryRecord, Turn},
     telemetry::Telemetry,
 };
+use connections::Connections;
+use outlet::Overdue;
+use places::Places;
 use proxied::Ends;
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::{Duration, Instant},
 };
+use succession::Succession;
 use tokio::sync::watch;
 
 /// What every listener needs. Cheap to clone.
@@ -127,15 +150,16 @@ pub fn serve(sockets: Sockets, service: &Service) -> std::io::Result<Serving> {
         serving.beats.push(beat.clone());
         serving.workers.push(udp::spawn((index, workers), socket, sockets.passed, beat, service.clone())?);
     }
-    let connections = stream::Connections::default();
+    let (places, overdue) = (Places::default(), Overdue::default());
     for listener in sockets.tcp {
+        // Who leaves as soon as this one serves knows of it.
+        let succession = Succession::begin(listener.local_addr()?, sockets.start == Start::TakeOver)?;
+        let (told, heir) = watch::channel(line::Heir::default());
+        let (places, overdue, service) = (places.clone(), overdue.clone(), service.clone());
+        let connections = Connections { places, overdue, service, heir };
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        serving.streams.push(tokio::spawn(stream::serve(
-            listener,
-            sockets.passed,
-            connections.clone(),
-            service.clone(),
-        )));
+        serving.streams.push(tokio::spawn(stream::serve(listener, sockets.passed, connections.clone())));
+        serving.streams.push(tokio::spawn(succession.run(connections, told)));
     }
     Ok(serving)
 }

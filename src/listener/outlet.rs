@@ -87,9 +87,14 @@ impl Outlet {
         self.looking.available_permits() == 0
     }
 
+    /// Whether something is looked for.
+    pub fn is_looking(&self) -> bool {
+        self.looking.available_permits() < LOOKED_FOR_MAX
+    }
+
     /// Whether nothing is looked for, and all that was found is written.
     pub fn is_idle(&self) -> bool {
-        self.looking.available_permits() == LOOKED_FOR_MAX && self.room.available_permits() == UNREAD_BYTES_MAX
+        !self.is_looking() && self.room.available_permits() == UNREAD_BYTES_MAX
     }
 
     /// Waits until one more response may be looked for.
@@ -133,9 +138,9 @@ fn room_for(response: &[u8]) -> u32 {
     response.len().clamp(UNREAD_BYTES_MIN, UNREAD_BYTES_MAX) as u32
 }
 
-/// Writes responses in the order in which they become ready, those that are ready together by one call. Ends when
-/// nobody can send any more, or when the client doesn't read.
-pub async fn write(mut stream: impl AsyncWrite + Unpin, mut ready: mpsc::Receiver<Unread>) {
+/// Writes responses in the order in which they become ready, those that are ready together by one call. Gives the stream back
+/// when all is written and nobody can send any more; it ends when the client doesn't read.
+pub async fn write<S: AsyncWrite + Unpin>(mut stream: S, mut ready: mpsc::Receiver<Unread>) -> Option<S> {
     let mut framed = Vec::new();
     while let Some(Unread { response, mut room }) = ready.recv().await {
         frame(&response, &mut framed);
@@ -147,12 +152,12 @@ pub async fn write(mut stream: impl AsyncWrite + Unpin, mut ready: mpsc::Receive
             room.merge(next.room);
         }
         let Ok(Ok(())) = timeout(WRITE_WITHIN, stream.write_all(&framed)).await else {
-            return;
+            return None;
         };
         framed.clear();
         framed.shrink_to(GATHERED_BYTES_MAX);
     }
-    let _ = stream.shutdown().await;
+    Some(stream)
 }
 
 fn frame(response: &[u8], framed: &mut Vec<u8>) {
@@ -213,7 +218,7 @@ mod tests {
         assert_eq!(read[20_002..20_005], [78, 32, 7]);
         assert!(overdue.await.unwrap());
         drop(outlet);
-        writing.await.unwrap();
+        assert!(writing.await.unwrap().is_some());
     }
 
     #[tokio::test]

@@ -4,7 +4,10 @@
 //! worker that leaves must not connect it elsewhere, nor let it stay without waiting; what comes meanwhile waits in it for
 //! the next process.
 
-use super::{Sockets, bind::widen};
+use super::{
+    Sockets,
+    bind::{Start, widen},
+};
 use socket2::SockRef;
 use std::{
     collections::BTreeMap,
@@ -52,7 +55,7 @@ pub fn adopt(udp: Vec<UdpSocket>, tcp: Vec<TcpListener>, workers: usize) -> Resu
     }
     addresses.sort_unstable();
     addresses.dedup();
-    Ok(Sockets { udp: handles, tcp, addresses, passed: true })
+    Ok(Sockets { udp: handles, tcp, addresses, passed: true, start: Start::Alone })
 }
 
 #[cfg(test)]

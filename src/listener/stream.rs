@@ -2,7 +2,11 @@
 
 use super::{
     Service,
-    outlet::{Delayed, Outlet, Overdue, Place, outlet, write},
+    connections::{Connections, LEAVING},
+    ending::{Incoming, LAST_QUERIES_WITHIN, READ_BYTES, Signs, end, hand_over, linger, time_to_end},
+    line::{Handed, UNREAD_BYTES_MAX},
+    outlet::{Delayed, Outlet, Place, outlet, write},
+    places::{MakesWay, Slot},
     proxied::Ends,
 };
 use crate::{
@@ -10,29 +14,17 @@ use crate::{
     query::{Asked, Now, Pending},
 };
 use std::{
-    collections::{HashMap, VecDeque},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+    io::{self, Cursor},
+    net::{Ipv4Addr, SocketAddr},
+    sync::atomic::Ordering::Relaxed,
     time::{Duration, Instant},
 };
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, BufReader},
-    net::{TcpListener, TcpStream, tcp::OwnedReadHalf},
-    sync::oneshot,
-    time::timeout,
+    io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::{TcpListener, TcpStream},
+    time::{sleep, timeout},
 };
 
-/// Connections open at once, over all clients; each holds a few kilobytes and a file descriptor.
-const CONNECTIONS_MAX: usize = 1024;
-/// Connections open at once for one client, which is an IPv4 address or an IPv6 network of 64 bits: resolvers behind it
-/// need a few, an attacker wants all.
-const CONNECTIONS_PER_CLIENT_MAX: usize = 64;
-/// Connections open at once of proxies' that don't yet say whom they are for, and so count for nobody: a quarter of all.
-/// The oldest makes way for the next. A proxy says so at once, so that there are hardly any.
-const HEADERS_AWAITED_MAX: usize = CONNECTIONS_MAX / 4;
 /// How long a proxy may take to say so.
 const HEADER_WITHIN: Duration = Duration::from_secs(2);
 /// How long a connection may stand idle between queries (RFC 7766 §6.2.3 asks for a few seconds).
@@ -41,38 +33,55 @@ const IDLE: Duration = Duration::from_secs(10);
 const QUERY_WITHIN: Duration = Duration::from_secs(5);
 /// How long a connection usually may live in all, busy or not.
 pub const LIFETIME: Duration = Duration::from_secs(600);
-/// How long, when it is time to leave, connections are still accepted, and nothing must come on one for it to end.
-const LAST_QUERIES_WITHIN: Duration = Duration::from_millis(100);
-/// How long, then, queries are read from connections on which they never cease to come. What is read last may take as long
-/// as any answer, and all of it must be over when the process ends.
-const LAST_QUERIES_BUSY: Duration = Duration::from_secs(1);
-/// How long a client may take to end a connection that has ended here, while it goes on sending.
-const LINGER_WITHIN: Duration = Duration::from_millis(500);
 /// How long a connection may live on in all once its time is over: for its last queries, their answers and its end.
 const END_WITHIN: Duration = Duration::from_secs(10);
-/// How long nobody connects before it is taken that nobody will.
-const LEAVING: Duration = Duration::from_millis(10);
 /// Octets of the longest query read. A legitimate one has a few hundred; the connection ends at a longer one.
 const QUERY_BYTES_MAX: usize = 4096;
-/// Octets that are read by one call: some ten queries.
-const READ_BYTES: usize = 1024;
+/// Octets of a query's length, which stands before it (RFC 1035 §4.2.2).
+const LENGTH_BYTES: usize = 2;
+// All that may be read of a connection and not answered goes along with it.
+const _: () = assert!(LENGTH_BYTES + QUERY_BYTES_MAX + READ_BYTES <= UNREAD_BYTES_MAX);
 
-/// What the connections of all listeners share: how many there are, and the room for what their clients don't read.
-#[derive(Clone, Default)]
-pub struct Connections {
-    open: Arc<Mutex<Open>>,
-    overdue: Overdue,
+impl Connections {
+    /// Goes on with a connection of another process's; one for which there is no place ends in order.
+    pub fn take_over(&self, stream: std::net::TcpStream, handed: Handed) {
+        let Ok(stream) = TcpStream::from_std(stream) else { return };
+        let left = handed.left.min(self.service.lifetime);
+        if let Err(stream) = self.begin(stream, Handed { left, ..handed }) {
+            tokio::spawn(end(stream));
+        }
+    }
+
+    /// Begins to serve a connection, or gives it back if there is no place for it.
+    fn begin(&self, stream: TcpStream, handed: Handed) -> Result<(), TcpStream> {
+        let client = handed.ends.0;
+        let is_proxy = self.service.proxies.as_ref().is_some_and(|proxies| proxies.has(client));
+        // A connection of a proxy's counts for whom it asks for, once it has said so.
+        let place = match is_proxy && !handed.is_told {
+            true => self.places.take_unnamed(),
+            false => self.places.take(client).map(|slot| (slot, None)),
+        };
+        match place {
+            Some(place) => {
+                tokio::spawn(connection(stream, handed, self.clone(), place));
+                Ok(())
+            }
+            None => {
+                self.service.telemetry.connection_refused();
+                Err(stream)
+            }
+        }
+    }
 }
 
 /// Accepts connections until told to stop. `passed`: others have the socket too, and use it afterwards.
-pub async fn serve(listener: TcpListener, passed: bool, connections: Connections, service: Service) {
-    let mut stopping = service.stopping.clone();
+pub async fn serve(listener: TcpListener, passed: bool, connections: Connections) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            _ = stopping.wait_for(|&stopping| stopping) => break,
+            () = connections.leave() => break,
         };
-        accept(accepted, &connections, &service).await;
+        accept(accepted, &connections).await;
     }
     // What had come is served yet; then the address is left to whoever takes it over.
     if !passed {
@@ -82,13 +91,10 @@ pub async fn serve(listener: TcpListener, passed: bool, connections: Connections
     while Instant::now() < until
         && let Ok(accepted) = timeout(LEAVING, listener.accept()).await
     {
-        accept(accepted, &connections, &service).await;
+        accept(accepted, &connections).await;
     }
     drop(listener);
-    let has_ended = || connections.open.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).total == 0;
-    while !has_ended() {
-        tokio::time::sleep(LEAVING).await;
-    }
+    connections.end().await;
 }
 
 /// Has the kernel drop packets that ask for a new connection, where it can, while handshakes that have begun go on. To
@@ -117,221 +123,104 @@ fn take_no_more(listener: &TcpListener) {
     }
 }
 
-async fn accept(accepted: std::io::Result<(TcpStream, SocketAddr)>, connections: &Connections, service: &Service) {
+async fn accept(accepted: io::Result<(TcpStream, SocketAddr)>, connections: &Connections) {
     match accepted {
         Ok((stream, client)) => {
-            let client = client.ip().to_canonical();
-            // A connection of a proxy's counts for whom it asks for, once it has said so.
-            let is_proxy = service.proxies.as_ref().is_some_and(|proxies| proxies.has(client));
-            let place = match is_proxy {
-                true => Slot::take_unnamed(&connections.open),
-                false => Slot::take(&connections.open, client).map(|slot| (slot, None)),
-            };
-            match place {
-                Some(place) => {
-                    tokio::spawn(connection(stream, client, connections.overdue.clone(), service.clone(), place));
-                }
-                None => service.telemetry.connection_refused(),
-            }
+            let own = stream.local_addr().map_or(Ipv4Addr::UNSPECIFIED.into(), |own| own.ip());
+            let ends = (client.ip().to_canonical(), own);
+            let left = connections.service.lifetime;
+            let begun = connections.begin(stream, Handed { ends, is_told: false, left, unread: Vec::new() });
+            // Closed at once, without a word.
+            drop(begun);
         }
         Err(error) => {
             // Out of descriptors, most likely: the connections that are open will end.
             tracing::warn!(%error, "could not accept a TCP connection");
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            sleep(Duration::from_millis(50)).await;
         }
-    }
-}
-
-/// Whom a connection counts for: an address, or the network of IPv6 addresses that one client has to choose from.
-fn holder(client: IpAddr) -> IpAddr {
-    match client {
-        IpAddr::V4(_) => client,
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
-    }
-}
-
-/// How many connections there are.
-#[derive(Default)]
-struct Open {
-    total: usize,
-    by_client: HashMap<IpAddr, usize>,
-    /// Those of proxies' that don't yet say whom they are for, the oldest first: they end once this is dropped.
-    unnamed: VecDeque<(u64, oneshot::Sender<()>)>,
-    /// How many of these there were.
-    numbered: u64,
-}
-
-/// What a connection counts as.
-enum Counts {
-    Unnamed(u64),
-    For(IpAddr),
-    /// One that is about to end, of a client that has as many as one may have.
-    Alone,
-    /// It made way for another.
-    Not,
-}
-
-/// A place among the open connections, given back when dropped.
-struct Slot {
-    open: Arc<Mutex<Open>>,
-    counts: Counts,
-}
-
-/// Ends when a connection is to make way for another.
-type MakesWay = oneshot::Receiver<()>;
-
-impl Slot {
-    fn take(open: &Arc<Mutex<Open>>, client: IpAddr) -> Option<Self> {
-        let mut all = open.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let client = holder(client);
-        let has_room = all.total < CONNECTIONS_MAX && all.add(client);
-        has_room.then(|| {
-            all.total += 1;
-            Self { open: open.clone(), counts: Counts::For(client) }
-        })
-    }
-
-    /// A place for a proxy's connection, until that says whom it is for.
-    fn take_unnamed(open: &Arc<Mutex<Open>>) -> Option<(Self, Option<MakesWay>)> {
-        let mut all = open.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if all.unnamed.len() >= HEADERS_AWAITED_MAX && all.unnamed.pop_front().is_some() {
-            all.total -= 1;
-        }
-        (all.total < CONNECTIONS_MAX).then(|| {
-            let (end, makes_way) = oneshot::channel();
-            all.total += 1;
-            all.numbered += 1;
-            let number = all.numbered;
-            all.unnamed.push_back((number, end));
-            (Self { open: open.clone(), counts: Counts::Unnamed(number) }, Some(makes_way))
-        })
-    }
-
-    /// Has it count for a client, if it counts for none; false if that client has as many as one may have.
-    fn count_for(&mut self, client: IpAddr) -> bool {
-        let Counts::Unnamed(number) = self.counts else { return matches!(self.counts, Counts::For(_)) };
-        let client = holder(client);
-        let mut all = self.open.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        self.counts = match all.is_named(number) {
-            false => Counts::Not,
-            true if all.add(client) => Counts::For(client),
-            true => Counts::Alone,
-        };
-        matches!(self.counts, Counts::For(_))
-    }
-}
-
-impl Open {
-    /// Counts one more of a client's, unless it has as many as one may have.
-    fn add(&mut self, client: IpAddr) -> bool {
-        let own = self.by_client.get(&client).copied().unwrap_or(0);
-        let has_room = own < CONNECTIONS_PER_CLIENT_MAX;
-        if has_room {
-            self.by_client.insert(client, own + 1);
-        }
-        has_room
-    }
-
-    /// Takes one off those that don't say whom they are for; false if it had to make way.
-    fn is_named(&mut self, number: u64) -> bool {
-        let at = self.unnamed.iter().position(|(own, _)| *own == number);
-        at.is_some_and(|at| self.unnamed.remove(at).is_some())
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        let mut all = self.open.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        match self.counts {
-            Counts::Not => return,
-            Counts::Unnamed(number) if !all.is_named(number) => return,
-            Counts::Unnamed(_) | Counts::Alone => {}
-            Counts::For(client) => match all.by_client.get_mut(&client) {
-                Some(1) | None => drop(all.by_client.remove(&client)),
-                Some(count) => *count -= 1,
-            },
-        }
-        all.total -= 1;
     }
 }
 
 async fn connection(
     stream: TcpStream,
-    client: IpAddr,
-    overdue: Overdue,
-    service: Service,
+    handed: Handed,
+    connections: Connections,
     (mut slot, makes_way): (Slot, Option<MakesWay>),
 ) {
     // Responses are written whole; waiting to fill a segment would only delay them.
     let _ = stream.set_nodelay(true);
-    let ends = (client, stream.local_addr().map_or(Ipv4Addr::UNSPECIFIED.into(), |own| own.ip()));
+    let Handed { ends, is_told, left, unread } = handed;
+    let over = Instant::now() + left;
     let (reading, writing) = stream.into_split();
-    let mut reading = BufReader::with_capacity(READ_BYTES, reading);
-    let (outlet, ready) = outlet(overdue);
-    let (watched, steps) = (outlet.clone(), Steps::default());
+    let mut reading = BufReader::with_capacity(READ_BYTES, Cursor::new(unread).chain(reading));
+    let (outlet, ready) = outlet(connections.overdue.clone());
+    let (watched, signs, mut begun) = (outlet.clone(), Signs::default(), Vec::new());
+    let service = &connections.service;
     let life = async {
         let asking = async {
             let watched = watched;
             tokio::select! {
-                () = async {
-                    if let Some(ends) = whom_for(&mut reading, ends, &service, &mut slot, makes_way).await {
-                        read(&mut reading, ends, &service, outlet, &steps).await;
+                stands = async {
+                    let whom = match is_told {
+                        true => Whom::Is(ends),
+                        false => whom_for(&mut reading, ends, service, &mut slot, makes_way, &signs).await,
+                    };
+                    match whom {
+                        Whom::Is(ends) => {
+                            let stops = read(&mut reading, &mut begun, ends, service, outlet, &signs).await;
+                            stops.then_some((ends, true))
+                        }
+                        Whom::Untold => Some((ends, false)),
+                        Whom::Nobody => None,
                     }
-                } => {}
-                () = time_to_end(&service, &watched, &steps) => {}
+                } => stands,
+                () = time_to_end(&connections, over, &watched, &signs) => None,
             }
         };
-        tokio::join!(asking, write(writing, ready));
-        linger(&mut reading).await;
+        let (stands, written) = tokio::join!(asking, write(writing, ready));
+        match (stands, written) {
+            (Some(stands), Some(writing)) => hand_over(reading, writing, begun, stands, over, &connections).await,
+            (None, Some(mut writing)) => {
+                let _ = writing.shutdown().await;
+                linger(&mut reading).await;
+            }
+            (_, None) => linger(&mut reading).await,
+        }
     };
-    let _ = timeout(service.lifetime + END_WITHIN, life).await;
+    let _ = timeout(left + END_WITHIN, life).await;
 }
 
-/// Counts the beginnings and the ends of queries that are read: odd in the midst of one.
-#[derive(Default)]
-struct Steps(AtomicU64);
-
-/// Waits until a connection should end: it is time to leave, or its own time is over, and its client pauses. Whoever never
-/// does is read from for a while, for all that is on its way when the connection ends must be sent again (RFC 7766 §6.2.4).
-async fn time_to_end(service: &Service, outlet: &Outlet, Steps(steps): &Steps) {
-    let mut stopping = service.stopping.clone();
-    // Time is over without a sign as well, and if nobody is left to give one.
-    let _ = timeout(service.lifetime, stopping.wait_for(|&stopping| stopping)).await;
-    let until = Instant::now() + LAST_QUERIES_BUSY;
-    let mut pauses = false;
-    while !pauses && Instant::now() < until {
-        let before = steps.load(Relaxed);
-        // Who connected just before has not asked yet, and gets as long for it.
-        tokio::time::sleep(LAST_QUERIES_WITHIN).await;
-        pauses = steps.load(Relaxed) == before && before.is_multiple_of(2) && outlet.is_idle();
-    }
-}
-
-/// Reads past what the client still sends, until it ends the connection too, or pauses: to close a socket in which
-/// something is unread takes away what was written last, if the client hasn't it yet (RFC 1122 §4.2.2.13).
-async fn linger(stream: &mut BufReader<OwnedReadHalf>) {
-    let until = Instant::now() + LINGER_WITHIN;
-    while Instant::now() < until
-        && let Ok(Ok(octets)) = timeout(LAST_QUERIES_WITHIN, stream.fill_buf()).await
-        && !octets.is_empty()
-    {
-        let count = octets.len();
-        stream.consume(count);
-    }
+/// Whom a connection is for.
+enum Whom {
+    Is(Ends),
+    /// Nothing has come, and reading is to stop.
+    Untold,
+    /// Nobody who may have one more.
+    Nobody,
 }
 
 /// Whom a connection is for, if they may have one more. A proxy says so at its beginning.
 async fn whom_for(
-    stream: &mut BufReader<OwnedReadHalf>,
+    stream: &mut Incoming,
     ends: Ends,
     service: &Service,
     slot: &mut Slot,
     makes_way: Option<MakesWay>,
-) -> Option<Ends> {
-    let Some(proxies) = &service.proxies else { return Some(ends) };
+    signs: &Signs,
+) -> Whom {
+    let Some(proxies) = &service.proxies else { return Whom::Is(ends) };
     let within = if makes_way.is_some() { HEADER_WITHIN } else { IDLE };
+    let telling = async {
+        tokio::select! {
+            biased;
+            _ = stream.fill_buf() => {}
+            () = signs.stopped() => return None,
+        }
+        // What has begun is read to its end.
+        Some(proxies.connection(stream, ends).await)
+    };
     let told = tokio::select! {
-        told = timeout(within, proxies.connection(stream, ends)) => told.ok()?,
+        told = timeout(within, telling) => told,
         () = async {
             match makes_way {
                 Some(makes_way) => drop(makes_way.await),
@@ -339,21 +228,21 @@ async fn whom_for(
             }
         } => {
             service.telemetry.connection_refused();
-            return None;
+            return Whom::Nobody;
         }
     };
     match told {
-        Ok(told) => {
-            let has_room = slot.count_for(told?.0.to_canonical());
-            if !has_room {
-                service.telemetry.connection_refused();
-            }
-            told.filter(|_| has_room)
+        Ok(None) => Whom::Untold,
+        Ok(Some(Ok(Some(told)))) if slot.count_for(told.0.to_canonical()) => Whom::Is(told),
+        Ok(Some(Ok(Some(_)))) => {
+            service.telemetry.connection_refused();
+            Whom::Nobody
         }
-        Err(why) => {
+        Ok(Some(Err(why))) => {
             proxies.refuse(why, ends.0, &service.telemetry);
-            None
+            Whom::Nobody
         }
+        Ok(Some(Ok(None))) | Err(_) => Whom::Nobody,
     }
 }
 
@@ -368,49 +257,43 @@ enum After {
     End,
 }
 
-/// Reads queries and has them answered; ends when the client does, or breaks a bound. `ends`: the client's address, and
-/// that of this machine.
+/// Reads queries and has them answered; ends when the client does, or breaks a bound, or when it is told to stop, which is
+/// true. `begun`: octets of a query that isn't whole. `ends`: the client's address, and that of this machine.
 async fn read(
-    stream: &mut BufReader<OwnedReadHalf>,
+    stream: &mut Incoming,
+    begun: &mut Vec<u8>,
     ends: Ends,
     service: &Service,
     outlet: Outlet,
-    Steps(steps): &Steps,
-) {
-    let (mut packet, mut asked) = (Vec::new(), Asked::default());
-    loop {
+    signs: &Signs,
+) -> bool {
+    let mut asked = Asked::default();
+    // Who never pauses never waits, and so hears of it nowhere else.
+    while !signs.stops() {
         // A place for the response first: a client that doesn't read its answers can't ask more.
-        let Ok(Some(place)) = timeout(IDLE, outlet.place()).await else {
-            return;
+        let coming = async {
+            let place = timeout(IDLE, outlet.place()).await.ok()??;
+            query(stream, begun, signs).await.ok()?;
+            Some(place)
         };
-        let mut length = [0u8; 2];
-        let Ok(Ok(_)) = timeout(IDLE, stream.read_exact(&mut length[..1])).await else {
-            return;
+        let place = tokio::select! {
+            biased;
+            place = coming => place,
+            () = signs.stopped() => return true,
         };
-        steps.fetch_add(1, Relaxed);
-        let query = async {
-            stream.read_exact(&mut length[1..]).await?;
-            let length = usize::from(u16::from_be_bytes(length));
-            if length > QUERY_BYTES_MAX {
-                return Err(std::io::ErrorKind::InvalidData.into());
-            }
-            packet.resize(length, 0);
-            stream.read_exact(&mut packet).await
-        };
-        let Ok(Ok(_)) = timeout(QUERY_WITHIN, query).await else {
-            return;
-        };
-        steps.fetch_add(1, Relaxed);
-        match answer(&packet, &mut asked, ends, service, &outlet, place) {
+        let Some(place) = place else { return false };
+        let after = answer(&begun[LENGTH_BYTES..], &mut asked, ends, service, &outlet, place);
+        begun.clear();
+        match after {
             After::Read => {}
             After::Wait(delayed) => {
                 if timeout(IDLE, outlet.send_delayed(delayed)).await.is_err() {
-                    return;
+                    return false;
                 }
             }
             After::Look(pending, query, place) => {
                 let Ok(Some(looking)) = timeout(IDLE, outlet.look()).await else {
-                    return;
+                    return false;
                 };
                 let (service, outlet) = (service.clone(), outlet.clone());
                 tokio::spawn(async move {
@@ -418,9 +301,46 @@ async fn read(
                     drop(looking);
                 });
             }
-            After::End => return,
+            After::End => return false,
         }
     }
+    true
+}
+
+/// Waits until a query is whole, its length before it. Nothing of it is lost to whoever stops waiting: it is in `begun`.
+async fn query(stream: &mut (impl AsyncBufRead + Unpin), begun: &mut Vec<u8>, signs: &Signs) -> io::Result<()> {
+    if begun.is_empty() {
+        timeout(IDLE, stream.fill_buf()).await??;
+    }
+    signs.steps.fetch_add(1, Relaxed);
+    let gathering = async {
+        loop {
+            let missing = missing(begun)?;
+            if missing == 0 {
+                return Ok::<(), io::Error>(());
+            }
+            let octets = stream.fill_buf().await?;
+            if octets.is_empty() {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            let count = missing.min(octets.len());
+            begun.extend_from_slice(&octets[..count]);
+            stream.consume(count);
+        }
+    };
+    timeout(QUERY_WITHIN, gathering).await??;
+    signs.steps.fetch_add(1, Relaxed);
+    Ok(())
+}
+
+/// Octets that are missing of a query, as far as it is known; 0: it is whole.
+fn missing(begun: &[u8]) -> io::Result<usize> {
+    let Some((length, rest)) = begun.split_first_chunk() else { return Ok(LENGTH_BYTES - begun.len()) };
+    let length = usize::from(u16::from_be_bytes(*length));
+    if length > QUERY_BYTES_MAX {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    Ok(length.saturating_sub(rest.len()))
 }
 
 /// Answers a query, or leaves it to the slow half.
@@ -472,44 +392,5 @@ async fn answer_later(pending: Box<Pending>, query: Option<Vec<u8>>, service: Se
         if !outlet.send_overdue(delayed).await {
             service.telemetry.unsent();
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn who_does_not_say_whom_they_are_for_has_a_quarter_of_the_places() {
-        let (open, client) = (Arc::new(Mutex::new(Open::default())), |last| IpAddr::from([192, 0, 2, last]));
-        let total = || open.lock().unwrap().total;
-        let mut unnamed: Vec<_> = (0..HEADERS_AWAITED_MAX).map_while(|_| Slot::take_unnamed(&open)).collect();
-        assert_eq!((unnamed.len(), total()), (HEADERS_AWAITED_MAX, HEADERS_AWAITED_MAX));
-        // One that says so makes room; then the oldest makes way, and counts no more, whatever it still says.
-        let (mut named, _) = unnamed.remove(1);
-        assert!(named.count_for(client(1)));
-        unnamed.push(Slot::take_unnamed(&open).unwrap());
-        unnamed.push(Slot::take_unnamed(&open).unwrap());
-        assert_eq!(total(), HEADERS_AWAITED_MAX + 1);
-        let (mut first, makes_way) = unnamed.remove(0);
-        assert!(makes_way.unwrap().try_recv().is_err_and(|error| error == oneshot::error::TryRecvError::Closed));
-        assert!(!first.count_for(client(1)));
-        drop(first);
-        assert_eq!(total(), HEADERS_AWAITED_MAX + 1);
-        // The others are for clients that are known, and no client of a proxy's has more than any other.
-        let of_others: Vec<Slot> = (0..=u8::MAX)
-            .flat_map(|last| (0..CONNECTIONS_PER_CLIENT_MAX / 8).map(move |_| last))
-            .map_while(|last| Slot::take(&open, client(last)))
-            .collect();
-        assert_eq!(of_others.len(), CONNECTIONS_MAX - HEADERS_AWAITED_MAX - 1);
-        drop(of_others);
-        let mut named = vec![named];
-        for (mut slot, _) in unnamed.drain(..CONNECTIONS_PER_CLIENT_MAX) {
-            assert_eq!(slot.count_for(client(1)), named.len() < CONNECTIONS_PER_CLIENT_MAX);
-            named.push(slot);
-        }
-        drop((named, unnamed));
-        let all = open.lock().unwrap();
-        assert!(all.total == 0 && all.by_client.is_empty() && all.unnamed.is_empty());
     }
 }

@@ -192,6 +192,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("Netlink", &["neighbours"]),
     ("sd_notify", &["systemd"]),
     ("listenfd", &["systemd"]),
+    ("rustix::", &["listener"]),
     ("seccompiler", &["confine"]),
     ("landlock::", &["confine"]),
     ("caps::", &["confine"]),

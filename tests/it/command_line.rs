@@ -13,6 +13,7 @@ mod measuring;
 mod overlaid;
 mod running;
 mod service;
+mod taken_over;
 mod told;
 
 use crate::harness::{DEADLINE, folder, free_address, measured, write_list};

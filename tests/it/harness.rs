@@ -113,7 +113,11 @@ pub async fn try_take_over(
     (dns, admin): (SocketAddr, SocketAddr),
     toml: &str,
 ) -> Result<Server, AppError> {
-    let toml = format!("[listen]\ndo53 = [\"{dns}\"]\nworkers = 2\n[admin]\nlisten = \"{admin}\"\n{toml}");
+    let own = format!("do53 = [\"{dns}\"]\nworkers = 2\n");
+    let toml = match toml.split_once("[listen]\n") {
+        Some((before, listen)) => format!("[admin]\nlisten = \"{admin}\"\n{before}[listen]\n{own}{listen}"),
+        None => format!("[listen]\n{own}[admin]\nlisten = \"{admin}\"\n{toml}"),
+    };
     let config = configure(&folder, internet, &toml);
     try_start_as(folder, internet, &[], FetchLimits::default(), config, Start::TakeOver).await
 }

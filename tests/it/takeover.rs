@@ -1,5 +1,7 @@
 //! A new process beside the old: no query is lost while one leaves and the other stays.
 
+mod handed;
+
 use crate::{
     harness::{
         Ask, Server, eventually, folder, framed, free_address, over_tcp, over_udp, start, take_over, try_take_over,
