@@ -8,6 +8,7 @@ use super::{
     guard::{CONNECTION_WITHIN, HEAD_BYTES_MAX, SEND_WITHIN},
     tls::Tls,
 };
+use crate::leaving::leave;
 use arc_swap::ArcSwapOption;
 use axum::{Extension, Router};
 use hyper::server::conn::http1;
@@ -17,6 +18,7 @@ use hyper_util::{
 };
 use places::Places;
 use std::{
+    io,
     net::{IpAddr, SocketAddr},
     pin::pin,
     sync::{
@@ -27,7 +29,7 @@ use std::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, TcpSocket},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::watch,
     time::timeout,
 };
@@ -76,7 +78,7 @@ impl Drop for Held {
 }
 
 /// Binds an address so that a new process can take it over; unless `shared`, nobody may have it yet.
-pub fn listen(address: SocketAddr, shared: bool) -> std::io::Result<TcpListener> {
+pub fn listen(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
     let bind = |address: SocketAddr, shared| {
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
         socket.set_reuseaddr(true)?;
@@ -89,7 +91,7 @@ pub fn listen(address: SocketAddr, shared: bool) -> std::io::Result<TcpListener>
 }
 
 /// Takes a socket that listens already.
-pub fn adopt(passed: std::net::TcpListener) -> std::io::Result<TcpListener> {
+pub fn adopt(passed: std::net::TcpListener) -> io::Result<TcpListener> {
     passed.set_nonblocking(true)?;
     TcpListener::from_std(passed)
 }
@@ -137,6 +139,11 @@ pub async fn accept(
             _ = gone.wait_for(|&gone| gone) => return,
         }
     }
+    leave(listener, passed, async |accepted| {
+        reception.places.wait().await;
+        reception.take(accepted, false, &until).await;
+    })
+    .await;
 }
 
 /// Who comes, and what they are given.
@@ -151,7 +158,11 @@ impl Reception {
     /// Takes the next connection, and has it answered. `keeps`: whether it may ask more than once.
     async fn next(&self, listener: &TcpListener, keeps: bool, until: &watch::Receiver<bool>) {
         self.places.wait().await;
-        match listener.accept().await {
+        self.take(listener.accept().await, keeps, until).await;
+    }
+
+    async fn take(&self, accepted: io::Result<(TcpStream, SocketAddr)>, keeps: bool, until: &watch::Receiver<bool>) {
+        match accepted {
             Ok((stream, peer)) => {
                 let peer = peer.ip().to_canonical();
                 let Some(place) = self.places.take(peer, peer.is_loopback() || (self.is_proxy)(peer)) else {

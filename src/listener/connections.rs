@@ -10,7 +10,7 @@ use super::{
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, time::sleep};
 
-/// How long nobody connects before it is taken that nobody will, and how often it is looked whether all have gone.
+/// How often it is looked whether all have gone.
 pub const LEAVING: Duration = Duration::from_millis(10);
 
 /// All that the connections of a listener have in common. Cheap to clone.

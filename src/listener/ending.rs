@@ -22,8 +22,8 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// How long, when it is time to leave, connections are still accepted, and nothing must come on one for it to end.
-pub const LAST_QUERIES_WITHIN: Duration = Duration::from_millis(100);
+/// How long, when it is time to leave, nothing must come on a connection for it to end.
+const LAST_QUERIES_WITHIN: Duration = Duration::from_millis(100);
 /// How long, then, queries are read from connections on which they never cease to come, or which another process takes over,
 /// for as long as something is looked for. What is read last may take as long as any answer, and all of it must be over when
 /// the process ends.

@@ -2,8 +2,8 @@
 
 use super::{
     Service,
-    connections::{Connections, LEAVING},
-    ending::{Incoming, LAST_QUERIES_WITHIN, READ_BYTES, Signs, end, hand_over, linger, time_to_end},
+    connections::Connections,
+    ending::{Incoming, READ_BYTES, Signs, end, hand_over, linger, time_to_end},
     line::{Handed, UNREAD_BYTES_MAX},
     outlet::{Delayed, Outlet, Place, outlet, write},
     places::{MakesWay, Slot},
@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     dns::Transport,
+    leaving::leave,
     query::{Asked, Now, Pending},
 };
 use std::{
@@ -83,44 +84,8 @@ pub async fn serve(listener: TcpListener, passed: bool, connections: Connections
         };
         accept(accepted, &connections).await;
     }
-    // What had come is served yet; then the address is left to whoever takes it over.
-    if !passed {
-        take_no_more(&listener);
-    }
-    let until = Instant::now() + LAST_QUERIES_WITHIN;
-    while Instant::now() < until
-        && let Ok(accepted) = timeout(LEAVING, listener.accept()).await
-    {
-        accept(accepted, &connections).await;
-    }
-    drop(listener);
+    leave(listener, passed, async |accepted| accept(accepted, &connections).await).await;
     connections.end().await;
-}
-
-/// Has the kernel drop packets that ask for a new connection, where it can, while handshakes that have begun go on. To
-/// close a socket ends all that wait to be accepted, and where clients come one after the other some always do. Whoever
-/// was dropped asks again after a second, and is then with the one who took over.
-fn take_no_more(listener: &TcpListener) {
-    #[cfg(target_os = "linux")]
-    {
-        use nix::libc::{BPF_ABS, BPF_ALU, BPF_AND, BPF_B, BPF_JEQ, BPF_JMP, BPF_K, BPF_LD, BPF_RET};
-        /// Where the flags stand in a TCP header, and two of them (RFC 9293 §3.1).
-        const FLAGS_OFFSET: u32 = 13;
-        const SYN: u32 = 0x02;
-        const ACK: u32 = 0x10;
-        let act = |code: u32, value| socket2::SockFilter::new(code as u16, 0, 0, value);
-        let filter = [
-            act(BPF_LD | BPF_B | BPF_ABS, FLAGS_OFFSET),
-            act(BPF_ALU | BPF_AND | BPF_K, SYN | ACK),
-            // Such a packet goes on to the next line, all others to the one after it.
-            socket2::SockFilter::new((BPF_JMP | BPF_JEQ | BPF_K) as u16, 0, 1, SYN),
-            act(BPF_RET | BPF_K, 0),
-            act(BPF_RET | BPF_K, u32::MAX),
-        ];
-        if let Err(error) = socket2::SockRef::from(listener).attach_filter(&filter) {
-            tracing::debug!(%error, "connections that come while this process leaves may be lost");
-        }
-    }
 }
 
 async fn accept(accepted: io::Result<(TcpStream, SocketAddr)>, connections: &Connections) {
