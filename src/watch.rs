@@ -20,6 +20,8 @@ pub use stamp::Stamp;
 
 /// How long it must be quiet before what happened is looked at.
 pub const QUIET: Duration = Duration::from_millis(200);
+/// The same after a file was put in its place by renaming: it is whole, and only what is renamed together is waited for.
+const QUIET_AFTER_RENAMING: Duration = Duration::from_millis(50);
 /// A writer that has not closed its file this long after its last write is done all the same: it holds it open for good,
 /// as a log is held, or its closing was never told.
 const OPEN_WRITER_MAX: Duration = Duration::from_secs(600);
@@ -181,7 +183,8 @@ pub struct Pending {
     /// under the name that it had; they leave what the path leads to as it was.
     renamed: HashMap<PathBuf, Stamp>,
     first: Option<Instant>,
-    last: Option<Instant>,
+    /// When it was last heard of something, and how long it must be quiet after that.
+    last: Option<(Instant, Duration)>,
 }
 
 impl Pending {
@@ -191,6 +194,8 @@ impl Pending {
         if paths.is_empty() && !event.need_rescan() {
             return;
         }
+        let is_renaming = matches!(event.kind, EventKind::Modify(ModifyKind::Name(_)));
+        let quiet = if is_renaming { QUIET_AFTER_RENAMING } else { QUIET };
         for path in paths {
             let stamp = Stamp::of(path).ok();
             let is_unchanged = stamp.is_some() && self.renamed.get(path) == stamp.as_ref();
@@ -219,7 +224,7 @@ impl Pending {
                 }
             }
             self.touched.insert(path.clone());
-            self.last = Some(now);
+            self.last = Some((now, quiet));
             self.first.get_or_insert(now);
         }
         if event.need_rescan() {
@@ -229,7 +234,7 @@ impl Pending {
 
     /// Something happened, nobody knows what.
     pub fn touch(&mut self, now: Instant) {
-        self.last = Some(now);
+        self.last = Some((now, QUIET));
         self.first.get_or_insert(now);
     }
 
@@ -248,8 +253,8 @@ impl Pending {
 
     /// How long until it is time to look; `None`: nothing happened.
     pub fn due_in(&self, now: Instant) -> Option<Duration> {
-        let (first, last) = (self.first?, self.last?);
-        let quiet_in = (last + QUIET).saturating_duration_since(now);
+        let (first, (last, quiet)) = (self.first?, self.last?);
+        let quiet_in = (last + quiet).saturating_duration_since(now);
         let busy_in = (first + BUSY_MAX).saturating_duration_since(now);
         Some(quiet_in.min(busy_in))
     }
@@ -299,13 +304,15 @@ mod tests {
         pending.note(&modified, &interest, at(10_000));
         assert_eq!(pending.unfinished(at(610_000)), HashSet::new());
         pending.take();
-        // A rename needs no closing; events that never end are cut.
+        // A rename needs no closing, and is looked at sooner, unless something else happens; events that never end are cut.
         let start = 700_000;
+        let renamed = event(EventKind::Modify(ModifyKind::Name(RenameMode::To)));
         for i in 0..20 {
-            let renamed = event(EventKind::Modify(ModifyKind::Name(RenameMode::To)));
-            pending.note(&renamed, &interest, at(start + i * 150));
+            pending.note(&renamed, &interest, at(start + i * 149));
+            assert_eq!(pending.due_in(at(start + i * 149)), Some(millis(50)));
         }
-        assert_eq!(pending.due_in(at(start + 19 * 150)), Some(millis(150)));
+        pending.note(&closed, &interest, at(start + 2832));
+        assert_eq!(pending.due_in(at(start + 2832)), Some(millis(168)));
     }
 
     #[test]
