@@ -8,6 +8,9 @@
 mkdir -p "$work/container/storage" && cd "$work/container"
 static=$here/../target/release/cleandns-static
 expect "the program for the image needs no library" ldd "$static" -- "statically linked"
+# Without what debuggers alone read, which is four fifths of it: each container below has a copy of its own.
+strip -o program "$static"
+static=$PWD/program
 # stage INSTRUCTION: what stands in the Dockerfile's first stage of it, lines that are continued as one.
 stage() {
   awk -v instruction="$1" '/^FROM / { stages++ } /^#/ { next }
