@@ -4,6 +4,7 @@
 
 mod admin;
 mod asking;
+mod beside;
 mod checking;
 mod configuration;
 mod confined;
