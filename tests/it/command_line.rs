@@ -2,6 +2,7 @@
 //!
 //! No server here may reach the Internet: all questions are forwarded to a port of this machine where nobody is.
 
+mod absent;
 mod admin;
 mod asking;
 mod beside;
