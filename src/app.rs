@@ -15,7 +15,7 @@ pub use self::{
     offline::{check_admin, check_resolver, local_data, offline_pipeline},
     outside::{FollowLog, Outside},
     running::Running,
-    sockets::{Obstacles, heard, obstacles},
+    sockets::{Obstacles, heard, http_of_another, obstacles},
     whereabouts::Whereabouts,
 };
 

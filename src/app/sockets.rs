@@ -8,6 +8,9 @@ use crate::{
 };
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 
+/// The option that names the address for HTTP.
+const ADMIN: &str = "admin.listen";
+
 /// The sockets for DNS, and the one for HTTP if it was passed. Passed ones for DNS stand in place of `listen.do53`.
 pub(super) fn open(config: &Config, passed: Passed, start: Start) -> Result<(Sockets, Option<TcpListener>), AppError> {
     let workers = match config.listen.workers {
@@ -16,6 +19,11 @@ pub(super) fn open(config: &Config, passed: Passed, start: Start) -> Result<(Soc
     };
     if let Some(address) = http_address(&passed)? {
         may_serve_http(config, address).map_err(AppError::Configuration)?;
+    }
+    let own_http = config.admin.as_ref().filter(|_| start == Start::TakeOver && passed.http.is_none());
+    if let Some(admin) = own_http {
+        // Before there is a socket for DNS to which questions come: were it to end here, they would be lost.
+        listener::shares_http(ADMIN, admin.listen)?;
     }
     let Passed { udp, tcp, http } = passed;
     if udp.is_empty() && tcp.is_empty() {
@@ -93,8 +101,14 @@ pub fn obstacles(config: &Config, passed: &Passed) -> Obstacles {
         left_out = heard.left_out;
     }
     if let Some(admin) = config.admin.as_ref().filter(|_| passed.http.is_none()) {
-        found.extend(listener::obstacles("admin.listen", &[admin.listen], true));
+        found.extend(listener::obstacles(ADMIN, &[admin.listen], true));
     }
     let (own, in_the_way) = found.into_iter().partition(|obstacle| obstacle.held == Some(Held::ByCleandns));
     Obstacles { in_the_way, own, left_out }
+}
+
+/// Why HTTP can't be taken over with DNS, if another server than the one that is to leave is seen to have its address.
+pub fn http_of_another(config: &Config, passed: &Passed) -> Option<BindError> {
+    let admin = config.admin.as_ref().filter(|_| passed.http.is_none())?;
+    listener::http_of_another(ADMIN, admin.listen, &addresses(config, passed).ok()?)
 }

@@ -1,6 +1,6 @@
 //! `cleandns admin`: who may use the pages and the API. It works on files; the running server sees that they changed.
 
-use super::{Failure, Outcome, say, say_json, to_ask, with_world};
+use super::{Absent, Failure, Outcome, say, say_json, to_ask, with_world};
 use crate::{
     admin::{Role, Users, token, users::PASSWORD_BYTES},
     config::{self, Config, rights},
@@ -157,7 +157,7 @@ fn owner(path: &Path, asked: Option<&Path>) -> Option<(u32, u32)> {
         return None;
     }
     // One that can't be used says all the same who and where, mostly.
-    let config = with_world(true, |world| Ok(config::to_ask(asked, world).config)).ok();
+    let config = with_world(Absent::Fine, |world| Ok(config::to_ask(asked, world).config)).ok();
     let of = |folder: &Path| {
         let about = folder.metadata().ok()?;
         (about.uid() != 0).then_some((about.uid(), about.gid()))

@@ -6,12 +6,15 @@ use crate::{
     app::{self, Obstacles},
     config::{Config, Examined, Origin},
     confine::{ConfineError, foresee},
-    lists::{ListPath, ListState, Lists, Published},
+    lists::{ListPath, ListState, Lists, Published, kept_location},
     policy::parse::Told,
     query_log,
 };
 use serde::Serialize;
-use std::sync::Arc;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// What was found in one go, whatever is wrong with some of it.
 #[derive(Serialize, Default)]
@@ -37,6 +40,9 @@ struct Checked {
     /// What `lists` and `sums` are of.
     #[serde(skip)]
     published: Option<Arc<Published>>,
+    /// Where a start finds last good copies.
+    #[serde(skip)]
+    state_dir: Option<PathBuf>,
 }
 
 /// Sums over all lists.
@@ -98,13 +104,14 @@ fn look(found: Examined) -> Checked {
     if !is_whole(&["policy", "program", "group", "state"]) {
         return checked;
     }
+    checked.state_dir.clone_from(&config.state_dir);
     let overlay::Laid { config, trouble, resting, pinned, file, .. } = overlay::lay(config);
     checked.overlay = trouble;
     checked.besides.extend(file.map(|file| file.display().to_string()));
     checked.warnings.extend(pinned);
     checked.warnings.extend(resting.into_iter().map(|why| format!("{why}; this change does nothing")));
-    // A check leaves no trace: it neither writes last good copies nor falls back to them.
-    match Lists::load(Arc::new(config), app::embedded_files(), app::Outside::real().chance()) {
+    // A check leaves no trace: it writes no last good copies, and tells how lists are now, whatever serves in their place.
+    match Lists::foresee(Arc::new(config), app::embedded_files(), app::Outside::real().chance()) {
         Ok(lists) => {
             let published = lists.published();
             checked.lists = Some(admin::lists(&published.status.load()));
@@ -199,7 +206,7 @@ pub fn check(found: Examined, verbose: bool, strict: bool) -> Outcome {
     });
     let Some(published) = &checked.published else { return checked.judge(strict) };
     let status = published.status.load();
-    status.lists.iter().for_each(|list| show(list, verbose));
+    status.lists.iter().for_each(|list| show(list, verbose, checked.state_dir.as_deref()));
     status.folders.iter().for_each(|(program, why)| say(format!("{program}: {why}\n")));
     for service in &status.unknown_services {
         say(format!("warning: {service}: the configuration names a service that no list has\n"));
@@ -215,12 +222,18 @@ pub fn check(found: Examined, verbose: bool, strict: bool) -> Outcome {
     checked.judge(strict)
 }
 
-fn show(list: &ListState, verbose: bool) {
+/// `state_dir`: where a start finds last good copies.
+fn show(list: &ListState, verbose: bool, state_dir: Option<&Path>) {
     let ListState { program, service, path, mode, rules, exceptions, .. } = list;
     let skipped_count = list.skipped.count;
     let is_remote = matches!(path, ListPath::Url { .. });
     if let Some(trouble) = &list.trouble {
-        say(format!("{path}: unusable: {trouble}\n"));
+        let is_kept = |file: &Path| state_dir.is_some_and(|state| kept_location(state, file).is_some());
+        let copy = match path {
+            ListPath::File(file) if is_kept(file) => "; a start goes by its last good copy",
+            _ => "",
+        };
+        say(format!("{path}: unusable: {trouble}{copy}\n"));
     } else if is_remote && list.since.is_none() {
         say(format!("{path}: not downloaded yet, so it is not checked; a server downloads it\n"));
     } else if verbose {

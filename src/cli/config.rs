@@ -21,7 +21,7 @@ const PLACE_COLUMN: usize = 48;
 
 /// Shows every option's value and where it comes from, with what was changed by pages or API upon it.
 pub fn show_all(file: Option<&Path>, json: bool) -> Outcome {
-    let shown = super::with_world(false, |world| show(file, world));
+    let shown = super::with_world(super::Absent::Kept, |world| show(file, world));
     let (config, mut all) = shown.map_err(|problems: Problems| Failure::Configuration(problems.to_string()))?;
     let Laid { overlay, trouble, resting, file, .. } = overlay::lay(config.clone());
     trouble.iter().for_each(|why| warn(why));

@@ -25,8 +25,9 @@ mod to_ask;
 mod wire_client;
 
 use crate::{
-    config::{Embedded, Loaded, Origin, Problems, World, examine, load},
+    config::{Embedded, KeptLists, Loaded, Origin, Problems, World, examine, load},
     embedded,
+    lists::kept_location,
 };
 use args::{Args, CacheCommand, Command, ConfigCommand, ListsCommand};
 use clap::Parser;
@@ -37,7 +38,7 @@ use std::{
     cell::Cell,
     ffi::OsString,
     io::{self, Write},
-    path::{Path, PathBuf},
+    path::Path,
     process::ExitCode,
     sync::Arc,
 };
@@ -109,7 +110,7 @@ fn run_command(args: Args) -> Outcome {
 
 /// `unseen`: takes why the running server may not have been found where it is.
 fn run_asking(args: Args, unseen: &Cell<Option<String>>) -> Outcome {
-    let load = || load_config(args.config.clone());
+    let load = |absent| load_config(args.config.as_deref(), absent);
     // Whoever asks the running server must be answered even while a list is gone, or while the configuration is wrong.
     let find = || to_ask::find(args.config.as_deref()).inspect(|asked| unseen.set(asked.unseen.clone()));
     let running = || find().map(|asked| asked.config);
@@ -120,16 +121,16 @@ fn run_asking(args: Args, unseen: &Cell<Option<String>>) -> Outcome {
     };
     match args.command.unwrap_or(Command::Serve { take_over: false }) {
         Command::Serve { take_over } => {
-            let loaded = load()?;
+            let loaded = load(Absent::Kept)?;
             // Another file must not come in its place because this one is gone for a moment.
             let file = match &loaded.config.origin {
                 Origin::File(path) => Some(path.clone()),
                 Origin::Embedded => args.config,
             };
-            serve::serve(loaded, Arc::new(move || read_config(file.as_deref())), take_over)
+            serve::serve(loaded, Arc::new(move || read_config(file.as_deref(), Absent::Kept)), take_over)
         }
         Command::Check { verbose, strict, json } => {
-            let found = with_world(false, |world| Ok(examine(args.config.as_deref(), world)));
+            let found = with_world(Absent::Kept, |world| Ok(examine(args.config.as_deref(), world)));
             let found = found.map_err(|problems| Failure::Configuration(problems.to_string()))?;
             if json { check::as_json(found, strict) } else { check::check(found, verbose, strict) }
         }
@@ -137,7 +138,7 @@ fn run_asking(args: Args, unseen: &Cell<Option<String>>) -> Outcome {
             ask::ask(&running()?, &name, &rr_type, ask::Options { tcp, dnssec, cd, json })
         }
         Command::Explain { name, rr_type, client, json, offline, no_overlay } => {
-            let config = if offline { load()?.config } else { running()? };
+            let config = if offline { load(Absent::Wrong)?.config } else { running()? };
             explain::explain(config, &explain::Asked { name, rr_type, client, json, offline, no_overlay })
         }
         Command::Lists { command: ListsCommand::Status { verbose, json } } => lists::status(&running()?, verbose, json),
@@ -159,7 +160,10 @@ fn run_asking(args: Args, unseen: &Cell<Option<String>>) -> Outcome {
             lists::compare(&old, &new, (format, extent), shown, asked.transpose()?)
         }
         Command::Lists { command: ListsCommand::Export { format, program, services, mode, output, json } } => {
-            export::export(load()?.config, &export::Asked { format, program, services, mode, output, json })
+            export::export(
+                load(Absent::Wrong)?.config,
+                &export::Asked { format, program, services, mode, output, json },
+            )
         }
         Command::Pause { length, group, client, end, json } => {
             pause::pause(&running()?, &pause::Asked { length, group, client, end, json })
@@ -189,18 +193,29 @@ fn run_asking(args: Args, unseen: &Cell<Option<String>>) -> Outcome {
     }
 }
 
-fn load_config(file: Option<PathBuf>) -> Result<Loaded, Failure> {
-    read_config(file.as_deref()).map_err(|problems| Failure::Configuration(problems.to_string()))
+/// What becomes of files that a configuration names and that aren't there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Absent {
+    /// They are not going to be read.
+    Fine,
+    /// Of lists, copies that are kept serve, as at a start.
+    Kept,
+    /// They are needed as they are now.
+    Wrong,
 }
 
-fn read_config(file: Option<&Path>) -> Result<Loaded, Problems> {
-    with_world(false, |world| load(file, world))
+fn load_config(file: Option<&Path>, absent: Absent) -> Result<Loaded, Failure> {
+    read_config(file, absent).map_err(|problems| Failure::Configuration(problems.to_string()))
 }
 
-/// Calls with the surroundings that a configuration is read in. `may_lack_files`: the files that it names are not going to
-/// be read.
-fn with_world<T>(may_lack_files: bool, read: impl FnOnce(&World<'_>) -> Result<T, Problems>) -> Result<T, Problems> {
+fn read_config(file: Option<&Path>, absent: Absent) -> Result<Loaded, Problems> {
+    with_world(absent, |world| load(file, world))
+}
+
+/// Calls with the surroundings that a configuration is read in.
+fn with_world<T>(absent: Absent, read: impl FnOnce(&World<'_>) -> Result<T, Problems>) -> Result<T, Problems> {
     let paths = || embedded::paths().into_iter().map(Cow::Owned).collect();
     let embedded = Embedded { read: &embedded::read, paths: &paths };
-    read(&World { may_lack_files, ..World::of_process(embedded)? })
+    let kept_lists: KeptLists<'_> = if absent == Absent::Kept { &kept_location } else { &|_, _| None };
+    read(&World { may_lack_files: absent == Absent::Fine, kept_lists, ..World::of_process(embedded)? })
 }

@@ -2,7 +2,7 @@
 
 mod person;
 
-use super::{Failure, Outcome, load_config, overlay, progress::Progress, say, say_json, warn};
+use super::{Absent, Failure, Outcome, load_config, overlay, progress::Progress, say, say_json, warn};
 use crate::{
     app,
     config::{self, CONFIG_PATH, Loaded, Origin, World},
@@ -83,7 +83,7 @@ pub fn replay(asked: &Asked) -> Outcome {
     let input = Metered { input, read: read.clone() };
     let after = match asked.against.as_os_str() == SHIPPED {
         true => shipped()?,
-        false => load_config(Some(asked.against.clone()))?,
+        false => load_config(Some(&asked.against), Absent::Wrong)?,
     };
     let now = (app::Outside::real().clock)() as i64;
     let around = Around { now, zone: after.config.policy.time_zone.clone(), dns_port: asked.port };
@@ -145,10 +145,10 @@ fn before(asked: &Asked, format: Format, tells_verdicts: bool) -> Result<Side<Be
              configuration, shipped or none",
             format.word()
         ))),
-        Some(_) => policy(load_config(asked.before.clone())?),
+        Some(_) => policy(load_config(asked.before.as_deref(), Absent::Wrong)?),
         None if tells_verdicts => Ok(recorded()),
         None => {
-            let loaded = load_config(asked.config.clone())?;
+            let loaded = load_config(asked.config.as_deref(), Absent::Wrong)?;
             match loaded.config.origin {
                 Origin::File(_) => policy(loaded),
                 Origin::Embedded => Ok(nothing()),

@@ -84,7 +84,10 @@ fn refuse_obstacles(config: &Config, passed: &Passed, take_over: bool) -> Outcom
     let Obstacles { in_the_way, own, .. } = app::obstacles(config, passed);
     let told: Vec<String> = match take_over {
         false => in_the_way.iter().chain(&own).map(ToString::to_string).collect(),
-        true => in_the_way.iter().filter_map(refused_to_take_over).collect(),
+        true => {
+            let of_another = app::http_of_another(config, passed).map(|obstacle| obstacle.to_string());
+            in_the_way.iter().filter_map(refused_to_take_over).chain(of_another).collect()
+        }
     };
     if told.is_empty() { Ok(()) } else { Err(Failure::Configuration(told.join("\n"))) }
 }

@@ -1,7 +1,7 @@
 //! Where the running server is asked: where it listens and records, whatever has become of the configuration on disk since
 //! it started.
 
-use super::{Failure, warn, with_world};
+use super::{Absent, Failure, warn, with_world};
 use crate::{
     app::{self, Whereabouts},
     config::{
@@ -61,7 +61,7 @@ pub fn find(file: Option<&Path>) -> Result<Asked, Failure> {
         // A server that nothing tells of would have left these out, too.
         config.listen.do53 = app::heard(&config).addresses;
         look_for_token(&mut config);
-        let usual = with_world(true, |world| Ok(world.state_folder())).ok().flatten();
+        let usual = with_world(Absent::Fine, |world| Ok(world.state_folder())).ok().flatten();
         let user = env::var("SUDO_USER").ok().filter(|_| geteuid().is_root());
         let unseen = of_another_user(user.as_deref(), config.state_dir.as_deref(), usual.as_deref());
         return Ok(Asked { config, or: None, unseen, names_database: None });
@@ -99,7 +99,7 @@ pub fn read_section(file: Option<&Path>, section: &str) -> Result<Config, Failur
 }
 
 fn read(file: Option<&Path>) -> Result<ToAsk, Failure> {
-    let read = with_world(true, |world| Ok(to_ask(file, world)));
+    let read = with_world(Absent::Fine, |world| Ok(to_ask(file, world)));
     read.map_err(|problems| Failure::Configuration(problems.to_string()))
 }
 

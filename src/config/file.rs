@@ -31,7 +31,7 @@ pub use self::{
     show::{Shown, defaults, show},
     text::{WORD_BYTES_MAX, duration, end_of_day},
     to_ask::{ToAsk, to_ask},
-    world::{CONFIG_PATH, Embedded, World},
+    world::{CONFIG_PATH, Embedded, KeptLists, World},
 };
 
 pub(super) use self::policy::read_mode;

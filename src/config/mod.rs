@@ -17,8 +17,9 @@ pub mod token;
 pub use admin::{Admin, AdminTls, ClientNames, TOKEN_FILE_NAME};
 pub use dnstap_target::{DnstapTarget, DnstapTargetError};
 pub use file::{
-    CONFIG_PATH, ConfigFiles, Embedded, Examined, Loaded, Shown, ToAsk, WORD_BYTES_MAX, World, asked_name, duration,
-    end_of_day, examine, exception_name, files_of, folder_of, is_part, load, name, read, show, to_ask, unknown,
+    CONFIG_PATH, ConfigFiles, Embedded, Examined, KeptLists, Loaded, Shown, ToAsk, WORD_BYTES_MAX, World, asked_name,
+    duration, end_of_day, examine, exception_name, files_of, folder_of, is_part, load, name, read, show, to_ask,
+    unknown,
 };
 pub use following::Following;
 pub use moment::{moment, moment_or_ago};

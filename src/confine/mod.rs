@@ -125,6 +125,7 @@ pub fn confine(config: &Config, Became(user): Became) -> Confined {
         return Confined { user, sandbox: None, places: None, warnings: secrets };
     }
     let mut places = Places::of(config);
+    places.expect(config);
     let warnings = std::mem::take(&mut places.warnings).into_iter().chain(secrets).collect();
     let files = landlock::restrict(&places);
     // Last, since it takes from the process what the other needs.

@@ -38,7 +38,7 @@ const OF_EVERYBODY: [&str; 14] = [
 ];
 
 /// What is within reach.
-#[derive(Default, Debug, PartialEq)]
+#[derive(Clone, Default, Debug, PartialEq)]
 pub struct Places {
     /// Files and folders with all below them.
     pub read: BTreeSet<PathBuf>,
@@ -83,6 +83,22 @@ impl Places {
         named.filter(|(_, path)| !self.write.iter().any(|place| path.starts_with(place))).collect()
     }
 
+    /// Adds where lists may come that aren't there: into the nearest folder that is, or over it by a mount if it is empty. Of
+    /// a later configuration this is not asked.
+    pub fn expect(&mut self, config: &Config) {
+        let on_disk = lists(config).filter_map(|list| match &list.location {
+            Location::File(path) | Location::Folder(path) if !path.exists() => Some(path),
+            _ => None,
+        });
+        let is_top = |folder: &&Path| folder.parent().is_none();
+        for folder in on_disk.filter_map(|path| path.ancestors().find(|path| path.is_dir())) {
+            let is_empty = fs::read_dir(folder).is_ok_and(|mut items| items.next().is_none());
+            let around = folder.parent().filter(|_| is_empty);
+            self.read
+                .extend([Some(folder), around].into_iter().flatten().filter(|own| !is_top(own)).map(Path::to_owned));
+        }
+    }
+
     /// The configuration's file with what lies beside it: other parts of it, secrets, lists.
     fn of_configuration(&mut self, config: &Config) {
         let Origin::File(file) = &config.origin else { return };
@@ -92,9 +108,7 @@ impl Places {
     }
 
     fn of_lists(&mut self, config: &Config) {
-        let of_programs = config.programs.iter().flat_map(|program| program.lists.iter().chain(&program.exceptions));
-        let lists: Vec<&ListSource> = of_programs.chain(config.exceptions.iter().flat_map(|one| &one.lists)).collect();
-        for list in &lists {
+        for list in lists(config) {
             match &list.location {
                 Location::File(path) | Location::Folder(path) => self.around(path),
                 Location::Embedded(_) | Location::Url(_) => {}
@@ -107,8 +121,8 @@ impl Places {
                 self.read.insert(folder.clone());
             }
         }
-        let is_remote = |list: &&ListSource| matches!(list.location, Location::Url(_));
-        if config.state_dir.is_none() && lists.iter().any(is_remote) {
+        let is_remote = |list: &ListSource| matches!(list.location, Location::Url(_));
+        if config.state_dir.is_none() && lists(config).any(is_remote) {
             self.write.insert(std::env::temp_dir());
         }
     }
@@ -170,6 +184,12 @@ impl Places {
             }
         }
     }
+}
+
+/// All lists of a configuration.
+fn lists(config: &Config) -> impl Iterator<Item = &ListSource> {
+    let of_programs = config.programs.iter().flat_map(|program| program.lists.iter().chain(&program.exceptions));
+    of_programs.chain(config.exceptions.iter().flat_map(|exception| &exception.lists))
 }
 
 /// The files that a configuration names to be written, each with its option.
@@ -234,6 +254,31 @@ mod tests {
         assert_eq!(found.read, own.into_iter().chain(TO_LOOK_UP_HOSTS.map(PathBuf::from)).collect());
         assert_eq!(found.write, [at("state"), "/var/log/x".into()].into());
         assert_eq!(found.warnings, [""; 0]);
+    }
+
+    /// A share that is mounted later is read then, whether its folder is there or not.
+    #[test]
+    fn where_lists_may_come_is_within_reach() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |path: &str| folder.path().join(path);
+        for path in ["conf/lists", "shares/of-lists", "made/other"] {
+            fs::create_dir_all(at(path)).unwrap();
+        }
+        let mut config = configure(folder.path(), "");
+        let list = config.programs[0].lists[0].clone();
+        let of = |path| ListSource { location: Location::Folder(path), ..list.clone() };
+        config.programs[0].lists =
+            vec![of(at("shares/of-lists/mine/lists")), of(at("made/later")), of("/nowhere".into())];
+        let before = Places::of(&config);
+        let mut places = before.clone();
+        places.expect(&config);
+        let more: Vec<_> = places.read.difference(&before.read).collect();
+        assert_eq!(more, [&at("shares"), &at("shares/of-lists")], "{before:?}");
+        // Where all are there, nothing is added.
+        let config = configure(folder.path(), "");
+        let mut places = Places::of(&config);
+        places.expect(&config);
+        assert_eq!(places, Places::of(&config));
     }
 
     #[test]

@@ -7,8 +7,12 @@ use crate::{
 };
 use caps::{CapSet, Capability, CapsHashSet};
 use nix::{
+    fcntl::{AT_FDCWD, AtFlags},
     sys::prctl::set_no_new_privs,
-    unistd::{AccessFlags, Gid, Uid, access, chown, geteuid, setresgid, setresuid},
+    unistd::{
+        AccessFlags, Gid, Uid, access, chown, faccessat, geteuid, getgroups, setfsgid, setfsuid, setgroups, setresgid,
+        setresuid,
+    },
 };
 use std::{
     fs::{self, DirBuilder},
@@ -73,7 +77,10 @@ pub(super) fn foresee(config: &Config) -> Result<Option<ConfineError>, ConfineEr
         true => foresee_state(config, name, &|path, flags| access(path, flags))?,
         false if own.is_root() => {
             let groups = accounts::groups_of(&user, group);
-            foresee_state(config, name, &|path, flags| may(path, flags, user.id, &groups))?;
+            let try_it = |path: &Path, flags| as_user(user.id, group, &groups, || tried(path, flags));
+            // Root that lacks the right to be somebody else goes by what modes say.
+            let may = |path: &Path, flags| try_it(path, flags).unwrap_or_else(|| may(path, flags, user.id, &groups));
+            foresee_state(config, name, &may)?;
         }
         // Whoever starts it has other rights than who asks now.
         false => {}
@@ -107,6 +114,26 @@ fn foresee_state(
         _ if there != folder => Ok(()),
         _ => can_write_state(config, user, may),
     }
+}
+
+/// Looks with the rights that a user has to files, whatever they come from: modes, access lists, a file system that takes no
+/// writing. The process is who it was before and afterwards. `None`: it may not look as that user.
+fn as_user<T>(user: Uid, group: Gid, groups: &[Gid], look: impl FnOnce() -> T) -> Option<T> {
+    let own_groups = getgroups().ok()?;
+    setgroups(groups).ok()?;
+    // The kernel takes from root with another user's files its powers over files, and gives them back.
+    let (own_group, own) = (setfsgid(group), setfsuid(user));
+    // To set it once more is the one way to see that it is set.
+    let looked = (setfsuid(user) == user && setfsgid(group) == group).then(look);
+    setfsuid(own);
+    setfsgid(own_group);
+    setgroups(&own_groups).ok()?;
+    looked
+}
+
+/// Whether that may be done with the rights to files that this thread has now.
+fn tried(path: &Path, flags: AccessFlags) -> nix::Result<()> {
+    faccessat(AT_FDCWD, path, flags, AtFlags::AT_EACCESS)
 }
 
 /// Whether a user may do that, as owner, group and mode of what is there say, and of all folders that it is in. What access
@@ -220,5 +247,27 @@ mod tests {
         set(0o757);
         assert_eq!(may(folder.path(), enters, other, &[]).is_ok(), is_reached);
         assert_eq!(may(&folder.path().join("gone"), enters, own, &groups), Err(nix::Error::ENOENT));
+    }
+
+    /// Who tries it finds what modes say, and is nobody else afterwards. Root alone can.
+    #[test]
+    fn what_a_user_may_is_tried() {
+        let folder = tempfile::tempdir().unwrap();
+        let (enters, other) = (AccessFlags::W_OK | AccessFlags::X_OK, Uid::from_raw(65_533));
+        let (group, foreign) = (getegid(), Gid::from_raw(65_533));
+        let tried_as = |groups: &[Gid]| as_user(other, foreign, groups, || tried(folder.path(), enters));
+        if !is_root() {
+            assert_eq!(tried_as(&[foreign]), None);
+            return;
+        }
+        for mode in [0o700, 0o770, 0o757, 0o755] {
+            fs::set_permissions(folder.path(), fs::Permissions::from_mode(mode)).unwrap();
+            for groups in [&[foreign][..], &[foreign, group]] {
+                let by_mode = may(folder.path(), enters, other, groups);
+                assert_eq!(tried_as(groups).unwrap_or(by_mode), by_mode, "{mode:o} {groups:?}");
+            }
+            assert_eq!(tried(folder.path(), enters), Ok(()), "root again");
+        }
+        assert!(getgroups().unwrap() != [foreign]);
     }
 }

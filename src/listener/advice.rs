@@ -118,7 +118,7 @@ pub fn in_use(option: &str, asked: SocketAddr, holder: Option<&Holder>) -> Strin
     format!("another program has port {port}: {}{at}; {what_to_do}", holder.called())
 }
 
-/// Why an address isn't shared by who has it, though it is to be taken over.
+/// Why an address isn't shared by who has it, though it is to be taken over by a process of the user `own`.
 pub fn not_shared(option: &str, asked: SocketAddr, holder: Option<&Holder>, own: &str) -> String {
     let port = asked.port();
     let whose = match holder {
@@ -126,10 +126,29 @@ pub fn not_shared(option: &str, asked: SocketAddr, holder: Option<&Holder>, own:
         None => format!("`sudo ss -lpn sport = :{port}` shows who has it"),
     };
     let user = holder.and_then(|holder| holder.user.as_deref());
+    if user.is_some_and(|user| own.split(' ').next() == Some(user)) {
+        return format!(
+            "port {port} can't be taken over: {whose}, and shares it with nobody, as a cleandns would; find it with `sudo ss \
+             -lpn sport = :{port}` and stop it, or choose another port in {option}; --take-over is for a cleandns that has \
+             it, and for no other"
+        );
+    }
     let user = user.map(|user| format!(" ({user})")).unwrap_or_default();
     format!(
         "port {port} can't be taken over: {whose}, and shares it only with processes of the same user{user}, where this one \
          runs as {own}; start it as that user, or stop the other one first, or choose another port in {option}"
+    )
+}
+
+/// Who has an address that was to be taken over, and serves `elsewhere` and at no address of DNS that is taken over.
+pub fn of_another_server(option: &str, asked: SocketAddr, holder: &Holder, elsewhere: &[SocketAddr]) -> String {
+    let elsewhere: Vec<String> = elsewhere.iter().map(ToString::to_string).collect();
+    format!(
+        "port {} can't be taken over: {} has it, which listens on {} and on no address of listen.do53, and so is another \
+         server than the one that is to leave; write another address in {option}, or stop that server first",
+        asked.port(),
+        holder.called(),
+        elsewhere.join(", ")
     )
 }
 
@@ -206,6 +225,11 @@ mod tests {
             let told = not_shared("listen.do53", "127.0.0.1:53".parse().unwrap(), holder.as_ref(), "root (0)");
             assert!(told.starts_with("port 53 can't be taken over: ") && told.contains(part), "{told}");
         }
+        // Of the very same user it is somebody who shares with nobody.
+        let same = holder(Some((7, "python3".to_owned())));
+        let told = not_shared("admin.listen", "127.0.0.1:53".parse().unwrap(), Some(&same), "cleandns (999)");
+        assert!(told.contains("python3 (PID 7) has it, and shares it with nobody"), "{told}");
+        assert!(!told.contains("runs as") && told.contains("admin.listen"), "{told}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Opens the sockets, and says in plain words what stands in the way.
 
 use super::{
-    advice::{self, Known},
+    advice::{self, Holder, Known},
     beside::{self, Stranger},
     holder,
     proxied::Proxies,
@@ -81,10 +81,10 @@ impl BindError {
     }
 
     /// Where whoever has an address doesn't share it with who takes it over.
-    fn not_shared(address: SocketAddr, protocol: &'static str) -> Self {
+    fn not_shared(option: &'static str, address: SocketAddr, protocol: &'static str) -> Self {
         let holder = holder::of(address, protocol != "UDP");
-        let why = advice::not_shared(OPTION, address, holder.as_ref(), &own_user());
-        Self { option: OPTION, address, protocol, why, held: Some(Held::BySomebody) }
+        let why = advice::not_shared(option, address, holder.as_ref(), &own_user());
+        Self { option, address, protocol, why, held: Some(Held::BySomebody) }
     }
 }
 
@@ -187,7 +187,7 @@ pub fn bind(
                 // Somebody was quicker: another port will do as well.
                 Err((_, error)) if tries_left > 0 && error.kind() == io::ErrorKind::AddrInUse => {}
                 Err((protocol, error)) if start == Start::TakeOver && error.kind() == io::ErrorKind::AddrInUse => {
-                    return Err(BindError::not_shared(asked, protocol));
+                    return Err(BindError::not_shared(OPTION, asked, protocol));
                 }
                 Err((protocol, error)) => return Err(BindError::new(OPTION, asked, protocol, &error)),
             }
@@ -201,6 +201,33 @@ pub fn bind(
 
 /// The protocol that an address can't be had for, and what the system says.
 type Refused = (&'static str, io::Error);
+
+/// What keeps an address for HTTP from being taken over along with those of `dns`: another cleandns has it, which stays.
+/// `option` names the address. Only processes that this one may look at are seen.
+pub fn http_of_another(option: &'static str, address: SocketAddr, dns: &[SocketAddr]) -> Option<BindError> {
+    let is_cleandns = |holder: &Holder| holder.known() == Some(Known::Cleandns);
+    let found =
+        holder::of_another_server(address, dns).filter(|(holder, _)| address.port() != 0 && is_cleandns(holder));
+    let (holder, elsewhere) = found?;
+    let why = advice::of_another_server(option, address, &holder, &elsewhere);
+    Some(BindError { option, address, protocol: "HTTP", why, held: Some(Held::ByCleandns) })
+}
+
+/// Makes sure that whoever has an address for HTTP shares it with who takes it over. Nobody's connections come to the
+/// socket that tells: it never listens.
+pub fn shares_http(option: &'static str, address: SocketAddr) -> Result<(), BindError> {
+    let bind = || {
+        let both_families = serves_both_families(address, &[address]);
+        let socket = new_socket(address, both_families, Type::STREAM, Protocol::TCP)?;
+        socket.set_reuse_address(true)?;
+        socket.set_reuse_port(true)?;
+        socket.bind(&SockAddr::from(address))
+    };
+    bind().map_err(|error: io::Error| match error.kind() {
+        io::ErrorKind::AddrInUse => BindError::not_shared(option, address, "HTTP"),
+        _ => BindError::new(option, address, "HTTP", &error),
+    })
+}
 
 /// Takes an address for TCP and, once for each of `workers`, for UDP; any port that is free for both, where port 0 is asked
 /// for. Returns the address that it became.
@@ -307,6 +334,21 @@ mod tests {
         // An address of one network may come yet, or be a mistake.
         let of_network = parse(&["127.0.0.1:53", "[2001:db8::1]:53"]);
         assert_eq!(heard(OPTION, &of_network), Heard { addresses: of_network, ..Heard::default() });
+    }
+
+    /// A cleandns shares its address with who takes it over, and nobody's connections come to whoever only looks.
+    #[test]
+    fn an_address_for_http_is_shared_or_not() {
+        let alone = TcpListener::bind("127.0.0.1:0").unwrap();
+        let shared = tcp_listener("127.0.0.1:0".parse().unwrap(), false).unwrap();
+        let at = |listener: &TcpListener| listener.local_addr().unwrap();
+        let refused = shares_http("admin.listen", at(&alone)).unwrap_err().to_string();
+        let begin = format!("admin.listen: can't listen on {} (HTTP): port {} can't", at(&alone), at(&alone).port());
+        assert!(refused.starts_with(&begin) && refused.contains(&std::process::id().to_string()), "{refused}");
+        shares_http("admin.listen", at(&shared)).unwrap();
+        let free = at(&alone);
+        drop(alone);
+        shares_http("admin.listen", free).unwrap();
     }
 
     /// Another server may take a port between two looks at it.

@@ -7,8 +7,10 @@ use super::advice::Holder;
 use crate::accounts;
 use nix::unistd::Uid;
 use std::{
+    collections::HashSet,
     fs,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::PathBuf,
 };
 
 /// Processes looked at, to find the one with a socket.
@@ -54,6 +56,24 @@ pub fn udp_sockets_at(address: SocketAddr) -> Vec<SocketAddr> {
 pub fn is_shared(address: SocketAddr) -> bool {
     let texts = ["/proc/net/tcp", "/proc/net/tcp6"].iter().filter_map(|path| fs::read_to_string(path).ok());
     texts.flat_map(|text| sockets(&text, true)).filter(|found| collide(found.address, address)).count() > 1
+}
+
+/// Who listens for TCP where `http` is, and elsewhere, but at none of the addresses of `dns`: whoever serves those is another.
+/// With where it listens instead. Processes that this one may not look at are passed over.
+pub fn of_another_server(http: SocketAddr, dns: &[SocketAddr]) -> Option<(Holder, Vec<SocketAddr>)> {
+    let texts = ["/proc/net/tcp", "/proc/net/tcp6"].iter().filter_map(|path| fs::read_to_string(path).ok());
+    let all: Vec<Found> = texts.flat_map(|text| sockets(&text, true)).collect();
+    all.iter().filter(|found| collide(found.address, http)).find_map(|found| {
+        let process = process_with(&found.inode)?;
+        let open = sockets_of(process.0);
+        let own = all.iter().filter(|other| open.contains(&other.inode)).map(|other| other.address);
+        let mut elsewhere: Vec<SocketAddr> = own.filter(|other| !collide(*other, http)).collect();
+        // One that is leaving has given up the others.
+        let is_other = !elsewhere.is_empty() && !elsewhere.iter().any(|own| dns.iter().any(|dns| collide(*own, *dns)));
+        elsewhere.truncate(TOLD_MAX);
+        let user = accounts::user_of(Uid::from_raw(found.uid)).map(|user| user.name);
+        is_other.then_some((Holder { address: found.address, process: Some(process), user }, elsewhere))
+    })
 }
 
 /// Whether one can't be bound while the other is: the same port, and an address in common.
@@ -109,10 +129,31 @@ fn process_with(inode: &str) -> Option<(u32, String)> {
     })
 }
 
+/// The sockets that a process has open, by the numbers that tables call them by.
+fn sockets_of(process: u32) -> HashSet<String> {
+    let files = fs::read_dir(format!("/proc/{process}/fd")).into_iter().flatten().flatten();
+    let number = |link: PathBuf| Some(link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned());
+    files.filter_map(|file| number(fs::read_link(file.path()).ok()?)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::net::{TcpListener, UdpSocket};
+
+    /// Who has an address of HTTP is the one that is taken over from if it has one of DNS, too, or none at all.
+    #[test]
+    fn another_server_is_known_by_where_it_listens() {
+        let [http, dns, free] = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        let at = |listener: &TcpListener| listener.local_addr().unwrap();
+        let (holder, elsewhere) = of_another_server(at(&http), &[]).unwrap();
+        assert_eq!((holder.address, holder.process.unwrap().0), (at(&http), std::process::id()));
+        assert!(elsewhere.contains(&at(&dns)) || elsewhere.len() == TOLD_MAX, "{elsewhere:?}");
+        assert_eq!(of_another_server(at(&http), &[at(&dns)]), None);
+        let address = at(&free);
+        drop(free);
+        assert_eq!(of_another_server(address, &[at(&dns)]), None);
+    }
 
     #[cfg(target_endian = "little")]
     #[test]

@@ -34,7 +34,7 @@ mod stream;
 mod succession;
 mod udp;
 
-pub use bind::{BindError, Heard, Held, Sockets, Start, bind, heard, obstacles};
+pub use bind::{BindError, Heard, Held, Sockets, Start, bind, heard, http_of_another, obstacles, shares_http};
 pub use drops::Drops;
 pub use endpoint::reachable;
 pub use holder::{collide, is_shared};

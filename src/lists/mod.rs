@@ -28,5 +28,5 @@ pub use publish::{
 };
 pub use read::{line_of, shown_version, version_of};
 pub use spec::modes;
-pub use store::{Kept, VERSIONS_MAX, kept, kept_text};
+pub use store::{Kept, VERSIONS_MAX, kept, kept_location, kept_text};
 pub use trial::{Before, Trial};

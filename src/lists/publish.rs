@@ -25,6 +25,7 @@ use crate::{
 };
 use arc_swap::{ArcSwap, ArcSwapOption};
 use differences::{by_service, differences};
+use start::Purpose;
 use std::{
     collections::VecDeque,
     sync::{
@@ -141,7 +142,13 @@ impl Lists {
     /// Reads all lists and puts the first policy in force, for whoever only looks at them: nothing is downloaded and
     /// nothing written. Of lists with a url, what a server downloaded before counts; files count as they are now.
     pub fn load(config: Arc<Config>, embedded: Embedded, chance: Chance) -> Result<Self, StartError> {
-        Self::start(config, embedded, chance, None, Box::new(|_, _| {}))
+        Self::start(config, embedded, chance, Purpose::Look, Box::new(|_, _| {}))
+    }
+
+    /// The same for whoever tells what a start would make of them: a required list that is of no use now doesn't matter to
+    /// one that has a copy of it.
+    pub fn foresee(config: Arc<Config>, embedded: Embedded, chance: Chance) -> Result<Self, StartError> {
+        Self::start(config, embedded, chance, Purpose::Foresee, Box::new(|_, _| {}))
     }
 
     /// The same for a server: lists with a url are downloaded. It may block for as long as required ones take.
@@ -152,7 +159,7 @@ impl Lists {
         downloads: Downloads,
         on_publish: OnPublish,
     ) -> Result<Self, StartError> {
-        Self::start(config, embedded, chance, Some(downloads), on_publish)
+        Self::start(config, embedded, chance, Purpose::Serve(downloads), on_publish)
     }
 
     /// The next download that ends within a moment. What else comes meanwhile is kept for later.

@@ -15,7 +15,7 @@ mod versions;
 pub use places::{folder_in, place_of_url};
 pub use versions::{Held, Kept, VERSIONS_MAX, kept, kept_since, kept_text};
 
-use crate::{background::make_way, whole};
+use crate::{background::make_way, config::Location, whole};
 use keeper::Keeper;
 use places::{DOWNLOAD_ENDING, beside, place_of_embedded, place_of_file};
 use serde::{Deserialize, Serialize};
@@ -235,6 +235,18 @@ impl Drop for Store {
     }
 }
 
+/// What lay at a path, a list or a folder of them, of which a state folder has good copies; `None`: it has none. Nothing is
+/// read but the names of a folder's lists.
+pub fn kept_location(state_dir: &Path, path: &Path) -> Option<Location> {
+    let copies = folder_in(state_dir);
+    let is_kept = |list: &Path| place_of_file(&copies, list).is_file();
+    if is_kept(path) {
+        return Some(Location::File(path.to_owned()));
+    }
+    let lists = listed(&copies, path);
+    lists.iter().any(|name| is_kept(&path.join(name))).then(|| Location::Folder(path.to_owned()))
+}
+
 /// Which lists a folder had, by what stands in the folder of copies.
 fn listed(copies: &Path, folder: &Path) -> Vec<String> {
     let text = read_beside(&place_of_file(copies, folder), LISTED_BYTES_MAX);
@@ -300,6 +312,31 @@ mod tests {
         assert_eq!(texts, [b"two!".to_vec(), b"one".to_vec()]);
         with_store(folder.path(), |store| store.forget(list.clone()));
         assert!(!place.exists());
+    }
+
+    /// Of what was at a path it is known what it was: from there a start goes on where nothing is any more.
+    #[test]
+    fn what_lay_at_a_path_is_known_by_its_copies() {
+        let folder = tempfile::tempdir().unwrap();
+        let (state, lists) = (folder.path().join("state"), folder.path().join("lists"));
+        let (list, emptied) = (lists.join("a.list"), folder.path().join("emptied"));
+        fs::create_dir(&lists).unwrap();
+        fs::write(&list, "one").unwrap();
+        assert_eq!(kept_location(&state, &list), None, "nothing is kept yet");
+        with_store(&state, |store| {
+            store.keep(of_file(&list, b"one"));
+            store.note_listed(lists.clone(), vec!["a.list".into(), "b.list".into()]);
+            store.note_listed(emptied.clone(), vec!["a.list".into()]);
+        });
+        fs::remove_dir_all(&lists).unwrap();
+        assert_eq!(kept_location(&state, &list), Some(Location::File(list.clone())));
+        assert_eq!(kept_location(&state, &lists), Some(Location::Folder(lists.clone())));
+        for other in [lists.join("b.list"), folder.path().to_owned(), emptied, "lists/a.list".into()] {
+            assert_eq!(kept_location(&state, &other), None, "{other:?}");
+        }
+        // Without a copy of any of its lists a folder is of no use.
+        with_store(&state, |store| store.forget(list.clone()));
+        assert_eq!(kept_location(&state, &lists), None);
     }
 
     #[test]

@@ -1,4 +1,6 @@
-# The image: what its first stage makes is made here by the same commands with this machine's compiler; its last stage is
+# The image: the commands of its first stage are run as they stand in the Dockerfile, on what its COPY brings, but for two:
+# `cargo build` hands over the program that tests/full has built with the same flags by this machine's compiler, and
+# `apt-get` only looks whether there is such a package. Its last stage is
 # built from the Dockerfile by buildah, and run on the network of this test by podman, by a dockerd of its own with the
 # commands of CONTAINERS.md, and by runc as containerd has it run for Kubernetes. Not run: `docker build`, since its base comes
 # from a registry, and whatever needs a cluster. Sourced by tests/full.
@@ -6,8 +8,40 @@
 mkdir -p "$work/container/storage" && cd "$work/container"
 static=$here/../target/release/cleandns-static
 expect "the program for the image needs no library" ldd "$static" -- "statically linked"
-"$here/../config/install.sh" container "$static" "$PWD/out"
-setcap cap_net_bind_service=+ep out/usr/bin/cleandns
+# Without what debuggers alone read, which is four fifths of it: each container below has a copy of its own.
+strip -o program "$static"
+static=$PWD/program
+# stage INSTRUCTION: what stands in the Dockerfile's first stage of it, lines that are continued as one.
+stage() {
+  awk -v instruction="$1" '/^FROM / { stages++ } /^#/ { next }
+    { line = line $0; if (sub(/\\$/, "", line)) next; if (stages == 1 && index(line, instruction " ") == 1) print substr(line, length(instruction) + 2); line = "" }' \
+    "$here/../Dockerfile"
+}
+expect "the image's first stage begins with Rust" stage FROM -- "docker.io/library/rust:1-bookworm AS build"
+expect "and takes the whole project" stage COPY -- ". ."
+expect "but what isn't needed" cat "$here/../.dockerignore" -- .git target
+mkdir src stage
+tar -C "$here/.." --exclude=./target --exclude=./.git -cf - . | tar -C src -xf -
+cat >stage/apt-get <<'APT'
+#!/bin/sh
+[ "$1" = update ] && exit 0
+for package; do case $package in install | -*) ;; *) apt-cache show "$package" >/dev/null || exit 1 ;; esac; done
+APT
+cat >stage/cargo <<'CARGO'
+#!/bin/sh
+target=$(rustc -vV | sed -n 's/^host: //p')
+[ "$RUSTFLAGS $*" = "-C target-feature=+crt-static build --release --locked --target $target" ] || { echo "RUSTFLAGS=$RUSTFLAGS cargo $*"; exit 1; }
+grep -q '^name = "cleandns"' Cargo.toml && [ -f Cargo.lock ] && [ -f src/main.rs ] || { echo "no project in $PWD"; exit 1; }
+mkdir -p "target/$target/release" && cp "$STATIC" "target/$target/release/cleandns"
+CARGO
+chmod +x stage/*
+expect "and its program is the one that tests/full builds" grep crt-static "$here/full" -- "--release --locked --bin cleandns -- -C target-feature=+crt-static"
+stage RUN | sed "s| /out| $PWD/out|g" >stage.sh
+expect "it has three commands" cat stage.sh -- "apt-get update" "cargo build" "install.sh container" "setcap cap_net_bind_service"
+first_stage() { (cd src && STATIC=$static PATH=$PWD/../stage:$PATH sh -eux ../stage.sh); }
+succeeds "its commands run" first_stage
+expect "and the program has the capability" getcap out/usr/bin/cleandns -- "cap_net_bind_service=ep"
+succeeds "and is the one that was built" cmp out/usr/bin/cleandns "$static"
 
 # Containers want version 2 of control groups, whatever this machine has.
 umount -R /sys/fs/cgroup 2>/dev/null || true

@@ -1,7 +1,8 @@
 # The rules of ROUTER.md on a router of its own: a device that asks elsewhere is led to cleandns, one that asks in secret
 # is refused. Hosts in namespaces: device, public (a device with an address of the Internet alone, beside its private IPv4
 # one), guest (of a second network) and resolver (the other machine that cleandns may run on) - router - outside. What
-# OpenWrt alone has, `uci` and its services, is not run here. Sourced by tests/full.
+# OpenWrt alone has, `uci` and its services, is not run here; of its script for procd it is looked at what it asks for.
+# Sourced by tests/full.
 
 mkdir "$work/router" && cd "$work/router"
 mkdir -p /run/netns && mount -t tmpfs none /run/netns
@@ -193,3 +194,41 @@ expect "and have it led to the router" on router nft list chain inet cleandns le
 end_both
 for host in "${hosts[@]}"; do ip netns delete "$host"; done
 umount /run/netns
+
+# OpenWrt's script for procd, with stand-ins for the functions of rc.common that tell what they are asked for.
+awk '/^#!\/bin\/sh \/etc\/rc.common$/ { inside = 1 } /^```/ { inside = 0 } inside' "$here/../config/ROUTER.md" >procd
+cat >rc.common <<'RC'
+procd_open_instance() { echo "open"; }
+procd_set_param() {
+  echo "set $*"
+  case $1 in
+    command | respawn) [ $# -gt 1 ] ;;
+    limits) case $2 in *=*) ;; *) return 1 ;; esac ;;
+    stdout | stderr) case $2 in 0 | 1) ;; *) return 1 ;; esac ;;
+    *) return 1 ;;
+  esac
+}
+procd_close_instance() { echo "close"; }
+procd_send_signal() { echo "signal $*"; }
+RC
+# Of rc.common: it reads the script, and calls the function of the action.
+as_rc_common() { sh -euc '. ./rc.common; . ./procd; echo "start $START procd $USE_PROCD"; start_service; reload_service'; }
+expect "ROUTER.md has a script for OpenWrt" head -n 1 procd -- "#!/bin/sh /etc/rc.common"
+succeeds "it is one for sh" sh -n procd
+succeeds "and for shellcheck" shellcheck --shell=dash --exclude=SC2034 procd
+as_rc_common >asked 2>&1 || true
+cat >expected <<'EXPECTED'
+start 95 procd 1
+open
+set command /usr/bin/cleandns --config /etc/cleandns/cleandns.toml
+set limits nofile=65536 65536
+set respawn 3600 5 0
+set stderr 1
+close
+signal cleandns
+EXPECTED
+succeeds "it asks procd for one instance that is started for ever" diff expected asked
+read -ra command < <(sed -n 's/^set command //p' asked)
+command[0]=$binary
+command[2]=$here/../config/cleandns.toml
+expect "its command is one of the program's" "${command[@]}" check -- "0 lists unusable"

@@ -2,8 +2,10 @@
 //!
 //! No server here may reach the Internet: all questions are forwarded to a port of this machine where nobody is.
 
+mod absent;
 mod admin;
 mod asking;
+mod beside;
 mod checking;
 mod configuration;
 mod confined;

@@ -140,6 +140,25 @@ async fn a_stranger_who_answers_is_not_taken_over_from() {
     }
 }
 
+/// Whoever has the address for HTTP and shares it with nobody is told of before a question comes to the new one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stranger_who_has_the_pages_is_not_taken_over_from() {
+    let old = start(folder(), None, "").await;
+    let stranger = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = (old.dns(), stranger.local_addr().unwrap());
+    match try_take_over(folder(), None, at, "").await {
+        Err(AppError::Configuration(told)) => {
+            let said =
+                format!("admin.listen: can't listen on {} (HTTP): port {} can't be taken over", at.1, at.1.port());
+            assert!(told.contains(&said), "{told}");
+        }
+        Err(error) => panic!("another kind of error: {error:#}"),
+        Ok(_) => panic!("both have it"),
+    }
+    assert_eq!(old.ask("www.tiktok.com", RrType::A).await.rcode, cleandns::dns::Rcode::NXDOMAIN);
+    old.running.stop().await;
+}
+
 /// A cleandns that hangs must be replaceable, and says as little as nobody.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_answers_nothing_is_taken_over_from() {

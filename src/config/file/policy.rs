@@ -79,8 +79,8 @@ impl Reading<'_> {
 
     /// Lists named by their paths alone.
     pub fn plain_lists(&self, value: &Value<'_>) -> Vec<ListSource> {
-        let locations = value.parse_list("\"exceptions.list\"", |path| self.base.find(path));
-        locations.into_iter().map(|(_, location)| ListSource::plain(location)).collect()
+        let locations = value.parse_list("\"exceptions.list\"", |path| self.find_list(path));
+        locations.into_iter().map(|(element, found)| ListSource::plain(found.told(&element))).collect()
     }
 }
 

@@ -2,10 +2,11 @@
 
 use super::{
     super::{DEFAULT_GROUP, Exception, Gate, Group, ListSource, Location, Override, Program},
+    Loaded, Origin, World, read,
     tests::{bad, clone, good, read_in},
 };
 use crate::policy::{BlockAnswer, ClientKey, Mode, Schedule, Zone, parse::Format};
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, path::Path, time::Duration};
 
 /// The lists of a program `x`.
 fn lists(entries: &str) -> Vec<ListSource> {
@@ -397,4 +398,40 @@ fn shipped_programs_keep_their_modes_when_they_are_named() {
         assert_eq!((programs[0].name.as_str(), programs[0].mode), (name, mode));
         assert!(matches!(&programs[0].lists[0].location, Location::Folder(path) if path.ends_with(name)));
     }
+}
+
+/// A share that isn't there when the server starts: what it had is kept in the state folder that the configuration names.
+#[test]
+fn lists_that_are_not_there_are_where_they_were_if_copies_are_kept() {
+    let (_folder, world) = clone();
+    let here = &world.current_folder;
+    let (share, one) = (here.join("share"), here.join("config/one.list"));
+    let kept = |state: &Path, path: &Path| match state == Path::new("/kept") {
+        true if path == share => Some(Location::Folder(path.to_owned())),
+        true if path == one => Some(Location::File(path.to_owned())),
+        _ => None,
+    };
+    let world = World { kept_lists: &kept, ..world.clone() };
+    let of = |state: &str, path: &str| {
+        let text = format!(
+            "[[program]]\nname = 'p'\nlists = [{{ path = '{path}' }}]\nexceptions = ['{path}']\n[state]\ndir = '{state}'\n"
+        );
+        read(&text, Origin::File(here.join("config/c.toml")), &world)
+    };
+    for (path, location) in [("share", Location::Folder(share.clone())), ("one.list", Location::File(one.clone()))] {
+        let Loaded { config, warnings, .. } = of("/kept", path).unwrap();
+        let program = &config.programs[0];
+        assert_eq!((&program.lists[0].location, &program.exceptions[0].location), (&location, &location));
+        let told: Vec<(usize, &str)> = warnings.iter().map(|told| (told.line, told.option.as_str())).collect();
+        assert_eq!(told, [(3, "program.lists.path"), (4, "program.exceptions")], "{warnings:?}");
+        let said = "until it is back, a server goes by the last good copy, kept in /kept";
+        assert!(warnings.iter().all(|told| told.message.contains(said)), "{warnings:?}");
+    }
+    for (state, path) in [("/other", "share"), ("/kept", "sharee"), ("/kept", "")] {
+        assert_eq!(of(state, path).unwrap_err().0.len(), 2, "{state} {path}");
+    }
+    // What is there goes before what was.
+    let Loaded { config, warnings, .. } = of("/kept", "own.list").unwrap();
+    assert_eq!(config.programs[0].lists[0].location, Location::File(here.join("config/own.list")));
+    assert_eq!(warnings, []);
 }

@@ -12,7 +12,7 @@ use crate::policy::{
     BlockAnswer, Mode, PROGRAMS_MAX, Schedule, Zone,
     parse::{Extent, Format},
 };
-use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
+use std::{collections::BTreeMap, ops::RangeInclusive, path::Path, time::Duration};
 
 /// The programs there are when no `[[program]]` names any, each with the lists in `blocklists/<name>`. Also what
 /// `mode` and `lists` default to where a `[[program]]` has one of these names.
@@ -162,13 +162,30 @@ impl Reading<'_> {
             location: Location::Embedded(String::new()),
         };
         let location = match (path, url) {
-            (Some(path), _) => path.parse("blocklists/clean-store", |path| match path.contains("://") {
-                true => Err(format!("a URL is no path; write url = {}", shown(path))),
-                false => self.base.find(path),
-            })?,
+            (Some(path), _) => {
+                let found = path.parse("blocklists/clean-store", |path| match path.contains("://") {
+                    true => Err(format!("a URL is no path; write url = {}", shown(path))),
+                    false => self.find_list(path),
+                });
+                found?.told(&path)
+            }
             (None, url) => url?.parse("", |url| names::list_url(url).map(Location::Url))?,
         };
         Some(ListSource { location, ..options })
+    }
+
+    /// Where a list or a folder of them is. One that isn't there is where it was, if copies of it are kept: a share that comes
+    /// up late takes nobody's DNS down.
+    pub(super) fn find_list(&self, path: &str) -> Result<Found, String> {
+        self.base.find(path).map(|location| Found { location, warning: None }).or_else(|why| {
+            let kept = self.state_dir.as_deref().and_then(|state| {
+                let kept = |candidate: &Path| (self.world.kept_lists)(state, candidate);
+                Some((self.base.find_kept(path, kept)?, state.display()))
+            });
+            let (location, state) = kept.ok_or_else(|| why.clone())?;
+            let warning = format!("{why}; until it is back, a server goes by the last good copy, kept in {state}");
+            Ok(Found { location, warning: Some(warning) })
+        })
     }
 
     fn shipped_program(&self, name: &str, mode: Mode) -> Program {
@@ -188,6 +205,21 @@ impl Reading<'_> {
     fn shipped_list(&self, program: &str) -> ListSource {
         let path = format!("blocklists/{program}");
         ListSource::plain(self.base.find(&path).unwrap_or(Location::Embedded(path)))
+    }
+}
+
+/// Where a list is, or was.
+pub(super) struct Found {
+    location: Location,
+    /// Why it is none that is there.
+    warning: Option<String>,
+}
+
+impl Found {
+    /// Tells what is to be told of it, at the value that names it.
+    pub(super) fn told(self, value: &Value<'_>) -> Location {
+        self.warning.into_iter().for_each(|warning| value.warn(warning));
+        self.location
     }
 }
 

@@ -48,23 +48,26 @@ const WORKERS_MAX: u64 = 1024;
 
 /// Reads all sections. What is wrong is in the report behind `root`; the value is of use only if there is nothing.
 pub fn read_config(root: &Table<'_>, origin: Origin, world: &World<'_>) -> Config {
-    Reading { world, base: world.base(&origin), secrets: RefCell::default() }.config(root, origin)
+    Reading { world, base: world.base(&origin), state_dir: None, secrets: RefCell::default() }.config(root, origin)
 }
 
 /// What all sections need while they are read.
 pub(super) struct Reading<'a> {
     pub(super) world: &'a World<'a>,
     pub(super) base: Base<'a>,
+    pub(super) state_dir: Option<PathBuf>,
     /// Files that were read, whose text is in the configuration.
     pub(super) secrets: RefCell<Vec<PathBuf>>,
 }
 
 impl Reading<'_> {
-    fn config(&self, root: &Table<'_>, origin: Origin) -> Config {
+    fn config(mut self, root: &Table<'_>, origin: Origin) -> Config {
+        // Before the lists, of which it may have copies.
+        self.state_dir = root.section("state", |table| self.state_dir(table));
+        let state_dir = self.state_dir.clone();
         let (listen, do53) = root.section("listen", read_listen);
         let access = root.section("access", |table| read_access(table, &listen.do53));
         let policies = self.policies(root);
-        let state_dir = root.section("state", |table| self.state_dir(table));
         let config = Config {
             origin,
             listen,

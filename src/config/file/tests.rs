@@ -48,6 +48,7 @@ pub(super) fn world(folder: &Path) -> World<'static> {
         unread: Vec::new(),
         embedded: EMBEDDED,
         may_lack_files: false,
+        kept_lists: &|_, _| None,
     }
 }
 

@@ -51,7 +51,13 @@ pub struct World<'a> {
     pub embedded: Embedded<'a>,
     /// Lists and other files needn't be there: whoever only asks a running server doesn't read them.
     pub may_lack_files: bool,
+    /// What serves in place of lists that aren't there.
+    pub kept_lists: KeptLists<'a>,
 }
+
+/// What lay at a path (the second one) when a state folder (the first one) came by copies of it that are good still: a list
+/// or a folder of them, at that path; `None`: no copy is kept.
+pub type KeptLists<'a> = &'a dyn Fn(&Path, &Path) -> Option<Location>;
 
 /// The files inside the binary.
 #[derive(Clone, Copy)]
@@ -78,6 +84,7 @@ impl<'a> World<'a> {
             unread: unread(env::vars_os()),
             embedded,
             may_lack_files: false,
+            kept_lists: &|_, _| None,
         })
     }
 
@@ -232,6 +239,12 @@ impl Base<'_> {
         }
         let looked: Vec<_> = candidates.iter().map(|path| path.display().to_string()).collect();
         Err(format!("there is no such file or folder; looked for {}", looked.join(" and ")))
+    }
+
+    /// What is meant by a path at which nothing is now, as `kept` knows of what was there, best first.
+    pub fn find_kept(&self, path: &str, kept: impl Fn(&Path) -> Option<Location>) -> Option<Location> {
+        let candidates = if path.is_empty() { Vec::new() } else { self.candidates(path) };
+        candidates.iter().find_map(|candidate| kept(candidate))
     }
 
     /// The file on disk that is meant.

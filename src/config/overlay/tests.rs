@@ -24,6 +24,7 @@ fn config() -> Config {
         unread: Vec::new(),
         embedded: nothing,
         may_lack_files: true,
+        kept_lists: &|_, _| None,
     };
     let text = "[[program]]\nname = 'a'\nlists = [{ path = 'a.list' }]\nservices = { s = 'off' }\n\
                 [[program]]\nname = 'b'\nmode = 'shadow'\nlists = [{ path = 'b.list' }]\nschedule = 'daily 08:00-09:00'\n\

@@ -1,13 +1,13 @@
 //! Which lists a configuration asks for, and which of them are the same as those of another.
 
-use super::{Catalog, Downloading, Entry};
+use super::{Catalog, Downloading, Entry, ListPath};
 use crate::{
-    config::{self, ListSource, Location},
+    config::{self, ListSource, Location, overlay::OWN_PROGRAM},
     dns::Name,
     lists::store::Store,
     policy::{Canaries, Role},
 };
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 /// A file, folder or url of lists, and whose it is.
 pub struct Source {
@@ -109,6 +109,21 @@ impl Catalog {
             catalog.forget_what_the_gate_would_hold();
         }
         catalog
+    }
+
+    /// Files and folders that the configuration names and that aren't there, with nothing in force of what was.
+    pub fn gone(&self) -> impl Iterator<Item = &Path> {
+        let of_files = self.sources.iter().filter(|source| source.owner != OWN_PROGRAM);
+        let on_disk = of_files.filter_map(|source| match &source.spec.location {
+            Location::File(path) | Location::Folder(path) => Some(path.as_path()),
+            Location::Embedded(_) | Location::Url(_) => None,
+        });
+        let serves = |path: &Path| {
+            let is_of =
+                |own: &ListPath| matches!(own, ListPath::File(file) if file == path || file.parent() == Some(path));
+            self.entries.iter().any(|entry| is_of(&entry.path) && entry.in_force().is_some())
+        };
+        on_disk.filter(move |path| !path.exists() && !serves(path))
     }
 
     /// Uses a store from now on, if there is none yet.

@@ -127,7 +127,7 @@ impl Lists {
             findings.absorb(later);
         }
         self.catalog.tell_of_missing_downloads(&mut findings);
-        all_usable(&self.catalog)?;
+        all_usable(&self.catalog, None)?;
         let databases = self.databases.refresh(true);
         self.tell_of_databases(&databases.troubles);
         // Modes, groups and exceptions may be others, whatever the lists are.

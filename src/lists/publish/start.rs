@@ -13,7 +13,7 @@ use crate::{
 use arc_swap::ArcSwap;
 use std::{
     collections::VecDeque,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         mpsc::{Sender, channel},
@@ -27,14 +27,25 @@ const START_WAITS_FOR_WRITERS: Duration = Duration::from_secs(2);
 /// working network, short enough that a house isn't without names because a list's server is down.
 pub(super) const START_WAITS_FOR_DOWNLOADS: Duration = Duration::from_secs(10);
 
+/// What lists are loaded for.
+pub(super) enum Purpose {
+    /// To look at them as they are now.
+    Look,
+    /// The same, to tell what a start would make of them: what it has copies of keeps it from nothing.
+    Foresee,
+    Serve(Downloads),
+}
+
 impl Lists {
     pub(super) fn start(
         config: Arc<Config>,
         embedded: Embedded,
         chance: Chance,
-        downloads: Option<Downloads>,
+        purpose: Purpose,
         on_publish: OnPublish,
     ) -> Result<Self, StartError> {
+        let (foresees, serves) = (matches!(purpose, Purpose::Foresee), matches!(purpose, Purpose::Serve(_)));
+        let downloads = if let Purpose::Serve(downloads) = purpose { Some(downloads) } else { None };
         let store = if downloads.is_some() { open_store(&config) } else { None };
         let published = Arc::new(Published { policy: Arc::default(), status: ArcSwap::default() });
         let downloading = match downloads {
@@ -67,7 +78,10 @@ impl Lists {
         let mut findings = lists.refresh(&everything, started);
         lists.wait_for_writers(&mut findings, &everything, started);
         lists.wait_for_downloads(&mut findings, started);
-        all_usable(&lists.catalog)?;
+        if serves {
+            none_gone(&lists.catalog)?;
+        }
+        all_usable(&lists.catalog, lists.config.state_dir.as_deref().filter(|_| foresees))?;
         let databases = lists.databases.refresh(true);
         lists.tell_of_databases(&databases.troubles);
         lists.tell_of_expired();
@@ -100,13 +114,24 @@ impl Lists {
     }
 }
 
-/// Nothing that must be of use is of none; else all that isn't.
-pub(super) fn all_usable(catalog: &Catalog) -> Result<(), StartError> {
+/// Of whatever isn't there a copy serves; else all of which none does. They seemed to have one, or were there a moment ago.
+fn none_gone(catalog: &Catalog) -> Result<(), StartError> {
+    let told = |path: &Path| {
+        let path = path.display();
+        format!("{path}: it isn't there, and no copy in the state folder is of use; put it back, or correct the path")
+    };
+    let gone: Vec<String> = catalog.gone().map(told).collect();
+    if gone.is_empty() { Ok(()) } else { Err(StartError::Unusable(gone)) }
+}
+
+/// Nothing that must be of use is of none; else all that isn't. `copies`: the state folder whose copies would serve, too.
+pub(super) fn all_usable(catalog: &Catalog, copies: Option<&Path>) -> Result<(), StartError> {
     let ca_files = catalog.unusable_ca_files();
     let ca_files = ca_files
         .map(|(path, reason)| format!("ca_file: {}: {reason}; write a PEM file of certificates", path.display()));
-    let required = catalog.missing_required();
-    let required = required.into_iter().map(|(path, reason)| format!("{path}: a required list is of no use: {reason}"));
+    let is_kept = |path: &str| copies.is_some_and(|state| store::kept_location(state, Path::new(path)).is_some());
+    let required = catalog.missing_required().into_iter().filter(|(path, _)| !is_kept(path));
+    let required = required.map(|(path, reason)| format!("{path}: a required list is of no use: {reason}"));
     let unusable: Vec<String> = ca_files.chain(required).collect();
     if unusable.is_empty() { Ok(()) } else { Err(StartError::Unusable(unusable)) }
 }
