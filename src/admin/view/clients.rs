@@ -100,10 +100,7 @@ struct Counts {
 /// Looks who asked of late.
 pub async fn clients(state: &AdminState, asked: ClientsAsked) -> ClientsView {
     let hours = asked.hours.unwrap_or(HOURS).clamp(1, HOURS_MAX);
-    let to = recorded_until();
-    let from = to - i64::from(hours) * 3_600_000_000;
-    let counting = state.recorded.counted(format!("clients {hours}"), WITHIN, move |reader| count(reader, from, to));
-    let (all, caveat) = match counting.await {
+    let (all, caveat) = match counted(state, hours).await {
         Ok(Some(all)) => (all, None),
         Ok(None) => (Arc::default(), Some(format!("Nobody is known: {}.", Unread::Coming))),
         Err(why @ (Unread::Nowhere | Unread::NotYet)) => (Arc::default(), Some(format!("Nobody is known: {why}."))),
@@ -138,6 +135,19 @@ pub async fn clients(state: &AdminState, asked: ClientsAsked) -> ClientsView {
 fn count(
     reader: &mut Reader,
     from: i64,
+/// Addresses of who asked in the last day, as far as they are recorded.
+pub async fn addresses_seen(state: &AdminState) -> Vec<IpAddr> {
+    let seen = counted(state, HOURS).await.ok().flatten().unwrap_or_default();
+    seen.keys().filter_map(|client| client.parse().ok()).collect()
+}
+
+/// What became of each client's queries in the last so many hours.
+async fn counted(state: &AdminState, hours: u32) -> Result<Option<Arc<HashMap<String, Counts>>>, Unread> {
+    let to = recorded_until();
+    let from = to - i64::from(hours) * 3_600_000_000;
+    state.recorded.counted(format!("clients {hours}"), WITHIN, move |reader| count(reader, from, to)).await
+}
+
     to: i64,
 ) -> Result<HashMap<String, Counts>, crate::query_log::sqlite::ReadError> {
     let mut all: HashMap<String, Counts> = HashMap::new();
