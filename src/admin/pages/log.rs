@@ -30,7 +30,7 @@ use axum::{
 use serde::Deserialize;
 
 /// Verdicts that can be chosen, as they are written in an address and for people.
-const VERDICTS: [(&str, &str); 7] = [
+const VERDICTS: [(&str, &str); 8] = [
     ("", "any or none"),
     ("any", "any"),
     ("blocked", "blocked"),
@@ -38,6 +38,7 @@ const VERDICTS: [(&str, &str); 7] = [
     ("would-block", "would be blocked"),
     ("excepted", "excepted"),
     ("passed", "none"),
+    ("refused", "refused"),
 ];
 
 #[derive(Template)]
@@ -180,7 +181,7 @@ impl Page {
         [r#type, from, to].iter().any(|text| !text.trim().is_empty())
     }
 
-    fn verdicts(&self) -> [(&'static str, &'static str); 7] {
+    fn verdicts(&self) -> [(&'static str, &'static str); 8] {
         VERDICTS
     }
 

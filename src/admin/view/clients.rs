@@ -67,6 +67,8 @@ pub struct ClientView {
     pub blocked: u64,
     pub would_block: u64,
     pub excepted: u64,
+    /// Answered with an error at once, as all are where `[access] allow` doesn't have it.
+    pub refused: u64,
     /// Questions that looked for a way round this resolver, since the start.
     pub bypass: u64,
     pub last: Moment,
@@ -93,7 +95,7 @@ pub struct GroupView {
 #[derive(Clone, Copy, Default)]
 struct Counts {
     /// In the order of [`Fate::ALL`].
-    fates: [u64; 4],
+    fates: [u64; Fate::ALL.len()],
     last: i64,
 }
 
@@ -111,13 +113,14 @@ pub async fn clients(state: &AdminState, asked: ClientsAsked) -> ClientsView {
     let there_are = all.len();
     let mut clients: Vec<ClientView> = all
         .iter()
-        .map(|(client, &Counts { fates: [blocked, would_block, excepted, passed], last })| ClientView {
+        .map(|(client, &Counts { fates: [blocked, would_block, excepted, passed, refused], last })| ClientView {
             called: Called::default(),
             group: None,
-            queries: blocked + would_block + excepted + passed,
+            queries: blocked + would_block + excepted + passed + refused,
             blocked,
             would_block,
             excepted,
+            refused,
             bypass: bypass.get(client).copied().unwrap_or(0),
             last: Moment(last),
             client: client.clone(),
@@ -132,9 +135,6 @@ pub async fn clients(state: &AdminState, asked: ClientsAsked) -> ClientsView {
     ClientsView { hours, clients, there_are, caveat }
 }
 
-fn count(
-    reader: &mut Reader,
-    from: i64,
 /// Addresses of who asked in the last day, as far as they are recorded.
 pub async fn addresses_seen(state: &AdminState) -> Vec<IpAddr> {
     let seen = counted(state, HOURS).await.ok().flatten().unwrap_or_default();
@@ -148,6 +148,9 @@ async fn counted(state: &AdminState, hours: u32) -> Result<Option<Arc<HashMap<St
     state.recorded.counted(format!("clients {hours}"), WITHIN, move |reader| count(reader, from, to)).await
 }
 
+fn count(
+    reader: &mut Reader,
+    from: i64,
     to: i64,
 ) -> Result<HashMap<String, Counts>, crate::query_log::sqlite::ReadError> {
     let mut all: HashMap<String, Counts> = HashMap::new();
@@ -158,10 +161,7 @@ async fn counted(state: &AdminState, hours: u32) -> Result<Option<Arc<HashMap<St
             Entry::Vacant(entry) => entry.insert(Counts::default()),
             Entry::Occupied(entry) => entry.into_mut(),
         };
-        let fate = row.verdicts.fate();
-        if let Some(at) = Fate::ALL.iter().position(|own| *own == fate) {
-            counts.fates[at] += count;
-        }
+        counts.fates[row.fate() as usize] += count;
         counts.last = counts.last.max(last);
     })?;
     Ok(all)
