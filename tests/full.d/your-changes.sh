@@ -77,6 +77,18 @@ expect "for dig too" dig "${at[@]}" www.game.example -- "own/everybody everybody
 shot exceptions
 go /changes
 expect "all of it is written down" says "$page" -- "blocked game.example" "set strict to shadow"
+# Who sits elsewhere means their own clock.
+at_browser POST /goog/cdp/execute '{"cmd":"Emulation.setTimezoneOverride","params":{"timezoneId":"Asia/Tokyo"}}' >/dev/null
+go /
+expect "a time is asked for by the device's clock" says "document.querySelector('#pause').innerText" -- "this device's clock"
+soon=$(($(date +%s) / 60 * 60 + 7200))
+fill "#pause input[name=until]" "$(TZ=Asia/Tokyo date -d "@$soon" +%Y-%m-%dT%H:%M)"
+press "#pause button[value='']"
+until_true "the pause lasts until then" curl -s http://127.0.0.1:8053/api/v1/pause -- "\"until\":$soon"
+until_true "which is told by that clock too" says "$page" -- "(here $(TZ=Asia/Tokyo date -d "@$soon" '+%Y-%m-%d %H:%M'))"
+press "#pause button[value='0']"
+until_true "it is ended" curl -s http://127.0.0.1:8053/api/v1/pause -- '"pauses":[]'
+at_browser POST /goog/cdp/execute '{"cmd":"Emulation.setTimezoneOverride","params":{"timezoneId":""}}' >/dev/null
 shot changes
 for width in 360 1280; do
   # A window isn't made narrower than 500.

@@ -32,6 +32,8 @@ const localize = (where) => {
     if (text) text.textContent = text.textContent.replace(/^[0-9:]+/, shown.hour(new Date(told.dataset.from)));
   }
   for (const zone of all("[data-zone]", where)) zone.textContent = "";
+  // What is said in another zone.
+  for (const here of all("[data-here]", where)) here.hidden = here.parentNode.firstChild.data.includes(here.children[0].textContent);
 };
 
 const page = async (address) => {
@@ -264,6 +266,13 @@ const typedTimes = () => {
     });
   }
   for (const told of all("[data-clock]")) told.textContent = "Times are by this device's clock.";
+  for (const field of all("[type=datetime-local]")) {
+    field.previousSibling.data = "or until (this device's clock)";
+    field.form.addEventListener("submit", () => {
+      const at = new Date(field.value);
+      field.form.at.value = Number.isNaN(at.getTime()) ? "" : at.toISOString();
+    });
+  }
 };
 
 // Whether this device asks here: it looks for a name that is asked for nowhere else, and the server tells whether it came.
