@@ -38,6 +38,8 @@ go /programs
 expect "the switch shows what is written" says "document.querySelector('#strict [aria-current=true]').innerText" -- enforce
 press "#strict button[value='=shadow']"
 until_true "the page tells of it" says "$page" -- "set strict to shadow for everybody"
+expect "and that stays in sight" says "(document.querySelector('main').style.paddingBottom='200vh',scrollTo(0,innerHeight),scrollY>0&&document.querySelector('.done').getBoundingClientRect().top>=0)" -- true
+expect "with its undo" says "document.elementsFromPoint(...['left','top'].map((side)=>document.querySelector('.done button').getBoundingClientRect()[side]+5)).some((own)=>own.name=='change')" -- true
 expect "and dig gets no block" dig "${at[@]}" blocked.example +tries=1 +time=5 -- "EDE: 22"
 shot programs
 press ".good button[name=change]"
@@ -75,8 +77,6 @@ press "#block button.main"
 until_true "a name is blocked" says "$page" -- "blocked game.example and all below it"
 expect "for dig too" dig "${at[@]}" www.game.example -- "own/everybody everybody.list:4"
 shot exceptions
-go /changes
-expect "all of it is written down" says "$page" -- "blocked game.example" "set strict to shadow"
 # Who sits elsewhere means their own clock.
 at_browser POST /goog/cdp/execute '{"cmd":"Emulation.setTimezoneOverride","params":{"timezoneId":"Asia/Tokyo"}}' >/dev/null
 go /
@@ -89,6 +89,8 @@ until_true "which is told by that clock too" says "$page" -- "(here $(TZ=Asia/To
 press "#pause button[value='0']"
 until_true "it is ended" curl -s http://127.0.0.1:8053/api/v1/pause -- '"pauses":[]'
 at_browser POST /goog/cdp/execute '{"cmd":"Emulation.setTimezoneOverride","params":{"timezoneId":""}}' >/dev/null
+go /changes
+expect "all of it is written down" says "$page" -- "blocked game.example" "set strict to shadow"
 shot changes
 for width in 360 1280; do
   # A window isn't made narrower than 500.
