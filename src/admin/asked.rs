@@ -1,16 +1,15 @@
 //! What is asked for: queries, bodies and variables of paths, read strictly. What can't be read is refused in words of
 //! ours, which name the field.
 
+mod text;
+
 use super::{
     auth::csrf::is_json,
     problem::{Kind, Refusal},
 };
 use axum::{
     body::Bytes,
-    extract::{
-        FromRequest, FromRequestParts, Path, Request,
-        rejection::{JsonRejection, QueryRejection},
-    },
+    extract::{FromRequest, FromRequestParts, Path, Request, rejection::JsonRejection},
     http::request::Parts,
 };
 use schemars::JsonSchema;
@@ -46,14 +45,9 @@ pub struct Number<N>(pub N);
 impl<Q: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<Q> {
     type Rejection = Refusal;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
-        match axum::extract::Query::<Q>::from_request_parts(parts, state).await {
-            Ok(axum::extract::Query(query)) => Ok(Self(query)),
-            Err(QueryRejection::FailedToDeserializeQueryString(error)) => {
-                Err(unfit(Kind::BadRequest, "the query of the address", &error))
-            }
-            Err(error) => Err(Refusal::new(Kind::BadRequest, error.body_text())),
-        }
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
+        let read = text::read(parts.uri.query().unwrap_or_default());
+        read.map(Self).map_err(|error| unfit(Kind::BadRequest, "the query of the address", error.to_string()))
     }
 }
 
@@ -99,7 +93,7 @@ fn read<B: DeserializeOwned>(body: &[u8]) -> Result<B, Refusal> {
     }
     match axum::Json::<B>::from_bytes(body) {
         Ok(axum::Json(body)) => Ok(body),
-        Err(JsonRejection::JsonDataError(error)) => Err(unfit(Kind::Invalid, "the body", &error)),
+        Err(JsonRejection::JsonDataError(error)) => Err(unfit(Kind::Invalid, "the body", reason(&error))),
         Err(error) => Err(no_json(&reason(&error))),
     }
 }
@@ -115,8 +109,7 @@ impl<N: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Number<
 }
 
 /// A refusal in the words of the format's reader, of the field that they are about.
-fn unfit(kind: Kind, of: &str, error: &dyn Error) -> Refusal {
-    let said = reason(error);
+fn unfit(kind: Kind, of: &str, said: String) -> Refusal {
     let (field, said) = match said.split_once(": ") {
         // What the reader says itself before a colon is more than one word.
         Some((field, said)) if !field.contains([' ', '`']) => (Some(field.to_owned()), said.to_owned()),
@@ -130,13 +123,12 @@ fn unfit(kind: Kind, of: &str, error: &dyn Error) -> Refusal {
 
 /// What is wrong, without the framework's sentence around it.
 fn reason(error: &dyn Error) -> String {
-    let said = error.source().map_or_else(|| error.to_string(), ToString::to_string);
-    // The language's own words for it.
-    said.replace("invalid digit found in string", "write a whole number")
+    error.source().map_or_else(|| error.to_string(), ToString::to_string)
 }
 
-/// The field that is missing, or that is there twice.
+/// The field that is missing, or there twice, or not known.
 fn named(said: &str) -> Option<String> {
-    let rest = said.strip_prefix("missing field `").or_else(|| said.strip_prefix("duplicate field `"))?;
+    let rest = ["missing", "duplicate", "unknown"].iter().find_map(|what| said.strip_prefix(what))?;
+    let rest = rest.strip_prefix(" field `")?;
     rest.split_once('`').map(|(field, _)| field.to_owned())
 }

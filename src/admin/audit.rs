@@ -271,6 +271,20 @@ impl Audit {
         later.find(|line| line.key == key && line.outcome == Outcome::Done).map(|line| line.change)
     }
 
+    /// What was last done at a key, as long as its file is kept; what came to nothing was taken back. It may read files.
+    pub fn last_at(&self, key: &str) -> Option<Line> {
+        let is_it = |line: &Line| line.key == key && line.outcome != Outcome::Refused;
+        let at_hand = self.lock().at_hand.iter().rev().find(|line| is_it(line)).cloned();
+        at_hand.or_else(|| {
+            let mut found = None;
+            self.for_each_in_files(|line| {
+                found = Some(line).filter(is_it);
+                found.is_none()
+            });
+            found
+        })
+    }
+
     /// Lines before a change, newest first; and whether there are more. It may read files.
     pub fn before(&self, before: Option<u64>, limit: usize) -> (Vec<Line>, bool) {
         let is_wanted = |line: &Line| before.is_none_or(|before| line.change < before);

@@ -6,7 +6,7 @@ use crate::policy::{
     parse::{Extent, Format},
 };
 use clap::{Parser, Subcommand};
-use std::{net::IpAddr, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 /// A recursive, validating DNS resolver that applies program blocklists and explains every verdict.
 #[derive(Parser)]
@@ -64,9 +64,9 @@ pub enum Command {
         /// The record type.
         #[arg(long = "type", default_value = "A", value_name = "TYPE")]
         rr_type: String,
-        /// As if this client asked.
-        #[arg(long, default_value = "127.0.0.1", value_name = "IP")]
-        client: IpAddr,
+        /// As if this client asked: an address, or what it is called on the page Clients.
+        #[arg(long, default_value = "127.0.0.1")]
+        client: String,
         /// As JSON.
         #[arg(long)]
         json: bool,

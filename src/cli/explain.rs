@@ -15,7 +15,8 @@ use std::{fmt::Write, net::IpAddr, sync::Arc};
 pub struct Asked {
     pub name: String,
     pub rr_type: String,
-    pub client: IpAddr,
+    /// An address; the running server knows names too.
+    pub client: String,
     pub json: bool,
     pub offline: bool,
     /// Leave out what pages and API changed.
@@ -31,10 +32,14 @@ pub fn explain(config: Config, asked: &Asked) -> Outcome {
     let rr_type: RrType = asked.rr_type.parse().map_err(|error| usage("--type", &asked.rr_type, &error))?;
     let view: Explained = if asked.offline {
         let config = if asked.no_overlay { config } else { overlay::laid(config) };
-        offline(config, name, rr_type, asked.client)?
+        let client = asked.client.parse().map_err(|_| {
+            let what = "write an address, such as 192.168.1.7; what clients are called the running server alone knows";
+            usage("--client", &asked.client, &what)
+        })?;
+        offline(config, name, rr_type, client)?
     } else {
-        let (name, rr_type, client) = (name.to_string(), rr_type.to_string(), asked.client.to_string());
-        fetch(&config, "/api/v1/explain", &[("name", &name), ("type", &rr_type), ("client", &client)])?
+        let (name, rr_type) = (name.to_string(), rr_type.to_string());
+        fetch(&config, "/api/v1/explain", &[("name", &name), ("type", &rr_type), ("client", &asked.client)])?
     };
     let view = Explained { host_of: is_part.then(|| asked.name.clone()), ..view };
     if asked.json {

@@ -315,9 +315,10 @@ pub fn change_too_large(before: usize, after: usize, percent: u8) -> Option<Stri
     Some(format!("it has {after} rules, {share} % {word} than the {before} before; {percent} % are allowed at once"))
 }
 
-/// Why a name with all below it is more than anybody owns, if it is: a public suffix.
+/// Why a name with all below it is more than one site, if it is: a public suffix, or a single label, which is on the Internet
+/// or what a network has all of its own names under (`lan`, `home`, `corp`).
 pub fn whole_suffix(name: &Name) -> Option<String> {
-    is_public_suffix(name).then(|| suffix_told(name))
+    (name.label_count() == 1 || is_public_suffix(name)).then(|| suffix_told(name))
 }
 
 fn suffix_told(suffix: &Name) -> String {

@@ -159,7 +159,7 @@ fn wildcard_parent(name: &Name) -> Option<Name> {
 }
 
 /// The address that a record with this data gives its owner.
-fn address(rr_type: RrType, data: &[u8]) -> Option<IpAddr> {
+pub(super) fn address(rr_type: RrType, data: &[u8]) -> Option<IpAddr> {
     match rr_type {
         RrType::A => <[u8; 4]>::try_from(data).ok().map(|octets| Ipv4Addr::from(octets).into()),
         RrType::AAAA => <[u8; 16]>::try_from(data).ok().map(|octets| Ipv6Addr::from(octets).into()),

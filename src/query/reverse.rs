@@ -3,7 +3,7 @@
 
 use super::{
     ANSWER_WITHIN, Pipeline,
-    local::{LocalEnd, reverse_name},
+    local::{LocalEnd, address, reverse_name},
     sought::Sought,
 };
 use crate::{
@@ -30,6 +30,13 @@ impl Pipeline {
     pub fn own_name(&self, address: IpAddr) -> Option<Name> {
         let local = self.terms.load().local.find(&reverse_name(address.to_canonical()), RrType::PTR)?;
         (local.end == LocalEnd::Data).then(|| target(&local.records)).flatten()
+    }
+
+    /// Addresses that the owner gives a name.
+    pub fn own_addresses(&self, name: &Name) -> Vec<IpAddr> {
+        let terms = self.terms.load();
+        let found = [RrType::A, RrType::AAAA].into_iter().filter_map(|rr_type| terms.local.find(name, rr_type));
+        found.flat_map(|found| found.records).filter_map(|record| address(record.rr_type, &record.data)).collect()
     }
 
     /// Addresses of the owner's names with this text in them, in small letters; so many at most.

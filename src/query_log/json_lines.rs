@@ -61,8 +61,8 @@ pub struct JsonRow<'a> {
     pub aliases: Cow<'a, [String]>,
     #[serde(default, skip_serializing_if = "<[IpAddr]>::is_empty")]
     pub addresses: Cow<'a, [IpAddr]>,
-    /// `blocked`, `would-block`, `excepted` or `passed`.
-    #[schemars(extend("enum" = ["blocked", "would-block", "excepted", "passed"]))]
+    /// `blocked`, `would-block`, `excepted`, `passed`, or `refused`: it got an error at once, and no answer was looked for.
+    #[schemars(extend("enum" = ["blocked", "would-block", "excepted", "passed", "refused"]))]
     pub fate: Cow<'a, str>,
     /// Where the owner's exception stands that matched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -130,7 +130,7 @@ impl<'a> JsonRow<'a> {
             dropped: row.dropped,
             aliases: row.aliases.as_slice().into(),
             addresses: row.addresses.as_slice().into(),
-            fate: row.verdicts.fate().word().into(),
+            fate: row.fate().word().into(),
             owner: owner.map(|own| Cow::from(&*own.place)),
             owner_rule: owner.map_or("", |own| &own.rule).into(),
             owner_reason: owner.map_or("", |own| &own.reason).into(),

@@ -63,9 +63,15 @@ pub mod kind {
 }
 
 impl Row {
+    /// What became of it.
+    pub fn fate(&self) -> Fate {
+        self.verdicts.fate().answered(self.rcode, self.cache)
+    }
+
     /// The access list refused it (RFC 8914 §4.19), so no list was asked about it.
-    pub fn is_refused(&self) -> bool {
-        self.ede == Some(ExtendedError::PROHIBITED)
+    pub fn is_prohibited(&self) -> bool {
+        // Somebody else's answer may have that code too.
+        self.ede == Some(ExtendedError::PROHIBITED) && self.fate() == Fate::Refused
     }
 
     /// Its bits of `kind`.
@@ -222,10 +228,15 @@ pub enum Fate {
     /// An exception let it pass, without which it would be blocked, or told as what would be.
     Excepted,
     Passed,
+    /// It got an error at once, and no answer was looked for: who asked isn't admitted, the query isn't understood or of a
+    /// kind that isn't served, or there was no room for it.
+    Refused,
 }
 
 impl Fate {
-    pub const ALL: [Self; 4] = [Self::Blocked, Self::WouldBlock, Self::Excepted, Self::Passed];
+    pub const ALL: [Self; 5] = [Self::Blocked, Self::WouldBlock, Self::Excepted, Self::Passed, Self::Refused];
+    /// Those that a verdict alone can have.
+    pub const DECIDED: [Self; 4] = [Self::Blocked, Self::WouldBlock, Self::Excepted, Self::Passed];
 
     /// The word used in logs, tables and reports.
     pub fn word(self) -> &'static str {
@@ -234,12 +245,19 @@ impl Fate {
             Self::WouldBlock => "would-block",
             Self::Excepted => "excepted",
             Self::Passed => "passed",
+            Self::Refused => "refused",
         }
     }
 
-    /// What became of a query with this verdict.
+    /// What a verdict says becomes of a query.
     pub fn of(verdict: &Verdict) -> Self {
         Self::from_said(verdict.programs.iter().map(|said| said.outcome), verdict.needs_exception())
+    }
+
+    /// What became of a query whose verdict says this, and that was answered so. `cache`: as in [`Row::cache`].
+    pub fn answered(self, rcode: Rcode, cache: Option<CacheUse>) -> Self {
+        let is_error = !matches!(rcode, Rcode::NOERROR | Rcode::NXDOMAIN);
+        if self == Self::Passed && is_error && cache.is_none() { Self::Refused } else { self }
     }
 
     /// The strongest of what was said; `excepted`: an exception matched without which it would be blocked.
@@ -271,10 +289,11 @@ impl Verdicts {
     /// The same as it was told with what became of the query.
     pub fn told(owner: Option<Owner>, said: Vec<Said>, overruled: Vec<Said>, fate: Option<Fate>) -> Self {
         let verdicts = Self { owner, said, overruled, needless: false };
-        Self { needless: verdicts.fate() == Fate::Excepted && fate == Some(Fate::Passed), ..verdicts }
+        let needless = matches!(fate, Some(Fate::Passed | Fate::Refused));
+        Self { needless: needless && verdicts.fate() == Fate::Excepted, ..verdicts }
     }
 
-    /// What became of a query that all this was said of.
+    /// What became of a query that all this was said of, if it was answered: see [`Row::fate`].
     pub fn fate(&self) -> Fate {
         let by_list = || self.said.iter().any(|said| said.outcome == Outcome::Except);
         let excepted = !self.needless && (self.owner.is_some() || by_list());
@@ -294,7 +313,7 @@ impl Verdicts {
             Fate::Blocked => Outcome::Block,
             Fate::WouldBlock => Outcome::WouldBlock,
             Fate::Excepted => Outcome::Except,
-            Fate::Passed => return None,
+            Fate::Passed | Fate::Refused => return None,
         };
         let is_it = |said: &Said| said.outcome == outcome;
         let acted = self.said.iter().position(|said| is_it(said) && said.acted);

@@ -57,7 +57,7 @@ impl Search {
     /// Whether a query is looked for.
     pub fn finds(&self, row: &Row) -> bool {
         let Row { time, client, name, rr_type, verdicts, .. } = row;
-        let facts = Facts { time: *time, client, name, rr_type: *rr_type, fate: verdicts.fate() };
+        let facts = Facts { time: *time, client, name, rr_type: *rr_type, fate: row.fate() };
         self.fits(&facts) && self.fits_said(verdicts)
     }
 

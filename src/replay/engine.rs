@@ -279,7 +279,7 @@ fn judged(verdict: &Verdict) -> Judged {
         Fate::Blocked => by(Outcome::Block),
         Fate::WouldBlock => by(Outcome::WouldBlock),
         Fate::Excepted => excepts,
-        Fate::Passed => None,
+        Fate::Passed | Fate::Refused => None,
     };
     Judged { fate, by: by.unwrap_or(By::Nothing), is_needless, ..Judged::PASSED }
 }

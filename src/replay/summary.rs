@@ -218,7 +218,7 @@ pub(super) fn summarize(tally: &Tally, format: Format, top: usize, answer_rules:
         clients: Counted { count: counts.clients.len() as u64, exact: !counts.clients.is_full },
         first: times.and_then(|(first, _)| shown(first)),
         last: times.and_then(|(_, last)| shown(last)),
-        fates: Fate::ALL.map(fate).into(),
+        fates: Fate::DECIDED.map(fate).into(),
         changed: sum(&|before, after| before != after),
         newly_blocked: sum(&|before, after| before != Fate::Blocked && after == Fate::Blocked),
         newly_passed: sum(&|before, after| before == Fate::Blocked && after != Fate::Blocked),

@@ -114,7 +114,7 @@ impl Kind {
             Fate::Blocked => Some(Self::Blocked),
             Fate::WouldBlock => Some(Self::WouldBlock),
             Fate::Excepted => Some(Self::Excepted),
-            Fate::Passed => None,
+            Fate::Passed | Fate::Refused => None,
         }
     }
 

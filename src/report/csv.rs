@@ -156,6 +156,7 @@ impl Sheet {
             self.count("time_line", &keys, "would_block", bucket.would_block);
             self.count("time_line", &keys, "excepted", bucket.excepted);
             self.count("time_line", &keys, "passed", bucket.passed);
+            self.count("time_line", &keys, "refused", bucket.refused);
         }
     }
 

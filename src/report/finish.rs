@@ -93,6 +93,7 @@ fn totals(all: &Breakdown<'_>) -> Totals {
         would_block: of_queries(sums.fates[Fate::WouldBlock as usize]),
         excepted: of_queries(sums.fates[Fate::Excepted as usize]),
         passed: of_queries(sums.fates[Fate::Passed as usize]),
+        refused: of_queries(sums.fates[Fate::Refused as usize]),
         names_hit: Share::new(all.hit().count() as u64, names),
         clients_hit: clients_with(|facts| facts.counts.hits() > 0),
         clients_with_bypass: clients_with(|facts| !facts.bypass.is_empty()),

@@ -75,11 +75,14 @@ pub struct Totals {
     pub clients: u64,
     /// Distinct registrable domains of the names asked: the denominator of all shares of domains.
     pub domains: u64,
-    /// These four make up all queries.
+    /// These five make up all queries.
     pub blocked: Share,
     pub would_block: Share,
     pub excepted: Share,
     pub passed: Share,
+    /// Answered with an error at once: who asked isn't admitted, or the query isn't understood or of a kind that isn't
+    /// served. Of those of which only sums are left, recorded by a version that didn't tell them apart, they passed.
+    pub refused: Share,
     pub names_hit: Share,
     pub clients_hit: Share,
     /// Clients that look for a way round this resolver.
@@ -100,12 +103,13 @@ pub struct Totals {
 
 impl Totals {
     /// All shares, each with its field's name, what it is, and what it is of.
-    pub(super) fn shares(&self) -> [(&'static str, &'static str, Share, &'static str); 14] {
+    pub(super) fn shares(&self) -> [(&'static str, &'static str, Share, &'static str); 15] {
         [
             ("blocked", "blocked", self.blocked, "queries"),
             ("would_block", "would be blocked", self.would_block, "queries"),
             ("excepted", "excepted", self.excepted, "queries"),
             ("passed", "passed", self.passed, "queries"),
+            ("refused", "refused", self.refused, "queries"),
             ("names_hit", "names hit", self.names_hit, "names"),
             ("domains_hit", "registrable domains hit", self.domains_hit, "domains"),
             ("clients_hit", "clients hit", self.clients_hit, "clients"),
@@ -135,6 +139,7 @@ pub struct Bucket {
     pub would_block: u64,
     pub excepted: u64,
     pub passed: u64,
+    pub refused: u64,
 }
 
 /// What something has to answer for.

@@ -21,7 +21,8 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src dat
 /// What the words mean, and what the numbers can't say.
 const NOTES: [&str; 5] = [
     "Blocked: a program that is enforced blocked the query. Would be blocked: a program or list in shadow would have. \
-     Hit: one or the other. Excepted: an exception let it pass. Passed: nobody said anything.",
+     Hit: one or the other. Excepted: an exception let it pass. Passed: nobody said anything. Refused: \
+     it got an error, and no answer was looked for.",
     "A query that several programs hit is in the numbers of each, and once in the sums.",
     "A question that is blocked isn't resolved. So what rules on its answer would have said isn't known, and what it \
      shares with other names only from times when it was resolved, as in shadow.",

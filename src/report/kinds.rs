@@ -43,7 +43,7 @@ pub struct KindRow {
 }
 
 /// Counts by fate, in the order of [`Fate::ALL`].
-type Fates = [u64; 4];
+type Fates = [u64; Fate::ALL.len()];
 
 /// Collects them.
 #[derive(Default)]
@@ -100,7 +100,7 @@ impl Counts {
 
     fn rows<K>(&self, counts: &HashMap<K, Fates>, name: impl Fn(&K) -> String) -> Top<KindRow> {
         let row = |(key, fates): (&K, &Fates)| {
-            let [blocked, would_block, excepted, _] = *fates;
+            let [blocked, would_block, excepted, ..] = *fates;
             let own: u64 = fates.iter().sum();
             KindRow {
                 what: name(key),

@@ -31,7 +31,7 @@ pub(super) fn time_line(line: &TimeLine) -> String {
 }
 
 fn write_time_line(svg: &mut String, line: &TimeLine) -> Result<(), Error> {
-    let all = |at: &Bucket| at.blocked + at.would_block + at.excepted + at.passed;
+    let all = |at: &Bucket| at.blocked + at.would_block + at.excepted + at.passed + at.refused;
     let said = |at: &Bucket| at.blocked + at.would_block + at.excepted;
     let most = |of: &dyn Fn(&Bucket) -> u64| line.buckets.iter().map(of).max().unwrap_or(0);
     let (all_top, said_top) = (round_up(most(&all)), round_up(most(&said)));
@@ -75,13 +75,14 @@ fn described(line: &TimeLine) -> String {
         format!(" Most were hit in the step from {}: {}.", at.start.minute(), count(at.blocked + at.would_block))
     });
     format!(
-        "{} steps of {}. In all {} blocked, {} that would be, {} excepted, {} passed.{peak}",
+        "{} steps of {}. In all {} blocked, {} that would be, {} excepted, {} passed, {} refused.{peak}",
         line.buckets.len(),
         super::words::span(line.bucket_seconds as i64 * 1_000_000),
         sum(|at| at.blocked),
         sum(|at| at.would_block),
         sum(|at| at.excepted),
-        sum(|at| at.passed)
+        sum(|at| at.passed),
+        sum(|at| at.refused)
     )
 }
 

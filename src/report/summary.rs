@@ -47,6 +47,11 @@ pub(super) fn headline(report: &Report) -> Vec<String> {
     if totals.excepted.part > 0 {
         lines.push(format!("Exceptions let {} pass.", totals.excepted.told("query", "queries")));
     }
+    if totals.refused.part > 0 {
+        let refused = totals.refused.told("query", "queries");
+        lines
+            .push(format!("{refused} got an error at once: who asked isn't admitted, or the query can't be answered."));
+    }
     if totals.bypass.part > 0 {
         let who = if knows_clients(report) { of_clients(&totals.clients_with_bypass) } else { "Somebody".to_owned() };
         lines.push(format!("{who} looked for a way round this resolver, in {}.", queries(totals.bypass.part)));

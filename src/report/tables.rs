@@ -139,7 +139,7 @@ pub(super) fn totals(report: &Report) -> Table {
     Table {
         id: "totals",
         title: "Totals",
-        caption: "Blocked, would be blocked, excepted and passed make up all queries.".to_owned(),
+        caption: "Blocked, would be blocked, excepted, passed and refused make up all queries.".to_owned(),
         columns: vec![text("what"), number("count"), number("of"), number("share")],
         there_are: rows.len() as u64,
         rows,
@@ -155,7 +155,14 @@ pub(super) fn time_line(report: &Report, rows_max: usize) -> Table {
     let row = |buckets: &[Bucket]| {
         let sum = |of: fn(&Bucket) -> u64| count(buckets.iter().map(of).sum());
         let start = buckets.first().map(|bucket| bucket.start);
-        vec![time(start), sum(|at| at.blocked), sum(|at| at.would_block), sum(|at| at.excepted), sum(|at| at.passed)]
+        vec![
+            time(start),
+            sum(|at| at.blocked),
+            sum(|at| at.would_block),
+            sum(|at| at.excepted),
+            sum(|at| at.passed),
+            sum(|at| at.refused),
+        ]
     };
     let rows: Vec<Vec<String>> = line.buckets.chunks(step).map(row).collect();
     let length = super::words::span((line.bucket_seconds * step as u64) as i64 * 1_000_000);
@@ -163,7 +170,14 @@ pub(super) fn time_line(report: &Report, rows_max: usize) -> Table {
         id: "time",
         title: "Time line",
         caption: format!("Queries by time (UTC), each row {length}."),
-        columns: vec![text("from"), number("blocked"), number("would block"), number("excepted"), number("passed")],
+        columns: vec![
+            text("from"),
+            number("blocked"),
+            number("would block"),
+            number("excepted"),
+            number("passed"),
+            number("refused"),
+        ],
         there_are: rows.len() as u64,
         rows,
         bars: Vec::new(),

@@ -86,7 +86,7 @@ pub(super) struct Cell {
 pub(super) struct Sums {
     pub queries: u64,
     /// In the order of [`Fate::ALL`].
-    pub fates: [u64; 4],
+    pub fates: [u64; Fate::ALL.len()],
     pub dropped: u64,
     pub failed: u64,
     pub bypass: u64,
@@ -149,9 +149,11 @@ impl Tally {
         // Of several programs only the one that acted is why there was no answer.
         let acted = |program: &str| row.verdicts.said.iter().any(|said| said.acted && *said.program == *program);
         let dropped = row.dropped && program.is_none_or(acted);
-        self.sums.add(row, fate, dropped, count);
-        self.minutes.add(first, seen.last, fate, count);
-        self.kinds.add(seen, fate);
+        // All else is about what programs said, and of those refused none said anything.
+        let became = if row.fate() == Fate::Refused { Fate::Refused } else { fate };
+        self.sums.add(row, became, dropped, count);
+        self.minutes.add(first, seen.last, became, count);
+        self.kinds.add(seen, became);
         let day = first.div_euclid(DAY);
         let has_day = self.days.as_mut().is_none_or(|days| days.add(day, count));
         if !has_day || self.keep(seen, day, fate, opinion).is_none() {

@@ -14,10 +14,13 @@ pub(super) const BUCKETS_MAX: i64 = 200;
 /// How long a step may be, in minutes: a minute, 5, 15, an hour, 6, a day, a week.
 const WIDTHS: [i64; 7] = [1, 5, 15, 60, 360, 1440, 10_080];
 
-/// Queries by minute and fate, in the order of [`Fate::ALL`].
+/// In the order of [`Fate::ALL`].
+type Fates = [u64; Fate::ALL.len()];
+
+/// Queries by minute and fate.
 #[derive(Default)]
 pub(super) struct Minutes {
-    counts: HashMap<i64, [u64; 4]>,
+    counts: HashMap<i64, Fates>,
     /// Queries in minutes that could no longer be kept.
     pub(super) beyond: u64,
 }
@@ -53,17 +56,18 @@ impl Minutes {
         let (from, to) = (from.div_euclid(MINUTE), to.saturating_sub(1).max(from).div_euclid(MINUTE));
         let width = width(from, to);
         let (start, end) = (from.div_euclid(width), to.div_euclid(width));
-        let mut sums = vec![[0u64; 4]; (end - start + 1) as usize];
+        let mut sums = vec![Fates::default(); (end - start + 1) as usize];
         for (minute, counts) in &self.counts {
             let at = (minute.div_euclid(width).clamp(start, end) - start) as usize;
             sums[at].iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
         }
-        let bucket = |(step, [blocked, would_block, excepted, passed]): (i64, [u64; 4])| form::Bucket {
+        let bucket = |(step, [blocked, would_block, excepted, passed, refused]): (i64, Fates)| form::Bucket {
             start: Moment(step.saturating_mul(width).saturating_mul(MINUTE)),
             blocked,
             would_block,
             excepted,
             passed,
+            refused,
         };
         form::TimeLine { bucket_seconds: width.unsigned_abs() * 60, buckets: (start..).zip(sums).map(bucket).collect() }
     }

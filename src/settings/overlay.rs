@@ -43,6 +43,8 @@ struct Held {
     until: Option<i64>,
     /// The text of the last good copy.
     kept: Option<String>,
+    /// What an earlier process had last in force, until somebody asks for it.
+    left: Option<String>,
     instead: Instead,
 }
 
@@ -70,6 +72,9 @@ pub enum WriteError {
     Changed,
     #[error("{FILE_NAME} was edited by hand and can't be read: {0}; mend it or delete it, then try again")]
     Broken(String),
+    /// It isn't there to be read, whoever is at fault: its folder can't exist, or may not be looked into.
+    #[error("{0}; nothing that lasts can be changed until that is mended")]
+    Unreadable(String),
     #[error("{} can't be written: {error}", path.display())]
     Io { path: PathBuf, error: io::Error },
 }
@@ -87,7 +92,11 @@ impl OverlayFile {
         let path = state_dir.map(|folder| folder.join(FILE_NAME));
         let file = Self { path, clock, held: Mutex::default(), turn: Arc::default() };
         let kept = file.last_good_path().and_then(|path| read_text(&path).ok().flatten());
-        file.held().kept = kept;
+        {
+            let mut held = file.held();
+            held.left = Some(kept.clone().unwrap_or_default());
+            held.kept = kept;
+        }
         file.look();
         let trouble = file.held().trouble.clone();
         if let Some(why) = trouble {
@@ -136,6 +145,12 @@ impl OverlayFile {
     /// What is in force.
     pub fn overlay(&self) -> Arc<Overlay> {
         self.held().overlay.clone()
+    }
+
+    /// What an earlier process had last in force, as far as its copy tells: once, for who notes what became of it meanwhile.
+    pub fn left_in_force(&self) -> Option<Overlay> {
+        let text = self.held().left.take()?;
+        Overlay::read(&text).ok()
     }
 
     /// Where it lies, if there is a place for it.
@@ -262,9 +277,8 @@ impl OverlayFile {
         let path = self.path.as_deref().ok_or(WriteError::NoFolder)?;
         let mut held = self.held();
         let failed = |error| WriteError::Io { path: path.to_owned(), error };
-        match read_text(path) {
-            Ok(text) if text == held.text => {}
-            _ => return Err(held.trouble.clone().map_or(WriteError::Changed, WriteError::Broken)),
+        if read_text(path).map_err(WriteError::Unreadable)? != held.text {
+            return Err(held.trouble.clone().map_or(WriteError::Changed, WriteError::Broken));
         }
         let text = if overlay.is_empty() { None } else { Some(overlay.to_string()) };
         put(path, text.as_deref()).map_err(failed)?;
@@ -364,6 +378,36 @@ mod tests {
 
     fn open(folder: &Path) -> OverlayFile {
         OverlayFile::open(Some(folder), Arc::new(|| 0))
+    }
+
+    /// A folder that can't exist: nobody edited anything.
+    #[test]
+    fn why_nothing_can_be_written_is_the_true_reason() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("file"), "").unwrap();
+        let file = open(&folder.path().join("file/state"));
+        let error = file.write(with(&file, mode("a", Mode::Shadow))).map(|_| ()).unwrap_err();
+        assert!(matches!(error, WriteError::Unreadable(_)), "{error:?}");
+        let told = error.to_string();
+        assert!(told.contains("/file/state/overlay.toml can't be read: Not a directory"), "{told}");
+        assert!(!told.contains("by hand"), "{told}");
+    }
+
+    /// What an earlier process left is told once, whatever became of the file meanwhile.
+    #[test]
+    fn what_was_left_in_force_is_told_to_who_comes_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("state");
+        let file = open(&state);
+        assert!(file.left_in_force().unwrap().is_empty());
+        file.write(with(&file, mode("a", Mode::Shadow))).unwrap();
+        file.keep();
+        fs::remove_file(state.join(FILE_NAME)).unwrap();
+        let file = open(&state);
+        file.keep();
+        let left = file.left_in_force().unwrap();
+        assert_eq!(file.overlay().changes_since(&left).len(), 1);
+        assert!(file.left_in_force().is_none());
     }
 
     fn with(file: &OverlayFile, (key, entry): (Key, Option<Entry>)) -> Overlay {

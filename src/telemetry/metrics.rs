@@ -180,7 +180,7 @@ fn verdicts(page: &mut Page, telemetry: &Telemetry) {
         (
             Outcome::Except,
             "cleandns_excepted_total",
-            "Queries that an exception of this list let pass, in either mode.",
+            "Queries that an exception of this list matched, needed or not; the owner's are in cleandns_owner_excepted_total.",
         ),
     ] {
         page.head(name, "counter", help);
@@ -209,7 +209,8 @@ fn verdicts(page: &mut Page, telemetry: &Telemetry) {
         bypass,
     );
     let passed = telemetry.counters.sum(|own| &own.owner_passed);
-    page.single("cleandns_owner_excepted_total", "counter", "Queries that the owner's exceptions let pass.", passed);
+    let help = "Queries that an exception of the owner's matched, needed or not.";
+    page.single("cleandns_owner_excepted_total", "counter", help, passed);
 }
 
 fn answers(page: &mut Page, telemetry: &Telemetry, gauges: &Gauges) {

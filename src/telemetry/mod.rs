@@ -150,7 +150,8 @@ impl Recorder<'_> {
             counters.add(|own| &own.bypass);
             self.telemetry.bypass.add(record.client);
         }
-        counters.add(|own| &own.fates[Fate::of(&record.verdict) as usize]);
+        let fate = Fate::of(&record.verdict).answered(record.rcode, record.cache);
+        counters.add(|own| &own.fates[fate as usize]);
         if let Some(policy) = record.policy {
             if record.verdict.owner.is_some() {
                 counters.add(|own| &own.owner_passed);

@@ -62,6 +62,10 @@ expect "the owner's is there" curl -s "$page/api/v1/clients" -- '"name":"kid.lan
 until_true "and the hardware address of the neighbour" curl -s "$page/api/v1/clients" -- '"mac":"02:00:5e:10:00:0d"'
 expect "and the group that is told by it" curl -s "$page/api/v1/clients" -- '"group":"den"'
 expect "whom a preview is for, too" curl -s "$page/api/v1/programs/mine/preview?group=den" -- "1 of 1 query of den"
+expect "who is known by name is explained by it" "$binary" --config own.toml explain blocked.example --client kid.lan -- "from 127.0.0.7" kids
+expect "by a part of the router's too" "$binary" --config own.toml explain blocked.example --client Tablet -- "from 127.0.0.9"
+expect "and by hardware address" "$binary" --config own.toml explain blocked.example --client 02:00:5e:10:00:0d -- "from 198.51.100.2" den
+expect "of several all are told" "$binary" --config own.toml explain blocked.example --client lan -- "may be any of 127.0.0.7 (kid.lan)"
 expect "the address that was asked" dig "${at[@]}" check.cleandns.home.arpa +short -- 127.0.0.1
 expect "by the device too" at_device dig @198.51.100.1 check.cleandns.home.arpa +short -- 198.51.100.1
 expect "over TCP" at_device dig +tcp @198.51.100.1 x.check.cleandns.home.arpa -- 198.51.100.1 "home.arpa. 0"

@@ -38,6 +38,8 @@ go /programs
 expect "the switch shows what is written" says "document.querySelector('#strict [aria-current=true]').innerText" -- enforce
 press "#strict button[value='=shadow']"
 until_true "the page tells of it" says "$page" -- "set strict to shadow for everybody"
+expect "and that stays in sight" says "(document.querySelector('main').style.paddingBottom='200vh',scrollTo(0,innerHeight),scrollY>0&&document.querySelector('.done').getBoundingClientRect().top>=0)" -- true
+expect "with its undo" says "document.elementsFromPoint(...['left','top'].map((side)=>document.querySelector('.done button').getBoundingClientRect()[side]+5)).some((own)=>own.name=='change')" -- true
 expect "and dig gets no block" dig "${at[@]}" blocked.example +tries=1 +time=5 -- "EDE: 22"
 shot programs
 press ".good button[name=change]"
@@ -75,6 +77,18 @@ press "#block button.main"
 until_true "a name is blocked" says "$page" -- "blocked game.example and all below it"
 expect "for dig too" dig "${at[@]}" www.game.example -- "own/everybody everybody.list:4"
 shot exceptions
+# Who sits elsewhere means their own clock.
+at_browser POST /goog/cdp/execute '{"cmd":"Emulation.setTimezoneOverride","params":{"timezoneId":"Asia/Tokyo"}}' >/dev/null
+go /
+expect "a time is asked for by the device's clock" says "document.querySelector('#pause').innerText" -- "this device's clock"
+soon=$(($(date +%s) / 60 * 60 + 7200))
+fill "#pause input[name=until]" "$(TZ=Asia/Tokyo date -d "@$soon" +%Y-%m-%dT%H:%M)"
+press "#pause button[value='']"
+until_true "the pause lasts until then" curl -s http://127.0.0.1:8053/api/v1/pause -- "\"until\":$soon"
+until_true "which is told by that clock too" says "$page" -- "(here $(TZ=Asia/Tokyo date -d "@$soon" '+%Y-%m-%d %H:%M'))"
+press "#pause button[value='0']"
+until_true "it is ended" curl -s http://127.0.0.1:8053/api/v1/pause -- '"pauses":[]'
+at_browser POST /goog/cdp/execute '{"cmd":"Emulation.setTimezoneOverride","params":{"timezoneId":""}}' >/dev/null
 go /changes
 expect "all of it is written down" says "$page" -- "blocked game.example" "set strict to shadow"
 shot changes

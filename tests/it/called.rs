@@ -120,6 +120,23 @@ async fn names_are_the_owners_or_what_the_router_claims_and_stay_text() {
         assert_eq!(found, [client], "{typed}");
     }
     assert_eq!(server.json("/api/v1/log?client=nobody").await["rows"], json!([]));
+    // And what would become of their questions, if one alone is meant.
+    for (typed, client) in
+        [("kid.lan.", "127.0.0.7"), ("KID", "127.0.0.7"), ("Tablet", "127.0.0.8"), ("script", "127.0.0.9")]
+    {
+        let told = server.json(&format!("/api/v1/explain?name=www.blocked.example&client={typed}")).await;
+        assert_eq!((&told["client"], &told["action"]), (&json!(client), &json!("block")), "{typed}: {told}");
+    }
+    for (typed, why) in [
+        ("a", "client: `a` may be any of 127.0.0.7 (kid.lan), 127.0.0.8 (tablet.lan by PTR), 127.0.0.9 ("),
+        ("nobody", "client: no client is known as `nobody`, "),
+        ("02:00:5e:10:00:0d", "client: no client is known as `02:00:5e:10:00:0d`, "),
+    ] {
+        let (status, told) = server.get(&format!("/api/v1/explain?name=www.blocked.example&client={typed}")).await;
+        let told: Value = serde_json::from_str(&told).unwrap();
+        assert_eq!(status, 400, "{told}");
+        assert!(told["detail"].as_str().unwrap().starts_with(why), "{told}");
+    }
     let escaped = "\\&#60;script\\&#62;alert\\(1\\)\\&#60;/script\\&#62;.\\&#34;\\&#62;\\&#60;b\\&#62;.lan by PTR";
     for path in ["/", "/clients", "/log", "/log/1", "/setup"] {
         let page = get(&server, path).await.body;
@@ -166,6 +183,9 @@ async fn nobody_is_asked_where_names_would_tell_more_than_the_log_does() {
         }
         let found = server.json("/api/v1/log?client=kid").await["rows"].as_array().unwrap().len();
         assert_eq!(found, usize::from(is_full), "{more}");
+        let (status, told) = server.get("/api/v1/explain?name=www.blocked.example&client=kid.lan").await;
+        assert_eq!(status, if is_full { 200 } else { 400 }, "{more}: {told}");
+        assert!(is_full || told.contains("[query_log] privacy withholds"), "{told}");
         assert_eq!(asked.load(SeqCst), 0, "{more}");
         server.running.stop().await;
     }

@@ -258,7 +258,7 @@ fn wrong_usage() {
         &["query", "a.example", "NONSENSE"],
         &["explain", "a..example"],
         &["explain", "a.example", "--type", "NONSENSE"],
-        &["explain", "a.example", "--client", "here"],
+        &["explain", "a.example", "--offline", "--client", "here"],
         &["explain", "a..example", "--offline"],
         &["lists"],
         &["health", "extra"],

@@ -243,6 +243,43 @@ async fn who_may_not_ask_is_told_as_refused() {
     assert!(page.contains("refused</span>") && !page.contains("passed</span>"), "{page}");
     let (_, page) = server.get("/explain?name=a.blocked.example&client=127.0.0.9").await;
     assert!(page.contains("Refused") && !page.contains("Blocked"), "{page}");
+    // So are those that can't be answered, each with why, and none of them passed.
+    server.ask_from("127.0.0.1", &Ask { rd: false, ..Ask::new("c.example", RrType::A) }).await;
+    server.ask_from("127.0.0.1", &Ask::new("d.example", RrType::AXFR)).await;
+    server.ask_from("127.0.0.1", &Ask::new("localhost", RrType::A)).await;
+    let rows = async || server.json("/api/v1/log").await["rows"].as_array().unwrap().clone();
+    eventually("they are recorded", || async { rows().await.len() == 4 }).await;
+    for (name, why) in [
+        (
+            "c.example",
+            "Answered with REFUSED at once: it asked for no recursion (RD), and nothing here is authoritative.",
+        ),
+        ("", "Answered with REFUSED at once: queries of this kind aren"),
+    ] {
+        let rows = rows().await;
+        let row = rows.iter().find(|row| row["name"].as_str().unwrap_or_default() == name).unwrap();
+        assert_eq!(row["fate"], "refused", "{row}");
+        let (_, page) = server.get(&format!("/log/{}", row["id"])).await;
+        assert!(page.contains(why), "{why}: {page}");
+    }
+    let view = server.json("/api/v1/overview").await;
+    let part = |of: &str| view["totals"][of]["part"].as_u64();
+    assert_eq!((view["totals"]["queries"].as_u64(), part("passed"), part("refused")), (Some(4), Some(1), Some(3)));
+    let line = server.json("/api/v1/overview/time_line").await;
+    let sum = |of: &str| line["buckets"].as_array().unwrap().iter().map(|at| at[of].as_u64().unwrap()).sum::<u64>();
+    assert_eq!((sum("passed"), sum("refused")), (1, 3), "{line}");
+    assert_eq!(server.metric("cleandns_query_fates_total", &["fate=\"refused\""]).await, 3.0);
+    assert_eq!(server.metric("cleandns_query_fates_total", &["fate=\"passed\""]).await, 1.0);
+    let found = server.json("/api/v1/log?verdict=refused").await["rows"].as_array().unwrap().len();
+    assert_eq!(found, 3);
+    assert_eq!(names(&server, "?verdict=passed").await, ["localhost"]);
+    let clients = server.json("/api/v1/clients").await["clients"].clone();
+    let refused: u64 = clients.as_array().unwrap().iter().map(|client| client["refused"].as_u64().unwrap()).sum();
+    assert_eq!(refused, 3, "{clients}");
+    let (_, page) = server.get("/").await;
+    assert!(page.contains("<a href=\"/log?verdict=refused\">3 refused</a>"), "{page}");
+    let (_, page) = server.get("/log?verdict=refused").await;
+    assert!(page.contains("<option value=\"refused\" selected>"), "{page}");
     server.running.stop().await;
 }
 

@@ -31,7 +31,7 @@ const NOT_SHOWN: [(&str, &str); 3] = [
 const LABELS: [(&str, Option<&[&str]>); 17] = [
     ("cache", Some(&["hit", "stale", "miss", "none"])),
     ("code", Some(&["3", "6", "7", "8", "9", "10", "12", "14", "15", "18", "19", "20", "22", "23", "other"])),
-    ("fate", Some(&["blocked", "would-block", "excepted", "passed"])),
+    ("fate", Some(&["blocked", "would-block", "excepted", "passed", "refused"])),
     ("le", None),
     ("list", None),
     ("mode", Some(&["off", "shadow", "enforce"])),
@@ -135,6 +135,7 @@ async fn metrics_tell_what_happened() {
         ("cleandns_query_fates_total", &[("fate", "would-block")], 1.0),
         ("cleandns_query_fates_total", &[("fate", "excepted")], 1.0),
         ("cleandns_query_fates_total", &[("fate", "passed")], 1.0),
+        ("cleandns_query_fates_total", &[("fate", "refused")], 0.0),
         ("cleandns_extended_errors_total", &[("code", "15")], 1.0),
         // No answer was looked for to what is blocked by name, to localhost, and to ANY, which is answered minimally.
         ("cleandns_query_duration_seconds_count", &[], 4.0),

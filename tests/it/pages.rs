@@ -318,7 +318,7 @@ async fn a_question_is_explained() {
     }
     assert!(explained("name=b%C3%BCcher.example").await.contains("xn--bcher-kva.example passes"));
     for (typed, told) in [
-        ("name=a.example&client=laptop.lan", "client: write an address, such as 192.168.1.7"),
+        ("name=a.example&client=laptop.lan", "client: no client is known as `laptop.lan`"),
         ("name=a%20b", "there is a space in it"),
     ] {
         assert!(explained(typed).await.contains(told), "{typed}");

@@ -131,7 +131,7 @@ async fn every_query_is_kept_once_with_all_that_was_decided() {
     let dropped = find("dropped.com", 0);
     assert_eq!((dropped.dropped, dropped.verdicts.fate()), (true, Fate::Blocked));
     let malformed = find("", 0);
-    assert_eq!((malformed.rcode, malformed.verdicts.fate()), (Rcode::FORMERR, Fate::Passed));
+    assert_eq!((malformed.rcode, malformed.fate()), (Rcode::FORMERR, Fate::Refused));
 
     // The same in every place.
     let text = std::fs::read_to_string(server.path("queries.json")).unwrap();

@@ -121,10 +121,10 @@ pub const OPERATIONS: &[Operation] = &[
 ];
 
 /// What is said of names that are blocked or excepted.
-const SUFFIX: &str = "A public suffix with all below it, such as `com`, takes `confirmed`.";
+const SUFFIX: &str = "A single label or public suffix with all below it, such as `lan` or `co.uk`, takes `confirmed`.";
 
 /// The same of what is there.
-const STAYS: &str = "What is left out stays. A public suffix with all below it, such as `com`, takes `confirmed`.";
+const STAYS: &str = "What is left out stays. A single label or public suffix with all below it, such as `lan` or `co.uk`, takes `confirmed`.";
 
 /// What is said of something new.
 pub const MADE: &str = "It is made, and in force.";

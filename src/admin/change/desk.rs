@@ -33,6 +33,10 @@ const KEPT_SECONDS: i64 = 30 * 86_400;
 /// How often the file is looked at, for who edits it by hand.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
+/// Who edits the file by hand, as the audit log has them: nobody knows more.
+const BY_HAND: &str = "file";
+const BY_HAND_WHILE_OFF: &str = "file, while the server was off";
+
 /// What lasting changes are made with.
 pub struct Desk {
     file: Arc<OverlayFile>,
@@ -318,6 +322,7 @@ impl Desk {
 
     /// Looks now and then whether the file was edited by hand, or a block has ended, and puts in force what holds then.
     pub async fn follow(self: Arc<Self>) {
+        self.note_what_was_edited_while_off().await;
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
             let turn = self.file.turn().await;
@@ -344,21 +349,42 @@ impl Desk {
         }
         let file = self.file.clone();
         let _ = tokio::task::spawn_blocking(move || file.keep()).await;
-        let who = Who { name: "file".to_owned(), role: Role::Operator, by: By::File, from: None };
         for (key, was, entry) in now.changes_since(before.overlay()) {
-            let line = audit::Entry {
-                before: was.map(Entry::to_json),
-                after: entry.map(Entry::to_json),
-                policy: self.epoch(),
-                ..audit::Entry::new(&who, kind(key), key.to_string())
-            };
-            let (changes, time) = (self.changes.clone(), self.file.now());
-            let noting = tokio::task::spawn_blocking(move || changes.audit.write(line, time)).await;
-            if let Ok(Err(error)) = noting {
-                tracing::error!(%error, %key, "an edit of the overlay by hand could not be noted");
-            }
+            self.note_edit(BY_HAND, key, was, entry).await;
         }
         tracing::info!("the overlay was edited by hand, and is in force");
+    }
+
+    /// Notes what is otherwise than an earlier process left it: it was edited, or removed, while nobody ran.
+    async fn note_what_was_edited_while_off(&self) {
+        let _turn = self.file.turn().await;
+        let Some(left) = self.file.left_in_force() else { return };
+        let now = self.file.overlay();
+        for (key, was, entry) in now.changes_since(&left) {
+            // Where there is no copy, or who wrote it ended before it was kept, it may be noted already.
+            let (changes, at) = (self.changes.clone(), key.to_string());
+            let last = tokio::task::spawn_blocking(move || changes.audit.last_at(&at)).await.ok().flatten();
+            if last.is_none_or(|last| last.after != entry.map(Entry::to_json)) {
+                tracing::warn!(%key, "the overlay was edited by hand while no server ran");
+                self.note_edit(BY_HAND_WHILE_OFF, key, was, entry).await;
+            }
+        }
+    }
+
+    /// Notes an edit by hand.
+    async fn note_edit(&self, who: &str, key: &Key, was: Option<&Entry>, entry: Option<&Entry>) {
+        let who = Who { name: who.to_owned(), role: Role::Operator, by: By::File, from: None };
+        let line = audit::Entry {
+            before: was.map(Entry::to_json),
+            after: entry.map(Entry::to_json),
+            policy: self.epoch(),
+            ..audit::Entry::new(&who, kind(key), key.to_string())
+        };
+        let (changes, time) = (self.changes.clone(), self.file.now());
+        let noting = tokio::task::spawn_blocking(move || changes.audit.write(line, time)).await;
+        if let Ok(Err(error)) = noting {
+            tracing::error!(%error, %key, "an edit of the overlay by hand could not be noted");
+        }
     }
 }
 
@@ -381,7 +407,7 @@ fn refused(problems: &Problems) -> Refusal {
 
 fn unwritten(error: &WriteError) -> Refusal {
     let kind = match error {
-        WriteError::NoFolder | WriteError::Io { .. } => Kind::NoOverlay,
+        WriteError::NoFolder | WriteError::Unreadable(_) | WriteError::Io { .. } => Kind::NoOverlay,
         WriteError::Changed | WriteError::Broken(_) => Kind::ChangedSince,
     };
     Refusal::new(kind, error.to_string())

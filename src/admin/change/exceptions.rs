@@ -39,7 +39,7 @@ pub struct ExceptionAsked {
     /// The last day; empty or `null`: for good.
     #[serde(default, deserialize_with = "given")]
     pub until: Option<String>,
-    /// A whole public suffix is meant, such as `com`.
+    /// A whole label or public suffix is meant, such as `lan` or `co.uk`.
     #[serde(default)]
     pub confirmed: bool,
 }
@@ -58,7 +58,7 @@ pub struct BlockAsked {
     pub reason: Option<String>,
     #[serde(default, deserialize_with = "given")]
     pub until: Option<String>,
-    /// A whole public suffix is meant, such as `com`.
+    /// A whole label or public suffix is meant, such as `lan` or `co.uk`.
     #[serde(default)]
     pub confirmed: bool,
 }

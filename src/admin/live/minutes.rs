@@ -108,6 +108,7 @@ pub fn time_line(minutes: impl IntoIterator<Item = (i64, Fates)>, from: i64, to:
         would_block: fates[Fate::WouldBlock as usize],
         excepted: fates[Fate::Excepted as usize],
         passed: fates[Fate::Passed as usize],
+        refused: fates[Fate::Refused as usize],
     };
     TimeLine { bucket_seconds: step as u64, buckets: sums.iter().enumerate().map(bucket).collect() }
 }
@@ -153,22 +154,22 @@ mod tests {
 
     const NOON: i64 = 1_795_900_800;
 
-    fn shown(line: &TimeLine) -> Vec<[u64; 4]> {
-        line.buckets.iter().map(|at| [at.blocked, at.would_block, at.excepted, at.passed]).collect()
+    fn shown(line: &TimeLine) -> Vec<Fates> {
+        line.buckets.iter().map(|at| [at.blocked, at.would_block, at.excepted, at.passed, at.refused]).collect()
     }
 
     #[test]
     fn what_is_more_belongs_to_the_minute_it_was_seen_in() {
         let (minutes, at) = (Minutes::default(), Instant::now());
-        minutes.note(NOON, at, [1, 0, 0, 4]);
-        minutes.note(NOON + 59, at, [1, 2, 0, 4]);
-        minutes.note(NOON + 60, at, [1, 2, 3, 5]);
-        minutes.note(NOON + 60, at, [1, 2, 3, 5]);
+        minutes.note(NOON, at, [1, 0, 0, 4, 0]);
+        minutes.note(NOON + 59, at, [1, 2, 0, 4, 6]);
+        minutes.note(NOON + 60, at, [1, 2, 3, 5, 6]);
+        minutes.note(NOON + 60, at, [1, 2, 3, 5, 6]);
         let line = minutes.time_line(NOON, NOON + 180, 60);
-        assert_eq!(shown(&line), [[1, 2, 0, 4], [0, 0, 3, 1], [0; 4]]);
+        assert_eq!(shown(&line), [[1, 2, 0, 4, 6], [0, 0, 3, 1, 0], [0; 5]]);
         assert_eq!(line.buckets[1].start, Moment((NOON + 60) * 1_000_000));
         // Steps begin at whole multiples of their length, and the last may be cut.
-        assert_eq!(shown(&minutes.time_line(NOON + 30, NOON + 100, 120)), [[1, 2, 3, 5]]);
+        assert_eq!(shown(&minutes.time_line(NOON + 30, NOON + 100, 120)), [[1, 2, 3, 5, 6]]);
         assert_eq!(shown(&minutes.time_line(NOON + 60, NOON, 60)).len(), 0);
         assert_eq!((minutes.since(NOON + 60), minutes.since(NOON + 2 * DAY_SECONDS)), (NOON, NOON + DAY_SECONDS));
     }
@@ -177,29 +178,29 @@ mod tests {
     fn a_day_is_kept_and_no_more() {
         let (minutes, at) = (Minutes::default(), Instant::now());
         for minute in 0..2 * MINUTES_MAX {
-            minutes.note(NOON + minute * MINUTE, at, [0, 0, 0, minute as u64 + 1]);
+            minutes.note(NOON + minute * MINUTE, at, [0, 0, 0, minute as u64 + 1, 0]);
         }
         assert_eq!(minutes.ring().minutes.len() as i64, MINUTES_MAX);
         let all = minutes.time_line(NOON, NOON + 3 * DAY_SECONDS, 900);
         assert_eq!(all.buckets.iter().map(|at| at.passed).sum::<u64>() as i64, MINUTES_MAX);
         assert!(minutes.ring().looks.len() <= LOOKS_MAX);
         // A clock that is put back begins anew, and one that jumps ahead leaves nothing of before.
-        minutes.note(NOON, at, [0, 0, 7, 2 * MINUTES_MAX as u64]);
-        assert_eq!(minutes.ring().minutes, [(NOON / MINUTE, [0, 0, 7, 0])]);
-        minutes.note(NOON + 9 * DAY_SECONDS, at, [0, 0, 7, 2 * MINUTES_MAX as u64]);
+        minutes.note(NOON, at, [0, 0, 7, 2 * MINUTES_MAX as u64, 0]);
+        assert_eq!(minutes.ring().minutes, [(NOON / MINUTE, [0, 0, 7, 0, 0])]);
+        minutes.note(NOON + 9 * DAY_SECONDS, at, [0, 0, 7, 2 * MINUTES_MAX as u64, 0]);
         assert!(minutes.ring().minutes.is_empty());
     }
 
     #[test]
     fn what_was_recorded_before_the_start_is_told_too() {
         let (minutes, at) = (Minutes::default(), Instant::now());
-        minutes.note(NOON, at, [1, 0, 0, 0]);
+        minutes.note(NOON, at, [1, 0, 0, 0, 0]);
         let minute = NOON / MINUTE;
-        let recorded = [(minute - 3, [0, 0, 0, 7]), (minute, [2, 0, 0, 0])];
+        let recorded = [(minute - 3, [0, 0, 0, 7, 1]), (minute, [2, 0, 0, 0, 0])];
         minutes.recall(NOON - 180, recorded.into());
-        minutes.note(NOON + 60, at, [2, 0, 0, 0]);
+        minutes.note(NOON + 60, at, [2, 0, 0, 0, 0]);
         let line = minutes.time_line(NOON - 180, NOON + 120, 60);
-        assert_eq!(shown(&line), [[0, 0, 0, 7], [0; 4], [0; 4], [3, 0, 0, 0], [1, 0, 0, 0]]);
+        assert_eq!(shown(&line), [[0, 0, 0, 7, 1], [0; 5], [0; 5], [3, 0, 0, 0, 0], [1, 0, 0, 0, 0]]);
         assert_eq!((minutes.since(NOON), minutes.since(NOON + 2 * DAY_SECONDS)), (NOON - 180, NOON + DAY_SECONDS));
     }
 
@@ -207,12 +208,12 @@ mod tests {
     fn the_rate_is_that_of_the_last_minute() {
         let (minutes, at) = (Minutes::default(), Instant::now());
         let second = |seconds| at + Duration::from_secs(seconds);
-        minutes.note(NOON, at, [0; 4]);
+        minutes.note(NOON, at, [0; 5]);
         assert_eq!(minutes.rate(), None);
-        minutes.note(NOON, second(10), [0, 0, 0, 50]);
+        minutes.note(NOON, second(10), [0, 0, 0, 50, 0]);
         assert_eq!(minutes.rate(), Some(5.0));
         for look in 0..100 {
-            minutes.note(NOON, second(100 + look), [0, 0, 0, 50 + 2 * look]);
+            minutes.note(NOON, second(100 + look), [0, 0, 0, 50 + 2 * look, 0]);
         }
         assert!((1.9..2.1).contains(&minutes.rate().unwrap()), "{:?}", minutes.rate());
     }

@@ -1,6 +1,5 @@
-// What pages do by themselves: times by this device's clock, shown and typed, tiles that keep up, a filter, why in place,
-// queries as they come, whether this device asks here. Without it everything can be seen and done but queries as they come.
-// What others wrote is put in as text, never as more.
+// What pages do by themselves. Without it everything can be seen and done but queries as they come. What others wrote is put
+// in as text, never as more.
 const POLL_MS = 5000;
 const ROWS_MAX = 200;
 // What was answered just before somebody looked is written by then.
@@ -33,6 +32,8 @@ const localize = (where) => {
     if (text) text.textContent = text.textContent.replace(/^[0-9:]+/, shown.hour(new Date(told.dataset.from)));
   }
   for (const zone of all("[data-zone]", where)) zone.textContent = "";
+  // What is said in another zone.
+  for (const here of all("[data-here]", where)) here.hidden = here.parentNode.firstChild.data.includes(here.children[0].textContent);
 };
 
 const page = async (address) => {
@@ -113,12 +114,6 @@ const whyInPlace = async (event) => {
   }
 };
 
-const FATES = {
-  "blocked": ["b", "blocked"],
-  "would-block": ["w", "would be"],
-  "excepted": ["e", "excepted"],
-  "passed": ["p", "passed"],
-};
 const took = (micros) => {
   if (micros < 1000) return `${(micros / 1000).toFixed(2)} ms`;
   return micros < 100000 ? `${(micros / 1000).toFixed(1)} ms` : `${Math.floor(micros / 1000).toLocaleString("en")} ms`;
@@ -149,7 +144,7 @@ const tail = (body) => {
   const rowOf = (told) => {
     const row = blank.cloneNode(true);
     const [time, name, verdict, by, client, answer] = row.cells;
-    const [letter, word] = told.ede === 18 ? ["p", "refused"] : FATES[told.fate] ?? ["p", told.fate];
+    const word = told.fate === "would-block" ? "would be" : told.fate;
     time.firstElementChild.dateTime = told.time;
     const link = name.querySelector("a");
     link.textContent = told.name || "(not understood)";
@@ -163,10 +158,10 @@ const tail = (body) => {
       if (told.type) asked.set("type", told.type);
       link.href = `/explain?${asked}`;
     }
-    verdict.firstElementChild.classList.add(letter);
+    verdict.firstElementChild.classList.add(word[0]);
     verdict.firstElementChild.textContent = word;
     const said = told.verdicts ?? [];
-    const outcome = { "blocked": "block", "would-block": "would-block", "excepted": "except" }[told.fate];
+    const outcome = told.fate.replace(/ed$/, "");
     const first = said.find((one) => one.acted) ?? said.find((one) => one.outcome === outcome) ?? said[0];
     const owner = told.fate === "excepted" ? told.owner : undefined;
     const others = said.length - 1 + (told.owner ? 1 : 0);
@@ -271,6 +266,13 @@ const typedTimes = () => {
     });
   }
   for (const told of all("[data-clock]")) told.textContent = "Times are by this device's clock.";
+  for (const field of all("[type=datetime-local]")) {
+    field.previousSibling.data = "or until (this device's clock)";
+    field.form.addEventListener("submit", () => {
+      const at = new Date(field.value);
+      field.form.at.value = Number.isNaN(at.getTime()) ? "" : at.toISOString();
+    });
+  }
 };
 
 // Whether this device asks here: it looks for a name that is asked for nowhere else, and the server tells whether it came.

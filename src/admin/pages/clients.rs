@@ -11,7 +11,7 @@ use super::{
     Shell,
     pause::{PauseCard, Typed},
     show,
-    words::{ago, count},
+    words::{ago, count, stamp},
 };
 use crate::report::Moment;
 use askama::Template;

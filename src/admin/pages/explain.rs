@@ -102,7 +102,7 @@ fn outcome(outcome: &Outcome) -> (&'static str, &'static str) {
 fn fate(explained: &Explained, steps: &[Step]) -> (&'static str, &'static str) {
     let has = |wanted| steps.iter().any(|step| step.rule.as_ref().is_some_and(|(outcome, _)| *outcome == wanted));
     match explained.action.as_str() {
-        _ if !explained.admitted => ("p", "Refused"),
+        _ if !explained.admitted => ("r", "Refused"),
         "block" => ("b", "Blocked"),
         _ if is_bogus(explained) => ("p", "Fails"),
         _ if has(Outcome::WouldBlock) => ("w", "Would be blocked"),

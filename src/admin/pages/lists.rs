@@ -199,10 +199,28 @@ impl ListPage {
             ("w", "Would be", |hits| hits.would_block),
             ("e", "Excepted", |hits| hits.excepted),
         ];
+        // What an exception of the owner's let pass is in what is recorded alone.
+        let own = |letter: &str| if letter == "e" { ", by its own exceptions" } else { "" };
         kinds.map(|(letter, word, of)| match (&hits.last_week, &hits.last_day) {
             (Some(week), Some(day)) => (letter, word, of(week), format!("in 7 days; {} in 24 hours", count(of(day)))),
-            _ => (letter, word, of(&hits.since_start), "since the start of this process".to_owned()),
+            _ => (letter, word, of(&hits.since_start), format!("since the start of this process{}", own(letter))),
         })
+    }
+
+    /// Since when it is counted, and how.
+    fn counted(&self) -> String {
+        let hits = &self.whole.hits;
+        let start = format!(
+            "{} since the start of this process, {}, without what your own exceptions let pass",
+            count(hits.since_start.all()),
+            ago(self.started, self.now)
+        );
+        let recorded = match (&hits.why_not, hits.made_at) {
+            (Some(why), _) => format!("of day and week: {why}"),
+            (None, Some(made_at)) => format!("day and week as of {}", ago(made_at, self.now)),
+            (None, None) => return start,
+        };
+        format!("{start}; {recorded}")
     }
 
     /// The versions, each with the one that came before it, if that is kept.

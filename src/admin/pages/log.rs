@@ -30,7 +30,7 @@ use axum::{
 use serde::Deserialize;
 
 /// Verdicts that can be chosen, as they are written in an address and for people.
-const VERDICTS: [(&str, &str); 7] = [
+const VERDICTS: [(&str, &str); 8] = [
     ("", "any or none"),
     ("any", "any"),
     ("blocked", "blocked"),
@@ -38,6 +38,7 @@ const VERDICTS: [(&str, &str); 7] = [
     ("would-block", "would be blocked"),
     ("excepted", "excepted"),
     ("passed", "none"),
+    ("refused", "refused"),
 ];
 
 #[derive(Template)]
@@ -180,7 +181,7 @@ impl Page {
         [r#type, from, to].iter().any(|text| !text.trim().is_empty())
     }
 
-    fn verdicts(&self) -> [(&'static str, &'static str); 7] {
+    fn verdicts(&self) -> [(&'static str, &'static str); 8] {
         VERDICTS
     }
 
@@ -215,11 +216,85 @@ impl Page {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::super::auth::{By, Role, Who},
+        *,
+    };
     use crate::{
         policy::{Outcome, Trigger},
         query_log::Said,
     };
+
+    /// A page on which nothing was found.
+    fn page(asked: Asked) -> Page {
+        let who = Who { name: "local".to_owned(), role: Role::ReadOnly, by: By::Page, from: None };
+        let shell = Shell {
+            current: "/log",
+            title: "Log".to_owned(),
+            state: String::new(),
+            is_well: true,
+            epoch: 1,
+            reader: Reader { who, csrf: "".into(), session: None, done: None },
+            done: None,
+        };
+        Page {
+            shell,
+            asked,
+            programs: vec![("own".to_owned(), vec!["shop".to_owned()])],
+            problem: None,
+            is_recorded: true,
+            rows: Vec::new(),
+            older: None,
+            newer: None,
+            scanned_until: None,
+        }
+    }
+
+    #[test]
+    fn that_nothing_is_found_is_told_by_what_is_looked_for() {
+        const NONE_FITS: &str = "No query that is kept fits. <a href=\"/log\">All queries</a>";
+        const NONE_CAME: &str = "No query has come yet.";
+        let none = Asked::default;
+        for (asked, told) in [
+            (none(), NONE_CAME),
+            (Asked { name: " ".into(), ..none() }, NONE_CAME),
+            (Asked { name: "x".into(), ..none() }, NONE_FITS),
+            (Asked { verdict: "refused".into(), ..none() }, NONE_FITS),
+            (Asked { before: "7".into(), ..none() }, NONE_FITS),
+        ] {
+            let html = page(asked.clone()).render().unwrap();
+            let other = if told == NONE_FITS { NONE_CAME } else { NONE_FITS };
+            assert!(html.contains(told) && !html.contains(other), "{asked:?}: {html}");
+        }
+        // What wasn't looked at may have some, and without a database it isn't known.
+        let further = Page { scanned_until: Some(Moment(0)), ..page(Asked { name: "x".into(), ..none() }) };
+        let unknown = Page { is_recorded: false, ..page(none()) };
+        for (page, told) in [(further, "there may be more beyond."), (unknown, "What was asked isn't kept")] {
+            let html = page.render().unwrap();
+            assert!(html.contains(told) && !html.contains(NONE_FITS) && !html.contains(NONE_CAME), "{html}");
+        }
+    }
+
+    #[test]
+    fn the_filter_shows_what_it_is_set_to() {
+        let none = Asked::default;
+        for (asked, part) in [
+            (none(), "<option value=\"\" selected>any or none</option>"),
+            (Asked { verdict: "passed".into(), ..none() }, "<option value=\"passed\" selected>none</option>"),
+            (Asked { verdict: "refused".into(), ..none() }, "<option value=\"refused\" selected>refused</option>"),
+            // What can't be chosen stands there all the same, as text.
+            (Asked { verdict: "<b>".into(), ..none() }, "<option selected>&#60;b&#62;</option>"),
+            (Asked { service: "own/shop".into(), ..none() }, "<option value=\"own/shop\" selected>shop</option>"),
+            (Asked { program: "own".into(), service: "shop".into(), ..none() }, "value=\"own/shop\" selected>"),
+            (Asked { service: "own/".into(), ..none() }, "<option value=\"own/\" selected>all of own</option>"),
+            (Asked { service: "gone/x".into(), ..none() }, "<option selected>gone/x</option>"),
+            (Asked { r#type: "AAAA".into(), ..none() }, "<details open><summary>Type and time</summary>"),
+            (Asked { name: "=a.example".into(), ..none() }, "data-tail=\"/api/v1/log/tail?name=%3Da.example\""),
+        ] {
+            let html = page(asked.clone()).render().unwrap();
+            assert!(html.contains(part), "{asked:?}: no {part} in {html}");
+        }
+    }
 
     #[test]
     fn an_exception_that_let_nothing_pass_is_not_called_the_reason() {

@@ -43,8 +43,8 @@ const HOURS: u32 = 24;
 /// A row of the numbers below the plot.
 struct Hour {
     from: Moment,
-    /// All, blocked, would be blocked, excepted.
-    counts: [u64; 4],
+    /// All, blocked, would be blocked, excepted, refused.
+    counts: [u64; 5],
 }
 
 pub async fn page(State(state): State<AdminState>, reader: Reader) -> Response {
@@ -75,13 +75,14 @@ fn by_hour(line: &TimeLine) -> Vec<Hour> {
     let mut hours: Vec<(i64, Hour)> = Vec::new();
     for at in &line.buckets {
         let said = [at.blocked, at.would_block, at.excepted];
-        let all = said.iter().sum::<u64>() + at.passed;
+        let all = said.iter().sum::<u64>() + at.passed + at.refused;
         if hours.last().is_none_or(|(hour, _)| *hour != hour_of(at.start)) {
             let from = Moment(hour_of(at.start) * 3_600_000_000);
-            hours.push((hour_of(at.start), Hour { from, counts: [0; 4] }));
+            hours.push((hour_of(at.start), Hour { from, counts: [0; 5] }));
         }
         if let Some((_, hour)) = hours.last_mut() {
-            hour.counts.iter_mut().zip([all, said[0], said[1], said[2]]).for_each(|(own, more)| *own += more);
+            let more = [all, said[0], said[1], said[2], at.refused];
+            hour.counts.iter_mut().zip(more).for_each(|(own, more)| *own += more);
         }
     }
     hours.into_iter().rev().map(|(_, hour)| hour).filter(|hour| hour.counts[0] > 0).collect()

@@ -1,7 +1,7 @@
 //! The part of a page from which everything is paused for a while.
 
 use super::super::{AdminState, change::pauses::pauses};
-use crate::pause::another;
+use crate::{pause::another, report::Moment};
 
 /// It.
 pub struct PauseCard {
@@ -23,6 +23,7 @@ pub struct Paused {
     pub group: String,
     pub client: String,
     pub text: String,
+    pub until: Moment,
 }
 
 /// What was typed.
@@ -46,7 +47,8 @@ impl PauseCard {
             let (left, until) = (another(pause.until, view.now), state.zone().shown(pause.until));
             let text = format!("Nothing is blocked for {who} for {left}, until {until}{by}{reason}");
             let client = pause.client.map(|client| client.to_string()).unwrap_or_default();
-            Paused { group: pause.group.unwrap_or_default(), client, text }
+            let until = Moment(pause.until.saturating_mul(1_000_000));
+            Paused { group: pause.group.unwrap_or_default(), client, text, until }
         });
         Self {
             paused: paused.collect(),

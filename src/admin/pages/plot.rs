@@ -27,8 +27,13 @@ pub struct Plot {
 type Areas<'a> = &'a [(&'a str, fn(&Bucket) -> u64)];
 
 const SAID: Areas<'_> = &[("b", |at| at.blocked), ("w", |at| at.would_block), ("e", |at| at.excepted)];
-const ALL: Areas<'_> =
-    &[("p", |at| at.passed), ("b", |at| at.blocked), ("w", |at| at.would_block), ("e", |at| at.excepted)];
+const ALL: Areas<'_> = &[
+    ("p", |at| at.passed),
+    ("r", |at| at.refused),
+    ("b", |at| at.blocked),
+    ("w", |at| at.would_block),
+    ("e", |at| at.excepted),
+];
 
 /// Draws it.
 pub fn plot(line: &TimeLine) -> Plot {
@@ -69,17 +74,19 @@ fn drawing(line: &TimeLine, areas: Areas<'_>, top: u64) -> String {
     for (index, steps) in line.buckets.chunks(together).enumerate() {
         let sum = |of: fn(&Bucket) -> u64| steps.iter().map(of).sum::<u64>();
         let said = [sum(|at| at.blocked), sum(|at| at.would_block), sum(|at| at.excepted)];
-        let all = said.iter().sum::<u64>() + sum(|at| at.passed);
+        let refused = sum(|at| at.refused);
+        let all = said.iter().sum::<u64>() + sum(|at| at.passed) + refused;
         if all > 0 {
             let [blocked, would, excepted] = said.map(count);
             let _ = write!(
                 svg,
                 "<g data-from=\"{}\"><title>{}: {} queries; {blocked} blocked, \
-                 {would} would be, {excepted} excepted</title><rect class=\"hour\" x=\"{}\" width=\"{}\" \
+                 {would} would be, {excepted} excepted, {} refused</title><rect class=\"hour\" x=\"{}\" width=\"{}\" \
                  height=\"100\"/></g>",
                 stamp(steps[0].start),
                 steps[0].start.shown("%H:%M"),
                 count(all),
+                count(refused),
                 index * together,
                 steps.len()
             );
@@ -123,15 +130,17 @@ mod tests {
             would_block: 0,
             excepted: 0,
             passed,
+            refused: blocked / 2,
         };
         let line = TimeLine { bucket_seconds: 60, buckets: vec![at(0, 1, 3), at(1, 0, 0), at(2, 2, 0)] };
         let plot = plot(&line);
         assert_eq!((plot.all_top, plot.said_top), (4, 2));
+        assert!(plot.all.contains("<path class=\"r\" d=\"M2 100V75H3V100H2z\"/>"), "{}", plot.all);
         assert!(plot.said.contains("<path class=\"b\" d=\"M0 100V50H1V100H0zM2 100V0H3V100H2z\"/>"), "{}", plot.said);
         assert!(!plot.said.contains("class=\"w\"") && !plot.said.contains("class=\"p\""), "{}", plot.said);
         assert!(plot.all.contains("<path class=\"p\" d=\"M0 100V25H1V100H0z\"/>"), "{}", plot.all);
-        assert!(plot.all.contains("<path class=\"b\" d=\"M0 25V0H1V25H0zM2 100V50H3V100H2z\"/>"), "{}", plot.all);
-        assert!(plot.all.contains("00:00: 6 queries; 3 blocked, 0 would be, 0 excepted"), "{}", plot.all);
+        assert!(plot.all.contains("<path class=\"b\" d=\"M0 25V0H1V25H0zM2 75V25H3V75H2z\"/>"), "{}", plot.all);
+        assert!(plot.all.contains("00:00: 7 queries; 3 blocked, 0 would be, 0 excepted, 1 refused"), "{}", plot.all);
         assert!(plot.all.contains("<g data-from=\"1970-01-01T00:00:00Z\"><title>"), "{}", plot.all);
         assert_eq!(plot.times, [0, 60, 120].map(|second| Moment(second * 1_000_000)));
         assert_eq!(super::plot(&TimeLine { bucket_seconds: 60, buckets: vec![] }).times, []);

@@ -145,7 +145,108 @@ fn family(address: &IpAddr) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::super::{
+            auth::{By, Role, Who},
+            view::{called::Called, seen::CheckView},
+        },
+        *,
+    };
+
+    /// The page of a machine that others reach at these addresses.
+    fn page(ipv4: Option<&str>, ipv6: Option<&str>) -> String {
+        let who = Who { name: "local".to_owned(), role: Role::ReadOnly, by: By::Page, from: None };
+        let reader = Reader { who, csrf: "".into(), session: None, done: None };
+        let shell = Shell {
+            current: "/setup",
+            title: "Setup".to_owned(),
+            state: String::new(),
+            is_well: true,
+            epoch: 1,
+            reader,
+            done: None,
+        };
+        let view = Setup {
+            ipv4: ipv4.map(|address| address.parse().unwrap()),
+            ipv6: ipv6.map(|address| address.parse().unwrap()),
+            to_change: None,
+            addresses: Vec::new(),
+            refused: Vec::new(),
+            loopback: Vec::new(),
+            access: Vec::new(),
+            pages_are_local: false,
+        };
+        let check =
+            CheckView { nonce: String::new(), name: String::new(), state: CheckState::Unknown, from: Vec::new() };
+        let seen = SeenView {
+            client: "fd00::9".parse().unwrap(),
+            called: Called::default(),
+            queries_10m: None,
+            there_are_more: false,
+            last: None,
+            caveat: None,
+            addresses: Vec::new(),
+            check,
+        };
+        Page { shell, view, seen, now: Moment(0), host: String::new() }.render().unwrap()
+    }
+
+    #[test]
+    fn what_to_write_down_is_told_for_the_addresses_that_there_are() {
+        const ROUTER_OF_IPV6: &str =
+            "Write <code>fd00::2</code> as the only DNS server for IPv6. One for IPv4 would be used too";
+        const NO_ANDROID: &str = "It can be told no IPv6 address by hand: the router has to announce it.";
+        const ROUTER: &str = "Write <code>192.168.1.2</code> as the only DNS server.";
+        for (ipv4, ipv6, has, has_not) in [
+            (
+                None,
+                Some("fd00::2"),
+                &[
+                    ROUTER_OF_IPV6,
+                    NO_ANDROID,
+                    "<dt>IPv6</dt><dd class=\"text\">fd00::2</dd>",
+                    "IPv6 on, Preferred DNS <code>fd00::2</code>",
+                    "add <code>fd00::2</code>.",
+                    "ipv6.dns fd00::2 ipv6.ignore-auto-dns yes",
+                    "<code>DNS=fd00::2</code>",
+                ][..],
+                &["DNS server</dt>", "IPv4 on", "ipv4.dns", "DNS 1", "switch off its announcement"][..],
+            ),
+            (
+                Some("192.168.1.2"),
+                Some("fd00::2"),
+                &[
+                    ROUTER,
+                    "write <code>fd00::2</code>, or switch off its announcement",
+                    "IPv4 on, Preferred DNS <code>192.168.1.2</code>, IPv6 on, Preferred DNS <code>fd00::2</code>",
+                    "add <code>192.168.1.2</code> and <code>fd00::2</code>.",
+                    "ipv4.dns 192.168.1.2",
+                    "ipv6.dns fd00::2",
+                    "DNS 1 <code>192.168.1.2</code>",
+                ],
+                &[ROUTER_OF_IPV6, NO_ANDROID],
+            ),
+            (
+                Some("192.168.1.2"),
+                None,
+                &[
+                    ROUTER,
+                    "If there is a DNS server for IPv6, switch off its announcement.",
+                    "DNS 1 <code>192.168.1.2</code>",
+                ],
+                &["IPv6 on", "ipv6.dns", ROUTER_OF_IPV6, NO_ANDROID, "<dt>IPv6</dt>"],
+            ),
+            (None, None, &["Who is answered"], &["One device", "Any router"]),
+        ] {
+            let page = page(ipv4, ipv6);
+            for part in has {
+                assert!(page.contains(part), "{ipv4:?} {ipv6:?}: no {part} in {page}");
+            }
+            for part in has_not {
+                assert!(!page.contains(part), "{ipv4:?} {ipv6:?}: {part} in {page}");
+            }
+        }
+    }
 
     #[test]
     fn what_a_browser_asked_by_is_taken_apart() {

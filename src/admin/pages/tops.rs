@@ -5,21 +5,26 @@ use super::{
         AdminState,
         view::{called::called, tops::Counts},
     },
-    words::{count, encoded},
+    words::{ago, count, encoded},
 };
-use crate::report::{TopRow, Tops};
+use crate::report::{Moment, TopRow, Tops};
 use std::fmt::Write as _;
 
 /// Rows of a table.
 const ROWS: usize = 8;
+/// Rows that are counted; there may be more.
+const TOLD_MAX: u64 = 100;
 
 /// One table.
 pub struct Table {
     pub title: &'static str,
     /// What stands above the names.
     pub of: &'static str,
+    /// What is counted, and when it was.
+    pub told: String,
     pub rows: Vec<TableRow>,
-    pub there_are: u64,
+    /// How many of all there are these are, if there are more.
+    pub more: Option<String>,
 }
 
 pub struct TableRow {
@@ -37,16 +42,14 @@ pub struct TableRow {
 /// The tables of a page, or why there are none.
 pub enum Tables {
     Known(Vec<Table>),
-    Coming,
     None(String),
 }
 
 impl Tables {
     pub fn of(state: &AdminState, counts: Counts) -> Self {
-        match counts {
-            Counts::Known(tops) => Self::Known(tables(state, &tops)),
-            Counts::Coming => Self::Coming,
-            Counts::None(why) => Self::None(why),
+        match counts.known() {
+            Some(tops) => Self::Known(tables(state, tops)),
+            None => Self::None(counts.why_not().unwrap_or_default()),
         }
     }
 }
@@ -57,11 +60,17 @@ fn tables(state: &AdminState, tops: &Tops) -> Vec<Table> {
             format!("/log?{word}={}&verdict=blocked%2Cwould-block&from=24h", encoded(&format!("{sign}{}", row.key)))
         }
     };
-    let mut clients = table("Clients", "client", &tops.clients.rows, search("client", ""));
+    let now = Moment(state.pipeline.now().saturating_mul(1_000_000));
+    let told = format!("blocked most, or would be; counted {}", ago(tops.made_at, now));
+    let table = |title, of, rows: &[TopRow], word, sign| Table {
+        told: told.clone(),
+        ..table(title, of, rows, search(word, sign))
+    };
+    let mut clients = table("Clients", "client", &tops.clients.rows, "client", "");
     clients.rows.iter_mut().for_each(|row| row.small = called(state, &row.text).name_told());
     vec![
-        table("Services", "program/service", &tops.services.rows, search("service", "")),
-        table("Names", "name", &tops.names.rows, search("name", "=")),
+        table("Services", "program/service", &tops.services.rows, "service", ""),
+        table("Names", "name", &tops.names.rows, "name", "="),
         clients,
     ]
 }
@@ -76,7 +85,12 @@ fn table(title: &'static str, of: &'static str, rows: &[TopRow], address: impl F
         counts: [row.blocked, row.would_block].map(count),
         bar: bar(row, most),
     };
-    Table { title, of, rows: hit().take(ROWS).map(row).collect(), there_are: hit().count() as u64 }
+    let rows: Vec<TableRow> = hit().take(ROWS).map(row).collect();
+    let (shown, there_are) = (rows.len() as u64, hit().count() as u64);
+    // More aren't told apart.
+    let or_more = if there_are == TOLD_MAX { " or more" } else { "" };
+    let more = (there_are > shown).then(|| format!("{} of {}{or_more}", count(shown), count(there_are)));
+    Table { title, of, told: String::new(), rows, more }
 }
 
 /// What goes into an `svg` of 100 by 4: blocked, then would be.

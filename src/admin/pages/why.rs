@@ -11,6 +11,7 @@ use super::{
     words::{ede, fate, micros, ms, trigger, weighed},
 };
 use crate::{
+    dns::{ExtendedError, Rcode},
     policy::Outcome,
     query_log::{Fate, Owner, Row, Said, shown_server},
     report::Moment,
@@ -65,7 +66,7 @@ impl Page {
             said.map(|said| format!("{}/{}", said.program, said.service)).collect::<Vec<_>>().join(", ")
         };
         let acted = verdicts.said.iter().find(|said| said.acted);
-        match (verdicts.fate(), &verdicts.owner) {
+        match (self.row().fate(), &verdicts.owner) {
             (Fate::Blocked, _) => {
                 let by = acted.map_or_else(|| who(Outcome::Block), |said| format!("{}/{}", said.program, said.service));
                 let end = if self.row().dropped { ", which gives no answer at all" } else { "" };
@@ -89,9 +90,10 @@ impl Page {
             (Fate::Passed, Some(owner)) => {
                 format!("Nothing would block it; your exception at {} is for it too.", owner.place)
             }
-            (Fate::Passed, None) if self.row().is_refused() => {
+            (Fate::Refused, _) if self.row().is_prohibited() => {
                 format!("Refused: {} is outside [access] allow, so no list was asked.", self.row().client)
             }
+            (Fate::Refused, _) => format!("Answered with {} at once: {}.", self.row().rcode, refused(self.row())),
             (Fate::Passed, None) => match who(Outcome::Except).as_str() {
                 "" => "No list says anything of it.".to_owned(),
                 who => format!("Nothing would block it; an exception of {who} is for it."),
@@ -150,6 +152,19 @@ impl Page {
             Some(_) => "resolved for it",
             None => "no answer was looked for",
         }
+    }
+}
+
+/// Why no answer was looked for to a query that got an error, as far as that is known.
+fn refused(row: &Row) -> &'static str {
+    match (row.rcode, row.ede) {
+        (_, Some(ExtendedError::NOT_READY)) => "no policy was in force yet",
+        (_, Some(ExtendedError::NOT_AUTHORITATIVE)) => {
+            "it asked for no recursion (RD), and nothing here is authoritative"
+        }
+        (Rcode::SERVFAIL, _) => "too many questions were being resolved",
+        (Rcode::FORMERR, _) => "it could not be understood",
+        _ => "queries of this kind aren't served",
     }
 }
 

@@ -80,12 +80,12 @@ pub fn ms(micros: impl Borrow<u32>) -> String {
 
 /// The letter of what became of a query, for its colour and shape, and its word.
 pub fn fate(row: &Row) -> (&'static str, &'static str) {
-    match row.verdicts.fate() {
-        _ if row.is_refused() => ("p", "refused"),
+    match row.fate() {
         Fate::Blocked => ("b", "blocked"),
         Fate::WouldBlock => ("w", "would be"),
         Fate::Excepted => ("e", "excepted"),
         Fate::Passed => ("p", "passed"),
+        Fate::Refused => ("r", "refused"),
     }
 }
 

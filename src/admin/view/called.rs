@@ -3,6 +3,7 @@
 use super::super::{AdminState, live::Names};
 use crate::{
     config::{ClientNames, Privacy},
+    dns::Name,
     policy::{Client, Policy},
     query::{Pipeline, Reverse},
     query_log::{ClientLike, Search},
@@ -60,9 +61,13 @@ pub fn names(pipeline: &Arc<Pipeline>, settings: &Arc<Settings>) -> Names {
 /// more. It never waits.
 pub fn called(state: &AdminState, client: &str) -> Called {
     // What was recorded before `privacy` was set tells addresses yet.
-    let may_tell = state.settings.config().query_log.privacy == Privacy::Full;
-    let address = client.parse::<IpAddr>().ok().filter(|_| may_tell);
+    let address = client.parse::<IpAddr>().ok().filter(|_| may_tell(state));
     address.map_or_else(Called::default, |address| of(state, address))
+}
+
+/// Whether anybody is told which address has which name.
+pub fn may_tell(state: &AdminState) -> bool {
+    state.settings.config().query_log.privacy == Privacy::Full
 }
 
 /// The same of an address.
@@ -82,14 +87,36 @@ fn asks_others(state: &AdminState) -> bool {
 
 /// A search for a client by what it is called finds its addresses, as far as names are known.
 pub fn by_name(state: &AdminState, search: Search) -> Search {
-    let may_tell = state.settings.config().query_log.privacy == Privacy::Full;
-    let Some(ClientLike::Told(part)) = search.client.as_ref().filter(|_| may_tell) else { return search };
+    let Some(ClientLike::Told(part)) = search.client.as_ref().filter(|_| may_tell(state)) else { return search };
+    let all = addresses_called(state, part);
+    // What isn't called anything may be what privacy once left of a client.
+    if all.is_empty() { search } else { Search { client: Some(ClientLike::Among(all)), ..search } }
+}
+
+/// Addresses of names with this text in them, in small letters, as far as they are known.
+fn addresses_called(state: &AdminState, part: &str) -> Vec<IpAddr> {
     let mut all = state.pipeline.addresses_called(part, CALLED_MAX);
     if asks_others(state) {
         all.extend(state.names.addresses_called(part));
     }
-    // What isn't called anything may be what privacy once left of a client.
-    if all.is_empty() { search } else { Search { client: Some(ClientLike::Among(all)), ..search } }
+    all
+}
+
+/// Addresses of the client of this name: as the owner has it; else of that whole name, or of its first labels; else of names
+/// with it in them.
+pub fn addresses_named(state: &AdminState, typed: &str) -> Vec<IpAddr> {
+    let part = typed.trim().trim_end_matches('.').to_lowercase();
+    let owners = part.parse::<Name>().map(|name| state.pipeline.own_addresses(&name)).unwrap_or_default();
+    if !owners.is_empty() || part.is_empty() {
+        return owners;
+    }
+    let all = addresses_called(state, &part);
+    let is_named = |address: &&IpAddr| {
+        let name = of(state, **address).name.unwrap_or_default().to_lowercase();
+        name.strip_prefix(&part).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    let named: Vec<IpAddr> = all.iter().filter(is_named).copied().collect();
+    if named.is_empty() { all } else { named }
 }
 
 /// A client of which the address is known, as its group is told.

@@ -67,6 +67,8 @@ pub struct ClientView {
     pub blocked: u64,
     pub would_block: u64,
     pub excepted: u64,
+    /// Answered with an error at once, as all are where `[access] allow` doesn't have it.
+    pub refused: u64,
     /// Questions that looked for a way round this resolver, since the start.
     pub bypass: u64,
     pub last: Moment,
@@ -93,17 +95,14 @@ pub struct GroupView {
 #[derive(Clone, Copy, Default)]
 struct Counts {
     /// In the order of [`Fate::ALL`].
-    fates: [u64; 4],
+    fates: [u64; Fate::ALL.len()],
     last: i64,
 }
 
 /// Looks who asked of late.
 pub async fn clients(state: &AdminState, asked: ClientsAsked) -> ClientsView {
     let hours = asked.hours.unwrap_or(HOURS).clamp(1, HOURS_MAX);
-    let to = recorded_until();
-    let from = to - i64::from(hours) * 3_600_000_000;
-    let counting = state.recorded.counted(format!("clients {hours}"), WITHIN, move |reader| count(reader, from, to));
-    let (all, caveat) = match counting.await {
+    let (all, caveat) = match counted(state, hours).await {
         Ok(Some(all)) => (all, None),
         Ok(None) => (Arc::default(), Some(format!("Nobody is known: {}.", Unread::Coming))),
         Err(why @ (Unread::Nowhere | Unread::NotYet)) => (Arc::default(), Some(format!("Nobody is known: {why}."))),
@@ -114,13 +113,14 @@ pub async fn clients(state: &AdminState, asked: ClientsAsked) -> ClientsView {
     let there_are = all.len();
     let mut clients: Vec<ClientView> = all
         .iter()
-        .map(|(client, &Counts { fates: [blocked, would_block, excepted, passed], last })| ClientView {
+        .map(|(client, &Counts { fates: [blocked, would_block, excepted, passed, refused], last })| ClientView {
             called: Called::default(),
             group: None,
-            queries: blocked + would_block + excepted + passed,
+            queries: blocked + would_block + excepted + passed + refused,
             blocked,
             would_block,
             excepted,
+            refused,
             bypass: bypass.get(client).copied().unwrap_or(0),
             last: Moment(last),
             client: client.clone(),
@@ -133,6 +133,19 @@ pub async fn clients(state: &AdminState, asked: ClientsAsked) -> ClientsView {
         own.called = called(state, &own.client);
     }
     ClientsView { hours, clients, there_are, caveat }
+}
+
+/// Addresses of who asked in the last day, as far as they are recorded.
+pub async fn addresses_seen(state: &AdminState) -> Vec<IpAddr> {
+    let seen = counted(state, HOURS).await.ok().flatten().unwrap_or_default();
+    seen.keys().filter_map(|client| client.parse().ok()).collect()
+}
+
+/// What became of each client's queries in the last so many hours.
+async fn counted(state: &AdminState, hours: u32) -> Result<Option<Arc<HashMap<String, Counts>>>, Unread> {
+    let to = recorded_until();
+    let from = to - i64::from(hours) * 3_600_000_000;
+    state.recorded.counted(format!("clients {hours}"), WITHIN, move |reader| count(reader, from, to)).await
 }
 
 fn count(
@@ -148,10 +161,7 @@ fn count(
             Entry::Vacant(entry) => entry.insert(Counts::default()),
             Entry::Occupied(entry) => entry.into_mut(),
         };
-        let fate = row.verdicts.fate();
-        if let Some(at) = Fate::ALL.iter().position(|own| *own == fate) {
-            counts.fates[at] += count;
-        }
+        counts.fates[row.fate() as usize] += count;
         counts.last = counts.last.max(last);
     })?;
     Ok(all)

@@ -3,6 +3,7 @@
 use super::{
     super::AdminState,
     excepted::Excepted,
+    meant::{mac_of, meant},
     weighed::{Rule, Weighed, Weighing},
 };
 use crate::{
@@ -10,7 +11,7 @@ use crate::{
     dns::RrType,
     lists::{ListPath, ListState, ListStatus, kept_text, line_of, version_of},
     pause::another,
-    policy::{Asking, Cause, Client, ClientKey, Link, MatchedRule, Outcome, OwnerException, Policy, Reached, Role},
+    policy::{Asking, Cause, Client, Link, MatchedRule, Outcome, OwnerException, Policy, Reached, Role},
     query::Explanation,
     resolve::Security,
 };
@@ -92,6 +93,7 @@ pub struct Asked {
     pub name: String,
     #[serde(default)]
     pub r#type: Option<String>,
+    /// An address, a hardware address, or what the client is called on the page Clients, if that is one client.
     #[serde(default)]
     pub client: Option<String>,
     /// Hardware address of the client, where a group is told by one.
@@ -120,9 +122,10 @@ pub async fn explain(state: &AdminState, asked: Asked, client: IpAddr) -> Result
     let (name, is_part) = asked_name(asked.name.trim()).map_err(|error| unreadable(format!("name: {error}")))?;
     let rr_type = asked.r#type.as_deref().unwrap_or("A").parse();
     let rr_type: RrType = rr_type.map_err(|error| unreadable(format!("type: {error}")))?;
-    let address = asked.client.as_deref().map_or(Ok(client), str::parse::<IpAddr>);
-    let no_address = |_| unreadable("client: write an address, such as 192.168.1.7".to_owned());
-    let address = address.map_err(no_address)?.to_canonical();
+    let address = match asked.client.as_deref().map(str::trim) {
+        None => client.to_canonical(),
+        Some(typed) => meant(state, typed).await.map_err(|why| unreadable(format!("client: {why}")))?,
+    };
     let mac = asked.mac.as_deref().map(mac_of);
     if mac == Some(None) {
         return Err(unreadable("mac: write it as aa:bb:cc:dd:ee:ff".to_owned()));
@@ -139,14 +142,6 @@ pub async fn explain(state: &AdminState, asked: Asked, client: IpAddr) -> Result
     });
     let view = view.await.map_err(|error| ExplainError::Fault(error.to_string()))?;
     Ok(Explained { host_of: is_part.then_some(asked.name), ..view })
-}
-
-/// A hardware address as people write it.
-fn mac_of(text: &str) -> Option<[u8; 6]> {
-    match format!("mac:{text}").parse() {
-        Ok(ClientKey::Mac(mac)) => Some(mac),
-        _ => None,
-    }
 }
 
 /// Renders an explanation. Reads rules back from their files, so it may block.

@@ -34,12 +34,15 @@ pub struct WholeList {
 /// What it decided.
 #[derive(Serialize, JsonSchema, Debug)]
 pub struct HitsView {
-    /// Since this process began.
+    /// Since this process began; `excepted` by its own exceptions alone.
     pub since_start: Decided,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_day: Option<Decided>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_week: Option<Decided>,
+    /// When the day was counted: a minute ago at most, or 40 times as long as the count takes, if that is more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub made_at: Option<Moment>,
     /// Why the day and the week aren't told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why_not: Option<String>,
@@ -84,6 +87,7 @@ pub async fn whole(state: &AdminState, program: &str, name: &str) -> Option<Whol
         since_start: Decided { blocked, would_block, excepted },
         last_day,
         last_week,
+        made_at: day.known().map(|tops| tops.made_at),
         why_not: day.why_not().or_else(|| week.why_not()),
     };
     let kept_at = of_state(state, program, name, |own| own.kept_at.clone()).flatten();

@@ -11,6 +11,7 @@ pub mod held;
 pub mod list;
 pub mod lists;
 pub mod log;
+mod meant;
 pub mod overview;
 pub mod preview;
 pub mod programs;

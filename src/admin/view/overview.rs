@@ -57,6 +57,9 @@ pub struct Totals {
     pub would_block: Share,
     pub excepted: Share,
     pub passed: Share,
+    /// Answered with an error at once: who asked isn't admitted, the query isn't understood or of a kind that isn't served, or
+    /// there was no room for it. What was recorded by a version that didn't tell these apart passed.
+    pub refused: Share,
 }
 
 /// Bounds that answers kept: half of them took at most `median_micros`.
@@ -186,7 +189,13 @@ pub fn overview(state: &AdminState) -> Overview {
 fn totals(state: &AdminState, now: i64) -> Totals {
     let line = time_line(state, None, None, STEP_SECONDS);
     let sum = |of: fn(&crate::report::form::Bucket) -> u64| line.buckets.iter().map(of).sum::<u64>();
-    let fates = [sum(|at| at.blocked), sum(|at| at.would_block), sum(|at| at.excepted), sum(|at| at.passed)];
+    let fates = [
+        sum(|at| at.blocked),
+        sum(|at| at.would_block),
+        sum(|at| at.excepted),
+        sum(|at| at.passed),
+        sum(|at| at.refused),
+    ];
     let queries = fates.iter().sum();
     let share = |fate: Fate| Share::new(fates[fate as usize], queries);
     Totals {
@@ -196,6 +205,7 @@ fn totals(state: &AdminState, now: i64) -> Totals {
         would_block: share(Fate::WouldBlock),
         excepted: share(Fate::Excepted),
         passed: share(Fate::Passed),
+        refused: share(Fate::Refused),
     }
 }
 

@@ -23,7 +23,7 @@ pub struct Asked {
     pub program: String,
     /// `service` of any program, `program/service`, or `program/` for all of one.
     pub service: String,
-    /// `blocked`, `would-block`, `excepted`, `passed`, separated by commas; `any`: something was said.
+    /// `blocked`, `would-block`, `excepted`, `passed`, `refused`, separated by commas; `any`: something was said.
     pub verdict: String,
     pub r#type: String,
     /// RFC 3339, a day, a time of day in UTC, or `2h` for two hours ago.

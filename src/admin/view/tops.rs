@@ -30,6 +30,7 @@ pub struct TopView {
     /// The times that were really looked at.
     pub from: Moment,
     pub to: Moment,
+    /// When it was counted: a minute ago at most, or 40 times as long as the count takes, if that is more.
     pub made_at: Moment,
     pub queries: u64,
     pub there_are: u64,

@@ -84,7 +84,7 @@ pub(super) fn write(lines: &mut Vec<u8>, row: &Row, instance: &str, id: u64) {
         upstream: row.upstream.as_deref().unwrap_or_default(),
         server: row.server.map_or_else(String::new, shown_server),
         kind: row.kind(),
-        fate: row.verdicts.fate().word(),
+        fate: row.fate().word(),
         owner: owner.as_ref().map_or("", |own| &own.place),
         owner_rule: owner.as_ref().map_or("", |own| &own.rule),
         owner_reason: owner.as_ref().map_or("", |own| &own.reason),

@@ -23,7 +23,7 @@ pub use write::Writer;
 mod tests;
 
 use crate::config::Privacy;
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 use std::{
     path::{Path, PathBuf},
     time::Duration,
@@ -145,6 +145,11 @@ fn open_own(path: &Path) -> rusqlite::Result<Connection> {
     transaction.execute_batch(include_str!("sieves.sql"))?;
     transaction.execute_batch(include_str!("returns.sql"))?;
     transaction.execute_batch(include_str!("overruled.sql"))?;
+    let (view, sql) = (include_str!("view.sql"), "SELECT sql FROM sqlite_master WHERE type = 'view' AND name = 'log'");
+    let known: Option<String> = transaction.query_row(sql, [], |row| row.get(0)).optional()?;
+    if !known.is_some_and(|known| view.contains(&known)) {
+        transaction.execute_batch(view)?;
+    }
     transaction.commit()?;
     Ok(connection)
 }

@@ -8,8 +8,8 @@ pub use bare::Bare;
 pub use search::{Found, MinuteFates, Page};
 
 use super::{
-    super::row::{Lead, Owner, Row, Said, Seen, Verdicts, kind, read_server},
-    HOUR_MICROS, HOUR_PARTS, Origin, SCHEMA_VERSION, WITHOUT_PARTS, has_table,
+    super::row::{Fate, Lead, Owner, Row, Said, Seen, Verdicts, kind, read_server},
+    FATE, HOUR_MICROS, HOUR_PARTS, Origin, SCHEMA_VERSION, WITHOUT_PARTS, has_table,
 };
 use crate::{
     config::DEFAULT_GROUP,
@@ -264,12 +264,10 @@ impl Reader {
                 transport: Transport::Udp,
                 name: row.get(1)?,
                 rr_type: RrType(0),
-                rcode: if is(kind::FAILED) { Rcode::SERVFAIL } else { Rcode::NOERROR },
+                rcode: rcode_of(kind),
                 ede: None,
                 micros: 0,
-                cache: usize::try_from(kind / i64::from(kind::CACHE) % 4 - 1)
-                    .ok()
-                    .and_then(|at| CacheUse::ALL.get(at).copied()),
+                cache: cache_of(kind),
                 security: None,
                 upstream: None,
                 server: None,
@@ -302,6 +300,21 @@ impl Reader {
     fn broken(&self, error: rusqlite::Error) -> ReadError {
         ReadError::Broken { path: self.path.clone(), error }
     }
+}
+
+/// What the bits of `kind` tell of a response: of other errors than SERVFAIL only that there was one.
+fn rcode_of(kind: i64) -> Rcode {
+    match kind & i64::from(kind::FAILED) {
+        0 if kind / FATE == Fate::Refused as i64 => Rcode::REFUSED,
+        0 => Rcode::NOERROR,
+        _ => Rcode::SERVFAIL,
+    }
+}
+
+/// What they tell of the cache.
+fn cache_of(kind: i64) -> Option<CacheUse> {
+    let at = usize::try_from(kind / i64::from(kind::CACHE) % 4 - 1).ok()?;
+    CacheUse::ALL.get(at).copied()
 }
 
 /// The first hour that doesn't begin before a time.

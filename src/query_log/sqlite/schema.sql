@@ -19,7 +19,7 @@ CREATE TABLE queries (
   security INTEGER,
   transport INTEGER NOT NULL,
   -- 1 bypass, 2 dropped, 4 failed (SERVFAIL); 8 times the cache: 0 not looked for, 1 hit, 2 stale, 3 miss; 32 times the
-  -- fate: 0 blocked, 1 would-block, 2 excepted, 3 passed
+  -- fate: 0 blocked, 1 would-block, 2 excepted, 3 passed, 4 refused (3 where an earlier version wrote)
   kind INTEGER NOT NULL,
   verdicts INTEGER NOT NULL,
   -- line and rule, such as 12:tiktok.com, of each program that said something, separated by spaces
@@ -69,18 +69,3 @@ CREATE TABLE marks (minute INTEGER PRIMARY KEY, id INTEGER NOT NULL);
 -- Where names led to: aliases and addresses.
 CREATE TABLE leads (name TEXT NOT NULL, target TEXT NOT NULL, last INTEGER NOT NULL, PRIMARY KEY (name, target))
   WITHOUT ROWID;
-
--- A row for each program that said something of a query, and one for a query of which none did.
-CREATE VIEW log AS SELECT
-  q.id,
-  strftime('%Y-%m-%dT%H:%M:%f', q.time / 1000000.0, 'unixepoch') || 'Z' AS time,
-  q.client, coalesce(q.client_group, 'default') AS client_group,
-  CASE q.transport WHEN 0 THEN 'udp' ELSE 'tcp' END AS transport,
-  q.name, q.type, q.rcode, q.ede, q.micros,
-  CASE q.cache WHEN 0 THEN 'hit' WHEN 1 THEN 'stale' WHEN 2 THEN 'miss' END AS cache,
-  CASE q.security WHEN 0 THEN 'secure' WHEN 1 THEN 'insecure' WHEN 2 THEN 'bogus' WHEN 3 THEN 'unchecked' END AS security,
-  q.upstream,
-  CASE q.kind / 32 WHEN 0 THEN 'blocked' WHEN 1 THEN 'would-block' WHEN 2 THEN 'excepted' ELSE 'passed' END AS fate,
-  v.owner, s.program, s.service, s.list, s.version, q.rules, s.trigger, s.outcome, s.acted,
-  q.kind & 1 AS bypass, (q.kind & 2) / 2 AS dropped, q.aliases, q.addresses
-FROM queries q LEFT JOIN verdicts v ON v.id = q.verdicts LEFT JOIN said s ON s.verdicts = q.verdicts;

@@ -437,6 +437,7 @@ fn what_is_too_old_goes_and_its_days_stay() {
 
 mod broken;
 mod parts;
+mod refused;
 mod search;
 mod upkeep;
 mod within;

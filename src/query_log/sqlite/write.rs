@@ -313,7 +313,7 @@ fn insert(
     )?;
     for (id, Full { row, .. }) in (last + 1..).zip(rows) {
         let (verdicts, rules) = numbers.of(transaction, &row.verdicts)?;
-        let kind = i64::from(row.kind()) + row.verdicts.fate() as i64 * FATE;
+        let kind = i64::from(row.kind()) + row.fate() as i64 * FATE;
         let leads = !row.aliases.is_empty() || !row.addresses.is_empty();
         let joined = |texts: Vec<String>| (!texts.is_empty()).then(|| texts.join(" "));
         let (aliases, addresses) = match leads {

@@ -138,7 +138,7 @@ impl Asked {
         if self.recorded != Some(Fate::Excepted) {
             return;
         }
-        let is_needless = fate == Fate::Passed;
+        let is_needless = matches!(fate, Fate::Passed | Fate::Refused);
         if !is_needless && self.beaten == Beaten::Unaskable {
             self.unaskable = Some(self.unaskable.map_or(Fate::Excepted, |other| other.min(Fate::Excepted)));
         }

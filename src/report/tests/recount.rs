@@ -83,11 +83,12 @@ fn sums() {
         let clients = distinct(rows.iter().map(|row| &*row.client));
         let domains = distinct(rows.iter().map(|row| registrable(&row.name)));
         assert_eq!((totals.queries, totals.names, totals.clients, totals.domains), (all, names, clients, domains));
-        let fate = |fate| Share::new(count(&rows, |row| row.verdicts.fate() == fate), all);
+        let fate = |fate| Share::new(count(&rows, |row| row.fate() == fate), all);
         assert_eq!(totals.blocked, fate(Fate::Blocked));
         assert_eq!(totals.would_block, fate(Fate::WouldBlock));
         assert_eq!(totals.excepted, fate(Fate::Excepted));
         assert_eq!(totals.passed, fate(Fate::Passed));
+        assert_eq!(totals.refused, fate(Fate::Refused));
         let hit = || rows.iter().filter(|row| is_hit(row));
         assert_eq!(totals.names_hit, Share::new(distinct(hit().map(|row| &*row.name)), names));
         assert_eq!(totals.clients_hit, Share::new(distinct(hit().map(|row| &*row.client)), clients));
@@ -109,9 +110,9 @@ fn the_time_line_has_every_query() {
     assert_eq!((line.bucket_seconds, line.buckets.len()), (3600, 168));
     for bucket in &line.buckets {
         let within = |row: &Row| (row.time - bucket.start.0).div_euclid(3_600_000_000) == 0;
-        let fate = |fate| count(&rows, |row| within(row) && row.verdicts.fate() == fate);
+        let fate = |fate| count(&rows, |row| within(row) && row.fate() == fate);
         assert_eq!(
-            [bucket.blocked, bucket.would_block, bucket.excepted, bucket.passed],
+            [bucket.blocked, bucket.would_block, bucket.excepted, bucket.passed, bucket.refused],
             Fate::ALL.map(fate),
             "{}",
             bucket.start

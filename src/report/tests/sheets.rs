@@ -80,7 +80,7 @@ fn the_sheet_has_the_numbers_of_the_report() {
         assert_eq!((at("sharing_names"), at("retry_rows")), (row.sharing.names, row.retries.rows));
     }
     let buckets = lines.iter().filter(|line| line["section"] == "time_line").count();
-    assert_eq!(buckets, 1 + 4 * report.time_line.buckets.len());
+    assert_eq!(buckets, 1 + 5 * report.time_line.buckets.len());
 }
 
 /// A few rows of everything.

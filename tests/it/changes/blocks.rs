@@ -83,14 +83,15 @@ async fn a_schedule_is_set_and_given_back() {
 async fn a_whole_suffix_takes_a_confirmation() {
     let server = serve("[local]\nrecords = [\"nas.lan. A 192.168.1.10\"]\n").await;
     let blocks = "POST /api/v1/blocks";
-    for name in ["com", "CO.UK", "com."] {
+    for name in ["com", "CO.UK", "com.", "lan", "Corp."] {
         let (status, kind, told) = refused(&server, blocks, json!({ "name": name })).await;
         assert_eq!((status, kind.as_str()), (409, "confirm"), "{told}");
         assert!(told["detail"].as_str().unwrap().contains(" covers all of "), "{told}");
     }
-    for name in ["=com", "x.com", "lan"] {
+    for name in ["=com", "x.com", "=lan"] {
         done(&server, blocks, json!({ "name": name })).await;
     }
+    done(&server, blocks, json!({ "name": "lan", "confirmed": true })).await;
     let except = "POST /api/v1/exceptions";
     assert_eq!(refused(&server, except, json!({ "names": ["ok.example", "com"] })).await.1, "confirm");
     // What is only tried tells of it.
@@ -115,7 +116,7 @@ async fn a_whole_suffix_takes_a_confirmation() {
     assert_eq!(status, format!("303 /changes?undo={}", removed["change"]));
     let asked = page(&server, status.split_once(' ').unwrap().1).await;
     assert!(
-        asked.contains("It covers a whole public suffix again") && asked.contains("\"confirmed\" value=\"yes\""),
+        asked.contains("It covers a whole suffix again") && asked.contains("\"confirmed\" value=\"yes\""),
         "{asked}"
     );
     let (status, _) = browse(&server, "POST /do/undo", &form(&format!("{change}&confirmed=yes"))).await;

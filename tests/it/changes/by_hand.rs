@@ -1,7 +1,7 @@
-//! The overlay edited by hand while the server runs.
+//! The overlay edited by hand, while the server runs and while it doesn't.
 
 use super::*;
-use crate::harness::start_following;
+use crate::harness::{configure, start_as_configured, start_following};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_edit_by_hand_is_taken_and_a_bad_one_never_replaces_a_good_one() {
@@ -90,4 +90,40 @@ async fn an_overlay_is_no_change_of_the_files() {
         server.running.stop().await;
     }
     assert_eq!(versions[0], versions[1]);
+}
+
+/// Whoever removes or edits the file while nobody looks is found out at the next start, and that is undone like all else.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_edit_while_the_server_was_off_is_noted_and_can_be_undone() {
+    let server = serve("").await;
+    done(&server, "PUT /api/v1/modes", json!({ "program": "strict", "mode": "shadow" })).await;
+    done(&server, "POST /api/v1/exceptions", json!({ "names": ["ok.watched.example"], "reason": "ours" })).await;
+    let again = async |server: Server| {
+        server.running.stop().await;
+        let config = configure(&server.folder, None, PROGRAMS);
+        start_as_configured(server.folder, config).await
+    };
+    // Nothing was done to it.
+    let server = again(server).await;
+    eventually("it looks", async || server.get("/changes").await.0 == 200).await;
+    assert_eq!(audit(&server).len(), 2);
+    fs::remove_file(server.path("state/overlay.toml")).unwrap();
+    let server = again(server).await;
+    eventually("it is noted", async || audit(&server).len() == 4).await;
+    assert!(is_blocked(&server, "blocked.example").await);
+    for (line, key, before) in [(2, "modes/everybody/strict", "shadow"), (3, "exception/e2", "ours")] {
+        let line = &audit(&server)[line];
+        assert_eq!((&line["by"], &line["who"]), (&json!("file"), &json!("file, while the server was off")), "{line}");
+        assert_eq!((&line["key"], &line["after"]), (&json!(key), &Value::Null), "{line}");
+        assert!(line["before"].to_string().contains(before), "{line}");
+    }
+    done(&server, "POST /api/v1/changes/3/undo", json!({})).await;
+    assert!(!is_blocked(&server, "blocked.example").await);
+    // It is noted once, and what was edited rather than removed likewise.
+    fs::write(server.path("state/overlay.toml"), "[modes.everybody]\nstrict = \"off\"\n").unwrap();
+    let server = again(server).await;
+    eventually("the edit is noted", async || audit(&server).len() == 6).await;
+    let line = audit(&server).pop().unwrap();
+    assert_eq!((&line["before"], &line["after"]), (&json!("shadow"), &json!("off")), "{line}");
+    server.running.stop().await;
 }

@@ -214,3 +214,30 @@ async fn the_page_before_an_undo_shows_what_it_undoes_and_nothing_else() {
     }
     server.running.stop().await;
 }
+
+/// With a script a time is the moment that the browser's clock makes of it; without one it is of the policy's zone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pause_lasts_until_a_time_by_the_clock_of_whoever_typed_it() {
+    let server = serve("[policy]\ntime_zone = \"Asia/Tokyo\"\n").await;
+    // 2026-11-28T12:00:00Z
+    const NOON: u64 = 1_795_867_200;
+    server.clock.store(NOON, Relaxed);
+    let token = csrf(&page(&server, "/").await);
+    let until = async |typed: &str| {
+        let form = format!("csrf={token}&back=%2F&reason=&until=2026-11-28T22%3A00&seconds={typed}");
+        let (status, body) = browse(&server, "POST /do/pause", &form).await;
+        assert!(status.starts_with("303"), "{status}: {body}");
+        server.json("/api/v1/pause").await["pauses"][0]["until"].as_u64().unwrap() - NOON
+    };
+    // Ten in the evening of Tokyo, an hour away; and of Berlin, as its browser says.
+    assert_eq!(until("").await, 3600);
+    assert_eq!(until("&at=").await, 3600);
+    assert_eq!(until("&at=2026-11-28T21%3A00%3A00.000Z").await, 9 * 3600);
+    // Both are told.
+    let told = page(&server, "/").await;
+    assert!(told.contains("until 2026-11-29 06:00 Asia/Tokyo"), "{told}");
+    let here =
+        "<small data-here hidden> (here <time datetime=\"2026-11-28T21:00:00Z\" data-t=\"minute\"></time>)</small>";
+    assert!(told.contains(here), "{told}");
+    server.running.stop().await;
+}

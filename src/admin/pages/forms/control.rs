@@ -35,7 +35,8 @@ pub async fn set_pause(
     let asked = match seconds.transpose() {
         Err(_) => Err(Refusal::field("seconds", "write a number of seconds")),
         Ok(None) if given("until").is_none() => Err(Refusal::field("until", "say until when")),
-        Ok(None) => Ok(PauseAsked { until: given("until"), ..whom }),
+        // The moment that a script made of it, by the clock of whoever typed it; without one it is of the policy's zone.
+        Ok(None) => Ok(PauseAsked { until: given("at").or(given("until")), ..whom }),
         Ok(seconds) => Ok(PauseAsked { seconds, ..whom }),
     };
     let set = match asked {

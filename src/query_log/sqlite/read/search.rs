@@ -9,11 +9,11 @@ use super::{
         FATE, HOUR_MICROS, HOUR_PARTS, MINUTE_MICROS,
         sieve::{self, Stretch},
     },
-    ROW_COLUMNS, ReadError, Reader,
+    ROW_COLUMNS, ReadError, Reader, cache_of,
     marks::Marks,
     read_row,
 };
-use crate::dns::RrType;
+use crate::dns::{Rcode, RrType};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::{
     cmp::Reverse,
@@ -201,7 +201,8 @@ impl Reader {
     }
 
     /// Queries by minute and what became of them, from one time until before another, both in microseconds since 1970;
-    /// whole minutes. Minutes since 1970, in order, and only those with queries.
+    /// whole minutes. Minutes since 1970, in order, and only those with queries. Versions that knew no refused ones counted
+    /// these as passed.
     pub fn minutes(&self, from: i64, to: i64) -> Result<Vec<MinuteFates>, ReadError> {
         let read = || -> rusqlite::Result<_> {
             let (from, to) = (from.div_euclid(MINUTE_MICROS), to.div_euclid(MINUTE_MICROS));
@@ -209,8 +210,8 @@ impl Reader {
             let mut add = |minute: i64, fate: i64, count: u64| {
                 let fates = minutes.entry(minute).or_default();
                 // A fate that this version doesn't know passed, as far as it can tell.
-                let fate = usize::try_from(fate).unwrap_or(usize::MAX).min(fates.len() - 1);
-                fates[fate] += count;
+                let fate = usize::try_from(fate).ok().filter(|fate| *fate < fates.len());
+                fates[fate.unwrap_or(Fate::Passed as usize)] += count;
             };
             // In one statement, so that both are of one moment; rows that aren't summed up yet count one by one.
             let mut statement = self.connection.prepare_cached(
@@ -319,18 +320,20 @@ impl Scan<'_> {
     ) -> rusqlite::Result<Option<(i64, i64)>> {
         let order = if self.is_back { "DESC" } else { "ASC" };
         let mut statement = reader.connection.prepare_cached(&format!(
-            "SELECT id, time, client, name, type, kind, verdicts FROM queries WHERE id > ? AND id < ? ORDER BY id {order}"
+            "SELECT id, time, client, name, type, kind, verdicts, rcode FROM queries WHERE id > ? AND id < ? ORDER BY id {order}"
         ))?;
         let mut rows = statement.query([after, before])?;
         while let Some(row) = rows.next()? {
             let (id, time) = (row.get(0)?, row.get(1)?);
-            let fate = row.get::<_, i64>(5)? / FATE;
+            let kind: i64 = row.get(5)?;
+            let fate = usize::try_from(kind / FATE).ok().and_then(|at| Fate::ALL.get(at).copied());
             let facts = Facts {
                 time,
                 client: row.get_ref(2)?.as_str()?,
                 name: row.get_ref(3)?.as_str()?,
                 rr_type: RrType(row.get(4)?),
-                fate: usize::try_from(fate).ok().and_then(|at| Fate::ALL.get(at).copied()).unwrap_or(Fate::Passed),
+                // Versions that knew no refused ones wrote that they passed.
+                fate: fate.unwrap_or(Fate::Passed).answered(Rcode(row.get(7)?), cache_of(kind)),
             };
             if self.search.fits(&facts) && self.fits_said(&reader.connection, row.get(6)?)? {
                 self.ids.push(id);

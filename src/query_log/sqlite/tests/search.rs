@@ -260,11 +260,11 @@ fn minutes_are_those_of_all_rows_summed_up_or_not() {
     let mut writer = Writer::new(&path, LIMITS, origin());
     let rows = traffic(3_000, 1);
     let plain = |from: i64, to: i64| {
-        let mut minutes: BTreeMap<i64, [u64; 4]> = BTreeMap::new();
+        let mut minutes: BTreeMap<i64, [u64; 5]> = BTreeMap::new();
         for row in &rows {
             let minute = row.time.div_euclid(MINUTE_MICROS);
             if (from.div_euclid(MINUTE_MICROS)..to.div_euclid(MINUTE_MICROS)).contains(&minute) {
-                minutes.entry(minute).or_default()[row.verdicts.fate() as usize] += 1;
+                minutes.entry(minute).or_default()[row.fate() as usize] += 1;
             }
         }
         minutes.into_iter().collect::<Vec<_>>()
