@@ -15,21 +15,27 @@ const NOBODY_WITHIN: Duration = Duration::from_millis(10);
 /// How long connections that had come are taken yet.
 const LAST_ONES_WITHIN: Duration = Duration::from_millis(100);
 
-/// Has those connections taken that had come; then the address is left. `passed`: others have the socket too, and use it
-/// afterwards.
-pub async fn leave(
+/// Those who had come; once this is dropped the address is left.
+pub struct LastOnes {
     listener: TcpListener,
-    passed: bool,
-    mut take: impl AsyncFnMut(io::Result<(TcpStream, SocketAddr)>),
-) {
-    if !passed {
-        take_no_more(&listener);
+    until: Instant,
+}
+
+impl LastOnes {
+    /// From now on nobody comes in. `passed`: others have the socket too, and use it afterwards, so whoever comes is theirs.
+    pub fn of(listener: TcpListener, passed: bool) -> Self {
+        if !passed {
+            take_no_more(&listener);
+        }
+        Self { listener, until: Instant::now() + LAST_ONES_WITHIN }
     }
-    let until = Instant::now() + LAST_ONES_WITHIN;
-    while Instant::now() < until
-        && let Ok(accepted) = timeout(NOBODY_WITHIN, listener.accept()).await
-    {
-        take(accepted).await;
+
+    /// The next of them.
+    pub async fn next(&self) -> Option<io::Result<(TcpStream, SocketAddr)>> {
+        if Instant::now() >= self.until {
+            return None;
+        }
+        timeout(NOBODY_WITHIN, self.listener.accept()).await.ok()
     }
 }
 

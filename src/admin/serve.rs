@@ -8,7 +8,7 @@ use super::{
     guard::{CONNECTION_WITHIN, HEAD_BYTES_MAX, SEND_WITHIN},
     tls::Tls,
 };
-use crate::leaving::leave;
+use crate::leaving::LastOnes;
 use arc_swap::ArcSwapOption;
 use axum::{Extension, Router};
 use hyper::server::conn::http1;
@@ -139,11 +139,11 @@ pub async fn accept(
             _ = gone.wait_for(|&gone| gone) => return,
         }
     }
-    leave(listener, passed, async |accepted| {
+    let last_ones = LastOnes::of(listener, passed);
+    while let Some(accepted) = last_ones.next().await {
         reception.places.wait().await;
         reception.take(accepted, false, &until).await;
-    })
-    .await;
+    }
 }
 
 /// Who comes, and what they are given.

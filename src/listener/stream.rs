@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     dns::Transport,
-    leaving::leave,
+    leaving::LastOnes,
     query::{Asked, Now, Pending},
 };
 use std::{
@@ -84,7 +84,11 @@ pub async fn serve(listener: TcpListener, passed: bool, connections: Connections
         };
         accept(accepted, &connections).await;
     }
-    leave(listener, passed, async |accepted| accept(accepted, &connections).await).await;
+    let last_ones = LastOnes::of(listener, passed);
+    while let Some(accepted) = last_ones.next().await {
+        accept(accepted, &connections).await;
+    }
+    drop(last_ones);
     connections.end().await;
 }
 
