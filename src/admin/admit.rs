@@ -168,9 +168,10 @@ fn is_meant(state: &AdminState, headers: &HeaderMap, body: &Bytes, expected: &st
         return Err(Refusal::new(Kind::Csrf, detail));
     }
     let is_shown = auth.shows_token(expected, headers, body);
-    is_shown
-        .then_some(())
-        .ok_or_else(|| Refusal::new(Kind::Csrf, "Go back, load the page again, and send it once more."))
+    // Tokens end with the process, as sessions do; the script takes one anew before a form is sent.
+    let again = "The page is of another session, or from before this server was started anew. Go back, load the page \
+                 again, and send it once more.";
+    is_shown.then_some(()).ok_or_else(|| Refusal::new(Kind::Csrf, again))
 }
 
 /// Says why not; but that there is no such thing, or that it can't be done to it, is said first.

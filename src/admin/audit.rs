@@ -79,6 +79,19 @@ pub enum Outcome {
     Failed,
 }
 
+impl Line {
+    /// Why a change can't be undone that isn't as it left things, if this is what was last done there.
+    pub fn why_not_undone(&self, change: u64) -> String {
+        let Self { change: later, who, key, undoes, .. } = self;
+        match undoes {
+            Some(undone) if *undone == change => {
+                format!("change {change} is undone already, by change {later} ({who}); undo that to have it back")
+            }
+            _ => format!("{key} was changed again by change {later}; undo that first"),
+        }
+    }
+}
+
 impl Outcome {
     pub fn word(self) -> &'static str {
         match self {
@@ -265,10 +278,10 @@ impl Audit {
     }
 
     /// The last change that was made at a key after another one, if it isn't long ago.
-    pub fn later_at(&self, key: &str, change: u64) -> Option<u64> {
+    pub fn later_at(&self, key: &str, change: u64) -> Option<Line> {
         let state = self.lock();
         let mut later = state.at_hand.iter().rev().take_while(|line| line.change > change);
-        later.find(|line| line.key == key && line.outcome == Outcome::Done).map(|line| line.change)
+        later.find(|line| line.key == key && line.outcome == Outcome::Done).cloned()
     }
 
     /// What was last done at a key, as long as its file is kept; what came to nothing was taken back. It may read files.

@@ -83,7 +83,7 @@ impl Kind {
             Self::NoSuchThing => ("no_such_thing", StatusCode::NOT_FOUND, "There is no such thing"),
             Self::Method => ("method", StatusCode::METHOD_NOT_ALLOWED, "That can't be done to it"),
             Self::TooSlow => ("too_slow", StatusCode::REQUEST_TIMEOUT, "It took too long to send"),
-            Self::ChangedSince => ("changed_since", StatusCode::CONFLICT, "Somebody else has changed it"),
+            Self::ChangedSince => ("changed_since", StatusCode::CONFLICT, "It was changed in the meantime"),
             Self::Excepted => ("excepted", StatusCode::CONFLICT, "An exception passes it"),
             Self::Confirm => ("confirm", StatusCode::CONFLICT, "It has to be confirmed"),
             Self::TooLarge => ("too_large", StatusCode::PAYLOAD_TOO_LARGE, "The body is too large"),

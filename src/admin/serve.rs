@@ -28,11 +28,12 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::{TcpListener, TcpSocket, TcpStream},
     sync::watch,
     time::timeout,
 };
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 128;
@@ -40,6 +41,12 @@ const BACKLOG: u32 = 128;
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How long to wait where accepting fails: there are no file descriptors left, which passes.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(100);
+
+/// The kind of record that a connection of TLS begins with (RFC 8446 §5.1).
+const HANDSHAKE: u8 = 22;
+/// What is answered without TLS where there has to be TLS.
+const NO_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 43\r\n\
+    Connection: close\r\n\r\nThis is an HTTPS port: ask it by https://.\n";
 
 /// Who asks: the other end of the connection, or whom a trusted proxy there asks for.
 #[derive(Clone, Copy)]
@@ -178,7 +185,7 @@ impl Reception {
                 tokio::spawn(async move {
                     match acceptor {
                         None => converse(stream, app, lasting, keeps, until).await,
-                        Some(acceptor) => match timeout(SEND_WITHIN, acceptor.accept(stream)).await {
+                        Some(acceptor) => match timeout(SEND_WITHIN, shake_hands(stream, acceptor)).await {
                             Ok(Ok(stream)) => converse(stream, app, lasting, keeps, until).await,
                             Ok(Err(error)) => tracing::debug!(%error, "a connection without TLS"),
                             Err(_) => {}
@@ -193,6 +200,20 @@ impl Reception {
             }
         }
     }
+}
+
+/// Begins TLS. Who speaks plain HTTP is told so.
+async fn shake_hands(mut stream: TcpStream, acceptor: TlsAcceptor) -> io::Result<TlsStream<TcpStream>> {
+    let mut first = [0];
+    // No other record begins a connection of TLS; nor does its octet begin a method of HTTP.
+    if stream.peek(&mut first).await? == 0 || first[0] == HANDSHAKE {
+        return acceptor.accept(stream).await;
+    }
+    // What is left unread would have the system take the answer back.
+    let _ = stream.read(&mut vec![0; HEAD_BYTES_MAX]).await?;
+    stream.write_all(NO_TLS).await?;
+    stream.shutdown().await?;
+    Err(io::ErrorKind::InvalidData.into())
 }
 
 /// Answers the requests of one connection, or the first; what has begun when it is time to stop is finished.

@@ -143,7 +143,8 @@ fn new_token(path: &Path, owner: Option<(u32, u32)>, json: bool) -> Outcome {
     }
     say(format!(
         "wrote a new token to {0}, which {1} can read\n\nname it in the configuration, which a running server follows:\n\n  \
-         [admin]\n  token_file = \"{0}\"\n\nwhoever has it can sign in at the page with it, and change things\n",
+         [admin]\n  token_file = \"{0}\"\n\nwhoever has it can sign in at the page with it, and change things; named as read_token_file instead, they can look \
+         and change nothing\n",
         path.display(),
         readers(owner),
     ));

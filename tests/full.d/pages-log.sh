@@ -23,7 +23,7 @@ until_true "a server with a log" cat out -- "is ready"
 ask_all
 until_true "all is recorded" recorded -- $((4 + ${#hostile[@]}))
 open_browser
-looks_well "360 1280" /log '/log?verdict=blocked&type=A' /log/1 / /programs /lists /explain?name=www.blocked.example
+looks_well "360 820 1024 1280" /log '/log?verdict=blocked&type=A' /log/1 / /programs /lists /explain?name=www.blocked.example
 expect "dark is dark" script 'return getComputedStyle(document.body).backgroundColor' -- "rgb(20, 23, 27)"
 
 visit "$page/log"

@@ -20,9 +20,21 @@ for name in www.blocked.example localhost; do dig "${at[@]}" "$name" >/dev/null;
 until_true "what was asked is recorded" curl -s http://127.0.0.1:8053/api/v1/log -- localhost
 page=http://127.0.0.1:8053
 open_browser
+# Long words and large counts, for which there is little room where the screen is neither small nor wide.
+crowd='for (const part of document.querySelectorAll("details")) part.open = true;
+  for (const cell of document.querySelectorAll(".services td:nth-child(n + 4)")) cell.innerHTML = "<span class=\"v w\">1,226,730 would be blocked</span>";
+  for (const row of document.querySelectorAll("#rows tr")) row.cells[4].append(" ", "x".repeat(63));'
+for width in 320 360 768 820 900 992 1024 1100 1180 1280; do
+  look_as "$width" 900 light
+  for path in /programs /log; do
+    visit "$page$path"
+    script "$crowd" >/dev/null
+    succeeds "$path at $width: much is no wider than the screen" fits
+  done
+done
 visit "$page/"
 succeeds "what a browser's console says is heard" sees_the_console
-looks_well "360 1280" / /programs '/programs?group=kids' '/programs/preview?program=own' /log '/log?verdict=blocked&from=1h' /log/1 /explain \
+looks_well "360 768 820 1024 1180 1280" / /programs '/programs?group=kids' '/programs/preview?program=own' /log '/log?verdict=blocked&from=1h' /log/1 /explain \
   '/explain?name=www.blocked.example' /except /lists /lists/own/own.list /clients /changes
 # It has the browser look for a name that isn't found here, where nobody asks this server; and says nothing else.
 expected_word='^http://t-[0-9a-f]{16}[.]check[.]cleandns[.]home[.]arpa:8053/seen - Failed to load resource: net::ERR_(INTERNET_DISCONNECTED|NAME_NOT_RESOLVED)$'
@@ -34,6 +46,16 @@ console >/dev/null
 visit "$page/"
 pdf() { drive POST /print '{}' | jq -r . | base64 -d >print.pdf && [[ $(head -c 4 print.pdf) == %PDF ]]; }
 succeeds "and printed" pdf
+
+# A page that stays open while the server is started anew, which takes no token of the one before.
+visit "$page/programs"
+kill -TERM "$server" && wait "$server" || true
+"$binary" --config own.toml >again 2>log &
+server=$!
+until_true "the server is there anew" cat again -- "is ready"
+script 'document.querySelector("#own button[value=\"=shadow\"]").click()' >/dev/null
+is "what is pressed on a page from before is done" 'return document.querySelector("main").innerText.includes("set own to shadow")'
+console >/dev/null
 
 # How soon something is to be seen, and how much is sent for it. The first is told and not judged: it is a figure, which the
 # machine has its part in.

@@ -147,8 +147,11 @@ async fn a_mode_counts_for_the_next_query_and_an_undo_takes_it_back() {
     assert_eq!(file(&server), "", "nothing is left of it");
     assert_eq!(audit(&server).pop().unwrap()["undoes"], change);
     // What isn't as the change left it isn't undone; an undo can be.
-    let (status, kind, _) = refused(&server, &format!("{undo}?confirmed=true"), json!({})).await;
+    let (status, kind, told) = refused(&server, &format!("{undo}?confirmed=true"), json!({})).await;
     assert_eq!((status, kind.as_str()), (409, "changed_since"));
+    let by = &undone["change"];
+    let why = format!("change {change} is undone already, by change {by} (local); undo that to have it back");
+    assert_eq!(told["detail"], why, "{told}");
     // Nothing of it need be said where nothing has to be confirmed.
     let (status, told) = send(&server, &format!("POST /api/v1/changes/{}/undo", undone["change"]), "", None).await;
     assert_eq!(status, 200, "{told}");
@@ -424,6 +427,9 @@ async fn a_pause_is_undone_and_so_is_its_end() {
     let ended = done(&server, &at(&begun), json!({})).await;
     assert_eq!((&ended["summary"], &ended["in_force"]), (&json!("ended the pause of everybody"), &json!(true)));
     assert!(is_blocked(&server, "blocked.example").await);
+    let (_, kind, told) = refused(&server, &at(&begun), json!({})).await;
+    assert_eq!(kind, "changed_since");
+    assert!(told["detail"].as_str().unwrap().contains("is undone already, by change 2 (local)"), "{told}");
     // Its end undone: it goes on for what remains, as it was.
     server.clock.store(NOW + 60, Relaxed);
     let again = done(&server, &at(&ended), json!({})).await;

@@ -261,7 +261,9 @@ async fn pages_show_what_happened() {
     // Where this machine has a network, the instructions for others stand there, with its address.
     if let Some(own) = setup["ipv4"].as_str() {
         assert!(page.contains(&format!("Write {own} as the only DNS server")), "{own}: {page}");
-        assert!(setup["to_change"]["values"].as_array().unwrap().contains(&format!("{own}:53").into()), "{setup}");
+        for address in [dns.to_string(), format!("{own}:53")] {
+            assert!(setup["to_change"]["values"].as_array().unwrap().contains(&address.into()), "{setup}");
+        }
     }
     // The same as data.
     let view = server.json("/api/v1/overview").await;

@@ -221,7 +221,7 @@ impl Desk {
             && was != *expected
         {
             let what = match self.changes.audit.later_at(&key.to_string(), *change) {
-                Some(later) => format!("{key} was changed again by change {later}; undo that first"),
+                Some(later) => later.why_not_undone(*change),
                 None => format!("{key} isn't as change {change} left it, so there is nothing to undo"),
             };
             return Err(Refusal::new(Kind::ChangedSince, what));

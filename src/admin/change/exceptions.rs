@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     config::{
-        self, Config, DEFAULT_GROUP, Exception,
+        self, Config, DEFAULT_GROUP, Exception, asked_name,
         overlay::{Entry, Key, Numbered, OWN_PROGRAM, OwnBlock, OwnException},
         unknown,
     },
@@ -80,9 +80,11 @@ pub async fn block(
         Some(Entry::Block(own)) => Some(own.name),
         _ => None,
     });
+    let mut asked = asked;
+    let taken = asked.name.as_mut().map(|name| take_host("name", name)).transpose()?.flatten();
     let name = asked.name.clone().or(before).unwrap_or_default();
     let done = state.desk.block(who, id, asked, dry_run).await?;
-    Ok(Done { note: still_answered(state, name.trim()), ..done })
+    Ok(Done { note: noted(taken.into_iter().chain(still_answered(state, name.trim())).collect()), ..done })
 }
 
 impl Desk {
@@ -91,9 +93,11 @@ impl Desk {
         &self,
         who: &Who,
         id: Option<&str>,
-        asked: ExceptionAsked,
+        mut asked: ExceptionAsked,
         dry_run: bool,
     ) -> Result<Done, Refusal> {
+        let taken = asked.names.iter_mut().flatten().map(|name| take_host("names", name));
+        let taken = taken.collect::<Result<Vec<_>, _>>()?;
         let (target, before) = self.target::<OwnException>(id)?;
         let exact = is_exact(asked.r#match.as_deref())?;
         let files = self.files().await;
@@ -109,7 +113,8 @@ impl Desk {
         };
         self.those_there(&files, &own.programs, &own.groups)?;
         let wish = Wish { confirmed: asked.confirmed, ..Wish::new(OwnException::WORD, target, Some(own.entry())) };
-        self.change(who, wish, dry_run).await
+        let done = self.change(who, wish, dry_run).await?;
+        Ok(Done { note: noted(taken.into_iter().flatten().collect()), ..done })
     }
 
     /// Removes an exception or a block that was made here.
@@ -236,6 +241,26 @@ fn is_exact(given: Option<&str>) -> Result<Option<bool>, Refusal> {
         Some("exact") => Ok(Some(true)),
         Some(_) => Err(Refusal::field("match", "write exact or subtree")),
     }
+}
+
+/// Puts the host in the place of a URL, or of a host with a port or path behind it; returns that it is so taken. What else
+/// is wrong with a name is told by who reads it.
+fn take_host(field: &str, name: &mut String) -> Result<Option<String>, Refusal> {
+    let typed = name.trim();
+    let (exact, text) = typed.strip_prefix('=').map_or(("", typed), |text| ("=", text));
+    let host = match asked_name(text) {
+        Ok((host, true)) => format!("{exact}{host}"),
+        Err(why) if text.contains("://") => return Err(Refusal::field(field, why)),
+        _ => return Ok(None),
+    };
+    let taken = format!("{typed} is taken as {host}");
+    *name = host;
+    Ok(Some(taken))
+}
+
+/// Notes as one.
+fn noted(notes: Vec<String>) -> Option<String> {
+    Some(notes.join("; ")).filter(|note| !note.is_empty())
 }
 
 /// A name as the overlay has it.

@@ -126,7 +126,10 @@ pub fn undo(state: &AdminState, who: &Who, line: &Line, dry_run: bool) -> Result
     let _alone = state.changes.alone();
     let Undoing { left, wanted } = &undoing;
     if all.of_same(wanted, now) != *left {
-        let what = format!("{} was changed again after change {change}; undo the later change first", line.key);
+        let what = match state.changes.audit.later_at(&line.key, change) {
+            Some(later) => later.why_not_undone(change),
+            None => format!("{} isn't as change {change} left it, so there is nothing to undo", line.key),
+        };
         return Err(Refusal::new(Kind::ChangedSince, what));
     }
     let (whom, holds) = (wanted.whom(), now < wanted.until);

@@ -24,8 +24,7 @@ const localize = (where) => {
     if (Number.isNaN(at.getTime())) continue;
     const show = shown[time.dataset.t];
     if (show) time.textContent = show(at);
-    time.title = `${time.dateTime} (UTC)`;
-    if (!show) time.title = shown.full(at);
+    time.title = show ? `${time.dateTime} (UTC)` : shown.full(at);
   }
   for (const told of all("[data-from]", where)) {
     const text = told.firstElementChild;
@@ -37,7 +36,7 @@ const localize = (where) => {
 };
 
 const page = async (address) => {
-  const response = await fetch(address, { headers: { accept: "text/html" }, credentials: "same-origin" });
+  const response = await fetch(address, { headers: { accept: "text/html" } });
   if (!response.ok) throw new Error(response.statusText);
   const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
   localize(fresh);
@@ -292,6 +291,18 @@ const check = async (card) => {
   }
 };
 
+// A server that was started anew takes no token of the one before.
+document.addEventListener("submit", async (event) => {
+  const { target: form, submitter } = event;
+  const { csrf } = form;
+  if (!csrf || csrf.fresh || form.password) return;
+  event.preventDefault();
+  const told = await fetch("/api/v1/session").then((got) => got.json(), () => ({}));
+  csrf.value = told.csrf ?? csrf.value;
+  csrf.fresh = true;
+  form.requestSubmit(submitter);
+  csrf.fresh = false;
+});
 localize(document);
 typedTimes();
 if (document.querySelector("main [data-live]")) keepUp();

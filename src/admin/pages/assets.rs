@@ -15,7 +15,8 @@ pub struct Asset {
     path: &'static str,
     kind: &'static str,
     text: &'static str,
-    /// The same compressed, once: there is nothing secret in it, so its length tells nothing (as it would of pages, BREACH).
+    /// The same compressed, once: there is nothing secret in it, so its length tells nothing. Pages and JSON aren't
+    /// compressed: tokens stand in them beside what others typed, and their length would give the tokens away (BREACH).
     small: Vec<u8>,
     /// Its path with its hash.
     pub address: String,

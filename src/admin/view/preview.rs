@@ -14,7 +14,7 @@ use crate::{
     policy::{Mode, Modes, Outcome, Policy, Trigger},
     query::Pipeline,
     query_log::{
-        Said, Seen,
+        Fate, Said, Seen,
         sqlite::{ReadError, Reader},
     },
     report::{Filter, Moment, Share, Tally, Tops, counted},
@@ -89,6 +89,8 @@ pub struct Measured {
     pub recorded_since: Option<Moment>,
     /// Hit of all queries.
     pub queries: Share,
+    /// Of those hit: blocked as it is, by something else or for a group.
+    pub blocked_already: u64,
     /// Clients that were hit, of all.
     pub clients: Share,
     /// Who was hit most.
@@ -322,13 +324,15 @@ struct Counted {
     queries: u64,
     clients: HashSet<String>,
     triggers: BTreeMap<&'static str, u64>,
+    blocked_already: u64,
     by_answer_alone: u64,
 }
 
 impl Counted {
     fn new(program: &str, services: BTreeSet<String>) -> Self {
         let (clients, triggers) = (HashSet::new(), BTreeMap::new());
-        Self { program: program.to_owned(), services, queries: 0, clients, triggers, by_answer_alone: 0 }
+        let (queries, blocked_already, by_answer_alone) = (0, 0, 0);
+        Self { program: program.to_owned(), services, queries, clients, triggers, blocked_already, by_answer_alone }
     }
 
     /// Counts a query; true if it was hit.
@@ -342,6 +346,9 @@ impl Counted {
         };
         let Some(said) = seen.row.verdicts.said.iter().find(is_of) else { return false };
         *self.triggers.entry(said.trigger.word()).or_default() += seen.count;
+        if seen.row.fate() == Fate::Blocked {
+            self.blocked_already += seen.count;
+        }
         if !matches!(said.trigger, Trigger::Qname | Trigger::Client) {
             self.by_answer_alone += seen.count;
         }
@@ -362,6 +369,7 @@ impl Counted {
             to: tops.to,
             recorded_since: None,
             queries: Share::new(hit, self.queries),
+            blocked_already: self.blocked_already,
             clients: Share::new(tops.clients.there_are, self.clients.len() as u64),
             by_client: hits(&tops.clients.rows),
             names: tops.names.there_are,
@@ -386,5 +394,43 @@ fn sentence(measured: &Measured, group: &str) -> String {
     };
     let names = counted(measured.names, "name", "names");
     let hit = crate::report::count(measured.queries.part);
-    format!("In the last {span} it would have blocked {hit} of {all}{whose}: {names}{clients}.")
+    let told = format!("In the last {span} it would have blocked {hit} of {all}{whose}: {names}{clients}.");
+    match (measured.blocked_already, measured.queries.part - measured.blocked_already) {
+        (0, _) => told,
+        (_, 0) => format!("{told} All of these were blocked as it is."),
+        (already, new) => {
+            let (already, new) = (crate::report::count(already), crate::report::count(new));
+            format!("{told} {new} of these on top of the {already} that were blocked as it is.")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_on_top_is_told_apart() {
+        let told = |blocked_already| {
+            let measured = Measured {
+                hours: 24,
+                from: Moment(0),
+                to: Moment(1),
+                recorded_since: None,
+                queries: Share::new(10, 40),
+                blocked_already,
+                clients: Share::new(0, 0),
+                by_client: Vec::new(),
+                names: 2,
+                by_name: Vec::new(),
+                triggers: Vec::new(),
+                by_answer_alone: 0,
+            };
+            sentence(&measured, "")
+        };
+        let hit = "In the last day it would have blocked 10 of 40 queries: 2 names.";
+        assert_eq!(told(0), hit);
+        assert_eq!(told(7), format!("{hit} 3 of these on top of the 7 that were blocked as it is."));
+        assert_eq!(told(10), format!("{hit} All of these were blocked as it is."));
+    }
 }

@@ -2,6 +2,7 @@
 
 use crate::{
     config,
+    dns::RrType,
     policy::Zone,
     query_log::{ClientLike, Fate, NameLike, Search},
 };
@@ -63,7 +64,11 @@ impl Asked {
         if let Some((of, rest)) = service.as_deref().and_then(|service| service.split_once('/')) {
             (program, service) = (given(of).or(program), given(rest));
         }
-        let rr_type = given(&self.r#type).map(|text| text.parse()).transpose();
+        let rr_type = given(&self.r#type).map(|text| match text.parse() {
+            Ok(number) => Ok(RrType(number)),
+            Err(_) => text.parse(),
+        });
+        let rr_type = rr_type.transpose();
         let time = |field, text: &str| {
             let now = now.saturating_mul(1_000_000);
             let read = given(text).map(|text| config::moment_or_ago(&text, &Zone::utc(), now)).transpose();
@@ -81,7 +86,7 @@ impl Asked {
             fates: fates(&self.verdict)?,
             rr_type: rr_type.map_err(|_| Invalid {
                 field: "type",
-                why: format!("`{}` is no type; write one as AAAA or TYPE65", self.r#type.trim()),
+                why: format!("`{}` is no type; write one as AAAA or 65", self.r#type.trim()),
             })?,
             from,
             to,
@@ -185,6 +190,11 @@ mod tests {
         assert_eq!(field(|a| (a.from, a.to) = ("1h".into(), "2h".into())), "from");
         assert_eq!(field(|a| a.verdict = "maybe".into()), "verdict");
         assert_eq!(field(|a| a.r#type = "NONSENSE".into()), "type");
+        assert_eq!(field(|a| a.r#type = "65536".into()), "type");
+        let of_type = |text: &str| Asked { r#type: text.to_owned(), ..Asked::default() }.search(NOW).unwrap().rr_type;
+        for text in ["65", "TYPE65", "https"] {
+            assert_eq!(of_type(text), Some(RrType::HTTPS), "{text}");
+        }
         assert_eq!(field(|a| a.name = "x".repeat(3000)), "name");
     }
 

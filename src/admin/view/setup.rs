@@ -33,7 +33,8 @@ pub struct ToChange {
     pub why: Why,
     /// `listen.do53`, which counts after a restart, or `access.allow`.
     pub option: &'static str,
-    /// What to have there, besides what else is; empty: that depends on what is wanted.
+    /// All to have in `listen.do53`, or what to have in `access.allow` besides what else is; empty: that depends on what is
+    /// wanted.
     pub values: Vec<String>,
 }
 
@@ -150,8 +151,12 @@ impl Machine<'_> {
     fn to_change(&self, addresses: &[SocketAddr], refused: &[SocketAddr]) -> ToChange {
         let usual = |address: &SocketAddr| SocketAddr::new(address.ip(), PORT).to_string();
         if !addresses.is_empty() {
-            let odd = self.bound.iter().filter(|address| !address.ip().is_loopback());
-            return ToChange { why: Why::AnotherPort, option: "listen.do53", values: odd.map(usual).collect() };
+            let (loopback, odd): (Vec<_>, Vec<_>) = self.bound.iter().partition(|address| address.ip().is_loopback());
+            // One for all addresses has those of loopback too.
+            let has_all = odd.iter().any(|address| address.ip().is_unspecified());
+            let kept = loopback.into_iter().filter(|_| !has_all).map(ToString::to_string);
+            let values = kept.chain(odd.iter().copied().map(usual)).collect();
+            return ToChange { why: Why::AnotherPort, option: "listen.do53", values };
         }
         if !refused.is_empty() {
             // Whoever wants strangers to ask here knows how.
@@ -163,7 +168,10 @@ impl Machine<'_> {
         let possible = self.possible();
         let first =
             |is_ipv4: bool| possible.iter().find(|address| address.is_ipv4() == is_ipv4).map(ToString::to_string);
-        let values = first(true).into_iter().chain(first(false)).collect();
+        let others: Vec<String> = first(true).into_iter().chain(first(false)).collect();
+        // Whoever asks on this machine goes on to be answered.
+        let kept = self.bound.iter().filter(|_| !others.is_empty()).map(ToString::to_string);
+        let values = kept.chain(others.iter().cloned()).collect();
         ToChange { why: Why::OnlyThisMachine, option: "listen.do53", values }
     }
 }
@@ -288,7 +296,7 @@ mod tests {
                 HOME,
                 "127.0.0.1",
                 "192.168.1.2",
-                "192.168.1.2 fd00::2 OnlyThisMachine listen.do53=192.168.1.2:53,[fd00::2]:53 |  |  | 127.0.0.1:5300"
+                "192.168.1.2 fd00::2 OnlyThisMachine listen.do53=127.0.0.1:5300,192.168.1.2:53,[fd00::2]:53 |  |  | 127.0.0.1:5300"
                     .to_owned(),
             ),
             (
@@ -305,6 +313,14 @@ mod tests {
                 "192.168.1.2",
                 "",
                 "192.168.1.2 - AnotherPort listen.do53=0.0.0.0:53 | 192.168.1.2:5300 |  | 127.0.0.1:5300".to_owned(),
+            ),
+            (
+                "127.0.0.1:53 192.168.1.2:5300",
+                "127.0.0.1/8 192.168.1.2/24",
+                "192.168.1.2",
+                "",
+                "192.168.1.2 - AnotherPort listen.do53=127.0.0.1:53,192.168.1.2:53 | 192.168.1.2:5300 |  | 127.0.0.1:53"
+                    .to_owned(),
             ),
             // A machine on the Internet alone.
             (

@@ -3,6 +3,24 @@
 use super::{forms::page, *};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_url_is_taken_as_its_host() {
+    let server = serve("").await;
+    let pasted = json!({ "names": ["https://shop.blocked.example:8443/a?b=c", "plain.example"] });
+    let told = done(&server, "POST /api/v1/exceptions", pasted).await;
+    let taken = "https://shop.blocked.example:8443/a?b=c is taken as shop.blocked.example";
+    assert_eq!(told["note"], taken, "{told}");
+    assert!(!is_blocked(&server, "shop.blocked.example").await);
+    assert!(is_blocked(&server, "blocked.example").await);
+    let told = done(&server, "POST /api/v1/blocks", json!({ "name": "=game.example/play" })).await;
+    assert_eq!(told["note"], "=game.example/play is taken as =game.example", "{told}");
+    assert!(is_blocked(&server, "game.example").await && !is_blocked(&server, "www.game.example").await);
+    let (status, _, told) = refused(&server, "POST /api/v1/blocks", json!({ "name": "http://192.0.2.1/" })).await;
+    assert_eq!(status, 422, "{told}");
+    assert!(told["detail"].as_str().unwrap().contains("leads to an address, not to a name"), "{told}");
+    server.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn exceptions_tell_how_often_they_matched() {
     let folder = lists();
     write_list(

@@ -33,6 +33,24 @@ pub fn csrf(page: &str) -> String {
     after.split('"').next().unwrap().to_owned()
 }
 
+/// What is blocked without it isn't what it would bring.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_preview_tells_apart_what_is_blocked_already() {
+    let server = serve("").await;
+    for _ in 0..2 {
+        assert!(is_blocked(&server, "blocked.example").await);
+    }
+    eventually("what is blocked is recorded", || async {
+        server.json("/api/v1/programs/strict/preview").await["text"][0]
+            == "In the last day it would have blocked 2 of 2 queries: 1 name, asked by 1 of 1 client. All of these were \
+                blocked as it is."
+    })
+    .await;
+    let whole = server.json("/api/v1/programs/strict/preview").await;
+    assert_eq!(whole["seen"][0]["blocked_already"], 2, "{whole}");
+    server.running.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_switch_is_a_form_and_enforcing_leads_past_the_preview() {
     let server = serve("").await;

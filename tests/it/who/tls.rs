@@ -61,9 +61,13 @@ async fn cookies_over_tls_are_for_tls_alone() {
         cookie.starts_with("__Host-cleandns=") && cookie.ends_with("; HttpOnly; SameSite=Strict; Path=/; Secure"),
         "{cookie}"
     );
-    // Who speaks plainly isn't understood, and disturbs nobody.
-    let plain = with(move || ureq::get(format!("http://{address}/healthz")).call().is_err()).await;
-    assert!(plain);
+    // Who speaks plainly is told, and disturbs nobody.
+    let plain = with(move || {
+        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        let mut response = agent.get(format!("http://{address}/healthz")).call().unwrap();
+        (response.status().as_u16(), response.body_mut().read_to_string().unwrap())
+    });
+    assert_eq!(plain.await, (400, "This is an HTTPS port: ask it by https://.\n".to_owned()));
     server.running.stop().await;
 }
 
