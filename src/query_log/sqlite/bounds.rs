@@ -96,7 +96,7 @@ pub(super) fn room(connection: &Connection, path: &Path) -> rusqlite::Result<u64
 }
 
 /// Octets that are free where a folder is.
-fn free(folder: &Path) -> Option<u64> {
+pub(super) fn free(folder: &Path) -> Option<u64> {
     let system = nix::sys::statvfs::statvfs(folder).ok()?;
     Some(system.blocks_available().saturating_mul(system.fragment_size()))
 }

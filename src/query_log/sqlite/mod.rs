@@ -7,6 +7,7 @@
 
 mod bounds;
 mod fold;
+mod index;
 mod leads;
 mod numbers;
 mod read;
@@ -16,7 +17,7 @@ mod units;
 mod upkeep;
 mod write;
 
-pub use read::{Bare, COMMAND_ROWS_MAX, Found, MinuteFates, Page, ReadError, Reader};
+pub use read::{Bare, COMMAND_ROWS_MAX, Found, MinuteFates, Page, ReadError, Reader, open_to_read};
 pub use write::Writer;
 
 #[cfg(test)]
@@ -115,6 +116,7 @@ fn has_table(connection: &Connection, name: &str) -> rusqlite::Result<bool> {
 }
 
 fn open_own(path: &Path) -> rusqlite::Result<Connection> {
+    index::has_room(path)?;
     let mut connection = Connection::open(path)?;
     connection.busy_timeout(BUSY_WITHIN)?;
     // With these, a killed process loses nothing that it had written; a machine that loses power may lose the last
@@ -122,6 +124,9 @@ fn open_own(path: &Path) -> rusqlite::Result<Connection> {
     connection.execute_batch(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -2048;",
     )?;
+    // This reads the journal, so that its index is there; nothing was written to it yet.
+    connection.query_row("PRAGMA user_version", [], |_| Ok(()))?;
+    index::fill(path, 0)?;
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let version: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     match version {

@@ -2,9 +2,11 @@
 
 mod bare;
 mod marks;
+mod open;
 mod search;
 
 pub use bare::Bare;
+pub use open::open_to_read;
 pub use search::{Found, MinuteFates, Page};
 
 use super::{
@@ -20,12 +22,11 @@ use crate::{
 };
 use foldhash::fast::RandomState;
 use marks::Marks;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use std::{
     collections::{HashMap, hash_map::Entry},
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
 };
 
 /// Rows that are read one by one, rather than their sums, by whoever waits for a page: half a second's work.
@@ -48,6 +49,12 @@ pub enum ReadError {
     None(PathBuf),
     #[error("the query log {} was written by another version of this program (its tables: {version})", path.display())]
     Version { path: PathBuf, version: i64 },
+    #[error(
+        "the query log {} can't be read: {error}; beside it is a journal, which is read with it: make room on the disk, or read a \
+         copy of both files (-wal) in a folder in which you may write",
+        path.display()
+    )]
+    Beside { path: PathBuf, error: rusqlite::Error },
     #[error("the query log {} can't be read: {error}", path.display())]
     Broken { path: PathBuf, error: rusqlite::Error },
 }
@@ -65,10 +72,11 @@ impl Reader {
         if !path.exists() {
             return Err(ReadError::None(path.to_owned()));
         }
-        let broken = |error| ReadError::Broken { path: path.to_owned(), error };
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(path, flags).map_err(broken)?;
-        connection.busy_timeout(Duration::from_secs(5)).map_err(broken)?;
+        let broken = |error| match open::is_for_want_of_files(&error) {
+            true => ReadError::Beside { path: path.to_owned(), error },
+            false => ReadError::Broken { path: path.to_owned(), error },
+        };
+        let connection = open_to_read(path).map_err(broken)?;
         match connection.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0)).map_err(broken)? {
             // It is just being made.
             0 => return Err(ReadError::None(path.to_owned())),

@@ -6,7 +6,7 @@ use super::{
         identity::Identity,
         row::{Row, shown_server},
     },
-    BUSY_WITHIN, FATE, Limits, Origin, bounds, is_broken,
+    BUSY_WITHIN, FATE, Limits, Origin, bounds, index, is_broken,
     numbers::Numbers,
     open, put_aside,
     sums::{Summed, Sums, roll, rows_and_sums},
@@ -109,6 +109,7 @@ impl Writer {
 
     fn append(&mut self, rows: &[Full<'_>]) -> rusqlite::Result<()> {
         self.connection()?;
+        index::fill(&self.path, self.within.journal_bytes())?;
         let Self { connection: Some(connection), numbers, sums, .. } = self else { return Ok(()) };
         let transaction = connection.transaction_with_behavior(Immediate)?;
         insert(&transaction, numbers, sums, rows)?;
@@ -169,7 +170,7 @@ impl Writer {
         // What it took already stays its own, so that there is room to remove something on a disk that others fill.
         connection.query_row(&format!("PRAGMA journal_size_limit = {octets}"), [], |_| Ok(()))?;
         self.within = within;
-        Ok(())
+        index::fill(&self.path, within.journal_bytes())
     }
 
     /// Whether the journal has room. It is emptied only when nobody reads: who reads for long, as a backup does, would have

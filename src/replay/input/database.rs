@@ -9,16 +9,14 @@ use crate::{
     query::CacheUse,
     query_log::{
         Verdicts,
-        sqlite::{Bare, Reader},
+        sqlite::{Bare, Reader, open_to_read},
     },
 };
-use rusqlite::{Connection, OpenFlags};
-use std::{collections::VecDeque, io, path::Path, sync::Arc, time::Duration};
+use rusqlite::Connection;
+use std::{collections::VecDeque, io, path::Path, sync::Arc};
 
 /// Rows of a page: some hundred kilobytes, which stay near the processor, and a millisecond of reading.
 pub(super) const PAGE_ROWS: usize = 1_000;
-/// How long one waits for another that writes.
-const BUSY_WITHIN: Duration = Duration::from_secs(5);
 /// Columns of `queries` by which the databases are known.
 const OURS: [&str; 4] = ["id", "time", "name", "verdicts"];
 const PIHOLE: [&str; 6] = ["id", "timestamp", "type", "status", "domain", "client"];
@@ -26,9 +24,7 @@ const PIHOLE: [&str; 6] = ["id", "timestamp", "type", "status", "domain", "clien
 /// Opens a database for reading, in the form that its tables tell.
 pub(super) fn open(path: &Path) -> Result<Box<dyn Source>, OpenError> {
     let failed = |error: rusqlite::Error| OpenError::Database(error.to_string());
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
-    connection.busy_timeout(BUSY_WITHIN).map_err(failed)?;
+    let connection = open_to_read(path).map_err(failed)?;
     let columns = columns(&connection).map_err(failed)?;
     let has = |wanted: &[&str]| wanted.iter().all(|name| columns.iter().any(|column| column == name));
     if has(&OURS) {
