@@ -151,7 +151,8 @@ impl Machine<'_> {
     fn to_change(&self, addresses: &[SocketAddr], refused: &[SocketAddr]) -> ToChange {
         let usual = |address: &SocketAddr| SocketAddr::new(address.ip(), PORT).to_string();
         if !addresses.is_empty() {
-            let (loopback, odd): (Vec<_>, Vec<_>) = self.bound.iter().partition(|address| address.ip().is_loopback());
+            let (loopback, odd): (Vec<&SocketAddr>, Vec<&SocketAddr>) =
+                self.bound.iter().partition(|address| address.ip().is_loopback());
             // One for all addresses has those of loopback too.
             let has_all = odd.iter().any(|address| address.ip().is_unspecified());
             let kept = loopback.into_iter().filter(|_| !has_all).map(ToString::to_string);
