@@ -28,6 +28,9 @@ const LAST_QUERIES_WITHIN: Duration = Duration::from_millis(100);
 /// for as long as something is looked for. What is read last may take as long as any answer, and all of it must be over when
 /// the process ends.
 const LAST_QUERIES_BUSY: Duration = Duration::from_secs(1);
+/// How long a client may take to read what keeps a connection from being handed over: the response that there is no room
+/// for, as it has so many unread.
+const READ_WITHIN: Duration = Duration::from_secs(5);
 /// How long a client may take to end a connection that has ended here, while it goes on sending.
 const LINGER_WITHIN: Duration = Duration::from_millis(500);
 /// How long another process may take to take a connection over.
@@ -82,8 +85,8 @@ pub async fn time_to_end(connections: &Connections, over: Instant, outlet: &Outl
             sleep(LEAVING).await;
         }
         signs.stop();
-        // A client that doesn't read its answers.
-        return sleep(LAST_QUERIES_BUSY).await;
+        // A client that doesn't read its answers, or slowly.
+        return sleep(READ_WITHIN).await;
     }
     let until = Instant::now() + LAST_QUERIES_BUSY;
     let mut pauses = false;

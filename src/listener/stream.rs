@@ -55,7 +55,7 @@ impl Connections {
 
     /// Begins to serve a connection, or gives it back if there is no place for it.
     fn begin(&self, stream: TcpStream, handed: Handed) -> Result<(), TcpStream> {
-        let client = handed.ends.0;
+        let client = handed.ends.0.to_canonical();
         let is_proxy = self.service.proxies.as_ref().is_some_and(|proxies| proxies.has(client));
         // A connection of a proxy's counts for whom it asks for, once it has said so.
         let place = match is_proxy && !handed.is_told {

@@ -306,7 +306,7 @@ async fn what_cannot_be_meant_is_refused_by_field_and_changes_nothing() {
         (modes, json!({ "program": "strict", "mode": "on" }), "mode", "off, shadow, enforce"),
         (modes, json!({ "program": "strict" }), "mode", "write off, shadow or enforce"),
         (exceptions, json!({ "names": [] }), "names", "an exception needs names"),
-        (exceptions, json!({ "names": ["http://x.example"] }), "names", "is a URL, not a name"),
+        (exceptions, json!({ "names": ["http://192.0.2.7/x"] }), "names", "leads to an address, not to a name"),
         (exceptions, json!({ "names": ["x.example"], "until": "soon" }), "until", "is not a day"),
         (exceptions, json!({ "names": ["x.example"], "until": "2020-12-24" }), "until", "that day is over; now it is "),
         ("POST /api/v1/blocks", json!({ "name": "x.example", "until": "2020-12-24" }), "until", "that day is over"),

@@ -63,9 +63,14 @@ fn parts_in(folder: &Path) -> Result<Vec<PathBuf>, String> {
         // Links are followed: a ConfigMap's files are links to the present version's.
         let name = item.file_name();
         let Some(name) = name.to_str().filter(|name| is_part(name)) else { continue };
-        if item.path().is_dir() {
-            // What is in it would be left out without a word.
-            return Err(format!("{name} in it is a folder, and only files are read; give it another name"));
+        // What is in a folder would be left out without a word; whoever opened a pipe would wait for its writer.
+        let what = match item.path().metadata() {
+            Ok(about) if about.is_dir() => Some("is a folder, and only files are read"),
+            Ok(about) if !about.is_file() => Some("is no plain file"),
+            _ => None,
+        };
+        if let Some(what) = what {
+            return Err(format!("{name} in it {what}; give it another name"));
         }
         parts.push(item.path());
     }

@@ -145,11 +145,11 @@ async fn exceptions_and_blocks_are_made_changed_and_removed_by_forms() {
     assert!(shown.contains("&#60;b&#62;") && !shown.contains("<b>\""), "{shown}");
     // What is wrong is told beside what was typed.
     let (status, body) =
-        browse(&server, "POST /do/except", &form("names=http%3A%2F%2Fx.example&until=2027-01-31")).await;
+        browse(&server, "POST /do/except", &form("names=http%3A%2F%2F192.0.2.7&until=2027-01-31")).await;
     assert!(status.starts_with("422"), "{status}");
     assert!(
-        body.contains("is a URL, not a name")
-            && body.contains("value=\"http://x.example\"")
+        body.contains("leads to an address, not to a name")
+            && body.contains("value=\"http://192.0.2.7\"")
             && body.contains("2027-01-31"),
         "{body}"
     );

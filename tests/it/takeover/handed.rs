@@ -131,6 +131,30 @@ async fn whom_a_proxy_asks_for_goes_along() {
     stop(new).await;
 }
 
+/// IPv4 addresses that a proxy writes as IPv6 ones are as many clients as they are, also for the next process.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn mapped_addresses_are_no_one_client() {
+    const PROXIED: &str = "[listen]\nproxy_protocol_from = [\"127.0.0.80\"]\n";
+    let old = start(folder(), None, &format!("{PROXIED}do53 = [\"127.0.0.1:0\"]\nworkers = 2\n")).await;
+    let mut held = Vec::new();
+    for last in 0..CONNECTIONS_PER_CLIENT_MAX + 6 {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.80:0".parse().unwrap()).unwrap();
+        let mut stream = socket.connect(old.dns()).await.unwrap();
+        let header = format!("PROXY TCP6 ::ffff:127.0.9.{last} ::ffff:192.0.2.53 4660 53\r\n");
+        stream.write_all(header.as_bytes()).await.unwrap();
+        assert_eq!(ask_on(&mut stream, "www.tiktok.com").await.unwrap().ede_code(), 15);
+        held.push(stream);
+    }
+    let at = (old.dns(), old.running.admin.unwrap());
+    let new = try_take_over(folder(), None, at, PROXIED).await.unwrap_or_else(|error| panic!("{error}"));
+    stop(old).await;
+    for stream in &mut held {
+        assert_eq!(ask_on(stream, "www.tiktok.com").await.expect("an answer").ede_code(), 15);
+    }
+    stop(new).await;
+}
+
 /// A connection for which the new process has no place ends as where there is none: in order, and no other with it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_finds_no_place_ends_in_order() {

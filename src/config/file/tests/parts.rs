@@ -162,6 +162,10 @@ fn a_folder_that_cannot_be_read_is_a_problem() {
     assert!(load(None, &world).is_ok());
     fs::create_dir(folder.join("z.toml")).unwrap();
     assert_eq!(told(), "config/conf.d: z.toml in it is a folder, and only files are read; give it another name");
+    // Nor is a pipe, in which nobody may ever write.
+    fs::remove_dir(folder.join("z.toml")).unwrap();
+    nix::unistd::mkfifo(&folder.join("y.toml"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    assert_eq!(told(), "config/conf.d: y.toml in it is no plain file; give it another name");
 }
 
 /// It is meant, so it is neither "no such file" nor passed over for the next place.
