@@ -181,6 +181,10 @@ fn explain_offline_knows_what_stands_before_the_policy() {
 #[test]
 fn a_server_is_asked_whatever_became_of_its_lists() {
     let (place, serving) = Place::serve("");
+    until("a copy is kept", || {
+        let kept = fs::read_dir(place.path("state/lists")).into_iter().flatten().flatten();
+        kept.map(|file| file.file_name()).any(|name| name.to_string_lossy().ends_with(".last-good"))
+    });
     fs::rename(place.path("lists"), place.path("elsewhere")).unwrap();
     let ended = place.run(&["health"]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
