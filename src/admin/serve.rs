@@ -8,7 +8,6 @@ use super::{
     guard::{CONNECTION_WITHIN, HEAD_BYTES_MAX, SEND_WITHIN},
     tls::Tls,
 };
-use crate::leaving::LastOnes;
 use arc_swap::ArcSwapOption;
 use axum::{Extension, Router};
 use hyper::server::conn::http1;
@@ -146,11 +145,6 @@ pub async fn accept(
             _ = gone.wait_for(|&gone| gone) => return,
         }
     }
-    let last_ones = LastOnes::of(listener, passed);
-    while let Some(accepted) = last_ones.next().await {
-        reception.places.wait().await;
-        reception.take(accepted, false, &until).await;
-    }
 }
 
 /// Who comes, and what they are given.
@@ -165,11 +159,7 @@ impl Reception {
     /// Takes the next connection, and has it answered. `keeps`: whether it may ask more than once.
     async fn next(&self, listener: &TcpListener, keeps: bool, until: &watch::Receiver<bool>) {
         self.places.wait().await;
-        self.take(listener.accept().await, keeps, until).await;
-    }
-
-    async fn take(&self, accepted: io::Result<(TcpStream, SocketAddr)>, keeps: bool, until: &watch::Receiver<bool>) {
-        match accepted {
+        match listener.accept().await {
             Ok((stream, peer)) => {
                 let peer = peer.ip().to_canonical();
                 let Some(place) = self.places.take(peer, peer.is_loopback() || (self.is_proxy)(peer)) else {

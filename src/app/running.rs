@@ -22,8 +22,8 @@ use tokio::{
 
 /// How long queries in flight are waited for when it is time to leave.
 const DRAIN_WITHIN: Duration = Duration::from_secs(5);
-/// How long it is waited until the address for HTTP is free.
-const GONE_WITHIN: Duration = Duration::from_millis(100);
+/// How long it is waited until the address for HTTP is free: whoever looks for another process there may be held up.
+const GONE_WITHIN: Duration = Duration::from_secs(1);
 /// How long what was recorded is waited for until it is written, when it is time to leave.
 const WRITE_WITHIN: Duration = Duration::from_secs(5);
 

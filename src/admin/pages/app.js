@@ -1,8 +1,7 @@
-// What pages do by themselves. Without it everything can be seen and done but queries as they come. What others wrote is put
-// in as text, never as more.
+// What pages do by themselves; without it all but live queries works. What others wrote is put in as text.
 const POLL_MS = 5000;
 const ROWS_MAX = 200;
-// What was answered just before somebody looked is written by then.
+// What was just answered is written by then.
 const SETTLE_MS = 400;
 const TRY_AGAIN_MS = 10000;
 const CHECK_MS = 700;
@@ -17,7 +16,7 @@ const shown = {
   full: (at) => `${shown.minute(at)}:${two(at.getSeconds())}`,
 };
 
-// Times that the page has in UTC, by this device's clock; those in words keep their words.
+// Times by this device's clock; those in words keep them.
 const localize = (where) => {
   for (const time of all("time[datetime]", where)) {
     const at = new Date(time.dateTime);
@@ -43,7 +42,7 @@ const page = async (address) => {
   return fresh;
 };
 
-// Parts that say how it stands now are taken from the page anew.
+// Parts that say how it stands now.
 const keepUp = () => {
   let asking = false;
   const look = async () => {
@@ -68,7 +67,7 @@ const keepUp = () => {
   document.addEventListener("visibilitychange", look);
 };
 
-// Rows that have what is typed in them; what is left without rows goes too.
+// Rows with what is typed; what is left without rows goes too.
 const filter = (field) => {
   field.closest("[hidden]")?.removeAttribute("hidden");
   field.addEventListener("input", () => {
@@ -123,7 +122,7 @@ const small = (text) => {
   return element;
 };
 
-// Queries as they come, above those that were there.
+// Queries as they come.
 const tail = (body) => {
   const bar = document.getElementById("live");
   const [state, pause] = bar.children;
@@ -253,7 +252,7 @@ const tail = (body) => {
   open();
 };
 
-// Times that are typed are by this device's clock, and asked for in UTC.
+// Typed times are this device's, asked for in UTC.
 const typedTimes = () => {
   const fields = all("input[name=from], input[name=to]");
   for (const field of fields) {
@@ -274,7 +273,7 @@ const typedTimes = () => {
   }
 };
 
-// Whether this device asks here: it looks for a name that is asked for nowhere else, and the server tells whether it came.
+// Whether this device asks here: the server tells whether a name of its own was asked for.
 const check = async (card) => {
   for (const part of all("[data-plain]", card)) part.hidden = true;
   for (const part of all("[data-scripted]", card)) part.hidden = false;
