@@ -49,7 +49,6 @@
 //! - [`replay`] recorded queries through two policies, without a server: what one says of them and the other doesn't.
 //! - [`report`] what was and would have been blocked, for whom, and what else that hits: rows in, pages and tables out.
 //! - [`confine`] what the process gives up before it serves: root's rights, files and system calls it has no need of.
-//! - [`leaving`] how an address is left to another process that listens there too, for DNS over TCP.
 //! - [`systemd`] what a service manager passes and is told: sockets, readiness, signs of life.
 //! - [`health`] what is wrong right now, in words, and what to do about it.
 //! - [`admin`] HTTP; the only place that names the web framework. `guard` is who is heard, in what bounds, `forwarded`
@@ -97,7 +96,6 @@ pub mod confine;
 pub mod dns;
 pub mod embedded;
 pub mod health;
-pub mod leaving;
 pub mod listener;
 pub mod lists;
 pub mod neighbours;

@@ -25,6 +25,7 @@ mod drops;
 mod ending;
 mod endpoint;
 mod holder;
+mod leaving;
 mod line;
 mod outlet;
 mod passed;

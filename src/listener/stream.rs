@@ -4,6 +4,7 @@ use super::{
     Service,
     connections::Connections,
     ending::{Incoming, READ_BYTES, Signs, end, hand_over, linger, time_to_end},
+    leaving::LastOnes,
     line::{Handed, UNREAD_BYTES_MAX},
     outlet::{Delayed, Outlet, Place, outlet, write},
     places::{MakesWay, Slot},
@@ -11,7 +12,6 @@ use super::{
 };
 use crate::{
     dns::Transport,
-    leaving::LastOnes,
     query::{Asked, Now, Pending},
 };
 use std::{
@@ -44,13 +44,12 @@ const LENGTH_BYTES: usize = 2;
 const _: () = assert!(LENGTH_BYTES + QUERY_BYTES_MAX + READ_BYTES <= UNREAD_BYTES_MAX);
 
 impl Connections {
-    /// Goes on with a connection of another process's; one for which there is no place ends in order.
-    pub fn take_over(&self, stream: std::net::TcpStream, handed: Handed) {
-        let Ok(stream) = TcpStream::from_std(stream) else { return };
+    /// Goes on with a connection of another process's. One for which there is no place ends in order: that is false.
+    pub fn take_over(&self, stream: std::net::TcpStream, handed: Handed) -> bool {
+        let Ok(stream) = TcpStream::from_std(stream) else { return false };
         let left = handed.left.min(self.service.lifetime);
-        if let Err(stream) = self.begin(stream, Handed { left, ..handed }) {
-            tokio::spawn(end(stream));
-        }
+        let begun = self.begin(stream, Handed { left, ..handed });
+        begun.map_err(|stream| tokio::spawn(end(stream))).is_ok()
     }
 
     /// Begins to serve a connection, or gives it back if there is no place for it.

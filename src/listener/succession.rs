@@ -121,14 +121,14 @@ async fn inherit(line: &Line, address: SocketAddr, has_left: oneshot::Sender<()>
     if line.say(Word::Ready).await.is_err() {
         return;
     }
-    let mut taken = 0;
+    let (mut taken, mut ended) = (0, 0);
     let taking = async {
         // It has no more than that.
         for _ in 0..CONNECTIONS_MAX {
             match line.hear().await {
                 Ok(Some(Message::Connection(stream, handed))) => {
-                    connections.take_over(stream, handed);
-                    taken += 1;
+                    let count = if connections.take_over(stream, handed) { &mut taken } else { &mut ended };
+                    *count += 1;
                 }
                 Ok(Some(_)) => {}
                 Ok(None) | Err(_) => break,
@@ -142,7 +142,7 @@ async fn inherit(line: &Line, address: SocketAddr, has_left: oneshot::Sender<()>
             sleep(INHERIT_WITHIN).await;
         } => {}
     }
-    tracing::info!(%address, connections = taken, "took TCP connections over from the process before");
+    tracing::info!(%address, connections = taken, without_a_place = ended, "took TCP connections over from the process before");
 }
 
 /// Those who take over, the newest last.

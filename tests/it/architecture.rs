@@ -50,7 +50,6 @@ const ARROWS: &[(&str, &[&str], &str)] = &[
     ),
     ("prefetch", &["crate::", "std::fs"], "a hint to the processor"),
     ("background", &["crate::", "std::fs"], "a word to the system about its own thread"),
-    ("leaving", &["crate::", "std::fs"], "it knows sockets alone"),
     (
         "response",
         &["crate::query", "crate::lists", "crate::config", "tokio", "on_question", "on_answer"],
