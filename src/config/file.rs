@@ -39,7 +39,7 @@ pub use self::policy::unknown;
 use self::{reader::read_documents, sections::read_config, world::is_absence};
 use super::{
     Config, Origin, Problem, Problems,
-    report::{Document, Report},
+    report::{Document, DocumentKind, Report},
     rights,
 };
 use std::{
@@ -66,6 +66,8 @@ pub struct Loaded {
     pub warnings: Vec<Problem>,
     /// What it was read from, in the order in which it counts: files, then variables of the environment.
     pub sources: Vec<String>,
+    /// The first of them is a file that sets no option: it is empty, or has nothing but comments.
+    pub is_blank: bool,
 }
 
 /// What there is to say of a configuration, be it of use or not.
@@ -109,7 +111,7 @@ pub fn read(text: &str, origin: Origin, world: &World<'_>) -> Result<Loaded, Pro
 fn read_all(documents: &[Document], origin: Origin, world: &World<'_>) -> Result<Loaded, Problems> {
     match examine_all(documents, origin, world) {
         Examined { config: Some(config), problems, warnings, sources, .. } if problems.is_empty() => {
-            Ok(Loaded { config, warnings, sources })
+            Ok(Loaded { config, warnings, sources, is_blank: is_blank(documents) })
         }
         Examined { problems, .. } => Err(Problems(problems)),
     }
@@ -126,6 +128,11 @@ fn examine_all(documents: &[Document], origin: Origin, world: &World<'_>) -> Exa
         Err(Problems(problems)) => (problems, Vec::new()),
     };
     Examined { config, problems, warnings, sources, places }
+}
+
+fn is_blank(documents: &[Document]) -> bool {
+    let is_comment = |line: &str| line.trim_start().starts_with('#') || line.trim().is_empty();
+    documents.first().is_some_and(|first| first.kind == DocumentKind::File && first.text.lines().all(is_comment))
 }
 
 /// Where those options stand that are judged later, as far as they are set.

@@ -75,6 +75,7 @@ impl Files {
                 gone_since: None,
                 refused_since: None,
                 said: wanted.said.clone(),
+                was_blank: is_blank(&wanted),
                 wanted,
                 runtime,
             }
@@ -97,12 +98,22 @@ impl Files {
     }
 }
 
+/// Whether the first of the files sets no option. A pipe isn't looked into: it says what it has to say once.
+fn is_blank(wanted: &Wanted) -> bool {
+    let ConfigFiles { paths, .. } = config::files_of(&wanted.said.origin);
+    paths.first().is_some_and(|first| first.is_file()) && (wanted.read)().is_ok_and(|loaded| loaded.is_blank)
+}
+
 impl Drop for Files {
     /// Nobody is left who could end the watch.
     fn drop(&mut self) {
         let _ = self.signals.send(Signal::Stop);
     }
 }
+
+/// Why a file that had options isn't used without any.
+const EMPTIED: &str = "it sets no option any more, as one that was cut off; write it anew, or start the server again if all \
+                       defaults are meant";
 
 /// All files with what tells their states apart; `None`: it can't be looked at.
 type Seen = BTreeMap<PathBuf, Option<Stamp>>;
@@ -119,6 +130,8 @@ struct Watcher {
     refused_since: Option<Instant>,
     /// What the files said when they were last of use.
     said: Config,
+    /// The first of them set no option then.
+    was_blank: bool,
 }
 
 /// Why the files are looked at.
@@ -216,6 +229,12 @@ impl Watcher {
             Ok(loaded) => loaded,
             Err(Problems(problems)) => return self.refuse(problems.iter().map(ToString::to_string).collect()),
         };
+        // A start takes it for all defaults. Of a file in use that is what a full disk, or a copy that broke off, leaves, and
+        // the owner's programs would be out of force by it.
+        if loaded.is_blank && !self.was_blank {
+            let file = loaded.sources.first().map_or("the configuration", String::as_str);
+            return self.refuse(vec![format!("{file}: {EMPTIED}")]);
+        }
         if loaded.config == self.said && !anyhow && self.refused_since.is_none() {
             return;
         }
@@ -223,7 +242,7 @@ impl Watcher {
             Ok(applied) => {
                 loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
                 tracing::info!(version = applied.epoch, "the configuration was read again, and is in force");
-                self.said = loaded.config;
+                (self.said, self.was_blank) = (loaded.config, loaded.is_blank);
                 self.refused_since = None;
             }
             Err(error) => self.refuse(vec![error.to_string()]),

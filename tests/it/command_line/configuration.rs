@@ -89,6 +89,27 @@ fn a_running_server_follows_its_files() {
     drop(serving);
 }
 
+/// What a full disk, or a copy that broke off, leaves of a configuration takes no program out of force.
+#[test]
+fn a_configuration_that_was_emptied_is_refused_while_it_runs() {
+    let (place, serving) = Place::serve("");
+    let file = place.path("cleandns.toml");
+    let is_blocked = || place.run(&["query", "blocked.example"]).stdout.contains("NXDOMAIN");
+    let before = fs::read(&file).unwrap();
+    for (number, emptied) in ["", "# [[program]]\n\n"].into_iter().enumerate() {
+        fs::write(&file, emptied).unwrap();
+        until("it is told", || {
+            serving.stderr.text().matches("cleandns.toml: it sets no option any more").count() == number + 1
+        });
+        fs::write(&file, [&before[..], b"# as before\n"].concat()).unwrap();
+        until("it is taken up again", || {
+            serving.stderr.text().matches("the configuration was read again, and is in force").count() == number + 1
+        });
+    }
+    assert!(is_blocked());
+    drop(serving);
+}
+
 /// A folder that nobody looked into is no empty one.
 #[test]
 fn a_part_that_cannot_be_seen_is_told() {
