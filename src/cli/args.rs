@@ -32,7 +32,8 @@ pub enum Command {
         /// Show every list, and every line that gave no rule.
         #[arg(long)]
         verbose: bool,
-        /// Treat a skipped line, an unusable list or an overlay.toml that can't be in force as an error.
+        /// Treat a skipped line, an unusable list, an address that can't be listened on now, or an overlay.toml that can't be in
+        /// force as an error.
         #[arg(long)]
         strict: bool,
         /// As JSON.

@@ -28,6 +28,9 @@ struct Checked {
     warnings: Vec<String>,
     /// Why what pages and API changed can't be in force as it is written, and what is instead.
     overlay: Option<String>,
+    /// How many addresses are another's now, or can't be had by whoever checks.
+    #[serde(skip)]
+    in_the_way: usize,
     /// Which of its addresses a cleandns has already, in words.
     running: Vec<String>,
     /// The file of the token that a start would make; `None`: it is there, or none is asked for.
@@ -97,6 +100,7 @@ fn look(found: Examined) -> Checked {
         // and another program may be about to leave.
         let Obstacles { in_the_way, own, left_out } = app::obstacles(&config, &app::Passed::default());
         checked.warnings.extend(left_out);
+        checked.in_the_way = in_the_way.len();
         checked.warnings.extend(in_the_way.iter().map(ToString::to_string));
         let own = own.iter().filter(|obstacle| obstacle.protocol != "HTTP");
         checked.running.extend(own.map(|own| format!("{}: a cleandns answers on {} now", own.option, own.address)));
@@ -157,6 +161,12 @@ impl Checked {
         }
         if let Some(why) = self.overlay.as_ref().filter(|_| strict) {
             return Err(Failure::Configuration(format!("{why} (--strict)")));
+        }
+        if strict && self.in_the_way > 0 {
+            return Err(Failure::Configuration(format!(
+                "{} addresses can't be listened on now (--strict)",
+                self.in_the_way
+            )));
         }
         let Sums { skipped, unusable, .. } = self.sums;
         if strict && (skipped > 0 || unusable > 0) {
