@@ -34,8 +34,8 @@ fn octets(journal: u64) -> u64 {
     (journal / PAGE_BYTES / PIECE_FRAMES + 1) * PIECE_BYTES
 }
 
-/// Fails as on a full disk if there is no room for the index that is made when the database is opened, and one piece more. What there is of one
-/// counts as room: it is cut off then, unless somebody has it open, and then none is made.
+/// Fails as on a full disk if there is no room for the index that is made when the database is opened, and one piece more.
+/// What there is of one counts as room: it is cut off then, unless somebody has it open, and then none is made.
 pub(super) fn has_room(path: &Path) -> rusqlite::Result<()> {
     let there = fs::metadata(bounds::beside(path, "-shm")).map_or(0, |file| file.blocks() * BLOCK_BYTES);
     let journal = fs::metadata(bounds::journal(path)).map_or(0, |file| file.len());

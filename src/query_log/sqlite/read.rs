@@ -72,7 +72,7 @@ impl Reader {
         if !path.exists() {
             return Err(ReadError::None(path.to_owned()));
         }
-        let broken = |error| match open::is_for_want_of_files(&error) {
+        let broken = |error| match open::wants_its_journal(path, &error) {
             true => ReadError::Beside { path: path.to_owned(), error },
             false => ReadError::Broken { path: path.to_owned(), error },
         };

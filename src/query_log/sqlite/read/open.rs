@@ -18,10 +18,16 @@ pub fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
         Err(error) => error,
     };
     // With a journal it isn't whole without it.
-    if !is_for_want_of_files(&error) || fs::metadata(journal(path)).is_ok_and(|journal| journal.len() > 0) {
-        return Err(error);
-    }
-    unchanging(path, flags)
+    if !is_for_want_of_files(&error) || has_journal(path) { Err(error) } else { unchanging(path, flags) }
+}
+
+/// True if a database has a journal that must be read with it, and can't be.
+pub(super) fn wants_its_journal(path: &Path, error: &rusqlite::Error) -> bool {
+    is_for_want_of_files(error) && has_journal(path)
+}
+
+fn has_journal(path: &Path) -> bool {
+    fs::metadata(journal(path)).is_ok_and(|journal| journal.len() > 0)
 }
 
 /// Opens a database as a file that nobody changes: nothing is made beside it.
@@ -32,7 +38,7 @@ fn unchanging(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
 }
 
 /// True if a database can't be read because of the files beside it: there is no room for them, or no right to make them.
-pub(super) fn is_for_want_of_files(error: &rusqlite::Error) -> bool {
+fn is_for_want_of_files(error: &rusqlite::Error) -> bool {
     use ErrorCode::{CannotOpen, DiskFull, PermissionDenied, ReadOnly, SystemIoFailure};
     matches!(error.sqlite_error_code(), Some(CannotOpen | DiskFull | PermissionDenied | ReadOnly | SystemIoFailure))
 }
