@@ -45,52 +45,50 @@ kill -TERM "$server" && wait "$server" || true
 expect "and all are in the sums" sqlite3 "$database" "SELECT 'sum ' || sum(count) FROM sums" -- "sum 100000"
 
 # A disk that is full: the answers go on, what can't be recorded is counted, and recording goes on when there is room.
-rm -rf state && mkdir state && mount -t tmpfs -o size=1m tmpfs state
-"$binary" --config own.toml >out 2>log &
-server=$!
-until_true "a server on a small disk" cat out -- "is ready"
-ask 20
-until_true "it records" count -- "rows 20"
-dd if=/dev/zero of=state/filler bs=64k status=none 2>/dev/null || true
-ask 3000
-expect "answers don't care" dig "${at[@]}" www.blocked.example -- "status: NXDOMAIN"
-until_true "the log says so" cat log -- "questions can't be recorded"
 dropped() { curl -s http://127.0.0.1:8053/metrics | grep '^cleandns_query_log_dropped_total{sink="sqlite"}' | grep -v ' 0$'; }
-until_true "what is dropped is counted" dropped -- cleandns_query_log_dropped_total
-rm state/filler
-before=$(count)
-ask 20
-more() { [[ $(count) != "$before" ]] && echo more; }
-until_true "recording goes on when there is room" more -- more
-kill -TERM "$server" && wait "$server" || true
-umount state
+more() { ask 10 && [[ $(count) != "$before" ]] && echo more; }
+# starts_on WHAT: a server whose state folder is such a disk.
+starts_on() {
+  "$binary" --config own.toml >out 2>log &
+  server=$!
+  until_true "a server on $1" cat out -- "is ready"
+}
+# drops_on WHAT COUNT: so many questions can't be recorded there.
+drops_on() {
+  ask "$2"
+  expect "answers don't care for $1" dig "${at[@]}" www.blocked.example -- "status: NXDOMAIN"
+  until_true "the log tells of $1" cat log -- "questions can't be recorded"
+  until_true "what $1 has no room for is counted" dropped -- cleandns_query_log_dropped_total
+}
+# fills WHAT COUNT: it records there, until others have filled it.
+fills() {
+  starts_on "$1"
+  ask 20
+  until_true "it records on $1" count -- "rows 20"
+  dd if=/dev/zero of=state/filler bs=1k status=none 2>/dev/null || true
+  drops_on "$1" "$2"
+}
+# recovers_on WHAT: others make room there again.
+recovers_on() {
+  rm -f state/filler*
+  before=$(count)
+  until_true "recording goes on when there is room on $1" more -- more
+  kill -TERM "$server" && wait "$server" || true
+  umount state
+}
+rm -rf state && mkdir state && mount -t tmpfs -o size=1m tmpfs state
+fills "a small disk" 3000
+recovers_on "a small disk"
 
-# The same on a file system of small blocks, where SQLite leaves holes in the index of its journal: a store into one would end
-# the server when the disk is full.
+# On a file system of small blocks SQLite leaves holes in the index of its journal: a store into one would end the server when
+# the disk is full, also at its next start.
 truncate -s 12M image && mkfs.ext4 -q -b 1024 -O ^has_journal image && mount -o loop image state
-"$binary" --config own.toml >out 2>log &
-server=$!
-until_true "a server on a disk of small blocks" cat out -- "is ready"
-ask 100
-until_true "it records" count -- "rows 100"
-dd if=/dev/zero of=state/filler bs=1k status=none 2>/dev/null || true
-ask 40000
-expect "answers don't care for small blocks" dig "${at[@]}" www.blocked.example -- "status: NXDOMAIN"
-until_true "what is dropped there is counted" dropped -- cleandns_query_log_dropped_total
+fills "a disk of small blocks" 40000
 kill -TERM "$server" && wait "$server" || true
 dd if=/dev/zero of=state/filler2 bs=1k status=none 2>/dev/null || true
-"$binary" --config own.toml >out 2>log &
-server=$!
-until_true "it starts on a full disk" cat out -- "is ready"
-ask 1000
-until_true "and drops" dropped -- cleandns_query_log_dropped_total
-expect "and answers" dig "${at[@]}" www.blocked.example -- "status: NXDOMAIN"
-rm -f state/filler state/filler2
-rows() { sqlite3 "$database" "SELECT 'more ' || (count(*) > 100) FROM queries"; }
-again_there() { ask 10 >/dev/null; rows; }
-until_true "there is room again, and rows" again_there -- "more 1"
-kill -TERM "$server" && wait "$server" || true
-umount state
+starts_on "a full disk"
+drops_on "a full disk" 1000
+recovers_on "a full disk"
 
 # A disk that it fills by itself, though its size would allow more: the oldest go.
 mount -t tmpfs -o size=6m tmpfs state
